@@ -1,0 +1,97 @@
+"""`check`: everything that operators write, with file, line and column for whatever is wrong."""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from incident_engine import rulebook
+from incident_engine.errors import Finding, InvalidFilesError
+from incident_engine.grading.pack import parse_pack
+from incident_engine.scenario import load_scenario
+from incident_engine.settings import Settings, load_settings
+from incident_engine.validation import nearest
+from incident_engine.yaml_loader import load_file
+
+_KINDS = ("pack", "playbook", "scenario", "bank")
+
+
+@dataclass(slots=True)
+class Checked:
+    """What was checked and what is wrong."""
+
+    files: int = 0
+    cases: int = 0
+    findings: list[Finding] = field(default_factory=list)
+
+
+def check(paths: Sequence[Path], config_file: Path) -> Checked:
+    """Check the given files and folders; without any: the configuration and all rules that belong to it."""
+    checked = Checked()
+    settings = _settings(config_file, checked)
+    if not paths and settings is not None:
+        paths = [rulebook.rules_directory(settings)]
+        _together(settings, config_file, checked)
+    for path in paths:
+        if path == config_file and settings is not None:
+            continue
+        for file in _files(path, checked):
+            _one(file, settings, checked)
+    checked.findings = sorted(set(checked.findings))
+    return checked
+
+
+def _settings(config_file: Path, checked: Checked) -> Settings | None:
+    checked.files += 1
+    try:
+        return load_settings(config_file, os.environ)
+    except InvalidFilesError as error:
+        checked.findings += error.findings
+        return None
+
+
+def _together(settings: Settings, config_file: Path, checked: Checked) -> None:
+    try:
+        rulebook.load_rulebook(settings, config_file)
+    except InvalidFilesError as error:
+        checked.findings += error.findings
+
+
+def _files(path: Path, checked: Checked) -> Iterator[Path]:
+    if path.is_dir():
+        yield from sorted(file for file in path.rglob("*") if file.name.endswith((".yaml", ".yml", ".md.j2")))
+    elif path.is_file():
+        yield path
+    else:
+        checked.findings.append(Finding(str(path), 1, 1, "there is no such file or folder"))
+
+
+def _one(path: Path, settings: Settings | None, checked: Checked) -> None:
+    checked.files += 1
+    try:
+        checked.findings += _of_kind(path, settings, checked)
+    except InvalidFilesError as error:
+        checked.findings += error.findings
+
+
+def _of_kind(path: Path, settings: Settings | None, checked: Checked) -> list[Finding]:
+    if path.name.endswith(".md.j2"):
+        return rulebook.check_template(path)
+    data = load_file(path).data
+    keys = list(data) if isinstance(data, dict) else []
+    kind = next((kind for kind in _KINDS if kind in keys), None)
+    if kind == "pack":
+        found = rulebook.check_pack(path)
+        checked.cases += 0 if found else len(parse_pack(data).cases)
+        return found
+    if kind == "playbook":
+        return rulebook.check_playbook(path)
+    if kind == "scenario" and settings is not None:
+        load_scenario(path, settings)
+        return []
+    if kind == "bank":
+        load_settings(path, os.environ)
+        return []
+    guess = next((near for key in keys if (near := nearest(key, _KINDS))), "")
+    hint = f"; did you mean {guess!r}?" if guess else ""
+    return [Finding(str(path), 1, 1, f"is no pack, playbook, scenario or configuration{hint} (its keys: {keys})")]

@@ -1,0 +1,256 @@
+"""The command line. Imports stand where they are needed: start-up time counts here."""
+
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from incident_engine import __version__
+from incident_engine.errors import IncidentEngineError, InvalidFilesError
+
+if TYPE_CHECKING:
+    from incident_engine.settings import Settings
+    from incident_engine.wording import Wording
+
+app = typer.Typer(
+    name="incident-engine",
+    help="Grade outages under codified regulations, know when the next level comes, tell whom the law and the bank "
+    "want told.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", "-c", metavar="FILE", help="This bank's config.yaml. Default: ./config.yaml, else the shipped one."
+    ),
+]
+Lang = Annotated[
+    str | None, typer.Option("--lang", metavar="zh-CN|en", help="Language of what is printed. Default: by LANG.")
+]
+
+
+def main() -> None:
+    """Run the command line; an error of the operator's is told in a line, not in a traceback."""
+    try:
+        app()
+    except IncidentEngineError as error:
+        _fail(error)
+
+
+def _fail(error: IncidentEngineError) -> NoReturn:
+    lines = (
+        [str(finding) for finding in error.findings] if isinstance(error, InvalidFilesError) else [f"error: {error}"]
+    )
+    for line in lines:
+        typer.echo(line, err=True)
+    raise SystemExit(1)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"incident-engine {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def serve(config: Config = None, lang: Lang = None) -> None:
+    """Run the daemon: take events, grade, raise levels by the clock, send what must be sent.
+
+    Any setting can be overridden by the environment: INCIDENT_ENGINE__SERVER__PORT=9000.
+    """
+    import asyncio
+    import contextlib
+
+    from incident_engine.clock import SystemClock
+    from incident_engine.daemon import Daemon
+    from incident_engine.rulebook import load_rulebook
+    from incident_engine.telemetry import configure_logging
+
+    configure_logging(sys.stderr)
+    say = _wording(lang)
+    settings, config_file = _settings(config)
+    daemon = Daemon(settings, load_rulebook(settings, config_file), SystemClock())
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(daemon.serve(lambda: _banner(settings, config_file, daemon.url, say)))
+    typer.echo(say("stopped"))
+
+
+@app.command()
+def check(
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[PATH…]", help="Files or folders. Default: the configuration and all its rules."),
+    ] = None,
+    config: Config = None,
+    lang: Lang = None,
+) -> None:
+    """Check configuration, packs with their cases, playbooks, messages and scenarios.
+
+    Prints file:line:column for whatever is wrong and exits with 1; 0 if all is well.
+    """
+    from incident_engine.checking import check as check_files
+    from incident_engine.wording import Wording
+
+    say: Wording = _wording(lang)
+    checked = check_files(paths or [], _config_file(config))
+    for finding in checked.findings:
+        typer.echo(str(finding))
+    counted = f"{checked.files} {say('files')}, {checked.cases} {say('cases')}"
+    if checked.findings:
+        typer.echo(f"{counted}: {len(checked.findings)} {say('findings')}", err=True)
+        raise typer.Exit(1)
+    typer.echo(f"{counted}: {say('all correct')}")
+
+
+@app.command()
+def grade(
+    file: Annotated[
+        str, typer.Argument(metavar="FILE|-", help="Events as JSON, JSON lines or YAML; - reads from stdin.")
+    ],
+    pack: Annotated[
+        list[str] | None,
+        typer.Option("--pack", metavar="ID", help="Grade by this pack; may be repeated. Default: the chosen ones."),
+    ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option(
+            "--at",
+            metavar="TIME",
+            help="Give the verdict of this instant (ISO 8601; without an offset: the bank's local time). "
+            "Default: now, or the last restoration if nothing is down.",
+        ),
+    ] = None,
+    config: Config = None,
+    output: Annotated[str, typer.Option("--format", metavar="text|json", help="How to print it.")] = "text",
+    lang: Lang = None,
+) -> None:
+    """Grade a history of events without a daemon: level, trajectory, next level, obligations, evidence."""
+    import json
+
+    from incident_engine import history
+    from incident_engine.clock import SystemClock
+    from incident_engine.report_text import graded_text
+    from incident_engine.rulebook import load_packs
+
+    if output not in ("text", "json"):
+        raise typer.BadParameter("expected text or json", param_hint="--format")
+    settings, config_file = _settings(config)
+    packs = load_packs(settings, config_file, pack or [])
+    text = sys.stdin.read() if file == "-" else history.read_text(Path(file))
+    events = history.read_events(text, "<stdin>" if file == "-" else file, settings.service_names)
+    graded = history.grade(events, packs, settings, _instant(at, settings), SystemClock().now())
+    if output == "json":
+        typer.echo(json.dumps(history.graded_document(graded, settings), ensure_ascii=False, indent=2))
+    else:
+        typer.echo(graded_text(graded, packs, settings, _wording(lang)))
+
+
+@app.command()
+def drill(
+    scenario: Annotated[str, typer.Argument(metavar="SCENARIO", help="A shipped scenario by name, or a file.")],
+    speed: Annotated[
+        float, typer.Option("--speed", metavar="N", min=1, max=3600, help="How many times faster than life.")
+    ] = 600,
+    config: Config = None,
+    lang: Lang = None,
+) -> None:
+    """Play a scenario against a freshly started daemon on a fast clock, and print what happens.
+
+    Messages go to files under var/drills/ and nowhere else. Exits with 1 if what the scenario expects does not happen.
+    """
+    import asyncio
+    import logging
+
+    from incident_engine import drill as drills
+    from incident_engine.rulebook import load_rulebook
+    from incident_engine.scenario import find_scenario, load_scenario
+    from incident_engine.telemetry import configure_logging
+
+    configure_logging(sys.stderr, level=logging.WARNING)
+    say = _wording(lang)
+    settings, config_file = _settings(config)
+    rulebook = load_rulebook(settings, config_file)
+    found = load_scenario(find_scenario(scenario, settings), settings)
+    directory = drills.new_directory(found.scenario)
+    typer.echo(f"{say('drill')}: {found.title.in_(say.locale)}  ({speed:g} {say('speed')})")
+    result = asyncio.run(drills.run(found, settings, rulebook, directory, speed, say, typer.echo))
+    for line in drills.summary(result, say):
+        typer.echo(line)
+    if result.failures:
+        raise typer.Exit(1)
+
+
+def _config_file(config: Path | None) -> Path:
+    from incident_engine.rulebook import SHIPPED
+
+    if config is not None:
+        return config
+    local = Path("config.yaml")
+    return local if local.is_file() else SHIPPED / "config.yaml"
+
+
+def _settings(config: Path | None) -> tuple["Settings", Path]:
+    import os
+
+    from incident_engine.settings import load_settings
+
+    path = _config_file(config)
+    return load_settings(path, os.environ), path
+
+
+def _wording(lang: str | None) -> "Wording":
+    from incident_engine.wording import Wording, locale_of
+
+    if lang not in (None, "zh-CN", "en"):
+        raise typer.BadParameter("expected zh-CN or en", param_hint="--lang")
+    return Wording(lang or locale_of())
+
+
+def _instant(text: str | None, settings: "Settings") -> datetime | None:
+    if text is None:
+        return None
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter("expected ISO 8601, such as 2013-06-23T11:05:00+08:00", param_hint="--at") from None
+    return instant if instant.tzinfo else instant.replace(tzinfo=settings.bank.zone)
+
+
+def _banner(settings: "Settings", config_file: Path, url: str, say: "Wording") -> None:
+    from datetime import timedelta
+
+    from incident_engine.clock import SystemClock
+    from incident_engine.settings import OutboxSettings
+
+    outboxes = [str(c.directory) for c in settings.channels.values() if isinstance(c, OutboxSettings)]
+    begun = (SystemClock().now() - timedelta(minutes=40)).isoformat(timespec="seconds")
+    event = (
+        f'{{"source":"me","id":"1","type":"outage.started","service":"{settings.services[0].id}",'
+        f'"regions":["CN-GD"],"occurred_at":"{begun}"}}'
+    )
+    rows = {
+        "push events": f"POST {url}/api/v1/events    Alertmanager: POST {url}/api/v1/alertmanager",
+        "look": f"{url}/docs    {url}/api/v1/incidents",
+        "metrics": f"{url}/metrics",
+        "messages": ", ".join(outboxes) or "—",
+        "try": f"curl -s {url}/api/v1/events -d '{event}'",
+    }
+    typer.echo(f"incident-engine {__version__} · {settings.bank.name.in_(say.locale)} · {config_file}")
+    for key, value in rows.items():
+        typer.echo(f"  {say(key)}: {value}")
+    typer.echo(f"  {say('stop')}")

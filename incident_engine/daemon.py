@@ -1,0 +1,187 @@
+"""Wiring only: builds the parts, starts them, and drains them when told to stop."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import Future
+from typing import Any
+
+import uvicorn
+from sqlalchemy.exc import SQLAlchemyError
+
+from incident_engine.clock import Clock
+from incident_engine.delivery.dispatch import Dispatcher, open_channels
+from incident_engine.engine import Engine
+from incident_engine.errors import StartupError
+from incident_engine.rulebook import Rulebook
+from incident_engine.settings import Settings
+from incident_engine.store import outgoing, records
+from incident_engine.store.database import Database
+from incident_engine.store.writer import Writer
+from incident_engine.telemetry import Metrics, logger
+from incident_engine.timers.local import LocalTimers
+from incident_engine.web.api import Parts, create_app
+from incident_engine.web.metrics import OpenIncidents
+
+_GRACE_SECONDS = 1.5
+"""How long deliveries under way may take when the daemon stops; what is not done by then is repeated later."""
+
+
+class Daemon:
+    """The whole engine in one process."""
+
+    def __init__(self, settings: Settings, rulebook: Rulebook, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._log = logger("daemon")
+        keys = _keys(settings)
+        self._socket = _listen(settings)
+        try:
+            channels = open_channels(settings.channels)
+            self._database = Database(settings.store.url)
+        except BaseException:
+            self._socket.close()
+            raise
+        metrics = Metrics()
+        metrics.registry.register(OpenIncidents(self._database, rulebook.packs))
+        self._writer = Writer(self._database, settings.intake.queue, self._after_commit)
+        self._engine = Engine(settings, rulebook, metrics)
+        self._dispatcher = Dispatcher(self._writer, channels, settings.retry, clock, metrics)
+        self._timers = LocalTimers(clock, self._on_due)
+        parts = Parts(
+            settings, self._database, self._writer, self._engine, metrics, clock, keys, lambda: list(self._unready())
+        )
+        self._server = _Server(
+            uvicorn.Config(
+                create_app(parts),
+                log_config=None,
+                access_log=False,
+                lifespan="off",
+                server_header=False,
+                timeout_graceful_shutdown=1,
+            )
+        )
+
+    @property
+    def url(self) -> str:
+        """Return where the daemon listens."""
+        host, port = self._socket.getsockname()[:2]
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[asyncio.Task[None]]:
+        """Run until the block ends; yields the task that serves, once requests are answered."""
+        self._start()
+        serving = asyncio.create_task(self._server.serve(sockets=[self._socket]), name="server")
+        try:
+            while not self._server.started and not serving.done():
+                await asyncio.sleep(0.005)
+            self._log.info("started", reason="ready", url=self.url, store=self._settings.store.url)
+            yield serving
+        finally:
+            self._server.should_exit = True
+            await asyncio.gather(serving, return_exceptions=True)
+            await self._drain()
+
+    async def serve(self, on_ready: Callable[[], None]) -> None:
+        """Run until SIGINT or SIGTERM. `on_ready` is called once requests are answered."""
+        loop = asyncio.get_running_loop()
+        async with self.running() as serving:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.add_signal_handler(number, self._stop, number)
+            on_ready()
+            await serving
+
+    def _stop(self, number: signal.Signals) -> None:
+        self._log.info("stopping", reason=signal.Signals(number).name)
+        self._server.should_exit = True
+
+    def _start(self) -> None:
+        self._writer.start()
+        self._dispatcher.start()
+        self._timers.start()
+        # Nobody else has this database: what a process that is gone was sending is ours to send again, now.
+        now = self._clock.now()
+        self._submit(lambda unit: outgoing.release_all(unit.connection, now))
+
+    async def _drain(self) -> None:
+        await asyncio.to_thread(self._timers.stop)
+        await self._dispatcher.stop(_GRACE_SECONDS)
+        await asyncio.to_thread(self._writer.stop, _GRACE_SECONDS)
+        self._database.close()
+        self._log.info("stopped", reason="drained")
+
+    def _after_commit(self) -> None:
+        with self._database.read() as connection:
+            timer, delivery = records.next_due(connection)
+        if delivery is not None and delivery <= self._clock.now():
+            self._dispatcher.notify()
+            delivery = None  # whoever records how it went comes by here again
+        self._timers.arm(min((instant for instant in (timer, delivery) if instant is not None), default=None))
+
+    def _on_due(self) -> None:
+        self._submit(lambda unit: self._engine.fire(unit, self._clock.now()))
+        self._dispatcher.notify()
+
+    def _submit(self, work: Any) -> None:
+        future: Future[Any] = self._writer.submit(work, urgent=True)
+        future.add_done_callback(self._note_failure)
+
+    def _note_failure(self, future: Future[Any]) -> None:
+        error = future.exception()
+        if error is not None:
+            self._log.warning("work_failed", reason=repr(error))
+
+    def _unready(self) -> Iterator[str]:
+        parts: dict[str, Writer | Dispatcher | LocalTimers] = {
+            "writer": self._writer,
+            "dispatcher": self._dispatcher,
+            "timers": self._timers,
+        }
+        for name, part in parts.items():
+            if not part.is_alive:
+                yield f"{name} does not run"
+        try:
+            with self._database.read() as connection:
+                records.next_due(connection)
+        except SQLAlchemyError as error:
+            yield f"store cannot be read: {error}"
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own handling of signals: it would end the process before we have drained."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals to the daemon."""
+        yield
+
+
+def _keys(settings: Settings) -> list[str]:
+    """Return the bearer keys. Raises StartupError where the daemon would be open to others without one."""
+    try:
+        keys = [key.read() for key in settings.server.keys]
+    except OSError as error:
+        raise StartupError(f"server.keys: {error.filename}: {error.strerror}") from error
+    if any(len(key) < 16 for key in keys):
+        raise StartupError("server.keys: a key needs at least 16 characters; make one with 'openssl rand -hex 32'")
+    if not keys and not settings.server.is_loopback:
+        raise StartupError(
+            f"server.host is {settings.server.host}, which others can reach, and server.keys is empty; "
+            "set a key ('openssl rand -hex 32'), or bind to 127.0.0.1"
+        )
+    return keys
+
+
+def _listen(settings: Settings) -> socket.socket:
+    host, port = settings.server.host, settings.server.port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise StartupError(
+            f"cannot listen on {host} port {port}: {error.strerror}; "
+            "set another with INCIDENT_ENGINE__SERVER__PORT or server.port"
+        ) from error

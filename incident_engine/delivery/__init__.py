@@ -1,0 +1,1 @@
+"""How word goes out: claim, send, record; one channel a file."""

@@ -1,0 +1,88 @@
+"""Messages by SMTP, one recipient each, so that every refusal is that recipient's own (RFC 5321)."""
+
+from datetime import datetime
+from email.headerregistry import Address
+from email.message import EmailMessage
+
+import aiosmtplib
+from aiosmtplib.errors import (
+    SMTPAuthenticationError,
+    SMTPException,
+    SMTPRecipientsRefused,
+    SMTPResponseException,
+    SMTPTimeoutError,
+)
+from markdown_it import MarkdownIt
+
+from incident_engine.delivery.channels.base import DeliveryError, Outcome
+from incident_engine.settings import EmailSettings
+from incident_engine.store.outgoing import Claimed
+
+_PERMANENT = 500
+_MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
+
+
+class EmailChannel:
+    """Hands messages to the bank's mail server. The Message-ID is the idempotency key."""
+
+    def __init__(self, settings: EmailSettings) -> None:
+        self._settings = settings
+        self._password = settings.password.read() if settings.password else None
+
+    async def send(self, delivery: Claimed, now: datetime) -> str:
+        """Send one message to one recipient and return the server's answer."""
+        settings = self._settings
+        try:
+            _, answer = await aiosmtplib.send(
+                self._compose(delivery),
+                sender=settings.sender,
+                recipients=[delivery.address or ""],
+                hostname=settings.host,
+                port=settings.port,
+                use_tls=settings.tls == "tls",
+                start_tls=settings.tls == "starttls",
+                username=settings.username,
+                password=self._password,
+                timeout=settings.timeout.total_seconds(),
+            )
+        except SMTPException as error:
+            raise _explained(error) from error
+        except OSError as error:
+            raise DeliveryError(Outcome.CONNECTION_FAILED, str(error)) from error
+        return answer
+
+    async def close(self) -> None:
+        """Nothing is held: each message has a connection of its own."""
+
+    def _compose(self, delivery: Claimed) -> EmailMessage:
+        message = EmailMessage()
+        message["Subject"] = delivery.subject
+        message["From"] = Address(addr_spec=self._settings.sender)
+        message["To"] = Address(addr_spec=delivery.address or "")
+        message["Date"] = delivery.created_at
+        message["Message-ID"] = f"<{delivery.id}@{self._settings.sender.partition('@')[2]}>"
+        message["Content-Language"] = delivery.locale
+        message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers, please
+        message.set_content(delivery.body)
+        html = _MARKDOWN.render(delivery.body)
+        message.add_alternative(f'<html lang="{delivery.locale}"><body>{html}</body></html>', subtype="html")
+        return message
+
+
+def _explained(error: SMTPException) -> DeliveryError:
+    if isinstance(error, SMTPTimeoutError):
+        return DeliveryError(Outcome.TIMED_OUT, str(error))
+    if isinstance(error, SMTPAuthenticationError):
+        return DeliveryError(Outcome.AUTHENTICATION_FAILED, f"{error.code} {error.message}")
+    if isinstance(error, SMTPRecipientsRefused):
+        refused = error.recipients[0]
+        return _by_code(refused.code, refused.message)
+    if isinstance(error, SMTPResponseException):
+        return _by_code(error.code, error.message)
+    return DeliveryError(Outcome.CONNECTION_FAILED, str(error))
+
+
+def _by_code(code: int, message: str) -> DeliveryError:
+    if code >= _PERMANENT:
+        return DeliveryError(Outcome.REFUSED, f"{code} {message}", permanent=True)
+    return DeliveryError(Outcome.SERVER_ERROR, f"{code} {message}")

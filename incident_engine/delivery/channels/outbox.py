@@ -1,0 +1,56 @@
+"""Messages as files, for a newcomer without any account and for whoever prints them."""
+
+import asyncio
+import os
+from datetime import datetime
+from pathlib import Path
+
+from incident_engine.delivery.channels.base import DeliveryError, Outcome
+from incident_engine.settings import OutboxSettings
+from incident_engine.store.outgoing import Claimed
+
+
+class OutboxChannel:
+    """Writes one Markdown file a message; a repeat writes the same file again."""
+
+    def __init__(self, settings: OutboxSettings) -> None:
+        self._directory = settings.directory
+
+    async def send(self, delivery: Claimed, now: datetime) -> str:
+        """Write the file and return its name."""
+        try:
+            path = await asyncio.to_thread(self._write, delivery)
+        except OSError as error:
+            raise DeliveryError(Outcome.SERVER_ERROR, f"{self._directory}: {error.strerror}") from error
+        return str(path)
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+    def _write(self, delivery: Claimed) -> Path:
+        folder = self._directory / delivery.incident_id
+        folder.mkdir(parents=True, exist_ok=True)
+        step = delivery.step_id.removeprefix(f"{delivery.incident_id}:").replace(":", ".")
+        stamp = f"{delivery.created_at:%Y%m%dT%H%M%SZ}"
+        path = folder / f"{stamp}-{step}-{delivery.contact}-{delivery.id[-8:]}.md"
+        draft = path.with_suffix(".tmp")
+        with draft.open("w", encoding="utf-8") as file:
+            file.write(_file_text(delivery))
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)  # whole or not at all: nobody reads half a message
+        return path
+
+
+def _file_text(delivery: Claimed) -> str:
+    head = {
+        "to": f"{delivery.contact} {delivery.address or ''}".strip(),
+        "subject": delivery.subject,
+        "locale": delivery.locale,
+        "incident": delivery.incident_id,
+        "step": delivery.step_id,
+        "id": delivery.id,
+        "created_at": delivery.created_at.isoformat(),
+    }
+    lines = "\n".join(f"{name}: {value}" for name, value in head.items())
+    return f"{lines}\n\n# {delivery.subject}\n\n{delivery.body}"

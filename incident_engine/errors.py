@@ -1,0 +1,86 @@
+"""Typed errors. Each says where, what was expected and what to do; each is raised where the cause is known."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+Path = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong at one place of a document (a request body, a YAML file)."""
+
+    path: Path
+    message: str
+    expected: str = ""
+    nearest: str = ""
+
+    @property
+    def pointer(self) -> str:
+        """Return the place as a JSON pointer (RFC 6901)."""
+        return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in self.path)
+
+    def sentence(self) -> str:
+        """Return the problem as one line of text."""
+        parts = [self.message]
+        if self.expected:
+            parts.append(f"expected {self.expected}")
+        if self.nearest:
+            parts.append(f"did you mean {self.nearest!r}?")
+        return "; ".join(parts)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Finding:
+    """One problem with its place in a file (line and column counted from 1)."""
+
+    file: str
+    line: int
+    column: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}: {self.text}"
+
+
+class IncidentEngineError(Exception):
+    """Base of every error that this program raises on purpose."""
+
+
+class InvalidDocumentError(IncidentEngineError):
+    """A document does not mean anything: all its problems, each with its path."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("; ".join(f"{p.pointer or '/'}: {p.sentence()}" for p in problems))
+        self.problems = tuple(problems)
+
+
+class InvalidFilesError(IncidentEngineError):
+    """Files that a person edits are wrong: all findings with file, line and column."""
+
+    def __init__(self, findings: Sequence[Finding]) -> None:
+        super().__init__("\n".join(str(finding) for finding in findings))
+        self.findings = tuple(findings)
+
+
+class MalformedBodyError(IncidentEngineError):
+    """A request body is not JSON at all."""
+
+    def __init__(self, message: str, line: int, column: int) -> None:
+        super().__init__(f"not valid JSON at line {line}, column {column}: {message}")
+        self.line = line
+        self.column = column
+
+
+class OverloadedError(IncidentEngineError):
+    """A bounded queue is full; nothing was stored, the sender should try again."""
+
+    retry_after_seconds = 1
+
+
+class StoreError(IncidentEngineError):
+    """The database cannot be used as it is."""
+
+
+class StartupError(IncidentEngineError):
+    """The daemon must not start with this configuration."""

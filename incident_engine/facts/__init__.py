@@ -1,0 +1,1 @@
+"""What is known: events, the incident they fold into, regions and service hours. Pure."""

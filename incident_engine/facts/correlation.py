@@ -1,0 +1,110 @@
+"""Which incident an event belongs to: the one it names, else the open one of its service group within a window."""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from incident_engine.facts.events import Event, EventType, OutageEvent, Recorded
+from incident_engine.facts.incident import in_order
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """How far an incident reaches in time. `last_at` is None while anything is impaired."""
+
+    incident_id: str
+    group: str
+    first_at: datetime
+    last_at: datetime | None
+    closed: bool = False
+
+    def takes(self, occurred_at: datetime, window: timedelta) -> bool:
+        """Return whether something that occurred then belongs to this incident."""
+        if self.closed or occurred_at < self.first_at - window:
+            return False
+        return self.last_at is None or occurred_at <= self.last_at + window
+
+
+def correlate(spans: Iterable[Span], occurred_at: datetime, window: timedelta) -> Span | None:
+    """Return the incident, among those of one group, to which something belongs; the latest if several fit."""
+    fitting = [span for span in spans if span.takes(occurred_at, window)]
+    return max(fitting, key=lambda span: (span.first_at, span.incident_id), default=None)
+
+
+def new_incident_id(event: Event, group: str) -> str:
+    """Return the id of the incident that begins with this event: the key it names, or date, group and a digest."""
+    if event.incident is not None:
+        return event.incident
+    digest = hashlib.sha256(f"{event.source}\0{event.id}".encode()).hexdigest()[:8]
+    return f"{event.occurred_at:%Y%m%d}-{group}-{digest}"
+
+
+@dataclass(slots=True)
+class _Open:
+    id: str
+    group: str
+    first_at: datetime
+    last_at: datetime
+    impaired: set[tuple[str, str, str]] = field(default_factory=set)
+    closed: bool = False
+    events: list[Recorded] = field(default_factory=list)
+
+    def span(self) -> Span:
+        return Span(self.id, self.group, self.first_at, None if self.impaired else self.last_at, self.closed)
+
+    def add(self, recorded: Recorded) -> None:
+        event = recorded.event
+        self.events.append(recorded)
+        self.last_at = max(self.last_at, event.occurred_at)
+        if event.type == EventType.INCIDENT_CLOSED:
+            self.closed = True
+        if not isinstance(event, OutageEvent):
+            return
+        signal = event.data.signal or ""
+        for region in event.regions:
+            if event.type != EventType.OUTAGE_RESTORED:
+                self.impaired.add((event.service, region, signal))
+                self.closed = False
+            elif signal:
+                self.impaired.discard((event.service, region, signal))
+            else:
+                self.impaired -= {key for key in self.impaired if key[:2] == (event.service, region)}
+
+
+def split(events: Iterable[Recorded], groups: Mapping[str, str], window: timedelta) -> dict[str, Sequence[Recorded]]:
+    """Sort a history of events into incidents, by id in order of occurrence. `groups` maps service to group."""
+    known: dict[str, _Open] = {}
+    by_group: dict[str, list[_Open]] = {}
+    for recorded in in_order(events):
+        incident = _find(recorded.event, known, by_group, groups, window)
+        if incident is None:
+            incident = _begin(recorded.event, groups)
+            known[incident.id] = incident
+            by_group.setdefault(incident.group, []).append(incident)
+        incident.add(recorded)
+    return {incident.id: incident.events for incident in known.values()}
+
+
+def group_of(service: str | None, groups: Mapping[str, str]) -> str:
+    """Return the group of a service; a service without one is its own group."""
+    return groups.get(service, service) if service else "unassigned"
+
+
+def _find(
+    event: Event,
+    known: Mapping[str, _Open],
+    by_group: Mapping[str, list[_Open]],
+    groups: Mapping[str, str],
+    window: timedelta,
+) -> _Open | None:
+    if event.incident is not None:
+        return known.get(event.incident)
+    recent = by_group.get(group_of(event.service, groups), [])[-20:]
+    span = correlate([incident.span() for incident in recent], event.occurred_at, window)
+    return known[span.incident_id] if span else None
+
+
+def _begin(event: Event, groups: Mapping[str, str]) -> _Open:
+    group = group_of(event.service, groups)
+    return _Open(new_incident_id(event, group), group, event.occurred_at, event.occurred_at)

@@ -1,0 +1,173 @@
+"""The events that a monitor or a person can report, as they stand on the wire (native format).
+
+An event is one fact; it is never changed and never deleted. `(source, id)` is its idempotency key.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationInfo
+
+from incident_engine.facts.regions import resolve_region
+from incident_engine.validation import Strict, invalid, unknown_name
+
+KNOWN_SERVICES = "known_services"
+"""Key of the validation context: the ids of the services that the bank has."""
+
+
+class EventType(StrEnum):
+    """What an event reports."""
+
+    OUTAGE_STARTED = "outage.started"
+    OUTAGE_DEGRADED = "outage.degraded"
+    OUTAGE_RESTORED = "outage.restored"
+    RECOVERY_ESTIMATED = "recovery.estimated"
+    NOTE_ADDED = "note.added"
+    STEP_COMPLETED = "step.completed"
+    INCIDENT_CLOSED = "incident.closed"
+
+
+def _known_service(service: str, info: ValidationInfo) -> str:
+    known: Mapping[str, object] | None = (info.context or {}).get(KNOWN_SERVICES)
+    if known is not None and service not in known:
+        raise unknown_name("service", service, known)
+    return service
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable() or text != text.strip():
+        raise invalid(f"not a plain name: {text!r}", "printable characters without spaces at the ends")
+    return text
+
+
+Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_printable)]
+IncidentKey = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+Service = Annotated[Name, AfterValidator(_known_service)]
+Region = Annotated[Name, AfterValidator(resolve_region)]
+Text = Annotated[str, Field(min_length=1, max_length=10_000)]
+
+
+def _in_utc(instant: datetime) -> datetime:
+    return instant.astimezone(UTC)
+
+
+Instant = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+
+
+class _Event(Strict):
+    source: Name
+    id: Name
+    occurred_at: Instant
+    incident: IncidentKey | None = None
+
+
+class OutageData(BaseModel):
+    """What else the monitor says. Other keys are kept and shown, never graded."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+    signal: Name | None = None
+    """The alert, trigger or check behind the outage. A restoration with a signal ends that signal's outage only;
+    one without a signal ends all."""
+
+
+class OutageEvent(_Event):
+    """A service is down, works badly or works again in some regions."""
+
+    type: Literal[EventType.OUTAGE_STARTED, EventType.OUTAGE_DEGRADED, EventType.OUTAGE_RESTORED]
+    service: Service
+    regions: tuple[Region, ...] = Field(min_length=1)
+    data: OutageData = OutageData()
+
+
+class _PersonEvent(_Event):
+    """An event about an incident as a whole: named by its key, or the open one of a service."""
+
+    service: Service | None = None
+    regions: tuple[Region, ...] = ()
+
+
+class EstimateData(Strict):
+    """When the service is expected to work again."""
+
+    recovery_at: Instant
+    by: Name | None = None
+
+
+class RecoveryEstimated(_PersonEvent):
+    """An estimate of the recovery; the latest counts."""
+
+    type: Literal[EventType.RECOVERY_ESTIMATED]
+    data: EstimateData
+
+
+class NoteData(Strict):
+    """Free words for the record."""
+
+    text: Text
+    by: Name | None = None
+
+
+class NoteAdded(_PersonEvent):
+    """A note for the record."""
+
+    type: Literal[EventType.NOTE_ADDED]
+    data: NoteData
+
+
+class CompletionData(Strict):
+    """Who did what: a step by its id, or the obligation that it fulfils."""
+
+    by: Name
+    step: Name | None = None
+    fulfils: Name | None = None
+    note: Text | None = None
+
+
+class StepCompleted(_PersonEvent):
+    """A person did what a step asked for, such as handing in the first report."""
+
+    type: Literal[EventType.STEP_COMPLETED]
+    data: CompletionData
+
+
+class ClosingData(Strict):
+    """Who closed the incident, and why."""
+
+    by: Name
+    reason: Text | None = None
+
+
+class IncidentClosed(_PersonEvent):
+    """The incident is over."""
+
+    type: Literal[EventType.INCIDENT_CLOSED]
+    data: ClosingData
+
+
+Event = Annotated[
+    OutageEvent | RecoveryEstimated | NoteAdded | StepCompleted | IncidentClosed, Field(discriminator="type")
+]
+EVENTS: TypeAdapter[list[Event]] = TypeAdapter(list[Event])
+EVENT: TypeAdapter[Event] = TypeAdapter(Event)
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """An event with the instant at which we received it."""
+
+    event: Event
+    received_at: datetime
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Return the idempotency key."""
+        return self.event.source, self.event.id
+
+
+def wire(event: Event) -> dict[str, Any]:
+    """Return the event in the native format, ready for JSON."""
+    document: dict[str, Any] = EVENT.dump_python(event, mode="json")
+    return document

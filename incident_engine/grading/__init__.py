@@ -1,0 +1,1 @@
+"""What the facts mean: rule packs, conditions and the assessment. Pure."""

@@ -1,0 +1,142 @@
+"""Alertmanager's webhook, version 4: firing and resolved alerts become outages that start and are restored.
+
+Source: Prometheus' documentation, "Alertmanager: webhook_config". Unknown fields are ignored.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+
+from incident_engine.errors import InvalidDocumentError
+from incident_engine.facts.events import EVENT, KNOWN_SERVICES, Event, EventType
+from incident_engine.facts.values import RESOLUTION
+from incident_engine.settings import AlertmanagerSettings
+from incident_engine.validation import problems_of
+
+SOURCE = "alertmanager"
+_STILL_FIRING = datetime(1, 1, 1, tzinfo=UTC)
+"""Go's zero time, which Alertmanager sends as the end of what has not ended."""
+
+
+class Alert(BaseModel):
+    """One alert of a notification."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+    status: Literal["firing", "resolved"]
+    labels: dict[str, str]
+    annotations: dict[str, str] = {}
+    startsAt: AwareDatetime  # noqa: N815 - the name on the wire
+    endsAt: AwareDatetime = _STILL_FIRING  # noqa: N815
+    fingerprint: str
+
+
+class Notification(BaseModel):
+    """What Alertmanager posts."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+    version: Literal["4"]
+    alerts: tuple[Alert, ...]
+
+
+class QuarantineReason(StrEnum):
+    """Why an alert cannot become an event."""
+
+    NO_SERVICE_LABEL = "no_service_label"
+    NO_REGION_LABEL = "no_region_label"
+    UNKNOWN_SERVICE = "unknown_service"
+    UNKNOWN_REGION = "unknown_region"
+    FROM_THE_FUTURE = "from_the_future"
+    INVALID = "invalid"
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """An alert that cannot be mapped, kept for a person to see."""
+
+    key: str
+    reason: QuarantineReason
+    detail: str
+    document: Mapping[str, Any]
+
+
+def parse_notification(document: object) -> Notification:
+    """Return the notification. Raises InvalidDocumentError if it is not one of version 4."""
+    try:
+        return Notification.model_validate(document)
+    except ValidationError as error:
+        raise InvalidDocumentError(problems_of(error, Notification, document)) from None
+
+
+def map_alerts(
+    notification: Notification,
+    settings: AlertmanagerSettings,
+    services: Mapping[str, object],
+    now: datetime,
+    skew: timedelta,
+) -> tuple[list[Event], list[Quarantined]]:
+    """Return the events that the alerts mean, and the alerts that mean nothing to us."""
+    events: list[Event] = []
+    quarantined: list[Quarantined] = []
+    for alert in notification.alerts:
+        try:
+            events += _events(alert, settings, services, now + skew)
+        except _CannotMapError as problem:
+            document = alert.model_dump(mode="json")
+            quarantined.append(Quarantined(_key(alert), problem.reason, problem.detail, document))
+    return events, quarantined
+
+
+class _CannotMapError(Exception):
+    def __init__(self, reason: QuarantineReason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+
+def _key(alert: Alert) -> str:
+    return f"{alert.fingerprint}/{alert.startsAt.astimezone(UTC).isoformat()}"
+
+
+def _events(
+    alert: Alert, settings: AlertmanagerSettings, services: Mapping[str, object], latest: datetime
+) -> list[Event]:
+    service = alert.labels.get(settings.service_label, "")
+    regions = [part.strip() for part in alert.labels.get(settings.region_label, "").split(settings.region_separator)]
+    regions = [region for region in regions if region]
+    if not service:
+        raise _CannotMapError(QuarantineReason.NO_SERVICE_LABEL, f"no label '{settings.service_label}'")
+    if not regions:
+        raise _CannotMapError(QuarantineReason.NO_REGION_LABEL, f"no label '{settings.region_label}'")
+    if alert.startsAt > latest:
+        raise _CannotMapError(QuarantineReason.FROM_THE_FUTURE, f"startsAt {alert.startsAt.isoformat()} has not come")
+    common = {"source": SOURCE, "service": service, "regions": regions}
+    data = {
+        "signal": alert.fingerprint,
+        "alertname": alert.labels.get("alertname", ""),
+        "summary": alert.annotations.get("summary", ""),
+    }
+    kinds: list[tuple[EventType, str, datetime]] = [(EventType.OUTAGE_STARTED, "", alert.startsAt)]
+    if alert.status == "resolved":
+        # A restoration at the very start would leave the start standing; Prometheus' resolution is a millisecond.
+        ended = max(alert.endsAt, alert.startsAt + RESOLUTION)
+        kinds.append((EventType.OUTAGE_RESTORED, "/resolved", ended))
+    return [
+        _validated({**common, "id": _key(alert) + suffix, "type": kind, "occurred_at": at, "data": data}, services)
+        for kind, suffix, at in kinds
+    ]
+
+
+_REASON_BY_FIELD = {"service": QuarantineReason.UNKNOWN_SERVICE, "regions": QuarantineReason.UNKNOWN_REGION}
+
+
+def _validated(document: Mapping[str, Any], services: Mapping[str, object]) -> Event:
+    try:
+        return EVENT.validate_python(document, context={KNOWN_SERVICES: services})
+    except ValidationError as error:
+        problems: Sequence[Any] = problems_of(error, Event, document)
+        reason = _REASON_BY_FIELD.get(str(problems[0].path[0]), QuarantineReason.INVALID)
+        raise _CannotMapError(reason, "; ".join(problem.sentence() for problem in problems)) from None

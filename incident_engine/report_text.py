@@ -1,0 +1,113 @@
+"""Verdicts and timelines as text for a terminal."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, tzinfo
+from typing import Any
+
+from incident_engine.facts.regions import region_name
+from incident_engine.facts.values import LocalizedText
+from incident_engine.grading.assess import Assessment, ObligationStatus
+from incident_engine.grading.pack import Pack
+from incident_engine.history import Graded
+from incident_engine.response.messages import spell_duration, spell_names
+from incident_engine.settings import Settings
+from incident_engine.wording import Wording
+
+
+def graded_text(graded: Sequence[Graded], packs: Sequence[Pack], settings: Settings, say: Wording) -> str:
+    """Return the verdicts on a history as text."""
+    by_id = {pack.pack: pack for pack in packs}
+    lines = [line for found in graded for line in (*_incident(found, by_id, settings, say), "")]
+    return "\n".join(lines).rstrip() if lines else say("no incidents")
+
+
+def _incident(found: Graded, packs: Mapping[str, Pack], settings: Settings, say: Wording) -> Iterator[str]:
+    incident, zone = found.incident, settings.bank.zone
+    names = [_named(settings.service_names, service, say) for service in incident.services]
+    regions = [region_name(region, say.locale) for region in incident.regions]
+    yield f"{say('incident')} {incident.id}"
+    yield f"  {say('services')}: {spell_names(names, say.locale)}"
+    yield f"  {say('regions')}: {spell_names(regions, say.locale)}"
+    ended = local_time(incident.restored_at, zone) if incident.restored_at else say("not restored")
+    begun = local_time(incident.occurred_at, zone) if incident.occurred_at else "—"
+    yield f"  {say('occurred')}: {begun}    {say('restored')}: {ended}"
+    for assessment in found.assessments:
+        yield from _assessment(assessment, packs[assessment.pack], zone, say)
+
+
+def _named(names: Mapping[str, LocalizedText], service: str, say: Wording) -> str:
+    return names[service].in_(say.locale) if service in names else service
+
+
+def _assessment(assessment: Assessment, pack: Pack, zone: tzinfo, say: Wording) -> Iterator[str]:
+    yield f"  {pack.title.in_(say.locale)} ({pack.pack}), {say('as of')} {local_time(assessment.at, zone)}"
+    yield f"    {say('level')}: {_level(assessment.level, pack, say)}" + (
+        f" — {say('held')}" if assessment.held else ""
+    )
+    for rise in assessment.trajectory:
+        yield f"      {local_time(rise.at, zone)}  {_level(rise.level, pack, say)}  {rise.cite} ({rise.rule})"
+    upcoming = assessment.next
+    if upcoming is None:
+        yield f"    {say('next')}: {say('none')}"
+    else:
+        left = spell_duration(upcoming.at - assessment.at, say.locale)
+        yield (
+            f"    {say('next')}: {_level(upcoming.level, pack, say)}  {local_time(upcoming.at, zone)}"
+            f"  ({say('in')} {left})  {upcoming.cite}"
+        )
+    for status in assessment.obligations:
+        yield f"    {say('obligation')}: {obligation_line(status, pack, zone, say)}"
+    for region in assessment.evidence.regions:
+        out = spell_duration(region.in_service, say.locale)
+        yield f"    {say('evidence')}: {region_name(region.region, say.locale)}  {say('in service')} {out}"
+
+
+def _level(level: str | None, pack: Pack, say: Wording) -> str:
+    return say("below") if level is None else f"{level} {pack.level_names[level].in_(say.locale)}"
+
+
+def obligation_line(status: ObligationStatus, pack: Pack, zone: tzinfo, say: Wording) -> str:
+    """Return an obligation on one line: what, by when, how it stands."""
+    demand = next(demand for demand in pack.obligations if demand.id == status.id)
+    state = say("met late") if status.met_late else say(status.state.value)
+    due = f"  {say('due')} {local_time(status.due_at, zone)}" if status.due_at else ""
+    return f"{demand.says.in_(say.locale)} ({status.cite}){due}  {state}"
+
+
+def local_time(instant: datetime, zone: tzinfo) -> str:
+    """Return an instant in local time to the second, with its offset."""
+    return instant.astimezone(zone).isoformat(sep=" ", timespec="seconds")
+
+
+def timeline_line(entry: Mapping[str, Any], pack: Pack, say: Wording) -> str | None:
+    """Return an entry of an incident's timeline as one line; None for what tells a reader nothing new."""
+    at = datetime.fromisoformat(entry["at"]).isoformat(sep=" ", timespec="seconds")[:19]
+    kinds = {"event": _event_line, "level": _level_line, "obligation": _obligation_entry, "delivery": _delivery_line}
+    write = kinds.get(entry["kind"])
+    text = write(entry, pack, say) if write else None
+    return None if text is None else f"{at}  {text}"
+
+
+def _event_line(entry: Mapping[str, Any], _: Pack, say: Wording) -> str:
+    where = spell_names([region_name(region, say.locale) for region in entry["regions"]], say.locale)
+    about = f"  {entry['service'] or ''}  {where}" if entry["regions"] else ""
+    by = entry["data"].get("by") if isinstance(entry["data"], Mapping) else None
+    return f"·  {say(entry['type'])}{about}" + (f"  ({by})" if by else "")
+
+
+def _level_line(entry: Mapping[str, Any], pack: Pack, say: Wording) -> str:
+    name = pack.level_names[entry["level"]].in_(say.locale)
+    says = pack.rule_by_id[entry["rule"]].says.in_(say.locale)
+    return f"▲  {say('level reached')} {entry['level']} {name}  {entry['cite']}: {says}"
+
+
+def _obligation_entry(entry: Mapping[str, Any], pack: Pack, say: Wording) -> str:
+    demand = next(demand for demand in pack.obligations if demand.id == entry["obligation"])
+    mark = "✔" if entry["state"] == "met" and not entry.get("late") else "✘"
+    state = say("met late") if entry.get("late") else say(entry["state"])
+    return f"{mark}  {say('obligation')}: {demand.says.in_(say.locale)} ({entry['cite']})  {state}"
+
+
+def _delivery_line(entry: Mapping[str, Any], _: Pack, say: Wording) -> str:
+    outcome = say(entry["outcome"]) if entry["outcome"] else "…"
+    return f"✉  {say('notice')} → {entry['contact']} ({entry['channel']}, {outcome}): {entry['subject']}"

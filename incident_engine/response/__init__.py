@@ -1,0 +1,1 @@
+"""What must happen: playbooks, the plan and the messages. Pure."""

@@ -1,0 +1,174 @@
+"""The plan: every step that must happen, past and future, with deterministic ids; and what to change for it."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from incident_engine.facts.incident import Incident
+from incident_engine.facts.values import NEVER, RESOLUTION
+from incident_engine.grading.assess import Assessment, ObligationStatus, Reached
+from incident_engine.response.playbook import ObligationMoment, ObligationTrigger, Playbook, StepTemplate
+
+
+class StepState(StrEnum):
+    """How far a step has come."""
+
+    PENDING = "pending"
+    BEGUN = "begun"
+    COMPLETED = "completed"
+    WITHDRAWN = "withdrawn"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Something that must happen at `due_at`. `instance` tells apart what one step of a playbook does several times."""
+
+    id: str
+    playbook: str
+    step: str
+    instance: str
+    due_at: datetime
+    audience: str
+    template: str
+    level: str | None = None
+    obligation: str | None = None
+    fulfils: str | None = None
+    deadline: datetime | None = None
+
+
+def plan(
+    incident: Incident, assessments: Sequence[Assessment], playbooks: Iterable[Playbook], now: datetime
+) -> tuple[Step, ...]:
+    """Return every step that the playbooks want for the incident as it is known at `now`.
+
+    The first assessment is that of the primary pack. Steps of the future are those that will be due if nothing new
+    happens. The same facts always give the same steps with the same ids.
+    """
+    if not assessments:
+        return ()
+    steps = [
+        step
+        for playbook in playbooks
+        for template in playbook.steps
+        for step in _wanted(incident, assessments[0], playbook, template)
+        if not _after_closing(step, incident)
+    ]
+    return tuple(sorted((step for step in steps if step.due_at < NEVER), key=lambda step: (step.due_at, step.id)))
+
+
+def _after_closing(step: Step, incident: Incident) -> bool:
+    """A closed incident asks for nothing more, except what the law still demands."""
+    return incident.closing is not None and step.obligation is None and step.due_at > incident.closing.at
+
+
+def _wanted(incident: Incident, assessment: Assessment, playbook: Playbook, template: StepTemplate) -> Iterator[Step]:
+    trigger = template.on
+    rises = (*assessment.trajectory, *assessment.forecast)
+    if trigger.level_reached is not None:
+        for rise in rises:
+            if rise.level in trigger.level_reached:
+                yield _step(incident, playbook, template, rise.level, rise.at, level=rise.level)
+    elif trigger.obligation is not None:
+        yield from _for_obligation(incident, assessment, playbook, template, trigger.obligation)
+    elif rises:
+        yield from _for_episodes(incident, rises[0], playbook, template)
+
+
+def _for_episodes(incident: Incident, first: Reached, playbook: Playbook, template: StepTemplate) -> Iterator[Step]:
+    episodes = incident.episodes(playbook.settle)
+    for number, (start, end) in enumerate(episodes, 1):
+        graded = first.at <= end
+        if template.on.first_level and graded:
+            yield _step(incident, playbook, template, str(number), max(start, first.at))
+        if template.on.restored and end != NEVER and (graded or number == len(episodes)):
+            yield _step(incident, playbook, template, str(number), end + playbook.settle)
+
+
+def _for_obligation(
+    incident: Incident,
+    assessment: Assessment,
+    playbook: Playbook,
+    template: StepTemplate,
+    trigger: ObligationTrigger,
+) -> Iterator[Step]:
+    status = next((status for status in assessment.obligations if status.id == trigger.id), None)
+    if status is None or status.due_at is None or status.applies_at is None:
+        return
+    at = _moment(status, status.due_at, status.applies_at, trigger)
+    if status.met_at is not None and status.met_at <= at:
+        return
+    if trigger.when is ObligationMoment.DUE and at > status.due_at:
+        return  # it became known too late for a reminder: the overdue step speaks
+    yield _step(incident, playbook, template, status.id, at, obligation=status.id, deadline=status.due_at)
+
+
+def _moment(status: ObligationStatus, due_at: datetime, applies_at: datetime, trigger: ObligationTrigger) -> datetime:
+    match trigger.when:
+        case ObligationMoment.APPLIES:
+            return applies_at
+        case ObligationMoment.DUE:
+            return max(due_at - trigger.before, applies_at)
+        case ObligationMoment.OVERDUE:
+            return max(due_at + RESOLUTION, applies_at)
+
+
+def _step(
+    incident: Incident,
+    playbook: Playbook,
+    template: StepTemplate,
+    instance: str,
+    due_at: datetime,
+    *,
+    level: str | None = None,
+    obligation: str | None = None,
+    deadline: datetime | None = None,
+) -> Step:
+    return Step(
+        id=f"{incident.id}:{playbook.playbook}:{template.id}:{instance}",
+        playbook=playbook.playbook,
+        step=template.id,
+        instance=instance,
+        due_at=due_at,
+        audience=template.audience,
+        template=template.template,
+        level=level,
+        obligation=obligation,
+        fulfils=template.fulfils,
+        deadline=deadline,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What must be written so that the stored steps are the wanted ones."""
+
+    insert: tuple[Step, ...] = ()
+    reschedule: tuple[Step, ...] = ()
+    """Not begun: to be put back to pending, with this due instant."""
+    withdraw: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.insert or self.reschedule or self.withdraw)
+
+
+def reconcile(existing: Mapping[str, tuple[StepState, datetime]], wanted: Iterable[Step]) -> Changes:
+    """Return the changes from the existing steps (state and due instant by id) to the wanted ones.
+
+    What is new is inserted, what is no longer wanted and not begun is withdrawn, what has begun is left alone.
+    Applied once, a second call has nothing to change.
+    """
+    by_id = {step.id: step for step in wanted}
+    return Changes(
+        insert=tuple(step for step in by_id.values() if step.id not in existing),
+        reschedule=tuple(step for step in by_id.values() if step.id in existing and _differs(*existing[step.id], step)),
+        withdraw=tuple(
+            name for name, (state, _) in existing.items() if state is StepState.PENDING and name not in by_id
+        ),
+    )
+
+
+def _differs(state: StepState, due_at: datetime, step: Step) -> bool:
+    if state is StepState.WITHDRAWN:
+        return True
+    return state is StepState.PENDING and due_at != step.due_at

@@ -1,0 +1,90 @@
+"""The variables of a message, spelled for one reader from what is known and what it means."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from incident_engine.facts.incident import Incident
+from incident_engine.facts.regions import region_name
+from incident_engine.facts.values import LocalizedText
+from incident_engine.grading.assess import Assessment, Reached
+from incident_engine.grading.pack import Pack
+from incident_engine.response.plan import Step
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """All that a message can speak of."""
+
+    bank_name: LocalizedText
+    service_names: Mapping[str, LocalizedText]
+    incident: Incident
+    assessment: Assessment
+    pack: Pack
+    step: Step
+    now: datetime
+
+    def variables(self, locale: str, recipient: str) -> dict[str, Any]:
+        """Return the variables for a reader, as `messages.VARIABLES` documents them."""
+        return {
+            "bank": {"name": self.bank_name.in_(locale)},
+            "incident": self._incident(locale),
+            "level": self._rise(self._level(), locale),
+            "next": self._rise(self.assessment.next, locale),
+            "obligation": self._obligation(locale),
+            "recipient": {"name": recipient},
+            "step": {"id": self.step.id},
+            "now": self.now,
+        }
+
+    def _incident(self, locale: str) -> dict[str, Any]:
+        known = self.incident
+        occurred_at = known.occurred_at or known.first_event_at or self.now
+        return {
+            "id": known.id,
+            "services": [self._service(service, locale) for service in known.services],
+            "regions": [region_name(region, locale) for region in known.regions],
+            "occurred_at": occurred_at,
+            "detected_at": known.detected_at or occurred_at,
+            "restored_at": known.restored_at,
+            "duration": (known.restored_at or self.now) - occurred_at,
+            "recovery_at": known.estimate.recovery_at if known.estimate else None,
+            "notes": [text for _, text in known.notes],
+        }
+
+    def _service(self, service: str, locale: str) -> str:
+        name = self.service_names.get(service)
+        return name.in_(locale) if name else service
+
+    def _level(self) -> Reached | None:
+        """Return the rise that the step is about, else the present level."""
+        rises = self.assessment.trajectory
+        about = [rise for rise in rises if rise.level == self.step.level]
+        return about[-1] if about else (rises[-1] if rises else None)
+
+    def _rise(self, rise: Reached | None, locale: str) -> dict[str, Any] | None:
+        if rise is None:
+            return None
+        return {
+            "id": rise.level,
+            "name": self.pack.level_names[rise.level].in_(locale),
+            "at": rise.at,
+            "cite": rise.cite,
+            "says": self.pack.rule_by_id[rise.rule].says.in_(locale),
+        }
+
+    def _obligation(self, locale: str) -> dict[str, Any] | None:
+        wanted = self.step.obligation
+        statuses = [status for status in self.assessment.obligations if status.due_at is not None]
+        status = next((s for s in statuses if s.id == wanted), statuses[0] if statuses and not wanted else None)
+        if status is None:
+            return None
+        says = next(demand.says for demand in self.pack.obligations if demand.id == status.id)
+        return {
+            "id": status.id,
+            "says": says.in_(locale),
+            "cite": status.cite,
+            "due_at": status.due_at,
+            "state": status.state.value,
+        }

@@ -1,0 +1,177 @@
+"""All that operators write: settings, packs, playbooks and messages, read from files and checked against each other."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from incident_engine.errors import Finding, InvalidDocumentError, InvalidFilesError, Problem
+from incident_engine.grading.cases import failing_cases
+from incident_engine.grading.pack import Pack, parse_pack
+from incident_engine.response.messages import LOCALES, MessageBook, template_problems
+from incident_engine.response.playbook import Playbook, parse_playbook
+from incident_engine.settings import Settings
+from incident_engine.validation import nearest
+from incident_engine.yaml_loader import Document, load_file
+
+T = TypeVar("T")
+
+_PACKAGE = Path(__file__).parent
+SHIPPED = _PACKAGE / "shipped" if (_PACKAGE / "shipped").is_dir() else _PACKAGE.parent
+"""Where the shipped rules and configuration are: in the installed package, or beside it in a checkout."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rulebook:
+    """What the engine goes by. The primary pack is the first."""
+
+    packs: tuple[Pack, ...]
+    playbooks: tuple[Playbook, ...]
+    messages: MessageBook
+
+
+def rules_directory(settings: Settings) -> Path:
+    """Return where the rules are."""
+    return settings.rules.directory or SHIPPED / "rules"
+
+
+def load_rulebook(settings: Settings, config_file: Path) -> Rulebook:
+    """Read the packs, playbooks and messages that the settings choose.
+
+    Raises InvalidFilesError with every finding in them and between them.
+    """
+    directory = rules_directory(settings)
+    findings: list[Finding] = []
+    packs = _chosen(
+        settings.grading.packs, directory / "grading", parse_pack, ("grading", "packs"), config_file, findings
+    )
+    playbooks = _chosen(
+        settings.playbooks, directory / "playbooks", parse_playbook, ("playbooks",), config_file, findings
+    )
+    messages = load_messages(settings, directory / "messages", findings)
+    primary = packs.get(settings.grading.primary)
+    for name, (playbook, document) in playbooks.items():
+        pack = primary[0] if primary else None
+        findings += [document.finding(p) for p in _wrong_references(playbook, settings, messages, pack)]
+        findings += _misnamed(document, "playbook", playbook.playbook, name)
+    for name, (pack, document) in packs.items():
+        findings += _misnamed(document, "pack", pack.pack, name)
+    if findings:
+        raise InvalidFilesError(sorted(findings))
+    ordered = sorted(packs.values(), key=lambda found: found[0].pack != settings.grading.primary)
+    return Rulebook(tuple(p for p, _ in ordered), tuple(p for p, _ in playbooks.values()), messages)
+
+
+def load_packs(settings: Settings, config_file: Path, names: Sequence[str]) -> list[Pack]:
+    """Return the named packs, or those that the settings choose. Raises InvalidFilesError with every finding."""
+    findings: list[Finding] = []
+    chosen = tuple(names) or settings.grading.packs
+    directory = rules_directory(settings) / "grading"
+    packs = _chosen(chosen, directory, parse_pack, ("grading", "packs"), config_file, findings)
+    if findings:
+        raise InvalidFilesError(sorted(findings))
+    return [pack for pack, _ in packs.values()]
+
+
+def check_pack(path: Path) -> list[Finding]:
+    """Return what is wrong with a pack's file, its cases included."""
+    document = load_file(path)
+    try:
+        pack = parse_pack(document.data)
+    except InvalidDocumentError as error:
+        return [document.finding(problem) for problem in error.problems]
+    return [document.finding(problem) for problem in failing_cases(pack)]
+
+
+def check_playbook(path: Path) -> list[Finding]:
+    """Return what is wrong with a playbook's file by itself."""
+    document = load_file(path)
+    try:
+        parse_playbook(document.data)
+    except InvalidDocumentError as error:
+        return [document.finding(problem) for problem in error.problems]
+    return []
+
+
+def check_template(path: Path) -> list[Finding]:
+    """Return what is wrong with a message's template."""
+    try:
+        source = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        return [Finding(str(path), 1, 1, f"cannot be read: {error}")]
+    return [
+        Finding(str(path), int(problem.path[0]) if problem.path else 1, 1, problem.sentence())
+        for problem in template_problems(source)
+    ]
+
+
+def load_messages(settings: Settings, directory: Path, findings: list[Finding]) -> MessageBook:
+    """Read every template of every locale, adding what is wrong to the findings."""
+    sources: dict[tuple[str, str], str] = {}
+    for locale in LOCALES:
+        for path in sorted((directory / locale).glob("*.md.j2")):
+            wrong = check_template(path)
+            findings += wrong
+            if not wrong:
+                sources[locale, path.name.removesuffix(".md.j2")] = path.read_text(encoding="utf-8")
+    return MessageBook(sources, settings.bank.zone)
+
+
+def _chosen(
+    names: tuple[str, ...],
+    directory: Path,
+    parse: Callable[[object], T],
+    where: tuple[str, ...],
+    config_file: Path,
+    findings: list[Finding],
+) -> dict[str, tuple[T, Document]]:
+    found: dict[str, tuple[T, Document]] = {}
+    available = sorted(path.stem for path in directory.glob("*.yaml"))
+    for place, name in enumerate(names):
+        if name not in available:
+            listed = f"one of: {', '.join(available) or f'(no file in {directory})'}"
+            problem = Problem((*where, place), f"there is no '{name}.yaml'", listed, nearest(name, available))
+            findings.append(_in_config(config_file, problem))
+            continue
+        try:
+            document = load_file(directory / f"{name}.yaml")
+            found[name] = parse(document.data), document
+        except InvalidFilesError as error:
+            findings += error.findings
+        except InvalidDocumentError as error:
+            findings += [document.finding(problem) for problem in error.problems]
+    return found
+
+
+def _in_config(config_file: Path, problem: Problem) -> Finding:
+    return load_file(config_file).finding(problem)
+
+
+def _misnamed(document: Document, key: str, given: str, name: str) -> Iterator[Finding]:
+    if given != name:
+        yield document.finding(Problem((key,), f"the file is {name}.yaml but its {key} is '{given}'", f"{key}: {name}"))
+
+
+def _wrong_references(
+    playbook: Playbook, settings: Settings, messages: MessageBook, pack: Pack | None
+) -> Iterator[Problem]:
+    templates = messages.names()
+    for place, step in enumerate(playbook.steps):
+        where = ("steps", place)
+        yield from _unknown((*where, "audience"), "audience", step.audience, settings.audiences)
+        yield from _unknown((*where, "template"), "template", step.template, dict.fromkeys(sorted(templates)))
+        if pack is None:
+            continue
+        obligations = {demand.id: demand for demand in pack.obligations}
+        for index, level in enumerate(step.on.level_reached or ()):
+            yield from _unknown((*where, "on", "level_reached", index), "level", level, pack.severity)
+        if step.on.obligation is not None:
+            yield from _unknown((*where, "on", "obligation", "id"), "obligation", step.on.obligation.id, obligations)
+        if step.fulfils is not None:
+            yield from _unknown((*where, "fulfils"), "obligation", step.fulfils, obligations)
+
+
+def _unknown(path: tuple[str | int, ...], kind: str, name: str, valid: Mapping[str, object]) -> Iterator[Problem]:
+    if name not in valid:
+        expected = f"one of: {', '.join(valid) or '(there is none)'}"
+        yield Problem(path, f"unknown {kind} '{name}'", expected, nearest(name, valid))

@@ -1,0 +1,367 @@
+"""This bank's services, hours, contacts, channels and chosen packs: config.yaml, overridden by the environment.
+
+`INCIDENT_ENGINE__SERVER__PORT=9000` overrides `server.port`. A key that ends in `_file` names a file with the value.
+"""
+
+import ipaddress
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path as FilePath
+from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+from incident_engine.errors import Finding, InvalidFilesError, Path, Problem
+from incident_engine.facts.hours import AlwaysOpen, ServiceHours, weekly_hours
+from incident_engine.facts.values import Duration, LocalizedText
+from incident_engine.validation import Strict, invalid, nearest, problems_of
+from incident_engine.yaml_loader import Document, load_file
+
+PREFIX = "INCIDENT_ENGINE__"
+Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=60)]
+Locale = Literal["zh-CN", "en"]
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise invalid(f"unknown time zone {name!r}", "an IANA name such as Asia/Shanghai") from None
+    return name
+
+
+Zone = Annotated[str, AfterValidator(_zone)]
+
+
+class Secret(Strict):
+    """A secret, given in place (`value`) or in a file of its own (`file`)."""
+
+    value: str | None = Field(default=None, repr=False)
+    file: FilePath | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.value is None) == (self.file is None):
+            raise invalid("a secret has exactly one place", "value or file")
+        return self
+
+    def read(self) -> str:
+        """Return the secret. Raises OSError if its file cannot be read."""
+        if self.value is not None:
+            return self.value
+        assert self.file is not None  # noqa: S101 - the validator saw to it
+        return self.file.read_text(encoding="utf-8").strip()
+
+
+class BankSettings(Strict):
+    """The bank itself."""
+
+    name: LocalizedText
+    timezone: Zone
+    locale: Locale = "zh-CN"
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """Return the bank's time zone."""
+        return ZoneInfo(self.timezone)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+class ServerSettings(Strict):
+    """Where the daemon listens, and who may speak to it."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=0, le=65535)
+    keys: tuple[Secret, ...] = ()
+    """Bearer keys; any of them opens everything."""
+    max_body_bytes: int = Field(default=1_048_576, ge=1_024)
+
+    @property
+    def is_loopback(self) -> bool:
+        """Return whether only this machine can reach the daemon."""
+        return _is_loopback(self.host)
+
+
+class StoreSettings(Strict):
+    """Where everything is kept."""
+
+    url: str = Field(default="sqlite:///var/incident-engine.db", pattern=r"^sqlite:///.+")
+
+
+class RulesSettings(Strict):
+    """Where the rules are; empty for those that are shipped."""
+
+    directory: FilePath | None = None
+
+
+class GradingSettings(Strict):
+    """By which packs incidents are graded; the incident's level is that of the primary one."""
+
+    packs: tuple[Identifier, ...] = Field(min_length=1)
+    primary: Identifier
+
+    @model_validator(mode="after")
+    def _primary_is_chosen(self) -> Self:
+        if self.primary not in self.packs:
+            raise invalid(f"primary '{self.primary}' is not among the packs", f"one of: {', '.join(self.packs)}")
+        return self
+
+
+class IntakeSettings(Strict):
+    """How events become incidents."""
+
+    window: Duration = timedelta(hours=2)
+    """An outage of the same service group joins an incident up to this long after the incident's restoration."""
+    max_clock_skew: Duration = timedelta(minutes=5)
+    """How far ahead of this machine's clock an event may have occurred."""
+    queue: int = Field(default=1_000, ge=1)
+    """How many requests may wait for the writer; beyond it the answer is 503."""
+
+
+class AlertmanagerSettings(Strict):
+    """Which labels of an alert carry the service and the region."""
+
+    service_label: str = "service"
+    region_label: str = "region"
+    region_separator: str = Field(default=",", min_length=1)
+
+
+def _windows(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+class HoursSettings(Strict):
+    """Service hours: windows per weekday in a time zone."""
+
+    timezone: Zone
+    open: dict[str, Annotated[tuple[str, ...], BeforeValidator(_windows)]] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _parses(self) -> Self:
+        self.build()
+        return self
+
+    def build(self) -> ServiceHours:
+        """Return the hours."""
+        pairs = [(days, window) for days, windows in self.open.items() for window in windows]
+        return weekly_hours(ZoneInfo(self.timezone), pairs)
+
+
+class ServiceSettings(Strict):
+    """One of the bank's services. Services of one group share their incidents."""
+
+    id: Identifier
+    name: LocalizedText
+    hours: Identifier = "always"
+    group: Identifier | None = None
+
+
+class OutboxSettings(Strict):
+    """Messages as files."""
+
+    type: Literal["outbox"]
+    directory: FilePath = FilePath("var/outbox")
+
+
+class EmailSettings(Strict):
+    """Messages by SMTP."""
+
+    type: Literal["email"]
+    host: str
+    port: int = Field(ge=1, le=65535)
+    sender: str = Field(pattern=r"^[^@\s<>]+@[^@\s<>]+$")
+    tls: Literal["none", "starttls", "tls"] = "starttls"
+    username: str | None = None
+    password: Secret | None = None
+    timeout: Duration = timedelta(seconds=20)
+
+
+class WebhookSettings(Strict):
+    """Messages by HTTP POST, signed per Standard Webhooks."""
+
+    type: Literal["webhook"]
+    url: str = Field(pattern=r"^https?://[^\s]+$")
+    secret: Secret
+    """whsec_ and base64, or base64 alone."""
+    timeout: Duration = timedelta(seconds=10)
+
+
+ChannelSettings = Annotated[OutboxSettings | EmailSettings | WebhookSettings, Field(discriminator="type")]
+
+
+class RetrySettings(Strict):
+    """How a failed delivery is repeated: first after `first`, then doubling up to `longest`, so many times in all."""
+
+    first: Duration = timedelta(seconds=5)
+    longest: Duration = timedelta(minutes=10)
+    attempts: int = Field(default=20, ge=1)
+    lease: Duration = timedelta(seconds=60)
+    """How long an attempt may take before somebody else may try."""
+
+
+class Address(Strict):
+    """A channel, and where on it a contact is reached."""
+
+    channel: Identifier
+    to: str | None = None
+
+
+class ContactSettings(Strict):
+    """A person or a group that reads messages in one language."""
+
+    id: Identifier
+    name: LocalizedText
+    locale: Locale = "zh-CN"
+    via: tuple[Address, ...] = Field(min_length=1)
+
+
+class Settings(BaseSettings):
+    """Everything that config.yaml says."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", env_prefix=PREFIX, env_nested_delimiter="__", case_sensitive=False
+    )
+
+    bank: BankSettings
+    server: ServerSettings = ServerSettings()
+    store: StoreSettings = StoreSettings()
+    rules: RulesSettings = RulesSettings()
+    grading: GradingSettings
+    playbooks: tuple[Identifier, ...] = Field(min_length=1)
+    intake: IntakeSettings = IntakeSettings()
+    alertmanager: AlertmanagerSettings = AlertmanagerSettings()
+    hours: dict[Identifier, HoursSettings] = {}
+    services: tuple[ServiceSettings, ...] = Field(min_length=1)
+    channels: dict[Identifier, ChannelSettings] = Field(min_length=1)
+    retry: RetrySettings = RetrySettings()
+    contacts: tuple[ContactSettings, ...] = Field(min_length=1)
+    audiences: dict[Identifier, tuple[Identifier, ...]] = Field(min_length=1)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take values from nowhere but the document, into which the environment was merged before."""
+        return (init_settings,)
+
+    @cached_property
+    def service_hours(self) -> Mapping[str, ServiceHours]:
+        """Return the service hours of each service."""
+        built: dict[str, ServiceHours] = {name: hours.build() for name, hours in self.hours.items()}
+        built["always"] = AlwaysOpen()
+        return {service.id: built[service.hours] for service in self.services}
+
+    @cached_property
+    def groups(self) -> Mapping[str, str]:
+        """Return the group of each service."""
+        return {service.id: service.group or service.id for service in self.services}
+
+    @cached_property
+    def service_names(self) -> Mapping[str, LocalizedText]:
+        """Return the names of the services."""
+        return {service.id: service.name for service in self.services}
+
+    @cached_property
+    def contact_by_id(self) -> Mapping[str, ContactSettings]:
+        """Return the contacts by id."""
+        return {contact.id: contact for contact in self.contacts}
+
+
+def load_settings(path: FilePath, environment: Mapping[str, str]) -> Settings:
+    """Read config.yaml and the environment's overrides. Raises InvalidFilesError with every finding."""
+    document = load_file(path)
+    if not isinstance(document.data, dict):
+        raise document.refuse([Problem((), "is empty or not a mapping", "keys such as bank, grading, services")])
+    overrides = _overrides(environment)
+    merged = _merge(document.data, overrides)
+    try:
+        settings = Settings(**merged)
+    except ValidationError as error:
+        problems = problems_of(error, Settings, merged)
+        raise InvalidFilesError([_place(problem, document, overrides) for problem in problems]) from None
+    problems = list(_wrong_references(settings))
+    if problems:
+        raise InvalidFilesError([_place(problem, document, overrides) for problem in problems])
+    return settings
+
+
+def _overrides(environment: Mapping[str, str]) -> dict[str, Any]:
+    """Return what the environment overrides, nested as in the file."""
+    source = EnvSettingsSource(Settings, env_prefix=PREFIX, env_nested_delimiter="__")
+    given = {key.lower(): value for key, value in environment.items() if key.upper().startswith(PREFIX)}
+    source.env_vars = given
+    known: dict[str, Any] = source()
+    for key in given:
+        top = key[len(PREFIX) :].split("__")[0]
+        if top not in known:
+            known[top] = None
+    return known
+
+
+def _merge(base: Any, over: Any) -> Any:
+    if isinstance(base, Mapping) and isinstance(over, Mapping):
+        return {key: _merge(base.get(key), over[key]) if key in over else base[key] for key in {**base, **over}}
+    return over
+
+
+def _place(problem: Problem, document: Document, overrides: Mapping[str, Any]) -> Finding:
+    if _is_overridden(problem.path, overrides):
+        variable = PREFIX + "__".join(str(part) for part in problem.path).upper()
+        return Finding("environment", 1, 1, f"{variable}: {problem.sentence()}")
+    return document.finding(problem)
+
+
+def _is_overridden(path: Sequence[str | int], overrides: Any) -> bool:
+    for part in path:
+        if not isinstance(overrides, Mapping) or part not in overrides:
+            return False
+        overrides = overrides[part]
+    return bool(path)
+
+
+def _wrong_references(settings: Settings) -> Iterator[Problem]:
+    yield from _doubles("services", [service.id for service in settings.services])
+    yield from _doubles("contacts", [contact.id for contact in settings.contacts])
+    for place, service in enumerate(settings.services):
+        yield from _unknown(("services", place, "hours"), "hours", service.hours, ["always", *settings.hours])
+    for place, contact in enumerate(settings.contacts):
+        for index, address in enumerate(contact.via):
+            yield from _wrong_address(("contacts", place, "via", index), address, settings.channels)
+    for name, members in settings.audiences.items():
+        for index, member in enumerate(members):
+            yield from _unknown(("audiences", name, index), "contact", member, settings.contact_by_id)
+    if "always" in settings.hours:
+        yield Problem(("hours", "always"), "'always' is built in (24 hours on 7 days)", "another name")
+
+
+def _wrong_address(path: Path, address: Address, channels: Mapping[str, Any]) -> Iterator[Problem]:
+    yield from _unknown((*path, "channel"), "channel", address.channel, channels)
+    channel = channels.get(address.channel)
+    if channel is not None and channel.type == "email" and "@" not in (address.to or ""):
+        yield Problem((*path, "to"), "an e-mail channel needs an address", "such as to: somebody@example.com")
+
+
+def _doubles(section: str, ids: list[str]) -> Iterator[Problem]:
+    for place, name in enumerate(ids):
+        if name in ids[:place]:
+            yield Problem((section, place, "id"), f"'{name}' is used twice", "an id of its own")
+
+
+def _unknown(path: Path, kind: str, name: str, valid: Any) -> Iterator[Problem]:
+    names = list(valid)
+    if name not in names:
+        yield Problem(path, f"unknown {kind} '{name}'", f"one of: {', '.join(names)}", nearest(name, names))

@@ -1,0 +1,269 @@
+"""What the engine reads and writes within the writer's transaction."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from incident_engine.facts.correlation import Span
+from incident_engine.facts.events import EVENT, Recorded, wire
+from incident_engine.grading.pack import Pack, parse_pack
+from incident_engine.response.plan import Changes, Step, StepState
+from incident_engine.store.tables import (
+    assessments,
+    deliveries,
+    events,
+    incidents,
+    packs,
+    quarantine,
+    steps,
+    timers,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentRow:
+    """What is stored of an incident beside its events."""
+
+    id: str
+    service_group: str
+    pack_hashes: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredStep:
+    """A step as it is stored, with its state."""
+
+    step: Step
+    state: StepState
+
+
+def incident_of_event(connection: Connection, source: str, event_id: str) -> str | None:
+    """Return the incident of an event that is already stored."""
+    found: str | None = connection.scalar(
+        select(events.c.incident_id).where(events.c.source == source, events.c.event_id == event_id)
+    )
+    return found
+
+
+def incident(connection: Connection, incident_id: str) -> IncidentRow | None:
+    """Return an incident."""
+    row = connection.execute(select(incidents).where(incidents.c.id == incident_id)).one_or_none()
+    return None if row is None else IncidentRow(row.id, row.service_group, row.packs)
+
+
+def recent_incident_ids(connection: Connection, limit: int) -> list[str]:
+    """Return the ids of the incidents opened last."""
+    return list(connection.scalars(select(incidents.c.id).order_by(incidents.c.opened_at.desc()).limit(limit)))
+
+
+def open_spans(connection: Connection, group: str) -> list[Span]:
+    """Return how far each open incident of a service group reaches."""
+    rows = connection.execute(
+        select(incidents.c.id, incidents.c.first_at, incidents.c.last_at).where(
+            incidents.c.service_group == group, incidents.c.closed_at.is_(None)
+        )
+    )
+    return [Span(row.id, group, row.first_at, row.last_at) for row in rows]
+
+
+def insert_incident(
+    connection: Connection, incident_id: str, group: str, at: datetime, now: datetime, pack_hashes: Mapping[str, str]
+) -> None:
+    """Store a new incident, which keeps the packs with which it began."""
+    connection.execute(
+        insert(incidents).values(
+            id=incident_id,
+            service_group=group,
+            opened_at=now,
+            first_at=at,
+            last_at=at,
+            severity=0,
+            packs=dict(pack_hashes),
+            services=[],
+            regions=[],
+        )
+    )
+
+
+def update_incident(connection: Connection, incident_id: str, values: Mapping[str, Any]) -> None:
+    """Store what the latest assessment says of an incident."""
+    connection.execute(update(incidents).where(incidents.c.id == incident_id).values(**values))
+
+
+def keep_pack(connection: Connection, pack: Pack) -> None:
+    """Keep a pack's content, so that its verdicts can always be explained and incidents go on with it."""
+    document = pack.model_dump(mode="json", by_alias=True, exclude={"cases"}, exclude_none=True)
+    connection.execute(
+        upsert(packs)
+        .values(content_hash=pack.content_hash, pack=pack.pack, version=pack.version, document=document)
+        .on_conflict_do_nothing()
+    )
+
+
+def kept_pack(connection: Connection, content_hash: str) -> Pack | None:
+    """Return a pack by the hash of its content."""
+    document = connection.scalar(select(packs.c.document).where(packs.c.content_hash == content_hash))
+    return None if document is None else parse_pack(document)
+
+
+def append(connection: Connection, recorded: Recorded, incident_id: str) -> None:
+    """Store an event; it is never changed and never deleted."""
+    event = recorded.event
+    connection.execute(
+        insert(events).values(
+            source=event.source,
+            event_id=event.id,
+            incident_id=incident_id,
+            type=event.type.value,
+            occurred_at=event.occurred_at,
+            received_at=recorded.received_at,
+            document=wire(event),
+        )
+    )
+
+
+def events_of(connection: Connection, incident_id: str) -> list[Recorded]:
+    """Return an incident's events in the order in which they were received."""
+    rows = connection.execute(
+        select(events.c.document, events.c.received_at)
+        .where(events.c.incident_id == incident_id)
+        .order_by(events.c.seq)
+    )
+    return [Recorded(EVENT.validate_python(row.document), row.received_at) for row in rows]
+
+
+def latest_assessment(connection: Connection, incident_id: str, pack: str) -> dict[str, Any] | None:
+    """Return the document of an incident's latest verdict by one pack."""
+    document: dict[str, Any] | None = connection.scalar(
+        select(assessments.c.document)
+        .where(assessments.c.incident_id == incident_id, assessments.c.pack == pack)
+        .order_by(assessments.c.seq.desc())
+        .limit(1)
+    )
+    return document
+
+
+def insert_assessment(connection: Connection, incident_id: str, at: datetime, document: Mapping[str, Any]) -> None:
+    """Store a verdict."""
+    connection.execute(
+        insert(assessments).values(
+            incident_id=incident_id,
+            pack=document["pack"],
+            version=document["version"],
+            content_hash=document["content_hash"],
+            at=at,
+            level=document["level"],
+            held=document["held"],
+            document=dict(document),
+        )
+    )
+
+
+def steps_of(connection: Connection, incident_id: str) -> dict[str, StoredStep]:
+    """Return an incident's steps by id."""
+    rows = connection.execute(select(steps).where(steps.c.incident_id == incident_id)).mappings()
+    fields = Step.__slots__
+    return {
+        row["id"]: StoredStep(Step(**{name: row[name] for name in fields}), StepState(row["state"])) for row in rows
+    }
+
+
+def apply_changes(connection: Connection, incident_id: str, changes: Changes) -> None:
+    """Store what `reconcile` found."""
+    if changes.insert:
+        connection.execute(
+            insert(steps),
+            [
+                {name: getattr(step, name) for name in Step.__slots__}
+                | {"incident_id": incident_id, "state": StepState.PENDING}
+                for step in changes.insert
+            ],
+        )
+    for step in changes.reschedule:
+        connection.execute(
+            update(steps)
+            .where(steps.c.id == step.id)
+            .values(due_at=step.due_at, deadline=step.deadline, level=step.level, state=StepState.PENDING)
+        )
+    if changes.withdraw:
+        connection.execute(update(steps).where(steps.c.id.in_(changes.withdraw)).values(state=StepState.WITHDRAWN))
+
+
+def begin_step(connection: Connection, step_id: str, now: datetime) -> None:
+    """Mark a step as begun."""
+    connection.execute(update(steps).where(steps.c.id == step_id).values(state=StepState.BEGUN, begun_at=now))
+
+
+def complete_step(connection: Connection, step_id: str, at: datetime, by: str | None) -> None:
+    """Mark a step as completed."""
+    connection.execute(
+        update(steps).where(steps.c.id == step_id).values(state=StepState.COMPLETED, completed_at=at, completed_by=by)
+    )
+
+
+def insert_deliveries(connection: Connection, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Store deliveries to be made."""
+    values = [dict(row) for row in rows]
+    if values:
+        connection.execute(insert(deliveries), values)
+
+
+def set_timer(connection: Connection, incident_id: str, due_at: datetime | None) -> None:
+    """Set when an incident must be looked at again, or that it need not be."""
+    if due_at is None:
+        connection.execute(delete(timers).where(timers.c.incident_id == incident_id))
+        return
+    statement = upsert(timers).values(incident_id=incident_id, due_at=due_at)
+    connection.execute(
+        statement.on_conflict_do_update(index_elements=["incident_id"], set_={"due_at": statement.excluded.due_at})
+    )
+
+
+def due_timers(connection: Connection, now: datetime, limit: int) -> list[tuple[str, datetime]]:
+    """Return the incidents to be looked at, those waiting longest first."""
+    rows = connection.execute(
+        select(timers.c.incident_id, timers.c.due_at)
+        .where(timers.c.due_at <= now)
+        .order_by(timers.c.due_at)
+        .limit(limit)
+    )
+    return [(row.incident_id, row.due_at) for row in rows]
+
+
+def next_due(connection: Connection) -> tuple[datetime | None, datetime | None]:
+    """Return the earliest instants at which an incident must be looked at and a delivery be attempted."""
+    timer = connection.scalar(select(func.min(timers.c.due_at)))
+    delivery = connection.scalar(select(func.min(deliveries.c.due_at)).where(deliveries.c.due_at.is_not(None)))
+    return timer, delivery
+
+
+def put_in_quarantine(
+    connection: Connection, source: str, key: str, reason: str, detail: str, document: Any, now: datetime
+) -> bool:
+    """Keep what could not be mapped; the same again only counts up. Return whether it is new."""
+    statement = upsert(quarantine).values(
+        source=source,
+        key=key,
+        reason=reason,
+        detail=detail,
+        document=document,
+        first_received_at=now,
+        last_received_at=now,
+        times=1,
+    )
+    times = connection.scalar(
+        statement.on_conflict_do_update(
+            index_elements=["source", "key"],
+            set_={
+                "times": quarantine.c.times + 1,
+                "last_received_at": statement.excluded.last_received_at,
+                "reason": statement.excluded.reason,
+                "detail": statement.excluded.detail,
+            },
+        ).returning(quarantine.c.times)
+    )
+    return bool(times == 1)

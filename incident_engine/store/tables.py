@@ -1,0 +1,190 @@
+"""The tables. Instants are microseconds since 1970 in UTC; states are checked by the database."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware instant, kept as microseconds since 1970 in UTC."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+        """Return the microseconds of an instant."""
+        return None if value is None else (value - _EPOCH) // _MICROSECOND
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        """Return the instant of microseconds."""
+        return None if value is None else _EPOCH + timedelta(microseconds=value)
+
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+incidents = Table(
+    "incidents",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("service_group", String, nullable=False),
+    Column("opened_at", Instant, nullable=False),
+    Column("first_at", Instant, nullable=False),
+    Column("last_at", Instant),
+    Column("closed_at", Instant),
+    Column("level", String),
+    Column("severity", Integer, nullable=False),
+    Column("packs", JSON, nullable=False),
+    Column("services", JSON, nullable=False),
+    Column("regions", JSON, nullable=False),
+)
+Index("ix_incidents_open", incidents.c.service_group, sqlite_where=incidents.c.closed_at.is_(None))
+
+packs = Table(
+    "packs",
+    metadata,
+    Column("content_hash", String, primary_key=True),
+    Column("pack", String, nullable=False),
+    Column("version", String, nullable=False),
+    Column("document", JSON, nullable=False),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    Column("source", String, nullable=False),
+    Column("event_id", String, nullable=False),
+    Column("incident_id", String, ForeignKey("incidents.id"), nullable=False),
+    Column("type", String, nullable=False),
+    Column("occurred_at", Instant, nullable=False),
+    Column("received_at", Instant, nullable=False),
+    Column("document", JSON, nullable=False),
+    UniqueConstraint("source", "event_id"),
+)
+Index("ix_events_incident", events.c.incident_id)
+
+assessments = Table(
+    "assessments",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    Column("incident_id", String, ForeignKey("incidents.id"), nullable=False),
+    Column("pack", String, nullable=False),
+    Column("version", String, nullable=False),
+    Column("content_hash", String, ForeignKey("packs.content_hash"), nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("level", String),
+    Column("held", Boolean, nullable=False),
+    Column("document", JSON, nullable=False),
+)
+Index("ix_assessments_incident", assessments.c.incident_id, assessments.c.pack, assessments.c.seq)
+
+steps = Table(
+    "steps",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("incident_id", String, ForeignKey("incidents.id"), nullable=False),
+    Column("playbook", String, nullable=False),
+    Column("step", String, nullable=False),
+    Column("instance", String, nullable=False),
+    Column("due_at", Instant, nullable=False),
+    Column("audience", String, nullable=False),
+    Column("template", String, nullable=False),
+    Column("level", String),
+    Column("obligation", String),
+    Column("fulfils", String),
+    Column("deadline", Instant),
+    Column("state", String, nullable=False),
+    Column("begun_at", Instant),
+    Column("completed_at", Instant),
+    Column("completed_by", String),
+    CheckConstraint("state IN ('pending', 'begun', 'completed', 'withdrawn')", name="state"),
+)
+Index("ix_steps_incident", steps.c.incident_id)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("step_id", String, ForeignKey("steps.id"), nullable=False),
+    Column("incident_id", String, ForeignKey("incidents.id"), nullable=False),
+    Column("contact", String, nullable=False),
+    Column("channel", String, nullable=False),
+    Column("address", String),
+    Column("locale", String, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("state", String, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("due_at", Instant),
+    Column("created_at", Instant, nullable=False),
+    Column("ended_at", Instant),
+    CheckConstraint("state IN ('pending', 'sending', 'delivered', 'failed')", name="state"),
+    CheckConstraint("(state IN ('pending', 'sending')) = (due_at IS NOT NULL)", name="due"),
+)
+Index("ix_deliveries_incident", deliveries.c.incident_id)
+Index("ix_deliveries_step", deliveries.c.step_id)
+Index("ix_deliveries_due", deliveries.c.due_at, sqlite_where=text("due_at IS NOT NULL"))
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    Column("delivery_id", String, ForeignKey("deliveries.id"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("started_at", Instant, nullable=False),
+    Column("ended_at", Instant),
+    Column("outcome", String),
+    Column("detail", Text),
+    UniqueConstraint("delivery_id", "number"),
+)
+
+timers = Table(
+    "timers",
+    metadata,
+    Column("incident_id", String, ForeignKey("incidents.id"), primary_key=True),
+    Column("due_at", Instant, nullable=False, index=True),
+)
+
+quarantine = Table(
+    "quarantine",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    Column("source", String, nullable=False),
+    Column("key", String, nullable=False),
+    Column("reason", String, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("document", JSON, nullable=False),
+    Column("first_received_at", Instant, nullable=False),
+    Column("last_received_at", Instant, nullable=False),
+    Column("times", Integer, nullable=False),
+    UniqueConstraint("source", "key"),
+)

@@ -1,0 +1,129 @@
+"""The one writer: a thread that commits what waits in its queue, many pieces of work in one transaction.
+
+A piece of work is done when its future has a result; that is after the commit, so what is acknowledged is on disk.
+"""
+
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
+
+from incident_engine.errors import OverloadedError, StoreError
+from incident_engine.store.database import Database
+from incident_engine.telemetry import logger
+
+T = TypeVar("T")
+BATCH = 500
+
+
+@dataclass(slots=True)
+class Unit:
+    """One piece of work's share of a transaction, and what it wants done once the transaction is on disk."""
+
+    connection: Connection
+    after_commit: list[Callable[[], None]] = field(default_factory=list)
+
+
+Work = Callable[[Unit], Any]
+
+
+class Writer:
+    """Commits work in groups. `on_commit` is called after each commit, in the writer's thread."""
+
+    def __init__(self, database: Database, capacity: int, on_commit: Callable[[], None]) -> None:
+        self._database = database
+        self._queue: queue.SimpleQueue[tuple[Work, Future[Any]] | None] = queue.SimpleQueue()
+        self._capacity = capacity
+        self._on_commit = on_commit
+        self._log = logger("writer")
+        self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
+        self._closing = threading.Event()
+
+    def start(self) -> None:
+        """Begin to work."""
+        self._thread.start()
+
+    @property
+    def is_alive(self) -> bool:
+        """Return whether the thread works."""
+        return self._thread.is_alive()
+
+    def submit(self, work: Callable[[Unit], T], *, urgent: bool = False) -> Future[T]:
+        """Queue a piece of work; its future ends after the commit.
+
+        Raises OverloadedError when the queue is full. Urgent work (our own: timers, deliveries, a few at a time) is
+        always taken, so that a storm of requests cannot keep us from what is due.
+        """
+        if not urgent and (self._closing.is_set() or self._queue.qsize() >= self._capacity):
+            raise OverloadedError("the daemon is stopping" if self._closing.is_set() else "too many requests wait")
+        future: Future[T] = Future()
+        self._queue.put((work, future))
+        return future
+
+    def stop(self, timeout: float) -> None:
+        """Finish what is queued, then end."""
+        self._closing.set()
+        self._queue.put(None)
+        self._thread.join(timeout)
+
+    def _run(self) -> None:
+        while (item := self._queue.get()) is not None:
+            batch = [item]
+            ending = False
+            while len(batch) < BATCH:
+                try:
+                    following = self._queue.get_nowait()
+                except queue.Empty:
+                    break
+                if following is None:
+                    ending = True
+                    break
+                batch.append(following)
+            self._commit(batch)
+            if ending:
+                return
+
+    def _commit(self, batch: list[tuple[Work, Future[Any]]]) -> None:
+        outcomes: list[tuple[Future[Any], Any, BaseException | None]] = []
+        after_commit: list[Callable[[], None]] = []
+        wanted = [(work, future) for work, future in batch if future.set_running_or_notify_cancel()]
+        try:
+            with self._database.write() as connection:
+                for work, future in wanted:
+                    outcomes.append((future, *self._attempt(connection, work, after_commit)))
+        except SQLAlchemyError as error:
+            self._log.warning("commit_failed", reason="store_error", error=str(error), works=len(wanted))
+            for _, future in wanted:
+                future.set_exception(StoreError(f"the store did not take it: {error}"))
+            return
+        for future, result, failure in outcomes:
+            if failure is None:
+                future.set_result(result)
+            else:
+                future.set_exception(failure)
+        self._follow_up([*after_commit, self._on_commit])
+
+    def _follow_up(self, actions: list[Callable[[], None]]) -> None:
+        for action in actions:
+            try:
+                action()
+            except Exception as error:  # noqa: BLE001 - the writer must go on; what was committed stays committed
+                self._log.warning("after_commit_failed", reason="unexpected_error", error=repr(error))
+
+    def _attempt(
+        self, connection: Connection, work: Work, after_commit: list[Callable[[], None]]
+    ) -> tuple[Any, BaseException | None]:
+        """Do one piece of work in a savepoint, so that its failure is its own."""
+        unit = Unit(connection)
+        try:
+            with connection.begin_nested():
+                result = work(unit)
+        except Exception as error:  # noqa: BLE001 - it is handed to whoever waits for the future
+            return None, error
+        after_commit.extend(unit.after_commit)
+        return result, None

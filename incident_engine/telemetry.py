@@ -1,0 +1,114 @@
+"""Logs and metrics. One line per decision, with a reason that is also the metric's label."""
+
+import logging
+import platform
+import sys
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Protocol
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from incident_engine import __version__
+
+MANY_SOURCES = 200
+"""Beyond so many distinct sources, events are counted under `other`: a label must not grow without bound."""
+
+
+class EventOutcome(StrEnum):
+    """What became of a reported event."""
+
+    ACCEPTED = "accepted"
+    DUPLICATE = "duplicate"
+    INVALID = "invalid"
+    QUARANTINED = "quarantined"
+    OVERLOADED = "overloaded"
+
+
+def configure_logging(stream: object = sys.stderr, *, level: int = logging.INFO) -> None:
+    """Log to a stream: one JSON object a line, or coloured text when it is a terminal."""
+    is_terminal = bool(getattr(stream, "isatty", lambda: False)())
+    renderer: structlog.typing.Processor = (
+        structlog.dev.ConsoleRenderer() if is_terminal else structlog.processors.JSONRenderer(ensure_ascii=False)
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.WriteLoggerFactory(file=stream),  # type: ignore[arg-type]
+        cache_logger_on_first_use=False,
+    )
+
+
+class Log(Protocol):
+    """A logger of structured lines."""
+
+    def info(self, event: str, **fields: object) -> object:
+        """Log a decision."""
+        ...
+
+    def warning(self, event: str, **fields: object) -> object:
+        """Log what somebody should look at."""
+        ...
+
+
+def logger(room: str) -> Log:
+    """Return the logger of one room."""
+    log: Log = structlog.get_logger(room=room)
+    return log
+
+
+class Metrics:
+    """The counters and histograms that the rooms feed, and the registry that Prometheus scrapes."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._sources: set[str] = set()
+        self._events = Counter(
+            "incident_engine_events",
+            "Events reported, by source and what became of them.",
+            ["source", "outcome"],
+            registry=self.registry,
+        )
+        self._deliveries = Counter(
+            "incident_engine_deliveries",
+            "Attempts to deliver a message, by channel and outcome.",
+            ["channel", "outcome"],
+            registry=self.registry,
+        )
+        self.lateness = Histogram(
+            "incident_engine_timer_lateness_seconds",
+            "How long after its due instant a timer was fired.",
+            buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600),
+            registry=self.registry,
+        )
+        self.registry.register(_BuildInfo())
+
+    def count_event(self, source: str, outcome: EventOutcome) -> None:
+        """Count one reported event."""
+        if source not in self._sources and len(self._sources) >= MANY_SOURCES:
+            source = "other"
+        self._sources.add(source)
+        self._events.labels(source, outcome).inc()
+
+    def count_delivery(self, channel: str, outcome: str) -> None:
+        """Count one attempt to deliver."""
+        self._deliveries.labels(channel, outcome).inc()
+
+
+class _BuildInfo(Collector):
+    def collect(self) -> Iterable[Metric]:
+        """Yield the build's version as labels of a constant 1."""
+        info = GaugeMetricFamily(
+            "incident_engine_build_info", "Version of incident-engine and of Python.", labels=["version", "python"]
+        )
+        info.add_metric([__version__, platform.python_version()], 1)
+        yield info

@@ -1,0 +1,1 @@
+"""What wakes the engine at the next due instant."""

@@ -1,0 +1,74 @@
+"""Waking up on one machine: APScheduler with one job, at the next due instant.
+
+The rows with `due_at` are the truth; the job is only an alarm clock, kept in memory and armed after every commit.
+"""
+
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.date import DateTrigger
+
+from incident_engine.clock import Clock
+
+HEARTBEAT_SECONDS = 5.0
+_JOB = "wake-up"
+
+
+class LocalTimers:
+    """Calls `on_due` when the armed instant has come, and at once when it lies in the past."""
+
+    def __init__(self, clock: Clock, on_due: Callable[[], None]) -> None:
+        self._clock = clock
+        self._on_due = on_due
+        self._armed: datetime | None = None
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._heart = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        # A late job is still run (the default drops it), and several missed runs of it are one.
+        self._scheduler = BackgroundScheduler(
+            timezone=UTC, daemon=True, job_defaults={"misfire_grace_time": None, "coalesce": True}
+        )
+
+    def start(self) -> None:
+        """Begin to keep time."""
+        self._scheduler.start()
+        self._heart.start()
+
+    def arm(self, instant: datetime | None) -> None:
+        """Wake up at `instant` and no other; None: not at all, until armed again."""
+        with self._lock:
+            if instant == self._armed or self._stopping.is_set():
+                return
+            self._armed = instant
+            if instant is None:
+                self._scheduler.remove_all_jobs()
+                return
+            self._scheduler.add_job(
+                self._wake,
+                DateTrigger(run_date=self._clock.real_time_of(instant)),
+                id=_JOB,
+                replace_existing=True,
+            )
+
+    @property
+    def is_alive(self) -> bool:
+        """Return whether time is kept."""
+        return bool(self._scheduler.running) and self._heart.is_alive()
+
+    def stop(self) -> None:
+        """Stop; a call of `on_due` under way is waited for."""
+        self._stopping.set()
+        self._heart.join(HEARTBEAT_SECONDS)
+        self._scheduler.shutdown(wait=True)
+
+    def _wake(self) -> None:
+        with self._lock:
+            self._armed = None
+        self._on_due()
+
+    def _beat(self) -> None:
+        """Make the scheduler look at the clock again: it sleeps a computed time, in which the clock may be set."""
+        while not self._stopping.wait(HEARTBEAT_SECONDS):
+            self._scheduler.wakeup()

@@ -1,0 +1,1 @@
+"""What is seen over HTTP: the API, its documentation and the metrics."""

@@ -1,0 +1,220 @@
+"""The API under /api/v1, health and metrics."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Path, Query
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+
+from incident_engine import __version__
+from incident_engine.clock import Clock
+from incident_engine.engine import Engine, Receipt
+from incident_engine.errors import InvalidDocumentError, MalformedBodyError, OverloadedError
+from incident_engine.facts.events import Event
+from incident_engine.intake import alertmanager, native
+from incident_engine.settings import Settings
+from incident_engine.store import records
+from incident_engine.store.database import Database
+from incident_engine.store.writer import Unit, Writer
+from incident_engine.telemetry import EventOutcome, Metrics
+from incident_engine.web import docs, problems
+from incident_engine.web.guard import BearerGuard
+from incident_engine.web.views import incident_view, list_view, quarantine_view, timeline_view
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the API works with."""
+
+    settings: Settings
+    database: Database
+    writer: Writer
+    engine: Engine
+    metrics: Metrics
+    clock: Clock
+    keys: Sequence[str]
+    unready: Callable[[], list[str]]
+    """What keeps the daemon from being ready; empty when it is."""
+
+
+class State(StrEnum):
+    """Which incidents to list."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+    ALL = "all"
+
+
+Limit = Annotated[int, Query(ge=1, le=500)]
+Offset = Annotated[int, Query(ge=0)]
+IncidentId = Annotated[str, Path(description="The incident's id.")]
+
+
+def create_app(parts: Parts) -> FastAPI:
+    """Return the application."""
+    app = FastAPI(title="incident-engine", version=__version__, docs_url=None, redoc_url=None)
+    problems.install(app)
+    docs.install(app)
+    intake = Intake(parts)
+    app.add_route("/api/v1/events", intake.events, methods=["POST"])
+    app.add_route("/api/v1/alertmanager", intake.notification, methods=["POST"])
+    _add_looks(app, parts)
+    _add_health(app, parts)
+    app.add_middleware(BearerGuard, keys=parts.keys)
+    return app
+
+
+def _add_looks(app: FastAPI, parts: Parts) -> None:
+    zone = parts.settings.bank.zone
+
+    @app.get("/api/v1/incidents", tags=["incidents"], summary="List incidents, the worst open ones first")
+    def incidents(state: State = State.ALL, limit: Limit = 100, offset: Offset = 0) -> JSONResponse:
+        closed = {State.OPEN: False, State.CLOSED: True, State.ALL: None}[state]
+        with parts.database.read() as connection:
+            return JSONResponse(list_view(connection, zone, closed, limit, offset))
+
+    @app.get("/api/v1/incidents/{incident_id}", tags=["incidents"], summary="One incident, whole")
+    def incident(incident_id: IncidentId) -> JSONResponse:
+        with parts.database.read() as connection:
+            found = incident_view(connection, parts.engine, incident_id, parts.clock.now(), zone)
+        return _found(found, incident_id)
+
+    @app.get("/api/v1/incidents/{incident_id}/timeline", tags=["incidents"], summary="What happened, in order")
+    def timeline(incident_id: IncidentId) -> JSONResponse:
+        with parts.database.read() as connection:
+            found = timeline_view(connection, parts.engine, incident_id, parts.clock.now(), zone)
+        return _found(found, incident_id)
+
+    @app.get("/api/v1/quarantine", tags=["intake"], summary="Alerts that could not be mapped")
+    def quarantine(limit: Limit = 100, offset: Offset = 0) -> JSONResponse:
+        with parts.database.read() as connection:
+            return JSONResponse(quarantine_view(connection, zone, limit, offset))
+
+
+def _found(document: dict[str, Any] | None, incident_id: str) -> JSONResponse:
+    if document is None:
+        raise HTTPException(404, f"there is no incident '{incident_id}'; GET /api/v1/incidents lists them")
+    return JSONResponse(document)
+
+
+def _add_health(app: FastAPI, parts: Parts) -> None:
+    @app.get("/healthz", tags=["health"], summary="Whether the process answers")
+    async def healthz() -> JSONResponse:
+        return JSONResponse({"status": "ok", "version": __version__})
+
+    @app.get("/readyz", tags=["health"], summary="Whether every part works")
+    async def readyz() -> JSONResponse:
+        reasons = await asyncio.to_thread(parts.unready)
+        return JSONResponse({"status": "unready" if reasons else "ready", "reasons": reasons}, 503 if reasons else 200)
+
+    @app.get("/metrics", tags=["health"], summary="Metrics for Prometheus")
+    def metrics() -> Response:
+        return Response(generate_latest(parts.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+    @app.get("/", include_in_schema=False)
+    async def root() -> RedirectResponse:
+        return RedirectResponse("docs")
+
+
+class Intake:
+    """The routes on the hot path: they read raw bodies."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._services = parts.settings.service_names
+
+    async def events(self, request: Request) -> Response:
+        """Take one event or an array in the native format: all are stored, or none."""
+        try:
+            document = native.parse_json(await self._body(request))
+            events = native.parse_events(document, self._services)
+            self._refuse_future(events, is_array=isinstance(document, list))
+            receipts = await self._report(events, is_array=isinstance(document, list))
+        except (InvalidDocumentError, MalformedBodyError):
+            self._parts.metrics.count_event("unknown", EventOutcome.INVALID)
+            raise
+        return JSONResponse({"events": [_receipt(receipt) for receipt in receipts]}, 202)
+
+    async def notification(self, request: Request) -> Response:
+        """Take a notification of Alertmanager; what cannot be mapped waits in quarantine and blocks nothing."""
+        settings = self._parts.settings
+        now = self._parts.clock.now()
+        try:
+            found = alertmanager.parse_notification(native.parse_json(await self._body(request)))
+        except (InvalidDocumentError, MalformedBodyError):
+            self._parts.metrics.count_event(alertmanager.SOURCE, EventOutcome.INVALID)
+            raise
+        events, odd = alertmanager.map_alerts(
+            found, settings.alertmanager, self._services, now, settings.intake.max_clock_skew
+        )
+        receipts = await self._submit(lambda unit: self._take(unit, events, odd), alertmanager.SOURCE)
+        answer = {
+            "events": [_receipt(receipt) for receipt in receipts],
+            "quarantined": [{"key": alert.key, "reason": alert.reason, "detail": alert.detail} for alert in odd],
+        }
+        return JSONResponse(answer, 202)
+
+    def _take(self, unit: Unit, events: Sequence[Event], odd: Sequence[alertmanager.Quarantined]) -> list[Receipt]:
+        now = self._parts.clock.now()
+        for alert in odd:
+            records.put_in_quarantine(
+                unit.connection, alertmanager.SOURCE, alert.key, alert.reason, alert.detail, dict(alert.document), now
+            )
+        receipts = self._parts.engine.report(unit, events, now)
+        unit.after_commit.append(lambda: self._count_quarantined(len(odd)))
+        return receipts
+
+    def _count_quarantined(self, count: int) -> None:
+        for _ in range(count):
+            self._parts.metrics.count_event(alertmanager.SOURCE, EventOutcome.QUARANTINED)
+
+    async def _report(self, events: Sequence[Event], *, is_array: bool) -> list[Receipt]:
+        try:
+            return await self._submit(
+                lambda unit: self._parts.engine.report(unit, events, self._parts.clock.now()), "unknown"
+            )
+        except InvalidDocumentError as error:
+            raise InvalidDocumentError(error.problems if is_array else native.relocated(error.problems)) from None
+
+    def _refuse_future(self, events: Sequence[Event], *, is_array: bool) -> None:
+        try:
+            native.refuse_future(events, self._parts.clock.now(), self._parts.settings.intake.max_clock_skew)
+        except InvalidDocumentError as error:
+            raise InvalidDocumentError(error.problems if is_array else native.relocated(error.problems)) from None
+
+    async def _submit(self, work: Callable[[Unit], list[Receipt]], source: str) -> list[Receipt]:
+        try:
+            return await asyncio.wrap_future(self._parts.writer.submit(work))
+        except OverloadedError:
+            self._parts.metrics.count_event(source, EventOutcome.OVERLOADED)
+            raise
+
+    async def _body(self, request: Request) -> bytes:
+        limit = self._parts.settings.server.max_body_bytes
+        if int(request.headers.get("content-length", "0")) > limit:
+            raise _too_large(limit)
+        body = bytearray()
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > limit:
+                raise _too_large(limit)
+        return bytes(body)
+
+
+def _too_large(limit: int) -> HTTPException:
+    return HTTPException(413, f"the body is larger than {limit} bytes (server.max_body_bytes); send fewer events")
+
+
+def _receipt(receipt: Receipt) -> dict[str, str]:
+    return {
+        "source": receipt.source,
+        "id": receipt.id,
+        "status": receipt.outcome.value,
+        "incident": receipt.incident,
+    }

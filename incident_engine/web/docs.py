@@ -1,0 +1,110 @@
+"""The API's documentation: Swagger UI from this package, nothing from elsewhere."""
+
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+from pydantic import TypeAdapter
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.staticfiles import StaticFiles
+
+from incident_engine import __version__
+from incident_engine.facts.events import Event
+from incident_engine.intake.alertmanager import Notification
+
+_STATIC = Path(__file__).parent / "static"
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>incident-engine API</title>
+<link rel="stylesheet" href="static/swagger-ui/swagger-ui.css">
+<link rel="icon" href="data:,">
+</head>
+<body>
+<div id="api"></div>
+<script src="static/swagger-ui/swagger-ui-bundle.js"></script>
+<script>
+SwaggerUIBundle({url: "openapi.json", dom_id: "#api", deepLinking: true, validatorUrl: null,
+                 docExpansion: "list", defaultModelsExpandDepth: 0});
+</script>
+</body>
+</html>
+"""
+
+
+def install(app: FastAPI) -> None:
+    """Serve the documentation at /docs, and describe the routes that read raw bodies."""
+    app.mount("/static", StaticFiles(directory=_STATIC))
+    app.add_route("/docs", _docs, include_in_schema=False)
+    plain = app.openapi
+
+    def described() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            schema = plain()
+            schema["info"]["version"] = __version__
+            _describe_posts(schema)
+        return app.openapi_schema or {}
+
+    setattr(app, "openapi", described)  # noqa: B010 - FastAPI's documented way to extend the schema
+
+
+async def _docs(_: Request) -> Response:
+    return HTMLResponse(_PAGE)
+
+
+def _describe_posts(schema: dict[str, Any]) -> None:
+    components = schema.setdefault("components", {}).setdefault("schemas", {})
+    template = "#/components/schemas/{model}"
+    for adapter in (TypeAdapter[Any](Event), TypeAdapter(Notification)):
+        adapted = adapter.json_schema(ref_template=template, mode="validation")
+        components.update(adapted.pop("$defs", {}))
+        if "title" in adapted:
+            components[adapted["title"]] = adapted
+        else:
+            components["Event"] = adapted
+    one = {"$ref": "#/components/schemas/Event"}
+    schema["paths"]["/api/v1/events"] = _post(
+        "Report events",
+        "One event or an array, in the native format: all are stored, or none. One that is known changes nothing.",
+        {"oneOf": [one, {"type": "array", "items": one}]},
+        {
+            "source": "zabbix-bj",
+            "id": "evt-81734",
+            "type": "outage.started",
+            "service": "core-banking",
+            "regions": ["CN-GD", "湖南"],
+            "occurred_at": "2013-06-23T10:35:00+08:00",
+        },
+    )
+    schema["paths"]["/api/v1/alertmanager"] = _post(
+        "Take a notification of Alertmanager",
+        "Alertmanager's webhook, version 4. What cannot be mapped to a service and region waits in quarantine.",
+        {"$ref": "#/components/schemas/Notification"},
+        None,
+    )
+
+
+def _post(summary: str, description: str, body: dict[str, Any], example: dict[str, Any] | None) -> dict[str, Any]:
+    content: dict[str, Any] = {"schema": body}
+    if example is not None:
+        content["example"] = example
+    answers = {
+        "202": "Stored; what became of each event, and its incident.",
+        "400": "Not JSON; with line and column.",
+        "401": "The bearer key is missing or wrong.",
+        "413": "The body is larger than server.max_body_bytes.",
+        "422": "Invalid; every error with its JSON pointer. Nothing was stored.",
+        "503": "Overloaded; nothing was stored, send it again.",
+    }
+    return {
+        "post": {
+            "tags": ["intake"],
+            "summary": summary,
+            "description": description,
+            "requestBody": {"required": True, "content": {"application/json": content}},
+            "responses": {code: {"description": text} for code, text in answers.items()},
+        }
+    }

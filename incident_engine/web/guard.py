@@ -1,0 +1,37 @@
+"""Who may speak to the daemon: bearer keys (RFC 6750) for everything but health."""
+
+import hmac
+from collections.abc import Sequence
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from incident_engine.web.problems import problem_response
+
+_OPEN_TO_ALL = frozenset({"/healthz", "/readyz"})
+
+
+class BearerGuard:
+    """Refuses what comes without one of the keys. Without any key configured everything is open (loopback only)."""
+
+    def __init__(self, app: ASGIApp, keys: Sequence[str]) -> None:
+        self._app = app
+        self._keys = [key.encode() for key in keys]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or answer 401."""
+        if scope["type"] != "http" or not self._keys or scope["path"] in _OPEN_TO_ALL or self._knows(scope):
+            await self._app(scope, receive, send)
+            return
+        response = problem_response(
+            401,
+            "Unauthorized",
+            "send one of the keys of server.keys as 'Authorization: Bearer KEY'",
+            headers={"WWW-Authenticate": 'Bearer realm="incident-engine"'},
+        )
+        await response(scope, receive, send)
+
+    def _knows(self, scope: Scope) -> bool:
+        scheme, _, given = Headers(scope=scope).get("authorization", "").partition(" ")
+        token = given.strip().encode()
+        return scheme.lower() == "bearer" and any(hmac.compare_digest(token, key) for key in self._keys)

@@ -1,0 +1,83 @@
+"""What Prometheus scrapes about open incidents. Per incident only for the worst, so that a storm stays scrapable."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from incident_engine.grading.pack import Pack
+from incident_engine.store import queries
+from incident_engine.store.database import Database
+
+WORST = 200
+"""How many open incidents have series of their own; all of them are counted."""
+
+
+class OpenIncidents(Collector):
+    """Reads the store at each scrape."""
+
+    def __init__(self, database: Database, packs: Iterable[Pack]) -> None:
+        self._database = database
+        self._packs = {pack.pack: pack for pack in packs}
+        self._primary = next(iter(self._packs.values()))
+
+    def describe(self) -> Iterable[Metric]:
+        """Return nothing: the store is not asked before the first scrape."""
+        return []
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield the gauges."""
+        with self._database.read() as connection:
+            counts = queries.open_incidents_by_level(connection)
+            verdicts = queries.worst_open_verdicts(connection, WORST)
+            quarantined = queries.quarantine_count(connection)
+        yield self._counted(counts)
+        yield _quarantined(quarantined)
+        yield from self._each(verdicts)
+
+    def _counted(self, counts: Mapping[str | None, int]) -> Metric:
+        family = GaugeMetricFamily(
+            "incident_engine_open_incidents", "Incidents not closed, by level of the primary pack.", labels=["level"]
+        )
+        for level in [*self._primary.severity, None]:
+            family.add_metric([level or "none"], counts.get(level, 0))
+        return family
+
+    def _each(self, verdicts: Iterable[Mapping[str, Any]]) -> Iterable[Metric]:
+        level = GaugeMetricFamily(
+            "incident_engine_incident_level",
+            "Severity of an open incident's level: 0 below the lowest, 1 the least severe, rising to the worst.",
+            labels=["incident", "pack", "level"],
+        )
+        escalation = GaugeMetricFamily(
+            "incident_engine_incident_next_escalation_timestamp_seconds",
+            "When an open incident will reach its next level if nothing new happens.",
+            labels=["incident", "pack", "level"],
+        )
+        due = GaugeMetricFamily(
+            "incident_engine_obligation_due_timestamp_seconds",
+            "By when an obligation of an open incident must be met.",
+            labels=["incident", "pack", "obligation", "state"],
+        )
+        for verdict in verdicts:
+            incident, pack = verdict["incident"], verdict["pack"]
+            severity = self._packs[pack].severity if pack in self._packs else {}
+            level.add_metric([incident, pack, verdict["level"] or "none"], severity.get(verdict["level"] or "", 0))
+            if verdict["next"]:
+                escalation.add_metric([incident, pack, verdict["next"]["level"]], _seconds(verdict["next"]["at"]))
+            for status in verdict["obligations"]:
+                if status["due_at"]:
+                    due.add_metric([incident, pack, status["id"], status["state"]], _seconds(status["due_at"]))
+        yield from (level, escalation, due)
+
+
+def _quarantined(count: int) -> Metric:
+    family = GaugeMetricFamily("incident_engine_quarantined_alerts", "Alerts that could not be mapped and wait.")
+    family.add_metric([], count)
+    return family
+
+
+def _seconds(instant: str) -> float:
+    return datetime.fromisoformat(instant).timestamp()

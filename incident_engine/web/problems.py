@@ -1,0 +1,86 @@
+"""Errors as `application/problem+json` (RFC 9457)."""
+
+import json
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from incident_engine.errors import InvalidDocumentError, MalformedBodyError, OverloadedError, Problem, StoreError
+from incident_engine.telemetry import logger
+
+MEDIA_TYPE = "application/problem+json"
+
+
+def problem_response(
+    status: int, title: str, detail: str, *, headers: Mapping[str, str] | None = None, **extensions: Any
+) -> Response:
+    """Return a problem document."""
+    document = {"type": "about:blank", "title": title, "status": status, "detail": detail, **extensions}
+    return Response(
+        json.dumps(document, ensure_ascii=False), status, media_type=MEDIA_TYPE, headers=dict(headers or {})
+    )
+
+
+def install(app: FastAPI) -> None:
+    """Make the application answer every error as a problem document."""
+    app.add_exception_handler(InvalidDocumentError, _invalid)
+    app.add_exception_handler(MalformedBodyError, _malformed)
+    app.add_exception_handler(OverloadedError, _overloaded)
+    app.add_exception_handler(StoreError, _store)
+    app.add_exception_handler(RequestValidationError, _parameters)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+def _error(problem: Problem) -> dict[str, str]:
+    entry = {"pointer": problem.pointer, "detail": problem.message}
+    if problem.expected:
+        entry["expected"] = problem.expected
+    if problem.nearest:
+        entry["nearest"] = problem.nearest
+    return entry
+
+
+def _invalid(_: Request, error: Exception) -> Response:
+    assert isinstance(error, InvalidDocumentError)  # noqa: S101 - registered for it
+    count = len(error.problems)
+    detail = f"{count} error{'s' if count > 1 else ''}; nothing of this request was stored"
+    return problem_response(422, "Invalid events", detail, errors=[_error(problem) for problem in error.problems])
+
+
+def _malformed(_: Request, error: Exception) -> Response:
+    assert isinstance(error, MalformedBodyError)  # noqa: S101 - registered for it
+    return problem_response(400, "Malformed JSON", str(error), line=error.line, column=error.column)
+
+
+def _overloaded(_: Request, error: Exception) -> Response:
+    wait = str(OverloadedError.retry_after_seconds)
+    said = f"{error}; nothing of this request was stored, send it again"
+    return problem_response(503, "Overloaded", said, headers={"Retry-After": wait})
+
+
+def _store(_: Request, error: Exception) -> Response:
+    wait = str(OverloadedError.retry_after_seconds)
+    return problem_response(503, "The store is in trouble", str(error), headers={"Retry-After": wait})
+
+
+def _parameters(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for it
+    errors = [{"parameter": str(found["loc"][-1]), "detail": found["msg"]} for found in error.errors()]
+    return problem_response(422, "Invalid parameters", f"{len(errors)} of the parameters cannot be used", errors=errors)
+
+
+def _http(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for it
+    title = HTTPStatus(error.status_code).phrase
+    return problem_response(error.status_code, title, str(error.detail), headers=error.headers)
+
+
+def _unexpected(request: Request, error: Exception) -> Response:
+    logger("web").warning("request_failed", reason=repr(error), path=request.url.path)
+    return problem_response(500, "Unexpected error", "a fault of this program; its log has more")
