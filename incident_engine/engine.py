@@ -14,7 +14,7 @@ from jinja2 import TemplateError
 from sqlalchemy import Connection
 
 from incident_engine.errors import InvalidDocumentError, Problem
-from incident_engine.facts.correlation import correlate, group_of, new_incident_id
+from incident_engine.facts.correlation import fitting, group_of, new_incident_id
 from incident_engine.facts.events import EVENT, Event, EventType, OutageEvent, Recorded, StepCompleted
 from incident_engine.facts.incident import Incident, fold
 from incident_engine.facts.values import RESOLUTION
@@ -159,9 +159,9 @@ class Engine:
         if event.incident is not None and records.incident(connection, event.incident) is not None:
             return event.incident
         if event.incident is None:
-            span = correlate(records.open_spans(connection, group), event.occurred_at, self._settings.intake.window)
-            if span is not None:
-                return span.incident_id
+            found = self._correlated(connection, event, group)
+            if found is not None:
+                return found
         if not isinstance(event, OutageEvent):
             problems.append(self._no_incident(unit, event, place))
             return None
@@ -174,6 +174,15 @@ class Engine:
         records.insert_incident(connection, incident_id, group, event.occurred_at, now, hashes)
         self._say(unit, Reason.INCIDENT_OPENED, incident=incident_id, group=group)
         return incident_id
+
+    def _correlated(self, connection: Connection, event: Event, group: str) -> str | None:
+        window = self._settings.intake.window
+        names = [s.incident_id for s in fitting(records.open_spans(connection, group), event.occurred_at, window)]
+        if len(names) > 1 and isinstance(event, OutageEvent) and event.type == EventType.OUTAGE_RESTORED:
+            for name in names:
+                if fold(name, records.events_of(connection, name)).is_impaired(event.service, event.regions):
+                    return name
+        return names[0] if names else None
 
     def _no_incident(self, unit: Unit, event: Event, place: int) -> Problem:
         recent = records.recent_incident_ids(unit.connection, 50)
@@ -253,7 +262,7 @@ class Engine:
                 Reason.LEVEL_HELD if assessment.held else Reason.LEVEL_REACHED,
                 incident=incident.id,
                 pack=pack.pack,
-                level=assessment.level,
+                incident_level=assessment.level,
                 at=document["trajectory"][-1]["at"],
                 cite=document["trajectory"][-1]["cite"],
             )
@@ -319,7 +328,12 @@ class Engine:
             rows = self._deliveries(situation)
             records.insert_deliveries(unit.connection, rows)
             self._say(
-                unit, Reason.STEP_BEGUN, incident=incident.id, step=name, level=assessment.level, deliveries=len(rows)
+                unit,
+                Reason.STEP_BEGUN,
+                incident=incident.id,
+                step=name,
+                incident_level=assessment.level,
+                deliveries=len(rows),
             )
 
     def _deliveries(self, situation: Situation) -> list[dict[str, Any]]:

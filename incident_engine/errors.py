@@ -51,7 +51,7 @@ class InvalidDocumentError(IncidentEngineError):
     """A document does not mean anything: all its problems, each with its path."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
-        super().__init__("; ".join(f"{p.pointer or '/'}: {p.sentence()}" for p in problems))
+        super().__init__("; ".join(f"{p.pointer}: {p.sentence()}".removeprefix(": ") for p in problems))
         self.problems = tuple(problems)
 
 

@@ -5,7 +5,7 @@ from datetime import datetime, tzinfo
 from typing import Any
 
 from incident_engine.facts.regions import region_name
-from incident_engine.facts.values import LocalizedText
+from incident_engine.facts.values import LocalizedText, spell_cite
 from incident_engine.grading.assess import Assessment, ObligationStatus
 from incident_engine.grading.pack import Pack
 from incident_engine.history import Graded
@@ -45,7 +45,8 @@ def _assessment(assessment: Assessment, pack: Pack, zone: tzinfo, say: Wording) 
         f" — {say('held')}" if assessment.held else ""
     )
     for rise in assessment.trajectory:
-        yield f"      {local_time(rise.at, zone)}  {_level(rise.level, pack, say)}  {rise.cite} ({rise.rule})"
+        cite = spell_cite(rise.cite, say.locale)
+        yield f"      {local_time(rise.at, zone)}  {_level(rise.level, pack, say)}  {cite} ({rise.rule})"
     upcoming = assessment.next
     if upcoming is None:
         yield f"    {say('next')}: {say('none')}"
@@ -53,7 +54,7 @@ def _assessment(assessment: Assessment, pack: Pack, zone: tzinfo, say: Wording) 
         left = spell_duration(upcoming.at - assessment.at, say.locale)
         yield (
             f"    {say('next')}: {_level(upcoming.level, pack, say)}  {local_time(upcoming.at, zone)}"
-            f"  ({say('in')} {left})  {upcoming.cite}"
+            f"  ({say('in')} {left})  {spell_cite(upcoming.cite, say.locale)}"
         )
     for status in assessment.obligations:
         yield f"    {say('obligation')}: {obligation_line(status, pack, zone, say)}"
@@ -71,7 +72,7 @@ def obligation_line(status: ObligationStatus, pack: Pack, zone: tzinfo, say: Wor
     demand = next(demand for demand in pack.obligations if demand.id == status.id)
     state = say("met late") if status.met_late else say(status.state.value)
     due = f"  {say('due')} {local_time(status.due_at, zone)}" if status.due_at else ""
-    return f"{demand.says.in_(say.locale)} ({status.cite}){due}  {state}"
+    return f"{demand.says.in_(say.locale)} ({spell_cite(status.cite, say.locale)}){due}  {state}"
 
 
 def local_time(instant: datetime, zone: tzinfo) -> str:
@@ -98,14 +99,16 @@ def _event_line(entry: Mapping[str, Any], _: Pack, say: Wording) -> str:
 def _level_line(entry: Mapping[str, Any], pack: Pack, say: Wording) -> str:
     name = pack.level_names[entry["level"]].in_(say.locale)
     says = pack.rule_by_id[entry["rule"]].says.in_(say.locale)
-    return f"▲  {say('level reached')} {entry['level']} {name}  {entry['cite']}: {says}"
+    return f"▲  {say('level reached')} {entry['level']} {name}  {spell_cite(entry['cite'], say.locale)}: {says}"
 
 
 def _obligation_entry(entry: Mapping[str, Any], pack: Pack, say: Wording) -> str:
     demand = next(demand for demand in pack.obligations if demand.id == entry["obligation"])
     mark = "✔" if entry["state"] == "met" and not entry.get("late") else "✘"
     state = say("met late") if entry.get("late") else say(entry["state"])
-    return f"{mark}  {say('obligation')}: {demand.says.in_(say.locale)} ({entry['cite']})  {state}"
+    return (
+        f"{mark}  {say('obligation')}: {demand.says.in_(say.locale)} ({spell_cite(entry['cite'], say.locale)})  {state}"
+    )
 
 
 def _delivery_line(entry: Mapping[str, Any], _: Pack, say: Wording) -> str:

@@ -63,10 +63,18 @@ def load_rulebook(settings: Settings, config_file: Path) -> Rulebook:
 
 
 def load_packs(settings: Settings, config_file: Path, names: Sequence[str]) -> list[Pack]:
-    """Return the named packs, or those that the settings choose. Raises InvalidFilesError with every finding."""
+    """Return the named packs, or those that the settings choose.
+
+    Raises InvalidDocumentError for a name that is no pack's, InvalidFilesError with every finding in the files.
+    """
     findings: list[Finding] = []
-    chosen = tuple(names) or settings.grading.packs
     directory = rules_directory(settings) / "grading"
+    available = sorted(path.stem for path in directory.glob("*.yaml"))
+    for name in names:
+        if name not in available:
+            problem = Problem((), f"unknown pack '{name}'", f"one of: {', '.join(available)}", nearest(name, available))
+            raise InvalidDocumentError([problem])
+    chosen = tuple(names) or settings.grading.packs
     packs = _chosen(chosen, directory, parse_pack, ("grading", "packs"), config_file, findings)
     if findings:
         raise InvalidFilesError(sorted(findings))

@@ -47,8 +47,17 @@ def invalid(message: str, expected: str) -> PydanticCustomError:
 
 def problems_of(error: ValidationError, schema: object, document: object) -> list[Problem]:
     """Return every problem of a failed validation of `document` against `schema` (a type annotation)."""
-    found = [_problem(detail, schema, document) for detail in error.errors(include_url=False)]
+    details = error.errors(include_url=False)
+    found = [_problem(detail, schema, document) for detail in details if not _is_echo(detail, details)]
     return list(dict.fromkeys(found))
+
+
+def _is_echo(detail: ErrorDetails, details: Sequence[ErrorDetails]) -> bool:
+    """Return whether a list is called too short only because its wrong items were left out."""
+    loc = detail["loc"]
+    return detail["type"] == "too_short" and any(
+        len(other["loc"]) > len(loc) and other["loc"][: len(loc)] == loc for other in details
+    )
 
 
 def _problem(detail: ErrorDetails, schema: object, document: object) -> Problem:
@@ -70,7 +79,33 @@ def _problem(detail: ErrorDetails, schema: object, document: object) -> Problem:
             return _unknown(path, f"unknown value {given!r}", given, _quoted(context["expected"]))
         case "value_error":
             return Problem(path, str(context.get("error", detail["msg"])))
+        case kind if kind in _PLAINLY:
+            return Problem(path, f"{_PLAINLY[kind][0]}: {_shown(detail['input'])}", _PLAINLY[kind][1])
     return Problem(path, _plain(detail), str(context.get("expected", "")), str(context.get("nearest", "")))
+
+
+_INSTANT = "an instant with its offset, such as 2013-06-23T10:35:00+08:00"
+_PLAINLY = {
+    "model_type": ("not an object", "keys and values"),
+    "model_attributes_type": ("not an object", "keys and values"),
+    "dict_type": ("not an object", "keys and values"),
+    "tuple_type": ("not a list", "a list"),
+    "list_type": ("not a list", "a list"),
+    "string_type": ("not a text", "a text"),
+    "too_short": ("too few", "at least one item"),
+    "string_too_short": ("empty", "at least one character"),
+    "timezone_aware": ("an instant without an offset", _INSTANT),
+    "datetime_type": ("not an instant", _INSTANT),
+    "datetime_parsing": ("not an instant", _INSTANT),
+    "datetime_from_date_parsing": ("not an instant", _INSTANT),
+    "datetime_object_invalid": ("not an instant", _INSTANT),
+}
+"""What pydantic says in its own terms, in those of whoever wrote the document, and what is expected."""
+
+
+def _shown(given: object) -> str:
+    text = repr(given)
+    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _unknown(path: Path, message: str, name: object, valid: Sequence[str]) -> Problem:
@@ -86,8 +121,7 @@ def _plain(detail: ErrorDetails) -> str:
     message = detail["msg"].removeprefix("Input should ")
     if message == detail["msg"]:
         return message
-    given = repr(detail["input"])
-    return f"should {message}, not {given if len(given) <= 60 else given[:57] + '...'}"
+    return f"should {message}, not {_shown(detail['input'])}"
 
 
 def _listed(names: Sequence[str]) -> str:

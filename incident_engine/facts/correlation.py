@@ -26,10 +26,13 @@ class Span:
         return self.last_at is None or occurred_at <= self.last_at + window
 
 
-def correlate(spans: Iterable[Span], occurred_at: datetime, window: timedelta) -> Span | None:
-    """Return the incident, among those of one group, to which something belongs; the latest if several fit."""
-    fitting = [span for span in spans if span.takes(occurred_at, window)]
-    return max(fitting, key=lambda span: (span.first_at, span.incident_id), default=None)
+def fitting(spans: Iterable[Span], occurred_at: datetime, window: timedelta) -> list[Span]:
+    """Return the incidents, among those of one group, to which something may belong; the latest first.
+
+    What ends an outage belongs to the first of them that has this outage, anything else to the first.
+    """
+    found = [span for span in spans if span.takes(occurred_at, window)]
+    return sorted(found, key=lambda span: (span.first_at, span.incident_id), reverse=True)
 
 
 def new_incident_id(event: Event, group: str) -> str:
@@ -101,8 +104,15 @@ def _find(
     if event.incident is not None:
         return known.get(event.incident)
     recent = by_group.get(group_of(event.service, groups), [])[-20:]
-    span = correlate([incident.span() for incident in recent], event.occurred_at, window)
-    return known[span.incident_id] if span else None
+    found = [known[s.incident_id] for s in fitting([o.span() for o in recent], event.occurred_at, window)]
+    ended = [incident for incident in found if _ends_something(event, incident)]
+    return next(iter([*ended, *found]), None)
+
+
+def _ends_something(event: Event, incident: _Open) -> bool:
+    if not isinstance(event, OutageEvent) or event.type != EventType.OUTAGE_RESTORED:
+        return False
+    return any(service == event.service and region in event.regions for service, region, _ in incident.impaired)
 
 
 def _begin(event: Event, groups: Mapping[str, str]) -> _Open:

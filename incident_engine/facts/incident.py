@@ -4,7 +4,7 @@ The fold depends on what was reported and when it happened, not on the order in 
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -103,6 +103,10 @@ class Incident:
         if self.is_down:
             return None
         return max((o.intervals[-1].end for o in self.outages), default=None)
+
+    def is_impaired(self, service: str, regions: Collection[str]) -> bool:
+        """Return whether a service is still impaired in any of the regions."""
+        return any(o.service == service and o.region in regions and o.intervals[-1].end == NEVER for o in self.outages)
 
     @property
     def services(self) -> tuple[str, ...]:

@@ -55,3 +55,8 @@ class LocalizedText(Strict):
     def as_mapping(self) -> dict[str, str]:
         """Return the texts by locale."""
         return {"zh-CN": self.zh_cn, "en": self.en}
+
+
+def spell_cite(cite: str, locale: str) -> str:
+    """Return a citation such as "Art. 9(1)2" as the reader's language writes it: 第9条(1)2."""
+    return re.sub(r"Art\. ?(\d+)", r"第\1条", cite) if locale.lower().startswith("zh") else cite

@@ -7,7 +7,7 @@ from typing import Any
 
 from incident_engine.facts.incident import Incident
 from incident_engine.facts.regions import region_name
-from incident_engine.facts.values import LocalizedText
+from incident_engine.facts.values import LocalizedText, spell_cite
 from incident_engine.grading.assess import Assessment, Reached
 from incident_engine.grading.pack import Pack
 from incident_engine.response.plan import Step
@@ -70,7 +70,7 @@ class Situation:
             "id": rise.level,
             "name": self.pack.level_names[rise.level].in_(locale),
             "at": rise.at,
-            "cite": rise.cite,
+            "cite": spell_cite(rise.cite, locale),
             "says": self.pack.rule_by_id[rise.rule].says.in_(locale),
         }
 
@@ -84,7 +84,7 @@ class Situation:
         return {
             "id": status.id,
             "says": says.in_(locale),
-            "cite": status.cite,
+            "cite": spell_cite(status.cite, locale),
             "due_at": status.due_at,
             "state": status.state.value,
         }

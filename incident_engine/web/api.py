@@ -60,7 +60,7 @@ def create_app(parts: Parts) -> FastAPI:
     """Return the application."""
     app = FastAPI(title="incident-engine", version=__version__, docs_url=None, redoc_url=None)
     problems.install(app)
-    docs.install(app)
+    docs.install(app, needs_key=bool(parts.keys))
     intake = Intake(parts)
     app.add_route("/api/v1/events", intake.events, methods=["POST"])
     app.add_route("/api/v1/alertmanager", intake.notification, methods=["POST"])
@@ -73,25 +73,33 @@ def create_app(parts: Parts) -> FastAPI:
 def _add_looks(app: FastAPI, parts: Parts) -> None:
     zone = parts.settings.bank.zone
 
-    @app.get("/api/v1/incidents", tags=["incidents"], summary="List incidents, the worst open ones first")
+    @app.get(
+        "/api/v1/incidents",
+        tags=["incidents"],
+        summary="列出事件，未关闭且最严重的在前 · List incidents, the worst open ones first",
+    )
     def incidents(state: State = State.ALL, limit: Limit = 100, offset: Offset = 0) -> JSONResponse:
         closed = {State.OPEN: False, State.CLOSED: True, State.ALL: None}[state]
         with parts.database.read() as connection:
             return JSONResponse(list_view(connection, zone, closed, limit, offset))
 
-    @app.get("/api/v1/incidents/{incident_id}", tags=["incidents"], summary="One incident, whole")
+    @app.get("/api/v1/incidents/{incident_id}", tags=["incidents"], summary="一个事件的全部情况 · One incident, whole")
     def incident(incident_id: IncidentId) -> JSONResponse:
         with parts.database.read() as connection:
             found = incident_view(connection, parts.engine, incident_id, parts.clock.now(), zone)
         return _found(found, incident_id)
 
-    @app.get("/api/v1/incidents/{incident_id}/timeline", tags=["incidents"], summary="What happened, in order")
+    @app.get(
+        "/api/v1/incidents/{incident_id}/timeline",
+        tags=["incidents"],
+        summary="按时间顺序的经过 · What happened, in order",
+    )
     def timeline(incident_id: IncidentId) -> JSONResponse:
         with parts.database.read() as connection:
             found = timeline_view(connection, parts.engine, incident_id, parts.clock.now(), zone)
         return _found(found, incident_id)
 
-    @app.get("/api/v1/quarantine", tags=["intake"], summary="Alerts that could not be mapped")
+    @app.get("/api/v1/quarantine", tags=["intake"], summary="无法识别的告警 · Alerts that could not be mapped")
     def quarantine(limit: Limit = 100, offset: Offset = 0) -> JSONResponse:
         with parts.database.read() as connection:
             return JSONResponse(quarantine_view(connection, zone, limit, offset))
@@ -104,16 +112,16 @@ def _found(document: dict[str, Any] | None, incident_id: str) -> JSONResponse:
 
 
 def _add_health(app: FastAPI, parts: Parts) -> None:
-    @app.get("/healthz", tags=["health"], summary="Whether the process answers")
+    @app.get("/healthz", tags=["health"], summary="进程是否应答 · Whether the process answers")
     async def healthz() -> JSONResponse:
         return JSONResponse({"status": "ok", "version": __version__})
 
-    @app.get("/readyz", tags=["health"], summary="Whether every part works")
+    @app.get("/readyz", tags=["health"], summary="各部分是否正常 · Whether every part works")
     async def readyz() -> JSONResponse:
         reasons = await asyncio.to_thread(parts.unready)
         return JSONResponse({"status": "unready" if reasons else "ready", "reasons": reasons}, 503 if reasons else 200)
 
-    @app.get("/metrics", tags=["health"], summary="Metrics for Prometheus")
+    @app.get("/metrics", tags=["health"], summary="供 Prometheus 抓取的指标 · Metrics for Prometheus")
     def metrics() -> Response:
         return Response(generate_latest(parts.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 

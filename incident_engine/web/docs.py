@@ -35,7 +35,7 @@ SwaggerUIBundle({url: "openapi.json", dom_id: "#api", deepLinking: true, validat
 """
 
 
-def install(app: FastAPI) -> None:
+def install(app: FastAPI, *, needs_key: bool) -> None:
     """Serve the documentation at /docs, and describe the routes that read raw bodies."""
     app.mount("/static", StaticFiles(directory=_STATIC))
     app.add_route("/docs", _docs, include_in_schema=False)
@@ -46,6 +46,9 @@ def install(app: FastAPI) -> None:
             schema = plain()
             schema["info"]["version"] = __version__
             _describe_posts(schema)
+            if needs_key:
+                schema["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+                schema["security"] = [{"key": []}]
         return app.openapi_schema or {}
 
     setattr(app, "openapi", described)  # noqa: B010 - FastAPI's documented way to extend the schema
@@ -67,8 +70,9 @@ def _describe_posts(schema: dict[str, Any]) -> None:
             components["Event"] = adapted
     one = {"$ref": "#/components/schemas/Event"}
     schema["paths"]["/api/v1/events"] = _post(
-        "Report events",
-        "One event or an array, in the native format: all are stored, or none. One that is known changes nothing.",
+        "报告事件 · Report events",
+        "一个事件或一组事件，全部保存或全部不保存；已知的事件不改变任何内容。"
+        " One event or an array, in the native format: all are stored, or none. One that is known changes nothing.",
         {"oneOf": [one, {"type": "array", "items": one}]},
         {
             "source": "zabbix-bj",
@@ -80,8 +84,9 @@ def _describe_posts(schema: dict[str, Any]) -> None:
         },
     )
     schema["paths"]["/api/v1/alertmanager"] = _post(
-        "Take a notification of Alertmanager",
-        "Alertmanager's webhook, version 4. What cannot be mapped to a service and region waits in quarantine.",
+        "接收 Alertmanager 通知 · Take a notification of Alertmanager",
+        "Alertmanager 的 webhook（版本 4）；无法对应系统或地区的告警进入隔离区。"
+        " Alertmanager's webhook, version 4. What cannot be mapped to a service and region waits in quarantine.",
         {"$ref": "#/components/schemas/Notification"},
         None,
     )
@@ -92,12 +97,12 @@ def _post(summary: str, description: str, body: dict[str, Any], example: dict[st
     if example is not None:
         content["example"] = example
     answers = {
-        "202": "Stored; what became of each event, and its incident.",
-        "400": "Not JSON; with line and column.",
-        "401": "The bearer key is missing or wrong.",
-        "413": "The body is larger than server.max_body_bytes.",
-        "422": "Invalid; every error with its JSON pointer. Nothing was stored.",
-        "503": "Overloaded; nothing was stored, send it again.",
+        "202": "已保存 · Stored; what became of each event, and its incident.",
+        "400": "不是 JSON · Not JSON; with line and column.",
+        "401": "密钥缺失或错误 · The bearer key is missing or wrong.",
+        "413": "请求体过大 · The body is larger than server.max_body_bytes.",
+        "422": "内容有误，未保存 · Invalid; every error with its JSON pointer. Nothing was stored.",
+        "503": "过载，未保存，请重发 · Overloaded; nothing was stored, send it again.",
     }
     return {
         "post": {
