@@ -1,0 +1,37 @@
+"""What the engine says in the log: one line a decision, once the decision is on disk."""
+
+from enum import StrEnum
+
+from incident_engine.store.writer import Unit
+from incident_engine.telemetry import logger
+
+_LOG = "engine"
+
+
+class Reason(StrEnum):
+    """Why the engine did what it says."""
+
+    EVENT_ACCEPTED = "event_accepted"
+    EVENT_DUPLICATE = "event_duplicate"
+    INCIDENT_OPENED = "incident_opened"
+    LEVEL_REACHED = "level_reached"
+    LEVEL_HELD = "level_held"
+    STEP_BEGUN = "step_begun"
+    STEP_WITHDRAWN = "step_withdrawn"
+    TEMPLATE_FAILED = "template_failed"
+    UPDATE_FAILED = "update_failed"
+    CLOSED_BELOW_LOWEST_LEVEL = "closed_below_lowest_level"
+
+
+def say(unit: Unit, reason: Reason, **fields: object) -> None:
+    """Log a decision after the commit; what is rolled back was never decided."""
+
+    def log() -> None:
+        logger(_LOG).info(reason.value, reason=reason.value, **fields)
+
+    unit.after_commit.append(log)
+
+
+def warn(reason: Reason, error: Exception, **fields: object) -> None:
+    """Log, at once, a failure that somebody should look at."""
+    logger(_LOG).warning(reason.value, reason=reason.value, error=repr(error), **fields)

@@ -1,0 +1,92 @@
+"""Which incident an event belongs to, among those in the store; and whether what it names exists."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from incident_engine.decisions import Reason, say
+from incident_engine.errors import Problem
+from incident_engine.facts.correlation import fitting, group_of, new_incident_id
+from incident_engine.facts.events import Event, EventType, OutageEvent, StepCompleted
+from incident_engine.facts.incident import fold
+from incident_engine.grading.pack import Pack
+from incident_engine.settings import Settings
+from incident_engine.store import records
+from incident_engine.store.writer import Unit
+from incident_engine.validation import nearest
+
+
+class Router:
+    """Finds the incident of an event, or opens one with the packs in force now."""
+
+    def __init__(self, settings: Settings, packs: Mapping[str, Pack]) -> None:
+        self._groups = settings.groups
+        self._window = settings.intake.window
+        self._packs = packs
+
+    def route(self, unit: Unit, event: Event, now: datetime) -> str | Problem:
+        """Return the incident's id; a problem (its path begins at the event) if the event names what is not there."""
+        connection = unit.connection
+        if event.incident is not None and records.incident(connection, event.incident) is not None:
+            return event.incident
+        group = group_of(event.service, self._groups)
+        found = None if event.incident is not None else self._correlated(connection, event, group)
+        if found is not None:
+            return found
+        if not isinstance(event, OutageEvent):
+            return _no_incident(connection, event)
+        incident_id = new_incident_id(event, group)
+        if records.incident(connection, incident_id) is None:
+            self._open(unit, incident_id, group, event.occurred_at, now)
+        return incident_id
+
+    def _open(self, unit: Unit, incident_id: str, group: str, at: datetime, now: datetime) -> None:
+        for pack in self._packs.values():
+            records.keep_pack(unit.connection, pack)
+        hashes = {pack.pack: content_hash for content_hash, pack in self._packs.items()}
+        records.insert_incident(unit.connection, incident_id, group, at, now, hashes)
+        say(unit, Reason.INCIDENT_OPENED, incident=incident_id, group=group)
+
+    def _correlated(self, connection: Connection, event: Event, group: str) -> str | None:
+        spans = fitting(records.open_spans(connection, group), event.occurred_at, self._window)
+        names = [span.incident_id for span in spans]
+        if len(names) > 1 and isinstance(event, OutageEvent) and event.type == EventType.OUTAGE_RESTORED:
+            for name in names:
+                if fold(name, records.events_of(connection, name)).is_impaired(event.service, event.regions):
+                    return name
+        return names[0] if names else None
+
+
+def _no_incident(connection: Connection, event: Event) -> Problem:
+    if event.incident is not None:
+        said = f"there is no incident '{event.incident}'"
+        near = nearest(event.incident, records.recent_incident_ids(connection, 50))
+        return Problem(("incident",), said, "the id of an incident", near)
+    if event.service is None:
+        said = f"'{event.type}' names neither an incident nor a service"
+        return Problem(("incident",), said, "the id of an incident")
+    said = f"service '{event.service}' has no open incident"
+    return Problem(("service",), said, "an incident by its id, or a service that has an open one")
+
+
+def completed(
+    connection: Connection, event: StepCompleted, incident_id: str, packs: list[Pack]
+) -> StepCompleted | list[Problem]:
+    """Return the event with the obligation that its step fulfils, or what is wrong with what it names."""
+    given = event.data
+    stored = records.steps_of(connection, incident_id)
+    obligations = sorted({demand.id for pack in packs for demand in pack.obligations})
+    problems: list[Problem] = []
+    if given.step is None and given.fulfils is None:
+        problems.append(Problem(("data",), "does not say what was completed", "step or fulfils"))
+    if given.step is not None and given.step not in stored:
+        said = f"incident '{incident_id}' has no step '{given.step}'"
+        problems.append(Problem(("data", "step"), said, f"one of: {', '.join(stored)}", nearest(given.step, stored)))
+    if given.fulfils is not None and given.fulfils not in obligations:
+        said, listed = f"unknown obligation '{given.fulfils}'", f"one of: {', '.join(obligations)}"
+        problems.append(Problem(("data", "fulfils"), said, listed, nearest(given.fulfils, obligations)))
+    if problems:
+        return problems
+    fulfils = given.fulfils or (stored[given.step].step.fulfils if given.step else None)
+    return event.model_copy(update={"data": given.model_copy(update={"fulfils": fulfils})})

@@ -1,0 +1,217 @@
+"""Bringing one incident up to date: fold, assess, plan, reconcile, and write the difference."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from incident_engine import drafts
+from incident_engine.decisions import Reason, say
+from incident_engine.facts.events import EVENT, EventType, Recorded
+from incident_engine.facts.incident import Incident, fold
+from incident_engine.facts.values import RESOLUTION
+from incident_engine.grading.assess import Assessment, ObligationState, assess
+from incident_engine.grading.document import assessment_document, trajectory_from
+from incident_engine.grading.pack import Pack
+from incident_engine.response.plan import Step, StepState, plan, reconcile
+from incident_engine.response.reader import Situation
+from incident_engine.rulebook import Rulebook
+from incident_engine.settings import Settings
+from incident_engine.store import records
+from incident_engine.store.writer import Unit
+
+ITSELF = "incident-engine"
+"""The source of the events that the engine reports itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """An incident with the verdicts on it, the primary pack's first."""
+
+    incident: Incident
+    packs: Sequence[Pack]
+    assessments: Sequence[Assessment]
+    before: Sequence[Mapping[str, Any] | None]
+    """The documents of the verdicts before these."""
+
+
+class Upkeep:
+    """Knows the packs, and what follows from an incident at an instant."""
+
+    def __init__(self, settings: Settings, rulebook: Rulebook) -> None:
+        self._settings = settings
+        self._rulebook = rulebook
+        self._kept: dict[str, Pack] = {pack.content_hash: pack for pack in rulebook.packs}
+
+    def packs_of(self, connection: Connection, incident_id: str) -> list[Pack]:
+        """Return the packs with which an incident began, the primary one first."""
+        row = records.incident(connection, incident_id)
+        hashes = list(row.pack_hashes.values()) if row else []
+        for content_hash in hashes:
+            if content_hash not in self._kept:
+                kept = records.kept_pack(connection, content_hash)
+                assert kept is not None, content_hash  # noqa: S101 - it was stored with the incident
+                self._kept[content_hash] = kept
+        packs = [self._kept[content_hash] for content_hash in hashes]
+        return sorted(packs, key=lambda pack: pack.pack != self._settings.grading.primary)
+
+    def look(self, connection: Connection, incident_id: str, now: datetime) -> Case:
+        """Return what is known of a stored incident and what it means at `now`."""
+        incident = fold(incident_id, records.events_of(connection, incident_id))
+        packs = self.packs_of(connection, incident_id)
+        before = [records.latest_assessment(connection, incident_id, pack.pack) for pack in packs]
+        hours = self._settings.service_hours
+        assessments = [
+            assess(incident, pack, hours, now, trajectory_from(document) if document else ())
+            for pack, document in zip(packs, before, strict=True)
+        ]
+        return Case(incident, packs, assessments, before)
+
+    def bring_up_to_date(self, unit: Unit, incident_id: str, now: datetime) -> None:
+        """Write everything that follows from the incident's events at `now`, and when to look again."""
+        case = self.look(unit.connection, incident_id, now)
+        ends_at = self._ends_at(case)
+        if ends_at is not None and now >= ends_at:
+            self._close(unit, incident_id, now)
+            case = self.look(unit.connection, incident_id, now)
+        self._keep_verdicts(unit, case, now)
+        self._reconcile(unit, case, now)
+        _complete(unit, case.incident)
+        self._begin(unit, case, now)
+        records.update_incident(unit.connection, incident_id, _summary(case, now))
+        records.set_timer(unit.connection, incident_id, self._wake_at(unit, case))
+
+    def _keep_verdicts(self, unit: Unit, case: Case, now: datetime) -> None:
+        for assessment, before in zip(case.assessments, case.before, strict=True):
+            document = assessment_document(assessment, self._settings.bank.zone)
+            if before is None or _verdict(before) != _verdict(document):
+                records.insert_assessment(unit.connection, case.incident.id, now, document)
+            if assessment.level != (before["level"] if before else None):
+                rise = document["trajectory"][-1]
+                say(
+                    unit,
+                    Reason.LEVEL_HELD if assessment.held else Reason.LEVEL_REACHED,
+                    incident=case.incident.id,
+                    pack=assessment.pack,
+                    incident_level=assessment.level,
+                    at=rise["at"],
+                    cite=rise["cite"],
+                )
+
+    def _ends_at(self, case: Case) -> datetime | None:
+        """Return when a blip that never reached a level ends by itself: nobody need close it."""
+        incident = case.incident
+        graded = any(assessment.level is not None or assessment.forecast for assessment in case.assessments)
+        quiet_since = incident.restored_at or incident.first_event_at
+        if incident.closing is not None or incident.is_down or graded or quiet_since is None:
+            return None
+        return quiet_since + self._settings.intake.window
+
+    def _close(self, unit: Unit, incident_id: str, now: datetime) -> None:
+        event = EVENT.validate_python(
+            {
+                "source": ITSELF,
+                "id": f"closed/{incident_id}/{now.isoformat()}",
+                "type": EventType.INCIDENT_CLOSED,
+                "incident": incident_id,
+                "occurred_at": now,
+                "data": {"by": ITSELF, "reason": Reason.CLOSED_BELOW_LOWEST_LEVEL.value},
+            }
+        )
+        records.append(unit.connection, Recorded(event, now), incident_id)
+        say(unit, Reason.CLOSED_BELOW_LOWEST_LEVEL, incident=incident_id)
+
+    def _reconcile(self, unit: Unit, case: Case, now: datetime) -> None:
+        wanted = plan(case.incident, case.assessments, self._rulebook.playbooks, now)
+        stored = records.steps_of(unit.connection, case.incident.id)
+        changes = reconcile({name: (step.state, step.step.due_at) for name, step in stored.items()}, wanted)
+        records.apply_changes(unit.connection, case.incident.id, changes)
+        for name in changes.withdraw:
+            say(unit, Reason.STEP_WITHDRAWN, incident=case.incident.id, step=name)
+
+    def _begin(self, unit: Unit, case: Case, now: datetime) -> None:
+        for name, stored in records.steps_of(unit.connection, case.incident.id).items():
+            if stored.state is not StepState.PENDING or stored.step.due_at > now:
+                continue
+            rows = drafts.deliveries(self._situation(case, stored.step, now), self._settings, self._rulebook.messages)
+            records.begin_step(unit.connection, name, now)
+            records.insert_deliveries(unit.connection, rows)
+            level = case.assessments[0].level
+            say(
+                unit,
+                Reason.STEP_BEGUN,
+                incident=case.incident.id,
+                step=name,
+                incident_level=level,
+                deliveries=len(rows),
+            )
+
+    def _situation(self, case: Case, step: Step, now: datetime) -> Situation:
+        return Situation(
+            bank_name=self._settings.bank.name,
+            service_names=self._settings.service_names,
+            incident=case.incident,
+            assessment=case.assessments[0],
+            pack=case.packs[0],
+            step=step,
+            now=now,
+        )
+
+    def _wake_at(self, unit: Unit, case: Case) -> datetime | None:
+        """Return the next instant at which anything changes by itself: a level, an obligation, a step, the end."""
+        instants = [assessment.next.at for assessment in case.assessments if assessment.next is not None]
+        instants += [
+            status.due_at + RESOLUTION
+            for assessment in case.assessments
+            for status in assessment.obligations
+            if status.state is ObligationState.PENDING and status.due_at is not None
+        ]
+        instants += [
+            stored.step.due_at
+            for stored in records.steps_of(unit.connection, case.incident.id).values()
+            if stored.state is StepState.PENDING
+        ]
+        ends_at = self._ends_at(case)
+        if ends_at is not None:
+            instants.append(ends_at)
+        return min(instants, default=None)
+
+
+def _complete(unit: Unit, incident: Incident) -> None:
+    """Mark the steps that people reported completed, by their id or by the obligation that they fulfil."""
+    for name, stored in records.steps_of(unit.connection, incident.id).items():
+        if stored.state is not StepState.BEGUN:
+            continue
+        for done in incident.completions:
+            if done.step == name or (done.fulfils is not None and done.fulfils == stored.step.fulfils):
+                records.complete_step(unit.connection, name, done.at, done.by)
+                break
+
+
+def _summary(case: Case, now: datetime) -> dict[str, Any]:
+    incident, primary, pack = case.incident, case.assessments[0], case.packs[0]
+    first_at = incident.occurred_at or incident.first_event_at or now
+    return {
+        "first_at": first_at,
+        "last_at": None if incident.is_down else incident.restored_at or first_at,
+        "closed_at": incident.closing.at if incident.closing else None,
+        "level": primary.level,
+        "severity": pack.severity[primary.level] if primary.level else 0,
+        "services": list(incident.services),
+        "regions": list(incident.regions),
+    }
+
+
+def _verdict(document: Mapping[str, Any]) -> tuple[object, ...]:
+    """Return what makes two verdicts the same, whenever they were reached."""
+    obligations = [(status["id"], status["state"], status["due_at"]) for status in document["obligations"]]
+    return (
+        document["content_hash"],
+        document["trajectory"],
+        document["forecast"],
+        document["held"],
+        obligations,
+        document["evidence"]["restored_at"],
+    )
