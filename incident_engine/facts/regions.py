@@ -96,6 +96,9 @@ def resolve_region(name: str) -> str:
         return code
     if _ADCODE.fullmatch(text):
         return _province_of_adcode(text)
+    if f"CN-{text.upper()}" in _BY_CODE and text.upper() in _COUNTRIES:
+        said = f"'{text}' is ambiguous: a province of China or the country of this code"
+        raise invalid(said, f"CN-{text.upper()}, or a subdivision of the other country ({text.upper()}-…)")
     match = _SUBDIVISION.fullmatch(text.upper())
     if match and match[1] in _COUNTRIES:
         return text.upper()
