@@ -73,7 +73,6 @@ def serve(config: Config = None, lang: Lang = None) -> None:
 
     Any setting can be overridden by the environment: INCIDENT_ENGINE__SERVER__PORT=9000.
     """
-    import asyncio
     import contextlib
 
     from incident_engine.clock import SystemClock
@@ -86,7 +85,7 @@ def serve(config: Config = None, lang: Lang = None) -> None:
     settings, config_file = _settings(config)
     daemon = Daemon(settings, load_rulebook(settings, config_file), SystemClock())
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(daemon.serve(lambda: _banner(settings, config_file, daemon.url, say)))
+        daemon.run(lambda: _banner(settings, config_file, daemon.url, say))
     typer.echo(say("stopped"))
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -85,11 +86,16 @@ class Daemon:
             await asyncio.gather(serving, return_exceptions=True)
             await self._drain()
 
+    def run(self, on_ready: Callable[[], None]) -> None:
+        """Serve on the fastest event loop that is installed."""
+        with asyncio.Runner(loop_factory=self._server.config.get_loop_factory()) as runner:
+            runner.run(self.serve(on_ready))
+
     async def serve(self, on_ready: Callable[[], None]) -> None:
-        """Run until SIGINT or SIGTERM. `on_ready` is called once requests are answered."""
+        """Run until SIGINT, SIGTERM or SIGHUP. `on_ready` is called once requests are answered."""
         loop = asyncio.get_running_loop()
         async with self.running() as serving:
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 loop.add_signal_handler(number, self._stop, number)
             on_ready()
             await serving
@@ -182,6 +188,6 @@ def _listen(settings: Settings) -> socket.socket:
         return socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
         raise StartupError(
-            f"cannot listen on {host} port {port}: {error.strerror}; "
+            f"cannot listen on {host} port {port}: {os.strerror(error.errno or 0)}; "
             "set another with INCIDENT_ENGINE__SERVER__PORT or server.port"
         ) from error

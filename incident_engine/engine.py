@@ -11,10 +11,10 @@ from sqlalchemy import Connection
 
 from incident_engine.decisions import Reason, say, warn
 from incident_engine.errors import InvalidDocumentError, Problem
-from incident_engine.facts.events import Event, Recorded, StepCompleted
+from incident_engine.facts.events import Event, IncidentClosed, Recorded, StepCompleted
 from incident_engine.facts.incident import Incident
 from incident_engine.grading.assess import Assessment
-from incident_engine.routing import Router, completed
+from incident_engine.routing import Router, completed, still_impaired
 from incident_engine.rulebook import Rulebook
 from incident_engine.settings import Settings
 from incident_engine.store import records
@@ -95,6 +95,10 @@ class Engine:
             if isinstance(checked, list):
                 return checked
             event = checked
+        if isinstance(event, IncidentClosed):
+            problem = still_impaired(unit.connection, incident_id, event.occurred_at)
+            if problem is not None:
+                return [problem]
         records.append(unit.connection, Recorded(event, now), incident_id)
         about = {"source": event.source, "id": event.id, "type": event.type.value, "incident": incident_id}
         say(unit, Reason.EVENT_ACCEPTED, **about)

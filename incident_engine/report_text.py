@@ -44,6 +44,8 @@ def _assessment(assessment: Assessment, pack: Pack, zone: tzinfo, say: Wording) 
     yield f"    {say('level')}: {_level(assessment.level, pack, say)}" + (
         f" — {say('held')}" if assessment.held else ""
     )
+    if not assessment.evidence.in_force:
+        yield f"    {say('not in force')}"
     for rise in assessment.trajectory:
         cite = spell_cite(rise.cite, say.locale)
         yield f"      {local_time(rise.at, zone)}  {_level(rise.level, pack, say)}  {cite} ({rise.rule})"

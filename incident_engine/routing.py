@@ -10,6 +10,7 @@ from incident_engine.errors import Problem
 from incident_engine.facts.correlation import fitting, group_of, new_incident_id
 from incident_engine.facts.events import Event, EventType, OutageEvent, StepCompleted
 from incident_engine.facts.incident import fold
+from incident_engine.facts.values import NEVER
 from incident_engine.grading.pack import Pack
 from incident_engine.settings import Settings
 from incident_engine.store import records
@@ -56,6 +57,16 @@ class Router:
                 if fold(name, records.events_of(connection, name)).is_impaired(event.service, event.regions):
                     return name
         return names[0] if names else None
+
+
+def still_impaired(connection: Connection, incident_id: str, at: datetime) -> Problem | None:
+    """Return why an incident cannot be closed at `at`: it ends when the system serves normally again (Art. 42)."""
+    known = [recorded for recorded in records.events_of(connection, incident_id) if recorded.event.occurred_at <= at]
+    incident = fold(incident_id, known)
+    if not incident.is_down:
+        return None
+    where = ", ".join(f"{o.service} in {o.region}" for o in incident.outages if o.intervals[-1].end == NEVER)
+    return Problem(("type",), f"incident '{incident_id}' is still impaired: {where}", "outage.restored for these first")
 
 
 def _no_incident(connection: Connection, event: Event) -> Problem:

@@ -1,6 +1,6 @@
 """This bank's services, hours, contacts, channels and chosen packs: config.yaml, overridden by the environment.
 
-`INCIDENT_ENGINE__SERVER__PORT=9000` overrides `server.port`. A key that ends in `_file` names a file with the value.
+`INCIDENT_ENGINE__SERVER__PORT=9000` overrides `server.port`. A secret stands in place or in a file of its own.
 """
 
 import ipaddress
@@ -9,31 +9,20 @@ from datetime import timedelta
 from functools import cached_property
 from pathlib import Path as FilePath
 from typing import Annotated, Any, Literal, Self
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from incident_engine.errors import Finding, InvalidFilesError, Path, Problem
 from incident_engine.facts.hours import AlwaysOpen, ServiceHours, weekly_hours
-from incident_engine.facts.values import Duration, LocalizedText
+from incident_engine.facts.values import Duration, LocalizedText, Zone
 from incident_engine.validation import Strict, invalid, nearest, problems_of
 from incident_engine.yaml_loader import Document, load_file
 
 PREFIX = "INCIDENT_ENGINE__"
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=60)]
 Locale = Literal["zh-CN", "en"]
-
-
-def _zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise invalid(f"unknown time zone {name!r}", "an IANA name such as Asia/Shanghai") from None
-    return name
-
-
-Zone = Annotated[str, AfterValidator(_zone)]
 
 
 class Secret(Strict):

@@ -27,6 +27,7 @@ _PHRASES: Mapping[str, tuple[str, str]] = {
     "due": ("期限", "due"),
     "evidence": ("依据", "evidence"),
     "in service": ("服务时段内中断", "out in service hours"),
+    "not in force": ("发生时该规定未施行，不予定级", "not in force when the outage began: it gives no level"),
     "held": ("按第10条不降级", "held: a level never falls (Art. 10)"),
     "no incidents": ("没有事件", "no incidents"),
     "pending": ("待办", "pending"),

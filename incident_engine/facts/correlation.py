@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from incident_engine.errors import InvalidDocumentError, Problem
 from incident_engine.facts.events import Event, EventType, OutageEvent, Recorded
 from incident_engine.facts.incident import in_order
 
@@ -76,17 +77,32 @@ class _Open:
 
 
 def split(events: Iterable[Recorded], groups: Mapping[str, str], window: timedelta) -> dict[str, Sequence[Recorded]]:
-    """Sort a history of events into incidents, by id in order of occurrence. `groups` maps service to group."""
+    """Sort a history of events into incidents, by id in order of occurrence. `groups` maps service to group.
+
+    Raises InvalidDocumentError for what a person says of an incident that is not there.
+    """
     known: dict[str, _Open] = {}
     by_group: dict[str, list[_Open]] = {}
+    problems: list[Problem] = []
     for recorded in in_order(events):
         incident = _find(recorded.event, known, by_group, groups, window)
+        if incident is None and not isinstance(recorded.event, OutageEvent):
+            problems.append(_no_incident(recorded.event))
+            continue
         if incident is None:
             incident = _begin(recorded.event, groups)
             known[incident.id] = incident
             by_group.setdefault(incident.group, []).append(incident)
         incident.add(recorded)
+    if problems:
+        raise InvalidDocumentError(problems)
     return {incident.id: incident.events for incident in known.values()}
+
+
+def _no_incident(event: Event) -> Problem:
+    about = event.incident or event.service or "no service"
+    said = f"event '{event.id}' of '{event.source}' ({event.type}, {about}) belongs to no incident of this history"
+    return Problem((), said, "an incident that the history has, or a service with an open one at that time")
 
 
 def group_of(service: str | None, groups: Mapping[str, str]) -> str:

@@ -154,6 +154,7 @@ def fold(incident_id: str, events: Iterable[Recorded]) -> Incident:
     ordered = in_order(events)
     for recorded in ordered:
         state.take(recorded)
+    impaired = any(line.signals for line in state.lines.values())
     return Incident(
         id=incident_id,
         outages=tuple(
@@ -166,7 +167,7 @@ def fold(incident_id: str, events: Iterable[Recorded]) -> Incident:
         estimate=state.estimate,
         completions=tuple(state.completions),
         notes=tuple(state.notes),
-        closing=state.closing,
+        closing=None if impaired else state.closing,  # it ends when the system serves normally again (Art. 42)
     )
 
 

@@ -3,8 +3,9 @@
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BeforeValidator, Field, PlainSerializer
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
 
 from incident_engine.validation import Strict, invalid
 
@@ -40,6 +41,18 @@ Duration = Annotated[
     timedelta, BeforeValidator(parse_duration, json_schema_input_type=str), PlainSerializer(write_duration, str)
 ]
 """A length of time, written 30m, 3h, 1d12h."""
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise invalid(f"unknown time zone {name!r}", "an IANA name such as Asia/Shanghai") from None
+    return name
+
+
+Zone = Annotated[str, AfterValidator(_zone)]
+"""The name of a time zone in the IANA database."""
 
 
 class LocalizedText(Strict):

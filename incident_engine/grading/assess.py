@@ -79,6 +79,8 @@ class RuleEvidence:
 class Evidence:
     """What the verdict rests on."""
 
+    in_force: bool
+    """Whether the regulation was in force when the outage began; if not, it gives no level."""
     occurred_at: datetime | None
     detected_at: datetime | None
     restored_at: datetime | None
@@ -132,7 +134,8 @@ def assess(
     of the verdict before this one: no level in it is lost, even if a late report says that it was not reached.
     """
     downtime = Downtime(incident, hours, pack.region_prefix)
-    instants = {rule.id: reach(rule.when, downtime) for rule in pack.rules}
+    in_force = incident.occurred_at is None or pack.is_in_force(incident.occurred_at)
+    instants = {rule.id: reach(rule.when, downtime) if in_force else NEVER for rule in pack.rules}
     whole = _rises(pack, [*held, *_reached(pack, instants)])
     plain = _rises(pack, _reached(pack, instants))
     trajectory = tuple(step for step in whole if step.at <= now)
@@ -145,7 +148,7 @@ def assess(
         trajectory=trajectory,
         forecast=forecast,
         obligations=tuple(_status(demand, incident, whole, now) for demand in pack.obligations),
-        evidence=_evidence(incident, pack, downtime, instants, now),
+        evidence=_evidence(incident, pack, downtime, instants, now, in_force=in_force),
         held=_worst(pack, trajectory) > _worst(pack, tuple(step for step in plain if step.at <= now)),
     )
 
@@ -200,9 +203,16 @@ def _state(applies_at: datetime, due_at: datetime, met: bool, now: datetime) -> 
 
 
 def _evidence(
-    incident: Incident, pack: Pack, downtime: Downtime, instants: Mapping[str, datetime], now: datetime
+    incident: Incident,
+    pack: Pack,
+    downtime: Downtime,
+    instants: Mapping[str, datetime],
+    now: datetime,
+    *,
+    in_force: bool,
 ) -> Evidence:
     return Evidence(
+        in_force=in_force,
         occurred_at=incident.occurred_at,
         detected_at=incident.detected_at,
         restored_at=incident.restored_at,

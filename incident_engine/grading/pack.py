@@ -4,15 +4,16 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from incident_engine.errors import InvalidDocumentError, Path, Problem
 from incident_engine.facts.regions import resolve_region
-from incident_engine.facts.values import Duration, LocalizedText
+from incident_engine.facts.values import Duration, LocalizedText, Zone
 from incident_engine.grading.conditions import Condition
 from incident_engine.validation import Strict, invalid, nearest, problems_of
 
@@ -134,6 +135,8 @@ class Pack(Strict):
     title: LocalizedText
     source: str
     in_force: InForce
+    timezone: Zone = "UTC"
+    """Where the dates of `in_force` begin."""
     country: str = Field(default="", pattern=r"^([A-Z]{2})?$")
     """ISO 3166 code of the country whose regions count; empty for all."""
     parameters: dict[Identifier, Parameter] = {}
@@ -147,6 +150,11 @@ class Pack(Strict):
     def region_prefix(self) -> str:
         """Return how the codes of the regions that count begin."""
         return f"{self.country}-" if self.country else ""
+
+    def is_in_force(self, instant: datetime) -> bool:
+        """Return whether the regulation is in force at an instant."""
+        day = instant.astimezone(ZoneInfo(self.timezone)).date()
+        return self.in_force.from_ <= day and (self.in_force.until is None or day < self.in_force.until)
 
     @cached_property
     def severity(self) -> Mapping[str, int]:

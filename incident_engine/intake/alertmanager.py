@@ -18,6 +18,8 @@ from incident_engine.settings import AlertmanagerSettings
 from incident_engine.validation import problems_of
 
 SOURCE = "alertmanager"
+RESOLVED = "/resolved"
+"""How the id of a restoration ends; before it stands the id of its start."""
 _STILL_FIRING = datetime(1, 1, 1, tzinfo=UTC)
 """Go's zero time, which Alertmanager sends as the end of what has not ended."""
 
@@ -123,7 +125,7 @@ def _events(
     if alert.status == "resolved":
         # A restoration at the very start would leave the start standing; Prometheus' resolution is a millisecond.
         ended = max(alert.endsAt, alert.startsAt + RESOLUTION)
-        kinds.append((EventType.OUTAGE_RESTORED, "/resolved", ended))
+        kinds.append((EventType.OUTAGE_RESTORED, RESOLVED, ended))
     return [
         _validated({**common, "id": _key(alert) + suffix, "type": kind, "occurred_at": at, "data": data}, services)
         for kind, suffix, at in kinds

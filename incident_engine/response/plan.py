@@ -51,7 +51,7 @@ def plan(
         step
         for playbook in playbooks
         for template in playbook.steps
-        for step in _wanted(incident, assessments[0], playbook, template)
+        for step in _wanted(incident, assessments[0], playbook, template, now)
         if not _after_closing(step, incident)
     ]
     return tuple(sorted((step for step in steps if step.due_at < NEVER), key=lambda step: (step.due_at, step.id)))
@@ -62,7 +62,9 @@ def _after_closing(step: Step, incident: Incident) -> bool:
     return incident.closing is not None and step.obligation is None and step.due_at > incident.closing.at
 
 
-def _wanted(incident: Incident, assessment: Assessment, playbook: Playbook, template: StepTemplate) -> Iterator[Step]:
+def _wanted(
+    incident: Incident, assessment: Assessment, playbook: Playbook, template: StepTemplate, now: datetime
+) -> Iterator[Step]:
     trigger = template.on
     rises = (*assessment.trajectory, *assessment.forecast)
     if trigger.level_reached is not None:
@@ -70,7 +72,7 @@ def _wanted(incident: Incident, assessment: Assessment, playbook: Playbook, temp
             if rise.level in trigger.level_reached:
                 yield _step(incident, playbook, template, rise.level, rise.at, level=rise.level)
     elif trigger.obligation is not None:
-        yield from _for_obligation(incident, assessment, playbook, template, trigger.obligation)
+        yield from _for_obligation(incident, assessment, playbook, template, trigger.obligation, now)
     elif rises:
         yield from _for_episodes(incident, rises[0], playbook, template)
 
@@ -82,7 +84,13 @@ def _for_episodes(incident: Incident, first: Reached, playbook: Playbook, templa
         if template.on.first_level and graded:
             yield _step(incident, playbook, template, str(number), max(start, first.at))
         if template.on.restored and end != NEVER and (graded or number == len(episodes)):
-            yield _step(incident, playbook, template, str(number), end + playbook.settle)
+            yield _step(incident, playbook, template, str(number), _settled_at(incident, end, playbook))
+
+
+def _settled_at(incident: Incident, end: datetime, playbook: Playbook) -> datetime:
+    """Return when an end counts as one: after the settling time, or when a person closes the incident before."""
+    settled = end + playbook.settle
+    return settled if incident.closing is None else min(settled, max(end, incident.closing.at))
 
 
 def _for_obligation(
@@ -91,6 +99,7 @@ def _for_obligation(
     playbook: Playbook,
     template: StepTemplate,
     trigger: ObligationTrigger,
+    now: datetime,
 ) -> Iterator[Step]:
     status = next((status for status in assessment.obligations if status.id == trigger.id), None)
     if status is None or status.due_at is None or status.applies_at is None:
@@ -98,8 +107,8 @@ def _for_obligation(
     at = _moment(status, status.due_at, status.applies_at, trigger)
     if status.met_at is not None and status.met_at <= at:
         return
-    if trigger.when is ObligationMoment.DUE and at > status.due_at:
-        return  # it became known too late for a reminder: the overdue step speaks
+    if trigger.when is ObligationMoment.DUE and max(at, now) > status.due_at:
+        return  # too late for a reminder: the overdue step speaks (a reminder that has begun stays begun)
     yield _step(incident, playbook, template, status.id, at, obligation=status.id, deadline=status.due_at)
 
 

@@ -267,3 +267,10 @@ def put_in_quarantine(
         ).returning(quarantine.c.times)
     )
     return bool(times == 1)
+
+
+def release_from_quarantine(connection: Connection, source: str, keys: Iterable[str]) -> None:
+    """Remove what could not be mapped before and can be now."""
+    wanted = list(keys)
+    if wanted:
+        connection.execute(delete(quarantine).where(quarantine.c.source == source, quarantine.c.key.in_(wanted)))

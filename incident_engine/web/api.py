@@ -174,6 +174,8 @@ class Intake:
             records.put_in_quarantine(
                 unit.connection, alertmanager.SOURCE, alert.key, alert.reason, alert.detail, dict(alert.document), now
             )
+        released = [event.id.removesuffix(alertmanager.RESOLVED) for event in events]
+        records.release_from_quarantine(unit.connection, alertmanager.SOURCE, released)
         receipts = self._parts.engine.report(unit, events, now)
         unit.after_commit.append(lambda: self._count_quarantined(len(odd)))
         return receipts

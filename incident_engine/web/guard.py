@@ -1,5 +1,10 @@
-"""Who may speak to the daemon: bearer keys (RFC 6750) for everything but health."""
+"""Who may speak to the daemon: bearer keys (RFC 6750) for everything but health.
 
+A browser cannot send a bearer key; for pages it is asked for the key as a password (RFC 7617), with any user name.
+"""
+
+import base64
+import binascii
 import hmac
 from collections.abc import Sequence
 
@@ -27,11 +32,22 @@ class BearerGuard:
             401,
             "Unauthorized",
             "send one of the keys of server.keys as 'Authorization: Bearer KEY'",
-            headers={"WWW-Authenticate": 'Bearer realm="incident-engine"'},
+            headers={"WWW-Authenticate": f'{"Bearer" if scope["path"].startswith("/api/") else "Basic"} realm="keys"'},
         )
         await response(scope, receive, send)
 
     def _knows(self, scope: Scope) -> bool:
         scheme, _, given = Headers(scope=scope).get("authorization", "").partition(" ")
         token = given.strip().encode()
-        return scheme.lower() == "bearer" and any(hmac.compare_digest(token, key) for key in self._keys)
+        if scheme.lower() == "basic":
+            token = _password(token)
+        elif scheme.lower() != "bearer":
+            return False
+        return any(hmac.compare_digest(token, key) for key in self._keys)
+
+
+def _password(credentials: bytes) -> bytes:
+    try:
+        return base64.b64decode(credentials, validate=True).partition(b":")[2]
+    except binascii.Error:
+        return b""
