@@ -94,9 +94,9 @@ class Daemon:
     async def serve(self, on_ready: Callable[[], None]) -> None:
         """Run until SIGINT, SIGTERM or SIGHUP. `on_ready` is called once requests are answered."""
         loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, self._stop, number)
         async with self.running() as serving:
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                loop.add_signal_handler(number, self._stop, number)
             on_ready()
             await serving
 

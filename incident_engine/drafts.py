@@ -4,8 +4,6 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from jinja2 import TemplateError
-
 from incident_engine.decisions import Reason, warn
 from incident_engine.response.messages import Message, MessageBook
 from incident_engine.response.plan import Step
@@ -47,7 +45,7 @@ def _message(step: Step, locale: str, variables: Mapping[str, Any], messages: Me
     """Return the message of a step; if its template fails, the bare facts: a plain notice is better than none."""
     try:
         return messages.render(step.template, locale, variables)
-    except (TemplateError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except Exception as error:  # noqa: BLE001 - whatever a template does, the notice goes out
         warn(Reason.TEMPLATE_FAILED, error, template=step.template, step=step.id)
         facts = "\n".join(f"- {name}: {parts}" for name, parts in variables.items())
         return Message(f"{step.template}: {step.id}", f"{facts}\n", locale)

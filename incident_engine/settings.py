@@ -12,7 +12,13 @@ from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 from incident_engine.errors import Finding, InvalidFilesError, Path, Problem
 from incident_engine.facts.hours import AlwaysOpen, ServiceHours, weekly_hours
@@ -293,7 +299,12 @@ def _overrides(environment: Mapping[str, str]) -> dict[str, Any]:
     source = EnvSettingsSource(Settings, env_prefix=PREFIX, env_nested_delimiter="__")
     given = {key.lower(): value for key, value in environment.items() if key.upper().startswith(PREFIX)}
     source.env_vars = given
-    known: dict[str, Any] = source()
+    try:
+        known: dict[str, Any] = source()
+    except SettingsError as error:
+        name = next((key for key in given if f'"{key[len(PREFIX) :].split("__")[0]}"' in str(error)), "")
+        said = f"{name.upper() or PREFIX}: not valid JSON; expected JSON for what is not a single value"
+        raise InvalidFilesError([Finding("environment", 1, 1, said)]) from None
     for key in given:
         top = key[len(PREFIX) :].split("__")[0]
         if top not in known:

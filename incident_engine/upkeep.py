@@ -77,9 +77,9 @@ class Upkeep:
             self._close(unit, incident_id, now)
             case = self.look(unit.connection, incident_id, now)
         self._keep_verdicts(unit, case, now)
-        self._reconcile(unit, case, now)
+        wanted = self._reconcile(unit, case, now)
         _complete(unit, case.incident)
-        self._begin(unit, case, now)
+        self._begin(unit, case, wanted, now)
         records.update_incident(unit.connection, incident_id, _summary(case, now))
         records.set_timer(unit.connection, incident_id, self._wake_at(unit, case))
 
@@ -123,20 +123,24 @@ class Upkeep:
         records.append(unit.connection, Recorded(event, now), incident_id)
         say(unit, Reason.CLOSED_BELOW_LOWEST_LEVEL, incident=incident_id)
 
-    def _reconcile(self, unit: Unit, case: Case, now: datetime) -> None:
+    def _reconcile(self, unit: Unit, case: Case, now: datetime) -> dict[str, Step]:
+        """Store the plan; return its steps by id."""
         wanted = plan(case.incident, case.assessments, self._rulebook.playbooks, now)
         stored = records.steps_of(unit.connection, case.incident.id)
         changes = reconcile({name: (step.state, step.step.due_at) for name, step in stored.items()}, wanted)
         records.apply_changes(unit.connection, case.incident.id, changes)
         for name in changes.withdraw:
             say(unit, Reason.STEP_WITHDRAWN, incident=case.incident.id, step=name)
+        return {step.id: step for step in wanted}
 
-    def _begin(self, unit: Unit, case: Case, now: datetime) -> None:
+    def _begin(self, unit: Unit, case: Case, wanted: Mapping[str, Step], now: datetime) -> None:
+        """Begin what is due, as the playbooks want it now: they may have been changed since the step was stored."""
         for name, stored in records.steps_of(unit.connection, case.incident.id).items():
             if stored.state is not StepState.PENDING or stored.step.due_at > now:
                 continue
-            rows = drafts.deliveries(self._situation(case, stored.step, now), self._settings, self._rulebook.messages)
-            records.begin_step(unit.connection, name, now)
+            step = wanted[name]
+            rows = drafts.deliveries(self._situation(case, step, now), self._settings, self._rulebook.messages)
+            records.begin_step(unit.connection, step, now)
             records.insert_deliveries(unit.connection, rows)
             level = case.assessments[0].level
             say(

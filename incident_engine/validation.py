@@ -3,7 +3,7 @@
 import re
 import types
 from collections.abc import Iterable, Mapping, Sequence
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -20,9 +20,14 @@ class Strict(BaseModel):
 
 def nearest(name: object, valid: Iterable[str]) -> str:
     """Return the valid name most like `name`, or "" when none is close."""
-    by_fold = {candidate.casefold(): candidate for candidate in valid}
-    matches = get_close_matches(str(name).casefold(), by_fold, n=1, cutoff=0.5)
-    return by_fold[matches[0]] if matches else ""
+    names = list(valid)
+    folded = [candidate.casefold() for candidate in names]
+    matches = get_close_matches(str(name).casefold(), folded, n=10, cutoff=0.5)
+    if not matches:
+        return ""
+    likeness = {match: SequenceMatcher(None, match, str(name).casefold()).ratio() for match in matches}
+    best = max(likeness.values())
+    return next(names[place] for place, text in enumerate(folded) if likeness.get(text) == best)
 
 
 def unknown_name(kind: str, name: object, valid: Iterable[str], expected: str = "") -> PydanticCustomError:

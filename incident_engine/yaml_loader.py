@@ -20,13 +20,15 @@ _SCALARS = {
 }
 
 
-_STRING = "tag:yaml.org,2002:str"
+_UNTAGGED = "untagged"
 
 
 class _Loader(yaml.CSafeLoader):
-    """Resolves plain scalars by the core schema of YAML 1.2."""
+    """Leaves every plain scalar to the reader below, which resolves it by the core schema of YAML 1.2."""
 
-    yaml_implicit_resolvers: dict[Any, Any] = {}
+    def resolve(self, kind: Any, value: Any, implicit: Any) -> str:
+        """Return the tag of a node that has none."""
+        return _UNTAGGED
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,20 +89,33 @@ class _Reader:
         self.file = file
         self.places: dict[Path, _Place] = {}
         self.findings: list[Finding] = []
+        self._inside: list[yaml.Node] = []
+        self._nodes = 0
 
     def read(self, node: yaml.Node, path: Path) -> Any:
         self.places.setdefault(path, _place(node))
-        if isinstance(node, yaml.MappingNode):
-            return self._mapping(node, path)
-        if isinstance(node, yaml.SequenceNode):
-            return [self.read(item, (*path, index)) for index, item in enumerate(node.value)]
-        return self._scalar(node)
+        self._nodes += 1
+        if node.tag != _UNTAGGED:
+            self._find(node, f"the tag {node.tag} is not accepted; write the value plainly")
+            return None
+        if node in self._inside or self._nodes > _MANY:
+            self._find(node, "contains itself, or more than anybody writes")
+            return None
+        if isinstance(node, yaml.ScalarNode):
+            return self._scalar(node)
+        self._inside.append(node)
+        data = self._mapping(node, path) if isinstance(node, yaml.MappingNode) else self._sequence(node, path)
+        self._inside.pop()
+        return data
+
+    def _sequence(self, node: yaml.Node, path: Path) -> list[Any]:
+        return [self.read(item, (*path, index)) for index, item in enumerate(node.value)]
 
     def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
         data: dict[str, Any] = {}
         for key_node, value_node in node.value:
             key = key_node.value
-            if not isinstance(key_node, yaml.ScalarNode):
+            if not isinstance(key_node, yaml.ScalarNode) or key_node.tag != _UNTAGGED:
                 self._find(key_node, "a key must be a plain word")
                 continue
             if key in data:
@@ -110,22 +125,21 @@ class _Reader:
             data[key] = self.read(value_node, (*path, key))
         return data
 
-    def _scalar(self, node: yaml.Node) -> Any:
+    def _scalar(self, node: yaml.ScalarNode) -> Any:
         text = str(node.value)
-        if node.tag != _STRING:
-            self._find(node, f"the tag {node.tag} is not accepted; write the value plainly")
-            return text
-        if isinstance(node, yaml.ScalarNode) and node.style not in (None, ""):
+        if node.style not in (None, ""):
             return text  # quoted, or a block: text as it stands
-        for tag, form in _SCALARS.items():
-            if form.fullmatch(text):
-                return _CONVERT[tag](text)
-        return text
+        try:
+            return next((_CONVERT[tag](text) for tag, form in _SCALARS.items() if form.fullmatch(text)), text)
+        except ValueError:
+            self._find(node, "a number with more digits than anybody writes")
+            return None
 
     def _find(self, node: yaml.Node, text: str) -> None:
         self.findings.append(Finding(self.file, *_place(node), text))
 
 
+_MANY = 200_000
 _CONVERT: dict[str, Any] = {
     "tag:yaml.org,2002:null": lambda _: None,
     "tag:yaml.org,2002:bool": lambda text: text.lower() == "true",

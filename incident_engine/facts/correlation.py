@@ -60,11 +60,11 @@ class _Open:
     def add(self, recorded: Recorded) -> None:
         event = recorded.event
         self.events.append(recorded)
-        self.last_at = max(self.last_at, event.occurred_at)
         if event.type == EventType.INCIDENT_CLOSED:
             self.closed = True
         if not isinstance(event, OutageEvent):
             return
+        self.last_at = max(self.last_at, event.occurred_at)
         signal = event.data.signal or ""
         for region in event.regions:
             if event.type != EventType.OUTAGE_RESTORED:

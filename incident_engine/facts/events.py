@@ -50,7 +50,13 @@ Region = Annotated[Name, AfterValidator(resolve_region)]
 Text = Annotated[str, Field(min_length=1, max_length=10_000)]
 
 
+_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST = datetime(2200, 1, 1, tzinfo=UTC)
+
+
 def _in_utc(instant: datetime) -> datetime:
+    if not _EARLIEST <= instant < _LATEST:  # a clock never set, such as the year 1 of Go's zero time
+        raise invalid(f"not a plausible instant: {instant.isoformat()}", "one from 1970 to 2199")
     return instant.astimezone(UTC)
 
 

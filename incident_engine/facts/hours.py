@@ -53,17 +53,37 @@ class WeeklyHours:
         day = start.astimezone(self.zone).date() - _ONE_DAY  # yesterday's last window may run past midnight
         while True:
             for opens, closes in self.week[day.weekday()]:
-                opened = max(self._instant(day, opens, fold=0), start)
-                closed = min(self._instant(day, closes, fold=1), end)
+                opened = max(self._instant(day, opens, late=False), start)
+                closed = min(self._instant(day, closes, late=True), end)
                 if opened < closed:
                     yield opened, closed
             day += _ONE_DAY
-            if end != NEVER and self._instant(day, timedelta(0), fold=0) >= end:
+            if end != NEVER and self._instant(day, timedelta(0), late=False) >= end:
                 return
 
-    def _instant(self, day: date, offset: timedelta, fold: int) -> datetime:
+    def _instant(self, day: date, offset: timedelta, *, late: bool) -> datetime:
+        """Return the instant of a local time.
+
+        One that exists twice is taken so that the service is open longer; one that does not exist is the moment at
+        which the clocks are changed.
+        """
         local = datetime.combine(day, time()) + offset
-        return local.replace(tzinfo=self.zone, fold=fold).astimezone(UTC)
+        instant = local.replace(tzinfo=self.zone, fold=int(late)).astimezone(UTC)
+        if instant.astimezone(self.zone).replace(tzinfo=None) == local:
+            return instant
+        after, before = (local.replace(tzinfo=self.zone, fold=fold).astimezone(UTC) for fold in (0, 1))
+        return self._change(before, after)
+
+    def _change(self, before: datetime, after: datetime) -> datetime:
+        """Return the second, between two instants, from which another offset holds."""
+        offset = before.astimezone(self.zone).utcoffset()
+        while after - before > timedelta(seconds=1):
+            middle = before + timedelta(seconds=(after - before) // timedelta(seconds=2))
+            if middle.astimezone(self.zone).utcoffset() == offset:
+                before = middle
+            else:
+                after = middle
+        return after
 
 
 def parse_window(text: str) -> tuple[timedelta, timedelta]:

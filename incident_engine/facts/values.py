@@ -15,6 +15,7 @@ NEVER = datetime.max.replace(tzinfo=UTC)
 RESOLUTION = timedelta(microseconds=1)
 """The smallest step of time; `more_than` is one such step after `at_least`."""
 
+_LONGEST = timedelta(days=36_500)
 _UNITS = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
 _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
 
@@ -27,7 +28,13 @@ def parse_duration(value: Any) -> timedelta:
     if match is None:
         raise invalid(f"not a duration: {value!r}", "a number with its unit, such as 30m, 3h, 1d12h, 45s")
     amounts = {unit: int(text) for unit, text in zip(_UNITS.values(), match.groups(), strict=True) if text}
-    return timedelta(**amounts)
+    try:
+        length = timedelta(**amounts)
+    except OverflowError:
+        length = timedelta.max
+    if length > _LONGEST:
+        raise invalid(f"too long: {value!r}", f"{_LONGEST.days}d at most")
+    return length
 
 
 def write_duration(value: timedelta) -> str:

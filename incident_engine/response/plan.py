@@ -84,7 +84,8 @@ def _for_episodes(incident: Incident, first: Reached, playbook: Playbook, templa
         if template.on.first_level and graded:
             yield _step(incident, playbook, template, str(number), max(start, first.at))
         if template.on.restored and end != NEVER and (graded or number == len(episodes)):
-            yield _step(incident, playbook, template, str(number), _settled_at(incident, end, playbook))
+            # Named by its instant: if a late report moves the end, readers are told again.
+            yield _step(incident, playbook, template, f"{end:%Y%m%dT%H%M%SZ}", _settled_at(incident, end, playbook))
 
 
 def _settled_at(incident: Incident, end: datetime, playbook: Playbook) -> datetime:

@@ -11,7 +11,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url
 from sqlalchemy.exc import DatabaseError, OperationalError
 
 from incident_engine.errors import StoreError
@@ -65,6 +65,11 @@ class Database:
     def _refuse_unknown(self, connection: Connection, config: Config) -> None:
         revision = MigrationContext.configure(connection).get_current_revision()
         if revision is None:
+            tables = inspect(connection).get_table_names()
+            if tables:
+                raise StoreError(
+                    f"{self.path} belongs to another program (it has a table '{tables[0]}'); name another store.url"
+                )
             return
         try:
             ScriptDirectory.from_config(config).get_revision(revision)

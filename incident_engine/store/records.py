@@ -193,9 +193,13 @@ def apply_changes(connection: Connection, incident_id: str, changes: Changes) ->
         connection.execute(update(steps).where(steps.c.id.in_(changes.withdraw)).values(state=StepState.WITHDRAWN))
 
 
-def begin_step(connection: Connection, step_id: str, now: datetime) -> None:
-    """Mark a step as begun."""
-    connection.execute(update(steps).where(steps.c.id == step_id).values(state=StepState.BEGUN, begun_at=now))
+def begin_step(connection: Connection, step: Step, now: datetime) -> None:
+    """Mark a step as begun, with the audience and template that it has now."""
+    connection.execute(
+        update(steps)
+        .where(steps.c.id == step.id)
+        .values(state=StepState.BEGUN, begun_at=now, audience=step.audience, template=step.template)
+    )
 
 
 def complete_step(connection: Connection, step_id: str, at: datetime, by: str | None) -> None:

@@ -11,7 +11,14 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import (
+    DatabaseError,
+    DataError,
+    IntegrityError,
+    NotSupportedError,
+    ProgrammingError,
+    SQLAlchemyError,
+)
 
 from incident_engine.errors import OverloadedError, StoreError
 from incident_engine.store.database import Database
@@ -19,6 +26,8 @@ from incident_engine.telemetry import logger
 
 T = TypeVar("T")
 BATCH = 500
+_STORE_FAILS = DatabaseError
+_ONE_WORK_FAILS = (DataError, IntegrityError, ProgrammingError, NotSupportedError)
 
 
 @dataclass(slots=True)
@@ -123,6 +132,10 @@ class Writer:
         try:
             with connection.begin_nested():
                 result = work(unit)
+        except _STORE_FAILS as error:
+            if isinstance(error, _ONE_WORK_FAILS):
+                return None, error
+            raise  # the disk is full or broken: the database may have rolled back the others' work with this one's
         except Exception as error:  # noqa: BLE001 - it is handed to whoever waits for the future
             return None, error
         after_commit.extend(unit.after_commit)

@@ -61,11 +61,11 @@ class EmailChannel:
         message["To"] = Address(addr_spec=delivery.address or "")
         message["Date"] = delivery.created_at
         message["Message-ID"] = f"<{delivery.id}@{self._settings.sender.partition('@')[2]}>"
-        message["Content-Language"] = delivery.locale
         message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers, please
         message.set_content(delivery.body)
         html = _MARKDOWN.render(delivery.body)
         message.add_alternative(f'<html lang="{delivery.locale}"><body>{html}</body></html>', subtype="html")
+        message["Content-Language"] = delivery.locale  # only now: setting the content removes every content header
         return message
 
 

@@ -86,7 +86,8 @@ def _retry_after(value: str | None, now: datetime) -> timedelta | None:
     if value is None:
         return None
     if value.strip().isdigit():
-        return min(timedelta(seconds=int(value)), _LONGEST_WAIT)
+        seconds = float(value)  # never too large for a float, which an int of many digits may be for a timedelta
+        return timedelta(seconds=min(seconds, _LONGEST_WAIT.total_seconds()))
     try:
         asked = parsedate_to_datetime(value) - now
     except (ValueError, TypeError):
