@@ -10,6 +10,7 @@ from incident_engine.grading.cases import failing_cases
 from incident_engine.grading.pack import Pack, parse_pack
 from incident_engine.response.messages import LOCALES, MessageBook, template_problems
 from incident_engine.response.playbook import Playbook, parse_playbook
+from incident_engine.response.samples import failures
 from incident_engine.settings import Settings
 from incident_engine.validation import nearest
 from incident_engine.yaml_loader import Document, load_file
@@ -54,6 +55,7 @@ def load_rulebook(settings: Settings, config_file: Path) -> Rulebook:
         pack = primary[0] if primary else None
         findings += [document.finding(p) for p in _wrong_references(playbook, settings, messages, pack)]
         findings += _misnamed(document, "playbook", playbook.playbook, name)
+        findings += _failing_templates(playbook, messages, directory / "messages")
     for name, (pack, document) in packs.items():
         findings += _misnamed(document, "pack", pack.pack, name)
     if findings:
@@ -153,6 +155,15 @@ def _chosen(
 
 def _in_config(config_file: Path, problem: Problem) -> Finding:
     return load_file(config_file).finding(problem)
+
+
+def _failing_templates(playbook: Playbook, messages: MessageBook, directory: Path) -> Iterator[Finding]:
+    known = messages.names()
+    for step in playbook.steps:
+        for locale in LOCALES if step.template in known else ():
+            for problem in failures(step, locale, messages):
+                file = directory / locale / f"{step.template}.md.j2"
+                yield Finding(str(file), int(problem.path[0]), 1, problem.sentence())
 
 
 def _misnamed(document: Document, key: str, given: str, name: str) -> Iterator[Finding]:
