@@ -32,8 +32,8 @@ lock: ## renew the lock files (needs uv)
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --upgrade --no-header \
 		--no-emit-index-url --no-emit-find-links --annotation-style line --extra build --extra dev -q -o requirements-dev.lock
 
-clean: ## remove the environment and everything the daemon stored here
-	rm -rf $(VENV) var
+clean: ## remove the environment; what the daemon stored in var/ stays
+	rm -rf $(VENV)
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

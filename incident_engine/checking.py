@@ -8,7 +8,7 @@ from pathlib import Path
 from incident_engine import rulebook
 from incident_engine.errors import Finding, InvalidFilesError
 from incident_engine.grading.pack import parse_pack
-from incident_engine.scenario import load_scenario
+from incident_engine.scenario import load_scenario, unknown_names
 from incident_engine.settings import Settings, load_settings
 from incident_engine.validation import nearest
 from incident_engine.yaml_loader import load_file
@@ -33,8 +33,6 @@ def check(paths: Sequence[Path], config_file: Path) -> Checked:
         paths = [rulebook.rules_directory(settings)]
         _together(settings, config_file, checked)
     for path in paths:
-        if path == config_file and settings is not None:
-            continue
         for file in _files(path, checked):
             _one(file, settings, checked)
     checked.findings = sorted(set(checked.findings))
@@ -74,6 +72,16 @@ def _one(path: Path, settings: Settings | None, checked: Checked) -> None:
         checked.findings += error.findings
 
 
+def _of_scenario(path: Path, settings: Settings) -> list[Finding]:
+    scenario = load_scenario(path, settings)
+    try:
+        book = rulebook.load_rulebook(settings, path)
+    except InvalidFilesError:
+        return []  # the rules have findings of their own
+    document = load_file(path)
+    return [document.finding(problem) for problem in unknown_names(scenario, book)]
+
+
 def _of_kind(path: Path, settings: Settings | None, checked: Checked) -> list[Finding]:
     if path.name.endswith(".md.j2"):
         return rulebook.check_template(path)
@@ -86,11 +94,10 @@ def _of_kind(path: Path, settings: Settings | None, checked: Checked) -> list[Fi
         return found
     if kind == "playbook":
         return rulebook.check_playbook(path)
-    if kind == "scenario" and settings is not None:
-        load_scenario(path, settings)
-        return []
+    if kind == "scenario":
+        return [] if settings is None else _of_scenario(path, settings)
     if kind == "bank":
-        load_settings(path, os.environ)
+        rulebook.load_rulebook(load_settings(path, os.environ), path)
         return []
     guess = next((near for key in keys if (near := nearest(key, _KINDS))), "")
     hint = f"; did you mean {guess!r}?" if guess else ""

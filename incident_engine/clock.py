@@ -40,7 +40,6 @@ class VirtualClock:
     def __init__(self, start: datetime, speed: float) -> None:
         self.speed = speed
         self._start = start
-        self._real_start = datetime.now(UTC)
         self._ticks = time.monotonic()
 
     def now(self) -> datetime:
@@ -49,4 +48,4 @@ class VirtualClock:
 
     def real_time_of(self, instant: datetime) -> datetime:
         """Return the real instant at which this clock shows `instant`."""
-        return self._real_start + (instant - self._start) / self.speed
+        return datetime.now(UTC) + (instant - self.now()) / self.speed

@@ -46,7 +46,7 @@ class Daemon:
             self._socket.close()
             raise
         metrics = Metrics()
-        metrics.registry.register(OpenIncidents(self._database, rulebook.packs))
+        metrics.registry.register(OpenIncidents(self._database, rulebook.packs[0]))
         self._writer = Writer(self._database, settings.intake.queue, self._after_commit)
         self._engine = Engine(settings, rulebook, metrics)
         self._dispatcher = Dispatcher(self._writer, channels, settings.retry, clock, metrics)
@@ -101,8 +101,8 @@ class Daemon:
             await serving
 
     def _stop(self, number: signal.Signals) -> None:
-        self._log.info("stopping", reason=signal.Signals(number).name)
         self._server.should_exit = True
+        self._log.info("stopping", reason=signal.Signals(number).name)
 
     def _start(self) -> None:
         self._writer.start()
@@ -138,7 +138,7 @@ class Daemon:
     def _note_failure(self, future: Future[Any]) -> None:
         error = future.exception()
         if error is not None:
-            self._log.warning("work_failed", reason=repr(error))
+            self._log.warning("work_failed", reason="store_error", error=repr(error))
 
     def _unready(self) -> Iterator[str]:
         parts: dict[str, Writer | Dispatcher | LocalTimers] = {

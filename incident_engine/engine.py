@@ -6,19 +6,20 @@ What writes runs in the writer's transaction and is given `now`; nothing here re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from sqlalchemy import Connection
 
 from incident_engine.decisions import Reason, say, warn
 from incident_engine.errors import InvalidDocumentError, Problem
-from incident_engine.facts.events import Event, IncidentClosed, Recorded, StepCompleted
-from incident_engine.facts.incident import Incident
+from incident_engine.facts.events import Event, IncidentClosed, OutageEvent, Recorded, StepCompleted
+from incident_engine.facts.incident import Incident, occurrence
 from incident_engine.grading.assess import Assessment
 from incident_engine.routing import Router, completed, still_impaired
 from incident_engine.rulebook import Rulebook
 from incident_engine.settings import Settings
 from incident_engine.store import records
-from incident_engine.store.writer import Unit
+from incident_engine.store.writer import Unit, in_savepoint
 from incident_engine.telemetry import EventOutcome, Metrics
 from incident_engine.upkeep import Upkeep
 
@@ -44,32 +45,39 @@ class Engine:
         self._upkeep = Upkeep(settings, rulebook)
         self._router = Router(settings, {pack.content_hash: pack for pack in rulebook.packs})
 
-    def report(self, unit: Unit, events: Sequence[Event], now: datetime) -> list[Receipt]:
+    def report(
+        self, unit: Unit, events: Sequence[Event | None], now: datetime, problems: Sequence[Problem] = ()
+    ) -> list[Receipt]:
         """Take events: append what is new, and bring their incidents up to date.
 
-        Raises InvalidDocumentError if one of them names what does not exist; then none is stored.
+        `problems` are those found before; what they made useless is None among the events. Raises InvalidDocumentError
+        if there are any, or if an event names what does not exist; then nothing is stored.
         """
-        problems: list[Problem] = []
-        receipts: list[Receipt] = []
-        for place, event in enumerate(events):
+        found = list(problems)
+        receipts: dict[int, Receipt] = {}
+        given = [(place, event) for place, event in enumerate(events) if event is not None]
+        # In order of occurrence, so that one request means the same as one request for each event.
+        for place, event in sorted(given, key=lambda item: occurrence(item[1])):
             taken = self._take(unit, event, now)
             if isinstance(taken, Receipt):
-                receipts.append(taken)
+                receipts[place] = taken
             else:
-                problems += [replace(problem, path=(place, *problem.path)) for problem in taken]
-        if problems:
-            raise InvalidDocumentError(problems)
-        for incident_id in dict.fromkeys(r.incident for r in receipts if r.outcome is EventOutcome.ACCEPTED):
+                found += [replace(problem, path=(place, *problem.path)) for problem in taken]
+        if found:
+            raise InvalidDocumentError(sorted(found, key=_first_place))
+        answers = [receipts[place] for place, _ in given]
+        for incident_id in dict.fromkeys(r.incident for r in answers if r.outcome is EventOutcome.ACCEPTED):
             self._upkeep.bring_up_to_date(unit, incident_id, now)
-        unit.after_commit.append(lambda: self._count(receipts))
-        return receipts
+        unit.after_commit.append(lambda: self._count(answers))
+        return answers
 
     def fire(self, unit: Unit, now: datetime) -> int:
         """Bring every incident up to date whose timer is due. Return how many."""
         due = records.due_timers(unit.connection, now, _TIMERS_AT_ONCE)
         for incident_id, due_at in due:
-            self._metrics.lateness.observe((now - due_at).total_seconds())
             self._fire_one(unit, incident_id, now)
+            lateness = (now - due_at).total_seconds()
+            unit.after_commit.append(partial(self._metrics.lateness.observe, lateness))
         return len(due)
 
     def look(
@@ -100,19 +108,23 @@ class Engine:
             if problem is not None:
                 return [problem]
         records.append(unit.connection, Recorded(event, now), incident_id)
+        if isinstance(event, OutageEvent):
+            self._router.widen(unit.connection, incident_id, event)
         about = {"source": event.source, "id": event.id, "type": event.type.value, "incident": incident_id}
         say(unit, Reason.EVENT_ACCEPTED, **about)
         return Receipt(event.source, event.id, EventOutcome.ACCEPTED, incident_id)
 
     def _fire_one(self, unit: Unit, incident_id: str, now: datetime) -> None:
         """Update one incident; its failure must not keep the others from what is due, and it is tried again."""
-        try:
-            with unit.connection.begin_nested():
-                self._upkeep.bring_up_to_date(unit, incident_id, now)
-        except Exception as error:  # noqa: BLE001 - logged, and tried again
+        _, failure = in_savepoint(unit, lambda part: self._upkeep.bring_up_to_date(part, incident_id, now))
+        if failure is not None:
             records.set_timer(unit.connection, incident_id, now + _TRY_AGAIN)
-            warn(Reason.UPDATE_FAILED, error, incident=incident_id)
+            warn(Reason.UPDATE_FAILED, failure, incident=incident_id)
 
     def _count(self, receipts: Sequence[Receipt]) -> None:
         for receipt in receipts:
             self._metrics.count_event(receipt.source, receipt.outcome)
+
+
+def _first_place(problem: Problem) -> int:
+    return problem.path[0] if problem.path and isinstance(problem.path[0], int) else -1

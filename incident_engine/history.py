@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -31,13 +31,15 @@ def read_events(text: str, name: str, services: Mapping[str, object]) -> list[Ev
     """Return the events of a text in JSON, JSON lines or YAML. Raises InvalidFilesError with every finding."""
     if _looks_like_lines(text):
         return _from_lines(text, name, services)
-    document = _json_document(text, name) if text.lstrip()[:1] in ("[", "{") else load_text(text, name)
+    is_json = text.lstrip()[:1] in ("[", "{")
+    document = _json_document(text, name) if is_json else load_text(text, name)
     if document.data is None:
         raise InvalidFilesError([Finding(name, 1, 1, "holds no events; expected one event or a list of them")])
     try:
         return parse_events(document.data, services)
     except InvalidDocumentError as error:
-        raise document.refuse(error.problems) from None
+        places = dict(_places(text, document.data)) if is_json else document.places
+        raise replace(document, places=places).refuse(error.problems) from None
 
 
 def grade(
@@ -104,7 +106,7 @@ def _json_document(text: str, name: str) -> Document:
         data = parse_json(text.encode())
     except MalformedBodyError as error:
         raise InvalidFilesError([Finding(name, error.line, error.column, f"not valid JSON: {error}")]) from None
-    return Document(name, data, dict(_places(text, data)))
+    return Document(name, data)
 
 
 def _places(text: str, data: object) -> Iterator[tuple[tuple[str | int, ...], tuple[int, int]]]:
@@ -112,11 +114,13 @@ def _places(text: str, data: object) -> Iterator[tuple[tuple[str | int, ...], tu
     if not isinstance(data, list):
         return
     decoder = json.JSONDecoder()
-    at = text.index("[") + 1
+    at, line, counted = text.index("[") + 1, 1, 0
     for place in range(len(data)):
         while text[at] in " \t\r\n,":
             at += 1
-        yield (place,), (text.count("\n", 0, at) + 1, at - (text.rfind("\n", 0, at) + 1) + 1)
+        line += text.count("\n", counted, at)
+        counted = at
+        yield (place,), (line, at - (text.rfind("\n", 0, at) + 1) + 1)
         _, at = decoder.raw_decode(text, at)
 
 

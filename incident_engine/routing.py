@@ -42,6 +42,16 @@ class Router:
             self._open(unit, incident_id, group, event.occurred_at, now)
         return incident_id
 
+    def widen(self, connection: Connection, incident_id: str, event: OutageEvent) -> None:
+        """Store how far the incident reaches with this event, for those that are routed after it."""
+        if event.type != EventType.OUTAGE_RESTORED:
+            records.mark_impaired(connection, incident_id, event.service, event.occurred_at)
+            return
+        incident = fold(incident_id, records.events_of(connection, incident_id))
+        if not incident.is_down:
+            ended_at = incident.restored_at or event.occurred_at
+            records.update_incident(connection, incident_id, {"last_at": ended_at})
+
     def _open(self, unit: Unit, incident_id: str, group: str, at: datetime, now: datetime) -> None:
         for pack in self._packs.values():
             records.keep_pack(unit.connection, pack)

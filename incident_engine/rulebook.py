@@ -1,6 +1,6 @@
 """All that operators write: settings, packs, playbooks and messages, read from files and checked against each other."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -12,7 +12,7 @@ from incident_engine.response.messages import LOCALES, MessageBook, template_pro
 from incident_engine.response.playbook import Playbook, parse_playbook
 from incident_engine.response.samples import failures
 from incident_engine.settings import Settings
-from incident_engine.validation import nearest
+from incident_engine.validation import nearest, unknown
 from incident_engine.yaml_loader import Document, load_file
 
 T = TypeVar("T")
@@ -177,20 +177,14 @@ def _wrong_references(
     templates = messages.names()
     for place, step in enumerate(playbook.steps):
         where = ("steps", place)
-        yield from _unknown((*where, "audience"), "audience", step.audience, settings.audiences)
-        yield from _unknown((*where, "template"), "template", step.template, dict.fromkeys(sorted(templates)))
+        yield from unknown((*where, "audience"), "audience", step.audience, settings.audiences)
+        yield from unknown((*where, "template"), "template", step.template, dict.fromkeys(sorted(templates)))
         if pack is None:
             continue
         obligations = {demand.id: demand for demand in pack.obligations}
         for index, level in enumerate(step.on.level_reached or ()):
-            yield from _unknown((*where, "on", "level_reached", index), "level", level, pack.severity)
+            yield from unknown((*where, "on", "level_reached", index), "level", level, pack.severity)
         if step.on.obligation is not None:
-            yield from _unknown((*where, "on", "obligation", "id"), "obligation", step.on.obligation.id, obligations)
+            yield from unknown((*where, "on", "obligation", "id"), "obligation", step.on.obligation.id, obligations)
         if step.fulfils is not None:
-            yield from _unknown((*where, "fulfils"), "obligation", step.fulfils, obligations)
-
-
-def _unknown(path: tuple[str | int, ...], kind: str, name: str, valid: Mapping[str, object]) -> Iterator[Problem]:
-    if name not in valid:
-        expected = f"one of: {', '.join(valid) or '(there is none)'}"
-        yield Problem(path, f"unknown {kind} '{name}'", expected, nearest(name, valid))
+            yield from unknown((*where, "fulfils"), "obligation", step.fulfils, obligations)

@@ -11,9 +11,9 @@ from incident_engine.errors import Finding, InvalidFilesError, Problem
 from incident_engine.facts.events import EVENT, KNOWN_SERVICES, Event
 from incident_engine.facts.values import Duration, LocalizedText
 from incident_engine.grading.assess import ObligationState
-from incident_engine.rulebook import rules_directory
+from incident_engine.rulebook import Rulebook, rules_directory
 from incident_engine.settings import Settings
-from incident_engine.validation import Strict, nearest, problems_of
+from incident_engine.validation import Strict, nearest, problems_of, unknown
 from incident_engine.yaml_loader import load_file
 
 SOURCE = "drill"
@@ -103,3 +103,20 @@ def _wrong_events(scenario: Scenario, settings: Settings) -> Iterator[Problem]:
         except ValidationError as error:
             for problem in problems_of(error, Event, happening.model_dump()):
                 yield replace(problem, path=("events", place, *problem.path))
+
+
+def unknown_names(scenario: Scenario, book: Rulebook) -> Iterator[Problem]:
+    """Yield what a scenario names and the chosen pack and playbooks do not have."""
+    levels = [level.id for level in book.packs[0].levels]
+    obligations = [demand.id for demand in book.packs[0].obligations]
+    steps = [step.id for playbook in book.playbooks for step in playbook.steps]
+    for place, expected in enumerate(scenario.expect.levels):
+        yield from unknown(("expect", "levels", place, "level"), "level", expected.level, levels)
+    for name in scenario.expect.obligations:
+        yield from unknown(("expect", "obligations", name), "obligation", name, obligations)
+    for place, step in enumerate(scenario.expect.steps):
+        yield from unknown(("expect", "steps", place), "step", step, steps)
+    for place, event in enumerate(scenario.events):
+        fulfils = event.data.get("fulfils")
+        if isinstance(fulfils, str):
+            yield from unknown(("events", place, "data", "fulfils"), "obligation", fulfils, obligations)

@@ -6,12 +6,14 @@
 import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
+from email.errors import HeaderParseError
+from email.headerregistry import Address as MailAddress
 from functools import cached_property
 from pathlib import Path as FilePath
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -22,12 +24,11 @@ from pydantic_settings import (
 
 from incident_engine.errors import Finding, InvalidFilesError, Path, Problem
 from incident_engine.facts.hours import AlwaysOpen, ServiceHours, weekly_hours
-from incident_engine.facts.values import Duration, LocalizedText, Zone
-from incident_engine.validation import Strict, invalid, nearest, problems_of
+from incident_engine.facts.values import Duration, Identifier, LocalizedText, Zone
+from incident_engine.validation import Strict, doubles, invalid, problems_of, unknown
 from incident_engine.yaml_loader import Document, load_file
 
 PREFIX = "INCIDENT_ENGINE__"
-Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=60)]
 Locale = Literal["zh-CN", "en"]
 
 
@@ -64,7 +65,8 @@ class BankSettings(Strict):
         return ZoneInfo(self.timezone)
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Return whether a name or address is this machine's own."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -83,13 +85,21 @@ class ServerSettings(Strict):
     @property
     def is_loopback(self) -> bool:
         """Return whether only this machine can reach the daemon."""
-        return _is_loopback(self.host)
+        return is_loopback(self.host)
+
+
+def _file_url(url: str) -> str:
+    if not url.startswith("sqlite:///") or url.partition("///")[2] in ("", ":memory:"):
+        raise invalid(
+            f"not a database file: {url!r}", "sqlite:/// and a path, such as sqlite:///var/incident-engine.db"
+        )
+    return url
 
 
 class StoreSettings(Strict):
     """Where everything is kept."""
 
-    url: str = Field(default="sqlite:///var/incident-engine.db", pattern=r"^sqlite:///.+")
+    url: Annotated[str, AfterValidator(_file_url)] = "sqlite:///var/incident-engine.db"
 
 
 class RulesSettings(Strict):
@@ -239,7 +249,7 @@ class Settings(BaseSettings):
     channels: dict[Identifier, ChannelSettings] = Field(min_length=1)
     retry: RetrySettings = RetrySettings()
     contacts: tuple[ContactSettings, ...] = Field(min_length=1)
-    audiences: dict[Identifier, tuple[Identifier, ...]] = Field(min_length=1)
+    audiences: dict[Identifier, Annotated[tuple[Identifier, ...], Field(min_length=1)]] = Field(min_length=1)
 
     @classmethod
     def settings_customise_sources(
@@ -327,41 +337,39 @@ def _place(problem: Problem, document: Document, overrides: Mapping[str, Any]) -
 
 def _is_overridden(path: Sequence[str | int], overrides: Any) -> bool:
     for part in path:
-        if not isinstance(overrides, Mapping) or part not in overrides:
+        if not isinstance(overrides, Mapping):
+            return True  # the environment gave the whole list
+        if part not in overrides:
             return False
         overrides = overrides[part]
     return bool(path)
 
 
 def _wrong_references(settings: Settings) -> Iterator[Problem]:
-    yield from _doubles("services", [service.id for service in settings.services])
-    yield from _doubles("contacts", [contact.id for contact in settings.contacts])
+    yield from doubles("services", [service.id for service in settings.services])
+    yield from doubles("contacts", [contact.id for contact in settings.contacts])
     for place, service in enumerate(settings.services):
-        yield from _unknown(("services", place, "hours"), "hours", service.hours, ["always", *settings.hours])
+        yield from unknown(("services", place, "hours"), "hours", service.hours, ["always", *settings.hours])
     for place, contact in enumerate(settings.contacts):
         for index, address in enumerate(contact.via):
             yield from _wrong_address(("contacts", place, "via", index), address, settings.channels)
     for name, members in settings.audiences.items():
         for index, member in enumerate(members):
-            yield from _unknown(("audiences", name, index), "contact", member, settings.contact_by_id)
+            yield from unknown(("audiences", name, index), "contact", member, settings.contact_by_id)
     if "always" in settings.hours:
         yield Problem(("hours", "always"), "'always' is built in (24 hours on 7 days)", "another name")
 
 
 def _wrong_address(path: Path, address: Address, channels: Mapping[str, Any]) -> Iterator[Problem]:
-    yield from _unknown((*path, "channel"), "channel", address.channel, channels)
+    yield from unknown((*path, "channel"), "channel", address.channel, channels)
     channel = channels.get(address.channel)
-    if channel is not None and channel.type == "email" and "@" not in (address.to or ""):
-        yield Problem((*path, "to"), "an e-mail channel needs an address", "such as to: somebody@example.com")
+    if channel is not None and channel.type == "email" and not _is_address(address.to or ""):
+        said = f"an e-mail channel needs one plain address, not {address.to!r}"
+        yield Problem((*path, "to"), said, "such as to: somebody@example.com")
 
 
-def _doubles(section: str, ids: list[str]) -> Iterator[Problem]:
-    for place, name in enumerate(ids):
-        if name in ids[:place]:
-            yield Problem((section, place, "id"), f"'{name}' is used twice", "an id of its own")
-
-
-def _unknown(path: Path, kind: str, name: str, valid: Any) -> Iterator[Problem]:
-    names = list(valid)
-    if name not in names:
-        yield Problem(path, f"unknown {kind} '{name}'", f"one of: {', '.join(names)}", nearest(name, names))
+def _is_address(text: str) -> bool:
+    try:
+        return MailAddress(addr_spec=text).domain != ""
+    except (HeaderParseError, ValueError, IndexError):
+        return False

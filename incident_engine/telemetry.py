@@ -1,11 +1,12 @@
 """Logs and metrics. One line per decision, with a reason that is also the metric's label."""
 
+import contextlib
 import logging
 import platform
 import sys
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, TextIO, cast
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
@@ -30,9 +31,10 @@ class EventOutcome(StrEnum):
     OVERLOADED = "overloaded"
 
 
-def configure_logging(stream: object = sys.stderr, *, level: int = logging.INFO) -> None:
+def configure_logging(stream: TextIO = sys.stderr, *, level: int = logging.INFO) -> None:
     """Log to a stream: one JSON object a line, or coloured text when it is a terminal."""
     is_terminal = bool(getattr(stream, "isatty", lambda: False)())
+    logging.basicConfig(handlers=[_Forwarded()], level=logging.WARNING, force=True)
     renderer: structlog.typing.Processor = (
         structlog.dev.ConsoleRenderer() if is_terminal else structlog.processors.JSONRenderer(ensure_ascii=False)
     )
@@ -45,9 +47,32 @@ def configure_logging(stream: object = sys.stderr, *, level: int = logging.INFO)
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(file=stream),  # type: ignore[arg-type]
+        logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", _Unbreakable(stream))),
         cache_logger_on_first_use=False,
     )
+
+
+class _Unbreakable:
+    """A stream that never fails: a full disk under the log, or a reader that has gone, must not stop the engine."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError, ValueError):
+            return self._stream.write(text)
+        return 0
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.flush()
+
+
+class _Forwarded(logging.Handler):
+    """Warnings of libraries, in our form."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        logger(record.name).warning("library_warning", reason="library_warning", message=record.getMessage())
 
 
 class Log(Protocol):

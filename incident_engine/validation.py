@@ -2,7 +2,7 @@
 
 import re
 import types
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import SequenceMatcher, get_close_matches
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -67,6 +67,8 @@ def _is_echo(detail: ErrorDetails, details: Sequence[ErrorDetails]) -> bool:
 
 def _problem(detail: ErrorDetails, schema: object, document: object) -> Problem:
     path = _document_path(detail["loc"], document)
+    if not _SECRET.isdisjoint(path):
+        detail["input"] = "(not shown)"
     context = detail.get("ctx", {})
     match detail["type"]:
         case "extra_forbidden":
@@ -79,7 +81,7 @@ def _problem(detail: ErrorDetails, schema: object, document: object) -> Problem:
         case "union_tag_not_found":
             key = str(context["discriminator"]).strip("'")
             return Problem((*path, key), f"missing key '{key}'")
-        case "literal_error":
+        case "literal_error" | "enum":
             given = detail["input"]
             return _unknown(path, f"unknown value {given!r}", given, _quoted(context["expected"]))
         case "value_error":
@@ -96,7 +98,8 @@ _PLAINLY = {
     "dict_type": ("not an object", "keys and values"),
     "tuple_type": ("not a list", "a list"),
     "list_type": ("not a list", "a list"),
-    "string_type": ("not a text", "a text"),
+    "string_type": ("not a text", "a text; put it in quotation marks"),
+    "int_type": ("not a whole number", "a whole number"),
     "too_short": ("too few", "at least one item"),
     "string_too_short": ("empty", "at least one character"),
     "timezone_aware": ("an instant without an offset", _INSTANT),
@@ -111,6 +114,10 @@ _PLAINLY = {
 def _shown(given: object) -> str:
     text = repr(given)
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+_SECRET = frozenset({"secret", "password", "keys", "token"})
+"""Keys under which nothing is ever shown."""
 
 
 def _unknown(path: Path, message: str, name: object, valid: Sequence[str]) -> Problem:
@@ -202,3 +209,18 @@ def _model(schema: object) -> type[BaseModel] | None:
 def _tags(model: type[BaseModel]) -> tuple[Any, ...]:
     field = model.model_fields.get("type")
     return get_args(field.annotation) if field and get_origin(field.annotation) is Literal else ()
+
+
+def unknown(path: Path, kind: str, name: str, valid: Iterable[str]) -> Iterator[Problem]:
+    """Yield a problem if a name that stands at `path` is not among the valid ones."""
+    names = list(valid)
+    if name not in names:
+        listed = f"one of: {_listed(names) or '(there is none)'}"
+        yield Problem(path, f"unknown {kind} '{name}'", listed, nearest(name, names))
+
+
+def doubles(section: str, ids: Sequence[str]) -> Iterator[Problem]:
+    """Yield a problem for each id that an item before it in a section has already."""
+    for place, name in enumerate(ids):
+        if name in ids[:place]:
+            yield Problem((section, place, "id"), f"'{name}' is used twice", "an id of its own")

@@ -75,10 +75,15 @@ def load_text(text: str, file: str) -> Document:
         raise InvalidFilesError([Finding(file, *place, f"not valid YAML: {error.problem or error.context}")]) from None
     except yaml.YAMLError as error:
         raise InvalidFilesError([Finding(file, 1, 1, f"not valid YAML: {error}")]) from None
+    except RecursionError:
+        raise InvalidFilesError([Finding(file, 1, 1, "nested more deeply than anybody writes")]) from None
     finally:
         loader.dispose()
     reader = _Reader(file)
-    data = reader.read(node, ()) if node is not None else None
+    try:
+        data = reader.read(node, ()) if node is not None else None
+    except RecursionError:
+        raise InvalidFilesError([Finding(file, 1, 1, "nested more deeply than anybody writes")]) from None
     if reader.findings:
         raise InvalidFilesError(reader.findings)
     return Document(file, data, reader.places)

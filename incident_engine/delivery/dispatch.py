@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from standardwebhooks.webhooks import EmptyWebhookSecretError
+
 from incident_engine.clock import Clock
 from incident_engine.delivery.channels.base import Channel, Channels, DeliveryError, Outcome
 from incident_engine.delivery.channels.email import EmailChannel
@@ -17,6 +19,8 @@ from incident_engine.store.outgoing import Claimed, DeliveryState
 from incident_engine.store.writer import Writer
 from incident_engine.telemetry import Metrics, logger
 
+_SHARE_OF_LEASE = 0.8
+"""How much of its lease an attempt may take: it must be recorded before somebody else may try."""
 AT_ONCE = 16
 """How many messages are under way at the same time."""
 
@@ -27,7 +31,7 @@ def open_channels(settings: Mapping[str, ChannelSettings]) -> dict[str, Channel]
     for name, channel in settings.items():
         try:
             opened[name] = _open(channel)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, EmptyWebhookSecretError) as error:
             raise StartupError(f"channels.{name}: {error}") from error
     return opened
 
@@ -78,6 +82,7 @@ class Dispatcher:
         self._log = logger("delivery")
         self._wake = asyncio.Event()
         self._sending: set[asyncio.Task[None]] = set()
+        self._under_way: set[str] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -125,25 +130,35 @@ class Dispatcher:
         self._sending.discard(task)
         self._wake.set()
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._log.warning("delivery_not_recorded", reason=repr(error))
+            self._log.warning("delivery_not_recorded", reason="store_error", error=repr(error))
 
     async def _claim(self, limit: int) -> list[Claimed]:
         now = self._clock.now()
         lease_until = now + self._retry.lease * self._clock.speed
+        under_way = frozenset(self._under_way)
         try:
             return await asyncio.wrap_future(
-                self._writer.submit(lambda unit: outgoing.claim(unit.connection, now, lease_until, limit), urgent=True)
+                self._writer.submit(
+                    lambda unit: outgoing.claim(unit.connection, now, lease_until, limit, under_way), urgent=True
+                )
             )
         except Exception as error:  # noqa: BLE001 - the store is in trouble; what is due stays due
-            self._log.warning("claim_failed", reason=repr(error))
+            self._log.warning("claim_failed", reason="store_error", error=repr(error))
             await asyncio.sleep(1)
             self._wake.set()
             return []
 
     async def _deliver(self, delivery: Claimed) -> None:
+        self._under_way.add(delivery.id)
+        try:
+            await self._send_and_record(delivery)
+        finally:
+            self._under_way.discard(delivery.id)
+
+    async def _send_and_record(self, delivery: Claimed) -> None:
         verdict = await self._attempt(delivery)
         now = self._clock.now()
-        await asyncio.wrap_future(
+        counted = await asyncio.wrap_future(
             self._writer.submit(
                 lambda unit: outgoing.record(
                     unit.connection, delivery, verdict.state, verdict.outcome, verdict.detail, now, verdict.retry_at
@@ -152,9 +167,11 @@ class Dispatcher:
             )
         )
         self._metrics.count_delivery(delivery.channel, verdict.outcome)
-        self._log.info(
-            "delivery_attempted",
-            reason=verdict.outcome.value,
+        log = self._log.warning if verdict.state is DeliveryState.FAILED else self._log.info
+        log(
+            "delivery_given_up" if verdict.state is DeliveryState.FAILED else "delivery_attempted",
+            reason=verdict.outcome.value if counted else "lease_lost",
+            detail=verdict.detail,
             delivery=delivery.id,
             incident=delivery.incident_id,
             step=delivery.step_id,
@@ -171,7 +188,7 @@ class Dispatcher:
             if channel is None:
                 said = f"channel '{delivery.channel}' is no longer configured"
                 raise DeliveryError(Outcome.MISCONFIGURED, said, permanent=True)  # noqa: TRY301
-            async with asyncio.timeout(self._retry.lease.total_seconds()):
+            async with asyncio.timeout(self._retry.lease.total_seconds() * _SHARE_OF_LEASE):
                 detail = await channel.send(delivery, self._clock.now())
         except DeliveryError as error:
             return judge(error, delivery.attempt, self._retry, self._clock.now())

@@ -19,10 +19,12 @@ class Span:
     first_at: datetime
     last_at: datetime | None
     closed: bool = False
+    is_shell: bool = False
+    """Nothing is known to have begun: what has been reported are ends, whose beginnings may still come, late."""
 
     def takes(self, occurred_at: datetime, window: timedelta) -> bool:
         """Return whether something that occurred then belongs to this incident."""
-        if self.closed or occurred_at < self.first_at - window:
+        if self.closed or (occurred_at < self.first_at - window and not self.is_shell):
             return False
         return self.last_at is None or occurred_at <= self.last_at + window
 

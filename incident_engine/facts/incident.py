@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from incident_engine.facts.events import (
+    Event,
     EventType,
     IncidentClosed,
     NoteAdded,
@@ -138,6 +139,11 @@ _RANK = {
 }
 
 
+def occurrence(event: Event) -> tuple[datetime, int, tuple[str, str]]:
+    """Return what orders events: when they occurred; at one instant an end before a beginning."""
+    return event.occurred_at, _RANK.get(event.type, 4), (event.source, event.id)
+
+
 def in_order(events: Iterable[Recorded]) -> list[Recorded]:
     """Return the events in order of occurrence, each idempotency key once (the first one received)."""
     unique: dict[tuple[str, str], Recorded] = {}
@@ -145,7 +151,45 @@ def in_order(events: Iterable[Recorded]) -> list[Recorded]:
         known = unique.get(recorded.key)
         if known is None or recorded.received_at < known.received_at:
             unique[recorded.key] = recorded
-    return sorted(unique.values(), key=lambda r: (r.event.occurred_at, _RANK.get(EventType(r.event.type), 4), r.key))
+    ordered = sorted(unique.values(), key=lambda recorded: occurrence(recorded.event))
+    impaired: set[tuple[str, str, str]] = set()
+    for place, recorded in enumerate(ordered):
+        event = recorded.event
+        if not isinstance(event, OutageEvent):
+            continue
+        if event.type == EventType.OUTAGE_RESTORED and not impaired & set(_signals(event)):
+            start = _same_instant(ordered, place, event)
+            if start is not None:  # shorter than its monitor can tell: it began and ended, in this order
+                ordered[place], ordered[start] = ordered[start], recorded
+                event = ordered[place].event
+                assert isinstance(event, OutageEvent)  # noqa: S101 - _same_instant saw to it
+        if event.type == EventType.OUTAGE_RESTORED:
+            impaired -= {key for key in impaired if _ends(event, key)}
+        else:
+            impaired |= set(_signals(event))
+    return ordered
+
+
+def _signals(event: Event) -> list[tuple[str, str, str]]:
+    if not isinstance(event, OutageEvent):
+        return []
+    return [(event.service, region, event.data.signal or "") for region in event.regions]
+
+
+def _ends(event: OutageEvent, key: tuple[str, str, str]) -> bool:
+    return key[0] == event.service and key[1] in event.regions and event.data.signal in (None, "", key[2])
+
+
+def _same_instant(ordered: list[Recorded], place: int, restored: OutageEvent) -> int | None:
+    """Return the place of a beginning, at the same instant, of exactly what `restored` ends."""
+    for later in range(place + 1, len(ordered)):
+        event = ordered[later].event
+        if event.occurred_at != restored.occurred_at:
+            return None
+        is_start = isinstance(event, OutageEvent) and event.type != EventType.OUTAGE_RESTORED
+        if is_start and _signals(event) == _signals(restored):
+            return later
+    return None
 
 
 def fold(incident_id: str, events: Iterable[Recorded]) -> Incident:

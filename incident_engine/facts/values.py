@@ -62,6 +62,17 @@ Zone = Annotated[str, AfterValidator(_zone)]
 """The name of a time zone in the IANA database."""
 
 
+def _identifier(name: str) -> str:
+    if not _IDENTIFIER.fullmatch(name):
+        raise invalid(f"not an id: {name!r}", "letters, digits, - and _, such as core-banking; 60 at most")
+    return name
+
+
+_IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
+Identifier = Annotated[str, AfterValidator(_identifier)]
+"""A name that other parts refer to."""
+
+
 class LocalizedText(Strict):
     """The same text in Chinese and in English."""
 

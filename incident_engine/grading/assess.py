@@ -102,6 +102,8 @@ class Assessment:
     """Every rise after `at` if nothing new happens, in order."""
     obligations: tuple[ObligationStatus, ...]
     evidence: Evidence
+    severity: int
+    """0 below the lowest level, 1 at the least severe, rising to the worst."""
     held: bool
     """Whether the level stands although the facts as known now would give a lower one (Art. 10: it never falls)."""
 
@@ -138,8 +140,9 @@ def assess(
     instants = {rule.id: reach(rule.when, downtime) if in_force else NEVER for rule in pack.rules}
     whole = _rises(pack, [*held, *_reached(pack, instants)])
     plain = _rises(pack, _reached(pack, instants))
-    trajectory = tuple(step for step in whole if step.at <= now)
-    forecast = tuple(step for step in whole if step.at > now)
+    known_until = max([now, *(step.at for step in held)])  # what was reached stays reached, even if clocks are set back
+    trajectory = tuple(step for step in whole if step.at <= known_until)
+    forecast = tuple(step for step in whole if step.at > known_until)
     return Assessment(
         pack=pack.pack,
         version=pack.version,
@@ -149,7 +152,8 @@ def assess(
         forecast=forecast,
         obligations=tuple(_status(demand, incident, whole, now) for demand in pack.obligations),
         evidence=_evidence(incident, pack, downtime, instants, now, in_force=in_force),
-        held=_worst(pack, trajectory) > _worst(pack, tuple(step for step in plain if step.at <= now)),
+        held=_worst(pack, trajectory) > _worst(pack, tuple(step for step in plain if step.at <= known_until)),
+        severity=_worst(pack, trajectory),
     )
 
 

@@ -33,6 +33,13 @@ class DurationLimit(Strict):
     at_least: Duration | None = None
     more_than: Duration | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _no_bare_limit(cls, value: object) -> object:
+        if isinstance(value, str):
+            raise invalid(f"a bare limit: {value!r}", f"{{at_least: {value}}} or {{more_than: {value}}}")
+        return value
+
     @model_validator(mode="after")
     def _one_bound(self) -> Self:
         _exactly_one(self, "at_least", "more_than")
@@ -49,8 +56,8 @@ class DurationLimit(Strict):
 class CountLimit(Strict):
     """A limit of a count, which says whether the limit itself counts."""
 
-    at_least: int | None = Field(default=None, ge=1)
-    more_than: int | None = Field(default=None, ge=0)
+    at_least: int | None = Field(default=None, ge=1, strict=True)
+    more_than: int | None = Field(default=None, ge=0, strict=True)
 
     @property
     def least(self) -> int:
@@ -87,7 +94,7 @@ class Condition(Strict):
 class NOf(Strict):
     """At least so many of several conditions."""
 
-    at_least: int = Field(ge=1)
+    at_least: int = Field(ge=1, strict=True)
     of: tuple[Condition, ...] = Field(min_length=1)
 
     @model_validator(mode="after")

@@ -18,6 +18,7 @@ def assessment_document(assessment: Assessment, zone: tzinfo) -> dict[str, Any]:
         "content_hash": assessment.content_hash,
         "at": spelled(assessment.at, zone),
         "level": assessment.level,
+        "severity": assessment.severity,
         "held": assessment.held,
         "trajectory": [_reached(step, zone) for step in assessment.trajectory],
         "next": _reached(upcoming, zone) if upcoming else None,

@@ -9,22 +9,38 @@ from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from incident_engine.errors import InvalidDocumentError, Path, Problem
 from incident_engine.facts.regions import resolve_region
-from incident_engine.facts.values import Duration, LocalizedText, Zone
+from incident_engine.facts.values import Duration, Identifier, LocalizedText, Zone
 from incident_engine.grading.conditions import Condition
-from incident_engine.validation import Strict, invalid, nearest, problems_of
+from incident_engine.validation import Strict, doubles, invalid, nearest, problems_of, unknown
 
-Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=60)]
+
+def _day(value: object) -> object:
+    if isinstance(value, date):
+        return value
+    try:
+        return date.fromisoformat(value) if isinstance(value, str) else date.fromisoformat("")
+    except ValueError:
+        raise invalid(f"not a day: {value!r}", "a day such as 2008-04-23") from None
+
+
+Day = Annotated[date, BeforeValidator(_day, json_schema_input_type=str)]
 
 
 class InForce(Strict):
     """From when (inclusive) until when (exclusive) the regulation is in force."""
 
-    from_: date = Field(alias="from")
-    until: date | None = None
+    from_: Day = Field(alias="from")
+    until: Day | None = None
+
+    @model_validator(mode="after")
+    def _some_time(self) -> Self:
+        if self.until is not None and self.until <= self.from_:
+            raise invalid(f"in force until {self.until}, which is not after {self.from_}", "a later day (exclusive)")
+        return self
 
 
 class Parameter(Strict):
@@ -79,6 +95,12 @@ class Obligation(Strict):
     levels: tuple[Identifier, ...] = Field(min_length=1)
 
 
+def _country(code: str) -> str:
+    if code and not (len(code) == 2 and code.isascii() and code.isupper()):
+        raise invalid(f"not a country's code: {code!r}", "two capital letters (ISO 3166-1), such as CN")
+    return code
+
+
 class NotModelled(Strict):
     """A sentence of the regulation that the pack leaves to people, and why."""
 
@@ -102,7 +124,16 @@ def _spans(value: object) -> object:
 
 
 TimeOfDay = Annotated[timedelta, BeforeValidator(_time_of_day, json_schema_input_type=str)]
-Span = tuple[TimeOfDay] | tuple[TimeOfDay, TimeOfDay]
+
+
+def _in_order(span: tuple[timedelta, ...]) -> tuple[timedelta, ...]:
+    if len(span) == 2 and span[1] <= span[0]:
+        raise invalid("ends before it begins", "an end after the beginning; hours may exceed 24 for the next day")
+    return span
+
+
+Span = Annotated[tuple[TimeOfDay, ...], Field(min_length=1, max_length=2), AfterValidator(_in_order)]
+"""From, or from and to, of an outage."""
 
 
 class Expectation(Strict):
@@ -137,7 +168,7 @@ class Pack(Strict):
     in_force: InForce
     timezone: Zone = "UTC"
     """Where the dates of `in_force` begin."""
-    country: str = Field(default="", pattern=r"^([A-Z]{2})?$")
+    country: Annotated[str, AfterValidator(_country)] = ""
     """ISO 3166 code of the country whose regions count; empty for all."""
     parameters: dict[Identifier, Parameter] = {}
     levels: tuple[Level, ...] = Field(min_length=1)
@@ -188,7 +219,9 @@ def parse_pack(document: object) -> Pack:
     try:
         pack = Pack.model_validate(resolved)
     except ValidationError as error:
-        raise InvalidDocumentError([*problems, *problems_of(error, Pack, resolved)]) from None
+        unresolved = {problem.path for problem in problems}
+        wrong = [problem for problem in problems_of(error, Pack, resolved) if problem.path not in unresolved]
+        raise InvalidDocumentError([*problems, *wrong]) from None
     problems += _wrong_references(pack)
     if problems:
         raise InvalidDocumentError(problems)
@@ -228,27 +261,16 @@ def _substituted(part: Any, values: Mapping[str, object], path: Path, problems: 
 def _wrong_references(pack: Pack) -> Iterator[Problem]:
     levels = [level.id for level in pack.levels]
     rules = [rule.id for rule in pack.rules]
-    yield from _doubles("levels", levels)
-    yield from _doubles("rules", rules)
-    yield from _doubles("obligations", [obligation.id for obligation in pack.obligations])
+    yield from doubles("levels", levels)
+    yield from doubles("rules", rules)
+    yield from doubles("obligations", [obligation.id for obligation in pack.obligations])
     for place, rule in enumerate(pack.rules):
-        yield from _unknown(("rules", place, "level"), "level", rule.level, levels)
+        yield from unknown(("rules", place, "level"), "level", rule.level, levels)
     for place, obligation in enumerate(pack.obligations):
         for index, level in enumerate(obligation.levels):
-            yield from _unknown(("obligations", place, "levels", index), "level", level, levels)
+            yield from unknown(("obligations", place, "levels", index), "level", level, levels)
     for place, case in enumerate(pack.cases):
         for index, expected in enumerate(case.expect):
-            yield from _unknown(("cases", place, "expect", index, "level"), "level", expected.level, levels)
+            yield from unknown(("cases", place, "expect", index, "level"), "level", expected.level, levels)
             if expected.rule is not None:
-                yield from _unknown(("cases", place, "expect", index, "rule"), "rule", expected.rule, rules)
-
-
-def _unknown(path: Path, kind: str, name: str, valid: list[str]) -> Iterator[Problem]:
-    if name not in valid:
-        yield Problem(path, f"unknown {kind} '{name}'", f"one of: {', '.join(valid)}", nearest(name, valid))
-
-
-def _doubles(section: str, ids: list[str]) -> Iterator[Problem]:
-    for place, name in enumerate(ids):
-        if name in ids[:place]:
-            yield Problem((section, place, "id"), f"'{name}' is used twice", "an id of its own")
+                yield from unknown(("cases", place, "expect", index, "rule"), "rule", expected.rule, rules)

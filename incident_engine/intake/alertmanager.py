@@ -3,16 +3,18 @@
 Source: Prometheus' documentation, "Alertmanager: webhook_config". Unknown fields are ignored.
 """
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from incident_engine.errors import InvalidDocumentError
-from incident_engine.facts.events import EVENT, KNOWN_SERVICES, Event, EventType
+from incident_engine.facts.events import EVENT, KNOWN_SERVICES, Event, EventType, Instant
 from incident_engine.facts.values import RESOLUTION
 from incident_engine.settings import AlertmanagerSettings
 from incident_engine.validation import problems_of
@@ -20,8 +22,6 @@ from incident_engine.validation import problems_of
 SOURCE = "alertmanager"
 RESOLVED = "/resolved"
 """How the id of a restoration ends; before it stands the id of its start."""
-_STILL_FIRING = datetime(1, 1, 1, tzinfo=UTC)
-"""Go's zero time, which Alertmanager sends as the end of what has not ended."""
 
 
 class Alert(BaseModel):
@@ -31,8 +31,8 @@ class Alert(BaseModel):
     status: Literal["firing", "resolved"]
     labels: dict[str, str]
     annotations: dict[str, str] = {}
-    startsAt: AwareDatetime  # noqa: N815 - the name on the wire
-    endsAt: AwareDatetime = _STILL_FIRING  # noqa: N815
+    startsAt: Instant  # noqa: N815 - the name on the wire
+    endsAt: AwareDatetime | None = None  # noqa: N815
     fingerprint: str
 
 
@@ -41,7 +41,8 @@ class Notification(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
     version: Literal["4"]
-    alerts: tuple[Alert, ...]
+    alerts: tuple[Any, ...]
+    """Each is read by itself: one that is malformed must not keep the others out."""
 
 
 class QuarantineReason(StrEnum):
@@ -83,12 +84,11 @@ def map_alerts(
     """Return the events that the alerts mean, and the alerts that mean nothing to us."""
     events: list[Event] = []
     quarantined: list[Quarantined] = []
-    for alert in notification.alerts:
+    for given in notification.alerts:
         try:
-            events += _events(alert, settings, services, now + skew)
+            events += _events(_alert(given), settings, services, now + skew)
         except _CannotMapError as problem:
-            document = alert.model_dump(mode="json")
-            quarantined.append(Quarantined(_key(alert), problem.reason, problem.detail, document))
+            quarantined.append(Quarantined(_key_of(given), problem.reason, problem.detail, {"alert": given}))
     return events, quarantined
 
 
@@ -99,8 +99,25 @@ class _CannotMapError(Exception):
         self.detail = detail
 
 
+def _alert(given: object) -> Alert:
+    try:
+        return Alert.model_validate(given)
+    except ValidationError as error:
+        problems = problems_of(error, Alert, given)
+        said = "; ".join(f"{problem.pointer}: {problem.sentence()}" for problem in problems)
+        raise _CannotMapError(QuarantineReason.INVALID, said) from None
+
+
 def _key(alert: Alert) -> str:
-    return f"{alert.fingerprint}/{alert.startsAt.astimezone(UTC).isoformat()}"
+    return f"{alert.fingerprint}/{alert.startsAt.isoformat()}"
+
+
+def _key_of(given: object) -> str:
+    """Return the key of an alert; of one that has none, a digest of what it says."""
+    try:
+        return _key(Alert.model_validate(given))
+    except ValidationError:
+        return hashlib.sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()
 
 
 def _events(
@@ -124,12 +141,19 @@ def _events(
     kinds: list[tuple[EventType, str, datetime]] = [(EventType.OUTAGE_STARTED, "", alert.startsAt)]
     if alert.status == "resolved":
         # A restoration at the very start would leave the start standing; Prometheus' resolution is a millisecond.
-        ended = max(alert.endsAt, alert.startsAt + RESOLUTION)
-        kinds.append((EventType.OUTAGE_RESTORED, RESOLVED, ended))
+        kinds.append((EventType.OUTAGE_RESTORED, RESOLVED, max(_ended_at(alert, latest), alert.startsAt + RESOLUTION)))
     return [
         _validated({**common, "id": _key(alert) + suffix, "type": kind, "occurred_at": at, "data": data}, services)
         for kind, suffix, at in kinds
     ]
+
+
+def _ended_at(alert: Alert, latest: datetime) -> datetime:
+    if alert.endsAt is None or alert.endsAt < alert.startsAt:
+        raise _CannotMapError(QuarantineReason.INVALID, "resolved, but without an end that follows its start")
+    if alert.endsAt > latest:
+        raise _CannotMapError(QuarantineReason.FROM_THE_FUTURE, f"endsAt {alert.endsAt.isoformat()} has not come")
+    return alert.endsAt
 
 
 _REASON_BY_FIELD = {"service": QuarantineReason.UNKNOWN_SERVICE, "regions": QuarantineReason.UNKNOWN_REGION}

@@ -1,15 +1,16 @@
 """Events in the native format: one JSON object or an array of them."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 import pydantic_core
 from pydantic import ValidationError
 
 from incident_engine.errors import InvalidDocumentError, MalformedBodyError, Problem
-from incident_engine.facts.events import EVENTS, KNOWN_SERVICES, Event
+from incident_engine.facts.events import EVENT, KNOWN_SERVICES, Event
 from incident_engine.validation import problems_of
 
 
@@ -35,35 +36,55 @@ def _malformed(body: bytes, error: ValueError) -> MalformedBodyError:
     return MalformedBodyError(str(error), 1, 1)
 
 
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """What a document says: its events in order, None for each that cannot be used, and everything that is wrong."""
+
+    events: tuple[Event | None, ...]
+    problems: tuple[Problem, ...]
+
+
+def parse_document(document: object, services: Mapping[str, object] | None, latest: datetime | None = None) -> Parsed:
+    """Return the events of a document (one object or an array), each validated by itself.
+
+    `services` are the known ones, None accepts any. No event may have occurred after `latest`. The problems' paths
+    begin with the place in the array, also for a single object.
+    """
+    events: list[Event | None] = []
+    problems: list[Problem] = []
+    for place, part in enumerate(document if isinstance(document, list) else [document]):
+        try:
+            event = EVENT.validate_python(part, context={KNOWN_SERVICES: services})
+        except ValidationError as error:
+            events.append(None)
+            problems += [replace(p, path=(place, *p.path)) for p in problems_of(error, Event, part)]
+            continue
+        late = _from_the_future(event, latest)
+        problems += [replace(late, path=(place, *late.path))] if late else []
+        events.append(None if late else event)
+    return Parsed(tuple(events), tuple(problems))
+
+
 def parse_events(document: object, services: Mapping[str, object] | None) -> list[Event]:
-    """Return the events of a document: one object or an array. `services` are the known ones; None accepts any.
+    """Return the events of a document: one object or an array.
 
     Raises InvalidDocumentError with every problem; its paths point into the document as it was given.
     """
-    single = not isinstance(document, list)
-    many = [document] if single else document
-    try:
-        return EVENTS.validate_python(many, context={KNOWN_SERVICES: services})
-    except ValidationError as error:
-        problems = problems_of(error, list[Event], many)
-        raise InvalidDocumentError(relocated(problems) if single else problems) from None
+    parsed = parse_document(document, services)
+    if parsed.problems:
+        raise InvalidDocumentError(located(parsed.problems, document))
+    return [event for event in parsed.events if event is not None]
 
 
-def refuse_future(events: Sequence[Event], now: datetime, skew: timedelta) -> None:
-    """Raise InvalidDocumentError if an event claims to have occurred later than the clocks' skew can explain."""
-    problems = list(_from_the_future(events, now, skew))
-    if problems:
-        raise InvalidDocumentError(problems)
+def located(problems: Sequence[Problem], document: object) -> list[Problem]:
+    """Return the problems with paths into the document as it was given: a single object has no place in an array."""
+    if isinstance(document, list):
+        return list(problems)
+    return [replace(problem, path=problem.path[1:]) for problem in problems]
 
 
-def _from_the_future(events: Sequence[Event], now: datetime, skew: timedelta) -> Iterator[Problem]:
-    for place, event in enumerate(events):
-        if event.occurred_at > now + skew:
-            ahead = event.occurred_at - now
-            said = f"lies {ahead} ahead of this machine's clock ({now.isoformat(timespec='seconds')})"
-            yield Problem((place, "occurred_at"), said, "an instant that has come; compare the clocks of both machines")
-
-
-def relocated(problems: Sequence[Problem]) -> list[Problem]:
-    """Return the problems of a list of one as those of its only item."""
-    return [Problem(problem.path[1:], problem.message, problem.expected, problem.nearest) for problem in problems]
+def _from_the_future(event: Event, latest: datetime | None) -> Problem | None:
+    if latest is None or event.occurred_at <= latest:
+        return None
+    said = f"{event.occurred_at.isoformat()} has not come yet (this machine's clock allows {latest.isoformat()})"
+    return Problem(("occurred_at",), said, "an instant that has come; compare the clocks of both machines")

@@ -11,7 +11,7 @@ from typing import Any
 from babel import Locale
 from babel.dates import format_datetime, format_timedelta, get_timezone_name
 from babel.lists import format_list
-from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, nodes
+from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, meta, nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from incident_engine.errors import Problem
@@ -79,7 +79,7 @@ class MessageBook:
         """Return the message of a template. Raises KeyError for an unknown template, jinja2.TemplateError else."""
         template = self._environments[locale].from_string(self._sources[locale, name])
         subject, _, body = template.render(variables).partition("\n")
-        return Message(subject.strip(), body.strip() + "\n", locale)
+        return Message(" ".join(subject.split()), body.strip() + "\n", locale)
 
 
 def template_problems(source: str) -> Iterator[Problem]:
@@ -95,9 +95,10 @@ def template_problems(source: str) -> Iterator[Problem]:
         environment.compile(tree)
     except TemplateError as error:
         yield Problem((getattr(error, "lineno", 1) or 1,), f"not a valid template: {error}")
-    local = {name.name for name in tree.find_all(nodes.Name) if name.ctx == "store"}
+    undeclared = meta.find_undeclared_variables(tree) - set(VARIABLES) - set(environment.globals)
+    local = {name.name for name in tree.find_all(nodes.Name)} - set(VARIABLES)
     for name in tree.find_all(nodes.Name):
-        if name.ctx == "load" and name.name not in VARIABLES and name.name not in local:
+        if name.name in undeclared:
             expected = f"one of: {', '.join(VARIABLES)}"
             yield Problem((name.lineno,), f"unknown variable '{name.name}'", expected, nearest(name.name, VARIABLES))
     for part in tree.find_all(nodes.Getattr):

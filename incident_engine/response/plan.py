@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from incident_engine.facts.incident import Incident
 from incident_engine.facts.values import NEVER, RESOLUTION
-from incident_engine.grading.assess import Assessment, ObligationStatus, Reached
+from incident_engine.grading.assess import Assessment, ObligationState, ObligationStatus, Reached
 from incident_engine.response.playbook import ObligationMoment, ObligationTrigger, Playbook, StepTemplate
 
 
@@ -16,6 +16,8 @@ class StepState(StrEnum):
 
     PENDING = "pending"
     BEGUN = "begun"
+    FAILED = "failed"
+    """None of its messages could be delivered."""
     COMPLETED = "completed"
     WITHDRAWN = "withdrawn"
 
@@ -79,13 +81,20 @@ def _wanted(
 
 def _for_episodes(incident: Incident, first: Reached, playbook: Playbook, template: StepTemplate) -> Iterator[Step]:
     episodes = incident.episodes(playbook.settle)
-    for number, (start, end) in enumerate(episodes, 1):
-        graded = first.at <= end
-        if template.on.first_level and graded:
-            yield _step(incident, playbook, template, str(number), max(start, first.at))
-        if template.on.restored and end != NEVER and (graded or number == len(episodes)):
+    graded = [episode for episode in episodes if first.at <= episode[1]]
+    if template.on.first_level:
+        # Named by its start, not its number: what is reported late must not shift what was said before.
+        for start, _ in graded:
+            yield _step(incident, playbook, template, _stamp(start), max(start, first.at))
+        return
+    for start, end in episodes:
+        if end != NEVER and ((start, end) in graded or (start, end) == episodes[-1]):
             # Named by its instant: if a late report moves the end, readers are told again.
-            yield _step(incident, playbook, template, f"{end:%Y%m%dT%H%M%SZ}", _settled_at(incident, end, playbook))
+            yield _step(incident, playbook, template, _stamp(end), _settled_at(incident, end, playbook))
+
+
+def _stamp(instant: datetime) -> str:
+    return f"{instant:%Y%m%dT%H%M%S}.{instant.microsecond:06}Z" if instant.microsecond else f"{instant:%Y%m%dT%H%M%SZ}"
 
 
 def _settled_at(incident: Incident, end: datetime, playbook: Playbook) -> datetime:
@@ -106,7 +115,7 @@ def _for_obligation(
     if status is None or status.due_at is None or status.applies_at is None:
         return
     at = _moment(status, status.due_at, status.applies_at, trigger)
-    if status.met_at is not None and status.met_at <= at:
+    if status.state is ObligationState.MET:
         return
     if trigger.when is ObligationMoment.DUE and max(at, now) > status.due_at:
         return  # too late for a reminder: the overdue step speaks (a reminder that has begun stays begun)

@@ -2,15 +2,13 @@
 
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
 from incident_engine.errors import InvalidDocumentError
-from incident_engine.facts.values import Duration, LocalizedText
+from incident_engine.facts.values import Duration, Identifier, LocalizedText
 from incident_engine.validation import Strict, invalid, problems_of
-
-Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=60)]
 
 
 class ObligationMoment(StrEnum):

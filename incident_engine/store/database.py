@@ -26,7 +26,8 @@ class Database:
     def __init__(self, url: str) -> None:
         self.path = Path(make_url(url).database or "")
         self._lock = _hold(self.path)
-        self.engine = _engine(url)
+        self.engine = _engine(url, pool_size=8)
+        self._writing = _engine(url, pool_size=1)  # readers, however many, cannot keep the writer waiting
         try:
             self._migrate()
         except BaseException:
@@ -36,7 +37,7 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """Open a transaction that writes; committed at the end, rolled back on an error."""
-        connection = self.engine.connect().execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
+        connection = self._writing.connect().execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
         with connection, connection.begin():
             yield connection
 
@@ -49,6 +50,7 @@ class Database:
     def close(self) -> None:
         """Close every connection and let others have the file."""
         self.engine.dispose()
+        self._writing.dispose()
         self._lock.close()
 
     def _migrate(self) -> None:
@@ -94,8 +96,13 @@ def _hold(path: Path) -> IO[str]:
     return lock
 
 
-def _engine(url: str) -> Engine:
-    engine = create_engine(url, connect_args={"check_same_thread": False, "timeout": 10})
+def _engine(url: str, pool_size: int) -> Engine:
+    engine = create_engine(
+        url,
+        connect_args={"check_same_thread": False, "timeout": 10},
+        pool_size=pool_size,
+        hide_parameters=True,  # what others reported must not stand in an error
+    )
 
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _: object) -> None:

@@ -1,10 +1,11 @@
 """Claiming deliveries and recording how they went: claim with a lease, send, record."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from incident_engine.response.plan import StepState
 from incident_engine.store.tables import attempts, deliveries, steps
@@ -39,19 +40,27 @@ class Claimed:
 _FIELDS = tuple(name for name in Claimed.__slots__ if name != "attempt")
 
 
-def claim(connection: Connection, now: datetime, lease_until: datetime, limit: int) -> list[Claimed]:
-    """Take the deliveries that are due, with a lease; one whose lease has run out is due again."""
-    rows = (
+def claim(
+    connection: Connection, now: datetime, lease_until: datetime, limit: int, under_way: Collection[str] = ()
+) -> list[Claimed]:
+    """Take the deliveries that are due, with a lease; one whose lease has run out is due again.
+
+    What this process has `under_way` (its lease ran out only because the clock was set forward) keeps a lease.
+    """
+    if under_way:
         connection.execute(
-            select(deliveries)
-            .where(deliveries.c.due_at.is_not(None), deliveries.c.due_at <= now)
-            .order_by(deliveries.c.due_at, deliveries.c.created_at)
-            .limit(limit)
+            update(deliveries)
+            .where(deliveries.c.id.in_(under_way), deliveries.c.state == DeliveryState.SENDING)
+            .values(due_at=lease_until)
         )
-        .mappings()
-        .all()
+    rows = connection.execute(
+        select(deliveries)
+        .where(deliveries.c.due_at.is_not(None), deliveries.c.due_at <= now)
+        .order_by(deliveries.c.due_at, deliveries.c.created_at)
+        .limit(limit)
     )
-    claimed = [Claimed(**{name: row[name] for name in _FIELDS}, attempt=row["attempts"] + 1) for row in rows]
+    found = rows.mappings().all()
+    claimed = [Claimed(**{name: row[name] for name in _FIELDS}, attempt=row["attempts"] + 1) for row in found]
     for delivery in claimed:
         connection.execute(
             update(deliveries)
@@ -87,7 +96,7 @@ def record(
         .values(state=state, due_at=retry_at, ended_at=None if retry_at else now)
     )
     if changed.rowcount and retry_at is None:
-        _complete_step(connection, delivery.step_id, now)
+        _end_step(connection, delivery.step_id, now)
     return bool(changed.rowcount)
 
 
@@ -101,14 +110,14 @@ def release_all(connection: Connection, now: datetime) -> int:
     return released.rowcount
 
 
-def _complete_step(connection: Connection, step_id: str, now: datetime) -> None:
-    """A step that asks nobody for a deed is complete when its last message has gone out."""
-    waiting = connection.scalar(
-        select(func.count()).where(deliveries.c.step_id == step_id, deliveries.c.due_at.is_not(None))
+def _end_step(connection: Connection, step_id: str, now: datetime) -> None:
+    """A step that asks nobody for a deed ends with its last message: completed, or failed if none got through."""
+    states = connection.scalars(select(deliveries.c.state).where(deliveries.c.step_id == step_id)).all()
+    if any(state in (DeliveryState.PENDING, DeliveryState.SENDING) for state in states):
+        return
+    end = StepState.COMPLETED if DeliveryState.DELIVERED in states else StepState.FAILED
+    connection.execute(
+        update(steps)
+        .where(steps.c.id == step_id, steps.c.state == StepState.BEGUN, steps.c.fulfils.is_(None))
+        .values(state=end, completed_at=now)
     )
-    if not waiting:
-        connection.execute(
-            update(steps)
-            .where(steps.c.id == step_id, steps.c.state == StepState.BEGUN, steps.c.fulfils.is_(None))
-            .values(state=StepState.COMPLETED, completed_at=now)
-        )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, case, delete, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from incident_engine.facts.correlation import Span
@@ -29,7 +29,6 @@ class IncidentRow:
     """What is stored of an incident beside its events."""
 
     id: str
-    service_group: str
     pack_hashes: Mapping[str, str]
 
 
@@ -52,7 +51,7 @@ def incident_of_event(connection: Connection, source: str, event_id: str) -> str
 def incident(connection: Connection, incident_id: str) -> IncidentRow | None:
     """Return an incident."""
     row = connection.execute(select(incidents).where(incidents.c.id == incident_id)).one_or_none()
-    return None if row is None else IncidentRow(row.id, row.service_group, row.packs)
+    return None if row is None else IncidentRow(row.id, row.packs)
 
 
 def recent_incident_ids(connection: Connection, limit: int) -> list[str]:
@@ -63,11 +62,11 @@ def recent_incident_ids(connection: Connection, limit: int) -> list[str]:
 def open_spans(connection: Connection, group: str) -> list[Span]:
     """Return how far each open incident of a service group reaches."""
     rows = connection.execute(
-        select(incidents.c.id, incidents.c.first_at, incidents.c.last_at).where(
+        select(incidents.c.id, incidents.c.first_at, incidents.c.last_at, incidents.c.services).where(
             incidents.c.service_group == group, incidents.c.closed_at.is_(None)
         )
     )
-    return [Span(row.id, group, row.first_at, row.last_at) for row in rows]
+    return [Span(row.id, group, row.first_at, row.last_at, is_shell=not row.services) for row in rows]
 
 
 def insert_incident(
@@ -92,6 +91,16 @@ def insert_incident(
 def update_incident(connection: Connection, incident_id: str, values: Mapping[str, Any]) -> None:
     """Store what the latest assessment says of an incident."""
     connection.execute(update(incidents).where(incidents.c.id == incident_id).values(**values))
+
+
+def mark_impaired(connection: Connection, incident_id: str, service: str, at: datetime) -> None:
+    """Store that an incident is impaired since, at the latest, `at`."""
+    first_at = case((incidents.c.first_at > at, at), else_=incidents.c.first_at)
+    connection.execute(
+        update(incidents)
+        .where(incidents.c.id == incident_id)
+        .values(last_at=None, first_at=first_at, services=[service])
+    )
 
 
 def keep_pack(connection: Connection, pack: Pack) -> None:

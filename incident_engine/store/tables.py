@@ -126,7 +126,7 @@ steps = Table(
     Column("begun_at", Instant),
     Column("completed_at", Instant),
     Column("completed_by", String),
-    CheckConstraint("state IN ('pending', 'begun', 'completed', 'withdrawn')", name="state"),
+    CheckConstraint("state IN ('pending', 'begun', 'failed', 'completed', 'withdrawn')", name="state"),
 )
 Index("ix_steps_incident", steps.c.incident_id)
 

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection
@@ -17,7 +18,6 @@ from sqlalchemy.exc import (
     IntegrityError,
     NotSupportedError,
     ProgrammingError,
-    SQLAlchemyError,
 )
 
 from incident_engine.errors import OverloadedError, StoreError
@@ -39,6 +39,26 @@ class Unit:
 
 
 Work = Callable[[Unit], Any]
+
+
+def in_savepoint(unit: Unit, work: Callable[[Unit], T]) -> tuple[T | None, Exception | None]:
+    """Do a piece of work so that its failure is its own: what it wrote and wanted done is dropped with it.
+
+    Returns its result or its failure. A failure of the store itself is raised: a disk that is full or broken may have
+    rolled back the others' work with this one's.
+    """
+    part = Unit(unit.connection)
+    try:
+        with unit.connection.begin_nested():
+            result = work(part)
+    except _STORE_FAILS as error:
+        if isinstance(error, _ONE_WORK_FAILS):
+            return None, error
+        raise
+    except Exception as error:  # noqa: BLE001 - it is handed to whoever wanted the work
+        return None, error
+    unit.after_commit.extend(part.after_commit)
+    return result, None
 
 
 class Writer:
@@ -98,19 +118,20 @@ class Writer:
                 return
 
     def _commit(self, batch: list[tuple[Work, Future[Any]]]) -> None:
-        outcomes: list[tuple[Future[Any], Any, BaseException | None]] = []
-        after_commit: list[Callable[[], None]] = []
         wanted = [(work, future) for work, future in batch if future.set_running_or_notify_cancel()]
+        outcomes: list[tuple[Any, Exception | None]] = []
+        after_commit: list[Callable[[], None]] = []
         try:
             with self._database.write() as connection:
-                for work, future in wanted:
-                    outcomes.append((future, *self._attempt(connection, work, after_commit)))
-        except SQLAlchemyError as error:
-            self._log.warning("commit_failed", reason="store_error", error=str(error), works=len(wanted))
+                unit = Unit(connection)
+                outcomes += [in_savepoint(unit, work) for work, _ in wanted]
+                after_commit = unit.after_commit
+        except Exception as error:  # noqa: BLE001 - whatever it is, nothing of the batch is on disk: say so to each
             for _, future in wanted:
                 future.set_exception(StoreError(f"the store did not take it: {error}"))
+            self._follow_up([partial(self._warn, "commit_failed", error)])
             return
-        for future, result, failure in outcomes:
+        for (_, future), (result, failure) in zip(wanted, outcomes, strict=True):
             if failure is None:
                 future.set_result(result)
             else:
@@ -122,21 +143,7 @@ class Writer:
             try:
                 action()
             except Exception as error:  # noqa: BLE001 - the writer must go on; what was committed stays committed
-                self._log.warning("after_commit_failed", reason="unexpected_error", error=repr(error))
+                self._warn("after_commit_failed", error)
 
-    def _attempt(
-        self, connection: Connection, work: Work, after_commit: list[Callable[[], None]]
-    ) -> tuple[Any, BaseException | None]:
-        """Do one piece of work in a savepoint, so that its failure is its own."""
-        unit = Unit(connection)
-        try:
-            with connection.begin_nested():
-                result = work(unit)
-        except _STORE_FAILS as error:
-            if isinstance(error, _ONE_WORK_FAILS):
-                return None, error
-            raise  # the disk is full or broken: the database may have rolled back the others' work with this one's
-        except Exception as error:  # noqa: BLE001 - it is handed to whoever waits for the future
-            return None, error
-        after_commit.extend(unit.after_commit)
-        return result, None
+    def _warn(self, reason: str, error: Exception) -> None:
+        self._log.warning(reason, reason=reason, error=str(error) or repr(error))

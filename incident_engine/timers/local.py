@@ -28,7 +28,7 @@ class LocalTimers:
         self._heart = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
         # A late job is still run (the default drops it), and several missed runs of it are one.
         self._scheduler = BackgroundScheduler(
-            timezone=UTC, daemon=True, job_defaults={"misfire_grace_time": None, "coalesce": True}
+            timezone=UTC, daemon=True, job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 8}
         )
 
     def start(self) -> None:
@@ -72,3 +72,6 @@ class LocalTimers:
         """Make the scheduler look at the clock again: it sleeps a computed time, in which the clock may be set."""
         while not self._stopping.wait(HEARTBEAT_SECONDS):
             self._scheduler.wakeup()
+            armed = self._armed
+            if armed is not None and armed <= self._clock.now():
+                self._wake()  # the scheduler should have; an alarm must never be lost, rung twice it does no harm

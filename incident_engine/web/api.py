@@ -24,7 +24,7 @@ from incident_engine.store.database import Database
 from incident_engine.store.writer import Unit, Writer
 from incident_engine.telemetry import EventOutcome, Metrics
 from incident_engine.web import docs, problems
-from incident_engine.web.guard import BearerGuard
+from incident_engine.web.guard import Guard
 from incident_engine.web.views import incident_view, list_view, quarantine_view, timeline_view
 
 
@@ -52,7 +52,7 @@ class State(StrEnum):
 
 
 Limit = Annotated[int, Query(ge=1, le=500)]
-Offset = Annotated[int, Query(ge=0)]
+Offset = Annotated[int, Query(ge=0, le=1_000_000_000)]
 IncidentId = Annotated[str, Path(description="The incident's id.")]
 
 
@@ -66,7 +66,7 @@ def create_app(parts: Parts) -> FastAPI:
     app.add_route("/api/v1/alertmanager", intake.notification, methods=["POST"])
     _add_looks(app, parts)
     _add_health(app, parts)
-    app.add_middleware(BearerGuard, keys=parts.keys)
+    app.add_middleware(Guard, keys=parts.keys)
     return app
 
 
@@ -125,6 +125,9 @@ def _add_health(app: FastAPI, parts: Parts) -> None:
     def metrics() -> Response:
         return Response(generate_latest(parts.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
+    for path, endpoint in (("/healthz", healthz), ("/readyz", readyz), ("/metrics", metrics)):
+        app.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)
+
     @app.get("/", include_in_schema=False)
     async def root() -> RedirectResponse:
         return RedirectResponse("docs")
@@ -139,11 +142,11 @@ class Intake:
 
     async def events(self, request: Request) -> Response:
         """Take one event or an array in the native format: all are stored, or none."""
+        settings, now = self._parts.settings, self._parts.clock.now()
         try:
             document = native.parse_json(await self._body(request))
-            events = native.parse_events(document, self._services)
-            self._refuse_future(events, is_array=isinstance(document, list))
-            receipts = await self._report(events, is_array=isinstance(document, list))
+            parsed = native.parse_document(document, self._services, now + settings.intake.max_clock_skew)
+            receipts = await self._report(parsed, document)
         except (InvalidDocumentError, MalformedBodyError):
             self._parts.metrics.count_event("unknown", EventOutcome.INVALID)
             raise
@@ -184,19 +187,15 @@ class Intake:
         for _ in range(count):
             self._parts.metrics.count_event(alertmanager.SOURCE, EventOutcome.QUARANTINED)
 
-    async def _report(self, events: Sequence[Event], *, is_array: bool) -> list[Receipt]:
+    async def _report(self, parsed: native.Parsed, document: object) -> list[Receipt]:
+        """Report what could be parsed even if something could not: the answer names everything that is wrong."""
+        engine, clock = self._parts.engine, self._parts.clock
         try:
             return await self._submit(
-                lambda unit: self._parts.engine.report(unit, events, self._parts.clock.now()), "unknown"
+                lambda unit: engine.report(unit, parsed.events, clock.now(), parsed.problems), "unknown"
             )
         except InvalidDocumentError as error:
-            raise InvalidDocumentError(error.problems if is_array else native.relocated(error.problems)) from None
-
-    def _refuse_future(self, events: Sequence[Event], *, is_array: bool) -> None:
-        try:
-            native.refuse_future(events, self._parts.clock.now(), self._parts.settings.intake.max_clock_skew)
-        except InvalidDocumentError as error:
-            raise InvalidDocumentError(error.problems if is_array else native.relocated(error.problems)) from None
+            raise InvalidDocumentError(native.located(error.problems, document)) from None
 
     async def _submit(self, work: Callable[[Unit], list[Receipt]], source: str) -> list[Receipt]:
         try:

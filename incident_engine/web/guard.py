@@ -7,43 +7,74 @@ import base64
 import binascii
 import hmac
 from collections.abc import Sequence
+from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from incident_engine.settings import is_loopback
 from incident_engine.web.problems import problem_response
 
 _OPEN_TO_ALL = frozenset({"/healthz", "/readyz"})
 
 
-class BearerGuard:
-    """Refuses what comes without one of the keys. Without any key configured everything is open (loopback only)."""
+_READS = frozenset({"GET", "HEAD"})
+
+
+class Guard:
+    """Refuses what comes without one of the keys, and what a web page of somebody else's makes a browser send.
+
+    Without any key (loopback only) the Host must be a name of this machine, or any web site whose name is made to
+    point here could read along.
+    """
 
     def __init__(self, app: ASGIApp, keys: Sequence[str]) -> None:
         self._app = app
         self._keys = [key.encode() for key in keys]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or answer 401."""
-        if scope["type"] != "http" or not self._keys or scope["path"] in _OPEN_TO_ALL or self._knows(scope):
-            await self._app(scope, receive, send)
-            return
-        response = problem_response(
-            401,
-            "Unauthorized",
-            "send one of the keys of server.keys as 'Authorization: Bearer KEY'",
-            headers={"WWW-Authenticate": f'{"Bearer" if scope["path"].startswith("/api/") else "Basic"} realm="keys"'},
-        )
-        await response(scope, receive, send)
+        """Pass the request on, or answer 401 or 403."""
+        refusal = self._refusal(scope) if scope["type"] == "http" and scope["path"] not in _OPEN_TO_ALL else None
+        await (refusal or self._app)(scope, receive, send)
 
-    def _knows(self, scope: Scope) -> bool:
-        scheme, _, given = Headers(scope=scope).get("authorization", "").partition(" ")
+    def _refusal(self, scope: Scope) -> Response | None:
+        headers = Headers(scope=scope)
+        if not self._keys and not _is_this_machine(headers.get("host", "")):
+            return problem_response(
+                403, "Forbidden", "without a key only http://127.0.0.1 or http://localhost is served"
+            )
+        if scope["method"] not in _READS and _is_cross_site(headers):
+            return problem_response(403, "Forbidden", "a page of another site may not write here")
+        if self._keys and not self._knows(headers, may_be_basic=scope["method"] in _READS):
+            return problem_response(
+                401,
+                "Unauthorized",
+                "send one of the keys of server.keys as 'Authorization: Bearer KEY'",
+                headers={"WWW-Authenticate": 'Bearer realm="incident-engine", Basic realm="incident-engine"'},
+            )
+        return None
+
+    def _knows(self, headers: Headers, *, may_be_basic: bool) -> bool:
+        scheme, _, given = headers.get("authorization", "").partition(" ")
         token = given.strip().encode()
-        if scheme.lower() == "basic":
+        if scheme.lower() == "basic" and may_be_basic:
             token = _password(token)
         elif scheme.lower() != "bearer":
             return False
         return any(hmac.compare_digest(token, key) for key in self._keys)
+
+
+def _is_this_machine(host: str) -> bool:
+    name = urlsplit(f"//{host}").hostname
+    return name is None or is_loopback(name)
+
+
+def _is_cross_site(headers: Headers) -> bool:
+    if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+        return True
+    origin = headers.get("origin")
+    return origin is not None and urlsplit(origin).netloc != headers.get("host")
 
 
 def _password(credentials: bytes) -> bytes:

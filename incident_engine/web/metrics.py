@@ -18,10 +18,9 @@ WORST = 200
 class OpenIncidents(Collector):
     """Reads the store at each scrape."""
 
-    def __init__(self, database: Database, packs: Iterable[Pack]) -> None:
+    def __init__(self, database: Database, primary: Pack) -> None:
         self._database = database
-        self._packs = {pack.pack: pack for pack in packs}
-        self._primary = next(iter(self._packs.values()))
+        self._primary = primary
 
     def describe(self) -> Iterable[Metric]:
         """Return nothing: the store is not asked before the first scrape."""
@@ -41,7 +40,8 @@ class OpenIncidents(Collector):
         family = GaugeMetricFamily(
             "incident_engine_open_incidents", "Incidents not closed, by level of the primary pack.", labels=["level"]
         )
-        for level in [*self._primary.severity, None]:
+        shown = dict.fromkeys([*self._primary.severity, None, *counts])  # others: of packs chosen before
+        for level in shown:
             family.add_metric([level or "none"], counts.get(level, 0))
         return family
 
@@ -63,8 +63,7 @@ class OpenIncidents(Collector):
         )
         for verdict in verdicts:
             incident, pack = verdict["incident"], verdict["pack"]
-            severity = self._packs[pack].severity if pack in self._packs else {}
-            level.add_metric([incident, pack, verdict["level"] or "none"], severity.get(verdict["level"] or "", 0))
+            level.add_metric([incident, pack, verdict["level"] or "none"], verdict["severity"])
             if verdict["next"]:
                 escalation.add_metric([incident, pack, verdict["next"]["level"]], _seconds(verdict["next"]["at"]))
             for status in verdict["obligations"]:

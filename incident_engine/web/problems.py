@@ -66,7 +66,9 @@ def _overloaded(_: Request, error: Exception) -> Response:
 
 def _store(_: Request, error: Exception) -> Response:
     wait = str(OverloadedError.retry_after_seconds)
-    return problem_response(503, "The store is in trouble", str(error), headers={"Retry-After": wait})
+    logger("web").warning("request_failed", reason="store_error", error=str(error))
+    said = "nothing of this request was stored, send it again; the daemon's log says what the store lacks"
+    return problem_response(503, "The store is in trouble", said, headers={"Retry-After": wait})
 
 
 def _parameters(_: Request, error: Exception) -> Response:
@@ -82,5 +84,5 @@ def _http(_: Request, error: Exception) -> Response:
 
 
 def _unexpected(request: Request, error: Exception) -> Response:
-    logger("web").warning("request_failed", reason=repr(error), path=request.url.path)
+    logger("web").warning("request_failed", reason="unexpected_error", error=repr(error), path=request.url.path)
     return problem_response(500, "Unexpected error", "a fault of this program; its log has more")

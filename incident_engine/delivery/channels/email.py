@@ -19,7 +19,8 @@ from incident_engine.settings import EmailSettings
 from incident_engine.store.outgoing import Claimed
 
 _PERMANENT = 500
-_MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
+# What people add to a message must not become a link or load a picture in somebody's mail program.
+_MARKDOWN = MarkdownIt("commonmark", {"html": False}).disable(["link", "image", "autolink", "reference"])
 
 
 class EmailChannel:

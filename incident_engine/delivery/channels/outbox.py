@@ -32,7 +32,7 @@ class OutboxChannel:
         folder.mkdir(parents=True, exist_ok=True)
         step = delivery.step_id.removeprefix(f"{delivery.incident_id}:").replace(":", ".")
         stamp = f"{delivery.created_at:%Y%m%dT%H%M%SZ}"
-        path = folder / f"{stamp}-{step}-{delivery.contact}-{delivery.id[-8:]}.md"
+        path = folder / f"{stamp}-{step[:90]}-{delivery.contact}-{delivery.id[-8:]}.md"
         draft = path.with_suffix(".tmp")
         with draft.open("w", encoding="utf-8") as file:
             file.write(_file_text(delivery))

@@ -11,7 +11,7 @@ from incident_engine.delivery.channels.base import DeliveryError, Outcome
 from incident_engine.settings import WebhookSettings
 from incident_engine.store.outgoing import Claimed
 
-_TRY_AGAIN = frozenset({408, 425, 429})
+_NOT_NOW = frozenset({408, 425})
 _LONGEST_WAIT = timedelta(hours=1)
 
 
@@ -74,11 +74,12 @@ def _explained(response: httpx2.Response, now: datetime) -> DeliveryError:
     wait = _retry_after(response.headers.get("retry-after"), now)
     if status == 429:
         return DeliveryError(Outcome.RATE_LIMITED, detail, retry_after=wait)
-    if status >= 500 or status in _TRY_AGAIN:
+    if status >= 500 or status in _NOT_NOW:
         return DeliveryError(Outcome.SERVER_ERROR, detail, retry_after=wait)
     if status in (401, 403):
         return DeliveryError(Outcome.AUTHENTICATION_FAILED, detail)
-    return DeliveryError(Outcome.REFUSED, detail, permanent=True)
+    # Only "gone" is final (Standard Webhooks): a receiver that is being deployed answers 404 or redirects for a while.
+    return DeliveryError(Outcome.REFUSED, detail, permanent=status == 410)
 
 
 def _retry_after(value: str | None, now: datetime) -> timedelta | None:

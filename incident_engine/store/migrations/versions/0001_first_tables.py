@@ -105,7 +105,9 @@ def upgrade() -> None:
         sa.Column("begun_at", sa.BigInteger(), nullable=True),
         sa.Column("completed_at", sa.BigInteger(), nullable=True),
         sa.Column("completed_by", sa.String(), nullable=True),
-        sa.CheckConstraint("state IN ('pending', 'begun', 'completed', 'withdrawn')", name=op.f("ck_steps_state")),
+        sa.CheckConstraint(
+            "state IN ('pending', 'begun', 'failed', 'completed', 'withdrawn')", name=op.f("ck_steps_state")
+        ),
         sa.ForeignKeyConstraint(["incident_id"], ["incidents.id"], name=op.f("fk_steps_incident_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_steps")),
     )
