@@ -88,7 +88,8 @@ def map_alerts(
         try:
             events += _events(_alert(given), settings, services, now + skew)
         except _CannotMapError as problem:
-            quarantined.append(Quarantined(_key_of(given), problem.reason, problem.detail, {"alert": given}))
+            document = given if isinstance(given, dict) else {"alert": given}
+            quarantined.append(Quarantined(_key_of(given), problem.reason, problem.detail, document))
     return events, quarantined
 
 
@@ -113,11 +114,13 @@ def _key(alert: Alert) -> str:
 
 
 def _key_of(given: object) -> str:
-    """Return the key of an alert; of one that has none, a digest of what it says."""
+    """Return the key of an alert; of one that is malformed its fingerprint, if it has one, and a digest of the rest."""
     try:
         return _key(Alert.model_validate(given))
     except ValidationError:
-        return hashlib.sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()
+        digest = hashlib.sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()[:16]
+        name = given.get("fingerprint", "") if isinstance(given, dict) else ""
+        return f"{name}/{digest}"
 
 
 def _events(

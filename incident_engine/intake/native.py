@@ -86,5 +86,5 @@ def located(problems: Sequence[Problem], document: object) -> list[Problem]:
 def _from_the_future(event: Event, latest: datetime | None) -> Problem | None:
     if latest is None or event.occurred_at <= latest:
         return None
-    said = f"{event.occurred_at.isoformat()} has not come yet (this machine's clock allows {latest.isoformat()})"
+    said = f"{event.occurred_at.isoformat()} is ahead of this machine's clock, which allows up to {latest.isoformat()}"
     return Problem(("occurred_at",), said, "an instant that has come; compare the clocks of both machines")

@@ -95,6 +95,7 @@ def template_problems(source: str) -> Iterator[Problem]:
         environment.compile(tree)
     except TemplateError as error:
         yield Problem((getattr(error, "lineno", 1) or 1,), f"not a valid template: {error}")
+        return
     undeclared = meta.find_undeclared_variables(tree) - set(VARIABLES) - set(environment.globals)
     local = {name.name for name in tree.find_all(nodes.Name)} - set(VARIABLES)
     for name in tree.find_all(nodes.Name):

@@ -27,7 +27,7 @@ class Database:
         self.path = Path(make_url(url).database or "")
         self._lock = _hold(self.path)
         self.engine = _engine(url, pool_size=8)
-        self._writing = _engine(url, pool_size=1)  # readers, however many, cannot keep the writer waiting
+        self.writing = _engine(url, pool_size=1)  # readers, however many, cannot keep the writer waiting
         try:
             self._migrate()
         except BaseException:
@@ -37,7 +37,7 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """Open a transaction that writes; committed at the end, rolled back on an error."""
-        connection = self._writing.connect().execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
+        connection = self.writing.connect().execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
         with connection, connection.begin():
             yield connection
 
@@ -50,7 +50,7 @@ class Database:
     def close(self) -> None:
         """Close every connection and let others have the file."""
         self.engine.dispose()
-        self._writing.dispose()
+        self.writing.dispose()
         self._lock.close()
 
     def _migrate(self) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, case, delete, func, insert, select, update
+from sqlalchemy import Connection, case, delete, func, insert, literal, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from incident_engine.facts.correlation import Span
@@ -13,6 +13,7 @@ from incident_engine.facts.events import EVENT, Recorded, wire
 from incident_engine.grading.pack import Pack, parse_pack
 from incident_engine.response.plan import Changes, Step, StepState
 from incident_engine.store.tables import (
+    Instant,
     assessments,
     deliveries,
     events,
@@ -95,7 +96,8 @@ def update_incident(connection: Connection, incident_id: str, values: Mapping[st
 
 def mark_impaired(connection: Connection, incident_id: str, service: str, at: datetime) -> None:
     """Store that an incident is impaired since, at the latest, `at`."""
-    first_at = case((incidents.c.first_at > at, at), else_=incidents.c.first_at)
+    given = literal(at, Instant)
+    first_at = case((incidents.c.first_at > given, given), else_=incidents.c.first_at)
     connection.execute(
         update(incidents)
         .where(incidents.c.id == incident_id)

@@ -11,7 +11,7 @@ from starlette.staticfiles import StaticFiles
 
 from incident_engine import __version__
 from incident_engine.facts.events import Event
-from incident_engine.intake.alertmanager import Notification
+from incident_engine.intake.alertmanager import Alert, Notification
 
 _STATIC = Path(__file__).parent / "static"
 _PAGE = """<!doctype html>
@@ -61,13 +61,14 @@ async def _docs(_: Request) -> Response:
 def _describe_posts(schema: dict[str, Any]) -> None:
     components = schema.setdefault("components", {}).setdefault("schemas", {})
     template = "#/components/schemas/{model}"
-    for adapter in (TypeAdapter[Any](Event), TypeAdapter(Notification)):
+    for adapter in (TypeAdapter[Any](Event), TypeAdapter[Any](Alert), TypeAdapter[Any](Notification)):
         adapted = adapter.json_schema(ref_template=template, mode="validation")
         components.update(adapted.pop("$defs", {}))
         if "title" in adapted:
             components[adapted["title"]] = adapted
         else:
             components["Event"] = adapted
+    components["Notification"]["properties"]["alerts"]["items"] = {"$ref": "#/components/schemas/Alert"}
     one = {"$ref": "#/components/schemas/Event"}
     schema["paths"]["/api/v1/events"] = _post(
         "报告事件 · Report events",

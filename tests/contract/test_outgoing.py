@@ -1,0 +1,150 @@
+"""Deliveries in the store: claimed with a lease, recorded by whoever holds it, released after a crash."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import insert
+from support.fixtures import MICROSECOND, cst, rows
+
+from incident_engine.store import outgoing
+from incident_engine.store.database import Database
+from incident_engine.store.outgoing import Claimed, DeliveryState
+from incident_engine.store.tables import attempts, deliveries, incidents, steps
+
+from .test_store import A_DELIVERY, A_STEP, AN_INCIDENT
+
+NOW = cst("10:35")
+LEASE = timedelta(seconds=60)
+LATER = NOW + LEASE
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    opened = Database(f"sqlite:///{tmp_path / 'engine.db'}")
+    with opened.write() as connection:
+        connection.execute(insert(incidents).values(**AN_INCIDENT))
+        connection.execute(insert(steps).values(**A_STEP | {"state": "begun"}))
+    yield opened
+    opened.close()
+
+
+def put(database: Database, name: str, due_at: datetime = NOW) -> None:
+    with database.write() as connection:
+        connection.execute(insert(deliveries).values(**A_DELIVERY | {"id": name, "due_at": due_at}))
+
+
+def claim(database: Database, now: datetime = NOW, limit: int = 10) -> list[Claimed]:
+    with database.write() as connection:
+        return outgoing.claim(connection, now, now + LEASE, limit)
+
+
+def record(
+    database: Database, delivery: Claimed, state: DeliveryState, now: datetime, retry_at: datetime | None = None
+) -> bool:
+    with database.write() as connection:
+        return outgoing.record(connection, delivery, state, "an outcome", "a detail", now, retry_at)
+
+
+def stored(database: Database, name: str = "d") -> dict[str, Any]:
+    return next(row for row in rows(database, deliveries) if row["id"] == name)
+
+
+def tries(database: Database) -> list[tuple[int, str | None]]:
+    return [(row["number"], row["outcome"]) for row in rows(database, attempts)]
+
+
+def test_what_is_due_is_claimed_and_what_is_not_is_left(database: Database) -> None:
+    put(database, "d")
+    put(database, "tomorrow", NOW + MICROSECOND)
+    (delivery,) = claim(database)
+    assert (delivery.id, delivery.attempt) == ("d", 1)
+    assert (stored(database)["state"], stored(database)["due_at"]) == ("sending", LATER)
+    assert stored(database, "tomorrow")["state"] == "pending"
+    assert tries(database) == [(1, None)]
+
+
+def test_what_waits_longest_is_claimed_first_and_no_more_than_asked_for(database: Database) -> None:
+    for place, name in enumerate(("newest", "middle", "oldest")):
+        put(database, name, NOW - timedelta(minutes=place))
+    assert [delivery.id for delivery in claim(database, limit=2)] == ["oldest", "middle"]
+    assert [delivery.id for delivery in claim(database, limit=2)] == ["newest"]
+
+
+def test_what_is_claimed_is_not_claimed_again_before_its_lease_has_run_out(database: Database) -> None:
+    put(database, "d")
+    claim(database)
+    assert claim(database, LATER - MICROSECOND) == []
+    (again,) = claim(database, LATER)
+    assert (again.id, again.attempt) == ("d", 2)
+    assert tries(database) == [(1, None), (2, None)]
+
+
+def test_a_success_ends_the_delivery_and_completes_a_step_that_asks_nobody_for_a_deed(database: Database) -> None:
+    put(database, "d")
+    put(database, "e")
+    first, second = claim(database)
+    assert record(database, first, DeliveryState.DELIVERED, NOW)
+    assert rows(database, steps)[0]["state"] == "begun"  # its other message is still on its way
+    assert record(database, second, DeliveryState.DELIVERED, LATER)
+    step = rows(database, steps)[0]
+    assert (step["state"], step["completed_at"]) == ("completed", LATER)
+    found = stored(database)
+    assert (found["state"], found["due_at"], found["ended_at"]) == ("delivered", None, NOW)
+
+
+def test_a_step_that_a_person_must_fulfil_is_not_completed_by_its_message(database: Database) -> None:
+    with database.write() as connection:
+        connection.execute(insert(steps).values(**A_STEP | {"id": "r", "state": "begun", "fulfils": "first-report"}))
+        connection.execute(insert(deliveries).values(**A_DELIVERY | {"step_id": "r"}))
+    (delivery,) = claim(database)
+    record(database, delivery, DeliveryState.DELIVERED, NOW)
+    assert {row["id"]: row["state"] for row in rows(database, steps)}["r"] == "begun"
+
+
+def test_a_failure_that_may_pass_makes_the_delivery_due_again_later(database: Database) -> None:
+    put(database, "d")
+    (delivery,) = claim(database)
+    retry_at = NOW + timedelta(seconds=5)
+    assert record(database, delivery, DeliveryState.PENDING, NOW, retry_at)
+    found = stored(database)
+    assert (found["state"], found["due_at"], found["ended_at"]) == ("pending", retry_at, None)
+    assert claim(database, retry_at - MICROSECOND) == []
+    assert claim(database, retry_at)[0].attempt == 2
+    assert tries(database) == [(1, "an outcome"), (2, None)]
+
+
+def test_whoever_has_lost_the_lease_decides_nothing(database: Database) -> None:
+    put(database, "d")
+    (slow,) = claim(database)
+    (quick,) = claim(database, LATER)
+    assert not record(database, slow, DeliveryState.FAILED, LATER)
+    assert stored(database)["state"] == "sending"
+    assert record(database, quick, DeliveryState.DELIVERED, LATER)
+    assert not record(database, slow, DeliveryState.PENDING, LATER, LATER + LEASE)
+    assert stored(database)["state"] == "delivered"
+    # What it saw is kept all the same, for whoever reads the attempts.
+    assert tries(database) == [(1, "an outcome"), (2, "an outcome")]
+
+
+def test_what_a_process_that_is_gone_was_sending_is_due_at_once(database: Database) -> None:
+    put(database, "d")
+    put(database, "tomorrow", NOW + timedelta(days=1))
+    claim(database)
+    moment = NOW + timedelta(seconds=1)
+    with database.write() as connection:
+        assert outgoing.release_all(connection, moment) == 1
+    (again,) = claim(database, moment)
+    assert (again.id, again.attempt) == ("d", 2)
+    assert stored(database, "tomorrow")["state"] == "pending"
+
+
+def test_what_has_ended_is_neither_claimed_nor_released(database: Database) -> None:
+    put(database, "d")
+    (delivery,) = claim(database)
+    record(database, delivery, DeliveryState.FAILED, NOW)
+    with database.write() as connection:
+        assert outgoing.release_all(connection, NOW) == 0
+    assert claim(database, NOW + timedelta(days=365)) == []

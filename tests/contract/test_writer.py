@@ -1,0 +1,259 @@
+"""The writer: many works in one transaction, each one's failure its own, and no answer before the commit."""
+
+import io
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, Future
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+from sqlalchemy import event, insert, select
+from sqlalchemy.exc import IntegrityError, OperationalError
+from support.fixtures import cst, eventually, held_up
+
+from incident_engine.errors import OverloadedError, StoreError
+from incident_engine.store.database import Database
+from incident_engine.store.tables import incidents
+from incident_engine.store.writer import BATCH, Unit, Writer
+from incident_engine.telemetry import configure_logging, logger
+
+NOW = cst("10:35")
+
+
+class Opened:
+    """A writer on a database, with every commit that it makes counted."""
+
+    def __init__(self, folder: Path, capacity: int = 2_000) -> None:
+        self.database = Database(f"sqlite:///{folder / 'engine.db'}")
+        self.commits = 0
+        self.followed_up = 0
+        event.listen(self.database.writing, "commit", self._count)
+        self.writer = Writer(self.database, capacity, self._follow_up)
+        self.writer.start()
+
+    def _count(self, _: object) -> None:
+        self.commits += 1
+
+    def _follow_up(self) -> None:
+        self.followed_up += 1
+
+    def stored(self) -> list[str]:
+        with self.database.read() as connection:
+            return list(connection.scalars(select(incidents.c.id).order_by(incidents.c.id)))
+
+    def close(self) -> None:
+        self.writer.stop(30)
+        self.database.close()
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Iterator[Opened]:
+    found = Opened(tmp_path)
+    yield found
+    found.close()
+
+
+def put(name: str) -> Callable[[Unit], str]:
+    def work(unit: Unit) -> str:
+        unit.connection.execute(insert(incidents).values(**row(name)))
+        return name
+
+    return work
+
+
+def row(name: str) -> dict[str, Any]:
+    instants = {"opened_at": NOW, "first_at": NOW}
+    return {"id": name, "service_group": "g", **instants, "severity": 0, "packs": {}, "services": [], "regions": []}
+
+
+def fail(unit: Unit) -> None:
+    put("half done")(unit)
+    raise RuntimeError("on purpose")
+
+
+def test_works_that_wait_together_are_committed_together(opened: Opened) -> None:
+    with held_up(opened.writer):
+        futures = [opened.writer.submit(put(f"{number:03}")) for number in range(100)]
+        opened.commits = 0
+    assert [future.result(30) for future in futures] == [f"{number:03}" for number in range(100)]
+    # One commit of the work that held the writer up, and one of the hundred that waited behind it.
+    assert opened.commits == 2
+    assert len(opened.stored()) == 100
+
+
+def test_a_transaction_takes_no_more_than_a_batch(opened: Opened) -> None:
+    with held_up(opened.writer):
+        futures = [opened.writer.submit(lambda _: None) for _ in range(BATCH + 1)]
+        opened.commits = 0
+    for future in futures:
+        future.result(30)
+    eventually(lambda: opened.commits == 3)
+
+
+def test_a_work_that_fails_stores_nothing_and_leaves_the_others_alone(opened: Opened) -> None:
+    with held_up(opened.writer):
+        before, failing, after = (opened.writer.submit(work) for work in (put("a"), fail, put("b")))
+    assert (before.result(30), after.result(30)) == ("a", "b")
+    with pytest.raises(RuntimeError, match="on purpose"):
+        failing.result(30)
+    assert opened.stored() == ["a", "b"]
+
+
+def test_a_work_that_the_database_refuses_leaves_the_others_alone(opened: Opened) -> None:
+    with held_up(opened.writer):
+        first, again, other = (opened.writer.submit(put(name)) for name in ("a", "a", "b"))
+    assert (first.result(30), other.result(30)) == ("a", "b")
+    with pytest.raises(IntegrityError):
+        again.result(30)
+    assert opened.stored() == ["a", "b"]
+
+
+def test_a_result_comes_only_after_the_commit(opened: Opened) -> None:
+    seen: list[list[str]] = []
+    done = threading.Event()
+
+    def look(_: Future[str]) -> None:
+        seen.append(opened.stored())  # by another connection: it sees what is committed and nothing else
+        done.set()
+
+    with held_up(opened.writer):
+        opened.writer.submit(put("a")).add_done_callback(look)
+        opened.writer.submit(put("b"))
+        assert not done.wait(0.05)
+    assert done.wait(30)
+    assert seen == [["a", "b"]]
+
+
+def test_what_is_wanted_after_the_commit_is_done_after_it_and_only_for_works_that_succeeded(opened: Opened) -> None:
+    seen: list[tuple[str, list[str]]] = []
+
+    def asks(name: str, *, fails: bool) -> Callable[[Unit], None]:
+        def work(unit: Unit) -> None:
+            put(name)(unit)
+            unit.after_commit.append(lambda: seen.append((name, opened.stored())))
+            if fails:
+                raise RuntimeError
+
+        return work
+
+    with held_up(opened.writer):
+        futures = [opened.writer.submit(asks("a", fails=False)), opened.writer.submit(asks("b", fails=True))]
+        before = opened.followed_up
+    assert isinstance(futures[1].exception(30), RuntimeError)
+    eventually(lambda: opened.followed_up == before + 2)
+    assert seen == [("a", ["a"])]
+
+
+def test_a_follow_up_that_fails_stops_neither_the_writer_nor_the_other_follow_ups(opened: Opened) -> None:
+    def work(unit: Unit) -> None:
+        unit.after_commit.append(lambda: 1 / 0)  # type: ignore[arg-type]
+
+    opened.writer.submit(work).result(30)
+    assert opened.writer.submit(put("a")).result(30) == "a"
+    assert opened.writer.is_alive
+    eventually(lambda: opened.followed_up == 2)
+
+
+def test_a_work_that_was_cancelled_while_it_waited_is_not_done(opened: Opened) -> None:
+    with held_up(opened.writer):
+        given_up, other = opened.writer.submit(put("a")), opened.writer.submit(put("b"))
+        assert given_up.cancel()
+    assert other.result(30) == "b"
+    with pytest.raises(CancelledError):
+        given_up.result(30)
+    assert opened.stored() == ["b"]
+
+
+def test_a_full_queue_refuses_what_comes_and_takes_what_is_urgent(tmp_path: Path) -> None:
+    opened = Opened(tmp_path, capacity=2)
+    with held_up(opened.writer):
+        waiting = [opened.writer.submit(put(name)) for name in ("a", "b")]
+        with pytest.raises(OverloadedError, match="too many requests wait"):
+            opened.writer.submit(put("c"))
+        waiting.append(opened.writer.submit(put("urgent"), urgent=True))
+    assert [future.result(30) for future in waiting] == ["a", "b", "urgent"]
+    assert opened.writer.submit(put("d")).result(30) == "d"
+    opened.close()
+
+
+def test_stopping_finishes_what_waits_and_refuses_what_comes(tmp_path: Path) -> None:
+    opened = Opened(tmp_path)
+    with held_up(opened.writer):
+        waiting = [opened.writer.submit(put(f"{number:03}")) for number in range(BATCH + 10)]
+        stopping = threading.Thread(target=opened.writer.stop, args=(30,))
+        stopping.start()
+
+        def refuses() -> bool:
+            try:
+                waiting.append(opened.writer.submit(put(f"late {len(waiting)}")))
+            except OverloadedError as error:
+                return "the daemon is stopping" in str(error)
+            return False
+
+        eventually(refuses)
+    stopping.join(30)
+    assert not opened.writer.is_alive
+    done = sum(1 for future in waiting if future.done() and future.exception() is None)
+    assert len(opened.stored()) == done >= BATCH + 10
+    opened.database.close()
+
+
+def test_a_commit_that_fails_is_told_to_everyone_in_it_and_the_writer_goes_on(opened: Opened) -> None:
+    broken = True
+
+    def refuse(_: object) -> None:
+        if broken:
+            raise OperationalError("COMMIT", {}, Exception("disk I/O error"))
+
+    event.listen(opened.database.writing, "commit", refuse)
+    with held_up(opened.writer):
+        broken = False
+        first = opened.writer.submit(lambda _: None)
+    first.result(30)
+    broken = True
+    for failed in [opened.writer.submit(put(name)) for name in ("a", "b")]:
+        with pytest.raises(StoreError, match="the store did not take it"):
+            failed.result(30)
+    broken = False
+    assert opened.stored() == []
+    assert opened.writer.submit(put("c")).result(30) == "c"
+    assert opened.stored() == ["c"]
+
+
+def test_what_is_acknowledged_is_on_disk_even_if_the_disk_fills_up_in_the_same_transaction(opened: Opened) -> None:
+    def too_big(unit: Unit) -> None:
+        pages = unit.connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+        unit.connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")  # as full as a disk can be
+        unit.connection.execute(insert(incidents).values(**row("b" * 1_000_000)))
+
+    with held_up(opened.writer):
+        before, failing, after = (opened.writer.submit(work) for work in (put("a"), too_big, put("c")))
+    assert failing.exception(30) is not None
+    acknowledged = [future.result() for future in (before, after) if future.exception(30) is None]
+    assert opened.stored() == acknowledged
+
+
+class FullDisk(io.StringIO):
+    """Where nothing more can be written, as a log on a full disk or behind a reader that has gone."""
+
+    def write(self, _: str) -> int:
+        raise OSError(28, "No space left on device")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_log_that_cannot_be_written_does_not_stop_the_writer(opened: Opened) -> None:
+    def work(unit: Unit) -> None:
+        unit.after_commit.append(decide)
+
+    def decide() -> None:
+        logger("engine").info("decided")
+
+    configure_logging(FullDisk())
+    try:
+        opened.writer.submit(work).result(30)
+        assert opened.writer.submit(put("a")).result(5) == "a"
+        assert opened.writer.is_alive
+    finally:
+        structlog.reset_defaults()

@@ -1,0 +1,220 @@
+"""What several folders of tests need: a clock set by hand, a bank of its own, and the parts that decide and write."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Table, select
+from starlette.testclient import TestClient
+
+from incident_engine.engine import Engine, Receipt
+from incident_engine.intake.native import parse_events
+from incident_engine.rulebook import SHIPPED, Rulebook, load_rulebook
+from incident_engine.settings import PREFIX, Settings, load_settings
+from incident_engine.store.database import Database
+from incident_engine.store.writer import Unit, Writer
+from incident_engine.telemetry import Metrics
+from incident_engine.web.api import Parts, create_app
+from incident_engine.web.metrics import OpenIncidents
+
+T = TypeVar("T")
+CONFIG = SHIPPED / "config.yaml"
+SHANGHAI = ZoneInfo("Asia/Shanghai")
+MICROSECOND = timedelta(microseconds=1)
+INCIDENT = "core-20130623"
+
+
+def cst(time_of_day: str, day: str = "2013-06-23") -> datetime:
+    """Return an instant by the clock of Shanghai (UTC+8), by default on 23 June 2013, in UTC."""
+    return datetime.fromisoformat(f"{day}T{time_of_day}+08:00").astimezone(UTC)
+
+
+class SetClock:
+    """A clock that shows what it is told to show."""
+
+    def __init__(self, now: datetime) -> None:
+        self.speed = 1.0
+        self._now = now
+
+    def now(self) -> datetime:
+        """Return the instant that was set."""
+        return self._now
+
+    def set(self, instant: datetime) -> None:
+        """Show another instant from now on."""
+        self._now = instant
+
+    def advance(self, by: timedelta) -> None:
+        """Go on by so much."""
+        self._now += by
+
+    def real_time_of(self, instant: datetime) -> datetime:
+        """Return when this clock would show `instant` if it ran from now on."""
+        return datetime.now(UTC) + (instant - self._now)
+
+
+def bank(folder: Path, **overrides: str) -> Settings:
+    """Return the shipped bank, kept in a folder of its own; overrides are named as in the environment."""
+    environment = {
+        "STORE__URL": f"sqlite:///{folder / 'engine.db'}",
+        "CHANNELS__OUTBOX__DIRECTORY": str(folder / "outbox"),
+        **overrides,
+    }
+    return load_settings(CONFIG, {PREFIX + name: value for name, value in environment.items()})
+
+
+@cache
+def shipped_rulebook() -> Rulebook:
+    """Return the shipped rules; reading and trying them takes half a second, and they never change."""
+    return load_rulebook(load_settings(CONFIG, {}), CONFIG)
+
+
+def rulebook_of(settings: Settings) -> Rulebook:
+    """Return the rules that settings name."""
+    return shipped_rulebook() if settings.rules.directory is None else load_rulebook(settings, CONFIG)
+
+
+@dataclass(slots=True)
+class House:
+    """The parts that decide and write, without threads: every call is one transaction."""
+
+    settings: Settings
+    database: Database
+    engine: Engine
+    metrics: Metrics
+
+    def work(self, work: Callable[[Unit], T]) -> T:
+        """Do one piece of work in a transaction, and what it wants done after the commit."""
+        with self.database.write() as connection:
+            unit = Unit(connection)
+            result = work(unit)
+        for follow_up in unit.after_commit:
+            follow_up()
+        return result
+
+    def report(self, now: datetime, *documents: dict[str, Any]) -> list[Receipt]:
+        """Report events in the native format."""
+        events = parse_events(list(documents), self.settings.service_names)
+        return self.work(lambda unit: self.engine.report(unit, events, now))
+
+    def fire(self, now: datetime) -> int:
+        """Do what the timers want done at `now`."""
+        return self.work(lambda unit: self.engine.fire(unit, now))
+
+    def rows(self, table: Table) -> list[dict[str, Any]]:
+        """Return everything in a table."""
+        return rows(self.database, table)
+
+
+def rows(database: Database, table: Table) -> list[dict[str, Any]]:
+    """Return everything in a table, in the order in which it was written."""
+    with database.read() as connection:
+        return [dict(row) for row in connection.execute(select(table)).mappings()]
+
+
+@contextmanager
+def house(folder: Path, settings: Settings | None = None, rulebook: Rulebook | None = None) -> Iterator[House]:
+    """Open the parts on a folder's database; opened a second time it is as after a restart."""
+    settings = settings or bank(folder)
+    metrics = Metrics()
+    database = Database(settings.store.url)
+    try:
+        yield House(settings, database, Engine(settings, rulebook or rulebook_of(settings), metrics), metrics)
+    finally:
+        database.close()
+
+
+@dataclass(slots=True)
+class Served:
+    """The API over real parts, with a clock set by hand."""
+
+    client: TestClient
+    clock: SetClock
+    database: Database
+    writer: Writer
+    engine: Engine
+    settings: Settings
+    unready: list[str]
+
+    def fire(self) -> int:
+        """Do what the timers want done now."""
+        return self.writer.submit(lambda unit: self.engine.fire(unit, self.clock.now()), urgent=True).result(30)
+
+    def rows(self, table: Table) -> list[dict[str, Any]]:
+        """Return everything in a table."""
+        return rows(self.database, table)
+
+
+@contextmanager
+def served(folder: Path, now: datetime, *, keys: tuple[str, ...] = (), **overrides: str) -> Iterator[Served]:
+    """Serve the API in this process."""
+    settings, clock, metrics = bank(folder, **overrides), SetClock(now), Metrics()
+    rulebook = rulebook_of(settings)
+    database = Database(settings.store.url)
+    metrics.registry.register(OpenIncidents(database, rulebook.packs[0]))
+    writer = Writer(database, settings.intake.queue, lambda: None)
+    engine = Engine(settings, rulebook, metrics)
+    unready: list[str] = []
+    parts = Parts(settings, database, writer, engine, metrics, clock, keys, lambda: list(unready))
+    writer.start()
+    try:
+        with TestClient(create_app(parts), raise_server_exceptions=False, base_url="http://127.0.0.1") as client:
+            yield Served(client, clock, database, writer, engine, settings, unready)
+    finally:
+        writer.stop(10)
+        database.close()
+
+
+@contextmanager
+def held_up(writer: Writer) -> Iterator[None]:
+    """Keep the writer busy for as long as the block lasts: what is submitted meanwhile waits in its queue."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def wait(_: Unit) -> None:
+        begun.set()
+        go_on.wait(60)
+
+    busy = writer.submit(wait, urgent=True)
+    assert begun.wait(30)
+    try:
+        yield
+    finally:
+        go_on.set()
+        busy.result(30)
+
+
+def eventually(what: Callable[[], T], seconds: float = 30) -> T:
+    """Return what a function answers as soon as it answers something true; fail after so many seconds."""
+    deadline = time.monotonic() + seconds
+    while True:
+        answer = what()
+        if answer:
+            return answer
+        assert time.monotonic() < deadline, f"still {answer!r} after {seconds} s"
+        time.sleep(0.01)
+
+
+def event(name: str, kind: str, at: datetime, **more: Any) -> dict[str, Any]:
+    """Return an event in the native format."""
+    return {"source": "monitor", "id": name, "type": kind, "occurred_at": at.isoformat(), **more}
+
+
+def started(name: str, at: datetime, *regions: str, **more: Any) -> dict[str, Any]:
+    """Return the event that core banking is down in some regions."""
+    return _outage("outage.started", name, at, regions, more)
+
+
+def restored(name: str, at: datetime, *regions: str, **more: Any) -> dict[str, Any]:
+    """Return the event that core banking works again in some regions."""
+    return _outage("outage.restored", name, at, regions, more)
+
+
+def _outage(kind: str, name: str, at: datetime, regions: tuple[str, ...], more: dict[str, Any]) -> dict[str, Any]:
+    return event(name, kind, at, **{"service": "core-banking", "regions": list(regions or ("CN-GD",)), **more})

@@ -1,0 +1,248 @@
+"""Service hours: windows of the week, how much of an outage falls into them, and when that grows to a length."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from zoneinfo import ZoneInfo
+
+import pytest
+from support.build import CHINA, at
+
+from incident_engine.facts.hours import (
+    AlwaysOpen,
+    Segment,
+    WeeklyHours,
+    elapsed,
+    parse_weekdays,
+    parse_window,
+    reach,
+    union,
+    weekly_hours,
+)
+from incident_engine.facts.values import NEVER
+
+HOUR = timedelta(hours=1)
+MINUTE = timedelta(minutes=1)
+# 2013-06-21 is a Friday, 22 and 23 the weekend, 24 a Monday.
+COUNTER = weekly_hours(CHINA, [("mon-fri", "09:00-17:00")])
+
+
+def in_hours(hours: WeeklyHours | AlwaysOpen, start: str, end: str) -> timedelta:
+    return elapsed(hours.segments(at(start), at(end)), at(end))
+
+
+def grown(hours: WeeklyHours | AlwaysOpen, start: str, length: timedelta) -> datetime:
+    return reach(hours.segments(at(start), NEVER), length)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "expected"),
+    [
+        ("2013-06-24 10:00", "2013-06-24 12:00", 2 * HOUR),  # within one day
+        ("2013-06-24 08:00", "2013-06-24 10:00", HOUR),  # begins before the opening
+        ("2013-06-24 16:00", "2013-06-24 20:00", HOUR),  # outlasts the closing
+        ("2013-06-24 17:00", "2013-06-25 09:00", 0 * HOUR),  # the night, to the minute
+        ("2013-06-24 16:59", "2013-06-25 09:01", 2 * MINUTE),  # a minute on each side of it
+        ("2013-06-21 16:00", "2013-06-24 10:00", 2 * HOUR),  # Friday's last and Monday's first hour
+        ("2013-06-22 00:00", "2013-06-24 00:00", 0 * HOUR),  # a weekend
+        ("2013-06-24 00:00", "2013-07-01 00:00", 40 * HOUR),  # a week
+        ("2013-06-24 10:00", "2013-06-24 10:00", 0 * HOUR),  # nothing
+    ],
+)
+def test_only_the_minutes_within_the_windows_count(start: str, end: str, expected: timedelta) -> None:
+    assert in_hours(COUNTER, start, end) == expected
+
+
+@pytest.mark.parametrize(
+    ("start", "length", "expected"),
+    [
+        ("2013-06-24 10:00", 30 * MINUTE, "2013-06-24 10:30"),
+        ("2013-06-24 08:00", 30 * MINUTE, "2013-06-24 09:30"),
+        ("2013-06-24 16:30", 30 * MINUTE, "2013-06-24 17:00"),  # just fits
+        ("2013-06-24 16:31", 30 * MINUTE, "2013-06-25 09:01"),  # 29 minutes today, one tomorrow
+        ("2013-06-21 16:00", 3 * HOUR, "2013-06-24 11:00"),  # one on Friday, two on Monday
+        ("2013-06-23 10:35", 6 * HOUR, "2013-06-24 15:00"),  # begins on Sunday: counts from Monday 09:00
+        ("2013-06-24 09:00", 40 * HOUR, "2013-06-28 17:00"),  # the whole week
+    ],
+)
+def test_reach_finds_the_instant_at_which_enough_open_time_has_passed(
+    start: str, length: timedelta, expected: str
+) -> None:
+    assert grown(COUNTER, start, length) == at(expected)
+
+
+def test_what_ends_too_early_is_never_reached() -> None:
+    assert reach(COUNTER.segments(at("2013-06-24 16:00"), at("2013-06-25 08:00")), HOUR + MINUTE) == NEVER
+
+
+def test_a_day_may_have_several_windows() -> None:
+    hours = weekly_hours(CHINA, [("mon-fri", "09:00-12:00"), ("mon-fri", "14:00-17:00"), ("sat", "10:00-12:00")])
+    assert in_hours(hours, "2013-06-24 11:00", "2013-06-24 15:00") == 2 * HOUR
+    assert in_hours(hours, "2013-06-17 00:00", "2013-06-24 00:00") == (5 * 6 + 2) * HOUR
+    assert grown(hours, "2013-06-24 11:30", HOUR) == at("2013-06-24 14:30")
+
+
+def test_windows_may_be_written_in_any_order() -> None:
+    hours = weekly_hours(CHINA, [("fri", "14:00-17:00"), ("fri", "09:00-12:00")])
+    assert in_hours(hours, "2013-06-21 00:00", "2013-06-22 00:00") == 6 * HOUR
+
+
+def test_a_window_may_run_past_midnight() -> None:
+    hours = weekly_hours(CHINA, [("fri", "22:00-06:00")])
+    assert in_hours(hours, "2013-06-21 12:00", "2013-06-22 12:00") == 8 * HOUR
+    # An outage that begins on Saturday still meets the window that Friday opened.
+    assert in_hours(hours, "2013-06-22 03:00", "2013-06-22 12:00") == 3 * HOUR
+    assert grown(hours, "2013-06-21 23:30", HOUR) == at("2013-06-22 00:30")
+
+
+def test_a_window_may_end_at_midnight() -> None:
+    hours = weekly_hours(CHINA, [("mon", "20:00-24:00")])
+    assert in_hours(hours, "2013-06-24 00:00", "2013-06-26 00:00") == 4 * HOUR
+
+
+def test_full_days_one_after_another_leave_no_gap() -> None:
+    hours = weekly_hours(CHINA, [("mon-sun", "00:00-24:00")])
+    assert in_hours(hours, "2013-06-20 13:17", "2013-06-27 13:17") == 168 * HOUR
+    assert grown(hours, "2013-06-23 23:30", HOUR) == at("2013-06-24 00:30")
+
+
+def test_a_window_may_touch_the_next_one() -> None:
+    hours = weekly_hours(CHINA, [("mon", "22:00-06:00"), ("tue", "06:00-08:00")])
+    assert in_hours(hours, "2013-06-24 00:00", "2013-06-26 00:00") == 10 * HOUR
+
+
+def test_always_open_counts_every_minute() -> None:
+    assert in_hours(AlwaysOpen(), "2013-06-22 00:00", "2013-06-23 00:00") == 24 * HOUR
+    assert grown(AlwaysOpen(), "2013-06-23 10:35", 30 * MINUTE) == at("11:05")
+    assert list(AlwaysOpen().segments(at("10:00"), at("10:00"))) == []
+
+
+@pytest.mark.parametrize(
+    "windows",
+    [
+        [("mon", "09:00-12:00"), ("mon", "11:59-13:00")],
+        [("mon-fri", "09:00-17:00"), ("wed", "10:00-11:00")],
+        [("mon", "22:00-06:00"), ("tue", "05:00-08:00")],
+        [("sun", "22:00-06:00"), ("mon", "05:59-08:00")],
+        [("mon", "09:00-17:00"), ("mon", "09:00-17:00")],
+    ],
+    ids=["same day", "range and day", "into tomorrow", "sunday into monday", "twice the same"],
+)
+def test_windows_that_overlap_are_refused(windows: list[tuple[str, str]]) -> None:
+    with pytest.raises(ValueError, match="overlap"):
+        weekly_hours(CHINA, windows)
+
+
+def test_hours_that_are_never_open_are_refused() -> None:
+    with pytest.raises(ValueError, match="never be open"):
+        weekly_hours(CHINA, [])
+
+
+@pytest.mark.parametrize(
+    "window", ["9:00-17:00", "09:00", "09:00-09:00", "24:00-25:00", "09:00-24:01", "09:60-10:00", "09:00 - 17:00", ""]
+)
+def test_what_is_no_window_is_refused(window: str) -> None:
+    with pytest.raises(ValueError, match="not a window of hours"):
+        parse_window(window)
+
+
+@pytest.mark.parametrize(
+    ("window", "start", "end"),
+    [("09:00-17:00", 9 * HOUR, 17 * HOUR), ("22:00-06:00", 22 * HOUR, 30 * HOUR), ("00:00-24:00", 0 * HOUR, 24 * HOUR)],
+)
+def test_a_window_counts_from_midnight(window: str, start: timedelta, end: timedelta) -> None:
+    assert parse_window(window) == (start, end)
+
+
+@pytest.mark.parametrize(
+    ("text", "days"),
+    [("mon", [0]), ("mon-fri", [0, 1, 2, 3, 4]), ("sat-mon", [0, 5, 6]), ("SUN", [6]), ("mon-sun", list(range(7)))],
+)
+def test_weekdays_are_named_one_by_one_or_as_a_range(text: str, days: list[int]) -> None:
+    assert sorted(parse_weekdays(text)) == days
+
+
+@pytest.mark.parametrize("text", ["monday", "mo-fr", "1-5", "", "mon-fri-sat", "mon,tue"])
+def test_what_is_no_weekday_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="not weekdays"):
+        parse_weekdays(text)
+
+
+# Summer time: New York's 2024-03-10 has 23 hours, its 2024-11-03 has 25.
+NEW_YORK = ZoneInfo("America/New_York")
+
+
+@pytest.mark.parametrize(("month", "day", "length"), [(3, 10, 23), (11, 3, 25), (6, 2, 24)])
+def test_a_full_day_has_the_length_that_summer_time_gives_it(month: int, day: int, length: int) -> None:
+    hours = weekly_hours(NEW_YORK, [("mon-sun", "00:00-24:00")])
+    midnight = datetime(2024, month, day, tzinfo=NEW_YORK)
+    tomorrow = (midnight + timedelta(days=1)).astimezone(UTC)
+    assert elapsed(hours.segments(midnight.astimezone(UTC), tomorrow), tomorrow) == length * HOUR
+
+
+@pytest.mark.parametrize(("month", "day", "opens_utc"), [(3, 8, 14), (3, 11, 13), (11, 1, 13), (11, 4, 14)])
+def test_opening_follows_the_local_clock_across_the_change_of_time(month: int, day: int, opens_utc: int) -> None:
+    hours = weekly_hours(NEW_YORK, [("mon-fri", "09:00-17:00")])
+    midnight = datetime(2024, month, day, 5, tzinfo=UTC)
+    first = next(hours.segments(midnight, NEVER))
+    assert first == (
+        datetime(2024, month, day, opens_utc, tzinfo=UTC),
+        datetime(2024, month, day, opens_utc + 8, tzinfo=UTC),
+    )
+
+
+def test_a_window_over_the_repeated_hour_counts_it_twice() -> None:
+    hours = weekly_hours(NEW_YORK, [("sun", "01:00-02:00")])
+    start, end = datetime(2024, 11, 3, 0, tzinfo=UTC), datetime(2024, 11, 4, 0, tzinfo=UTC)
+    assert elapsed(hours.segments(start, end), end) == 2 * HOUR
+
+
+def test_full_days_have_no_gap_where_midnight_is_skipped() -> None:
+    cairo = ZoneInfo("Africa/Cairo")  # on 2024-04-26 the clock went from 00:00 to 01:00
+    hours = weekly_hours(cairo, [("mon-sun", "00:00-24:00")])
+    start, end = datetime(2024, 4, 25, 0, tzinfo=UTC), datetime(2024, 4, 27, 0, tzinfo=UTC)
+    assert elapsed(hours.segments(start, end), end) == 48 * HOUR
+
+
+@pytest.mark.parametrize(
+    ("window", "length"),
+    [("02:30-03:30", 30 * MINUTE), ("01:00-02:30", 60 * MINUTE)],  # 02:00-03:00 does not exist on that day
+)
+def test_a_window_that_touches_the_skipped_hour_keeps_the_minutes_that_exist(window: str, length: timedelta) -> None:
+    hours = weekly_hours(NEW_YORK, [("sun", window)])
+    start, end = datetime(2024, 3, 10, 0, tzinfo=UTC), datetime(2024, 3, 11, 0, tzinfo=UTC)
+    assert elapsed(hours.segments(start, end), end) == length
+
+
+def segments(*pairs: tuple[str, str | None]) -> Iterator[Segment]:
+    return iter([(at(start), at(end) if end else NEVER) for start, end in pairs])
+
+
+@pytest.mark.parametrize(
+    ("streams", "expected"),
+    [
+        ([], []),
+        ([[("09:00", "10:00")]], [("09:00", "10:00")]),
+        ([[("09:00", "10:00")], [("09:30", "11:00")]], [("09:00", "11:00")]),
+        ([[("09:00", "10:00")], [("10:00", "11:00")]], [("09:00", "11:00")]),  # touching is one
+        ([[("09:00", "12:00")], [("10:00", "11:00")]], [("09:00", "12:00")]),  # within
+        ([[("09:00", "10:00"), ("12:00", "13:00")], [("10:30", "11:00")]], None),
+        ([[("09:00", None)], [("10:00", "11:00")]], [("09:00", None)]),  # open end swallows what follows
+    ],
+)
+def test_union_counts_no_minute_twice(
+    streams: list[list[tuple[str, str | None]]], expected: list[tuple[str, str | None]] | None
+) -> None:
+    wanted = expected if expected is not None else [("09:00", "10:00"), ("10:30", "11:00"), ("12:00", "13:00")]
+    assert list(union(segments(*stream) for stream in streams)) == list(segments(*wanted))
+
+
+def test_union_of_endless_hours_stays_lazy() -> None:
+    streams = [COUNTER.segments(at("2013-06-24 16:00"), NEVER), segments(("2013-06-24 18:00", "2013-06-24 19:00"))]
+    assert list(islice(union(streams), 3)) == list(
+        segments(
+            ("2013-06-24 16:00", "2013-06-24 17:00"),
+            ("2013-06-24 18:00", "2013-06-24 19:00"),
+            ("2013-06-25 09:00", "2013-06-25 17:00"),
+        )
+    )

@@ -1,0 +1,257 @@
+"""The fold: what a history of events says of an incident, in whatever order the reports came."""
+
+from datetime import timedelta
+from itertools import permutations
+
+import pytest
+from support.build import CHINA, at, closed, degraded, incident, recorded, reported, restored, started
+
+from incident_engine.facts.events import Recorded
+from incident_engine.facts.incident import Impairment, Incident, fold, in_order
+from incident_engine.facts.values import NEVER
+
+DOWN, DEGRADED = Impairment.DOWN, Impairment.DEGRADED
+Spelled = list[tuple[str, str | None, Impairment]]
+
+
+def intervals(found: Incident, region: str = "CN-GD", service: str = "core-banking") -> Spelled:
+    """Return the impairments as (start, end, kind) in Beijing time; None while it lasts."""
+    outage = next(o for o in found.outages if (o.service, o.region) == (service, region))
+    return [
+        (
+            f"{i.start.astimezone(CHINA):%H:%M}",
+            None if i.end == NEVER else f"{i.end.astimezone(CHINA):%H:%M}",
+            i.impairment,
+        )
+        for i in outage.intervals
+    ]
+
+
+def test_nothing_is_known_of_an_incident_without_events() -> None:
+    found = fold("INC-1", [])
+    assert found == Incident("INC-1")
+    assert (found.occurred_at, found.restored_at, found.is_down) == (None, None, False)
+
+
+def test_an_outage_lasts_until_it_is_restored() -> None:
+    open_one = incident(started("10:35"))
+    assert intervals(open_one) == [("10:35", None, DOWN)]
+    assert open_one.is_down
+    assert open_one.restored_at is None
+    ended = incident(started("10:35"), restored("11:20"))
+    assert intervals(ended) == [("10:35", "11:20", DOWN)]
+    assert not ended.is_down
+    assert ended.restored_at == at("11:20")
+
+
+def test_each_service_and_region_has_its_own_impairments() -> None:
+    found = incident(started("10:35", "CN-GD", "CN-HN"), started("10:40", service="mobile"), restored("11:00", "CN-HN"))
+    assert found.services == ("core-banking", "mobile")
+    assert found.regions == ("CN-GD", "CN-HN")
+    assert intervals(found, "CN-HN") == [("10:35", "11:00", DOWN)]
+    assert intervals(found, "CN-GD") == [("10:35", None, DOWN)]
+    assert intervals(found, "CN-GD", "mobile") == [("10:40", None, DOWN)]
+    assert found.is_down
+
+
+def test_it_occurred_when_the_first_outage_began_and_ended_with_the_last() -> None:
+    found = incident(
+        recorded("note.added", "10:00", service="core-banking", data={"text": "slow"}),
+        started("10:35"),
+        started("10:50", "CN-HN"),
+        restored("11:00"),
+        restored("12:00", "CN-HN"),
+    )
+    assert found.occurred_at == at("10:35")
+    assert found.first_event_at == at("10:00")
+    assert found.restored_at == at("12:00")
+
+
+def test_it_is_detected_when_the_first_report_reaches_us() -> None:
+    found = incident(started("10:35", received="12:10"), restored("12:05", received="12:08"))
+    assert found.detected_at == at("12:08")
+
+
+def test_repeated_firing_changes_nothing() -> None:
+    once = incident(started("10:35"), restored("11:20"))
+    again = incident(started("10:35"), started("10:40"), started("11:00"), restored("11:20"), restored("11:30"))
+    assert again.outages == once.outages
+
+
+def test_a_restoration_of_what_was_never_down_says_nothing() -> None:
+    found = incident(restored("10:00"), started("10:35"))
+    assert intervals(found) == [("10:35", None, DOWN)]
+    assert incident(restored("10:00")).outages == ()
+
+
+def test_flapping_gives_one_interval_for_each_time_it_was_down() -> None:
+    found = incident(started("09:00"), restored("09:20"), started("10:00"), restored("10:09"), started("11:00"))
+    assert intervals(found) == [("09:00", "09:20", DOWN), ("10:00", "10:09", DOWN), ("11:00", None, DOWN)]
+
+
+def test_degraded_and_down_are_told_apart_and_follow_each_other_without_a_gap() -> None:
+    found = incident(degraded("10:00"), started("10:30"), degraded("11:00"), restored("11:30"))
+    assert intervals(found) == [("10:00", "10:30", DEGRADED), ("10:30", "11:00", DOWN), ("11:00", "11:30", DEGRADED)]
+
+
+def test_a_signal_ends_only_its_own_outage() -> None:
+    found = incident(
+        started("10:00", signal="ping"), started("10:10", signal="login"), restored("10:20", signal="ping")
+    )
+    assert intervals(found) == [("10:00", None, DOWN)]
+    ended = incident(
+        started("10:00", signal="ping"),
+        started("10:10", signal="login"),
+        restored("10:20", signal="ping"),
+        restored("10:40", signal="login"),
+    )
+    assert intervals(ended) == [("10:00", "10:40", DOWN)]
+
+
+def test_a_restoration_without_a_signal_ends_them_all() -> None:
+    found = incident(started("10:00", signal="ping"), started("10:10", signal="login"), restored("10:30"))
+    assert intervals(found) == [("10:00", "10:30", DOWN)]
+
+
+def test_a_restoration_by_an_unknown_signal_ends_nothing() -> None:
+    found = incident(started("10:00", signal="ping"), restored("10:30", signal="other"))
+    assert intervals(found) == [("10:00", None, DOWN)]
+
+
+def test_what_one_signal_calls_down_is_down_though_another_says_degraded() -> None:
+    found = incident(
+        degraded("10:00", signal="latency"), started("10:10", signal="ping"), restored("10:20", signal="ping")
+    )
+    assert intervals(found) == [("10:00", "10:10", DEGRADED), ("10:10", "10:20", DOWN), ("10:20", None, DEGRADED)]
+
+
+def test_what_ends_and_begins_at_the_same_instant_is_down_afterwards() -> None:
+    events = [started("10:00"), restored("11:00"), started("11:00")]
+    found = {incident(*order).outages for order in permutations(events)}
+    assert len(found) == 1
+    assert intervals(incident(*events)) == [("10:00", None, DOWN)]
+
+
+def test_an_outage_shorter_than_its_monitor_can_tell_leaves_nothing() -> None:
+    for order in permutations([started("10:00"), restored("10:00")]):
+        assert incident(*order).outages == ()
+
+
+def test_what_breaks_again_in_the_instant_in_which_it_was_restored_is_down() -> None:
+    events = [started("09:00"), restored("10:00"), started("10:00", id="again")]
+    for order in permutations(events):
+        assert intervals(incident(*order))[-1][1] is None
+
+
+def test_down_outweighs_degraded_said_at_the_same_instant() -> None:
+    events = [degraded("10:00"), started("10:00")]
+    assert {incident(*order).outages for order in permutations(events)} == {incident(started("10:00")).outages}
+
+
+def test_late_reports_are_folded_where_they_belong_in_time() -> None:
+    in_time = [started("10:00"), restored("10:20"), started("10:40"), restored("11:00")]
+    for order in permutations(in_time):
+        assert incident(*order).outages == incident(*in_time).outages
+
+
+def test_a_late_restoration_shortens_an_outage_that_seemed_to_last() -> None:
+    found = incident(started("10:00"), started("12:00"), restored("10:20", received="13:00"))
+    assert intervals(found) == [("10:00", "10:20", DOWN), ("12:00", None, DOWN)]
+
+
+def test_the_same_key_counts_once_as_it_was_received_first() -> None:
+    first = started("10:00", id="evt-1")
+    other = started("11:00", id="evt-1", received="12:00")
+    assert intervals(incident(other, first)) == [("10:00", None, DOWN)]
+    assert in_order([other, first]) == [first]
+
+
+def test_the_same_id_from_another_source_is_another_event() -> None:
+    events = [started("10:00", id="1"), started("11:00", "CN-HN", id="1", source="other")]
+    assert incident(*events).regions == ("CN-GD", "CN-HN")
+
+
+def test_the_latest_estimate_counts_by_when_it_was_made() -> None:
+    newer = recorded("recovery.estimated", "12:00", data={"recovery_at": at("15:00")})
+    older = recorded("recovery.estimated", "11:00", "13:00", data={"recovery_at": at("14:00")})
+    found = incident(started("10:00"), newer, older).estimate
+    assert found is not None
+    assert (found.recovery_at, found.said_at) == (at("15:00"), at("12:00"))
+
+
+def test_notes_and_completions_stand_in_order_of_time() -> None:
+    found = incident(
+        recorded("note.added", "11:00", data={"text": "二"}),
+        recorded("note.added", "10:00", data={"text": "一"}),
+        reported("11:16"),
+    )
+    assert [text for _, text in found.notes] == ["一", "二"]
+    assert [(c.at, c.by, c.fulfils, c.step) for c in found.completions] == [(at("11:16"), "王敏", "first-report", None)]
+
+
+def test_an_incident_is_closed_by_a_person() -> None:
+    found = incident(started("10:00"), restored("11:00"), closed("12:00", by="陈总"))
+    assert found.closing is not None
+    assert (found.closing.at, found.closing.by) == (at("12:00"), "陈总")
+
+
+@pytest.mark.parametrize("again", [started("12:30"), degraded("12:30"), started("12:00")])
+def test_what_breaks_again_after_the_closing_is_open_again(again: Recorded) -> None:
+    found = incident(started("10:00"), restored("11:00"), closed("12:00"), again)
+    assert found.closing is None
+    assert found.is_down
+
+
+def test_what_is_still_down_cannot_be_closed_even_if_it_was_reported_late() -> None:
+    late = started("10:30", "CN-HN", received="13:00")
+    found = incident(started("10:00"), restored("11:00"), closed("12:00"), late)
+    assert found.closing is None  # it ends when the system serves normally again (Art. 42)
+    assert found.is_down
+
+
+def test_what_broke_and_ended_before_the_closing_but_was_reported_late_leaves_it_closed() -> None:
+    late = started("10:30", "CN-HN", received="13:00"), restored("10:40", "CN-HN", received="13:00")
+    assert incident(started("10:00"), restored("11:00"), closed("12:00"), *late).closing is not None
+
+
+def test_a_restoration_after_the_closing_leaves_it_closed() -> None:
+    assert incident(started("10:00"), closed("12:00"), restored("12:10")).closing is not None
+
+
+def test_a_service_is_impaired_where_its_last_outage_lasts() -> None:
+    found = incident(started("10:00", "CN-GD", "CN-HN"), restored("11:00", "CN-HN"))
+    assert found.is_impaired("core-banking", ["CN-HN", "CN-GD"])
+    assert not found.is_impaired("core-banking", ["CN-HN"])
+    assert not found.is_impaired("mobile", ["CN-GD"])
+
+
+FLAPPING = (
+    started("10:00"),
+    restored("10:30"),
+    started("10:34"),
+    restored("11:00"),
+    started("11:05"),
+    restored("12:00"),
+)
+
+
+@pytest.mark.parametrize(
+    ("settle", "expected"),
+    [
+        (timedelta(0), [("10:00", "10:30"), ("10:34", "11:00"), ("11:05", "12:00")]),
+        (timedelta(minutes=4), [("10:00", "10:30"), ("10:34", "11:00"), ("11:05", "12:00")]),  # exactly 4: it settled
+        (timedelta(minutes=5), [("10:00", "11:00"), ("11:05", "12:00")]),
+        (timedelta(minutes=6), [("10:00", "12:00")]),
+    ],
+)
+def test_gaps_shorter_than_the_settling_time_do_not_part_an_episode(
+    settle: timedelta, expected: list[tuple[str, str]]
+) -> None:
+    assert list(incident(*FLAPPING).episodes(settle)) == [(at(start), at(end)) for start, end in expected]
+
+
+def test_an_episode_spans_all_services_and_regions() -> None:
+    found = incident(started("10:00"), started("10:20", "CN-HN"), restored("10:30"), restored("11:00", "CN-HN"))
+    assert found.episodes(timedelta(0)) == ((at("10:00"), at("11:00")),)
+    lasting = incident(started("10:00"), restored("10:30"), started("12:00", service="mobile"))
+    assert lasting.episodes(timedelta(0)) == ((at("10:00"), at("10:30")), (at("12:00"), NEVER))

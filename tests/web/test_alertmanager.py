@@ -1,0 +1,269 @@
+"""POST /api/v1/alertmanager: notifications as Alertmanager sends them (webhook, version 4)."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from httpx2 import Response
+from support.fixtures import Served, cst, served
+
+from incident_engine.store.tables import events, incidents
+
+NOW = cst("10:40")
+FINGERPRINT = "5ef77f1f8a3ecf8d"
+
+
+@pytest.fixture
+def api(tmp_path: Path) -> Iterator[Served]:
+    with served(tmp_path, NOW) as found:
+        yield found
+
+
+def alert(status: str = "firing", **changes: Any) -> dict[str, Any]:
+    """Return an alert with everything that Alertmanager 0.28 puts into it."""
+    labels = {
+        "alertname": "CoreBankingDown",
+        "instance": "cb-gd-01:9100",
+        "job": "core-banking",
+        "region": "CN-GD",
+        "service": "core-banking",
+        "severity": "critical",
+    }
+    return {
+        "status": status,
+        "labels": {name: value for name, value in (labels | changes.pop("labels", {})).items() if value is not None},
+        "annotations": {
+            "summary": "Core banking does not answer in Guangdong",
+            "runbook_url": "https://wiki.example/cb",
+        },
+        "startsAt": "2013-06-23T02:35:00.123Z",
+        "endsAt": "0001-01-01T00:00:00Z" if status == "firing" else "2013-06-23T02:38:30.5Z",
+        "generatorURL": "http://prometheus.example:9090/graph?g0.expr=up+%3D%3D+0&g0.tab=1",
+        "fingerprint": FINGERPRINT,
+        **changes,
+    }
+
+
+def notification(*alerts: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    return {
+        "receiver": "incident-engine",
+        "status": "firing",
+        "alerts": list(alerts),
+        "groupLabels": {"service": "core-banking"},
+        "commonLabels": {"job": "core-banking", "service": "core-banking", "severity": "critical"},
+        "commonAnnotations": {"runbook_url": "https://wiki.example/cb"},
+        "externalURL": "http://alertmanager.example:9093",
+        "version": "4",
+        "groupKey": '{}/{severity="critical"}:{service="core-banking"}',
+        "truncatedAlerts": 0,
+        **changes,
+    }
+
+
+def post(api: Served, document: Any) -> Response:
+    return api.client.post("/api/v1/alertmanager", json=document)
+
+
+def accepted(api: Served, *alerts: dict[str, Any]) -> dict[str, Any]:
+    answer = post(api, notification(*alerts))
+    assert answer.status_code == 202, answer.text
+    document: dict[str, Any] = answer.json()
+    return document
+
+
+def statuses(answer: dict[str, Any]) -> list[str]:
+    return [receipt["status"] for receipt in answer["events"]]
+
+
+def the_incident(api: Served) -> dict[str, Any]:
+    listed = api.client.get("/api/v1/incidents").json()
+    assert listed["total"] == 1
+    found: dict[str, Any] = api.client.get(f"/api/v1/incidents/{listed['incidents'][0]['id']}").json()
+    return found
+
+
+def quarantine(api: Served) -> dict[str, Any]:
+    found: dict[str, Any] = api.client.get("/api/v1/quarantine").json()
+    return found
+
+
+def test_a_firing_alert_is_an_outage_that_began_when_the_alert_did(api: Served) -> None:
+    answer = accepted(api, alert())
+    assert statuses(answer) == ["accepted"]
+    assert answer["quarantined"] == []
+    found = the_incident(api)
+    assert (found["state"], found["services"], found["regions"]) == ("open", ["core-banking"], ["CN-GD"])
+    assert found["occurred_at"] == "2013-06-23T10:35:00.123000+08:00"
+
+
+def test_what_the_alert_is_called_and_says_is_kept(api: Served) -> None:
+    accepted(api, alert())
+    (row,) = api.rows(events)
+    assert (row["source"], row["type"]) == ("alertmanager", "outage.started")
+    assert row["document"]["data"] == {
+        "signal": FINGERPRINT,
+        "alertname": "CoreBankingDown",
+        "summary": "Core banking does not answer in Guangdong",
+    }
+
+
+def test_a_resolved_alert_is_a_restoration_when_the_alert_ended(api: Served) -> None:
+    accepted(api, alert())
+    assert statuses(accepted(api, alert("resolved"))) == ["duplicate", "accepted"]
+    found = the_incident(api)
+    assert (found["state"], found["restored_at"]) == ("restored", "2013-06-23T10:38:30.500000+08:00")
+
+
+def test_a_resolved_alert_of_which_nothing_was_known_is_an_outage_that_is_over(api: Served) -> None:
+    assert statuses(accepted(api, alert("resolved"))) == ["accepted", "accepted"]
+    assert the_incident(api)["state"] == "restored"
+
+
+def test_an_alert_that_is_notified_again_changes_nothing(api: Served) -> None:
+    accepted(api, alert())
+    before = the_incident(api)
+    assert statuses(accepted(api, alert(), alert())) == ["duplicate", "duplicate"]
+    assert the_incident(api) == before
+
+
+def test_a_resolution_that_is_notified_again_changes_nothing(api: Served) -> None:
+    accepted(api, alert("resolved"))
+    assert statuses(accepted(api, alert("resolved"))) == ["duplicate", "duplicate"]
+
+
+def test_the_same_instant_spelled_with_another_offset_is_the_same_alert(api: Served) -> None:
+    accepted(api, alert())
+    assert statuses(accepted(api, alert(startsAt="2013-06-23T10:35:00.123+08:00"))) == ["duplicate"]
+
+
+def test_an_alert_that_fires_anew_is_another_outage_of_the_same_incident(api: Served) -> None:
+    accepted(api, alert("resolved"))
+    assert statuses(accepted(api, alert(startsAt="2013-06-23T02:39:00Z"))) == ["accepted"]
+    assert the_incident(api)["state"] == "open"
+
+
+def test_a_resolution_ends_its_own_alert_only(api: Served) -> None:
+    other: dict[str, Any] = {"fingerprint": "aaaa7f1f8a3ecf8d", "labels": {"alertname": "CoreBankingSlow"}}
+    accepted(api, alert(), alert(**other))
+    accepted(api, alert("resolved"))
+    assert the_incident(api)["state"] == "open"
+    accepted(api, alert("resolved", **other))
+    assert the_incident(api)["state"] == "restored"
+
+
+@pytest.mark.parametrize("regions", ["CN-GD,CN-HN", " CN-GD , 湖南,", "440300,430100"])
+def test_one_label_may_name_several_regions(api: Served, regions: str) -> None:
+    accepted(api, alert(labels={"region": regions}))
+    assert the_incident(api)["regions"] == ["CN-GD", "CN-HN"]
+
+
+def test_the_bank_chooses_the_labels_and_the_separator(tmp_path: Path) -> None:
+    names: dict[str, Any] = {
+        "ALERTMANAGER__SERVICE_LABEL": "app",
+        "ALERTMANAGER__REGION_LABEL": "province",
+        "ALERTMANAGER__REGION_SEPARATOR": "|",
+    }
+    with served(tmp_path, NOW, **names) as api:
+        accepted(api, alert(labels={"app": "payments", "province": "CN-GD|CN-HN"}))
+        found = the_incident(api)
+    assert (found["services"], found["regions"]) == (["payments"], ["CN-GD", "CN-HN"])
+
+
+def test_an_alert_that_ended_when_it_began_leaves_nothing_down(api: Served) -> None:
+    accepted(api, alert("resolved", endsAt="2013-06-23T02:35:00.123Z"))
+    assert the_incident(api)["state"] == "restored"
+
+
+@pytest.mark.parametrize(
+    ("change", "reason", "detail"),
+    [
+        ({"labels": {"service": None}}, "no_service_label", "no label 'service'"),
+        ({"labels": {"service": "erp"}}, "unknown_service", "unknown service 'erp'"),
+        ({"labels": {"region": None}}, "no_region_label", "no label 'region'"),
+        ({"labels": {"region": " , "}}, "no_region_label", "no label 'region'"),
+        ({"labels": {"region": "Gaungdong"}}, "unknown_region", "did you mean 'Guangdong'?"),
+        ({"labels": {"region": "CN-GD,nowhere"}}, "unknown_region", "unknown region 'nowhere'"),
+        ({"startsAt": "2013-06-23T02:46:00Z"}, "from_the_future", "has not come"),
+    ],
+)
+def test_an_alert_that_cannot_be_mapped_waits_in_quarantine_while_the_others_pass(
+    api: Served, change: dict[str, Any], reason: str, detail: str
+) -> None:
+    odd = alert(fingerprint="0dd0dd0dd0dd0dd0", **change)
+    answer = accepted(api, odd, alert())
+    assert statuses(answer) == ["accepted"]
+    (told,) = answer["quarantined"]
+    assert told["reason"] == reason
+    assert detail in told["detail"]
+    listed = quarantine(api)
+    assert listed["total"] == 1
+    (kept,) = listed["quarantine"]
+    assert (kept["source"], kept["key"], kept["reason"], kept["times"]) == ("alertmanager", told["key"], reason, 1)
+    assert kept["key"].startswith("0dd0dd0dd0dd0dd0/2013-06-23T02:")
+    assert kept["document"]["labels"] == odd["labels"]
+    assert kept["first_received_at"] == kept["last_received_at"] == "2013-06-23T10:40:00+08:00"
+
+
+def test_an_alert_in_quarantine_that_comes_again_is_counted_and_not_listed_again(api: Served) -> None:
+    odd = alert(labels={"service": "erp"})
+    accepted(api, odd)
+    api.clock.set(cst("10:45"))
+    accepted(api, odd)
+    accepted(api, odd, alert("resolved", labels={"service": "erp"}))
+    listed = quarantine(api)
+    assert listed["total"] == 1
+    (kept,) = listed["quarantine"]
+    assert kept["times"] == 4
+    assert kept["first_received_at"] == "2013-06-23T10:40:00+08:00"
+    assert kept["last_received_at"] == "2013-06-23T10:45:00+08:00"
+    assert api.rows(incidents) == []
+
+
+def test_the_quarantine_is_listed_the_latest_first_and_page_by_page(api: Served) -> None:
+    for minute in range(3):
+        api.clock.set(cst(f"10:5{minute}"))
+        accepted(api, alert(fingerprint=f"f{minute}", labels={"service": "erp"}))
+    page = api.client.get("/api/v1/quarantine", params={"limit": 2, "offset": 1}).json()
+    assert page["total"] == 3
+    assert [row["key"].split("/")[0] for row in page["quarantine"]] == ["f1", "f0"]
+
+
+@pytest.mark.parametrize("version", ["3", "5", 4])
+def test_another_version_of_the_notification_is_refused(api: Served, version: Any) -> None:
+    answer = post(api, notification(alert(), version=version))
+    assert answer.status_code == 422
+    assert answer.headers["content-type"] == "application/problem+json"
+    (error,) = answer.json()["errors"]
+    assert error["pointer"] == "/version"
+    assert error["expected"] == "one of: 4"
+    assert api.rows(events) == []
+
+
+def test_a_malformed_alert_waits_in_quarantine_with_every_error_and_keeps_nobody_out(api: Served) -> None:
+    broken = alert(startsAt="yesterday", status="gone")
+    del broken["labels"]
+    answer = accepted(api, broken, alert())
+    assert statuses(answer) == ["accepted"]
+    (told,) = answer["quarantined"]
+    assert told["reason"] == "invalid"
+    for pointer in ("/startsAt", "/status", "/labels"):
+        assert f"{pointer}: " in told["detail"]
+
+
+def test_a_notification_that_is_not_json_is_refused_with_line_and_column(api: Served) -> None:
+    answer = api.client.post("/api/v1/alertmanager", content=b'{"version": "4",\n}')
+    assert answer.status_code == 400
+    assert answer.json()["line"] == 2
+
+
+def test_a_notification_that_is_too_large_is_refused(tmp_path: Path) -> None:
+    with served(tmp_path, NOW, SERVER__MAX_BODY_BYTES="1024") as api:
+        assert post(api, notification(*[alert()] * 5)).status_code == 413
+
+
+def test_an_alert_without_a_beginning_waits_in_quarantine(api: Served) -> None:
+    answer = accepted(api, alert(startsAt="0001-01-01T00:00:00Z", fingerprint="00"), alert())
+    assert statuses(answer) == ["accepted"]
+    assert [told["key"].split("/")[0] for told in answer["quarantined"]] == ["00"]
+    assert the_incident(api)["occurred_at"].startswith("2013-06-23T10:35")
