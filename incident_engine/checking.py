@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from incident_engine import rulebook
-from incident_engine.errors import Finding, InvalidFilesError
+from incident_engine.errors import Finding, InvalidFilesError, Problem
+from incident_engine.errors import Path as DocumentPath
 from incident_engine.grading.pack import parse_pack
 from incident_engine.scenario import load_scenario, unknown_names
-from incident_engine.settings import Settings, load_settings
+from incident_engine.settings import Secret, Settings, load_settings
 from incident_engine.validation import nearest
 from incident_engine.yaml_loader import load_file
 
@@ -53,6 +54,23 @@ def _together(settings: Settings, config_file: Path, checked: Checked) -> None:
         rulebook.load_rulebook(settings, config_file)
     except InvalidFilesError as error:
         checked.findings += error.findings
+    checked.findings += _missing_secrets(settings, config_file)
+
+
+def _missing_secrets(settings: Settings, config_file: Path) -> Iterator[Finding]:
+    secrets: dict[DocumentPath, Secret] = {
+        ("server", "keys", place): key for place, key in enumerate(settings.server.keys)
+    }
+    for name, channel in settings.channels.items():
+        for key in ("password", "secret"):
+            secret = getattr(channel, key, None)
+            if secret is not None:
+                secrets["channels", name, key] = secret
+    document = load_file(config_file)
+    for path, secret in secrets.items():
+        if secret.file is not None and not secret.file.is_file():
+            said = f"there is no file {secret.file} here ({Path.cwd()})"
+            yield document.finding(Problem(path, said, "the file that holds the secret"))
 
 
 def _files(path: Path, checked: Checked) -> Iterator[Path]:
@@ -97,8 +115,9 @@ def _of_kind(path: Path, settings: Settings | None, checked: Checked) -> list[Fi
     if kind == "scenario":
         return [] if settings is None else _of_scenario(path, settings)
     if kind == "bank":
-        rulebook.load_rulebook(load_settings(path, os.environ), path)
-        return []
+        given = load_settings(path, os.environ)
+        rulebook.load_rulebook(given, path)
+        return list(_missing_secrets(given, path))
     guess = next((near for key in keys if (near := nearest(key, _KINDS))), "")
     hint = f"; did you mean {guess!r}?" if guess else ""
     return [Finding(str(path), 1, 1, f"is no pack, playbook, scenario or configuration{hint} (its keys: {keys})")]

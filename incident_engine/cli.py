@@ -109,7 +109,7 @@ def check(
     checked = check_files(paths or [], _config_file(config))
     for finding in checked.findings:
         typer.echo(str(finding))
-    counted = f"{checked.files} {say('files')}, {checked.cases} {say('cases')}"
+    counted = f"{_config_file(config)}: {checked.files} {say('files')}, {checked.cases} {say('cases')}"
     if checked.findings:
         typer.echo(f"{counted}: {len(checked.findings)} {say('findings')}", err=True)
         raise typer.Exit(1)
@@ -234,6 +234,7 @@ def _banner(settings: "Settings", config_file: Path, url: str, say: "Wording") -
     from datetime import timedelta
 
     from incident_engine.clock import SystemClock
+    from incident_engine.rulebook import SHIPPED
     from incident_engine.settings import OutboxSettings
 
     outboxes = [str(c.directory) for c in settings.channels.values() if isinstance(c, OutboxSettings)]
@@ -250,6 +251,8 @@ def _banner(settings: "Settings", config_file: Path, url: str, say: "Wording") -
         "try": f"curl -s {url}/api/v1/events -d '{event}'",
     }
     typer.echo(f"incident-engine {__version__} · {settings.bank.name.in_(say.locale)} · {config_file}")
+    if config_file.resolve() == (SHIPPED / "config.yaml").resolve():
+        typer.echo(f"  ! {say('shipped bank')}")
     for key, value in rows.items():
         typer.echo(f"  {say(key)}: {value}")
     typer.echo(f"  {say('stop')}")

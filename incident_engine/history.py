@@ -51,7 +51,7 @@ def grade(
     up to `at` is taken into account: the verdict is the one that could be given then.
     """
     known = [Recorded(event, event.occurred_at) for event in events if at is None or event.occurred_at <= at]
-    histories = split(known, settings.groups, settings.intake.window)
+    histories = split(known, settings.groups, settings.intake.window, settings.bank.zone)
     return [_graded(fold(name, history), packs, settings, at, now) for name, history in histories.items()]
 
 

@@ -1,6 +1,7 @@
 """Which incident an event belongs to, among those in the store; and whether what it names exists."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -24,6 +25,7 @@ class Router:
     def __init__(self, settings: Settings, packs: Mapping[str, Pack]) -> None:
         self._groups = settings.groups
         self._window = settings.intake.window
+        self._zone = settings.bank.zone
         self._packs = packs
 
     def route(self, unit: Unit, event: Event, now: datetime) -> str | Problem:
@@ -37,7 +39,7 @@ class Router:
             return found
         if not isinstance(event, OutageEvent):
             return _no_incident(connection, event)
-        incident_id = new_incident_id(event, group)
+        incident_id = new_incident_id(event, group, self._zone)
         if records.incident(connection, incident_id) is None:
             self._open(unit, incident_id, group, event.occurred_at, now)
         return incident_id
@@ -60,7 +62,10 @@ class Router:
         say(unit, Reason.INCIDENT_OPENED, incident=incident_id, group=group)
 
     def _correlated(self, connection: Connection, event: Event, group: str) -> str | None:
-        spans = fitting(records.open_spans(connection, group), event.occurred_at, self._window)
+        spans = records.open_spans(connection, group)
+        if event.type == EventType.OUTAGE_RESTORED:
+            spans = [replace(span, is_shell=False) for span in spans]  # only a beginning, however late, explains an end
+        spans = fitting(spans, event.occurred_at, self._window)
         names = [span.incident_id for span in spans]
         if len(names) > 1 and isinstance(event, OutageEvent) and event.type == EventType.OUTAGE_RESTORED:
             for name in names:
@@ -99,6 +104,10 @@ def completed(
     stored = records.steps_of(connection, incident_id)
     obligations = sorted({demand.id for pack in packs for demand in pack.obligations})
     problems: list[Problem] = []
+    began = fold(incident_id, records.events_of(connection, incident_id)).first_event_at
+    if began is not None and event.occurred_at < began:
+        said = f"{event.occurred_at.isoformat()} is before the incident began ({began.isoformat()})"
+        problems.append(Problem(("occurred_at",), said, "when it was done"))
     if given.step is None and given.fulfils is None:
         problems.append(Problem(("data",), "does not say what was completed", "step or fulfils"))
     if given.step is not None and given.step not in stored:

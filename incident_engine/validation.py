@@ -102,6 +102,7 @@ _PLAINLY = {
     "int_type": ("not a whole number", "a whole number"),
     "too_short": ("too few", "at least one item"),
     "string_too_short": ("empty", "at least one character"),
+    "string_too_long": ("too long", "a shorter text"),
     "timezone_aware": ("an instant without an offset", _INSTANT),
     "datetime_type": ("not an instant", _INSTANT),
     "datetime_parsing": ("not an instant", _INSTANT),

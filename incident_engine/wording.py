@@ -4,6 +4,10 @@ import os
 from collections.abc import Mapping
 
 _PHRASES: Mapping[str, tuple[str, str]] = {
+    "shipped bank": (
+        "这是自带的示例银行，不是您的银行；请用 --config 指定您的 config.yaml",
+        "this is the shipped example bank, not yours: name your config.yaml with --config",
+    ),
     "push events": ("推送事件", "push events"),
     "look": ("页面", "pages"),
     "metrics": ("指标", "metrics"),
@@ -60,7 +64,7 @@ _PHRASES: Mapping[str, tuple[str, str]] = {
     "not as expected": ("与预期不符", "not as expected"),
     "messages are in": ("消息文件在", "messages are in"),
     "all correct": ("全部正确", "all correct"),
-    "files": ("个文件", "files"),
+    "files": ("个文件", "files checked"),
     "cases": ("个案例", "cases"),
     "findings": ("处错误", "findings"),
 }

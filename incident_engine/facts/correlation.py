@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 
 from incident_engine.errors import InvalidDocumentError, Problem
 from incident_engine.facts.events import Event, EventType, OutageEvent, Recorded
@@ -38,12 +38,12 @@ def fitting(spans: Iterable[Span], occurred_at: datetime, window: timedelta) -> 
     return sorted(found, key=lambda span: (span.first_at, span.incident_id), reverse=True)
 
 
-def new_incident_id(event: Event, group: str) -> str:
-    """Return the id of the incident that begins with this event: the key it names, or date, group and a digest."""
+def new_incident_id(event: Event, group: str, zone: tzinfo = UTC) -> str:
+    """Return the id of the incident that begins with this event: the key it names, or local date, group and digest."""
     if event.incident is not None:
         return event.incident
     digest = hashlib.sha256(f"{event.source}\0{event.id}".encode()).hexdigest()[:8]
-    return f"{event.occurred_at:%Y%m%d}-{group}-{digest}"
+    return f"{event.occurred_at.astimezone(zone):%Y%m%d}-{group}-{digest}"
 
 
 @dataclass(slots=True)
@@ -78,7 +78,9 @@ class _Open:
                 self.impaired -= {key for key in self.impaired if key[:2] == (event.service, region)}
 
 
-def split(events: Iterable[Recorded], groups: Mapping[str, str], window: timedelta) -> dict[str, Sequence[Recorded]]:
+def split(
+    events: Iterable[Recorded], groups: Mapping[str, str], window: timedelta, zone: tzinfo = UTC
+) -> dict[str, Sequence[Recorded]]:
     """Sort a history of events into incidents, by id in order of occurrence. `groups` maps service to group.
 
     Raises InvalidDocumentError for what a person says of an incident that is not there.
@@ -92,7 +94,7 @@ def split(events: Iterable[Recorded], groups: Mapping[str, str], window: timedel
             problems.append(_no_incident(recorded.event))
             continue
         if incident is None:
-            incident = _begin(recorded.event, groups)
+            incident = _begin(recorded.event, groups, zone)
             known[incident.id] = incident
             by_group.setdefault(incident.group, []).append(incident)
         incident.add(recorded)
@@ -133,6 +135,6 @@ def _ends_something(event: Event, incident: _Open) -> bool:
     return any(service == event.service and region in event.regions for service, region, _ in incident.impaired)
 
 
-def _begin(event: Event, groups: Mapping[str, str]) -> _Open:
+def _begin(event: Event, groups: Mapping[str, str], zone: tzinfo) -> _Open:
     group = group_of(event.service, groups)
-    return _Open(new_incident_id(event, group), group, event.occurred_at, event.occurred_at)
+    return _Open(new_incident_id(event, group, zone), group, event.occurred_at, event.occurred_at)

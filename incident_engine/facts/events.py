@@ -3,6 +3,7 @@
 An event is one fact; it is never changed and never deleted. `(source, id)` is its idempotency key.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -53,7 +54,18 @@ def _printable(text: str) -> str:
 
 
 Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_printable)]
-IncidentKey = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+
+
+def _key(text: str) -> str:
+    if not _KEY.fullmatch(text):
+        raise invalid(
+            f"not an incident's key: {text!r}", "letters, digits, '.', '_' and '-', such as INC-2026-17; 80 at most"
+        )
+    return text
+
+
+_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+IncidentKey = Annotated[str, AfterValidator(_key)]
 Service = Annotated[Name, AfterValidator(_known_service)]
 Region = Annotated[Name, AfterValidator(resolve_region)]
 Text = Annotated[str, Field(min_length=1, max_length=10_000)]

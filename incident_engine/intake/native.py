@@ -1,6 +1,7 @@
 """Events in the native format: one JSON object or an array of them."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -13,11 +14,14 @@ from incident_engine.errors import InvalidDocumentError, MalformedBodyError, Pro
 from incident_engine.facts.events import EVENT, KNOWN_SERVICES, Event
 from incident_engine.validation import problems_of
 
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+"""Which some monitors put first; RFC 8259 (8.1) lets us ignore it."""
+
 
 def parse_json(body: bytes) -> Any:
     """Return the value of a JSON text. Raises MalformedBodyError with line and column."""
     try:
-        return pydantic_core.from_json(body, allow_inf_nan=False)
+        return pydantic_core.from_json(body.removeprefix(_BYTE_ORDER_MARK), allow_inf_nan=False)
     except ValueError as error:
         raise _malformed(body, error) from None
 
@@ -33,7 +37,8 @@ def _malformed(body: bytes, error: ValueError) -> MalformedBodyError:
         return MalformedBodyError("not UTF-8", before.count(b"\n") + 1, column)
     except (ValueError, RecursionError):
         pass  # only the stricter reader refuses it
-    return MalformedBodyError(str(error), 1, 1)
+    place = re.search(r"^(.*) at line (\d+) column (\d+)", str(error))
+    return MalformedBodyError(place[1], int(place[2]), int(place[3])) if place else MalformedBodyError(str(error), 1, 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
 from babel import Locale
-from babel.dates import format_datetime, format_timedelta, get_timezone_name
+from babel.dates import format_datetime, format_timedelta, get_timezone_gmt
 from babel.lists import format_list
 from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, meta, nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -39,7 +39,20 @@ VARIABLES: Mapping[str, Mapping[str, str]] = {
         "cite": "the clause",
         "says": "the clause in our words",
     },
-    "next": {"id": "the next level", "name": "its name", "at": "when it will be reached", "cite": "the clause"},
+    "current": {
+        "id": "the level now, which may be worse than the one that the message is about",
+        "name": "its name",
+        "at": "when it was reached",
+        "cite": "the clause",
+        "says": "the clause in our words",
+    },
+    "next": {
+        "id": "the level after the present one",
+        "name": "its name",
+        "at": "when it will be reached",
+        "cite": "the clause",
+        "says": "the clause in our words",
+    },
     "obligation": {
         "id": "the obligation",
         "says": "what it demands",
@@ -133,12 +146,14 @@ def _add_filters(environment: ImmutableSandboxedEnvironment, locale: str, zone: 
 
 
 def spell_instant(value: datetime, locale: str, zone: tzinfo | None) -> str:
-    """Return an instant in local time with its time zone, in the reader's language."""
+    """Return an instant in the bank's local time, in the reader's language; seconds only where there are any."""
     local = value.astimezone(zone)
-    form = "y年M月d日 HH:mm:ss" if locale.startswith("zh") else "d MMMM y, HH:mm:ss"
+    if locale.startswith("zh"):
+        form = "y年M月d日HH:mm:ss" if local.second else "y年M月d日HH:mm"
+        return format_datetime(local, form, tzinfo=local.tzinfo, locale=_babel(locale))
+    form = "HH:mm:ss 'on' d MMMM y" if local.second else "HH:mm 'on' d MMMM y"
     text = format_datetime(local, form, tzinfo=local.tzinfo, locale=_babel(locale))
-    name = get_timezone_name(local, width="long", locale=_babel(locale))
-    return f"{text} ({name})" if locale.startswith("en") else f"{text}（{name}）"
+    return f"{text} (UTC{get_timezone_gmt(local, width='iso8601')})"
 
 
 def spell_duration(value: timedelta, locale: str) -> str:

@@ -37,6 +37,8 @@ class Step:
     obligation: str | None = None
     fulfils: str | None = None
     deadline: datetime | None = None
+    stretch: tuple[datetime, datetime] | None = None
+    """The stretch of impairment that the step is about; not stored, the plan always knows it."""
 
 
 def plan(
@@ -75,22 +77,42 @@ def _wanted(
                 yield _step(incident, playbook, template, rise.level, rise.at, level=rise.level)
     elif trigger.obligation is not None:
         yield from _for_obligation(incident, assessment, playbook, template, trigger.obligation, now)
-    elif rises:
-        yield from _for_episodes(incident, rises[0], playbook, template)
+    elif rises and incident.outages:
+        yield from _for_stretches(incident, rises[0], playbook, template, now)
 
 
-def _for_episodes(incident: Incident, first: Reached, playbook: Playbook, template: StepTemplate) -> Iterator[Step]:
-    episodes = incident.episodes(playbook.settle)
-    graded = [episode for episode in episodes if first.at <= episode[1]]
-    if template.on.first_level:
-        # Named by its start, not its number: what is reported late must not shift what was said before.
-        for start, _ in graded:
-            yield _step(incident, playbook, template, _stamp(start), max(start, first.at))
+def _for_stretches(
+    incident: Incident, first: Reached, playbook: Playbook, template: StepTemplate, now: datetime
+) -> Iterator[Step]:
+    """Yield the steps for stretches of impairment, named by their instants: late reports must not shift the names."""
+    stretches = incident.episodes(playbook.settle)
+    if template.on.restored:
+        start, end = stretches[-1]
+        if end != NEVER:  # no all-clear while anything is down, nor for a stretch that another has followed
+            at = _settled_at(incident, end, playbook)
+            yield _step(incident, playbook, template, _stamp(end), at, stretch=(start, end))
         return
-    for start, end in episodes:
-        if end != NEVER and ((start, end) in graded or (start, end) == episodes[-1]):
-            # Named by its instant: if a late report moves the end, readers are told again.
-            yield _step(incident, playbook, template, _stamp(end), _settled_at(incident, end, playbook))
+    for start, end in stretches:
+        if template.on.first_level:
+            moments = [(start, start if start <= first.at else start + playbook.settle)]
+        else:
+            moments = [(grew, grew + playbook.settle) for grew in _growth(incident, first, start, end, playbook)]
+        for named, at in moments:
+            due_at = max(at, first.at)
+            if due_at < end and now < end:  # what is over is not announced any more
+                yield _step(incident, playbook, template, _stamp(named), due_at, stretch=(start, end))
+
+
+def _growth(
+    incident: Incident, first: Reached, start: datetime, end: datetime, playbook: Playbook
+) -> Iterator[datetime]:
+    """Yield when, after the first level, more was hit or it broke again; what follows within `settle` is one growth."""
+    begun = [outage.intervals[0].start for outage in incident.outages]
+    latest: datetime | None = None
+    for instant in sorted({*begun, start}):
+        if first.at < instant < end and instant >= start and (latest is None or instant - latest >= playbook.settle):
+            latest = instant
+            yield instant
 
 
 def _stamp(instant: datetime) -> str:
@@ -142,6 +164,7 @@ def _step(
     level: str | None = None,
     obligation: str | None = None,
     deadline: datetime | None = None,
+    stretch: tuple[datetime, datetime] | None = None,
 ) -> Step:
     return Step(
         id=f"{incident.id}:{playbook.playbook}:{template.id}:{instance}",
@@ -155,6 +178,7 @@ def _step(
         obligation=obligation,
         fulfils=template.fulfils,
         deadline=deadline,
+        stretch=stretch,
     )
 
 

@@ -39,14 +39,16 @@ class Trigger(Strict):
     level_reached: tuple[Identifier, ...] | None = Field(default=None, min_length=1)
     """Once for each of these levels that is reached."""
     first_level: Literal[True] | None = None
-    """Once for each stretch of impairment, as soon as the incident has any level."""
+    """Once for each stretch of impairment that lasts, as soon as the incident has any level."""
+    scope_grew: Literal[True] | None = None
+    """When, in a graded incident, another service or region is hit or something breaks again, and it lasts."""
     restored: Literal[True] | None = None
-    """Once for each stretch of impairment of a graded incident, when it has been over for `settle`."""
+    """Once everything has worked again for `settle`, or when a person closes the graded incident before."""
     obligation: ObligationTrigger | None = None
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
-        keys = ("level_reached", "first_level", "restored", "obligation")
+        keys = ("level_reached", "first_level", "scope_grew", "restored", "obligation")
         given = [key for key in keys if getattr(self, key) is not None]
         if len(given) != 1:
             raise invalid(f"a step has one trigger, not {len(given)}", f"one of: {', '.join(keys)}")

@@ -7,7 +7,7 @@ from typing import Any
 
 from incident_engine.facts.incident import Incident
 from incident_engine.facts.regions import region_name
-from incident_engine.facts.values import LocalizedText, spell_cite
+from incident_engine.facts.values import NEVER, LocalizedText, spell_cite
 from incident_engine.grading.assess import Assessment, Reached
 from incident_engine.grading.pack import Pack
 from incident_engine.response.plan import Step
@@ -27,10 +27,12 @@ class Situation:
 
     def variables(self, locale: str, recipient: str) -> dict[str, Any]:
         """Return the variables for a reader, as `messages.VARIABLES` documents them."""
+        rises = self.assessment.trajectory
         return {
             "bank": {"name": self.bank_name.in_(locale)},
             "incident": self._incident(locale),
             "level": self._rise(self._level(), locale),
+            "current": self._rise(rises[-1] if rises else None, locale),
             "next": self._rise(self.assessment.next, locale),
             "obligation": self._obligation(locale),
             "recipient": {"name": recipient},
@@ -39,16 +41,19 @@ class Situation:
         }
 
     def _incident(self, locale: str) -> dict[str, Any]:
+        """Return what the message tells of the incident: of the stretch that the step is about, or of the whole."""
         known = self.incident
-        occurred_at = known.occurred_at or known.first_event_at or self.now
+        begun = known.occurred_at or known.first_event_at or self.now
+        start, end = self.step.stretch or (begun, known.restored_at or NEVER)
+        hit = [o for o in known.outages if any(i.start < end and start < i.end for i in o.intervals)]
         return {
             "id": known.id,
-            "services": [self._service(service, locale) for service in known.services],
-            "regions": [region_name(region, locale) for region in known.regions],
-            "occurred_at": occurred_at,
-            "detected_at": known.detected_at or occurred_at,
-            "restored_at": known.restored_at,
-            "duration": (known.restored_at or self.now) - occurred_at,
+            "services": [self._service(service, locale) for service in sorted({o.service for o in hit})],
+            "regions": [region_name(region, locale) for region in sorted({o.region for o in hit})],
+            "occurred_at": start,
+            "detected_at": known.detected_at or start,
+            "restored_at": None if end == NEVER else end,
+            "duration": (self.now if end == NEVER else end) - start,
             "recovery_at": known.estimate.recovery_at if known.estimate else None,
             "notes": [text for _, text in known.notes],
         }

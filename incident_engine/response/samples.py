@@ -65,6 +65,7 @@ def _variables(
             "notes": ["a note"],
         },
         "level": _level("III"),
+        "current": _level("III"),
         "next": upcoming,
         "obligation": obligation,
         "recipient": {"name": "Reader"},

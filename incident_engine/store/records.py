@@ -41,6 +41,9 @@ class StoredStep:
     state: StepState
 
 
+_STEP_COLUMNS = tuple(name for name in Step.__slots__ if name != "stretch")
+
+
 def incident_of_event(connection: Connection, source: str, event_id: str) -> str | None:
     """Return the incident of an event that is already stored."""
     found: str | None = connection.scalar(
@@ -177,7 +180,7 @@ def insert_assessment(connection: Connection, incident_id: str, at: datetime, do
 def steps_of(connection: Connection, incident_id: str) -> dict[str, StoredStep]:
     """Return an incident's steps by id."""
     rows = connection.execute(select(steps).where(steps.c.incident_id == incident_id)).mappings()
-    fields = Step.__slots__
+    fields = _STEP_COLUMNS
     return {
         row["id"]: StoredStep(Step(**{name: row[name] for name in fields}), StepState(row["state"])) for row in rows
     }
@@ -189,7 +192,7 @@ def apply_changes(connection: Connection, incident_id: str, changes: Changes) ->
         connection.execute(
             insert(steps),
             [
-                {name: getattr(step, name) for name in Step.__slots__}
+                {name: getattr(step, name) for name in _STEP_COLUMNS}
                 | {"incident_id": incident_id, "state": StepState.PENDING}
                 for step in changes.insert
             ],

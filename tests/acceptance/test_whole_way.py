@@ -76,6 +76,9 @@ def instant(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
+DUTY = [("duty-officer", "mail"), ("duty-engineer", "mail"), ("duty-engineer", "desk")]
+
+
 def step_of(delivery: dict[str, Any]) -> str:
     """Return a delivery's step without the incident and the playbook, such as duty-notice:III."""
     step, instance = str(delivery["step_id"]).split(":")[2:]
@@ -195,7 +198,7 @@ def test_alerts_of_two_provinces_go_the_whole_way_to_people_and_prometheus_acros
 
         incident = api.when(
             "every message up to level II is delivered",
-            lambda found: Counter(d["state"] for d in found["deliveries"]) == {"delivered": 11},
+            lambda found: Counter(d["state"] for d in found["deliveries"]) == {"delivered": 14},
         )
         [assessment] = incident["assessments"]
         assert [(r["level"], instant(r["at"]), r["rule"]) for r in assessment["trajectory"]] == [
@@ -214,7 +217,7 @@ def test_alerts_of_two_provinces_go_the_whole_way_to_people_and_prometheus_acros
         assert alerts.post("/api/v2/alerts", json=ended).status_code == 200
         incident = api.when(
             "every message up to the restoration is delivered",
-            lambda found: Counter(d["state"] for d in found["deliveries"]) == {"delivered": 15},
+            lambda found: Counter(d["state"] for d in found["deliveries"]) == {"delivered": 18},
         )
         assert incident["state"] == "restored"
         assert instant(incident["restored_at"]) == hunan_end
@@ -229,6 +232,7 @@ def test_alerts_of_two_provinces_go_the_whole_way_to_people_and_prometheus_acros
         [
             *(("duty-notice:" + level, "duty-officer", "mail") for level in ("III", "II")),
             *(("duty-notice:" + level, "duty-engineer", via) for level in ("III", "II") for via in ("mail", "desk")),
+            *(("duty-update", who, via) for who, via in DUTY),
             ("first-report:first-report", "risk-reporter", "outbox"),
             *(
                 (step, who, via)
@@ -238,22 +242,24 @@ def test_alerts_of_two_provinces_go_the_whole_way_to_people_and_prometheus_acros
             ),
         ]
     )
-    assert [len(d["attempts"]) for d in incident["deliveries"] if d["id"] != in_flight["id"]] == [1] * 14
+    assert [len(d["attempts"]) for d in incident["deliveries"] if d["id"] != in_flight["id"]] == [1] * 17
 
     # Each e-mail came once, under the id of its delivery, in the language of its reader.
     mailed = {delivery["id"] for delivery in incident["deliveries"] if delivery["channel"] == "mail"}
     assert Counter(mail["Message-ID"] for mail in mails) == Counter(f"<{name}@cloudsail.example>" for name in mailed)
     assert [mail["Subject"] for mail in told(mails, "officer@cloudsail.example")] == [
         "【III级】核心账务，广东",
+        "【III级】范围扩大或再次中断：核心账务，广东和湖南",
         "【II级】核心账务，广东和湖南",
     ]
     assert [mail["Subject"] for mail in told(mails, "engineer@cloudsail.example")] == [
         "[Level III] Core banking in Guangdong",
+        "[Level III] Wider or down again: Core banking in Guangdong and Hunan",
         "[Level II] Core banking in Guangdong and Hunan",
     ]
     chinese, english = told(mails, "zh@customers.example"), told(mails, "en@customers.example")
     assert (len(chinese), len(english)) == (2, 2)
-    assert "工程人员正在处理" in plain(chinese[0])
+    assert "工程人员正在全力处理" in plain(chinese[0])
     assert "我们将为您妥善处理" in plain(chinese[1])
     assert "our engineers are working on it" in plain(english[0])
     assert "we will put it in order" in plain(english[1])
@@ -267,7 +273,7 @@ def test_alerts_of_two_provinces_go_the_whole_way_to_people_and_prometheus_acros
         d for d, posted in zip(documents, desk.got, strict=True) if posted.headers["webhook-id"] == in_flight["id"]
     ]
     assert twice[0] == twice[1]
-    assert Counter(document["data"]["locale"] for document in documents) == {"zh-CN": 2, "en": 5}
+    assert Counter(document["data"]["locale"] for document in documents) == {"zh-CN": 2, "en": 6}
 
     # The reporter's notice is a file.
     [report] = (tmp_path / "bank" / "outbox" / incident["id"]).iterdir()

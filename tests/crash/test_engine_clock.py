@@ -143,8 +143,8 @@ def test_a_message_says_which_level_was_reached_and_which_comes_next(tmp_path: P
         engine.fire(LEVEL_III)
         notice = next(row for row in engine.rows(deliveries) if row["contact"] == "duty-engineer")
     assert notice["subject"] == "[Level III] Core banking in Guangdong"
-    assert "level III (Considerable)** at 23 June 2013, 11:05:00" in notice["body"]
-    assert "level II (Major) at 23 June 2013, 13:35:00" in notice["body"]
+    assert "level III (Considerable)** at 11:05 on 23 June 2013" in notice["body"]
+    assert "level II (Major) at 13:35 on 23 June 2013" in notice["body"]
     assert "Art. 9(3)2" in notice["body"]
     assert (notice["channel"], notice["locale"], notice["state"]) == ("outbox", "en", "pending")
     assert notice["created_at"] == notice["due_at"] == LEVEL_III

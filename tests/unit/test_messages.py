@@ -81,7 +81,7 @@ def test_every_template_can_be_read_in_every_situation(template: str, locale: st
     assert message.subject
     assert "\n" not in message.subject
     assert len(message.body) > 60
-    for raw in ("None", "datetime", "{{", "{%", "timedelta", "+00:00", "UTC"):
+    for raw in ("None", "datetime", "{{", "{%", "timedelta", "+00:00"):
         assert raw not in message.subject + message.body
     assert ("核心账务" if locale == "zh-CN" else "Core banking") in message.subject + message.body
 
@@ -95,17 +95,17 @@ def test_the_duty_team_reads_the_level_and_when_the_next_one_comes() -> None:
     english = read("duty-notice", "en", "level III with a next level")
     assert english.subject == "[Level III] Core banking in Guangdong"
     assert "level III (Considerable)" in english.body
-    assert "23 June 2013, 11:05:00 (China Standard Time)" in english.body
-    assert "level II (Major) at 23 June 2013, 13:35:00 (China Standard Time)" in english.body
-    assert "due 23 June 2013, 11:35:00 (China Standard Time)" in english.body
+    assert "11:05 on 23 June 2013 (UTC+08:00)" in english.body
+    assert "level II (Major) at 13:35 on 23 June 2013 (UTC+08:00)" in english.body
+    assert "due 11:35 on 23 June 2013 (UTC+08:00)" in english.body
     chinese = read("duty-notice", "zh-CN", "level III with a next level")
     assert "III级（较大）" in chinese.body
-    assert "2013年6月23日 11:05:00（中国标准时间）" in chinese.body
-    assert "将于 2013年6月23日 13:35:00（中国标准时间） 升为 II级（重大）" in chinese.body
+    assert "2013年6月23日11:05" in chinese.body
+    assert "将于2013年6月23日13:35升为II级（重大）" in chinese.body
 
 
 def test_nothing_is_announced_above_the_worst_level() -> None:
-    assert "This is the worst level." in read("duty-notice", "en", "level I without a next level").body
+    assert "Level I is the worst." in read("duty-notice", "en", "level I without a next level").body
     assert "已是最高级别" in read("duty-notice", "zh-CN", "level I without a next level").body
 
 
@@ -117,9 +117,9 @@ def test_an_article_is_cited_as_the_readers_language_writes_it() -> None:
 
 
 def test_customers_are_told_an_estimate_if_there_is_one() -> None:
-    assert "by 23 June 2013, 14:45:00" in read("customers-acknowledge", "en", "level II with an estimate").body
+    assert "by 14:45 on 23 June 2013" in read("customers-acknowledge", "en", "level II with an estimate").body
     assert "cannot say yet" in read("customers-acknowledge", "en", "level III with a next level").body
-    assert "预计 2013年6月23日 14:45:00" in read("customers-acknowledge", "zh-CN", "level II with an estimate").body
+    assert "预计2013年6月23日14:45" in read("customers-acknowledge", "zh-CN", "level II with an estimate").body
     assert "尚不能确定" in read("customers-acknowledge", "zh-CN", "level III with a next level").body
 
 
@@ -132,7 +132,7 @@ def test_customers_read_no_level_and_no_regulation() -> None:
 
 def test_customers_are_told_how_long_it_took() -> None:
     assert "55 minutes in all" in read("customers-resolved", "en", "restored").body
-    assert "历时 55分钟" in read("customers-resolved", "zh-CN", "restored").body
+    assert "历时55分钟" in read("customers-resolved", "zh-CN", "restored").body
 
 
 def test_the_report_names_what_is_known() -> None:
@@ -256,10 +256,10 @@ NOON_UTC = datetime(2013, 6, 23, 4, 0, 5, tzinfo=UTC)
 @pytest.mark.parametrize(
     ("locale", "zone", "expected"),
     [
-        ("en", "Asia/Shanghai", "23 June 2013, 12:00:05 (China Standard Time)"),
-        ("zh-CN", "Asia/Shanghai", "2013年6月23日 12:00:05（中国标准时间）"),
-        ("en", "Europe/Berlin", "23 June 2013, 06:00:05 (Central European Summer Time)"),
-        ("zh-CN", "Europe/Berlin", "2013年6月23日 06:00:05（中欧夏令时间）"),
+        ("en", "Asia/Shanghai", "12:00:05 on 23 June 2013 (UTC+08:00)"),
+        ("zh-CN", "Asia/Shanghai", "2013年6月23日12:00:05"),
+        ("en", "Europe/Berlin", "06:00:05 on 23 June 2013 (UTC+02:00)"),
+        ("zh-CN", "Europe/Berlin", "2013年6月23日06:00:05"),
     ],
 )
 def test_an_instant_is_told_in_the_banks_zone_and_the_readers_language(locale: str, zone: str, expected: str) -> None:

@@ -78,10 +78,15 @@ def test_the_first_level_begins_a_step_once() -> None:
     ]
 
 
-def test_each_later_episode_begins_it_again_at_once() -> None:
-    events = [GUANGDONG, restored("11:30"), started("12:00"), restored("12:10")]
-    found = steps("13:00", *events, playbook=one_step({"first_level": True}))
-    assert planned(found) == [("it", "20130623T023500Z", "11:05"), ("it", "20130623T040000Z", "12:00")]
+def test_a_later_stretch_begins_it_again_once_it_has_lasted() -> None:
+    events = [GUANGDONG, restored("11:30"), started("12:00")]
+    found = steps("12:04", *events, playbook=one_step({"first_level": True}, "5m"))
+    assert planned(found) == [("it", "20130623T040000Z", "12:05")]  # the first stretch is over: nothing to announce
+
+
+def test_a_later_blip_begins_nothing() -> None:
+    events = [GUANGDONG, restored("11:30"), started("12:00"), restored("12:03")]
+    assert planned(steps("12:04", *events, playbook=one_step({"first_level": True}, "5m"))) == []
 
 
 def test_an_episode_before_any_level_begins_nothing() -> None:
@@ -100,18 +105,34 @@ def test_the_restoration_is_not_told_while_anything_is_down() -> None:
     assert steps("12:00", *events, playbook=one_step({"restored": True})) == ()
 
 
-def test_flaps_shorter_than_the_settling_time_make_one_episode() -> None:
-    events = [GUANGDONG, restored("11:30"), started("11:34"), restored("12:00")]
-    found = [
-        planned(steps("13:00", *events, playbook=one_step({kind: True}, "5m"))) for kind in ("first_level", "restored")
-    ]
-    assert found == [[("it", "20130623T023500Z", "11:05")], [("it", "20130623T040000Z", "12:05")]]
+def test_flaps_shorter_than_the_settling_time_make_one_stretch() -> None:
+    events = [GUANGDONG, restored("11:30"), started("11:34")]
+    acknowledged = steps("11:36", *events, playbook=one_step({"first_level": True}, "5m"))
+    assert planned(acknowledged) == [("it", "20130623T023500Z", "11:05")]
+    told = steps("13:00", *events, restored("12:00"), playbook=one_step({"restored": True}, "5m"))
+    assert planned(told) == [("it", "20130623T040000Z", "12:05")]
 
 
-def test_flaps_as_long_as_the_settling_time_make_two() -> None:
+def test_only_the_end_of_the_last_stretch_is_told() -> None:
     events = [GUANGDONG, restored("11:30"), started("11:35"), restored("12:00")]
     found = steps("13:00", *events, playbook=one_step({"restored": True}, "5m"))
-    assert planned(found) == [("it", "20130623T033000Z", "11:35"), ("it", "20130623T040000Z", "12:05")]
+    assert planned(found) == [("it", "20130623T040000Z", "12:05")]
+
+
+def test_there_is_no_all_clear_while_anything_is_down() -> None:
+    # Guangdong's restoration at 11:30 is reported when Hunan is down already.
+    events = [GUANGDONG, restored("11:30", "CN-GD"), started("11:50", "CN-HN")]
+    assert planned(steps("12:00", *events, playbook=one_step({"restored": True}, "5m"))) == []
+
+
+def test_the_scope_grows_when_another_region_is_hit_or_it_breaks_again() -> None:
+    events = [GUANGDONG, started("11:20", "CN-HN"), started("11:22", "CN-SH")]
+    found = steps("11:30", *events, playbook=one_step({"scope_grew": True}, "5m"))
+    assert planned(found) == [("it", "20130623T032000Z", "11:25")]  # Shanghai is part of the same growth
+    again = [GUANGDONG, restored("11:30"), started("12:00")]
+    assert planned(steps("12:10", *again, playbook=one_step({"scope_grew": True}, "5m"))) == [
+        ("it", "20130623T040000Z", "12:05")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -149,9 +170,12 @@ def test_what_is_met_at_the_very_moment_of_a_reminder_needs_none() -> None:
     assert "first-report-reminder" not in {step.step for step in steps("11:21", GUANGDONG, reported("11:20"))}
 
 
-def test_a_level_that_is_reached_as_the_outage_ends_is_told() -> None:
-    found = steps("12:00", GUANGDONG, restored("11:05"), playbook=one_step({"first_level": True}))
-    assert planned(found) == [("it", "20130623T023500Z", "11:05")]
+def test_what_is_over_when_its_level_is_reached_is_told_as_over() -> None:
+    events = [GUANGDONG, restored("11:05")]
+    assert planned(steps("12:00", *events, playbook=one_step({"first_level": True}))) == []
+    assert planned(steps("12:00", *events, playbook=one_step({"restored": True}, "5m"))) == [
+        ("it", "20130623T030500Z", "11:10")
+    ]
 
 
 def test_what_is_met_before_it_applies_asks_for_nothing() -> None:
@@ -177,7 +201,6 @@ def test_a_level_reached_after_the_deadline_makes_it_overdue_at_once_without_a_r
 def test_after_the_closing_only_the_law_still_asks() -> None:
     found = steps("11:12", GUANGDONG, restored("11:09"), closed("11:10"))
     assert planned(found) == [
-        ("customers-acknowledge", "20130623T023500Z", "11:05"),
         ("duty-notice", "III", "11:05"),
         ("first-report", "first-report", "11:05"),
         ("customers-resolved", "20130623T030900Z", "11:10"),  # the closing settles it
