@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from incident_engine.errors import Finding, InvalidDocumentError, InvalidFilesError, Problem
-from incident_engine.grading.cases import failing_cases
+from incident_engine.grading.cases import failing_cases, uncovered_limits
 from incident_engine.grading.pack import Pack, parse_pack
 from incident_engine.response.messages import LOCALES, MessageBook, template_problems
 from incident_engine.response.playbook import Playbook, parse_playbook
@@ -90,7 +90,8 @@ def check_pack(path: Path) -> list[Finding]:
         pack = parse_pack(document.data)
     except InvalidDocumentError as error:
         return [document.finding(problem) for problem in error.problems]
-    return [document.finding(problem) for problem in failing_cases(pack)]
+    wrong = list(failing_cases(pack)) or list(uncovered_limits(pack))
+    return [document.finding(problem) for problem in wrong]
 
 
 def check_playbook(path: Path) -> list[Finding]:

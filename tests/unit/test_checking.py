@@ -70,7 +70,6 @@ def test_what_a_scenario_names_must_exist(tmp_path: Path, old: str, new: str, ne
     assert any(text.endswith(f"did you mean '{nearest}'?") for text in found)
 
 
-@pytest.mark.xfail(strict=True, reason="a threshold without a case below, on and above it is accepted")
 @pytest.mark.parametrize(
     "case",
     [
