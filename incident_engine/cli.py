@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from incident_engine.settings import Settings
     from incident_engine.wording import Wording
 
+_EXAMPLE_BANK = "Cloudsail Bank"
+
 app = typer.Typer(
     name="incident-engine",
     help="Grade outages under codified regulations, know when the next level comes, tell whom the law and the bank "
@@ -234,7 +236,6 @@ def _banner(settings: "Settings", config_file: Path, url: str, say: "Wording") -
     from datetime import timedelta
 
     from incident_engine.clock import SystemClock
-    from incident_engine.rulebook import SHIPPED
     from incident_engine.settings import OutboxSettings
 
     outboxes = [str(c.directory) for c in settings.channels.values() if isinstance(c, OutboxSettings)]
@@ -251,7 +252,7 @@ def _banner(settings: "Settings", config_file: Path, url: str, say: "Wording") -
         "try": f"curl -s {url}/api/v1/events -d '{event}'",
     }
     typer.echo(f"incident-engine {__version__} · {settings.bank.name.in_(say.locale)} · {config_file}")
-    if config_file.resolve() == (SHIPPED / "config.yaml").resolve():
+    if settings.bank.name.en == _EXAMPLE_BANK:
         typer.echo(f"  ! {say('shipped bank')}")
     for key, value in rows.items():
         typer.echo(f"  {say(key)}: {value}")

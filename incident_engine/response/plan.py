@@ -87,10 +87,7 @@ def _for_stretches(
     """Yield the steps for stretches of impairment, named by their instants: late reports must not shift the names."""
     stretches = incident.episodes(playbook.settle)
     if template.on.restored:
-        start, end = stretches[-1]
-        if end != NEVER:  # no all-clear while anything is down, nor for a stretch that another has followed
-            at = _settled_at(incident, end, playbook)
-            yield _step(incident, playbook, template, _stamp(end), at, stretch=(start, end))
+        yield from _all_clear(incident, first, playbook, template, stretches)
         return
     for start, end in stretches:
         if template.on.first_level:
@@ -101,6 +98,21 @@ def _for_stretches(
             due_at = max(at, first.at)
             if due_at < end and now < end:  # what is over is not announced any more
                 yield _step(incident, playbook, template, _stamp(named), due_at, stretch=(start, end))
+
+
+def _all_clear(
+    incident: Incident,
+    first: Reached,
+    playbook: Playbook,
+    template: StepTemplate,
+    stretches: Sequence[tuple[datetime, datetime]],
+) -> Iterator[Step]:
+    """Yield the step that tells of the last stretch's end: nothing while anything is down, nor for a mere blip."""
+    lasted = [(start, end) for start, end in stretches if start <= first.at or end - start > playbook.settle]
+    quiet_since = stretches[-1][1]
+    if lasted and quiet_since != NEVER:
+        at = _settled_at(incident, quiet_since, playbook)
+        yield _step(incident, playbook, template, _stamp(lasted[-1][1]), at, stretch=lasted[-1])
 
 
 def _growth(

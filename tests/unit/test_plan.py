@@ -318,3 +318,9 @@ def test_a_step_id_is_used_once() -> None:
     document["steps"].append(document["steps"][0])
     with pytest.raises(InvalidDocumentError, match="steps named twice: duty-notice"):
         parse_playbook(document)
+
+
+def test_a_blip_after_the_all_clear_is_not_told_again() -> None:
+    events = [GUANGDONG, restored("11:30"), started("12:00"), restored("12:01")]
+    found = steps("12:10", *events, playbook=one_step({"restored": True}, "5m"))
+    assert [step.instance for step in found] == ["20130623T033000Z"]  # the all-clear that customers have read already
