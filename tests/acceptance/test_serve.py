@@ -49,10 +49,11 @@ def refusal(ours: Daemon) -> str:
 def test_it_says_where_it_is_and_stops_when_told_to(tmp_path: Path, number: signal.Signals) -> None:
     config = write_config(tmp_path)
     with daemon(config) as ours:
-        head, *lines = ours.printed.splitlines()
+        head, warning, *lines = ours.printed.splitlines()
         stop(ours, number)
     assert head.startswith("incident-engine 0.1.0 · Cloudsail Bank · ")
     assert head.endswith(str(config))
+    assert "example bank, not yours" in warning
     assert lines[:4] == [
         f"  push events: POST {ours.url}/api/v1/events    Alertmanager: POST {ours.url}/api/v1/alertmanager",
         f"  pages: {ours.url}/docs    {ours.url}/api/v1/incidents",
