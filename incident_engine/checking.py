@@ -1,20 +1,21 @@
 """`check`: everything that operators write, with file, line and column for whatever is wrong."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from incident_engine import rulebook
 from incident_engine.errors import Finding, InvalidFilesError, Problem
 from incident_engine.errors import Path as DocumentPath
+from incident_engine.facts.hours import ServiceHours
 from incident_engine.grading.pack import parse_pack
 from incident_engine.scenario import load_scenario, unknown_names
 from incident_engine.settings import Secret, Settings, load_settings
 from incident_engine.validation import nearest
 from incident_engine.yaml_loader import load_file
 
-_KINDS = ("pack", "playbook", "scenario", "bank")
+_KINDS = ("pack", "playbook", "scenario", "calendar", "bank")
 
 
 @dataclass(slots=True)
@@ -24,6 +25,8 @@ class Checked:
     files: int = 0
     cases: int = 0
     findings: list[Finding] = field(default_factory=list)
+    hours: Mapping[str, ServiceHours] = field(default_factory=dict)
+    """The service hours of each service, if the configuration was checked as a whole."""
 
 
 def check(paths: Sequence[Path], config_file: Path) -> Checked:
@@ -51,7 +54,7 @@ def _settings(config_file: Path, checked: Checked) -> Settings | None:
 
 def _together(settings: Settings, config_file: Path, checked: Checked) -> None:
     try:
-        rulebook.load_rulebook(settings, config_file)
+        checked.hours = rulebook.load_rulebook(settings, config_file).hours
     except InvalidFilesError as error:
         checked.findings += error.findings
     checked.findings += _missing_secrets(settings, config_file)
@@ -112,6 +115,9 @@ def _of_kind(path: Path, settings: Settings | None, checked: Checked) -> list[Fi
         return found
     if kind == "playbook":
         return rulebook.check_playbook(path)
+    if kind == "calendar":
+        rulebook.load_calendar(path)
+        return []
     if kind == "scenario":
         return [] if settings is None else _of_scenario(path, settings)
     if kind == "bank":
@@ -120,4 +126,6 @@ def _of_kind(path: Path, settings: Settings | None, checked: Checked) -> list[Fi
         return list(_missing_secrets(given, path))
     guess = next((near for key in keys if (near := nearest(key, _KINDS))), "")
     hint = f"; did you mean {guess!r}?" if guess else ""
-    return [Finding(str(path), 1, 1, f"is no pack, playbook, scenario or configuration{hint} (its keys: {keys})")]
+    return [
+        Finding(str(path), 1, 1, f"is no pack, playbook, scenario, calendar or configuration{hint} (its keys: {keys})")
+    ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from incident_engine import __version__
-from incident_engine.errors import IncidentEngineError, InvalidFilesError
+from incident_engine.errors import Finding, IncidentEngineError, InvalidFilesError
 
 if TYPE_CHECKING:
     from incident_engine.settings import Settings
@@ -105,10 +105,15 @@ def check(
     Prints file:line:column for whatever is wrong and exits with 1; 0 if all is well.
     """
     from incident_engine.checking import check as check_files
+    from incident_engine.clock import SystemClock
+    from incident_engine.rulebook import guessed_years
     from incident_engine.wording import Wording
 
     say: Wording = _wording(lang)
     checked = check_files(paths or [], _config_file(config))
+    for service, years in guessed_years(checked.hours, SystemClock().now()).items():
+        listed = ", ".join(str(year) for year in years)
+        typer.echo(f"{say('warning')}: {service}: {listed}: {say('not published')} (rules/calendars/)", err=True)
     for finding in checked.findings:
         typer.echo(str(finding))
     counted = f"{_config_file(config)}: {checked.files} {say('files')}, {checked.cases} {say('cases')}"
@@ -146,19 +151,22 @@ def grade(
     from incident_engine import history
     from incident_engine.clock import SystemClock
     from incident_engine.report_text import graded_text
-    from incident_engine.rulebook import load_packs
+    from incident_engine.rulebook import load_hours, load_packs
 
     if output not in ("text", "json"):
         raise typer.BadParameter("expected text or json", param_hint="--format")
     settings, config_file = _settings(config)
-    packs = load_packs(settings, config_file, pack or [])
+    findings: list[Finding] = []
+    basis = history.Basis(load_packs(settings, config_file, pack or []), load_hours(settings, findings))
+    if findings:
+        raise InvalidFilesError(findings)
     text = sys.stdin.read() if file == "-" else history.read_text(Path(file))
     events = history.read_events(text, "<stdin>" if file == "-" else file, settings.service_names)
-    graded = history.grade(events, packs, settings, _instant(at, settings), SystemClock().now())
+    graded = history.grade(events, basis, settings, _instant(at, settings), SystemClock().now())
     if output == "json":
         typer.echo(json.dumps(history.graded_document(graded, settings), ensure_ascii=False, indent=2))
     else:
-        typer.echo(graded_text(graded, packs, settings, _wording(lang)))
+        typer.echo(graded_text(graded, basis.packs, settings, _wording(lang)))
 
 
 @app.command()

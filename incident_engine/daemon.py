@@ -16,7 +16,7 @@ from incident_engine.clock import Clock
 from incident_engine.delivery.dispatch import Dispatcher, open_channels
 from incident_engine.engine import Engine
 from incident_engine.errors import StartupError
-from incident_engine.rulebook import Rulebook
+from incident_engine.rulebook import Rulebook, guessed_years
 from incident_engine.settings import Settings
 from incident_engine.store import outgoing, records
 from incident_engine.store.database import Database
@@ -36,6 +36,7 @@ class Daemon:
     def __init__(self, settings: Settings, rulebook: Rulebook, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
+        self._hours = rulebook.hours
         self._log = logger("daemon")
         keys = _keys(settings)
         self._socket = _listen(settings)
@@ -79,6 +80,8 @@ class Daemon:
         try:
             while not self._server.started and not serving.done():
                 await asyncio.sleep(0.005)
+            for service, years in guessed_years(self._hours, self._clock.now()).items():
+                self._log.warning("days_off_not_published", reason="guessed_years", service=service, years=years)
             self._log.info("started", reason="ready", url=self.url, store=self._settings.store.url)
             yield serving
         finally:

@@ -10,6 +10,7 @@ from typing import Any
 from incident_engine.errors import Finding, InvalidDocumentError, InvalidFilesError, MalformedBodyError
 from incident_engine.facts.correlation import split
 from incident_engine.facts.events import Event, Recorded
+from incident_engine.facts.hours import ServiceHours
 from incident_engine.facts.incident import Incident, fold
 from incident_engine.grading.assess import Assessment, assess
 from incident_engine.grading.document import assessment_document
@@ -25,6 +26,14 @@ class Graded:
 
     incident: Incident
     assessments: tuple[Assessment, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What a history is graded by: packs, and the service hours of each service."""
+
+    packs: Sequence[Pack]
+    hours: Mapping[str, ServiceHours]
 
 
 def read_events(text: str, name: str, services: Mapping[str, object]) -> list[Event]:
@@ -43,7 +52,7 @@ def read_events(text: str, name: str, services: Mapping[str, object]) -> list[Ev
 
 
 def grade(
-    events: Sequence[Event], packs: Sequence[Pack], settings: Settings, at: datetime | None, now: datetime
+    events: Sequence[Event], basis: Basis, settings: Settings, at: datetime | None, now: datetime
 ) -> list[Graded]:
     """Return the incidents of a history with their verdicts.
 
@@ -52,7 +61,7 @@ def grade(
     """
     known = [Recorded(event, event.occurred_at) for event in events if at is None or event.occurred_at <= at]
     histories = split(known, settings.groups, settings.intake.window, settings.bank.zone)
-    return [_graded(fold(name, history), packs, settings, at, now) for name, history in histories.items()]
+    return [_graded(fold(name, history), basis, at, now) for name, history in histories.items()]
 
 
 def graded_document(graded: Sequence[Graded], settings: Settings) -> dict[str, Any]:
@@ -71,11 +80,9 @@ def graded_document(graded: Sequence[Graded], settings: Settings) -> dict[str, A
     }
 
 
-def _graded(
-    incident: Incident, packs: Sequence[Pack], settings: Settings, at: datetime | None, now: datetime
-) -> Graded:
+def _graded(incident: Incident, basis: Basis, at: datetime | None, now: datetime) -> Graded:
     when = at or incident.restored_at or now
-    return Graded(incident, tuple(assess(incident, pack, settings.service_hours, when) for pack in packs))
+    return Graded(incident, tuple(assess(incident, pack, basis.hours, when) for pack in basis.packs))
 
 
 def _looks_like_lines(text: str) -> bool:

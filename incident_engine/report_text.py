@@ -46,6 +46,8 @@ def _assessment(assessment: Assessment, pack: Pack, zone: tzinfo, say: Wording) 
     )
     if not assessment.evidence.in_force:
         yield f"    {say('not in force')}"
+    for year in assessment.evidence.guessed_years:
+        yield f"    {say('not published')}: {year}"
     for rise in assessment.trajectory:
         cite = spell_cite(rise.cite, say.locale)
         yield f"      {local_time(rise.at, zone)}  {_level(rise.level, pack, say)}  {cite} ({rise.rule})"

@@ -1,18 +1,23 @@
 """All that operators write: settings, packs, playbooks and messages, read from files and checked against each other."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
+from pydantic import ValidationError
+
 from incident_engine.errors import Finding, InvalidDocumentError, InvalidFilesError, Problem
+from incident_engine.facts.calendars import Calendar, DayKind, known_countries
+from incident_engine.facts.hours import ServiceHours
 from incident_engine.grading.cases import failing_cases, uncovered_limits
 from incident_engine.grading.pack import Pack, parse_pack
 from incident_engine.response.messages import LOCALES, MessageBook, template_problems
 from incident_engine.response.playbook import Playbook, parse_playbook
 from incident_engine.response.samples import failures
 from incident_engine.settings import Settings
-from incident_engine.validation import nearest, unknown
+from incident_engine.validation import Strict, nearest, problems_of, unknown
 from incident_engine.yaml_loader import Document, load_file
 
 T = TypeVar("T")
@@ -29,6 +34,8 @@ class Rulebook:
     packs: tuple[Pack, ...]
     playbooks: tuple[Playbook, ...]
     messages: MessageBook
+    hours: Mapping[str, ServiceHours]
+    """The service hours of each service."""
 
 
 def rules_directory(settings: Settings) -> Path:
@@ -50,6 +57,7 @@ def load_rulebook(settings: Settings, config_file: Path) -> Rulebook:
         settings.playbooks, directory / "playbooks", parse_playbook, ("playbooks",), config_file, findings
     )
     messages = load_messages(settings, directory / "messages", findings)
+    hours = load_hours(settings, findings)
     primary = packs.get(settings.grading.primary)
     for name, (playbook, document) in playbooks.items():
         pack = primary[0] if primary else None
@@ -61,7 +69,7 @@ def load_rulebook(settings: Settings, config_file: Path) -> Rulebook:
     if findings:
         raise InvalidFilesError(sorted(findings))
     ordered = sorted(packs.values(), key=lambda found: found[0].pack != settings.grading.primary)
-    return Rulebook(tuple(p for p, _ in ordered), tuple(p for p, _ in playbooks.values()), messages)
+    return Rulebook(tuple(p for p, _ in ordered), tuple(p for p, _ in playbooks.values()), messages, hours)
 
 
 def load_packs(settings: Settings, config_file: Path, names: Sequence[str]) -> list[Pack]:
@@ -114,6 +122,50 @@ def check_template(path: Path) -> list[Finding]:
         Finding(str(path), int(problem.path[0]) if problem.path else 1, 1, problem.sentence())
         for problem in template_problems(source)
     ]
+
+
+class CalendarFile(Strict):
+    """What operators know better than the library: single days, and years that they vouch for."""
+
+    calendar: str
+    published: tuple[int, ...] = ()
+    days: dict[date, DayKind] = {}
+
+
+def load_calendar(path: Path) -> Calendar:
+    """Return the calendar of a file. Raises InvalidFilesError with every finding."""
+    document = load_file(path)
+    try:
+        given = CalendarFile.model_validate(document.data)
+    except ValidationError as error:
+        raise document.refuse(problems_of(error, CalendarFile, document.data)) from None
+    countries = known_countries()
+    if given.calendar not in countries:
+        said, near = f"unknown country '{given.calendar}'", nearest(given.calendar, countries)
+        raise document.refuse([Problem(("calendar",), said, "the ISO 3166 code of a country, such as CN", near)])
+    return Calendar(given.calendar, given.days, frozenset(given.published))
+
+
+def load_hours(settings: Settings, findings: list[Finding]) -> Mapping[str, ServiceHours]:
+    """Return the service hours of each service, adding what is wrong with the calendars to the findings."""
+    calendars: dict[str, Calendar] = {}
+    for path in sorted((rules_directory(settings) / "calendars").glob("*.yaml")):
+        try:
+            calendar = load_calendar(path)
+        except InvalidFilesError as error:
+            findings += error.findings
+            continue
+        if calendar.country in calendars:
+            findings.append(Finding(str(path), 1, 1, f"calendar '{calendar.country}' has a file already"))
+        calendars[calendar.country] = calendar
+    return settings.service_hours(calendars)
+
+
+def guessed_years(hours: Mapping[str, ServiceHours], now: datetime) -> dict[str, list[int]]:
+    """Return, for each service whose hours rest on a calendar, this year and the next if they are not published."""
+    ahead = now + timedelta(days=365)
+    found = {service: sorted(each.guessed_years(now, ahead)) for service, each in hours.items()}
+    return {service: years for service, years in found.items() if years}
 
 
 def load_messages(settings: Settings, directory: Path, findings: list[Finding]) -> MessageBook:

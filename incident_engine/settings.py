@@ -23,9 +23,10 @@ from pydantic_settings import (
 )
 
 from incident_engine.errors import Finding, InvalidFilesError, Path, Problem
-from incident_engine.facts.hours import AlwaysOpen, ServiceHours, weekly_hours
+from incident_engine.facts.calendars import Calendar, known_countries
+from incident_engine.facts.hours import ALWAYS, ServiceHours, WeeklyHours, weekly_hours
 from incident_engine.facts.values import Duration, Identifier, LocalizedText, Zone
-from incident_engine.validation import Strict, doubles, invalid, problems_of, unknown
+from incident_engine.validation import Strict, doubles, invalid, problems_of, unknown, unknown_name
 from incident_engine.yaml_loader import Document, load_file
 
 PREFIX = "INCIDENT_ENGINE__"
@@ -144,10 +145,18 @@ def _windows(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
+def _country(code: str) -> str:
+    countries = known_countries()
+    if code not in countries:
+        raise unknown_name("country", code, countries, "the ISO 3166 code of a country, such as CN")
+    return code
+
+
 class HoursSettings(Strict):
-    """Service hours: windows per weekday in a time zone."""
+    """Service hours: windows per weekday in a time zone; holidays and make-up workdays by a country's calendar."""
 
     timezone: Zone
+    calendar: Annotated[str, AfterValidator(_country)] | None = None
     open: dict[str, Annotated[tuple[str, ...], BeforeValidator(_windows)]] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -155,10 +164,11 @@ class HoursSettings(Strict):
         self.build()
         return self
 
-    def build(self) -> ServiceHours:
-        """Return the hours."""
+    def build(self, calendars: Mapping[str, Calendar] | None = None) -> WeeklyHours:
+        """Return the hours, with the country's calendar as operators have set it right, if they have."""
         pairs = [(days, window) for days, windows in self.open.items() for window in windows]
-        return weekly_hours(ZoneInfo(self.timezone), pairs)
+        calendar = (calendars or {}).get(self.calendar or "") or (Calendar(self.calendar) if self.calendar else None)
+        return weekly_hours(ZoneInfo(self.timezone), pairs, calendar)
 
 
 class ServiceSettings(Strict):
@@ -263,11 +273,10 @@ class Settings(BaseSettings):
         """Take values from nowhere but the document, into which the environment was merged before."""
         return (init_settings,)
 
-    @cached_property
-    def service_hours(self) -> Mapping[str, ServiceHours]:
+    def service_hours(self, calendars: Mapping[str, Calendar]) -> Mapping[str, ServiceHours]:
         """Return the service hours of each service."""
-        built: dict[str, ServiceHours] = {name: hours.build() for name, hours in self.hours.items()}
-        built["always"] = AlwaysOpen()
+        built: dict[str, ServiceHours] = {name: hours.build(calendars) for name, hours in self.hours.items()}
+        built["always"] = ALWAYS
         return {service.id: built[service.hours] for service in self.services}
 
     @cached_property

@@ -62,7 +62,7 @@ class Upkeep:
         incident = fold(incident_id, records.events_of(connection, incident_id))
         packs = self.packs_of(connection, incident_id)
         before = [records.latest_assessment(connection, incident_id, pack.pack) for pack in packs]
-        hours = self._settings.service_hours
+        hours = self._rulebook.hours
         assessments = [
             assess(incident, pack, hours, now, trajectory_from(document) if document else ())
             for pack, document in zip(packs, before, strict=True)

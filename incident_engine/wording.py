@@ -31,6 +31,11 @@ _PHRASES: Mapping[str, tuple[str, str]] = {
     "due": ("期限", "due"),
     "evidence": ("依据", "evidence"),
     "in service": ("服务时段内中断", "out in service hours"),
+    "not published": (
+        "该年放假安排尚未公布，服务时段为推测",
+        "days off not yet published, service hours are a guess",
+    ),
+    "warning": ("警告", "warning"),
     "not in force": ("发生时该规定未施行，不予定级", "not in force when the outage began: it gives no level"),
     "held": ("按第10条不降级", "held: a level never falls (Art. 10)"),
     "no incidents": ("没有事件", "no incidents"),

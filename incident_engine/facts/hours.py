@@ -6,21 +6,31 @@ earliest instant at which `elapsed` has grown to a given length.
 
 import heapq
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
+from incident_engine.facts.calendars import Calendar
 from incident_engine.facts.values import NEVER
 
 Segment = tuple[datetime, datetime]
 """A stretch of time in UTC, [start, end); an end of NEVER is open."""
 
+Windows = tuple[tuple[timedelta, timedelta], ...]
+"""Pairs of (from, to) counted from the midnight that begins the day; `to` may lie on the next day."""
+
 _ONE_DAY = timedelta(days=1)
 _WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+HOLIDAYS = "holidays"
+MAKEUP_WORKDAYS = "makeup-workdays"
+DAY_NAMES = (*_WEEKDAYS, HOLIDAYS, MAKEUP_WORKDAYS)
 _SPAN = re.compile(r"([0-2]\d):([0-5]\d)-([0-2]\d):([0-5]\d)")
+_LAST_YEAR = 9998
+"""Beyond it no day is open; the arithmetic of dates ends there."""
 
 
 class ServiceHours(Protocol):
@@ -28,6 +38,18 @@ class ServiceHours(Protocol):
 
     def segments(self, start: datetime, end: datetime) -> Iterator[Segment]:
         """Yield, in order, the open stretches within [start, end)."""
+        ...
+
+    def elapsed(self, start: datetime, end: datetime) -> timedelta:
+        """Return how long the service is open within [start, end)."""
+        ...
+
+    def reach(self, start: datetime, length: timedelta) -> datetime:
+        """Return the earliest instant at which `elapsed` since `start` has grown to `length`."""
+        ...
+
+    def guessed_years(self, start: datetime, end: datetime) -> frozenset[int]:
+        """Return the years within [start, end) whose days off are not officially published."""
         ...
 
 
@@ -40,33 +62,126 @@ class AlwaysOpen:
         if start < end:
             yield start, end
 
+    def elapsed(self, start: datetime, end: datetime) -> timedelta:
+        """Return the whole length."""
+        return max(end - start, timedelta(0))
+
+    def reach(self, start: datetime, length: timedelta) -> datetime:
+        """Return the instant so much later."""
+        return start + length
+
+    def guessed_years(self, start: datetime, end: datetime) -> frozenset[int]:
+        """Return none: no day is closed."""
+        return frozenset()
+
+
+ALWAYS = AlwaysOpen()
+
+
+@dataclass(slots=True)
+class _Year:
+    """The open stretches that begin in one local year, and how much is open before each."""
+
+    starts: list[datetime]
+    ends: list[datetime]
+    before: list[timedelta]
+    total: timedelta
+
 
 @dataclass(frozen=True, slots=True)
 class WeeklyHours:
-    """The same windows every week in one time zone: for each weekday (Monday first) pairs of (from, to)."""
+    """Windows by weekday (Monday first) in one time zone; holidays and make-up workdays by a calendar.
+
+    A day that the calendar makes a holiday has the windows `holidays`; a day at the weekend that it makes a workday
+    has `makeup_workdays`. What a year's days come to is computed once and kept.
+    """
 
     zone: ZoneInfo
-    week: tuple[tuple[tuple[timedelta, timedelta], ...], ...]
+    week: tuple[Windows, ...]
+    calendar: Calendar | None = None
+    holidays: Windows = ()
+    makeup_workdays: Windows = ()
+    _years: dict[int, _Year] = field(default_factory=dict, compare=False, repr=False)
 
     def segments(self, start: datetime, end: datetime) -> Iterator[Segment]:
-        """Yield the open stretches within [start, end); endless when `end` is NEVER."""
-        day = start.astimezone(self.zone).date() - _ONE_DAY  # yesterday's last window may run past midnight
-        while True:
-            for opens, closes in self.week[day.weekday()]:
-                opened = max(self._instant(day, opens, late=False), start)
-                closed = min(self._instant(day, closes, late=True), end)
+        """Yield the open stretches within [start, end); as good as endless when `end` is NEVER."""
+        for number in range(start.astimezone(self.zone).year - 1, _LAST_YEAR):
+            year = self._year(number)
+            first = max(bisect_right(year.starts, start) - 1, 0)
+            for opened, closed in zip(year.starts[first:], year.ends[first:], strict=True):
+                if opened >= end:
+                    return
+                if closed > start:
+                    yield max(opened, start), min(closed, end)
+
+    def elapsed(self, start: datetime, end: datetime) -> timedelta:
+        """Return how long the service is open within [start, end), by sums kept for each year."""
+        if end <= start:
+            return timedelta(0)
+        first, last = start.astimezone(self.zone).year - 1, end.astimezone(self.zone).year
+        return sum(
+            (_open_before(year, end) - _open_before(year, start) for year in map(self._year, range(first, last + 1))),
+            timedelta(0),
+        )
+
+    def reach(self, start: datetime, length: timedelta) -> datetime:
+        """Return the earliest instant at which so much is open since `start`, year by year; NEVER beyond all years."""
+        missing = length
+        for number in range(start.astimezone(self.zone).year - 1, _LAST_YEAR):
+            year = self._year(number)
+            passed = _open_before(year, start)
+            if missing <= year.total - passed:
+                return _instant_of(year, passed + missing, start)
+            missing -= year.total - passed
+        return NEVER
+
+    def guessed_years(self, start: datetime, end: datetime) -> frozenset[int]:
+        """Return the years within [start, end) whose days off are not officially published."""
+        if self.calendar is None:
+            return frozenset()
+        first, last = start.astimezone(self.zone).year, end.astimezone(self.zone).year
+        return frozenset(year for year in range(first, last + 1) if not self.calendar.is_published(year))
+
+    def windows(self, day: date) -> Windows:
+        """Return the windows of one local day."""
+        weekday = day.weekday()
+        if self.calendar is None:
+            return self.week[weekday]
+        works, weekend = self.calendar.is_workday(day), weekday >= 5
+        if works and weekend:
+            return self.makeup_workdays
+        if not works and not weekend:
+            return self.holidays
+        if not works and self.calendar.is_named_holiday(day):
+            return self.holidays
+        return self.week[weekday]
+
+    def _year(self, number: int) -> _Year:
+        known = self._years.get(number)
+        if known is None:
+            known = self._years[number] = self._computed(number)
+        return known
+
+    def _computed(self, number: int) -> _Year:
+        starts: list[datetime] = []
+        ends: list[datetime] = []
+        before: list[timedelta] = []
+        total = timedelta(0)
+        day = date(number, 1, 1)
+        while day.year == number:
+            for opens, closes in self.windows(day):
+                opened, closed = self._instant(day, opens, late=False), self._instant(day, closes, late=True)
                 if opened < closed:
-                    yield opened, closed
+                    starts.append(opened)
+                    ends.append(closed)
+                    before.append(total)
+                    total += closed - opened
             day += _ONE_DAY
-            if end != NEVER and self._instant(day, timedelta(0), late=False) >= end:
-                return
+        return _Year(starts, ends, before, total)
 
     def _instant(self, day: date, offset: timedelta, *, late: bool) -> datetime:
-        """Return the instant of a local time.
-
-        One that exists twice is taken so that the service is open longer; one that does not exist is the moment at
-        which the clocks are changed.
-        """
+        """Return the instant of a local time. One that exists twice is taken so that the service is open longer; one
+        that does not exist is the moment at which the clocks are changed."""
         local = datetime.combine(day, time()) + offset
         instant = local.replace(tzinfo=self.zone, fold=int(late)).astimezone(UTC)
         if instant.astimezone(self.zone).replace(tzinfo=None) == local:
@@ -86,6 +201,22 @@ class WeeklyHours:
         return after
 
 
+def _open_before(year: _Year, instant: datetime) -> timedelta:
+    place = bisect_right(year.starts, instant) - 1
+    if place < 0:
+        return timedelta(0)
+    return year.before[place] + min(instant, year.ends[place]) - year.starts[place]
+
+
+def _instant_of(year: _Year, passed: timedelta, start: datetime) -> datetime:
+    """Return the earliest instant, not before `start`, at which so much of the year's open time has passed."""
+    place = max(bisect_right(year.before, passed) - 1, 0)
+    if place > 0 and year.before[place] == passed:
+        place -= 1  # the end of the stretch before comes first
+    found = year.starts[place] + (passed - year.before[place]) if year.starts else start
+    return max(found, start)
+
+
 def parse_window(text: str) -> tuple[timedelta, timedelta]:
     """Return (from, to) of "09:00-17:00", counted from midnight; an end before the start is on the next day."""
     match = _SPAN.fullmatch(text)
@@ -97,35 +228,66 @@ def parse_window(text: str) -> tuple[timedelta, timedelta]:
     return hours[0], hours[1] if hours[1] > hours[0] else hours[1] + _ONE_DAY
 
 
-def parse_weekdays(text: str) -> range | tuple[int, ...]:
-    """Return the weekdays (Monday is 0) that "mon", "mon-fri" or "sat-mon" names."""
-    first, _, last = text.lower().partition("-")
+def parse_days(text: str) -> tuple[str, ...]:
+    """Return the names of the days that "mon", "mon-fri", "holidays" or "makeup-workdays" names."""
+    name = text.lower()
+    if name in (HOLIDAYS, MAKEUP_WORKDAYS):
+        return (name,)
+    first, _, last = name.partition("-")
     last = last or first
     if first not in _WEEKDAYS or last not in _WEEKDAYS:
-        raise ValueError(f"not weekdays: {text!r}; expected names such as mon, mon-fri, sat-sun")
+        names = f"names such as mon, mon-fri, sat-sun, {HOLIDAYS} or {MAKEUP_WORKDAYS}"
+        raise ValueError(f"not days: {text!r}; expected {names}")
     start, end = _WEEKDAYS.index(first), _WEEKDAYS.index(last)
-    return range(start, end + 1) if start <= end else (*range(start, 7), *range(end + 1))
+    return _WEEKDAYS[start : end + 1] if start <= end else (*_WEEKDAYS[start:], *_WEEKDAYS[: end + 1])
 
 
-def weekly_hours(zone: ZoneInfo, windows: Iterable[tuple[str, str]]) -> WeeklyHours:
-    """Return the hours for pairs of (weekdays, window), such as ("mon-fri", "09:00-17:00").
+def weekly_hours(zone: ZoneInfo, windows: Iterable[tuple[str, str]], calendar: Calendar | None = None) -> WeeklyHours:
+    """Return the hours for pairs of (days, window), such as ("mon-fri", "09:00-17:00").
 
-    Raises ValueError when a part is malformed, when windows of one day overlap or when the week is never open.
+    With a calendar, holidays are closed unless `holidays` has windows, and a make-up workday is open as on Monday
+    unless `makeup-workdays` has windows of its own. Raises ValueError when a part is malformed, when windows overlap,
+    when a calendar is missing or when the week is never open.
     """
-    week: list[list[tuple[timedelta, timedelta]]] = [[] for _ in _WEEKDAYS]
-    for weekdays, window in windows:
+    by_day: dict[str, list[tuple[timedelta, timedelta]]] = {name: [] for name in DAY_NAMES}
+    named: set[str] = set()
+    for days, window in windows:
         span = parse_window(window)
-        for weekday in parse_weekdays(weekdays):
-            week[weekday].append(span)
-    for weekday, spans in enumerate(week):
+        for name in parse_days(days):
+            named.add(name)
+            by_day[name].append(span)
+    _refuse_overlap(by_day)
+    if calendar is None and named & {HOLIDAYS, MAKEUP_WORKDAYS}:
+        raise ValueError("holidays need a calendar; expected a calendar beside the time zone, such as CN")
+    if not any(by_day[name] for name in _WEEKDAYS):
+        raise ValueError("no window on any weekday: the service would never be open")
+    kept: Mapping[str, Windows] = {name: tuple(spans) for name, spans in by_day.items()}
+    return WeeklyHours(
+        zone,
+        tuple(kept[name] for name in _WEEKDAYS),
+        calendar,
+        kept[HOLIDAYS],
+        kept[MAKEUP_WORKDAYS] if MAKEUP_WORKDAYS in named else kept["mon"],
+    )
+
+
+def _refuse_overlap(by_day: Mapping[str, list[tuple[timedelta, timedelta]]]) -> None:
+    for name, spans in by_day.items():
         spans.sort()
-        following = [(a + _ONE_DAY, b + _ONE_DAY) for a, b in sorted(week[(weekday + 1) % 7])][:1]
-        ordered = [*spans, *following]
-        if any(later[0] < earlier[1] for earlier, later in pairwise(ordered)):
-            raise ValueError(f"windows of {_WEEKDAYS[weekday]} overlap")
-    if not any(week):
-        raise ValueError("no window at all: the service would never be open")
-    return WeeklyHours(zone, tuple(tuple(spans) for spans in week))
+        if any(later[0] < earlier[1] for earlier, later in pairwise(spans)):
+            raise ValueError(f"windows of {name} overlap")
+    latest = max((spans[-1][1] for spans in by_day.values() if spans), default=_ONE_DAY)
+    for name, spans in by_day.items():
+        if spans and spans[0][0] + _ONE_DAY < latest and _follows_late(name, by_day, spans[0][0]):
+            raise ValueError(f"windows of {name} overlap with those of the day before, which run past midnight")
+
+
+def _follows_late(name: str, by_day: Mapping[str, list[tuple[timedelta, timedelta]]], opens: timedelta) -> bool:
+    if name in (HOLIDAYS, MAKEUP_WORKDAYS):
+        others = [other for other in by_day if other != name]
+    else:
+        others = [_WEEKDAYS[_WEEKDAYS.index(name) - 1], HOLIDAYS, MAKEUP_WORKDAYS]
+    return any(by_day[other] and by_day[other][-1][1] > opens + _ONE_DAY for other in others)
 
 
 def union(streams: Iterable[Iterator[Segment]]) -> Iterator[Segment]:

@@ -81,6 +81,8 @@ class Evidence:
 
     in_force: bool
     """Whether the regulation was in force when the outage began; if not, it gives no level."""
+    guessed_years: tuple[int, ...]
+    """Years whose days off are not officially published: service hours in them are a guess."""
     occurred_at: datetime | None
     detected_at: datetime | None
     restored_at: datetime | None
@@ -217,6 +219,7 @@ def _evidence(
 ) -> Evidence:
     return Evidence(
         in_force=in_force,
+        guessed_years=downtime.guessed_years(now),
         occurred_at=incident.occurred_at,
         detected_at=incident.detected_at,
         restored_at=incident.restored_at,

@@ -13,7 +13,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from incident_engine.facts.hours import AlwaysOpen, Segment, ServiceHours, elapsed, union
+from incident_engine.facts.hours import ALWAYS, Segment, ServiceHours, elapsed, union
 from incident_engine.facts.hours import reach as reach_length
 from incident_engine.facts.incident import Incident, Outage
 from incident_engine.facts.values import NEVER, RESOLUTION, Duration
@@ -148,11 +148,20 @@ class Downtime:
         """Return when one region has been down for long enough."""
         return reach_length(self.segments(region, limit.clock), limit.for_.least)
 
+    def guessed_years(self, until: datetime) -> tuple[int, ...]:
+        """Return the years before `until` whose days off are not officially published but decide what counts."""
+        years = [
+            self._hours_of(outage.service, HoursClock.SERVICE_HOURS).guessed_years(
+                interval.start, max(interval.start, min(interval.end, until))
+            )
+            for outages in self._by_region.values()
+            for outage in outages
+            for interval in outage.intervals
+        ]
+        return tuple(sorted(frozenset().union(*years)))
+
     def _hours_of(self, service: str, clock: HoursClock) -> ServiceHours:
-        return _ALWAYS if clock is HoursClock.WALL_CLOCK else self._hours.get(service, _ALWAYS)
-
-
-_ALWAYS = AlwaysOpen()
+        return ALWAYS if clock is HoursClock.WALL_CLOCK else self._hours.get(service, ALWAYS)
 
 
 def reach(condition: Condition, downtime: Downtime) -> datetime:

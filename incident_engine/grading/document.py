@@ -63,6 +63,7 @@ def _obligation(status: ObligationStatus, zone: tzinfo) -> dict[str, Any]:
 def _evidence(evidence: Evidence, zone: tzinfo) -> dict[str, Any]:
     return {
         "in_force": evidence.in_force,
+        "guessed_years": list(evidence.guessed_years),
         "occurred_at": spelled(evidence.occurred_at, zone),
         "detected_at": spelled(evidence.detected_at, zone),
         "restored_at": spelled(evidence.restored_at, zone),

@@ -131,12 +131,13 @@ class Writer:
                 future.set_exception(StoreError(f"the store did not take it: {error}"))
             self._follow_up([partial(self._warn, "commit_failed", error)])
             return
+        self._follow_up(after_commit)
         for (_, future), (result, failure) in zip(wanted, outcomes, strict=True):
             if failure is None:
                 future.set_result(result)
             else:
                 future.set_exception(failure)
-        self._follow_up([*after_commit, self._on_commit])
+        self._follow_up([self._on_commit])
 
     def _follow_up(self, actions: list[Callable[[], None]]) -> None:
         for action in actions:

@@ -117,7 +117,9 @@ def test_the_program_runs_as_a_module_in_a_process_of_its_own(tmp_path: Path) ->
 
 def test_the_shipped_configuration_and_rules_are_correct(run: Run) -> None:
     said = run("check")
-    assert (said.code, said.err) == (0, "")
+    assert said.code == 0
+    # The days off of a coming year are announced each autumn; until the library has them it says so.
+    assert all("days off not yet published" in line for line in said.err.splitlines())
     assert "all correct" in said.out
     cases = (SHIPPED / "rules" / "grading" / "cn-cbrc-2008.yaml").read_text(encoding="utf-8").count("expect:")
     assert f"{cases} cases" in said.out
@@ -215,7 +217,7 @@ def test_an_override_that_is_wrong_is_told_by_its_name(run: Run, monkeypatch: py
 @pytest.mark.parametrize(
     ("name", "text", "says"),
     [
-        ("empty.yaml", "", "is no pack, playbook, scenario or configuration"),
+        ("empty.yaml", "", "is no pack, playbook, scenario, calendar or configuration"),
         ("odd.yaml", "playbok: x\n", "did you mean 'playbook'?"),
         ("broken.yaml", "pack: [\n", "broken.yaml:2:1: not valid YAML"),
     ],

@@ -13,7 +13,7 @@ from incident_engine.facts.hours import (
     Segment,
     WeeklyHours,
     elapsed,
-    parse_weekdays,
+    parse_days,
     parse_window,
     reach,
     union,
@@ -156,16 +156,23 @@ def test_a_window_counts_from_midnight(window: str, start: timedelta, end: timed
 
 @pytest.mark.parametrize(
     ("text", "days"),
-    [("mon", [0]), ("mon-fri", [0, 1, 2, 3, 4]), ("sat-mon", [0, 5, 6]), ("SUN", [6]), ("mon-sun", list(range(7)))],
+    [
+        ("mon", ["mon"]),
+        ("mon-fri", ["mon", "tue", "wed", "thu", "fri"]),
+        ("sat-mon", ["sat", "sun", "mon"]),
+        ("SUN", ["sun"]),
+        ("holidays", ["holidays"]),
+        ("makeup-workdays", ["makeup-workdays"]),
+    ],
 )
-def test_weekdays_are_named_one_by_one_or_as_a_range(text: str, days: list[int]) -> None:
-    assert sorted(parse_weekdays(text)) == days
+def test_days_are_named_one_by_one_or_as_a_range(text: str, days: list[str]) -> None:
+    assert list(parse_days(text)) == days
 
 
 @pytest.mark.parametrize("text", ["monday", "mo-fr", "1-5", "", "mon-fri-sat", "mon,tue"])
 def test_what_is_no_weekday_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="not weekdays"):
-        parse_weekdays(text)
+    with pytest.raises(ValueError, match="not days"):
+        parse_days(text)
 
 
 # Summer time: New York's 2024-03-10 has 23 hours, its 2024-11-03 has 25.

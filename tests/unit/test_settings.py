@@ -50,9 +50,9 @@ def test_the_shipped_configuration_is_valid() -> None:
 
 
 def test_a_service_is_always_open_unless_it_names_its_hours() -> None:
-    assert isinstance(settings().service_hours["core-banking"], AlwaysOpen)
+    assert isinstance(settings().service_hours({})["core-banking"], AlwaysOpen)
     week = at("2013-06-24 00:00"), at("2013-07-01 00:00")
-    assert elapsed(settings().service_hours["counter"].segments(*week), week[1]) == timedelta(hours=40)
+    assert elapsed(settings().service_hours({})["counter"].segments(*week), week[1]) == timedelta(hours=40)
 
 
 def test_services_without_a_group_are_their_own(tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_a_variable_that_must_be_json_and_is_not_is_named(name: str) -> None:
         ("via: [{channel: outbox}]}", "via: [{channel: outbx}]}", "id: duty-officer", "unknown channel 'outbx'"),
         ("[duty-officer, duty-engineer]", "[duty-oficer]", "  duty-team:", "unknown contact 'duty-oficer'"),
         ('"09:00-17:00"', '"9-17"', "  counter: {", "hours.counter"),
-        ("mon-fri: [", "mo-fr: [", "  counter: {", "not weekdays: 'mo-fr'"),
+        ("mon-fri: [", "mo-fr: [", "  counter: {", "not days: 'mo-fr'"),
         ("{type: outbox,", "{type: outbx,", "  outbox: {", "channels.outbox.type: unknown type 'outbx'"),
         ("sqlite:///", "mysql:///", "store: {", "store.url"),
         ("  port: 8080", "  port: 99999", "  port: 8080", "server.port"),
