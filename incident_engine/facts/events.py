@@ -183,7 +183,14 @@ class IncidentClosed(_PersonEvent):
 Event = Annotated[
     OutageEvent | RecoveryEstimated | NoteAdded | StepCompleted | IncidentClosed, Field(discriminator="type")
 ]
-EVENTS: TypeAdapter[list[Event]] = TypeAdapter(list[Event])
+
+
+class AnyEvent(_PersonEvent):
+    """What an event of any type has: to say what else is wrong with one whose type is unknown."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
 EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 
 

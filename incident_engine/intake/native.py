@@ -11,7 +11,7 @@ import pydantic_core
 from pydantic import ValidationError
 
 from incident_engine.errors import InvalidDocumentError, MalformedBodyError, Problem
-from incident_engine.facts.events import EVENT, KNOWN_SERVICES, Event
+from incident_engine.facts.events import EVENT, KNOWN_SERVICES, AnyEvent, Event
 from incident_engine.validation import problems_of
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -62,12 +62,24 @@ def parse_document(document: object, services: Mapping[str, object] | None, late
             event = EVENT.validate_python(part, context={KNOWN_SERVICES: services})
         except ValidationError as error:
             events.append(None)
-            problems += [replace(p, path=(place, *p.path)) for p in problems_of(error, Event, part)]
+            wrong = problems_of(error, Event, part)
+            if any(problem.path == ("type",) for problem in wrong):
+                wrong += _wrong_otherwise(part, services)
+            problems += [replace(problem, path=(place, *problem.path)) for problem in wrong]
             continue
         late = _from_the_future(event, latest)
         problems += [replace(late, path=(place, *late.path))] if late else []
         events.append(None if late else event)
     return Parsed(tuple(events), tuple(problems))
+
+
+def _wrong_otherwise(part: object, services: Mapping[str, object] | None) -> list[Problem]:
+    """Return what else is wrong with an event whose type is not known."""
+    try:
+        AnyEvent.model_validate(part, context={KNOWN_SERVICES: services})
+    except ValidationError as error:
+        return problems_of(error, AnyEvent, part)
+    return []
 
 
 def parse_events(document: object, services: Mapping[str, object] | None) -> list[Event]:

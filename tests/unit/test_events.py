@@ -4,12 +4,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from support.build import event
 
 from incident_engine.errors import Problem
 from incident_engine.facts.events import (
-    EVENTS,
     KNOWN_SERVICES,
     Event,
     OutageEvent,
@@ -18,6 +17,8 @@ from incident_engine.facts.events import (
     wire,
 )
 from incident_engine.validation import problems_of
+
+EVENTS: TypeAdapter[list[Event]] = TypeAdapter(list[Event])
 
 SERVICES = {"core-banking": None, "counter": None, "mobile": None}
 

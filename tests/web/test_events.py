@@ -431,3 +431,11 @@ def test_an_estimate_for_the_end_of_time_is_refused_and_hides_nothing(api: Serve
     answer = post(api, event("r", "recovery.estimated", NOW, incident=receipt["incident"], data=data))
     assert set(errors(answer)) == {"/data/recovery_at"}
     assert api.client.get(f"/api/v1/incidents/{receipt['incident']}").status_code == 200
+
+
+def test_an_unknown_type_does_not_hide_what_else_is_wrong(api: Served) -> None:
+    answer = post(api, {"type": "outage.start", "service": "core", "regions": ["Gungdong"], "occurred_at": "now"})
+    assert answer.status_code == 422
+    pointers = {error["pointer"] for error in answer.json()["errors"]}
+    assert pointers == {"/type", "/source", "/id", "/occurred_at", "/service", "/regions/0"}
+    assert {error["pointer"] for error in post(api, {}).json()["errors"]} == {"/type", "/source", "/id", "/occurred_at"}
