@@ -1,0 +1,139 @@
+"""Faults that were found once and must not come back: each would have cost a level, a notice or the daemon."""
+
+from contextlib import ExitStack
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.fixtures import cst, event, house, served
+
+from incident_engine.response.plan import StepState
+from incident_engine.store import outgoing
+from incident_engine.store.outgoing import Claimed, DeliveryState
+from incident_engine.store.tables import deliveries, incidents, steps
+from incident_engine.store.writer import Unit
+
+KEY = "outage-1"
+
+
+def outage(name: str, kind: str, at: datetime, region: str = "CN-GD", **more: Any) -> dict[str, Any]:
+    given = {"service": "core-banking", "regions": [region], "incident": KEY} | more
+    return event(name, f"outage.{kind}", at, **given)
+
+
+@pytest.mark.parametrize(
+    "spans",
+    [
+        [("09:00", "13:00")],
+        [("10:00", "10:10"), ("12:00", "12:20")],
+        [("08:00", "08:20"), ("09:00", "13:00")],
+    ],
+    ids=["longer than the window", "two short ones", "one after the other"],
+)
+def test_one_request_makes_the_incidents_that_many_requests_make(tmp_path: Path, spans: list[tuple[str, str]]) -> None:
+    events = [
+        outage(f"{kind}-{place}", kind, cst(moment), incident=None)
+        for place, span in enumerate(spans)
+        for kind, moment in zip(("started", "restored"), span, strict=True)
+    ]
+    now = cst("14:00")
+    found = []
+    for name, requests in (("together", [events]), ("singly", [[each] for each in events])):
+        (tmp_path / name).mkdir()
+        with house(tmp_path / name) as engine:
+            for request in requests:
+                engine.report(now, *request)
+            # Not the level: told of a start alone, the engine had to take it for an outage that lasts (Art. 10).
+            found.append([(row["first_at"], row["last_at"]) for row in engine.rows(incidents)])
+    assert found[0] == found[1]
+    assert [row[1] for row in found[0]] == [cst(spans[-1][1])]  # one incident, over
+
+
+def test_a_clock_that_is_set_back_loses_no_level_and_refuses_no_event(tmp_path: Path) -> None:
+    with house(tmp_path) as engine:
+        engine.report(cst("10:35"), outage("down", "started", cst("10:35")))
+        engine.fire(cst("11:05"))
+        note = event("note", "note.added", cst("11:00"), incident=KEY, data={"text": "looked"})
+        engine.report(cst("11:03"), note)  # two minutes before the level that has been reached
+        (row,) = engine.rows(incidents)
+    assert row["level"] == "III"
+
+
+def _record_failure(unit: Unit, delivery: Claimed, now: datetime) -> bool:
+    return outgoing.record(unit.connection, delivery, DeliveryState.FAILED, "refused", "550 no", now, None)
+
+
+def test_a_step_of_which_no_message_got_through_has_failed_and_is_not_called_completed(tmp_path: Path) -> None:
+    with house(tmp_path) as engine:
+        engine.report(cst("10:35"), outage("down", "started", cst("10:35")))
+        engine.fire(cst("11:05"))
+        now = cst("11:06")
+        claimed = engine.work(lambda unit: outgoing.claim(unit.connection, now, now + timedelta(minutes=1), 100))
+        for delivery in claimed:
+            engine.work(
+                partial(_record_failure, delivery=delivery, now=now),
+            )
+        assert {row["state"] for row in engine.rows(deliveries)} == {DeliveryState.FAILED}
+        ends = {row["step"]: row["state"] for row in engine.rows(steps) if row["begun_at"]}
+    assert ends["duty-notice"] == ends["customers-acknowledge"] == StepState.FAILED
+    assert ends["first-report"] == StepState.BEGUN  # it waits for a person's word
+
+
+def test_customers_get_no_all_clear_when_a_restoration_is_reported_late_and_something_else_is_down(
+    tmp_path: Path,
+) -> None:
+    with house(tmp_path) as engine:
+        engine.report(cst("11:40"), outage("gd", "started", cst("09:00")))
+        engine.report(cst("11:41"), outage("hn", "started", cst("11:30"), "CN-HN"))
+        engine.report(cst("11:42"), outage("gd-ok", "restored", cst("11:00")))
+        told = [row["step_id"] for row in engine.rows(deliveries)]
+    assert not [step for step in told if "customers-resolved" in step]
+
+
+def test_a_report_cannot_be_handed_in_before_its_incident_began(tmp_path: Path) -> None:
+    early = event("done", "step.completed", cst("09:00"), incident=KEY, data={"fulfils": "first-report", "by": "Wang"})
+    with served(tmp_path, cst("11:10")) as api:
+        api.client.post("/api/v1/events", json=outage("down", "started", cst("10:35")))
+        answer = api.client.post("/api/v1/events", json=early)
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["pointer"] == "/occurred_at"
+
+
+def test_readers_however_many_do_not_keep_the_writer_waiting(tmp_path: Path) -> None:
+    with served(tmp_path, cst("11:10")) as api, ExitStack() as reading:
+        for _ in range(12):  # more than the readers' pool holds without waiting
+            reading.enter_context(api.database.read())
+        answer = api.client.post("/api/v1/events", json=outage("down", "started", cst("10:35")))
+    assert answer.status_code == 202
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"origin": "https://evil.example"}, {"sec-fetch-site": "cross-site"}, {"host": "evil.example"}],
+    ids=["another origin", "a cross-site request", "a name made to point here"],
+)
+def test_a_page_of_another_site_cannot_report_events(tmp_path: Path, headers: dict[str, str]) -> None:
+    with served(tmp_path, cst("11:10")) as api:
+        answer = api.client.post("/api/v1/events", json=outage("down", "started", cst("10:35")), headers=headers)
+        assert answer.status_code == 403
+        assert api.rows(incidents) == []
+
+
+def test_a_wrong_secret_is_never_shown(tmp_path: Path) -> None:
+    from incident_engine.errors import InvalidFilesError
+    from incident_engine.settings import load_settings
+
+    shipped = Path(__file__).parents[2] / "config.yaml"
+    channel = "  mail: {type: email, host: h, port: 25, sender: a@b.example, username: u, password: hunter2}\n"
+    text = shipped.read_text(encoding="utf-8").replace("\nchannels:\n", f"\nchannels:\n{channel}")
+    config = tmp_path / "config.yaml"
+    config.write_text(text, encoding="utf-8")
+    with pytest.raises(InvalidFilesError) as caught:
+        load_settings(config, {"INCIDENT_ENGINE__SERVER__KEYS": '["s3cr3t-key"]'})
+    said = str(caught.value)
+    assert "channels.mail" in said
+    assert "INCIDENT_ENGINE__SERVER__KEYS" in said
+    assert "hunter2" not in said
+    assert "s3cr3t" not in said
