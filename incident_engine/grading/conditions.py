@@ -136,7 +136,11 @@ class Downtime:
 
     def elapsed(self, region: str, clock: HoursClock, until: datetime) -> timedelta:
         """Return how long one region could not do business before `until`."""
-        return elapsed(self.segments(region, clock), until)
+        hours = self._shared_hours(region, clock)
+        if hours is None:
+            return elapsed(self.segments(region, clock), until)
+        spans = ((start, min(end, until)) for start, end in self._impaired(region) if start < until)
+        return sum((hours.elapsed(*span) for span in spans), timedelta(0))
 
     def reach(self, limit: RegionsDown) -> datetime:
         """Return when enough regions have been down for long enough."""
@@ -146,7 +150,24 @@ class Downtime:
 
     def reach_in(self, region: str, limit: RegionsDown) -> datetime:
         """Return when one region has been down for long enough."""
-        return reach_length(self.segments(region, limit.clock), limit.for_.least)
+        hours, missing = self._shared_hours(region, limit.clock), limit.for_.least
+        if hours is None:
+            return reach_length(self.segments(region, limit.clock), missing)
+        for start, end in self._impaired(region):
+            reached = hours.reach(start, missing)
+            if reached <= end:
+                return reached
+            missing -= hours.elapsed(start, end)
+        return NEVER
+
+    def _impaired(self, region: str) -> Iterator[Segment]:
+        """Yield the wall-clock stretches in which anything is impaired in a region, in order and without overlap."""
+        return union(iter([(i.start, i.end) for i in outage.intervals]) for outage in self._by_region[region])
+
+    def _shared_hours(self, region: str, clock: HoursClock) -> ServiceHours | None:
+        """Return the hours of all services hit in a region, if they are the same: then sums kept by year answer."""
+        hours = [self._hours_of(outage.service, clock) for outage in self._by_region[region]]
+        return hours[0] if all(each is hours[0] for each in hours) else None
 
     def guessed_years(self, until: datetime) -> tuple[int, ...]:
         """Return the years before `until` whose days off are not officially published but decide what counts."""
