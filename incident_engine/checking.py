@@ -9,7 +9,7 @@ from incident_engine import rulebook
 from incident_engine.errors import Finding, InvalidFilesError, Problem
 from incident_engine.errors import Path as DocumentPath
 from incident_engine.facts.hours import ServiceHours
-from incident_engine.grading.pack import parse_pack
+from incident_engine.grading.parsing import parse_pack
 from incident_engine.scenario import load_scenario, unknown_names
 from incident_engine.settings import Secret, Settings, load_settings
 from incident_engine.validation import nearest
@@ -57,6 +57,7 @@ def _together(settings: Settings, config_file: Path, checked: Checked) -> None:
         checked.hours = rulebook.load_rulebook(settings, config_file).hours
     except InvalidFilesError as error:
         checked.findings += error.findings
+    checked.findings += rulebook.check_succession(rulebook.rules_directory(settings) / "grading")
     checked.findings += _missing_secrets(settings, config_file)
 
 

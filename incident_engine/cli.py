@@ -141,6 +141,10 @@ def grade(
             "Default: now, or the last restoration if nothing is down.",
         ),
     ] = None,
+    explain: Annotated[
+        bool,
+        typer.Option("--explain", help="Take each rule apart: clause, facts with their sources, sums per region."),
+    ] = False,
     config: Config = None,
     output: Annotated[str, typer.Option("--format", metavar="text|json", help="How to print it.")] = "text",
     lang: Lang = None,
@@ -151,22 +155,128 @@ def grade(
     from incident_engine import history
     from incident_engine.clock import SystemClock
     from incident_engine.report_text import graded_text
-    from incident_engine.rulebook import load_hours, load_packs
+    from incident_engine.rulebook import load_calendars, load_every_pack, load_packs
 
     if output not in ("text", "json"):
         raise typer.BadParameter("expected text or json", param_hint="--format")
     settings, config_file = _settings(config)
     findings: list[Finding] = []
-    basis = history.Basis(load_packs(settings, config_file, pack or []), load_hours(settings, findings))
+    calendars = load_calendars(settings, findings)
+    packs = load_packs(settings, config_file, pack or [])
+    basis = history.Basis(packs, settings.service_hours(calendars), calendars)
     if findings:
         raise InvalidFilesError(findings)
     text = sys.stdin.read() if file == "-" else history.read_text(Path(file))
     events = history.read_events(text, "<stdin>" if file == "-" else file, settings.service_names)
-    graded = history.grade(events, basis, settings, _instant(at, settings), SystemClock().now())
+    now = SystemClock().now()
+    history.refuse_unknown_measures(events, [*packs, *load_every_pack(settings, config_file)])
+    graded = history.grade(events, basis, settings, _instant(at, settings), now, explained=explain)
+    repeated = history.recurring(graded, basis, _instant(at, settings) or now)
     if output == "json":
-        typer.echo(json.dumps(history.graded_document(graded, settings), ensure_ascii=False, indent=2))
+        document = history.graded_document(graded, repeated, settings, explained=explain)
+        typer.echo(json.dumps(document, ensure_ascii=False, indent=2))
     else:
-        typer.echo(graded_text(graded, basis.packs, settings, _wording(lang)))
+        typer.echo(graded_text(graded, repeated, basis.packs, settings, _wording(lang), explained=explain))
+
+
+@app.command()
+def replay(
+    file: Annotated[
+        str, typer.Argument(metavar="EVENTS|-", help="Events as JSON, JSON lines or YAML; - reads from stdin.")
+    ],
+    pack: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--pack", metavar="ID|FILE", help="A pack by its id, or a version of one by its file; may be repeated."
+        ),
+    ] = None,
+    *,
+    at: Annotated[
+        str | None,
+        typer.Option(
+            "--at",
+            metavar="TIME",
+            help="Leave out what occurred later (ISO 8601; without an offset: the bank's local time). Default: now.",
+        ),
+    ] = None,
+    only_differences: Annotated[
+        bool, typer.Option("--only-differences", help="Leave out the incidents on which all packs agree.")
+    ] = False,
+    fail_on_difference: Annotated[
+        bool, typer.Option("--fail-on-difference", help="Exit with 1 if the packs disagree on any incident.")
+    ] = False,
+    config: Config = None,
+    output: Annotated[str, typer.Option("--format", metavar="text|json", help="How to print it.")] = "text",
+    lang: Lang = None,
+) -> None:
+    """Grade a history of incidents under several packs, or versions of one, side by side; differences come first.
+
+    To try a change of rules: replay year.jsonl --pack cn-cbrc-2008 --pack changed.yaml
+    """
+    import json
+    import shutil
+
+    from incident_engine import history
+    from incident_engine import replay as replays
+    from incident_engine.clock import SystemClock
+    from incident_engine.replay_text import replay_text
+    from incident_engine.rulebook import load_calendars, load_every_pack
+
+    if output not in ("text", "json"):
+        raise typer.BadParameter("expected text or json", param_hint="--format")
+    if not pack:
+        raise typer.BadParameter("expected at least one pack, by its id or its file", param_hint="--pack")
+    say = _wording(lang)
+    settings, config_file = _settings(config)
+    until = _instant(at, settings)
+    findings: list[Finding] = []
+    calendars = load_calendars(settings, findings)
+    if findings:
+        raise InvalidFilesError(findings)
+    candidates = replays.load_candidates(settings, config_file, pack)
+    text = sys.stdin.read() if file == "-" else history.read_text(Path(file))
+    events = history.read_events(text, "<stdin>" if file == "-" else file, settings.service_names)
+    packs = [each.pack for each in candidates] + load_every_pack(settings, config_file)
+    history.refuse_unknown_measures(events, packs)
+    hours = settings.service_hours(calendars)
+    found = replays.replay(events, candidates, hours, settings, until, SystemClock().now())
+    if output == "json":
+        document = replays.replay_document(found, settings.bank.zone, only_differences=only_differences)
+        typer.echo(json.dumps(document, ensure_ascii=False, indent=2))
+    else:
+        width = shutil.get_terminal_size((160, 24)).columns
+        typer.echo(replay_text(found, settings, say, width, only_differences=only_differences))
+    if fail_on_difference and any(found.differences.values()):
+        raise typer.Exit(1)
+
+
+@app.command()
+def schema(
+    directory: Annotated[
+        Path, typer.Option("--directory", "-d", metavar="DIR", help="Where to write them; made if it is not there.")
+    ] = Path("schemas"),
+    only_check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; exit with 1 if a file there is missing or out of date.")
+    ] = False,
+    lang: Lang = None,
+) -> None:
+    """Write JSON Schemas for packs, playbooks, config, events, scenarios and calendars; editors complete from them.
+
+    The first line of a YAML file names its schema: # yaml-language-server: $schema=../schemas/pack.schema.json
+    """
+    from incident_engine import schemas
+
+    say = _wording(lang)
+    if not only_check:
+        for file in schemas.write(directory):
+            typer.echo(f"{say('written')}: {file}")
+        return
+    stale = schemas.stale(directory)
+    for file in stale:
+        typer.echo(f"{file}: {say('out of date')}", err=True)
+    if stale:
+        raise typer.Exit(1)
+    typer.echo(f"{directory}: {say('all correct')}")
 
 
 @app.command()

@@ -16,6 +16,8 @@ from incident_engine.clock import Clock
 from incident_engine.delivery.dispatch import Dispatcher, open_channels
 from incident_engine.engine import Engine
 from incident_engine.errors import StartupError
+from incident_engine.facts.values import months_later
+from incident_engine.grading.recurring import recurrence_document
 from incident_engine.rulebook import Rulebook, guessed_years
 from incident_engine.settings import Settings
 from incident_engine.store import outgoing, records
@@ -111,6 +113,7 @@ class Daemon:
         self._writer.start()
         self._dispatcher.start()
         self._timers.start()
+        self._timers.every_month(self._settings.bank.zone, self._assess_recurring)
         # Nobody else has this database: what a process that is gone was sending is ours to send again, now.
         now = self._clock.now()
         self._submit(lambda unit: outgoing.release_all(unit.connection, now))
@@ -133,6 +136,16 @@ class Daemon:
     def _on_due(self) -> None:
         self._submit(lambda unit: self._engine.fire(unit, self._clock.now()))
         self._dispatcher.notify()
+
+    def _assess_recurring(self) -> None:
+        """Say, every month, which incidents with one root cause only together reach a level."""
+        now = self._clock.now()
+        with self._database.read() as connection:
+            found = self._engine.recurring(connection, now)
+        for each in (each for each in found if each.last_at > months_later(now, -2)):  # older ones have been told
+            about = recurrence_document(each, self._settings.bank.zone)
+            about["incident_level"] = about.pop("level")  # `level` is the log's own
+            self._log.warning("recurring_incidents", reason="assessed_monthly", **about)
 
     def _submit(self, work: Any) -> None:
         future: Future[Any] = self._writer.submit(work, urgent=True)

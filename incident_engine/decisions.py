@@ -16,6 +16,7 @@ class Reason(StrEnum):
     INCIDENT_OPENED = "incident_opened"
     LEVEL_REACHED = "level_reached"
     LEVEL_HELD = "level_held"
+    LEVEL_CORRECTED = "level_corrected"
     STEP_BEGUN = "step_begun"
     STEP_WITHDRAWN = "step_withdrawn"
     TEMPLATE_FAILED = "template_failed"

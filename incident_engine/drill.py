@@ -12,7 +12,7 @@ import httpx2
 from incident_engine.clock import SystemClock, VirtualClock
 from incident_engine.daemon import Daemon
 from incident_engine.facts.events import wire
-from incident_engine.grading.assess import ObligationState
+from incident_engine.grading.obligations import ObligationState
 from incident_engine.report_text import timeline_line
 from incident_engine.rulebook import Rulebook
 from incident_engine.scenario import Scenario
@@ -83,7 +83,7 @@ class _Watch:
         self, client: httpx2.AsyncClient, rulebook: Rulebook, say: Wording, show: Callable[[str], None]
     ) -> None:
         self._client = client
-        self._pack = rulebook.packs[0]
+        self._packs = {pack.pack: pack for pack in rulebook.packs}
         self._say = say
         self._show = show
         self._shown: set[str] = set()
@@ -108,7 +108,7 @@ class _Watch:
             for entry in (await self._client.get(f"/api/v1/incidents/{name}/timeline")).json()["timeline"]:
                 if entry["kind"] == "delivery" and entry["outcome"] is None:
                     continue
-                line = timeline_line(entry, self._pack, self._say)
+                line = timeline_line(entry, self._packs, self._say)
                 if line is not None and line not in self._shown:
                     self._shown.add(line)
                     self._show(line)
@@ -146,7 +146,7 @@ def summary(result: DrillResult, say: Wording) -> Iterator[str]:
     sent = [d for incident in result.incidents for d in incident["deliveries"] if d["state"] == "delivered"]
     met, missed = deadlines(result.incidents)
     yield f"{say('summary')}:"
-    yield f"  {say('levels reached')}: {' → '.join(rises) or say('none')}"
+    yield f"  {say('levels reached')}: {' → '.join(level or say('below') for level in rises) or say('none')}"
     yield f"  {say('notices sent')}: {len(sent)}"
     yield f"  {say('deadlines met')}: {met}    {say('deadlines missed')}: {missed}"
     yield f"  {say('messages are in')} {result.directory / 'outbox'}"

@@ -12,10 +12,13 @@ from sqlalchemy import Connection
 
 from incident_engine.decisions import Reason, say, warn
 from incident_engine.errors import InvalidDocumentError, Problem
-from incident_engine.facts.events import Event, IncidentClosed, OutageEvent, Recorded, StepCompleted
+from incident_engine.facts.events import Event, IncidentClosed, MaintenanceAnnounced, OutageEvent, Recorded
+from incident_engine.facts.hypothesis import Hypothesis, supposed_events
 from incident_engine.facts.incident import Incident, occurrence
 from incident_engine.grading.assess import Assessment
-from incident_engine.routing import Router, completed, still_impaired
+from incident_engine.grading.recurring import Recurrence
+from incident_engine.references import NAMING, resolved
+from incident_engine.routing import Router, still_impaired
 from incident_engine.rulebook import Rulebook
 from incident_engine.settings import Settings
 from incident_engine.store import records
@@ -29,12 +32,14 @@ _TRY_AGAIN = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What became of one event, and the incident that it belongs to."""
+    """What became of one event, and the incident that it belongs to (None: maintenance, which is of none)."""
 
     source: str
     id: str
     outcome: EventOutcome
-    incident: str
+    incident: str | None
+    touched: tuple[str, ...] = ()
+    """The incidents on which it bears."""
 
 
 class Engine:
@@ -66,7 +71,7 @@ class Engine:
         if found:
             raise InvalidDocumentError(sorted(found, key=_first_place))
         answers = [receipts[place] for place, _ in given]
-        for incident_id in dict.fromkeys(r.incident for r in answers if r.outcome is EventOutcome.ACCEPTED):
+        for incident_id in dict.fromkeys(name for receipt in answers for name in receipt.touched):
             self._upkeep.bring_up_to_date(unit, incident_id, now)
         unit.after_commit.append(lambda: self._count(answers))
         return answers
@@ -89,17 +94,40 @@ class Engine:
         case = self._upkeep.look(connection, incident_id, now)
         return case.incident, case.assessments
 
+    def suppose(
+        self, connection: Connection, incident_id: str, hypothesis: Hypothesis, now: datetime
+    ) -> tuple[Incident, Sequence[Assessment]] | None:
+        """Return what an incident would mean at `now` if the hypothesis held; None: unknown. Nothing is stored.
+
+        Raises InvalidDocumentError if the hypothesis contradicts what is known.
+        """
+        looked = self.look(connection, incident_id, now)
+        if looked is None:
+            return None
+        supposed = [Recorded(event, now) for event in supposed_events(looked[0], hypothesis, now)]
+        case = self._upkeep.look(connection, incident_id, now, supposed)
+        return case.incident, case.assessments
+
+    def recurring(self, connection: Connection, now: datetime) -> Sequence[Recurrence]:
+        """Return the incidents with one root cause that only together reach a level."""
+        return self._upkeep.recurring(connection, now)
+
     def _take(self, unit: Unit, event: Event, now: datetime) -> Receipt | list[Problem]:
-        known = records.incident_of_event(unit.connection, event.source, event.id)
+        known = records.known_event(unit.connection, event.source, event.id)
         if known is not None:
-            say(unit, Reason.EVENT_DUPLICATE, source=event.source, id=event.id, incident=known)
-            return Receipt(event.source, event.id, EventOutcome.DUPLICATE, known)
+            say(unit, Reason.EVENT_DUPLICATE, source=event.source, id=event.id, incident=known[0])
+            return Receipt(event.source, event.id, EventOutcome.DUPLICATE, known[0])
+        if isinstance(event, MaintenanceAnnounced):
+            records.append(unit.connection, Recorded(event, now), None)
+            touched = self._router.maintained(unit.connection, event)
+            say(unit, Reason.EVENT_ACCEPTED, source=event.source, id=event.id, type=event.type.value, incident=None)
+            return Receipt(event.source, event.id, EventOutcome.ACCEPTED, None, tuple(touched))
         incident_id = self._router.route(unit, event, now)
         if isinstance(incident_id, Problem):
             return [incident_id]
-        if isinstance(event, StepCompleted):
+        if isinstance(event, NAMING):
             packs = self._upkeep.packs_of(unit.connection, incident_id)
-            checked = completed(unit.connection, event, incident_id, packs)
+            checked = resolved(unit.connection, event, incident_id, packs)
             if isinstance(checked, list):
                 return checked
             event = checked
@@ -112,7 +140,7 @@ class Engine:
             self._router.widen(unit.connection, incident_id, event)
         about = {"source": event.source, "id": event.id, "type": event.type.value, "incident": incident_id}
         say(unit, Reason.EVENT_ACCEPTED, **about)
-        return Receipt(event.source, event.id, EventOutcome.ACCEPTED, incident_id)
+        return Receipt(event.source, event.id, EventOutcome.ACCEPTED, incident_id, (incident_id,))
 
     def _fire_one(self, unit: Unit, incident_id: str, now: datetime) -> None:
         """Update one incident; its failure must not keep the others from what is due, and it is tried again."""

@@ -8,14 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from incident_engine.errors import Finding, InvalidDocumentError, InvalidFilesError, MalformedBodyError
+from incident_engine.facts.calendars import Calendar
 from incident_engine.facts.correlation import split
-from incident_engine.facts.events import Event, Recorded
+from incident_engine.facts.events import Event, ImpactMeasured, LevelCorrected, MaintenanceAnnounced, Recorded
 from incident_engine.facts.hours import ServiceHours
 from incident_engine.facts.incident import Incident, fold
 from incident_engine.grading.assess import Assessment, assess
 from incident_engine.grading.document import assessment_document
+from incident_engine.grading.explain import ExplainedRule, explain, explanation_document
 from incident_engine.grading.pack import Pack
+from incident_engine.grading.recurring import Recurrence, recurrence_document, recurrences
 from incident_engine.intake.native import parse_events, parse_json
+from incident_engine.references import wrong_measures
 from incident_engine.settings import Settings
 from incident_engine.yaml_loader import Document, load_text
 
@@ -26,6 +30,8 @@ class Graded:
 
     incident: Incident
     assessments: tuple[Assessment, ...]
+    explanations: tuple[tuple[ExplainedRule, ...], ...]
+    """For each assessment, every rule taken apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +40,7 @@ class Basis:
 
     packs: Sequence[Pack]
     hours: Mapping[str, ServiceHours]
+    calendars: Mapping[str, Calendar]
 
 
 def read_events(text: str, name: str, services: Mapping[str, object]) -> list[Event]:
@@ -52,20 +59,53 @@ def read_events(text: str, name: str, services: Mapping[str, object]) -> list[Ev
 
 
 def grade(
-    events: Sequence[Event], basis: Basis, settings: Settings, at: datetime | None, now: datetime
+    events: Sequence[Event],
+    basis: Basis,
+    settings: Settings,
+    at: datetime | None,
+    now: datetime,
+    *,
+    explained: bool = False,
 ) -> list[Graded]:
-    """Return the incidents of a history with their verdicts.
+    """Return the incidents of a history with their verdicts, and every rule taken apart if wanted.
 
-    `at` defaults, for each incident, to its last restoration, or to `now` while anything is down. Only what occurred
-    up to `at` is taken into account: the verdict is the one that could be given then.
+    `at` defaults, for each incident, to its end: the last restoration, or what people said of it later; to `now` while
+    anything is down. Only what occurred up to `at` is taken into account: the verdict is the one that could be given
+    then. Raises InvalidDocumentError for what a person says of an incident that is not there.
     """
-    known = [Recorded(event, event.occurred_at) for event in events if at is None or event.occurred_at <= at]
+    return [
+        _graded(incident, basis, at or end_of(incident, history, now), explained=explained)
+        for incident, history in incidents_of(events, settings, at)
+    ]
+
+
+def incidents_of(
+    events: Sequence[Event], settings: Settings, at: datetime | None
+) -> list[tuple[Incident, Sequence[Recorded]]]:
+    """Return the incidents of a history, each with its events; what occurred after `at` is left out.
+
+    Raises InvalidDocumentError for what a person says of an incident that is not there.
+    """
+    primary = settings.grading.primary
+    known = [
+        Recorded(_about(event, primary), event.occurred_at) for event in events if at is None or event.occurred_at <= at
+    ]
     histories = split(known, settings.groups, settings.intake.window, settings.bank.zone)
-    return [_graded(fold(name, history), basis, at, now) for name, history in histories.items()]
+    return [(fold(name, history), history) for name, history in histories.items()]
 
 
-def graded_document(graded: Sequence[Graded], settings: Settings) -> dict[str, Any]:
-    """Return the verdicts as JSON values."""
+def end_of(incident: Incident, history: Sequence[Recorded], now: datetime) -> datetime:
+    """Return when all that is known of an incident had been said; `now` while anything is down."""
+    if incident.is_down:
+        return now
+    said = (r.event.occurred_at for r in history if not isinstance(r.event, MaintenanceAnnounced))
+    return max(said, default=now)
+
+
+def graded_document(
+    graded: Sequence[Graded], repeated: Sequence[Recurrence], settings: Settings, *, explained: bool = False
+) -> dict[str, Any]:
+    """Return the verdicts as JSON values, with each rule taken apart if wanted."""
     zone = settings.bank.zone
     return {
         "incidents": [
@@ -73,16 +113,49 @@ def graded_document(graded: Sequence[Graded], settings: Settings) -> dict[str, A
                 "incident": found.incident.id,
                 "services": list(found.incident.services),
                 "regions": list(found.incident.regions),
-                "assessments": [assessment_document(assessment, zone) for assessment in found.assessments],
+                "assessments": [
+                    assessment_document(assessment, zone)
+                    | ({"explanation": explanation_document(rules, zone)} if explained else {})
+                    for assessment, rules in zip(found.assessments, found.explanations, strict=True)
+                ],
             }
             for found in graded
-        ]
+        ],
+        "recurring": [recurrence_document(each, zone) for each in repeated],
     }
 
 
-def _graded(incident: Incident, basis: Basis, at: datetime | None, now: datetime) -> Graded:
-    when = at or incident.restored_at or now
-    return Graded(incident, tuple(assess(incident, pack, basis.hours, when) for pack in basis.packs))
+def _about(event: Event, primary: str) -> Event:
+    """Return a correction with the pack that it is about: the primary one if it names none."""
+    if not isinstance(event, LevelCorrected) or event.data.pack is not None:
+        return event
+    return event.model_copy(update={"data": event.data.model_copy(update={"pack": primary})})
+
+
+def refuse_unknown_measures(events: Sequence[Event], packs: Sequence[Pack]) -> None:
+    """Raise InvalidDocumentError for each figure that none of the packs knows, and for each of the wrong kind."""
+    problems = [
+        replace(problem, message=f"event '{event.id}' of '{event.source}': {problem.message}")
+        for event in events
+        if isinstance(event, ImpactMeasured)
+        for problem in wrong_measures(event, packs)
+    ]
+    if problems:
+        raise InvalidDocumentError(problems)
+
+
+def recurring(graded: Sequence[Graded], basis: Basis, now: datetime) -> list[Recurrence]:
+    """Return the incidents of a history that only together reach a level, by each pack that knows such."""
+    incidents = [found.incident for found in graded]
+    return [each for pack in basis.packs for each in recurrences(incidents, pack, basis.hours, now)]
+
+
+def _graded(incident: Incident, basis: Basis, at: datetime, *, explained: bool) -> Graded:
+    return Graded(
+        incident,
+        tuple(assess(incident, pack, basis.hours, at, (), basis.calendars) for pack in basis.packs),
+        tuple(explain(incident, pack, basis.hours, at) if explained else () for pack in basis.packs),
+    )
 
 
 def _looks_like_lines(text: str) -> bool:

@@ -4,24 +4,39 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, tzinfo
 from typing import Any
 
+from incident_engine.explanation_text import Explainer
 from incident_engine.facts.regions import region_name
 from incident_engine.facts.values import LocalizedText, spell_cite
-from incident_engine.grading.assess import Assessment, ObligationStatus
+from incident_engine.grading.assess import Assessment
+from incident_engine.grading.course import Reached
+from incident_engine.grading.obligations import ObligationStatus
 from incident_engine.grading.pack import Pack
+from incident_engine.grading.recurring import Recurrence
 from incident_engine.history import Graded
 from incident_engine.response.messages import spell_duration, spell_names
 from incident_engine.settings import Settings
 from incident_engine.wording import Wording
 
 
-def graded_text(graded: Sequence[Graded], packs: Sequence[Pack], settings: Settings, say: Wording) -> str:
-    """Return the verdicts on a history as text."""
+def graded_text(
+    graded: Sequence[Graded],
+    repeated: Sequence[Recurrence],
+    packs: Sequence[Pack],
+    settings: Settings,
+    say: Wording,
+    *,
+    explained: bool = False,
+) -> str:
+    """Return the verdicts on a history as text, with each rule taken apart if wanted."""
     by_id = {pack.pack: pack for pack in packs}
-    lines = [line for found in graded for line in (*_incident(found, by_id, settings, say), "")]
+    lines = [line for found in graded for line in (*_incident(found, by_id, settings, say, explained=explained), "")]
+    lines += [_recurrence(each, by_id[each.pack], settings.bank.zone, say) for each in repeated]
     return "\n".join(lines).rstrip() if lines else say("no incidents")
 
 
-def _incident(found: Graded, packs: Mapping[str, Pack], settings: Settings, say: Wording) -> Iterator[str]:
+def _incident(
+    found: Graded, packs: Mapping[str, Pack], settings: Settings, say: Wording, *, explained: bool
+) -> Iterator[str]:
     incident, zone = found.incident, settings.bank.zone
     names = [_named(settings.service_names, service, say) for service in incident.services]
     regions = [region_name(region, say.locale) for region in incident.regions]
@@ -31,8 +46,19 @@ def _incident(found: Graded, packs: Mapping[str, Pack], settings: Settings, say:
     ended = local_time(incident.restored_at, zone) if incident.restored_at else say("not restored")
     begun = local_time(incident.occurred_at, zone) if incident.occurred_at else "—"
     yield f"  {say('occurred')}: {begun}    {say('restored')}: {ended}"
-    for assessment in found.assessments:
-        yield from _assessment(assessment, packs[assessment.pack], zone, say)
+    for assessment, rules in zip(found.assessments, found.explanations, strict=True):
+        pack = packs[assessment.pack]
+        yield from _assessment(assessment, pack, zone, say)
+        if explained:
+            explainer = Explainer(pack, settings.service_names, zone, say)
+            yield from ("    " + line for line in explainer.lines(rules, assessment.at))
+
+
+def _recurrence(found: Recurrence, pack: Pack, zone: tzinfo, say: Wording) -> str:
+    level = _level(found.reached.level, pack, say)
+    spell = f"{local_time(found.first_at, zone)} – {local_time(found.last_at, zone)}"
+    about = f"{say('recurring')} ({pack.pack}, {spell_cite(found.cite, say.locale)}): {found.root_cause}"
+    return f"{about}\n  {spell}: {', '.join(found.incidents)}\n  {say('together')}: {level}"
 
 
 def _named(names: Mapping[str, LocalizedText], service: str, say: Wording) -> str:
@@ -48,9 +74,13 @@ def _assessment(assessment: Assessment, pack: Pack, zone: tzinfo, say: Wording) 
         yield f"    {say('not in force')}"
     for year in assessment.evidence.guessed_years:
         yield f"    {say('not published')}: {year}"
+    if assessment.provisional:
+        yield f"    {say('provisional')}"
     for rise in assessment.trajectory:
-        cite = spell_cite(rise.cite, say.locale)
-        yield f"      {local_time(rise.at, zone)}  {_level(rise.level, pack, say)}  {cite} ({rise.rule})"
+        yield f"      {local_time(rise.at, zone)}  {_level(rise.level, pack, say)}  {_ground(rise, say)}"
+    for other in assessment.evidence.readings:
+        point = f"{say(other.point)} = {say(other.value)}"
+        yield f"    {say('other reading')} {_level(other.level, pack, say)}: {point}"
     upcoming = assessment.next
     if upcoming is None:
         yield f"    {say('next')}: {say('none')}"
@@ -60,11 +90,18 @@ def _assessment(assessment: Assessment, pack: Pack, zone: tzinfo, say: Wording) 
             f"    {say('next')}: {_level(upcoming.level, pack, say)}  {local_time(upcoming.at, zone)}"
             f"  ({say('in')} {left})  {spell_cite(upcoming.cite, say.locale)}"
         )
-    for status in assessment.obligations:
+    for status in (each for each in assessment.obligations if each.applies_at is not None):
         yield f"    {say('obligation')}: {obligation_line(status, pack, zone, say)}"
     for region in assessment.evidence.regions:
         out = spell_duration(region.in_service, say.locale)
         yield f"    {say('evidence')}: {region_name(region.region, say.locale)}  {say('in service')} {out}"
+
+
+def _ground(rise: Reached, say: Wording) -> str:
+    """Return on what a rise rests: a clause, or a person's word."""
+    if rise.correction is not None:
+        return f"{say('corrected')}: {rise.correction.by}: {rise.correction.reason}"
+    return f"{spell_cite(rise.cite, say.locale)} ({rise.rule})"
 
 
 def _level(level: str | None, pack: Pack, say: Wording) -> str:
@@ -75,8 +112,11 @@ def obligation_line(status: ObligationStatus, pack: Pack, zone: tzinfo, say: Wor
     """Return an obligation on one line: what, by when, how it stands."""
     demand = next(demand for demand in pack.obligations if demand.id == status.id)
     state = say("met late") if status.met_late else say(status.state.value)
+    if status.missed > 1:
+        state = f"{state} ({status.missed} {say('missed')})"
     due = f"  {say('due')} {local_time(status.due_at, zone)}" if status.due_at else ""
-    return f"{demand.says.in_(say.locale)} ({spell_cite(status.cite, say.locale)}){due}  {state}"
+    number = f" #{status.instance}" if status.instance and demand.every else ""
+    return f"{demand.says.in_(say.locale)}{number} ({spell_cite(status.cite, say.locale)}){due}  {state}"
 
 
 def local_time(instant: datetime, zone: tzinfo) -> str:
@@ -84,11 +124,12 @@ def local_time(instant: datetime, zone: tzinfo) -> str:
     return instant.astimezone(zone).isoformat(sep=" ", timespec="seconds")
 
 
-def timeline_line(entry: Mapping[str, Any], pack: Pack, say: Wording) -> str | None:
+def timeline_line(entry: Mapping[str, Any], packs: Mapping[str, Pack], say: Wording) -> str | None:
     """Return an entry of an incident's timeline as one line; None for what tells a reader nothing new."""
     at = datetime.fromisoformat(entry["at"]).isoformat(sep=" ", timespec="seconds")[:19]
     kinds = {"event": _event_line, "level": _level_line, "obligation": _obligation_entry, "delivery": _delivery_line}
     write = kinds.get(entry["kind"])
+    pack = packs[entry["pack"]] if "pack" in entry else next(iter(packs.values()))
     text = write(entry, pack, say) if write else None
     return None if text is None else f"{at}  {text}"
 
@@ -101,17 +142,22 @@ def _event_line(entry: Mapping[str, Any], _: Pack, say: Wording) -> str:
 
 
 def _level_line(entry: Mapping[str, Any], pack: Pack, say: Wording) -> str:
+    if entry["corrected_by"] is not None:
+        said = f"{entry['corrected_by']}: {entry['reason']}"
+        return f"▲  {say('corrected')} {_level(entry['level'], pack, say)}  {said}"
     name = pack.level_names[entry["level"]].in_(say.locale)
     says = pack.rule_by_id[entry["rule"]].says.in_(say.locale)
     return f"▲  {say('level reached')} {entry['level']} {name}  {spell_cite(entry['cite'], say.locale)}: {says}"
 
 
 def _obligation_entry(entry: Mapping[str, Any], pack: Pack, say: Wording) -> str:
-    demand = next(demand for demand in pack.obligations if demand.id == entry["obligation"])
+    name, _, instance = entry["obligation"].partition(".")
+    demand = next(demand for demand in pack.obligations if demand.id == name)
     mark = "✔" if entry["state"] == "met" and not entry.get("late") else "✘"
     state = say("met late") if entry.get("late") else say(entry["state"])
     return (
-        f"{mark}  {say('obligation')}: {demand.says.in_(say.locale)} ({spell_cite(entry['cite'], say.locale)})  {state}"
+        f"{mark}  {say('obligation')}: {demand.says.in_(say.locale)}{f' #{instance}' if demand.every else ''}"
+        f" ({spell_cite(entry['cite'], say.locale)})  {state}"
     )
 
 

@@ -1,4 +1,4 @@
-"""Which incident an event belongs to, among those in the store; and whether what it names exists."""
+"""Which incident an event belongs to, among those in the store."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -8,8 +8,8 @@ from sqlalchemy import Connection
 
 from incident_engine.decisions import Reason, say
 from incident_engine.errors import Problem
-from incident_engine.facts.correlation import fitting, group_of, new_incident_id
-from incident_engine.facts.events import Event, EventType, OutageEvent, StepCompleted
+from incident_engine.facts.correlation import fitting, group_of, new_incident_id, opens, unclosed
+from incident_engine.facts.events import Event, EventType, MaintenanceAnnounced, OutageEvent
 from incident_engine.facts.incident import fold
 from incident_engine.facts.values import NEVER
 from incident_engine.grading.pack import Pack
@@ -37,12 +37,16 @@ class Router:
         found = None if event.incident is not None else self._correlated(connection, event, group)
         if found is not None:
             return found
-        if not isinstance(event, OutageEvent):
+        if not opens(event):
             return _no_incident(connection, event)
         incident_id = new_incident_id(event, group, self._zone)
         if records.incident(connection, incident_id) is None:
             self._open(unit, incident_id, group, event.occurred_at, now)
         return incident_id
+
+    def maintained(self, connection: Connection, event: MaintenanceAnnounced) -> list[str]:
+        """Return the open incidents on which announced maintenance may bear."""
+        return [span.incident_id for span in records.open_spans(connection, group_of(event.service, self._groups))]
 
     def widen(self, connection: Connection, incident_id: str, event: OutageEvent) -> None:
         """Store how far the incident reaches with this event, for those that are routed after it."""
@@ -65,8 +69,9 @@ class Router:
         spans = records.open_spans(connection, group)
         if event.type == EventType.OUTAGE_RESTORED:
             spans = [replace(span, is_shell=False) for span in spans]  # only a beginning, however late, explains an end
-        spans = fitting(spans, event.occurred_at, self._window)
-        names = [span.incident_id for span in spans]
+        names = [span.incident_id for span in fitting(spans, event.occurred_at, self._window)]
+        if not names and not isinstance(event, OutageEvent):
+            names = unclosed(spans, event.occurred_at)
         if len(names) > 1 and isinstance(event, OutageEvent) and event.type == EventType.OUTAGE_RESTORED:
             for name in names:
                 if fold(name, records.events_of(connection, name)).is_impaired(event.service, event.regions):
@@ -94,29 +99,3 @@ def _no_incident(connection: Connection, event: Event) -> Problem:
         return Problem(("incident",), said, "the id of an incident")
     said = f"service '{event.service}' has no open incident"
     return Problem(("service",), said, "an incident by its id, or a service that has an open one")
-
-
-def completed(
-    connection: Connection, event: StepCompleted, incident_id: str, packs: list[Pack]
-) -> StepCompleted | list[Problem]:
-    """Return the event with the obligation that its step fulfils, or what is wrong with what it names."""
-    given = event.data
-    stored = records.steps_of(connection, incident_id)
-    obligations = sorted({demand.id for pack in packs for demand in pack.obligations})
-    problems: list[Problem] = []
-    began = fold(incident_id, records.events_of(connection, incident_id)).first_event_at
-    if began is not None and event.occurred_at < began:
-        said = f"{event.occurred_at.isoformat()} is before the incident began ({began.isoformat()})"
-        problems.append(Problem(("occurred_at",), said, "when it was done"))
-    if given.step is None and given.fulfils is None:
-        problems.append(Problem(("data",), "does not say what was completed", "step or fulfils"))
-    if given.step is not None and given.step not in stored:
-        said = f"incident '{incident_id}' has no step '{given.step}'"
-        problems.append(Problem(("data", "step"), said, f"one of: {', '.join(stored)}", nearest(given.step, stored)))
-    if given.fulfils is not None and given.fulfils not in obligations:
-        said, listed = f"unknown obligation '{given.fulfils}'", f"one of: {', '.join(obligations)}"
-        problems.append(Problem(("data", "fulfils"), said, listed, nearest(given.fulfils, obligations)))
-    if problems:
-        return problems
-    fulfils = given.fulfils or (stored[given.step].step.fulfils if given.step else None)
-    return event.model_copy(update={"data": given.model_copy(update={"fulfils": fulfils})})

@@ -11,8 +11,10 @@ from pydantic import ValidationError
 from incident_engine.errors import Finding, InvalidDocumentError, InvalidFilesError, Problem
 from incident_engine.facts.calendars import Calendar, DayKind, known_countries
 from incident_engine.facts.hours import ServiceHours
-from incident_engine.grading.cases import failing_cases, uncovered_limits
-from incident_engine.grading.pack import Pack, parse_pack
+from incident_engine.grading.cases import failing_cases, out_of_force
+from incident_engine.grading.coverage import idle, uncovered
+from incident_engine.grading.pack import Pack
+from incident_engine.grading.parsing import parse_pack
 from incident_engine.response.messages import LOCALES, MessageBook, template_problems
 from incident_engine.response.playbook import Playbook, parse_playbook
 from incident_engine.response.samples import failures
@@ -36,6 +38,8 @@ class Rulebook:
     messages: MessageBook
     hours: Mapping[str, ServiceHours]
     """The service hours of each service."""
+    calendars: Mapping[str, Calendar]
+    """The calendars that operators have set right, by country."""
 
 
 def rules_directory(settings: Settings) -> Path:
@@ -57,19 +61,22 @@ def load_rulebook(settings: Settings, config_file: Path) -> Rulebook:
         settings.playbooks, directory / "playbooks", parse_playbook, ("playbooks",), config_file, findings
     )
     messages = load_messages(settings, directory / "messages", findings)
-    hours = load_hours(settings, findings)
+    calendars = load_calendars(settings, findings)
     primary = packs.get(settings.grading.primary)
     for name, (playbook, document) in playbooks.items():
         pack = primary[0] if primary else None
         findings += [document.finding(p) for p in _wrong_references(playbook, settings, messages, pack)]
         findings += _misnamed(document, "playbook", playbook.playbook, name)
-        findings += _failing_templates(playbook, messages, directory / "messages")
+        findings += _failing_templates(playbook, messages, directory / "messages", pack)
     for name, (pack, document) in packs.items():
         findings += _misnamed(document, "pack", pack.pack, name)
+        others = [other for other, _ in packs.values() if other.pack != pack.pack]
+        findings += [document.finding(problem) for problem in _shared_obligations(pack, others)]
     if findings:
         raise InvalidFilesError(sorted(findings))
     ordered = sorted(packs.values(), key=lambda found: found[0].pack != settings.grading.primary)
-    return Rulebook(tuple(p for p, _ in ordered), tuple(p for p, _ in playbooks.values()), messages, hours)
+    hours = settings.service_hours(calendars)
+    return Rulebook(tuple(p for p, _ in ordered), tuple(p for p, _ in playbooks.values()), messages, hours, calendars)
 
 
 def load_packs(settings: Settings, config_file: Path, names: Sequence[str]) -> list[Pack]:
@@ -91,6 +98,12 @@ def load_packs(settings: Settings, config_file: Path, names: Sequence[str]) -> l
     return [pack for pack, _ in packs.values()]
 
 
+def load_every_pack(settings: Settings, config_file: Path) -> list[Pack]:
+    """Return every pack that there is, chosen or not. Raises InvalidFilesError with every finding in the files."""
+    names = sorted(path.stem for path in (rules_directory(settings) / "grading").glob("*.yaml"))
+    return load_packs(settings, config_file, names)
+
+
 def check_pack(path: Path) -> list[Finding]:
     """Return what is wrong with a pack's file, its cases included."""
     document = load_file(path)
@@ -98,7 +111,7 @@ def check_pack(path: Path) -> list[Finding]:
         pack = parse_pack(document.data)
     except InvalidDocumentError as error:
         return [document.finding(problem) for problem in error.problems]
-    wrong = list(failing_cases(pack)) or list(uncovered_limits(pack))
+    wrong = list(failing_cases(pack)) or [*idle(pack), *uncovered(pack), *out_of_force(pack)]
     return [document.finding(problem) for problem in wrong]
 
 
@@ -146,8 +159,8 @@ def load_calendar(path: Path) -> Calendar:
     return Calendar(given.calendar, given.days, frozenset(given.published))
 
 
-def load_hours(settings: Settings, findings: list[Finding]) -> Mapping[str, ServiceHours]:
-    """Return the service hours of each service, adding what is wrong with the calendars to the findings."""
+def load_calendars(settings: Settings, findings: list[Finding]) -> Mapping[str, Calendar]:
+    """Return the calendars that operators have set right, adding what is wrong with them to the findings."""
     calendars: dict[str, Calendar] = {}
     for path in sorted((rules_directory(settings) / "calendars").glob("*.yaml")):
         try:
@@ -158,7 +171,7 @@ def load_hours(settings: Settings, findings: list[Finding]) -> Mapping[str, Serv
         if calendar.country in calendars:
             findings.append(Finding(str(path), 1, 1, f"calendar '{calendar.country}' has a file already"))
         calendars[calendar.country] = calendar
-    return settings.service_hours(calendars)
+    return calendars
 
 
 def guessed_years(hours: Mapping[str, ServiceHours], now: datetime) -> dict[str, list[int]]:
@@ -210,13 +223,67 @@ def _in_config(config_file: Path, problem: Problem) -> Finding:
     return load_file(config_file).finding(problem)
 
 
-def _failing_templates(playbook: Playbook, messages: MessageBook, directory: Path) -> Iterator[Finding]:
+def _failing_templates(
+    playbook: Playbook, messages: MessageBook, directory: Path, pack: Pack | None
+) -> Iterator[Finding]:
     known = messages.names()
+    others = {demand.id for demand in (pack.obligations if pack else ()) if demand.levels is None}
     for step in playbook.steps:
         for locale in LOCALES if step.template in known else ():
-            for problem in failures(step, locale, messages):
+            is_of_level = step.on.obligation is None or step.on.obligation.id not in others
+            for problem in failures(step, locale, messages, level_based=is_of_level):
                 file = directory / locale / f"{step.template}.md.j2"
                 yield Finding(str(file), int(problem.path[0]), 1, problem.sentence())
+
+
+def _shared_obligations(pack: Pack, others: Sequence[Pack]) -> Iterator[Problem]:
+    """Yield a problem for each obligation that another chosen pack names alike: one completion would meet both.
+
+    A pack may share them with the one that it replaces: they are never in force together.
+    """
+    for place, demand in enumerate(pack.obligations):
+        for other in others:
+            is_succession = pack.replaces == other.pack or other.replaces == pack.pack
+            if not is_succession and any(demand.id == theirs.id for theirs in other.obligations):
+                said = f"'{demand.id}' is an obligation of '{other.pack}' too; who fulfils one would fulfil both"
+                expected = "an id of its own, such as one that begins with the pack's"
+                yield Problem(("obligations", place, "id"), said, expected)
+
+
+def check_succession(directory: Path) -> Iterator[Finding]:
+    """Yield what is wrong where one pack replaces another: on every day exactly one of them must be in force."""
+    documents: dict[str, tuple[Pack, Document]] = {}
+    for path in sorted(directory.glob("*.yaml")):
+        try:
+            document = load_file(path)
+            pack = parse_pack(document.data)
+        except (InvalidFilesError, InvalidDocumentError):
+            continue  # it has findings of its own
+        documents[pack.pack] = pack, document
+    packs = {name: pack for name, (pack, _) in documents.items()}
+    for pack, document in documents.values():
+        yield from map(document.finding, _wrong_succession(pack, packs))
+
+
+def _wrong_succession(pack: Pack, packs: Mapping[str, Pack]) -> Iterator[Problem]:
+    if pack.replaces is None:
+        return
+    if pack.replaces not in packs:
+        yield from unknown(("replaces",), "pack", pack.replaces, packs)
+        return
+    before, begins = packs[pack.replaces], pack.in_force.from_
+    ends = before.in_force.until
+    if ends != begins:
+        kind = "an overlap" if ends is None or ends > begins else "a gap"
+        said = f"{kind}: '{before.pack}' is in force until {ends or 'for ever'}, '{pack.pack}' from {begins}"
+        yield Problem(("in_force", "from"), said, f"in_force until {begins} in {before.pack}.yaml")
+    if before.timezone != pack.timezone:
+        said = f"the days of '{before.pack}' are those of {before.timezone}, of '{pack.pack}' those of {pack.timezone}"
+        yield Problem(("timezone",), said, f"timezone: {before.timezone}")
+    rivals = [other.pack for other in packs.values() if other.replaces == pack.replaces and other.pack < pack.pack]
+    if rivals:
+        said = f"'{before.pack}' is replaced by '{rivals[0]}' already"
+        yield Problem(("replaces",), said, f"replaces: {rivals[0]}, or another pack")
 
 
 def _misnamed(document: Document, key: str, given: str, name: str) -> Iterator[Finding]:

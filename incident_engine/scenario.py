@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, Field, ValidationError
 from incident_engine.errors import Finding, InvalidFilesError, Problem
 from incident_engine.facts.events import EVENT, KNOWN_SERVICES, Event
 from incident_engine.facts.values import Duration, LocalizedText
-from incident_engine.grading.assess import ObligationState
+from incident_engine.grading.obligations import ObligationState
 from incident_engine.rulebook import Rulebook, rules_directory
 from incident_engine.settings import Settings
 from incident_engine.validation import Strict, nearest, problems_of, unknown

@@ -12,9 +12,11 @@ from incident_engine.decisions import Reason, say
 from incident_engine.facts.events import EVENT, EventType, Recorded
 from incident_engine.facts.incident import Incident, fold
 from incident_engine.facts.values import RESOLUTION
-from incident_engine.grading.assess import Assessment, ObligationState, assess
+from incident_engine.grading.assess import Assessment, assess
 from incident_engine.grading.document import assessment_document, trajectory_from
+from incident_engine.grading.obligations import ObligationState
 from incident_engine.grading.pack import Pack
+from incident_engine.grading.recurring import Recurrence, recurrences
 from incident_engine.response.plan import Step, StepState, plan, reconcile
 from incident_engine.response.reader import Situation
 from incident_engine.rulebook import Rulebook
@@ -57,17 +59,24 @@ class Upkeep:
         packs = [self._kept[content_hash] for content_hash in hashes]
         return sorted(packs, key=lambda pack: pack.pack != self._settings.grading.primary)
 
-    def look(self, connection: Connection, incident_id: str, now: datetime) -> Case:
-        """Return what is known of a stored incident and what it means at `now`."""
-        incident = fold(incident_id, records.events_of(connection, incident_id))
+    def look(self, connection: Connection, incident_id: str, now: datetime, supposed: Sequence[Recorded] = ()) -> Case:
+        """Return what is known of a stored incident and what it means at `now`, with events that are only supposed."""
+        incident = fold(incident_id, [*records.events_of(connection, incident_id), *supposed])
         packs = self.packs_of(connection, incident_id)
         before = [records.latest_assessment(connection, incident_id, pack.pack) for pack in packs]
-        hours = self._rulebook.hours
+        hours, calendars = self._rulebook.hours, self._rulebook.calendars
         assessments = [
-            assess(incident, pack, hours, now, trajectory_from(document) if document else ())
+            assess(incident, pack, hours, now, trajectory_from(document) if document else (), calendars)
             for pack, document in zip(packs, before, strict=True)
         ]
         return Case(incident, packs, assessments, before)
+
+    def recurring(self, connection: Connection, now: datetime) -> list[Recurrence]:
+        """Return the incidents with one root cause that only together reach a level, by every chosen pack."""
+        names = records.incidents_with_event(connection, EventType.IMPACT_MEASURED)
+        incidents = [fold(name, records.events_of(connection, name)) for name in names]
+        packs, hours = self._rulebook.packs, self._rulebook.hours
+        return [found for pack in packs for found in recurrences(incidents, pack, hours, now)]
 
     def bring_up_to_date(self, unit: Unit, incident_id: str, now: datetime) -> None:
         """Write everything that follows from the incident's events at `now`, and when to look again."""
@@ -78,7 +87,7 @@ class Upkeep:
             case = self.look(unit.connection, incident_id, now)
         self._keep_verdicts(unit, case, now)
         wanted = self._reconcile(unit, case, now)
-        _complete(unit, case.incident)
+        _complete(unit, case)
         self._begin(unit, case, wanted, now)
         records.update_incident(unit.connection, incident_id, _summary(case, now))
         records.set_timer(unit.connection, incident_id, self._wake_at(unit, case))
@@ -90,20 +99,27 @@ class Upkeep:
                 records.insert_assessment(unit.connection, case.incident.id, now, document)
             if assessment.level != (before["level"] if before else None):
                 rise = document["trajectory"][-1]
+                reached = Reason.LEVEL_CORRECTED if "corrected_by" in rise else Reason.LEVEL_REACHED
                 say(
                     unit,
-                    Reason.LEVEL_HELD if assessment.held else Reason.LEVEL_REACHED,
+                    Reason.LEVEL_HELD if assessment.held else reached,
                     incident=case.incident.id,
                     pack=assessment.pack,
                     incident_level=assessment.level,
                     at=rise["at"],
                     cite=rise["cite"],
+                    by=rise.get("corrected_by"),
                 )
 
     def _ends_at(self, case: Case) -> datetime | None:
-        """Return when a blip that never reached a level ends by itself: nobody need close it."""
+        """Return when a blip that never reached a level, and asks for nothing, ends by itself: nobody need close it."""
         incident = case.incident
-        graded = any(assessment.level is not None or assessment.forecast for assessment in case.assessments)
+        graded = any(assessment.trajectory or assessment.forecast for assessment in case.assessments)
+        graded = graded or any(
+            status.state in (ObligationState.PENDING, ObligationState.OVERDUE)
+            for assessment in case.assessments
+            for status in assessment.obligations
+        )
         quiet_since = incident.restored_at or incident.first_event_at
         if incident.closing is not None or incident.is_down or graded or quiet_since is None:
             return None
@@ -183,15 +199,21 @@ class Upkeep:
         return min(instants, default=None)
 
 
-def _complete(unit: Unit, incident: Incident) -> None:
+def _complete(unit: Unit, case: Case) -> None:
     """Mark the steps that people reported completed, by their id or by the obligation that they fulfil."""
-    for name, stored in records.steps_of(unit.connection, incident.id).items():
+    met = {status.key: status for status in case.assessments[0].obligations if status.state is ObligationState.MET}
+    for name, stored in records.steps_of(unit.connection, case.incident.id).items():
         if stored.state is not StepState.BEGUN:
             continue
-        for done in incident.completions:
-            if done.step == name or (done.fulfils is not None and done.fulfils == stored.step.fulfils):
-                records.complete_step(unit.connection, name, done.at, done.by)
-                break
+        fulfils, instance = stored.step.fulfils, stored.step.instance
+        if fulfils is not None and fulfils == stored.step.obligation:
+            status = met.get(instance)
+            done_at, done_by = (status.met_at, status.met_by) if status else (None, None)
+        else:
+            done = [d for d in case.incident.completions if d.step == name or (fulfils and d.fulfils == fulfils)]
+            done_at, done_by = (done[0].at, done[0].by) if done else (None, None)
+        if done_at is not None:
+            records.complete_step(unit.connection, name, done_at, done_by)
 
 
 def _summary(case: Case, now: datetime) -> dict[str, Any]:
@@ -210,12 +232,16 @@ def _summary(case: Case, now: datetime) -> dict[str, Any]:
 
 def _verdict(document: Mapping[str, Any]) -> tuple[object, ...]:
     """Return what makes two verdicts the same, whenever they were reached."""
-    obligations = [(status["id"], status["state"], status["due_at"]) for status in document["obligations"]]
+    obligations = [
+        (status["id"], status["instance"], status["state"], status["due_at"]) for status in document["obligations"]
+    ]
     return (
         document["content_hash"],
         document["trajectory"],
         document["forecast"],
         document["held"],
+        document["provisional"],
+        [other["level"] for other in document["evidence"]["readings"]],
         obligations,
         document["evidence"]["restored_at"],
     )

@@ -62,4 +62,4 @@ _ANNOUNCED_YEARLY = frozenset({"CN"})
 
 def known_countries() -> list[str]:
     """Return the codes of the countries that the library knows."""
-    return sorted(holidays.list_supported_countries())
+    return sorted(code for code in holidays.list_supported_countries() if len(code) == 2)

@@ -1,12 +1,15 @@
 """Which incident an event belongs to: the one it names, else the open one of its service group within a window."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
+from itertools import accumulate, groupby
 
 from incident_engine.errors import InvalidDocumentError, Problem
-from incident_engine.facts.events import Event, EventType, OutageEvent, Recorded
+from incident_engine.facts.events import OPENING, Event, EventType, MaintenanceAnnounced, OutageEvent, Recorded
 from incident_engine.facts.incident import in_order
 
 
@@ -36,6 +39,17 @@ def fitting(spans: Iterable[Span], occurred_at: datetime, window: timedelta) -> 
     """
     found = [span for span in spans if span.takes(occurred_at, window)]
     return sorted(found, key=lambda span: (span.first_at, span.incident_id), reverse=True)
+
+
+def unclosed(spans: Iterable[Span], occurred_at: datetime) -> list[str]:
+    """Return the incidents of one group that had begun and are not closed, the latest first.
+
+    What a person says of a service some time after its restoration is about the incident that is still handled.
+    """
+    begun = [span for span in spans if not span.closed and span.first_at <= occurred_at]
+    return [
+        span.incident_id for span in sorted(begun, key=lambda span: (span.first_at, span.incident_id), reverse=True)
+    ]
 
 
 def new_incident_id(event: Event, group: str, zone: tzinfo = UTC) -> str:
@@ -78,29 +92,91 @@ class _Open:
                 self.impaired -= {key for key in self.impaired if key[:2] == (event.service, region)}
 
 
+_RECENT = 20
+"""How many of a group's latest incidents are searched, beside those that are still impaired."""
+
+
+@dataclass(slots=True)
+class _Group:
+    """The incidents of a service group in the order in which they began."""
+
+    all: list[_Open] = field(default_factory=list)
+    impaired: dict[str, _Open] = field(default_factory=dict)
+
+    def note(self, incident: _Open) -> None:
+        if incident.impaired:
+            self.impaired[incident.id] = incident
+        else:
+            self.impaired.pop(incident.id, None)
+
+    def candidates(self) -> Iterable[_Open]:
+        recent = self.all[-_RECENT:]
+        return ({incident.id: incident for incident in recent} | self.impaired).values()
+
+
 def split(
     events: Iterable[Recorded], groups: Mapping[str, str], window: timedelta, zone: tzinfo = UTC
 ) -> dict[str, Sequence[Recorded]]:
     """Sort a history of events into incidents, by id in order of occurrence. `groups` maps service to group.
 
-    Raises InvalidDocumentError for what a person says of an incident that is not there.
+    Maintenance goes to every incident of its service. Raises InvalidDocumentError for what a person says of an
+    incident that is not there.
     """
     known: dict[str, _Open] = {}
-    by_group: dict[str, list[_Open]] = {}
+    by_group: dict[str, _Group] = defaultdict(_Group)
     problems: list[Problem] = []
+    maintenance: list[Recorded] = []
     for recorded in in_order(events):
+        if isinstance(recorded.event, MaintenanceAnnounced):
+            maintenance.append(recorded)
+            continue
         incident = _find(recorded.event, known, by_group, groups, window)
-        if incident is None and not isinstance(recorded.event, OutageEvent):
+        if incident is None and not opens(recorded.event):
             problems.append(_no_incident(recorded.event))
             continue
         if incident is None:
             incident = _begin(recorded.event, groups, zone)
             known[incident.id] = incident
-            by_group.setdefault(incident.group, []).append(incident)
+            by_group[incident.group].all.append(incident)
         incident.add(recorded)
+        by_group[incident.group].note(incident)
     if problems:
         raise InvalidDocumentError(problems)
+    announced = {service: _Announced(list(of)) for service, of in _by_service(maintenance)}
+    for incident in known.values():
+        for service in {recorded.event.service for recorded in incident.events} & set(announced):
+            last_at = None if incident.impaired else incident.last_at
+            incident.events += announced[service].within(incident.first_at, last_at)
     return {incident.id: incident.events for incident in known.values()}
+
+
+def _by_service(maintenance: Sequence[Recorded]) -> Iterator[tuple[str | None, Iterator[Recorded]]]:
+    ordered = sorted(maintenance, key=lambda recorded: recorded.event.service or "")
+    return groupby(ordered, key=lambda recorded: recorded.event.service)
+
+
+class _Announced:
+    """One service's maintenance windows, to be found by the time on which they bear."""
+
+    def __init__(self, maintenance: Sequence[Recorded]) -> None:
+        windows = [
+            (r.event.data.start, r.event.data.end, r) for r in maintenance if isinstance(r.event, MaintenanceAnnounced)
+        ]
+        windows.sort(key=lambda window: window[:2])
+        self._recorded = [recorded for _, _, recorded in windows]
+        self._starts = [start for start, _, _ in windows]
+        self._latest_ends = list(accumulate((end for _, end, _ in windows), max))
+
+    def within(self, start: datetime, end: datetime | None) -> list[Recorded]:
+        """Return the windows that may overlap [start, end); an end of None is open."""
+        first = bisect_right(self._latest_ends, start)
+        last = len(self._starts) if end is None else bisect_left(self._starts, end)
+        return self._recorded[first:last]
+
+
+def opens(event: Event) -> bool:
+    """Return whether an incident can begin with an event."""
+    return isinstance(event, OPENING) and (event.service is not None or event.incident is not None)
 
 
 def _no_incident(event: Event) -> Problem:
@@ -117,16 +193,17 @@ def group_of(service: str | None, groups: Mapping[str, str]) -> str:
 def _find(
     event: Event,
     known: Mapping[str, _Open],
-    by_group: Mapping[str, list[_Open]],
+    by_group: Mapping[str, _Group],
     groups: Mapping[str, str],
     window: timedelta,
 ) -> _Open | None:
     if event.incident is not None:
         return known.get(event.incident)
-    recent = by_group.get(group_of(event.service, groups), [])[-20:]
-    found = [known[s.incident_id] for s in fitting([o.span() for o in recent], event.occurred_at, window)]
+    spans = [candidate.span() for candidate in by_group[group_of(event.service, groups)].candidates()]
+    found = [known[span.incident_id] for span in fitting(spans, event.occurred_at, window)]
     ended = [incident for incident in found if _ends_something(event, incident)]
-    return next(iter([*ended, *found]), None)
+    open_ones = [] if isinstance(event, OutageEvent) else [known[i] for i in unclosed(spans, event.occurred_at)]
+    return next(iter([*ended, *found, *open_ones]), None)
 
 
 def _ends_something(event: Event, incident: _Open) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -17,11 +17,17 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
     TypeAdapter,
     ValidationInfo,
+    field_validator,
+    model_validator,
 )
 
 from incident_engine.facts.regions import resolve_region
+from incident_engine.facts.values import Identifier
 from incident_engine.validation import Strict, invalid, unknown_name
 
 KNOWN_SERVICES = "known_services"
@@ -34,9 +40,15 @@ class EventType(StrEnum):
     OUTAGE_STARTED = "outage.started"
     OUTAGE_DEGRADED = "outage.degraded"
     OUTAGE_RESTORED = "outage.restored"
+    REPAIR_FAILED = "repair.failed"
     RECOVERY_ESTIMATED = "recovery.estimated"
+    MAINTENANCE_ANNOUNCED = "maintenance.announced"
+    HARM_ASSESSED = "harm.assessed"
+    IMPACT_MEASURED = "impact.measured"
+    PLAN_FAILED = "plan.failed"
     NOTE_ADDED = "note.added"
     STEP_COMPLETED = "step.completed"
+    LEVEL_CORRECTED = "level.corrected"
     INCIDENT_CLOSED = "incident.closed"
 
 
@@ -136,6 +148,179 @@ class RecoveryEstimated(_PersonEvent):
     data: EstimateData
 
 
+class RepairData(Strict):
+    """Who found that the repair failed, and how."""
+
+    by: Name
+    reason: Text
+
+
+class RepairFailed(_PersonEvent):
+    """The failure was not repaired; what it may lead to when the service opens again is graded by the estimate."""
+
+    type: Literal[EventType.REPAIR_FAILED]
+    data: RepairData
+
+
+class MaintenanceData(Strict):
+    """From when (inclusive) until when (exclusive) the service is out of use as announced."""
+
+    start: Instant
+    end: Instant
+    by: Name | None = None
+    note: Text | None = None
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.end <= self.start:
+            raise invalid(f"ends at {self.end.isoformat()}, not after it starts", "an end after the start")
+        return self
+
+
+class MaintenanceAnnounced(_Event):
+    """Maintenance of a service, announced before it begins; no regions: everywhere. It is of no incident."""
+
+    type: Literal[EventType.MAINTENANCE_ANNOUNCED]
+    service: Service
+    regions: tuple[Region, ...] = ()
+    data: MaintenanceData
+
+    @field_validator("incident")
+    @classmethod
+    def _of_none(cls, incident: str | None) -> str | None:
+        if incident is not None:
+            raise invalid(f"maintenance belongs to no incident, not to '{incident}'", "no incident")
+        return incident
+
+    @field_validator("data")
+    @classmethod
+    def _beforehand(cls, data: MaintenanceData, info: ValidationInfo) -> MaintenanceData:
+        announced = info.data.get("occurred_at")
+        if announced is not None and announced > data.start:
+            said = f"announced at {announced.isoformat()}, after it began ({data.start.isoformat()})"
+            raise invalid(said, "an announcement before the maintenance begins; what is said later is an outage")
+        return data
+
+    def covers(self, service: str, region: str) -> bool:
+        """Return whether a service is maintained in a region."""
+        return self.service == service and (not self.regions or region in self.regions)
+
+
+class HarmKind(StrEnum):
+    """What is harmed (银监办发〔2008〕53号 Art. 9, clause 1)."""
+
+    ECONOMIC_DISORDER = "economic_disorder"
+    FINANCIAL_STABILITY = "financial_stability"
+    """A major economic loss that affects financial stability."""
+    PUBLIC = "public"
+    BANK = "bank"
+    CUSTOMERS = "customers"
+
+
+class Seriousness(StrEnum):
+    """How serious a harm is, the least first."""
+
+    CONSIDERABLE = "considerable"
+    SERIOUS = "serious"
+    PARTICULARLY_SERIOUS = "particularly_serious"
+
+    @property
+    def rank(self) -> int:
+        """Return the place, from 0 for the least."""
+        return list(Seriousness).index(self)
+
+
+class HarmCause(StrEnum):
+    """What the harm comes from (Art. 9, clause 1)."""
+
+    SYSTEM_INTERRUPTION = "system_interruption"
+    DATA_DAMAGE = "data_damage"
+    DATA_LOSS = "data_loss"
+    DATA_LEAK = "data_leak"
+
+
+class HarmData(Strict):
+    """A person's judgement of a harm: of what kind, how serious, by what cause, judged by whom and why."""
+
+    kind: HarmKind
+    seriousness: Seriousness
+    cause: HarmCause
+    by: Name
+    reason: Text
+
+
+class HarmAssessed(_PersonEvent):
+    """A person judged the harm; nothing infers it from figures."""
+
+    type: Literal[EventType.HARM_ASSESSED]
+    data: HarmData
+
+
+def _figure(value: object) -> object:
+    if not isinstance(value, bool | int | float) or value != value or value in (float("inf"), -float("inf")):  # noqa: PLR0124 - NaN
+        raise invalid(f"not a figure: {value!r}", "a number, or true or false")
+    return value
+
+
+Figure = Annotated[
+    StrictBool | StrictInt | StrictFloat, BeforeValidator(_figure, json_schema_input_type=bool | int | float)
+]
+
+
+class ImpactData(Strict):
+    """What was measured, by the names that the packs declare under `measures`: a number, or yes or no."""
+
+    by: Name
+    measures: dict[Identifier, Figure] = {}
+    root_cause: Name | None = None
+    """The apparent root cause, in words that are the same for incidents with the same cause."""
+    note: Text | None = None
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if not self.measures and self.root_cause is None:
+            raise invalid("nothing is measured", "measures or root_cause")
+        return self
+
+
+class ImpactMeasured(_PersonEvent):
+    """Figures of the incident's impact that no monitor of services knows."""
+
+    type: Literal[EventType.IMPACT_MEASURED]
+    data: ImpactData
+
+
+class PlanFailureData(Strict):
+    """Who found that a plan or decision failed, and which."""
+
+    by: Name
+    reason: Text
+
+
+class PlanFailed(_PersonEvent):
+    """A plan or a decision turned out not to work (Art. 39)."""
+
+    type: Literal[EventType.PLAN_FAILED]
+    data: PlanFailureData
+
+
+class CorrectionData(Strict):
+    """The right level of a pack (null: below the lowest), by whom and why. The same level confirms it."""
+
+    level: Identifier | None
+    pack: Identifier | None = None
+    """The primary pack unless another is named."""
+    by: Name
+    reason: Text
+
+
+class LevelCorrected(_PersonEvent):
+    """A person corrects or confirms the level; the only way in which one is lowered, and it stays on record."""
+
+    type: Literal[EventType.LEVEL_CORRECTED]
+    data: CorrectionData
+
+
 class NoteData(Strict):
     """Free words for the record."""
 
@@ -181,8 +366,22 @@ class IncidentClosed(_PersonEvent):
 
 
 Event = Annotated[
-    OutageEvent | RecoveryEstimated | NoteAdded | StepCompleted | IncidentClosed, Field(discriminator="type")
+    OutageEvent
+    | RepairFailed
+    | RecoveryEstimated
+    | MaintenanceAnnounced
+    | HarmAssessed
+    | ImpactMeasured
+    | PlanFailed
+    | NoteAdded
+    | StepCompleted
+    | LevelCorrected
+    | IncidentClosed,
+    Field(discriminator="type"),
 ]
+
+OPENING = (OutageEvent, HarmAssessed, ImpactMeasured)
+"""The events with which an incident can begin: a leak of data is one without any outage."""
 
 
 class AnyEvent(_PersonEvent):

@@ -78,6 +78,47 @@ class AlwaysOpen:
 ALWAYS = AlwaysOpen()
 
 
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """The hours of a service less its announced maintenance (in order, without overlap)."""
+
+    hours: ServiceHours
+    maintenance: tuple[Segment, ...]
+
+    def segments(self, start: datetime, end: datetime) -> Iterator[Segment]:
+        """Yield the open stretches within [start, end) that are not maintained."""
+        for from_, to in self._around(start, end):
+            yield from self.hours.segments(from_, to)
+
+    def elapsed(self, start: datetime, end: datetime) -> timedelta:
+        """Return how long the service is open and not maintained within [start, end)."""
+        return sum((self.hours.elapsed(from_, to) for from_, to in self._around(start, end)), timedelta(0))
+
+    def reach(self, start: datetime, length: timedelta) -> datetime:
+        """Return the earliest instant at which `elapsed` since `start` has grown to `length`."""
+        missing = length
+        for from_, to in self._around(start, NEVER):
+            reached = self.hours.reach(from_, missing)
+            if reached <= to:
+                return reached
+            missing -= self.hours.elapsed(from_, to)
+        return NEVER
+
+    def guessed_years(self, start: datetime, end: datetime) -> frozenset[int]:
+        """Return the years within [start, end) whose days off are not officially published."""
+        return self.hours.guessed_years(start, end)
+
+    def _around(self, start: datetime, end: datetime) -> Iterator[Segment]:
+        """Yield the stretches of [start, end) between the maintenance windows."""
+        at = start
+        for from_, to in self.maintenance:
+            if at < min(from_, end):
+                yield at, min(from_, end)
+            at = max(at, to)
+        if at < end:
+            yield at, end
+
+
 @dataclass(slots=True)
 class _Year:
     """The open stretches that begin in one local year, and how much is open before each."""

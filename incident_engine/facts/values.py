@@ -1,7 +1,8 @@
 """Small values that every document shares: durations and texts in two languages."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from calendar import monthrange
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -44,10 +45,36 @@ def write_duration(value: timedelta) -> str:
     return "".join(f"{count}{unit}" for count, unit in parts if count) or "0s"
 
 
+def months_later(instant: datetime, count: int) -> datetime:
+    """Return the same local time so many months later (earlier, if negative); in a shorter month its last day."""
+    years, month = divmod(instant.month - 1 + count, 12)
+    year = instant.year + years
+    return instant.replace(year=year, month=month + 1, day=min(instant.day, monthrange(year, month + 1)[1]))
+
+
+def stamp(instant: datetime) -> str:
+    """Return an instant in UTC as part of a name; fractions of a second only where there are any."""
+    utc = instant.astimezone(UTC)
+    return f"{utc:%Y%m%dT%H%M%S}.{utc.microsecond:06}Z" if utc.microsecond else f"{utc:%Y%m%dT%H%M%SZ}"
+
+
 Duration = Annotated[
     timedelta, BeforeValidator(parse_duration, json_schema_input_type=str), PlainSerializer(write_duration, str)
 ]
 """A length of time, written 30m, 3h, 1d12h."""
+
+
+def _day(value: object) -> object:
+    if isinstance(value, date):
+        return value
+    try:
+        return date.fromisoformat(value) if isinstance(value, str) else date.fromisoformat("")
+    except ValueError:
+        raise invalid(f"not a day: {value!r}", "a day such as 2008-04-23") from None
+
+
+Day = Annotated[date, BeforeValidator(_day, json_schema_input_type=str)]
+"""A calendar day, written 2008-04-23."""
 
 
 def _zone(name: str) -> str:
@@ -90,4 +117,16 @@ class LocalizedText(Strict):
 
 def spell_cite(cite: str, locale: str) -> str:
     """Return a citation such as "Art. 9(1)2" as the reader's language writes it: 第9条(1)2."""
-    return re.sub(r"Art\. ?(\d+)", r"第\1条", cite) if locale.lower().startswith("zh") else cite
+    if not locale.lower().startswith("zh"):
+        return cite
+    for english, chinese in _CITES:
+        cite = english.sub(chinese, cite)
+    return cite
+
+
+_CITES = (
+    (re.compile(r"Art\. ?(\d+)"), r"第\1条"),
+    (re.compile(r"Chapter (\d+)"), r"第\1章"),
+    (re.compile(r"Annex parts? (\d+)"), r"附件第\1部分"),
+    (re.compile(r"Annex"), "附件"),
+)

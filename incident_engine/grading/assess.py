@@ -3,63 +3,30 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 
+from incident_engine.facts.calendars import Calendar
 from incident_engine.facts.hours import ServiceHours
-from incident_engine.facts.incident import Incident
+from incident_engine.facts.incident import Correction, Harm, Incident, Interval, Measurement
 from incident_engine.facts.values import NEVER
-from incident_engine.grading import pack as packs
-from incident_engine.grading.conditions import Downtime, HoursClock, RegionsDown, leaves, reach
+from incident_engine.grading.compiled import counted_spans, instant_of, program_of
+from incident_engine.grading.conditions import leaves, reach
+from incident_engine.grading.course import Reached, corrections_of, course, reached, severity_of
+from incident_engine.grading.downtime import Downtime, HoursClock, Moment
+from incident_engine.grading.obligations import ObligationStatus, statuses
 from incident_engine.grading.pack import Pack, Rule
 
 
 @dataclass(frozen=True, slots=True)
-class Reached:
-    """A level with the instant at which it was or will be reached, and the rule that says so."""
-
-    level: str
-    at: datetime
-    rule: str
-    cite: str
-
-
-class ObligationState(StrEnum):
-    """How things stand with an obligation at an instant."""
-
-    NOT_APPLICABLE = "not_applicable"
-    PENDING = "pending"
-    MET = "met"
-    OVERDUE = "overdue"
-
-
-@dataclass(frozen=True, slots=True)
-class ObligationStatus:
-    """An obligation of the pack as it stands for an incident.
-
-    `applies_at` is when a level for which it holds is reached (None: never, as things are). `met_late` says that it
-    was met after `due_at`; `overdue_at_detection` that it was due before we knew of the incident.
-    """
-
-    id: str
-    cite: str
-    to: str
-    state: ObligationState
-    due_at: datetime | None = None
-    applies_at: datetime | None = None
-    met_at: datetime | None = None
-    met_by: str | None = None
-    met_late: bool = False
-    overdue_at_detection: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class RegionEvidence:
-    """How long one region could not do business, by service hours and by the wall clock, up to the instant."""
+    """How long one region could not do business up to the instant: as the pack reads it, and by other clocks."""
 
     region: str
     services: tuple[str, ...]
-    intervals: tuple[tuple[str, datetime, datetime, str], ...]
-    """(service, start, end, impairment); an end of NEVER is open."""
+    intervals: tuple[tuple[str, Interval], ...]
+    """By service; an end of NEVER is open."""
+    maintenance: tuple[tuple[str, datetime, datetime], ...]
+    """(service, start, end) of what was announced, and does not count."""
+    counted: timedelta
     in_service: timedelta
     wall_clock: timedelta
 
@@ -76,6 +43,15 @@ class RuleEvidence:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadingEvidence:
+    """Another reading of what the regulation leaves open gives another level now."""
+
+    point: str
+    value: str
+    level: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """What the verdict rests on."""
 
@@ -88,6 +64,13 @@ class Evidence:
     restored_at: datetime | None
     regions: tuple[RegionEvidence, ...]
     rules: tuple[RuleEvidence, ...]
+    readings: tuple[ReadingEvidence, ...]
+    harms: tuple[Harm, ...]
+    measurements: tuple[Measurement, ...]
+    """Those that the pack knows."""
+    moments: tuple[Moment, ...]
+    """When an unrepaired failure met closed doors, and the recovery expected then."""
+    corrections: tuple[Correction, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +91,8 @@ class Assessment:
     """0 below the lowest level, 1 at the least severe, rising to the worst."""
     held: bool
     """Whether the level stands although the facts as known now would give a lower one (Art. 10: it never falls)."""
+    provisional: bool
+    """Whether the level rests on the worst credible case, without an estimate, and nobody has confirmed it."""
 
     @property
     def level(self) -> str | None:
@@ -131,81 +116,75 @@ def assess(
     hours: Mapping[str, ServiceHours],
     now: datetime,
     held: tuple[Reached, ...] = (),
+    calendars: Mapping[str, Calendar] | None = None,
 ) -> Assessment:
     """Return what `pack` says of `incident` at `now`.
 
-    `hours` maps services to their service hours (a service without an entry is always open). `held` is the trajectory
-    of the verdict before this one: no level in it is lost, even if a late report says that it was not reached.
+    `hours` maps services to their service hours (a service without an entry is always open), `calendars` countries to
+    their calendars as operators have set them right. `held` is the trajectory of the verdict before this one: no level
+    in it is lost, even if a late report says that it was not reached; only a person's correction lowers it.
     """
-    downtime = Downtime(incident, hours, pack.region_prefix)
+    downtime = Downtime(incident, hours, pack.region_prefix, pack.reading)
     in_force = incident.occurred_at is None or pack.is_in_force(incident.occurred_at)
-    instants = {rule.id: reach(rule.when, downtime) if in_force else NEVER for rule in pack.rules}
-    whole = _rises(pack, [*held, *_reached(pack, instants)])
-    plain = _rises(pack, _reached(pack, instants))
+    corrections = corrections_of(pack, incident.corrections)
+    instants = _instants(pack, downtime) if in_force else dict.fromkeys(pack.conditions, NEVER)
+    plain = course(pack, reached(pack, instants), corrections)
+    kept = [step for step in held if step.correction is None]
+    whole = course(pack, [*kept, *reached(pack, instants)], corrections) if kept else plain
     known_until = max([now, *(step.at for step in held)])  # what was reached stays reached, even if clocks are set back
     trajectory = tuple(step for step in whole if step.at <= known_until)
-    forecast = tuple(step for step in whole if step.at > known_until)
+    severity = severity_of(pack, trajectory)
     return Assessment(
         pack=pack.pack,
         version=pack.version,
         content_hash=pack.content_hash,
         at=now,
         trajectory=trajectory,
-        forecast=forecast,
-        obligations=tuple(_status(demand, incident, whole, now) for demand in pack.obligations),
+        forecast=tuple(step for step in whole if step.at > known_until),
+        obligations=statuses(incident, pack, whole, downtime, calendars or {}, now, in_force=in_force),
         evidence=_evidence(incident, pack, downtime, instants, now, in_force=in_force),
-        held=_worst(pack, trajectory) > _worst(pack, tuple(step for step in plain if step.at <= known_until)),
-        severity=_worst(pack, trajectory),
+        held=severity > severity_of(pack, [step for step in plain if step.at <= known_until]),
+        provisional=_is_provisional(pack, downtime, trajectory, corrections, known_until),
+        severity=severity,
     )
 
 
-def _reached(pack: Pack, instants: Mapping[str, datetime]) -> Iterator[Reached]:
-    for rule in pack.rules:
-        if instants[rule.id] != NEVER:
-            yield Reached(rule.level, instants[rule.id], rule.id, rule.cite)
+def course_of(incident: Incident, pack: Pack, hours: Mapping[str, ServiceHours]) -> tuple[Reached, ...]:
+    """Return every change of the level, past and to come if nothing new happens, without the evidence for it."""
+    if incident.occurred_at is not None and not pack.is_in_force(incident.occurred_at):
+        return course(pack, (), corrections_of(pack, incident.corrections))
+    downtime = Downtime(incident, hours, pack.region_prefix, pack.reading)
+    return course(pack, reached(pack, _instants(pack, downtime)), corrections_of(pack, incident.corrections))
 
 
-def _rises(pack: Pack, reached: list[Reached] | Iterator[Reached]) -> tuple[Reached, ...]:
-    """Keep what raises the level; of several levels met at one instant the worst counts (Art. 9)."""
-    rises: list[Reached] = []
-    for step in sorted(reached, key=lambda step: (step.at, -pack.severity[step.level])):
-        if not rises or pack.severity[step.level] > pack.severity[rises[-1].level]:
-            rises.append(step)
-    return tuple(rises)
+def _instants(pack: Pack, downtime: Downtime, *, sure: bool = False) -> dict[str, datetime]:
+    """Return when each rule is reached: by the compiled limits where there are, else by the conditions."""
+    program = program_of(pack) if downtime.reading is pack.reading else None
+    known: dict[str, datetime] = {}
+    if program is not None:
+        spans = counted_spans(downtime, program.longest)
+        known = dict(zip(program.rules, map(instant_of, program.instants(spans)), strict=True))
+    return {
+        rule.id: known[rule.id] if rule.id in known else reach(rule.when, downtime, pack.conditions, sure=sure)
+        for rule in pack.rules
+    }
 
 
-def _worst(pack: Pack, trajectory: tuple[Reached, ...]) -> int:
-    return pack.severity[trajectory[-1].level] if trajectory else 0
-
-
-def _status(
-    demand: packs.Obligation, incident: Incident, whole: tuple[Reached, ...], now: datetime
-) -> ObligationStatus:
-    applies_at = min((step.at for step in whole if step.level in demand.levels), default=None)
-    if applies_at is None or incident.occurred_at is None:
-        return ObligationStatus(demand.id, demand.cite, demand.to, ObligationState.NOT_APPLICABLE)
-    due_at = incident.occurred_at + demand.due.within
-    met = min((done for done in incident.completions if done.fulfils == demand.id), key=lambda c: c.at, default=None)
-    return ObligationStatus(
-        id=demand.id,
-        cite=demand.cite,
-        to=demand.to,
-        state=_state(applies_at, due_at, met is not None and met.at <= now, now),
-        due_at=due_at,
-        applies_at=applies_at,
-        met_at=met.at if met else None,
-        met_by=met.by if met else None,
-        met_late=met is not None and met.at > due_at,
-        overdue_at_detection=incident.detected_at is not None and incident.detected_at > due_at,
-    )
-
-
-def _state(applies_at: datetime, due_at: datetime, met: bool, now: datetime) -> ObligationState:
-    if met:
-        return ObligationState.MET
-    if applies_at > now:
-        return ObligationState.NOT_APPLICABLE
-    return ObligationState.OVERDUE if now > due_at else ObligationState.PENDING
+def _is_provisional(
+    pack: Pack,
+    downtime: Downtime,
+    trajectory: tuple[Reached, ...],
+    corrections: tuple[Correction, ...],
+    until: datetime,
+) -> bool:
+    """Return whether only the worst credible case says so: no estimate supports it, no person has confirmed it."""
+    latest = trajectory[-1] if trajectory else None
+    if latest is None or latest.rule not in pack.forecasts:
+        return False
+    if any(latest.at <= said.at <= until for said in corrections):
+        return False
+    sure = course(pack, reached(pack, _instants(pack, downtime, sure=True)), corrections)
+    return severity_of(pack, [step for step in sure if step.at <= until]) < severity_of(pack, trajectory)
 
 
 def _evidence(
@@ -229,7 +208,32 @@ def _evidence(
             for rule in pack.rules
             if instants[rule.id] <= now
         ),
+        readings=tuple(_readings(pack, downtime, instants, now)) if in_force else (),
+        harms=incident.harms,
+        measurements=tuple(found for found in incident.measurements if found.name in pack.measures),
+        moments=downtime.moments() if pack.forecasts else (),
+        corrections=corrections_of(pack, incident.corrections),
     )
+
+
+def _readings(
+    pack: Pack, downtime: Downtime, instants: Mapping[str, datetime], now: datetime
+) -> Iterator[ReadingEvidence]:
+    """Yield each point of the reading that, read otherwise, gives another level now."""
+    corrections = corrections_of(pack, downtime.incident.corrections)
+    here = _level(pack, instants, corrections, now)
+    for point, value, reading in pack.reading.alternatives():
+        if not downtime.is_same_by(point):
+            there = _level(pack, _instants(pack, downtime.read_as(reading)), corrections, now)
+            if there != here:
+                yield ReadingEvidence(point, value, there)
+
+
+def _level(
+    pack: Pack, instants: Mapping[str, datetime], corrections: tuple[Correction, ...], now: datetime
+) -> str | None:
+    changes = [step for step in course(pack, reached(pack, instants), corrections) if step.at <= now]
+    return changes[-1].level if changes else None
 
 
 def _region(incident: Incident, downtime: Downtime, region: str, now: datetime) -> RegionEvidence:
@@ -237,11 +241,9 @@ def _region(incident: Incident, downtime: Downtime, region: str, now: datetime) 
     return RegionEvidence(
         region=region,
         services=tuple(sorted({outage.service for outage in outages})),
-        intervals=tuple(
-            (outage.service, interval.start, interval.end, interval.impairment)
-            for outage in outages
-            for interval in outage.intervals
-        ),
+        intervals=tuple((outage.service, interval) for outage in outages for interval in outage.intervals),
+        maintenance=tuple((outage.service, start, end) for outage in outages for start, end in outage.maintenance),
+        counted=downtime.elapsed(region, None, now),
         in_service=downtime.elapsed(region, HoursClock.SERVICE_HOURS, now),
         wall_clock=downtime.elapsed(region, HoursClock.WALL_CLOCK, now),
     )
@@ -249,6 +251,9 @@ def _region(incident: Incident, downtime: Downtime, region: str, now: datetime) 
 
 def _met_in(rule: Rule, downtime: Downtime, at: datetime) -> tuple[tuple[str, datetime], ...]:
     """Return, for the limit that was met first, the regions that met it and when."""
-    limit: RegionsDown = min(leaves(rule.when), key=downtime.reach)
-    met = sorted((downtime.reach_in(region, limit), region) for region in downtime.regions)
-    return tuple((region, instant) for instant, region in met if instant <= at)
+    limits = [leaf.regions_down for leaf in leaves(rule.when) if leaf.regions_down is not None]
+    if not limits:
+        return ()
+    limit = min(limits, key=lambda each: downtime.reach(each.least, each.for_.least, each.clock))
+    each = ((downtime.reach_in(region, limit.for_.least, limit.clock), region) for region in downtime.regions)
+    return tuple((region, instant) for instant, region in sorted(each) if instant <= at)

@@ -1,61 +1,100 @@
-"""Run the cases that stand beside the law in a pack."""
+"""Run the cases that stand beside the law in a pack, and sweep the days from which it is and is not in force."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
 from incident_engine.errors import Problem
-from incident_engine.facts.events import EventType, OutageEvent, Recorded
-from incident_engine.facts.incident import fold
-from incident_engine.facts.values import NEVER, write_duration
-from incident_engine.grading.assess import Reached, assess
-from incident_engine.grading.conditions import leaves
-from incident_engine.grading.pack import Case, Pack, Span
+from incident_engine.facts.events import Recorded
+from incident_engine.facts.incident import Incident, fold
+from incident_engine.grading.assess import assess
+from incident_engine.grading.case import SERVICE, Case
+from incident_engine.grading.course import Reached
+from incident_engine.grading.pack import Pack
 
-_SERVICE = "case"
+_A_DAY = timedelta(days=1)
+_LONG_AFTER = timedelta(days=3_650)
+
+Step = tuple[timedelta, str | None, str | None]
+"""When, which level, by which rule."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a case came to."""
+
+    incident: Incident
+    course: tuple[Reached, ...]
+    provisional: bool
+    due: dict[str, datetime]
 
 
 def failing_cases(pack: Pack) -> Iterator[Problem]:
-    """Yield a problem for each case whose trajectory is not the expected one."""
-    day = datetime.combine(pack.in_force.from_, datetime.min.time(), UTC)
+    """Yield a problem for each case that comes to something else than expected."""
     for place, case in enumerate(pack.cases):
-        wanted = [(e.at, e.level, e.rule) for e in case.expect]
-        rules = [e.rule for e in case.expect]
-        steps = trajectory_of(case, pack, day)
-        got = [
-            (step.at - day, step.level, step.rule if place >= len(rules) or rules[place] else None)
-            for place, step in enumerate(steps)
-        ]
-        if got != wanted:
-            message = f"case '{case.name}' gives {_spelled(got)}"
-            yield Problem(("cases", place, "expect"), message, _spelled(wanted))
+        day = day_of(case, pack)
+        found = run_case(case, pack, day)
+        yield from _wrong_course(place, case, found, day)
+        if case.provisional is not None and found.provisional is not case.provisional:
+            said = f"case '{case.name}' is {'' if found.provisional else 'not '}provisional"
+            yield Problem(("cases", place, "provisional"), said, str(case.provisional).lower())
+        for key, offset in case.due.items():
+            due_at = found.due.get(key)
+            if due_at != day + offset:
+                said = f"case '{case.name}': '{key}' is {'due ' + _clock(due_at - day) if due_at else 'not due'}"
+                yield Problem(("cases", place, "due", key), said, _clock(offset))
 
 
-def trajectory_of(case: Case, pack: Pack, day: datetime) -> tuple[Reached, ...]:
-    """Return the whole trajectory of a case whose times count from `day`."""
-    events: list[OutageEvent] = []
-    for region, spans in case.down.items():
-        for place, span in enumerate(spans):
-            events += _events(f"{region}/{place}", region, span, day)
+def _wrong_course(place: int, case: Case, found: Outcome, day: datetime) -> Iterator[Problem]:
+    wanted: list[Step] = [(e.at, e.level, e.rule) for e in case.expect]
+    named = [e.rule is not None for e in case.expect] + [True] * len(found.course)
+    got: list[Step] = [
+        (step.at - day, step.level, (step.rule or None) if is_named else None)
+        for step, is_named in zip(found.course, named, strict=False)
+    ]
+    if got != wanted:
+        yield Problem(("cases", place, "expect"), f"case '{case.name}' gives {_spelled(got)}", _spelled(wanted))
+
+
+def day_of(case: Case, pack: Pack) -> datetime:
+    """Return the midnight from which a case's times count."""
+    return _midnight(case.day or pack.in_force.from_, pack)
+
+
+def run_case(case: Case, pack: Pack, day: datetime) -> Outcome:
+    """Return what a case comes to if its times count from `day`, looked at long after."""
+    events = case.history(day)
     incident = fold("case", [Recorded(event, event.occurred_at) for event in events])
-    return assess(incident, pack, {}, NEVER).trajectory
+    read = pack.model_copy(update={"reading": case.read(pack.reading)}) if case.reading else pack
+    hours = {SERVICE: case.service_hours(ZoneInfo(pack.timezone))}
+    last = max((event.occurred_at for event in events), default=day)
+    then = assess(incident, read, hours, last)
+    after = assess(incident, read, hours, day + _LONG_AFTER)
+    due = {status.key: status.due_at for status in then.obligations if status.due_at is not None}
+    return Outcome(incident, after.trajectory, then.provisional, due)
 
 
-def _events(key: str, region: str, span: Span, day: datetime) -> Iterator[OutageEvent]:
-    kinds = (EventType.OUTAGE_STARTED, EventType.OUTAGE_RESTORED)
-    for kind, offset in zip(kinds, span, strict=False):
-        yield OutageEvent.model_validate(
-            {
-                "source": "case",
-                "id": f"{key}/{kind}",
-                "type": kind,
-                "service": _SERVICE,
-                "regions": [region],
-                "occurred_at": day + offset,
-            }
-        )
+def out_of_force(pack: Pack) -> Iterator[Problem]:
+    """Yield a problem for each day, around those on which the pack begins and ceases, with the wrong verdict."""
+    case = next((case for case in pack.cases if case.expect and case.expect[0].level is not None), None)
+    if case is None:
+        return
+    edges = [pack.in_force.from_, *([pack.in_force.until] if pack.in_force.until else [])]
+    for edge in edges:
+        for day in (edge - _A_DAY, edge, edge + _A_DAY):
+            is_graded = bool(run_case(case, pack, _midnight(day, pack)).course)
+            is_wanted = pack.in_force.from_ <= day and (pack.in_force.until is None or day < pack.in_force.until)
+            if is_graded != is_wanted:
+                said = f"case '{case.name}' on {day} gives {'a' if is_graded else 'no'} level"
+                yield Problem(("in_force",), said, f"{'a' if is_wanted else 'no'} level")
 
 
-def _spelled(steps: list[tuple[timedelta, str, str | None]]) -> str:
+def _midnight(day: date, pack: Pack) -> datetime:
+    return datetime.combine(day, time(), ZoneInfo(pack.timezone))
+
+
+def _spelled(steps: list[Step]) -> str:
     parts = [f"{level} at {_clock(at)}" + (f" by {rule}" if rule else "") for at, level, rule in steps]
     return ", ".join(parts) or "no level"
 
@@ -65,45 +104,3 @@ def _clock(at: timedelta) -> str:
     hours, minutes = divmod(int(minutes), 60)
     fraction = f":{seconds:09.6f}".rstrip("0").rstrip(".") if seconds else ""
     return f"{hours:02}:{minutes:02}{fraction}"
-
-
-def uncovered_limits(pack: Pack) -> Iterator[Problem]:
-    """Yield a problem for each limit of time that lacks a case just below, exactly on or above it."""
-    for place, rule in enumerate(pack.rules):
-        for limit in leaves(rule.when):
-            wanted = limit.for_.at_least or limit.for_.more_than or timedelta(0)
-            lengths = [length for case in pack.cases if (length := _shortest_of(case, limit.least)) is not None]
-            missing = [
-                name
-                for name, is_there in (
-                    (
-                        "just below (by less than a minute)",
-                        any(_A_MINUTE > wanted - has > timedelta(0) for has in lengths),
-                    ),
-                    ("exactly on", wanted in lengths),
-                    ("above", any(has > wanted for has in lengths)),
-                )
-                if not is_there
-            ]
-            if missing:
-                limited = f"the limit of {write_duration(wanted)} in {limit.least} region(s)"
-                said = f"no case is {' or '.join(missing)} {limited}"
-                yield Problem(
-                    ("rules", place, "when"), f"rule '{rule.id}' ({rule.cite}): {said}", "such cases under cases"
-                )
-
-
-_A_MINUTE = timedelta(minutes=1)
-
-
-def _shortest_of(case: Case, number: int) -> timedelta | None:
-    """Return how long the last of exactly so many regions is down; None if more or fewer are."""
-    totals = sorted((_total(spans) for spans in case.down.values()), reverse=True)
-    return totals[-1] if len(totals) == number else None
-
-
-def _total(spans: list[Span]) -> timedelta:
-    return sum((span[1] - span[0] if len(span) > 1 else _FOR_EVER for span in spans), timedelta(0))
-
-
-_FOR_EVER = timedelta(days=36_500)

@@ -8,23 +8,16 @@ Every condition is monotone: once it holds it goes on holding. So `any` is the e
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
-from enum import StrEnum
+from types import MappingProxyType
 from typing import Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, StrictBool, StrictFloat, StrictInt, model_validator
 
-from incident_engine.facts.hours import ALWAYS, Segment, ServiceHours, elapsed, union
-from incident_engine.facts.hours import reach as reach_length
-from incident_engine.facts.incident import Incident, Outage
-from incident_engine.facts.values import NEVER, RESOLUTION, Duration
+from incident_engine.facts.events import HarmCause, HarmKind, Seriousness
+from incident_engine.facts.incident import Harm, Measurement
+from incident_engine.facts.values import NEVER, RESOLUTION, Duration, Identifier
+from incident_engine.grading.downtime import Downtime, HoursClock
 from incident_engine.validation import Strict, invalid
-
-
-class HoursClock(StrEnum):
-    """Which minutes of an outage count."""
-
-    SERVICE_HOURS = "service_hours"
-    WALL_CLOCK = "wall_clock"
 
 
 class DurationLimit(Strict):
@@ -66,15 +59,80 @@ class CountLimit(Strict):
 
 
 class RegionsDown(CountLimit):
-    """So many regions cannot do business, each for so long (its own total), counted by a clock."""
+    """So many regions cannot do business for so long, counted by a clock (without one: as the pack reads it)."""
 
     for_: DurationLimit = Field(alias="for")
-    clock: HoursClock = HoursClock.SERVICE_HOURS
+    clock: HoursClock | None = None
 
     @model_validator(mode="after")
     def _one_bound(self) -> Self:
         _exactly_one(self, "at_least", "more_than")
         return self
+
+
+class OutageFor(Strict):
+    """Something has been down somewhere for so long, all regions and services taken together."""
+
+    for_: DurationLimit = Field(alias="for")
+    clock: HoursClock | None = None
+
+
+class CountriesHit(CountLimit):
+    """Regions of so many countries are hit by what counts, among those listed (ISO 3166-1), or among all."""
+
+    at_least: int | None = Field(default=None, ge=1, strict=True)
+    more_than: int | None = Field(default=None, ge=1, strict=True)
+    among: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_bound(self) -> Self:
+        _exactly_one(self, "at_least", "more_than")
+        return self
+
+
+class HarmLimit(Strict):
+    """A person judged a harm of one of these kinds, at least so serious, by one of these causes."""
+
+    kinds: tuple[HarmKind, ...] = Field(min_length=1)
+    at_least: Seriousness = Seriousness.CONSIDERABLE
+    causes: tuple[HarmCause, ...] = tuple(HarmCause)
+
+    def is_met_by(self, harm: Harm) -> bool:
+        """Return whether a judgement is of such a harm."""
+        judged = harm.judged
+        is_such = judged.kind in self.kinds and judged.cause in self.causes
+        return is_such and judged.seriousness.rank >= self.at_least.rank
+
+
+class Measured(Strict):
+    """A figure of the impact, by its name among the pack's measures, passes a limit; or a question is answered."""
+
+    name: Identifier
+    at_least: StrictInt | StrictFloat | None = None
+    more_than: StrictInt | StrictFloat | None = None
+    is_: StrictBool | None = Field(default=None, alias="is")
+
+    @model_validator(mode="after")
+    def _one_bound(self) -> Self:
+        given = {"at_least": self.at_least, "more_than": self.more_than, "is": self.is_}
+        exactly_one(given)
+        return self
+
+    def is_met_by(self, found: Measurement) -> bool:
+        """Return whether a figure passes the limit."""
+        if found.name != self.name:
+            return False
+        if self.is_ is not None:
+            return found.value is self.is_
+        if isinstance(found.value, bool):
+            return False
+        return found.value >= self.at_least if self.at_least is not None else found.value > (self.more_than or 0)
+
+
+class Forecast(Strict):
+    """Outside service hours: what an unrepaired failure may lead to, by the condition of another rule."""
+
+    rule: Identifier
 
 
 class Condition(Strict):
@@ -84,11 +142,21 @@ class Condition(Strict):
     all: tuple["Condition", ...] | None = Field(default=None, min_length=1)
     n_of: "NOf | None" = None
     regions_down: RegionsDown | None = None
+    outage: OutageFor | None = None
+    countries_hit: CountriesHit | None = None
+    harm: HarmLimit | None = None
+    measured: Measured | None = None
+    forecast: Forecast | None = None
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
-        _exactly_one(self, "any", "all", "n_of", "regions_down")
+        _exactly_one(self, *type(self).model_fields)
         return self
+
+    @property
+    def parts(self) -> "tuple[Condition, ...]":
+        """Return the conditions of which it is made; empty for a leaf."""
+        return self.any or self.all or (self.n_of.of if self.n_of else ())
 
 
 class NOf(Strict):
@@ -105,102 +173,78 @@ class NOf(Strict):
 
 
 def _exactly_one(model: Strict, *keys: str) -> None:
-    given = [key for key in keys if getattr(model, key) is not None]
+    exactly_one({key: getattr(model, key) for key in keys})
+
+
+def exactly_one(values: Mapping[str, object]) -> None:
+    """Refuse values of which not exactly one is given (is not None)."""
+    keys, given = list(values), [key for key, value in values.items() if value is not None]
     if len(given) != 1:
         said = "none is given" if not given else f"{' and '.join(given)} are given"
         raise invalid(f"exactly one of {', '.join(keys)} must be given: {said}", f"one of: {', '.join(keys)}")
 
 
-class Downtime:
-    """The time in which each region of a country cannot do business: the union over the services hit there."""
-
-    def __init__(self, incident: Incident, hours: Mapping[str, ServiceHours], region_prefix: str) -> None:
-        self._hours = hours
-        self._by_region: dict[str, list[Outage]] = {}
-        for outage in incident.outages:
-            if outage.region.startswith(region_prefix):
-                self._by_region.setdefault(outage.region, []).append(outage)
-
-    @property
-    def regions(self) -> tuple[str, ...]:
-        """Return the regions hit, sorted."""
-        return tuple(sorted(self._by_region))
-
-    def segments(self, region: str, clock: HoursClock) -> Iterator[Segment]:
-        """Yield the stretches that count in one region, in order and without overlap; lazily, they may be endless."""
-        return union(
-            self._hours_of(outage.service, clock).segments(interval.start, interval.end)
-            for outage in self._by_region[region]
-            for interval in outage.intervals
-        )
-
-    def elapsed(self, region: str, clock: HoursClock, until: datetime) -> timedelta:
-        """Return how long one region could not do business before `until`."""
-        hours = self._shared_hours(region, clock)
-        if hours is None:
-            return elapsed(self.segments(region, clock), until)
-        spans = ((start, min(end, until)) for start, end in self._impaired(region) if start < until)
-        return sum((hours.elapsed(*span) for span in spans), timedelta(0))
-
-    def reach(self, limit: RegionsDown) -> datetime:
-        """Return when enough regions have been down for long enough."""
-        if limit.least > len(self._by_region):
-            return NEVER
-        return sorted(self.reach_in(region, limit) for region in self._by_region)[limit.least - 1]
-
-    def reach_in(self, region: str, limit: RegionsDown) -> datetime:
-        """Return when one region has been down for long enough."""
-        hours, missing = self._shared_hours(region, limit.clock), limit.for_.least
-        if hours is None:
-            return reach_length(self.segments(region, limit.clock), missing)
-        for start, end in self._impaired(region):
-            reached = hours.reach(start, missing)
-            if reached <= end:
-                return reached
-            missing -= hours.elapsed(start, end)
-        return NEVER
-
-    def _impaired(self, region: str) -> Iterator[Segment]:
-        """Yield the wall-clock stretches in which anything is impaired in a region, in order and without overlap."""
-        return union(iter([(i.start, i.end) for i in outage.intervals]) for outage in self._by_region[region])
-
-    def _shared_hours(self, region: str, clock: HoursClock) -> ServiceHours | None:
-        """Return the hours of all services hit in a region, if they are the same: then sums kept by year answer."""
-        hours = [self._hours_of(outage.service, clock) for outage in self._by_region[region]]
-        return hours[0] if all(each is hours[0] for each in hours) else None
-
-    def guessed_years(self, until: datetime) -> tuple[int, ...]:
-        """Return the years before `until` whose days off are not officially published but decide what counts."""
-        years = [
-            self._hours_of(outage.service, HoursClock.SERVICE_HOURS).guessed_years(
-                interval.start, max(interval.start, min(interval.end, until))
-            )
-            for outages in self._by_region.values()
-            for outage in outages
-            for interval in outage.intervals
-        ]
-        return tuple(sorted(frozenset().union(*years)))
-
-    def _hours_of(self, service: str, clock: HoursClock) -> ServiceHours:
-        return ALWAYS if clock is HoursClock.WALL_CLOCK else self._hours.get(service, ALWAYS)
+Rules = Mapping[str, Condition]
+"""The conditions of a pack's rules by id, for those that refer to another."""
 
 
-def reach(condition: Condition, downtime: Downtime) -> datetime:
-    """Return the earliest instant at which the condition holds if nothing new happens, or NEVER."""
+_NONE: Rules = MappingProxyType({})
+
+
+def reach(condition: Condition, downtime: Downtime, rules: Rules = _NONE, *, sure: bool = False) -> datetime:
+    """Return the earliest instant at which the condition holds if nothing new happens, or NEVER.
+
+    `sure` leaves out what rests on the worst credible case alone: an unrepaired failure without an estimate.
+    """
     if condition.any is not None:
-        return min(reach(part, downtime) for part in condition.any)
+        return min(reach(part, downtime, rules, sure=sure) for part in condition.any)
     if condition.all is not None:
-        return max(reach(part, downtime) for part in condition.all)
+        return max(reach(part, downtime, rules, sure=sure) for part in condition.all)
     if condition.n_of is not None:
-        return sorted(reach(part, downtime) for part in condition.n_of.of)[condition.n_of.at_least - 1]
-    assert condition.regions_down is not None  # noqa: S101 - the validator saw to it
-    return downtime.reach(condition.regions_down)
+        of = sorted(reach(part, downtime, rules, sure=sure) for part in condition.n_of.of)
+        return of[condition.n_of.at_least - 1]
+    if condition.forecast is not None:
+        return _reach_forecast(rules[condition.forecast.rule], downtime, rules, sure=sure)
+    return _reach_leaf(condition, downtime)
 
 
-def leaves(condition: Condition) -> Iterator[RegionsDown]:
-    """Yield the limits at the leaves of a condition."""
+def _reach_leaf(condition: Condition, downtime: Downtime) -> datetime:
+    incident = downtime.incident
     if condition.regions_down is not None:
-        yield condition.regions_down
-    of = condition.n_of.of if condition.n_of else ()
-    for part in (*(condition.any or ()), *(condition.all or ()), *of):
+        limit = condition.regions_down
+        return downtime.reach(limit.least, limit.for_.least, limit.clock)
+    if condition.outage is not None:
+        return downtime.reach_anywhere(condition.outage.for_.least, condition.outage.clock)
+    if condition.countries_hit is not None:
+        return _reach_countries(condition.countries_hit, downtime)
+    if condition.harm is not None:
+        return min((harm.at for harm in incident.harms if condition.harm.is_met_by(harm)), default=NEVER)
+    assert condition.measured is not None  # noqa: S101 - the validator saw to it
+    return min((found.at for found in incident.measurements if condition.measured.is_met_by(found)), default=NEVER)
+
+
+def _reach_countries(limit: CountriesHit, downtime: Downtime) -> datetime:
+    first: dict[str, datetime] = {}
+    for region in downtime.regions:
+        country = region.partition("-")[0]
+        if not limit.among or country in limit.among:
+            first[country] = min(first.get(country, NEVER), downtime.first_in(region))
+    hit = sorted(first.values())
+    return hit[limit.least - 1] if len(hit) >= limit.least else NEVER
+
+
+def _reach_forecast(condition: Condition, downtime: Downtime, rules: Rules, *, sure: bool) -> datetime:
+    """Return the first moment at which an unrepaired failure, met by closed doors, was to lead to the condition."""
+    for moment in downtime.moments():
+        is_expected = not sure or moment.recovery_at is not None
+        if is_expected and reach(condition, downtime.expected_at(moment), rules) < NEVER:
+            return moment.at
+    return NEVER
+
+
+def leaves(condition: Condition) -> Iterator[Condition]:
+    """Yield the conditions at the leaves."""
+    if not condition.parts:
+        yield condition
+    for part in condition.parts:
         yield from leaves(part)

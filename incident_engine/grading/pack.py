@@ -2,32 +2,21 @@
 
 import hashlib
 import json
-import re
-from collections.abc import Iterator, Mapping
-from datetime import date, datetime, timedelta
+from collections.abc import Mapping
+from datetime import datetime
 from functools import cached_property
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from incident_engine.errors import InvalidDocumentError, Path, Problem
-from incident_engine.facts.regions import resolve_region
-from incident_engine.facts.values import Duration, Identifier, LocalizedText, Zone
-from incident_engine.grading.conditions import Condition
-from incident_engine.validation import Strict, doubles, invalid, nearest, problems_of, unknown
-
-
-def _day(value: object) -> object:
-    if isinstance(value, date):
-        return value
-    try:
-        return date.fromisoformat(value) if isinstance(value, str) else date.fromisoformat("")
-    except ValueError:
-        raise invalid(f"not a day: {value!r}", "a day such as 2008-04-23") from None
-
-
-Day = Annotated[date, BeforeValidator(_day, json_schema_input_type=str)]
+from incident_engine.facts.calendars import known_countries
+from incident_engine.facts.values import Day, Identifier, LocalizedText, Zone
+from incident_engine.grading.case import Case
+from incident_engine.grading.conditions import Condition, leaves
+from incident_engine.grading.demand import Obligation
+from incident_engine.grading.downtime import Reading
+from incident_engine.validation import Strict, invalid, unknown_name
 
 
 class InForce(Strict):
@@ -77,22 +66,30 @@ class Rule(Strict):
     when: Condition
 
 
-class Due(Strict):
-    """By when: so long after the occurrence (发生后)."""
+class Measure(Strict):
+    """A figure of the impact that the pack's conditions name."""
 
-    after: Literal["occurrence"]
-    within: Duration
+    says: LocalizedText
+    kind: Literal["number", "yes_no"] = "number"
+    unit: str | None = None
+    recurring: Literal["sum", "max"] = "max"
+    """What the figures of recurring incidents come to when they are graded as one."""
 
 
-class Obligation(Strict):
-    """What the regulation demands by an instant, from the levels for which it holds."""
+class Recurring(Strict):
+    """So many incidents with the same root cause, within months of each other, are graded as one."""
 
-    id: Identifier
     cite: str
     says: LocalizedText
-    to: Literal["regulator"]
-    due: Due
-    levels: tuple[Identifier, ...] = Field(min_length=1)
+    at_least: int = Field(ge=2, strict=True)
+    months: int = Field(ge=1, le=120, strict=True)
+
+
+def _calendar(code: str) -> str:
+    countries = known_countries()
+    if code not in countries:
+        raise unknown_name("country", code, countries, "the ISO 3166 code of a country, such as CN")
+    return code
 
 
 def _country(code: str) -> str:
@@ -108,56 +105,6 @@ class NotModelled(Strict):
     why: LocalizedText
 
 
-_TIME_OF_DAY = re.compile(r"(\d{2,3}):([0-5]\d)(?::([0-5]\d))?")
-
-
-def _time_of_day(value: object) -> timedelta:
-    match = _TIME_OF_DAY.fullmatch(value) if isinstance(value, str) else None
-    if match is None:
-        raise invalid(f"not a time: {value!r}", "HH:MM or HH:MM:SS; hours may exceed 24 for the days that follow")
-    hours, minutes, seconds = (int(part or 0) for part in match.groups())
-    return timedelta(hours=hours, minutes=minutes, seconds=seconds)
-
-
-def _spans(value: object) -> object:
-    return [value] if isinstance(value, list) and value and not isinstance(value[0], list) else value
-
-
-TimeOfDay = Annotated[timedelta, BeforeValidator(_time_of_day, json_schema_input_type=str)]
-
-
-def _in_order(span: tuple[timedelta, ...]) -> tuple[timedelta, ...]:
-    if len(span) == 2 and span[1] <= span[0]:
-        raise invalid("ends before it begins", "an end after the beginning; hours may exceed 24 for the next day")
-    return span
-
-
-Span = Annotated[tuple[TimeOfDay, ...], Field(min_length=1, max_length=2), AfterValidator(_in_order)]
-"""From, or from and to, of an outage."""
-
-
-class Expectation(Strict):
-    """A level that is reached at a time, and by which rule."""
-
-    at: TimeOfDay
-    level: Identifier
-    rule: Identifier | None = None
-
-
-class Case(Strict):
-    """Outages in regions, in a service that is always open, and the whole trajectory that must follow."""
-
-    name: str
-    down: dict[str, Annotated[list[Span], BeforeValidator(_spans)]]
-    expect: tuple[Expectation, ...]
-
-    @model_validator(mode="after")
-    def _known_regions(self) -> Self:
-        for region in self.down:
-            resolve_region(region)
-        return self
-
-
 class Pack(Strict):
     """One regulation."""
 
@@ -165,15 +112,22 @@ class Pack(Strict):
     version: str = Field(min_length=1)
     title: LocalizedText
     source: str
+    replaces: Identifier | None = None
+    """The pack that this one follows: it must cease to be in force on the day on which this one begins."""
     in_force: InForce
     timezone: Zone = "UTC"
     """Where the dates of `in_force` begin."""
     country: Annotated[str, AfterValidator(_country)] = ""
     """ISO 3166 code of the country whose regions count; empty for all."""
+    calendar: Annotated[str, AfterValidator(_calendar)] | None = None
+    """Country whose working days count for deadlines."""
     parameters: dict[Identifier, Parameter] = {}
+    reading: Reading = Reading()
+    measures: dict[Identifier, Measure] = {}
     levels: tuple[Level, ...] = Field(min_length=1)
     rules: tuple[Rule, ...] = Field(min_length=1)
     obligations: tuple[Obligation, ...] = ()
+    recurring: Recurring | None = None
     not_modelled: tuple[NotModelled, ...] = ()
     cases: tuple[Case, ...] = ()
 
@@ -203,74 +157,17 @@ class Pack(Strict):
         return {rule.id: rule for rule in self.rules}
 
     @cached_property
+    def conditions(self) -> Mapping[str, Condition]:
+        """Return the rules' conditions by id."""
+        return {rule.id: rule.when for rule in self.rules}
+
+    @cached_property
+    def forecasts(self) -> frozenset[str]:
+        """Return the rules that look at what an unrepaired failure may lead to."""
+        return frozenset(r.id for r in self.rules if any(leaf.forecast is not None for leaf in leaves(r.when)))
+
+    @cached_property
     def content_hash(self) -> str:
         """Return the SHA-256 of the pack's content (without its cases), which marks every verdict."""
         content = self.model_dump(mode="json", by_alias=True, exclude={"cases"})
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def parse_pack(document: object) -> Pack:
-    """Return the pack that a document (as read from YAML or JSON) describes.
-
-    Raises InvalidDocumentError with every problem and its path.
-    """
-    problems: list[Problem] = []
-    resolved = _with_parameters(document, problems)
-    try:
-        pack = Pack.model_validate(resolved)
-    except ValidationError as error:
-        unresolved = {problem.path for problem in problems}
-        wrong = [problem for problem in problems_of(error, Pack, resolved) if problem.path not in unresolved]
-        raise InvalidDocumentError([*problems, *wrong]) from None
-    problems += _wrong_references(pack)
-    if problems:
-        raise InvalidDocumentError(problems)
-    return pack
-
-
-def _with_parameters(document: object, problems: list[Problem]) -> object:
-    """Put the parameters' values where rules and obligations name them."""
-    if not isinstance(document, Mapping):
-        return document
-    given = document.get("parameters")
-    values = {
-        name: parameter["value"]
-        for name, parameter in (given.items() if isinstance(given, Mapping) else ())
-        if isinstance(parameter, Mapping) and "value" in parameter
-    }
-    return {
-        key: _substituted(part, values, (str(key),), problems) if key in ("rules", "obligations") else part
-        for key, part in document.items()
-    }
-
-
-def _substituted(part: Any, values: Mapping[str, object], path: Path, problems: list[Problem]) -> Any:
-    if isinstance(part, Mapping):
-        return {key: _substituted(inner, values, (*path, key), problems) for key, inner in part.items()}
-    if isinstance(part, list):
-        return [_substituted(inner, values, (*path, place), problems) for place, inner in enumerate(part)]
-    if not (isinstance(part, str) and part.startswith("$")):
-        return part
-    name = part[1:]
-    if name not in values:
-        expected = f"one of: {', '.join(sorted(values)) or '(none is declared)'}"
-        problems.append(Problem(path, f"unknown parameter '{name}'", expected, nearest(name, values)))
-    return values.get(name, part)
-
-
-def _wrong_references(pack: Pack) -> Iterator[Problem]:
-    levels = [level.id for level in pack.levels]
-    rules = [rule.id for rule in pack.rules]
-    yield from doubles("levels", levels)
-    yield from doubles("rules", rules)
-    yield from doubles("obligations", [obligation.id for obligation in pack.obligations])
-    for place, rule in enumerate(pack.rules):
-        yield from unknown(("rules", place, "level"), "level", rule.level, levels)
-    for place, obligation in enumerate(pack.obligations):
-        for index, level in enumerate(obligation.levels):
-            yield from unknown(("obligations", place, "levels", index), "level", level, levels)
-    for place, case in enumerate(pack.cases):
-        for index, expected in enumerate(case.expect):
-            yield from unknown(("cases", place, "expect", index, "level"), "level", expected.level, levels)
-            if expected.rule is not None:
-                yield from unknown(("cases", place, "expect", index, "rule"), "rule", expected.rule, rules)

@@ -31,6 +31,8 @@ VARIABLES: Mapping[str, Mapping[str, str]] = {
         "duration": "how long, from the occurrence to the restoration or now",
         "recovery_at": "the latest estimate of the recovery, or none",
         "notes": "words that people added, in order",
+        "has_outage": "whether anything is or was down; without, there is harm or a figure alone",
+        "harms": "harm as people judged it: who and why, in order",
     },
     "level": {
         "id": "the level, such as II",
@@ -38,6 +40,7 @@ VARIABLES: Mapping[str, Mapping[str, str]] = {
         "at": "when it was reached",
         "cite": "the clause",
         "says": "the clause in our words",
+        "is_worst": "whether no level of the regulation is worse",
     },
     "current": {
         "id": "the level now, which may be worse than the one that the message is about",
@@ -45,6 +48,15 @@ VARIABLES: Mapping[str, Mapping[str, str]] = {
         "at": "when it was reached",
         "cite": "the clause",
         "says": "the clause in our words",
+        "is_worst": "whether no level of the regulation is worse",
+    },
+    "provisional": {},
+    "correction": {
+        "level": "the level that a person says it is, or none: below the lowest",
+        "name": "its name",
+        "at": "since when",
+        "by": "who said so",
+        "reason": "why",
     },
     "next": {
         "id": "the level after the present one",
@@ -52,6 +64,7 @@ VARIABLES: Mapping[str, Mapping[str, str]] = {
         "at": "when it will be reached",
         "cite": "the clause",
         "says": "the clause in our words",
+        "is_worst": "whether no level of the regulation is worse",
     },
     "obligation": {
         "id": "the obligation",
@@ -64,7 +77,8 @@ VARIABLES: Mapping[str, Mapping[str, str]] = {
     "step": {"id": "the step, to be named when it is reported completed"},
     "now": {},
 }
-"""The variables of a template: their parts and what these mean. `next` and `obligation` may be none."""
+"""The variables of a template: their parts and what these mean. `next`, `correction` and `obligation` may be none;
+`provisional` says that the level rests on the worst credible case and nobody has confirmed it."""
 
 
 @dataclass(frozen=True, slots=True)

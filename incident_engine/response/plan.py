@@ -6,8 +6,10 @@ from datetime import datetime
 from enum import StrEnum
 
 from incident_engine.facts.incident import Incident
-from incident_engine.facts.values import NEVER, RESOLUTION
-from incident_engine.grading.assess import Assessment, ObligationState, ObligationStatus, Reached
+from incident_engine.facts.values import NEVER, RESOLUTION, stamp
+from incident_engine.grading.assess import Assessment
+from incident_engine.grading.course import Reached
+from incident_engine.grading.obligations import ObligationState, ObligationStatus
 from incident_engine.response.playbook import ObligationMoment, ObligationTrigger, Playbook, StepTemplate
 
 
@@ -62,8 +64,9 @@ def plan(
 
 
 def _after_closing(step: Step, incident: Incident) -> bool:
-    """A closed incident asks for nothing more, except what the law still demands."""
-    return incident.closing is not None and step.obligation is None and step.due_at > incident.closing.at
+    """A closed incident asks for nothing more, except what the law still demands and word of a level reached since."""
+    is_late = incident.closing is not None and step.due_at > incident.closing.at
+    return is_late and step.obligation is None and step.level is None
 
 
 def _wanted(
@@ -72,13 +75,26 @@ def _wanted(
     trigger = template.on
     rises = (*assessment.trajectory, *assessment.forecast)
     if trigger.level_reached is not None:
-        for rise in rises:
-            if rise.level in trigger.level_reached:
-                yield _step(incident, playbook, template, rise.level, rise.at, level=rise.level)
+        yield from _for_levels(incident, rises, playbook, template, trigger.level_reached)
+    elif trigger.level_corrected:
+        for said in (rise for rise in rises if rise.correction is not None):
+            yield _step(incident, playbook, template, stamp(said.at), said.at, level=said.level)
     elif trigger.obligation is not None:
         yield from _for_obligation(incident, assessment, playbook, template, trigger.obligation, now)
     elif rises and incident.outages:
         yield from _for_stretches(incident, rises[0], playbook, template, now)
+
+
+def _for_levels(
+    incident: Incident, rises: Sequence[Reached], playbook: Playbook, template: StepTemplate, levels: Sequence[str]
+) -> Iterator[Step]:
+    """Yield a step for each of the levels that a rule reaches; once more if it is reached after a correction."""
+    is_corrected = False
+    for rise in rises:
+        is_corrected = is_corrected or rise.correction is not None
+        if rise.correction is None and rise.level in levels:
+            instance = f"{rise.level}.{stamp(rise.at)}" if is_corrected else str(rise.level)
+            yield _step(incident, playbook, template, instance, rise.at, level=rise.level)
 
 
 def _for_stretches(
@@ -97,7 +113,7 @@ def _for_stretches(
         for named, at in moments:
             due_at = max(at, first.at)
             if due_at < end and now < end:  # what is over is not announced any more
-                yield _step(incident, playbook, template, _stamp(named), due_at, stretch=(start, end))
+                yield _step(incident, playbook, template, stamp(named), due_at, stretch=(start, end))
 
 
 def _all_clear(
@@ -108,11 +124,12 @@ def _all_clear(
     stretches: Sequence[tuple[datetime, datetime]],
 ) -> Iterator[Step]:
     """Yield the step that tells of the last stretch's end: nothing while anything is down, nor for a mere blip."""
-    lasted = [(start, end) for start, end in stretches if start <= first.at or end - start > playbook.settle]
+    told = [(start, end) for start, end in stretches if end >= first.at]  # before, nobody had heard of anything
+    lasted = [(start, end) for start, end in told if start <= first.at or end - start > playbook.settle]
     quiet_since = stretches[-1][1]
     if lasted and quiet_since != NEVER:
         at = _settled_at(incident, quiet_since, playbook)
-        yield _step(incident, playbook, template, _stamp(lasted[-1][1]), at, stretch=lasted[-1])
+        yield _step(incident, playbook, template, stamp(lasted[-1][1]), at, stretch=lasted[-1])
 
 
 def _growth(
@@ -125,10 +142,6 @@ def _growth(
         if first.at < instant < end and instant >= start and (latest is None or instant - latest >= playbook.settle):
             latest = instant
             yield instant
-
-
-def _stamp(instant: datetime) -> str:
-    return f"{instant:%Y%m%dT%H%M%S}.{instant.microsecond:06}Z" if instant.microsecond else f"{instant:%Y%m%dT%H%M%SZ}"
 
 
 def _settled_at(incident: Incident, end: datetime, playbook: Playbook) -> datetime:
@@ -145,15 +158,15 @@ def _for_obligation(
     trigger: ObligationTrigger,
     now: datetime,
 ) -> Iterator[Step]:
-    status = next((status for status in assessment.obligations if status.id == trigger.id), None)
-    if status is None or status.due_at is None or status.applies_at is None:
-        return
-    at = _moment(status, status.due_at, status.applies_at, trigger)
-    if status.state is ObligationState.MET:
-        return
-    if trigger.when is ObligationMoment.DUE and max(at, now) > status.due_at:
-        return  # too late for a reminder: the overdue step speaks (a reminder that has begun stays begun)
-    yield _step(incident, playbook, template, status.id, at, obligation=status.id, deadline=status.due_at)
+    for status in assessment.obligations:
+        if status.id != trigger.id or status.due_at is None or status.applies_at is None:
+            continue
+        at = _moment(status, status.due_at, status.applies_at, trigger)
+        is_met = status.state is ObligationState.MET
+        # Too late for a reminder: the overdue step speaks (a reminder that has begun stays begun).
+        is_too_late = trigger.when is ObligationMoment.DUE and max(at, now) > status.due_at
+        if not is_met and not is_too_late:
+            yield _step(incident, playbook, template, status.key, at, obligation=status.id, deadline=status.due_at)
 
 
 def _moment(status: ObligationStatus, due_at: datetime, applies_at: datetime, trigger: ObligationTrigger) -> datetime:

@@ -44,11 +44,13 @@ class Trigger(Strict):
     """When, in a graded incident, another service or region is hit or something breaks again, and it lasts."""
     restored: Literal[True] | None = None
     """Once everything has worked again for `settle`, or when a person closes the graded incident before."""
+    level_corrected: Literal[True] | None = None
+    """Each time a person changes the level; a confirmation changes nothing."""
     obligation: ObligationTrigger | None = None
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
-        keys = ("level_reached", "first_level", "scope_grew", "restored", "obligation")
+        keys = ("level_reached", "first_level", "scope_grew", "restored", "level_corrected", "obligation")
         given = [key for key in keys if getattr(self, key) is not None]
         if len(given) != 1:
             raise invalid(f"a step has one trigger, not {len(given)}", f"one of: {', '.join(keys)}")

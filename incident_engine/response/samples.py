@@ -12,10 +12,13 @@ from incident_engine.response.playbook import StepTemplate
 _BEGAN = datetime(2013, 6, 23, 2, 35, tzinfo=UTC)
 
 
-def failures(step: StepTemplate, locale: str, messages: MessageBook) -> Iterator[Problem]:
-    """Yield how the template of a step fails in the situations in which the step can begin; the path is (line,)."""
+def failures(step: StepTemplate, locale: str, messages: MessageBook, *, level_based: bool = True) -> Iterator[Problem]:
+    """Yield how the template of a step fails in the situations in which the step can begin; the path is (line,).
+
+    `level_based` says whether the obligation that the step is about holds at levels, so that there is one.
+    """
     seen: set[int] = set()
-    for said, variables in _situations(step):
+    for said, variables in _situations(step, level_based=level_based):
         try:
             messages.render(step.template, locale, variables)
         except Exception as error:  # noqa: BLE001 - a template may raise anything; it is what we look for
@@ -30,7 +33,7 @@ def _line(error: BaseException) -> int:
     return lines[-1] or 1 if lines else 1
 
 
-def _situations(step: StepTemplate) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _situations(step: StepTemplate, *, level_based: bool) -> Iterator[tuple[str, Mapping[str, Any]]]:
     with_obligation = [_obligation()] if step.on.obligation is not None else [_obligation(), None]
     restored = [True] if step.on.restored else [False, True]
     for obligation in with_obligation:
@@ -46,6 +49,10 @@ def _situations(step: StepTemplate) -> Iterator[tuple[str, Mapping[str, Any]]]:
                         ]
                     )
                     yield said, _variables(obligation, upcoming, is_restored=is_restored, is_estimated=is_estimated)
+    if step.on.level_reached is None and (step.on.obligation is None or not level_based):
+        said = "corrected below the lowest level" if step.on.obligation is None else "without a level"
+        variables = _variables(with_obligation[0], None, is_restored=bool(step.on.restored), is_estimated=True)
+        yield said, variables | {"level": None, "current": None}
 
 
 def _variables(
@@ -63,9 +70,19 @@ def _variables(
             "duration": timedelta(minutes=45),
             "recovery_at": _BEGAN + timedelta(hours=2) if is_estimated else None,
             "notes": ["a note"],
+            "has_outage": is_restored,
+            "harms": [] if is_estimated else ["A: so"],
         },
         "level": _level("III"),
         "current": _level("III"),
+        "provisional": not is_estimated,
+        "correction": {
+            "level": None if is_estimated else "III",
+            "name": "Name",
+            "at": _BEGAN,
+            "by": "A",
+            "reason": "so",
+        },
         "next": upcoming,
         "obligation": obligation,
         "recipient": {"name": "Reader"},
@@ -75,7 +92,14 @@ def _variables(
 
 
 def _level(level: str) -> dict[str, Any]:
-    return {"id": level, "name": "Name", "at": _BEGAN + timedelta(minutes=30), "cite": "Art. 1", "says": "so"}
+    return {
+        "id": level,
+        "name": "Name",
+        "at": _BEGAN + timedelta(minutes=30),
+        "cite": "Art. 1",
+        "says": "so",
+        "is_worst": level == "I",
+    }
 
 
 def _obligation() -> dict[str, Any]:

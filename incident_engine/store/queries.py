@@ -116,7 +116,7 @@ def worst_open_verdicts(connection: Connection, limit: int) -> list[dict[str, An
 
 
 def _incident(row: RowMapping, zone: tzinfo) -> dict[str, Any]:
-    going_on = "open" if row["last_at"] is None else "restored"
+    going_on = "restored" if row["last_at"] is not None and row["services"] else "open"  # harm alone is not restored
     state = "closed" if row["closed_at"] is not None else going_on
     return {
         "id": row["id"],
@@ -126,7 +126,7 @@ def _incident(row: RowMapping, zone: tzinfo) -> dict[str, Any]:
         "services": row["services"],
         "regions": row["regions"],
         "occurred_at": spelled(row["first_at"], zone),
-        "restored_at": spelled(row["last_at"], zone) if state != "open" else None,
+        "restored_at": spelled(row["last_at"], zone) if state != "open" and row["services"] else None,
         "opened_at": spelled(row["opened_at"], zone),
         "closed_at": spelled(row["closed_at"], zone),
     }

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, case, delete, func, insert, literal, select, update
+from sqlalchemy import Connection, case, delete, func, insert, literal, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from incident_engine.facts.correlation import Span
-from incident_engine.facts.events import EVENT, Recorded, wire
-from incident_engine.grading.pack import Pack, parse_pack
+from incident_engine.facts.events import EVENT, EventType, Recorded, wire
+from incident_engine.grading.pack import Pack
+from incident_engine.grading.parsing import parse_pack
 from incident_engine.response.plan import Changes, Step, StepState
 from incident_engine.store.tables import (
     Instant,
@@ -44,12 +45,12 @@ class StoredStep:
 _STEP_COLUMNS = tuple(name for name in Step.__slots__ if name != "stretch")
 
 
-def incident_of_event(connection: Connection, source: str, event_id: str) -> str | None:
-    """Return the incident of an event that is already stored."""
-    found: str | None = connection.scalar(
+def known_event(connection: Connection, source: str, event_id: str) -> tuple[str | None] | None:
+    """Return the incident (None: of no incident) of an event that is already stored; None if it is not."""
+    row = connection.execute(
         select(events.c.incident_id).where(events.c.source == source, events.c.event_id == event_id)
-    )
-    return found
+    ).one_or_none()
+    return None if row is None else (row.incident_id,)
 
 
 def incident(connection: Connection, incident_id: str) -> IncidentRow | None:
@@ -124,7 +125,7 @@ def kept_pack(connection: Connection, content_hash: str) -> Pack | None:
     return None if document is None else parse_pack(document)
 
 
-def append(connection: Connection, recorded: Recorded, incident_id: str) -> None:
+def append(connection: Connection, recorded: Recorded, incident_id: str | None) -> None:
     """Store an event; it is never changed and never deleted."""
     event = recorded.event
     connection.execute(
@@ -133,6 +134,7 @@ def append(connection: Connection, recorded: Recorded, incident_id: str) -> None
             event_id=event.id,
             incident_id=incident_id,
             type=event.type.value,
+            service=event.service,
             occurred_at=event.occurred_at,
             received_at=recorded.received_at,
             document=wire(event),
@@ -140,14 +142,32 @@ def append(connection: Connection, recorded: Recorded, incident_id: str) -> None
     )
 
 
-def events_of(connection: Connection, incident_id: str) -> list[Recorded]:
-    """Return an incident's events in the order in which they were received."""
-    rows = connection.execute(
-        select(events.c.document, events.c.received_at)
-        .where(events.c.incident_id == incident_id)
-        .order_by(events.c.seq)
+def events_of(connection: Connection, incident_id: str, until: int | None = None) -> list[Recorded]:
+    """Return an incident's events in the order in which they were received, with the maintenance of its services.
+
+    `until` leaves out what was stored after the event with that number.
+    """
+    services = select(events.c.service).where(events.c.incident_id == incident_id)
+    query = select(events.c.document, events.c.received_at).where(
+        or_(events.c.incident_id == incident_id, events.c.incident_id.is_(None) & events.c.service.in_(services))
     )
+    if until is not None:
+        query = query.where(events.c.seq <= until)
+    rows = connection.execute(query.order_by(events.c.seq))
     return [Recorded(EVENT.validate_python(row.document), row.received_at) for row in rows]
+
+
+def incidents_with_event(connection: Connection, kind: EventType) -> list[str]:
+    """Return the ids of the incidents that have an event of a type."""
+    query = (
+        select(events.c.incident_id).where(events.c.type == kind.value, events.c.incident_id.is_not(None)).distinct()
+    )
+    return list(connection.scalars(query))
+
+
+def last_event(connection: Connection) -> int:
+    """Return the number of the event stored last; 0 if there is none."""
+    return int(connection.scalar(select(func.max(events.c.seq))) or 0)
 
 
 def latest_assessment(connection: Connection, incident_id: str, pack: str) -> dict[str, Any] | None:
@@ -172,6 +192,7 @@ def insert_assessment(connection: Connection, incident_id: str, at: datetime, do
             at=at,
             level=document["level"],
             held=document["held"],
+            events_until=last_event(connection),
             document=dict(document),
         )
     )

@@ -83,14 +83,16 @@ events = Table(
     Column("seq", Integer, primary_key=True),
     Column("source", String, nullable=False),
     Column("event_id", String, nullable=False),
-    Column("incident_id", String, ForeignKey("incidents.id"), nullable=False),
+    Column("incident_id", String, ForeignKey("incidents.id")),  # null: maintenance, which is of no incident
     Column("type", String, nullable=False),
+    Column("service", String),
     Column("occurred_at", Instant, nullable=False),
     Column("received_at", Instant, nullable=False),
     Column("document", JSON, nullable=False),
     UniqueConstraint("source", "event_id"),
 )
 Index("ix_events_incident", events.c.incident_id)
+Index("ix_events_maintenance", events.c.service, sqlite_where=events.c.incident_id.is_(None))
 
 assessments = Table(
     "assessments",
@@ -103,6 +105,7 @@ assessments = Table(
     Column("at", Instant, nullable=False),
     Column("level", String),
     Column("held", Boolean, nullable=False),
+    Column("events_until", Integer, nullable=False),  # the last event that the verdict knew
     Column("document", JSON, nullable=False),
 )
 Index("ix_assessments_incident", assessments.c.incident_id, assessments.c.pack, assessments.c.seq)

@@ -5,15 +5,17 @@ The rows with `due_at` are the truth; the job is only an alarm clock, kept in me
 
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 
 from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.date import DateTrigger
 
 from incident_engine.clock import Clock
 
 HEARTBEAT_SECONDS = 5.0
 _JOB = "wake-up"
+_MONTHLY = "monthly"
 
 
 class LocalTimers:
@@ -43,7 +45,8 @@ class LocalTimers:
                 return
             self._armed = instant
             if instant is None:
-                self._scheduler.remove_all_jobs()
+                if self._scheduler.get_job(_JOB) is not None:
+                    self._scheduler.remove_job(_JOB)
                 return
             self._scheduler.add_job(
                 self._wake,
@@ -51,6 +54,10 @@ class LocalTimers:
                 id=_JOB,
                 replace_existing=True,
             )
+
+    def every_month(self, zone: tzinfo, work: Callable[[], None]) -> None:
+        """Call `work` at the beginning of each month, in the morning of a time zone."""
+        self._scheduler.add_job(work, CronTrigger(day=1, hour=6, timezone=zone), id=_MONTHLY, replace_existing=True)
 
     @property
     def is_alive(self) -> bool:

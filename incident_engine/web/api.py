@@ -16,7 +16,9 @@ from incident_engine import __version__
 from incident_engine.clock import Clock
 from incident_engine.engine import Engine, Receipt
 from incident_engine.errors import InvalidDocumentError, MalformedBodyError, OverloadedError
-from incident_engine.facts.events import Event
+from incident_engine.facts.events import Event, Instant, Region
+from incident_engine.facts.hypothesis import Hypothesis
+from incident_engine.grading.recurring import recurrence_document
 from incident_engine.intake import alertmanager, native
 from incident_engine.settings import Settings
 from incident_engine.store import records
@@ -25,7 +27,7 @@ from incident_engine.store.writer import Unit, Writer
 from incident_engine.telemetry import EventOutcome, Metrics
 from incident_engine.web import docs, problems
 from incident_engine.web.guard import Guard
-from incident_engine.web.views import incident_view, list_view, quarantine_view, timeline_view
+from incident_engine.web.views import incident_view, list_view, quarantine_view, timeline_view, what_if_view
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,8 @@ class State(StrEnum):
 
 Limit = Annotated[int, Query(ge=1, le=500)]
 Offset = Annotated[int, Query(ge=0, le=1_000_000_000)]
+At = Annotated[Instant | None, Query(description="ISO 8601 with its offset.")]
+AddRegions = Annotated[Sequence[Region], Query(description="By ISO 3166-2, adcode or name; may be repeated.")]
 IncidentId = Annotated[str, Path(description="The incident's id.")]
 
 
@@ -98,6 +102,29 @@ def _add_looks(app: FastAPI, parts: Parts) -> None:
         with parts.database.read() as connection:
             found = timeline_view(connection, parts.engine, incident_id, parts.clock.now(), zone)
         return _found(found, incident_id)
+
+    @app.get(
+        "/api/v1/incidents/{incident_id}/what-if",
+        tags=["incidents"],
+        summary="假设恢复时间或波及更多地区，级别将如何变化 · The course of the level under a hypothesis",
+    )
+    def what_if(
+        incident_id: IncidentId, restored_at: At = None, add_region: AddRegions = (), since: At = None
+    ) -> JSONResponse:
+        hypothesis = Hypothesis(restored_at, tuple(add_region), since)
+        with parts.database.read() as connection:
+            found = what_if_view(connection, parts.engine, incident_id, hypothesis, parts.clock.now(), zone)
+        return _found(found, incident_id)
+
+    @app.get(
+        "/api/v1/recurring",
+        tags=["incidents"],
+        summary="同一根因、合并后达到级别的事件 · Incidents with one root cause that only together reach a level",
+    )
+    def recurring() -> JSONResponse:
+        with parts.database.read() as connection:
+            found = parts.engine.recurring(connection, parts.clock.now())
+        return JSONResponse({"recurring": [recurrence_document(each, zone) for each in found]})
 
     @app.get("/api/v1/quarantine", tags=["intake"], summary="无法识别的告警 · Alerts that could not be mapped")
     def quarantine(limit: Limit = 100, offset: Offset = 0) -> JSONResponse:
@@ -220,7 +247,7 @@ def _too_large(limit: int) -> HTTPException:
     return HTTPException(413, f"the body is larger than {limit} bytes (server.max_body_bytes); send fewer events")
 
 
-def _receipt(receipt: Receipt) -> dict[str, str]:
+def _receipt(receipt: Receipt) -> dict[str, str | None]:
     return {
         "source": receipt.source,
         "id": receipt.id,

@@ -65,10 +65,12 @@ class OpenIncidents(Collector):
             incident, pack = verdict["incident"], verdict["pack"]
             level.add_metric([incident, pack, verdict["level"] or "none"], verdict["severity"])
             if verdict["next"]:
-                escalation.add_metric([incident, pack, verdict["next"]["level"]], _seconds(verdict["next"]["at"]))
-            for status in verdict["obligations"]:
-                if status["due_at"]:
-                    due.add_metric([incident, pack, status["id"], status["state"]], _seconds(status["due_at"]))
+                escalation.add_metric(
+                    [incident, pack, verdict["next"]["level"] or "none"], _seconds(verdict["next"]["at"])
+                )
+            latest = {(status["id"], status["state"]): status for status in verdict["obligations"] if status["due_at"]}
+            for (name, state), status in latest.items():
+                due.add_metric([incident, pack, name, state], _seconds(status["due_at"]))
         yield from (level, escalation, due)
 
 

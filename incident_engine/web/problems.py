@@ -46,8 +46,13 @@ def _error(problem: Problem) -> dict[str, str]:
     return entry
 
 
-def _invalid(_: Request, error: Exception) -> Response:
+def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, InvalidDocumentError)  # noqa: S101 - registered for it
+    if request.method == "GET":
+        errors = [
+            {"parameter": p.pointer.strip("/"), "detail": p.message, "expected": p.expected} for p in error.problems
+        ]
+        return problem_response(422, "Invalid parameters", "the parameters contradict what is known", errors=errors)
     count = len(error.problems)
     detail = f"{count} error{'s' if count > 1 else ''}; nothing of this request was stored"
     return problem_response(422, "Invalid events", detail, errors=[_error(problem) for problem in error.problems])
@@ -73,8 +78,19 @@ def _store(_: Request, error: Exception) -> Response:
 
 def _parameters(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for it
-    errors = [{"parameter": str(found["loc"][-1]), "detail": found["msg"]} for found in error.errors()]
+    errors = [
+        {"parameter": str(found["loc"][1] if len(found["loc"]) > 1 else found["loc"][-1]), "detail": _said(found)}
+        | {name: found["ctx"][name] for name in ("expected", "nearest") if found.get("ctx", {}).get(name)}
+        for found in error.errors()
+    ]
     return problem_response(422, "Invalid parameters", f"{len(errors)} of the parameters cannot be used", errors=errors)
+
+
+def _said(found: Mapping[str, Any]) -> str:
+    if found["type"] in ("timezone_aware", "datetime_from_date_parsing", "datetime_parsing", "datetime_type"):
+        expected = "an instant with its offset, such as 2013-06-23T10:35:00%2B08:00 (%2B is how a + is written here)"
+        return f"not an instant: {found['input']!r}; expected {expected}"
+    return str(found["msg"])
 
 
 def _http(_: Request, error: Exception) -> Response:

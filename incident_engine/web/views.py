@@ -6,8 +6,10 @@ from typing import Any
 from sqlalchemy import Connection
 
 from incident_engine.engine import Engine
-from incident_engine.grading.assess import Assessment, ObligationState
+from incident_engine.facts.hypothesis import Hypothesis
+from incident_engine.grading.assess import Assessment
 from incident_engine.grading.document import assessment_document, spelled
+from incident_engine.grading.obligations import ObligationState
 from incident_engine.store import queries
 
 
@@ -44,6 +46,43 @@ def incident_view(
     }
 
 
+def what_if_view(
+    connection: Connection, engine: Engine, incident_id: str, hypothesis: Hypothesis, now: datetime, zone: tzinfo
+) -> dict[str, Any] | None:
+    """Return the course of an incident's level under a hypothesis, beside that of the facts; None if there is none.
+
+    Raises InvalidDocumentError if the hypothesis contradicts the facts.
+    """
+    known = engine.look(connection, incident_id, now)
+    supposed = engine.suppose(connection, incident_id, hypothesis, now)
+    if known is None or supposed is None:
+        return None
+    return {
+        "incident": incident_id,
+        "at": spelled(now, zone),
+        "hypothesis": {
+            "restored_at": spelled(hypothesis.restored_at, zone),
+            "add_region": list(hypothesis.add_regions),
+            "since": spelled(hypothesis.since, zone),
+        },
+        "assessments": [
+            {
+                "pack": there.pack,
+                "as_known": _course(here, zone),
+                "as_supposed": _course(there, zone),
+            }
+            for here, there in zip(known[1], supposed[1], strict=True)
+        ],
+    }
+
+
+def _course(assessment: Assessment, zone: tzinfo) -> dict[str, Any]:
+    document = assessment_document(assessment, zone)
+    worst = (*assessment.trajectory, *assessment.forecast)[-1:]
+    names = ("level", "trajectory", "next", "forecast", "obligations")
+    return {name: document[name] for name in names} | {"worst_level": worst[0].level if worst else None}
+
+
 def timeline_view(
     connection: Connection, engine: Engine, incident_id: str, now: datetime, zone: tzinfo
 ) -> dict[str, Any] | None:
@@ -73,6 +112,8 @@ def _rises(assessment: Assessment, zone: tzinfo) -> list[dict[str, Any]]:
             "level": rise.level,
             "rule": rise.rule,
             "cite": rise.cite,
+            "corrected_by": rise.correction.by if rise.correction else None,
+            "reason": rise.correction.reason if rise.correction else None,
         }
         for rise in assessment.trajectory
     ]
@@ -81,7 +122,7 @@ def _rises(assessment: Assessment, zone: tzinfo) -> list[dict[str, Any]]:
 def _obligations(assessment: Assessment, zone: tzinfo) -> list[dict[str, Any]]:
     entries: list[dict[str, Any]] = []
     for status in assessment.obligations:
-        about = {"kind": "obligation", "pack": assessment.pack, "obligation": status.id, "cite": status.cite}
+        about = {"kind": "obligation", "pack": assessment.pack, "obligation": status.key, "cite": status.cite}
         if status.state is ObligationState.MET and status.met_at is not None:
             entries.append(
                 {

@@ -1,7 +1,8 @@
 """The engine under a clock that the test sets: what happens by time alone, and that nothing is lost or done twice.
 
 One province down from 10:35: III after 30 minutes (11:05), II after 3 hours (13:35), I after 6 hours (16:35). The
-first report is due 60 minutes after the occurrence (11:35), with a reminder 15 minutes before (11:20).
+first report is due 60 minutes after the occurrence (11:35), with a reminder 15 minutes before (11:20); so is the
+notice to partners, the formal report after 12 hours (22:35). From level I on progress is due every 2 hours (18:35).
 """
 
 import shutil
@@ -47,6 +48,7 @@ BEGAN = cst("10:35")
 LEVEL_III, LEVEL_II, LEVEL_I = cst("11:05"), cst("13:35"), cst("16:35")
 REMINDER, DUE = cst("11:20"), cst("11:35")
 OVERDUE = DUE + MICROSECOND
+NO_PROGRESS, NO_FORMAL_REPORT = cst("18:35") + MICROSECOND, cst("22:35") + MICROSECOND
 KEY = "outage-1"
 DOWN = started("down", BEGAN, incident=KEY)
 
@@ -122,7 +124,7 @@ def test_an_open_outage_rises_from_iii_to_ii_to_i_with_no_further_event(tmp_path
             assert the_incident(engine)["level"] == level
             assert messages(engine) == done_by_then(alarm)
         assert trajectory(engine) == [III, II, I]
-        assert next_look(engine) is None
+        assert next_look(engine) == NO_PROGRESS
         assert len(engine.rows(events)) == 1
 
 
@@ -161,7 +163,15 @@ def test_the_report_is_pending_up_to_the_very_instant_at_which_it_is_due(tmp_pat
         engine.fire(OVERDUE)
         assert states(engine)[TELL_LEADERS] == "begun"
         document = engine.rows(assessments)[-1]["document"]
-    assert [(status["id"], status["state"]) for status in document["obligations"]] == [("first-report", "overdue")]
+    assert {status["id"]: status["state"] for status in document["obligations"]} == {
+        "first-report": "overdue",
+        "formal-report": "pending",
+        "immediate-report": "not_applicable",
+        "progress-report": "not_applicable",
+        "plan-failure-report": "not_applicable",
+        "partners-notice": "overdue",
+        "summary-report": "not_applicable",
+    }
 
 
 def completed(name: str, at: datetime, **data: str) -> dict[str, Any]:
@@ -177,8 +187,9 @@ def test_a_report_handed_in_before_the_reminder_withdraws_the_reminder_and_the_o
         assert (found[REMIND], found[TELL_LEADERS], found[FIRST_REPORT]) == ("withdrawn", "withdrawn", "completed")
         report = next(row for row in engine.rows(steps) if row["id"] == FIRST_REPORT)
         assert (report["completed_at"], report["completed_by"]) == (cst("11:15"), "Wang Min")
-        assert next_look(engine) == LEVEL_II
+        assert next_look(engine) == OVERDUE  # the partners are still to be told
         engine.fire(OVERDUE)
+        assert next_look(engine) == LEVEL_II
         assert messages(engine) == done_by_then(LEVEL_III)
 
 
@@ -269,7 +280,7 @@ def test_an_engine_that_wakes_hours_late_does_everything_that_fell_due_at_once_a
         assert messages(engine) + Counter([reminder]) == done_by_then(LEVEL_I)
         assert states(engine)[REMIND] == "withdrawn"
         assert {row["created_at"] for row in engine.rows(deliveries)} == {cst("18:00")}
-        assert next_look(engine) is None
+        assert next_look(engine) == NO_PROGRESS
         assert engine.fire(cst("18:00")) == 0
 
 
@@ -314,6 +325,54 @@ def test_many_incidents_that_fall_due_together_are_looked_at_in_turns(
         assert engine.fire(LEVEL_III) == 3
         assert engine.fire(LEVEL_III) == 0
         assert {row["level"] for row in engine.rows(incidents)} == {"III"}
+
+
+# What the law demands again and again
+
+
+def progress(engine: House) -> list[tuple[str, str, int]]:
+    """Return the instances of the progress report as (number, state, missed) in the latest verdict."""
+    statuses = engine.rows(assessments)[-1]["document"]["obligations"]
+    return [(each["instance"], each["state"], each["missed"]) for each in statuses if each["id"] == "progress-report"]
+
+
+def test_at_level_i_the_engine_wakes_every_two_hours_until_it_is_over(tmp_path: Path) -> None:
+    with house(tmp_path) as engine:
+        engine.report(BEGAN, DOWN)
+        for alarm in ALARMS:
+            engine.fire(alarm)
+        assert progress(engine) == [("1", "pending", 0)]
+        assert next_look(engine) == NO_PROGRESS
+        engine.fire(NO_PROGRESS)
+        assert progress(engine) == [("1", "overdue", 1), ("2", "pending", 0)]
+        assert next_look(engine) == cst("20:35") + MICROSECOND
+        engine.report(cst("20:00"), completed("progress", cst("19:58"), fulfils="progress-report"))
+        assert progress(engine) == [("1", "met", 1), ("2", "pending", 0)]
+        engine.fire(cst("20:35") + MICROSECOND)
+        assert progress(engine) == [("1", "met", 1), ("2", "overdue", 1), ("3", "pending", 0)]
+        assert next_look(engine) == NO_FORMAL_REPORT == cst("22:35") + MICROSECOND
+        engine.report(cst("21:00"), restored("up", cst("20:50"), incident=KEY))
+        assert progress(engine) == [("1", "met", 1), ("2", "overdue", 1)]
+
+
+def test_progress_that_is_reported_in_time_rolls_the_deadline_on(tmp_path: Path) -> None:
+    with house(tmp_path) as engine:
+        engine.report(BEGAN, DOWN)
+        engine.fire(LEVEL_I)
+        for hour in (18, 20, 22):
+            said = cst(f"{hour}:30")
+            engine.report(said, completed(f"progress-{hour}", said, fulfils="progress-report"))
+        found = progress(engine)
+    assert found == [("1", "met", 0), ("2", "met", 0), ("3", "met", 0), ("4", "pending", 0)]
+
+
+def test_an_engine_that_slept_through_several_deadlines_says_how_many_were_missed(tmp_path: Path) -> None:
+    with house(tmp_path) as engine:
+        engine.report(BEGAN, DOWN)
+        engine.fire(LEVEL_I)
+        engine.fire(cst("23:00"))
+        assert progress(engine) == [("3", "overdue", 3), ("4", "pending", 0)]
+        assert next_look(engine) == cst("00:35", "2013-06-24") + MICROSECOND
 
 
 # The end of an incident
@@ -384,6 +443,42 @@ def test_a_closed_incident_still_owes_the_law_its_report(tmp_path: Path) -> None
         engine.report(cst("11:12"), restored("up", cst("11:10"), incident=KEY), end)
         engine.fire(OVERDUE)
         assert states(engine)[TELL_LEADERS] == "begun"
+
+
+HARM = {"kind": "public", "seriousness": "serious", "cause": "data_leak", "by": "Wang Min", "reason": "published"}
+
+
+def test_an_incident_below_every_level_stays_open_as_long_as_the_law_asks_for_a_report(tmp_path: Path) -> None:
+    """Harm to the public that is not particularly serious is of no level, but is to be reported at once (35(6))."""
+    with house(tmp_path) as engine:
+        engine.report(BEGAN, event("harm", "harm.assessed", BEGAN, incident=KEY, data=HARM))
+        for alarm in (cst("10:50") + MICROSECOND, cst("12:35"), cst("20:00")):
+            engine.fire(alarm)
+            assert the_incident(engine)["closed_at"] is None
+        engine.report(cst("20:05"), completed("report", cst("20:05"), fulfils="immediate-report"))
+        engine.fire(cst("22:05"))
+        assert the_incident(engine)["closed_at"] is not None
+
+
+def worse_after_the_end(engine: House) -> dict[str, Any]:
+    """Let a blip close itself, report that it did the worst harm, and return the incident."""
+    engine.report(cst("10:36"), DOWN, restored("up", cst("10:36"), incident=KEY))
+    engine.fire(cst("12:36"))
+    assert the_incident(engine)["closed_at"] == cst("12:36")
+    worst = HARM | {"seriousness": "particularly_serious"}
+    engine.report(cst("14:00"), event("harm", "harm.assessed", cst("13:50"), incident=KEY, data=worst))
+    return the_incident(engine)
+
+
+def test_a_harm_that_becomes_known_after_the_end_is_graded_and_told(tmp_path: Path) -> None:
+    with house(tmp_path) as engine:
+        assert worse_after_the_end(engine)["level"] == "I"
+        assert states(engine)[DUTY_I] == "begun"
+
+
+def test_a_harm_that_becomes_known_after_a_blip_closed_itself_opens_it_again(tmp_path: Path) -> None:
+    with house(tmp_path) as engine:
+        assert worse_after_the_end(engine)["closed_at"] is None
 
 
 # What arrives late
@@ -459,7 +554,7 @@ def test_an_incident_goes_on_with_the_pack_with_which_it_began(tmp_path: Path) -
         engine.report(BEGAN, DOWN)
     pack = rules / "grading" / "cn-cbrc-2008.yaml"
     replaced(pack, "for: {at_least: 30m}", "for: {at_least: 40m}")
-    replaced(pack, 'version: "1"', 'version: "2"')
+    replaced(pack, 'version: "2"', 'version: "3"')
     with house(tmp_path, settings) as engine:
         engine.report(cst("10:40"), started("new", BEGAN, service="payments", incident="outage-2"))
         engine.fire(LEVEL_III)
@@ -467,9 +562,9 @@ def test_an_incident_goes_on_with_the_pack_with_which_it_began(tmp_path: Path) -
         assert (the_incident(engine)["level"], the_incident(engine, "outage-2")["level"]) == ("III", None)
         engine.fire(cst("11:15"))
         assert [rise["at"] for rise in trajectory(engine, "outage-2")] == ["2013-06-23T11:15:00+08:00"]
-        assert {row["version"] for row in engine.rows(packs)} == {"1", "2"}
+        assert {row["version"] for row in engine.rows(packs)} == {"2", "3"}
         versions = {(row["incident_id"], row["version"]) for row in engine.rows(assessments)}
-        assert versions == {(KEY, "1"), ("outage-2", "2")}
+        assert versions == {(KEY, "2"), ("outage-2", "3")}
 
 
 def one_template(settings: Settings, locale: str, name: str, line: str) -> Rulebook:

@@ -1,15 +1,20 @@
 """What must hold for every history of events, not only for the examples."""
 
+import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from zoneinfo import ZoneInfo
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.build import (
     CHINA,
+    RULES,
     at,
     cbrc,
     closed,
@@ -22,16 +27,35 @@ from support.build import (
     steps_of,
     verdict,
 )
+from support.fixtures import house
+from support.reproduction import reproduced
 
-from incident_engine.facts.events import Recorded
-from incident_engine.facts.hours import Segment, ServiceHours, WeeklyHours, elapsed, reach, union, weekly_hours
+from incident_engine.errors import InvalidDocumentError
+from incident_engine.facts.events import LevelCorrected, Recorded, wire
+from incident_engine.facts.hours import (
+    ALWAYS,
+    Interrupted,
+    Segment,
+    ServiceHours,
+    WeeklyHours,
+    elapsed,
+    reach,
+    union,
+    weekly_hours,
+)
 from incident_engine.facts.incident import fold
 from incident_engine.facts.values import NEVER
-from incident_engine.grading.assess import Reached, assess
+from incident_engine.grading.assess import assess
+from incident_engine.grading.course import Reached
 from incident_engine.grading.document import assessment_document
+from incident_engine.grading.obligations import ObligationState
+from incident_engine.grading.pack import Pack
+from incident_engine.grading.parsing import parse_pack
 from incident_engine.response.plan import Changes, Step, StepState, plan, reconcile
+from incident_engine.yaml_loader import load_file
 
 FAST = settings(max_examples=150, deadline=None, derandomize=True)
+STORED = settings(max_examples=20, deadline=None, derandomize=True)
 SLOW = settings(max_examples=100, deadline=None, derandomize=True)
 
 MINUTE = timedelta(minutes=1)
@@ -43,6 +67,7 @@ HOURS: dict[str, ServiceHours] = {"counter": weekly_hours(CHINA, [("mon-sun", "0
 SERVICES = ("core-banking", "counter")
 PROVINCES = ("CN-GD", "CN-HN", "CN-SC")
 DAY = 24 * 60
+PACKS = [parse_pack(load_file(path).data) for path in sorted((RULES / "grading").glob("*.yaml"))]
 
 
 def minute(count: int) -> datetime:
@@ -179,20 +204,49 @@ def make_event(kind: int, when: int, region: str, service: str, signal: str | No
             return closed(instant)
         case 9:
             return recorded("recovery.estimated", instant, data={"recovery_at": minute(when + 90)})
-    return recorded("note.added", instant, data={"text": "x"})
+        case 10:
+            return recorded("note.added", instant, data={"text": "x"})
+    return make_judgement(kind, when, region, service)
 
 
-anything = st.lists(
-    st.builds(
-        make_event,
-        st.integers(0, 10),
-        st.integers(0, 600),
-        st.sampled_from([*PROVINCES, "DE-HE"]),
-        st.sampled_from([*SERVICES, "mobile"]),
-        st.sampled_from([None, "ping", "login"]),
-    ),
-    max_size=12,
-)
+def make_judgement(kind: int, when: int, region: str, service: str) -> Recorded:
+    """Return what a person judges, measures, announces or decides."""
+    instant, said = minute(when), {"by": "李", "reason": "x"}
+    match kind:
+        case 11:
+            return recorded("repair.failed", instant, service=service if when % 2 else None, data=said)
+        case 12:
+            return recorded("plan.failed", instant, data=said)
+        case 13:
+            harms = ["economic_disorder", "financial_stability", "public", "bank", "customers"]
+            seriousness = ["considerable", "serious", "particularly_serious"][when % 3]
+            judged = {"kind": harms[when % 5], "seriousness": seriousness, "cause": "data_loss"}
+            return recorded("harm.assessed", instant, data=judged | said)
+        case 14:
+            return recorded("impact.measured", instant, data={"by": "李", "measures": {"loss": when, "media": True}})
+        case 15:
+            window = {"start": minute(when + 10), "end": minute(when + 90)}
+            regions = [] if when % 2 else [region]
+            return recorded("maintenance.announced", instant, service=service, regions=regions, data=window)
+    return recorded("level.corrected", instant, data={"level": (None, "III", "II", "I")[when % 4]} | said)
+
+
+def histories_of(kinds: int) -> st.SearchStrategy[list[Recorded]]:
+    return st.lists(
+        st.builds(
+            make_event,
+            st.integers(0, kinds - 1),
+            st.integers(0, 600),
+            st.sampled_from([*PROVINCES, "DE-HE"]),
+            st.sampled_from([*SERVICES, "mobile"]),
+            st.sampled_from([None, "ping", "login"]),
+        ),
+        max_size=12,
+    )
+
+
+anything = histories_of(17)
+uncorrected = histories_of(16)
 
 
 def received_one_by_one(events: list[Recorded]) -> list[Recorded]:
@@ -233,7 +287,15 @@ def test_a_verdict_and_a_plan_can_be_given_on_every_history(events: list[Recorde
 
 
 @FAST
-@given(anything)
+@given(anything, st.integers(-100, 2000), st.sampled_from(PACKS))
+def test_every_shipped_pack_gives_a_verdict_on_every_history(events: list[Recorded], now: int, pack: Pack) -> None:
+    document = assessment_document(assess(fold("INC-1", events), pack, HOURS, minute(now)), CHINA)
+    assert document["pack"] == pack.pack
+    assert json.loads(json.dumps(document)) == document
+
+
+@FAST
+@given(uncorrected)
 def test_a_level_once_given_never_falls_in_whatever_order_reports_arrive(events: list[Recorded]) -> None:
     arrived = received_one_by_one(events)
     held: tuple[Reached, ...] = ()
@@ -245,7 +307,44 @@ def test_a_level_once_given_never_falls_in_whatever_order_reports_arrive(events:
 
 
 @FAST
-@given(anything, st.integers(0, 700), st.data())
+@given(anything)
+def test_a_level_falls_by_a_persons_word_alone(events: list[Recorded]) -> None:
+    arrived = received_one_by_one(events)
+    held: tuple[Reached, ...] = ()
+    before: str | None = None
+    for count, latest in enumerate(arrived, 1):
+        found = assess(fold("INC-1", arrived[:count]), cbrc(), HOURS, latest.received_at, held)
+        if rank(found.level) < rank(before):
+            assert any(step.correction is not None for step in found.trajectory)
+        if not any(isinstance(each.event, LevelCorrected) for each in arrived[:count]):
+            assert rank(found.level) >= rank(before)
+        for earlier, later in pairwise(found.trajectory):
+            assert later.correction is not None or rank(later.level) > rank(earlier.level)
+        held, before = tuple(step for step in found.trajectory if step.correction is None), found.level
+
+
+@FAST
+@given(anything, st.integers(-100, 2000))
+def test_each_obligation_stands_in_one_state_under_a_name_of_its_own(events: list[Recorded], now: int) -> None:
+    found = assess(fold("INC-1", events), cbrc(), HOURS, minute(now))
+    assert {status.id for status in found.obligations} == {demand.id for demand in cbrc().obligations}
+    assert len({status.key for status in found.obligations}) == len(found.obligations)
+    for status in found.obligations:
+        match status.state:
+            case ObligationState.MET:
+                assert status.met_at is not None
+                assert status.met_at <= minute(now)
+            case ObligationState.PENDING | ObligationState.OVERDUE:
+                assert status.due_at is not None
+                assert (minute(now) > status.due_at) is (status.state is ObligationState.OVERDUE)
+                assert status.applies_at is not None
+                assert status.applies_at <= minute(now)
+            case ObligationState.NOT_APPLICABLE:
+                assert status.due_at is None or status.applies_at is None or status.applies_at > minute(now)
+
+
+@FAST
+@given(anything, st.integers(600, 1400), st.data())  # by then all that is reported has happened
 def test_the_same_facts_give_the_same_plan_with_the_same_ids(
     events: list[Recorded], now: int, data: st.DataObject
 ) -> None:
@@ -262,6 +361,25 @@ def test_the_same_facts_give_the_same_plan_with_the_same_ids(
     assert set(steps_from(known, now + 60)) <= set(first)
     for step in first:
         assert step.id == f"INC-1:{step.playbook}:{step.step}:{step.instance}"
+
+
+@STORED
+@given(anything, st.lists(st.integers(0, 90), min_size=12, max_size=12))
+def test_every_verdict_that_is_stored_of_any_history_can_be_reproduced(
+    events: list[Recorded], waits: list[int]
+) -> None:
+    with TemporaryDirectory() as folder, house(Path(folder)) as engine:
+        now = minute(0)
+        engine.report(now, wire(started(now).event) | {"incident": "INC-1"})
+        for place, (recorded_, wait) in enumerate(zip(events, waits, strict=False)):
+            document = wire(recorded_.event) | {"id": f"e{place}"}
+            about = {} if document["type"] == "maintenance.announced" else {"incident": "INC-1"}
+            now = max(now, recorded_.event.occurred_at) + wait * MINUTE
+            with suppress(InvalidDocumentError):  # such as closing what is still down
+                engine.report(now, document | about)
+            engine.fire(now + wait * MINUTE)
+            now += wait * MINUTE
+        assert reproduced(engine) >= 1
 
 
 # Reconciling.
@@ -350,6 +468,31 @@ def test_reach_is_the_earliest_instant_at_which_so_much_has_elapsed(
     else:
         assert elapsed(open_time(), reached) == length
         assert elapsed(open_time(), reached - TICK) == length - TICK
+
+
+def make_maintenance(start: datetime, marks: list[timedelta]) -> tuple[Segment, ...]:
+    edges = sorted(start + mark for mark in marks)[: len(marks) // 2 * 2]
+    return tuple(zip(edges[::2], edges[1::2], strict=True))
+
+
+@FAST
+@given(
+    st.one_of(weeks, st.just(ALWAYS)),
+    starts,
+    st.lists(st.timedeltas(timedelta(days=-2), timedelta(days=20)), max_size=6, unique=True),
+    st.timedeltas(timedelta(0), timedelta(days=30)),
+    lengths,
+)
+def test_reach_and_elapsed_are_inverse_with_maintenance_left_out(
+    hours: ServiceHours, start: datetime, marks: list[timedelta], lasts: timedelta, length: timedelta
+) -> None:
+    left = Interrupted(hours, make_maintenance(start, marks))
+    reached = left.reach(start, length)
+    assert left.elapsed(start, reached) == length
+    assert left.elapsed(start, reached - TICK) == length - TICK
+    end = start + lasts
+    by_segments = sum((to - from_ for from_, to in left.segments(start, end)), timedelta(0))
+    assert left.elapsed(start, end) == by_segments <= hours.elapsed(start, end)
 
 
 @FAST

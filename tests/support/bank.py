@@ -2,11 +2,13 @@
 
 import shutil
 from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from incident_engine.yaml_loader import load_file
 from support.servers import ROOT
 
 PACK = "in-seconds"
@@ -16,7 +18,7 @@ def write_rules(directory: Path, *, one_province_iii: str, two_provinces_ii: str
     """Write the shipped rules with short limits for the levels III and II, as a pack of its own."""
     rules = directory / "rules"
     shutil.copytree(ROOT / "rules" / "messages", rules / "messages")
-    pack = yaml.safe_load((ROOT / "rules" / "grading" / "cn-cbrc-2008.yaml").read_text(encoding="utf-8"))
+    pack = deepcopy(load_file(ROOT / "rules" / "grading" / "cn-cbrc-2008.yaml").data)
     pack["pack"] = PACK
     del pack["cases"]
     by_id = {rule["id"]: rule for rule in pack["rules"]}

@@ -10,8 +10,10 @@ from zoneinfo import ZoneInfo
 from incident_engine.facts.events import EVENT, Event, Recorded
 from incident_engine.facts.hours import ServiceHours
 from incident_engine.facts.incident import Incident, fold
-from incident_engine.grading.assess import Assessment, Reached, assess
-from incident_engine.grading.pack import Pack, parse_pack
+from incident_engine.grading.assess import Assessment, assess
+from incident_engine.grading.course import Reached
+from incident_engine.grading.pack import Pack
+from incident_engine.grading.parsing import parse_pack
 from incident_engine.rulebook import SHIPPED, Rulebook, load_rulebook
 from incident_engine.settings import Settings, load_settings
 from incident_engine.yaml_loader import load_file
@@ -123,7 +125,7 @@ def verdict(
     return assess(incident(*events), pack or cbrc(), hours or {}, instant, held)
 
 
-def steps_of(trajectory: tuple[Reached, ...]) -> list[tuple[str, str, str]]:
+def steps_of(trajectory: tuple[Reached, ...]) -> list[tuple[str | None, str, str]]:
     """Return a trajectory as (level, Beijing time, rule)."""
     return [(step.level, f"{step.at.astimezone(CHINA):%H:%M:%S}", step.rule) for step in trajectory]
 

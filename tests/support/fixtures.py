@@ -78,7 +78,9 @@ def shipped_rulebook() -> Rulebook:
 
 def rulebook_of(settings: Settings) -> Rulebook:
     """Return the rules that settings name."""
-    return shipped_rulebook() if settings.rules.directory is None else load_rulebook(settings, CONFIG)
+    shipped = load_settings(CONFIG, {})
+    is_shipped = settings.rules.directory is None and settings.grading == shipped.grading
+    return shipped_rulebook() if is_shipped else load_rulebook(settings, CONFIG)
 
 
 @dataclass(slots=True)

@@ -18,10 +18,13 @@ from support.build import (
 )
 
 from incident_engine.facts.hours import weekly_hours
+from incident_engine.facts.incident import Impairment, Interval
 from incident_engine.facts.values import NEVER
-from incident_engine.grading.assess import Assessment, ObligationState, ObligationStatus
+from incident_engine.grading.assess import Assessment
 from incident_engine.grading.document import assessment_document, trajectory_from
-from incident_engine.grading.pack import Pack, parse_pack
+from incident_engine.grading.obligations import ObligationState, ObligationStatus
+from incident_engine.grading.pack import Pack
+from incident_engine.grading.parsing import parse_pack
 
 TICK = timedelta(microseconds=1)
 # 2013-06-23 10:35, Guangdong: III after half an hour, II after three, I after six.
@@ -34,8 +37,7 @@ ONE_PROVINCE = [
 
 
 def first_report(assessment: Assessment) -> ObligationStatus:
-    (status,) = assessment.obligations
-    assert status.id == "first-report"
+    (status,) = (status for status in assessment.obligations if status.id == "first-report")
     return status
 
 
@@ -127,7 +129,7 @@ def test_outside_service_hours_nothing_counts() -> None:
 
 def test_the_verdict_names_the_pack_its_version_and_its_content() -> None:
     found = verdict("12:00", GUANGDONG)
-    assert (found.pack, found.version, found.content_hash) == ("cn-cbrc-2008", "1", cbrc().content_hash)
+    assert (found.pack, found.version, found.content_hash) == ("cn-cbrc-2008", "2", cbrc().content_hash)
 
 
 @pytest.mark.parametrize(
@@ -254,8 +256,8 @@ def test_the_evidence_says_how_long_each_region_was_out() -> None:
     guangdong, hunan = found.evidence.regions
     assert (guangdong.region, guangdong.in_service) == ("CN-GD", timedelta(minutes=85))
     assert (hunan.region, hunan.in_service) == ("CN-HN", timedelta(minutes=10))
-    assert hunan.intervals == (("core-banking", at("11:20"), at("11:30"), "down"),)
-    assert guangdong.intervals[0][2] == NEVER
+    assert hunan.intervals == (("core-banking", Interval(at("11:20"), at("11:30"), Impairment.DOWN)),)
+    assert guangdong.intervals[0][1].end == NEVER
 
 
 def test_the_evidence_counts_service_hours_and_the_wall_clock_apart() -> None:
@@ -286,7 +288,8 @@ def test_the_document_spells_instants_in_the_banks_time_and_what_never_comes_as_
     assert region["in_service_seconds"] == 85 * 60
     assert region["intervals"][0]["end"] is None
     assert document["evidence"]["restored_at"] is None
-    (obligation,) = document["obligations"]
+    obligation = document["obligations"][0]
+    assert obligation["id"] == "first-report"
     assert (obligation["state"], obligation["due_at"]) == ("overdue", "2013-06-23T11:35:00+08:00")
 
 

@@ -11,7 +11,8 @@ from support.build import CHINA, at, degraded, incident, restored, started
 from incident_engine.facts.events import Recorded
 from incident_engine.facts.hours import ServiceHours, weekly_hours
 from incident_engine.facts.values import NEVER
-from incident_engine.grading.conditions import Condition, Downtime, HoursClock, leaves, reach
+from incident_engine.grading.conditions import Condition, leaves, reach
+from incident_engine.grading.downtime import Downtime, HoursClock
 from incident_engine.validation import problems_of
 
 TICK = timedelta(microseconds=1)
@@ -129,7 +130,8 @@ def test_an_outage_within_closed_hours_never_counts() -> None:
 
 def test_service_hours_are_the_clock_unless_another_is_named() -> None:
     plain = {"regions_down": {"at_least": 1, "for": {"at_least": "30m"}}}
-    assert next(leaves(Condition.model_validate(plain))).clock is HoursClock.SERVICE_HOURS
+    friday, hours = started("2013-06-21 16:45"), {"core-banking": COUNTER}
+    assert reached(plain, friday, hours=hours) == at("2013-06-24 09:15")
 
 
 LADDER = [one_for("30m"), one_for("60m"), one_for("90m")]  # met at 11:05, 11:35 and 12:05
@@ -164,7 +166,8 @@ def test_without_outages_nothing_is_reached() -> None:
 
 def test_the_leaves_of_a_condition_are_its_limits() -> None:
     nested = {"any": [one_for("30m"), {"all": [two_for("1h"), {"n_of": {"at_least": 1, "of": LADDER}}]}]}
-    lengths = [limit.for_.least for limit in leaves(Condition.model_validate(nested))]
+    limits = [leaf.regions_down for leaf in leaves(Condition.model_validate(nested))]
+    lengths = [limit.for_.least for limit in limits if limit is not None]
     assert lengths == [timedelta(minutes=minutes) for minutes in (30, 60, 30, 60, 90)]
 
 

@@ -11,6 +11,7 @@ from incident_engine.errors import Problem
 from incident_engine.facts.events import (
     KNOWN_SERVICES,
     Event,
+    MaintenanceAnnounced,
     OutageEvent,
     RecoveryEstimated,
     StepCompleted,
@@ -238,6 +239,162 @@ def test_what_is_no_object_is_refused_at_its_place(document: object) -> None:
 )
 def test_what_people_report_is_checked_too(kind: str, data: object, pointer: str) -> None:
     assert problem(personal(kind, data)).pointer == pointer
+
+
+# What people judge, measure and decide.
+
+HARM = {"kind": "customers", "seriousness": "serious", "cause": "data_leak", "by": "王敏", "reason": "账户信息泄露"}
+IMPACT = {"by": "王敏", "measures": {"loss": 12.5, "clients": 7, "media": True}, "root_cause": "db-1 disk full"}
+CORRECTION = {"level": "III", "pack": "cn-cbrc-2008", "by": "陈总", "reason": "探针误报"}
+FAILURE = {"by": "王敏", "reason": "备件也坏了"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [
+        ("repair.failed", FAILURE),
+        ("harm.assessed", HARM),
+        ("impact.measured", IMPACT),
+        ("impact.measured", {"by": "王敏", "root_cause": "db-1 disk full"}),
+        ("plan.failed", FAILURE),
+        ("level.corrected", CORRECTION),
+        ("level.corrected", {"level": None, "by": "陈总", "reason": "探针误报"}),
+    ],
+)
+def test_a_judgement_goes_back_on_the_wire_as_it_came(kind: str, data: dict[str, Any]) -> None:
+    sent = wire(parsed(personal(kind, data)))["data"]
+    assert {key: value for key, value in sent.items() if key in data} == data
+    assert all(not value for key, value in sent.items() if key not in data)
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "pointer", "message", "nearest"),
+    [
+        ("repair.failed", {"reason": "x"}, "by", "missing key 'by'", ""),
+        ("repair.failed", {"by": "王敏"}, "reason", "missing key 'reason'", ""),
+        ("repair.failed", {"by": "王敏", "reason": ""}, "reason", "empty", ""),
+        ("plan.failed", {"by": "王敏"}, "reason", "missing key 'reason'", ""),
+        ("plan.failed", FAILURE | {"resaon": "x"}, "resaon", "unknown key 'resaon'", "reason"),
+        ("harm.assessed", HARM | {"kind": "costumers"}, "kind", "unknown value 'costumers'", "customers"),
+        ("harm.assessed", HARM | {"seriousness": "seriouss"}, "seriousness", "unknown value 'seriouss'", "serious"),
+        ("harm.assessed", HARM | {"cause": "data_leek"}, "cause", "unknown value 'data_leek'", "data_leak"),
+        ("harm.assessed", HARM | {"by": ""}, "by", "empty", ""),
+        ("impact.measured", {"by": "王敏"}, "", "nothing is measured", ""),
+        ("impact.measured", {"by": "王敏", "measures": {}}, "", "nothing is measured", ""),
+        ("impact.measured", {"by": "王敏", "measures": [1]}, "measures", "not an object", ""),
+        ("impact.measured", {"measures": {"loss": 1}}, "by", "missing key 'by'", ""),
+        ("level.corrected", {"by": "陈总", "reason": "x"}, "level", "missing key 'level'", ""),
+        ("level.corrected", {"level": "III", "by": "陈总"}, "reason", "missing key 'reason'", ""),
+        ("level.corrected", {"level": "III", "reason": "x"}, "by", "missing key 'by'", ""),
+        ("level.corrected", CORRECTION | {"level": ""}, "level", "not an id: ''", ""),
+        ("level.corrected", CORRECTION | {"pakc": "x"}, "pakc", "unknown key 'pakc'", "pack"),
+    ],
+)
+def test_a_mistake_in_a_judgement_is_named_with_its_place_and_the_nearest_name(
+    kind: str, data: dict[str, Any], pointer: str, message: str, nearest: str
+) -> None:
+    found = problem(personal(kind, data))
+    assert found.pointer == f"/0/data/{pointer}".removesuffix("/")
+    assert found.message.startswith(message)
+    assert found.nearest == nearest
+
+
+@pytest.mark.parametrize("key", ["kind", "seriousness", "cause", "by", "reason"])
+def test_a_harm_says_what_how_serious_by_what_cause_who_and_why(key: str) -> None:
+    found = problem(personal("harm.assessed", {name: value for name, value in HARM.items() if name != key}))
+    assert (found.pointer, found.message) == (f"/0/data/{key}", f"missing key '{key}'")
+
+
+def test_what_is_expected_of_a_harm_is_listed() -> None:
+    kinds = problem(personal("harm.assessed", HARM | {"kind": "x"})).expected
+    assert kinds == "one of: economic_disorder, financial_stability, public, bank, customers"
+    causes = problem(personal("harm.assessed", HARM | {"cause": "x"})).expected
+    assert causes == "one of: system_interruption, data_damage, data_loss, data_leak"
+
+
+@pytest.mark.parametrize("figure", [0, -3, 12.5, 10**18, True, False])
+def test_a_figure_is_a_number_or_yes_or_no_and_stays_what_it_is(figure: object) -> None:
+    sent = wire(parsed(personal("impact.measured", {"by": "王敏", "measures": {"loss": figure}})))
+    kept = sent["data"]["measures"]["loss"]
+    assert (kept, type(kept)) == (figure, type(figure))
+
+
+@pytest.mark.parametrize("figure", ["12", None, [], float("nan"), float("inf")])
+def test_what_is_no_figure_is_refused(figure: object) -> None:
+    document = personal("impact.measured", {"by": "王敏", "measures": {"loss": figure}})
+    assert all(found.pointer.startswith("/0/data/measures/loss") for found in problems(document))
+
+
+@pytest.mark.parametrize("figure", ["12", None, float("nan")])
+def test_what_is_no_figure_is_named_once_at_its_place(figure: object) -> None:
+    found = problem(personal("impact.measured", {"by": "王敏", "measures": {"loss": figure}}))
+    assert found.pointer == "/0/data/measures/loss"
+
+
+def test_a_measure_is_named_like_any_id() -> None:
+    found = problem(personal("impact.measured", {"by": "王敏", "measures": {"total loss": 1}}))
+    assert "not an id: 'total loss'" in found.message
+    assert found.pointer.startswith("/0/data/measures/total loss")
+
+
+# Maintenance.
+
+
+def maintenance(**changed: Any) -> dict[str, Any]:
+    window = {"start": "2013-06-23T22:00:00+08:00", "end": "2013-06-24T02:00:00+08:00"}
+    return {
+        "source": "console",
+        "id": "1",
+        "type": "maintenance.announced",
+        "service": "core-banking",
+        "occurred_at": "2013-06-23T11:16:00+08:00",
+        "data": window | changed.pop("data", {}),
+    } | changed
+
+
+def test_maintenance_is_of_a_service_and_everywhere_unless_regions_are_named() -> None:
+    everywhere, there = parsed(maintenance()), parsed(maintenance(regions=["湖南"]))
+    assert isinstance(everywhere, MaintenanceAnnounced)
+    assert isinstance(there, MaintenanceAnnounced)
+    assert everywhere.data.start == datetime(2013, 6, 23, 14, tzinfo=UTC)
+    assert everywhere.covers("core-banking", "CN-GD")
+    assert not everywhere.covers("mobile", "CN-GD")
+    assert (there.covers("core-banking", "CN-HN"), there.covers("core-banking", "CN-GD")) == (True, False)
+
+
+def test_maintenance_may_be_announced_up_to_the_instant_at_which_it_starts() -> None:
+    assert parsed(maintenance(occurred_at="2013-06-23T22:00:00+08:00"))
+    found = problem(maintenance(occurred_at="2013-06-23T22:00:01+08:00"))
+    assert "after it began" in found.message
+    assert "what is said later is an outage" in found.expected
+
+
+@pytest.mark.parametrize("end", ["2013-06-23T22:00:00+08:00", "2013-06-23T21:59:59+08:00"])
+def test_maintenance_ends_after_it_starts(end: str) -> None:
+    found = problem(maintenance(data={"end": end}))
+    assert found.pointer == "/0/data"
+    assert (found.message.split(",")[1], found.expected) == (" not after it starts", "an end after the start")
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer"),
+    [
+        ({"service": None}, "/0/service"),
+        ({"service": "core-bankin"}, "/0/service"),
+        ({"regions": ["Gungdong"]}, "/0/regions/0"),
+        ({"data": {"start": "2013-06-23T22:00:00"}}, "/0/data/start"),
+        ({"data": {"end": None}}, "/0/data/end"),
+        ({"data": {"form": "x"}}, "/0/data/form"),
+        ({"incident": "INC-1"}, "/0/incident"),
+    ],
+)
+def test_a_mistake_in_an_announcement_is_named_at_its_place(change: dict[str, Any], pointer: str) -> None:
+    assert problem(maintenance(**change)).pointer == pointer
+
+
+def test_maintenance_belongs_to_no_incident() -> None:
+    found = problem(maintenance(incident="INC-1"))
+    assert (found.pointer, "INC-1" in found.message) == ("/0/incident", True)
 
 
 def test_a_wrong_key_within_data_is_named_with_the_nearest_one() -> None:

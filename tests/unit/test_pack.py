@@ -10,7 +10,8 @@ from support.build import cbrc, cbrc_document
 
 from incident_engine.errors import InvalidDocumentError, Problem
 from incident_engine.grading.cases import failing_cases
-from incident_engine.grading.pack import Pack, parse_pack
+from incident_engine.grading.pack import Pack
+from incident_engine.grading.parsing import parse_pack
 
 Document = dict[str, Any]
 Change = Callable[[Document], object]
@@ -30,6 +31,21 @@ def problems(change: Change) -> list[Problem]:
 
 def parsed(change: Change) -> Pack:
     return parse_pack(changed(change))
+
+
+def rule(document: Document, name: str) -> Document:
+    """Return the rule with an id, to be changed."""
+    found: Document = next(given for given in document["rules"] if given["id"] == name)
+    return found
+
+
+def place_of(name: str) -> int:
+    """Return the place of a rule."""
+    return [given["id"] for given in cbrc_document()["rules"]].index(name)
+
+
+# Clause 2 of the levels I and III: two parts, and a single limit.
+FIRST, THIRD = place_of("art9-1-2"), place_of("art9-3-2")
 
 
 def test_the_worst_level_is_the_most_severe() -> None:
@@ -56,9 +72,9 @@ def test_a_parameter_stands_where_it_is_named() -> None:
 def test_a_parameter_may_be_a_number_in_a_rule() -> None:
     def counted(document: Document) -> None:
         document["parameters"]["provinces"] = {"value": 2, "cite": "Art. 9"}
-        document["rules"][0]["when"]["any"][0]["regions_down"]["at_least"] = "$provinces"
+        rule(document, "art9-1-2")["when"]["any"][0]["regions_down"]["at_least"] = "$provinces"
 
-    condition = parsed(counted).rules[0].when
+    condition = parsed(counted).conditions["art9-1-2"]
     assert condition.any is not None
     assert condition.any[0].regions_down is not None
     assert condition.any[0].regions_down.least == 2
@@ -70,14 +86,14 @@ def test_a_parameter_may_be_a_number_in_a_rule() -> None:
         (lambda d: d.update(levles=[]), "/levles", "unknown key 'levles'", "levels"),
         (lambda d: d["rules"][1].update(whn={}), "/rules/1/whn", "unknown key 'whn'", "when"),
         (
-            lambda d: d["rules"][2]["when"]["regions_down"].update(at_leest=1),
-            "/rules/2/when/regions_down/at_leest",
+            lambda d: rule(d, "art9-3-2")["when"]["regions_down"].update(at_leest=1),
+            f"/rules/{THIRD}/when/regions_down/at_leest",
             "unknown key 'at_leest'",
             "at_least",
         ),
         (
-            lambda d: d["rules"][0]["when"]["any"][1]["regions_down"]["for"].update(atleast="3h"),
-            "/rules/0/when/any/1/regions_down/for/atleast",
+            lambda d: rule(d, "art9-1-2")["when"]["any"][1]["regions_down"]["for"].update(atleast="3h"),
+            f"/rules/{FIRST}/when/any/1/regions_down/for/atleast",
             "unknown key 'atleast'",
             "at_least",
         ),
@@ -97,12 +113,12 @@ def test_a_parameter_may_be_a_number_in_a_rule() -> None:
             "III",
         ),
         (
-            lambda d: d["cases"][1]["expect"][0].update(rule="art9-3-1"),
+            lambda d: d["cases"][1]["expect"][0].update(rule="art9-3-22"),
             "/cases/1/expect/0/rule",
-            "unknown rule 'art9-3-1'",
+            "unknown rule 'art9-3-22'",
             "art9-3-2",
         ),
-        (lambda d: d["rules"][1].update(id="art9-1-2", level="II"), "/rules/1/id", "'art9-1-2' is used twice", ""),
+        (lambda d: d["rules"][1].update(id="art9-1-1", level="II"), "/rules/1/id", "'art9-1-1' is used twice", ""),
         (lambda d: d["levels"][2].update(id="II"), "/levels/2/id", "'II' is used twice", ""),
         (lambda d: d.pop("version"), "/version", "missing key 'version'", ""),
         (lambda d: d["rules"][0].pop("cite"), "/rules/0/cite", "missing key 'cite'", ""),
@@ -193,10 +209,11 @@ def test_the_same_content_has_the_same_hash_whatever_the_order_of_its_keys() -> 
 @pytest.mark.parametrize(
     "change",
     [
-        lambda d: d.update(version="2"),
+        lambda d: d.update(version="3"),
         lambda d: d["parameters"]["first_report"].update(value="30m"),
-        lambda d: d["rules"][2]["when"]["regions_down"]["for"].update(at_least="31m"),
-        lambda d: d["rules"][2]["when"]["regions_down"].update({"for": {"more_than": "30m"}}),
+        lambda d: d["parameters"]["flapping"].update(value="longest_run"),
+        lambda d: rule(d, "art9-3-2")["when"]["regions_down"]["for"].update(at_least="31m"),
+        lambda d: rule(d, "art9-3-2")["when"]["regions_down"].update({"for": {"more_than": "30m"}}),
         lambda d: d["rules"][0]["says"].update(en="other words"),
         lambda d: d["levels"].reverse(),
         lambda d: d.pop("country"),
@@ -240,5 +257,55 @@ def test_a_case_may_run_into_the_next_day() -> None:
 
 
 def test_a_stricter_limit_fails_the_cases_to_the_minute() -> None:
-    strict = parsed(lambda d: d["rules"][2]["when"]["regions_down"].update({"for": {"more_than": "30m"}}))
+    strict = parsed(lambda d: rule(d, "art9-3-2")["when"]["regions_down"].update({"for": {"more_than": "30m"}}))
     assert "one province half an hour to the minute" in " ".join(problem.message for problem in failing_cases(strict))
+
+
+# What an event of a case names must exist, as it must when a person reports it.
+
+
+def with_event(**event: Any) -> Change:
+    def add(document: Document) -> None:
+        document["measures"] = {"loss": {"says": {"zh-CN": "损失", "en": "Loss"}}}
+        case = {"name": "with an event", "down": {"CN-GD": ["09:00", "09:10"]}, "events": [event], "expect": []}
+        document["cases"] = [*document["cases"], case]
+
+    return add
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "nearest"),
+    [
+        ("impact.measured", {"by": "李", "measures": {"losss": 3}}, "loss"),
+        ("level.corrected", {"by": "李", "level": "IIII", "reason": "x"}, "III"),
+        ("level.corrected", {"by": "李", "level": "III", "pack": "cn-cbrc-2009", "reason": "x"}, "cn-cbrc-2008"),
+        ("step.completed", {"by": "李", "fulfils": "first-reprot"}, "first-report"),
+    ],
+)
+def test_what_an_event_of_a_case_names_must_exist(kind: str, data: Document, nearest: str) -> None:
+    found = problems(with_event(at="09:05", type=kind, data=data))
+    assert nearest in {problem.nearest for problem in found}
+
+
+@pytest.mark.parametrize("measured", [{"loss": True}, {"media": 1}])
+def test_a_figure_of_a_case_is_of_the_kind_that_the_pack_declares(measured: Document) -> None:
+    def add(document: Document) -> None:
+        said = {"zh-CN": "x", "en": "x"}
+        document["measures"] = {"loss": {"says": said}, "media": {"says": said, "kind": "yes_no"}}
+        case = {"name": "with a figure", "measured": {"09:00": measured}, "expect": []}
+        document["cases"] = [*document["cases"], case]
+
+    assert problems(add)
+
+
+def test_an_event_of_a_case_happens_when_the_case_says() -> None:
+    given = {"at": "09:05", "type": "note.added", "occurred_at": "2020-01-01T00:00:00Z", "data": {"text": "x"}}
+    assert problems(with_event(**given))
+
+
+def test_windows_of_a_case_that_overlap_are_refused() -> None:
+    assert problems(lambda d: d["cases"][0].update(hours=["09:00-17:00", "16:00-18:00"]))
+
+
+def test_a_calendar_is_named_as_its_file_is() -> None:
+    assert problems(lambda d: d.update(calendar="CHN"))

@@ -101,7 +101,7 @@ def test_an_incident_is_shown_as_of_now_with_its_verdict_steps_and_deliveries(ap
     assert (found["level"], found["detected_at"]) == ("III", "2013-06-23T10:40:00+08:00")
     assert found["recovery_estimated_at"] == "2013-06-23T12:00:00+08:00"
     (verdict,) = found["assessments"]
-    assert (verdict["pack"], verdict["version"], verdict["held"]) == ("cn-cbrc-2008", "1", False)
+    assert (verdict["pack"], verdict["version"], verdict["held"]) == ("cn-cbrc-2008", "2", False)
     assert verdict["at"] == "2013-06-23T11:05:00+08:00"
     assert verdict["trajectory"] == [
         {"level": "III", "at": "2013-06-23T11:05:00+08:00", "rule": "art9-3-2", "cite": "Art. 9(3)2"}
@@ -335,6 +335,8 @@ def test_the_description_names_every_operation_once_and_every_answer(api: Served
         "/api/v1/incidents",
         "/api/v1/incidents/{incident_id}",
         "/api/v1/incidents/{incident_id}/timeline",
+        "/api/v1/incidents/{incident_id}/what-if",
+        "/api/v1/recurring",
         "/api/v1/quarantine",
         "/healthz",
         "/readyz",

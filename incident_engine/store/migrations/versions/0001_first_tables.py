@@ -62,6 +62,7 @@ def upgrade() -> None:
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.Column("level", sa.String(), nullable=True),
         sa.Column("held", sa.Boolean(), nullable=False),
+        sa.Column("events_until", sa.Integer(), nullable=False),
         sa.Column("document", sa.JSON(), nullable=False),
         sa.ForeignKeyConstraint(["content_hash"], ["packs.content_hash"], name=op.f("fk_assessments_content_hash")),
         sa.ForeignKeyConstraint(["incident_id"], ["incidents.id"], name=op.f("fk_assessments_incident_id")),
@@ -75,8 +76,9 @@ def upgrade() -> None:
         sa.Column("seq", sa.Integer(), nullable=False),
         sa.Column("source", sa.String(), nullable=False),
         sa.Column("event_id", sa.String(), nullable=False),
-        sa.Column("incident_id", sa.String(), nullable=False),
+        sa.Column("incident_id", sa.String(), nullable=True),
         sa.Column("type", sa.String(), nullable=False),
+        sa.Column("service", sa.String(), nullable=True),
         sa.Column("occurred_at", sa.BigInteger(), nullable=False),
         sa.Column("received_at", sa.BigInteger(), nullable=False),
         sa.Column("document", sa.JSON(), nullable=False),
@@ -86,6 +88,9 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("events", schema=None) as batch_op:
         batch_op.create_index("ix_events_incident", ["incident_id"], unique=False)
+        batch_op.create_index(
+            "ix_events_maintenance", ["service"], unique=False, sqlite_where=sa.text("incident_id IS NULL")
+        )
 
     op.create_table(
         "steps",

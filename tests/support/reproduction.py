@@ -1,0 +1,38 @@
+"""Working out stored verdicts anew, from what was known when they were given."""
+
+from typing import Any
+
+from sqlalchemy import select
+
+from incident_engine.facts.incident import fold
+from incident_engine.grading.assess import assess
+from incident_engine.grading.document import assessment_document, trajectory_from
+from incident_engine.store import records
+from incident_engine.store.tables import assessments
+from support.fixtures import House, rulebook_of
+
+
+def reproduced(engine: House) -> int:
+    """Work out every stored verdict anew, each with the one before it held; return how many there are."""
+    rulebook = rulebook_of(engine.settings)
+    held: dict[tuple[str, str], dict[str, Any]] = {}
+    with engine.database.read() as connection:
+        rows = connection.execute(select(assessments).order_by(assessments.c.seq)).all()
+        for row in rows:
+            events = records.events_of(connection, row.incident_id, until=row.events_until)
+            pack = records.kept_pack(connection, row.content_hash)
+            assert pack is not None
+            assert pack.content_hash == row.content_hash
+            before = held.get((row.incident_id, row.pack))
+            found = assess(
+                fold(row.incident_id, events),
+                pack,
+                rulebook.hours,
+                row.at,
+                trajectory_from(before) if before else (),
+                rulebook.calendars,
+            )
+            assert assessment_document(found, engine.settings.bank.zone) == row.document
+            assert (row.level, row.held) == (found.level, found.held)
+            held[row.incident_id, row.pack] = row.document
+    return len(rows)

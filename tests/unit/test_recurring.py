@@ -1,0 +1,284 @@
+"""Recurring incidents: which ones are graded as one, what their figures come to, and as of when."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from functools import cache
+from itertools import permutations
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from support.build import recorded, restored, started
+
+from incident_engine.facts.events import Recorded
+from incident_engine.facts.incident import Incident, fold
+from incident_engine.facts.values import RESOLUTION
+from incident_engine.grading.pack import Pack
+from incident_engine.grading.parsing import parse_pack
+from incident_engine.grading.recurring import Recurrence, recurrences
+
+BRUSSELS = ZoneInfo("Europe/Brussels")
+MAX = "worst_share"
+"""The figure of which the greatest counts."""
+
+# Alone or together: more than 100 euro, more than 10 percent, or more than two hours out.
+DOCUMENT: dict[str, Any] = {
+    "pack": "recurring",
+    "version": "1",
+    "title": {"zh-CN": "x", "en": "x"},
+    "source": "x",
+    "in_force": {"from": "2025-01-01"},
+    "timezone": "Europe/Brussels",
+    "measures": {
+        "costs": {"recurring": "sum", "says": {"zh-CN": "x", "en": "x"}},
+        MAX: {"says": {"zh-CN": "x", "en": "x"}},
+        "leaked": {"kind": "yes_no", "says": {"zh-CN": "x", "en": "x"}},
+        "noticed": {"kind": "yes_no", "says": {"zh-CN": "x", "en": "x"}},
+    },
+    "levels": [{"id": "major", "name": {"zh-CN": "x", "en": "x"}}],
+    "rules": [
+        {
+            "id": "major",
+            "level": "major",
+            "cite": "Art. 1",
+            "says": {"zh-CN": "x", "en": "x"},
+            "when": {
+                "any": [
+                    {"measured": {"name": "costs", "more_than": 100}},
+                    {"measured": {"name": MAX, "more_than": 10}},
+                    {"all": [{"measured": {"name": name, "is": True}} for name in ("leaked", "noticed")]},
+                    {"outage": {"for": {"more_than": "2h"}}},
+                ]
+            },
+        }
+    ],
+    "recurring": {"cite": "Art. 2", "says": {"zh-CN": "x", "en": "x"}, "at_least": 2, "months": 6},
+}
+LONG_AFTER = datetime(2028, 1, 1, tzinfo=BRUSSELS)
+
+
+@cache
+def pack(timezone: str = "Europe/Brussels", at_least: int = 2) -> Pack:
+    recurring = DOCUMENT["recurring"] | {"at_least": at_least}
+    return parse_pack(DOCUMENT | {"timezone": timezone, "recurring": recurring})
+
+
+def brussels(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=BRUSSELS)
+
+
+def said(when: datetime, cause: str | None = None, **measures: float | bool) -> Recorded:
+    data: dict[str, Any] = {"by": "Marie", "measures": measures}
+    return recorded("impact.measured", when, service="payments", data=data | ({"root_cause": cause} if cause else {}))
+
+
+def incident(
+    name: str, when: str | datetime, cause: str | None = "core switch", /, **measures: float | bool
+) -> Incident:
+    """Return an incident of 60 euro unless other figures are given: alone no level, two together one."""
+    at = brussels(when) if isinstance(when, str) else when
+    return fold(name, [said(at, cause, **(measures or {"costs": 60}))])
+
+
+def found(*incidents: Incident, now: datetime = LONG_AFTER, by: Pack | None = None) -> Sequence[Recurrence]:
+    return recurrences(incidents, by or pack(), {}, now)
+
+
+def rows(*incidents: Incident, now: datetime = LONG_AFTER, by: Pack | None = None) -> list[tuple[str, ...]]:
+    return [each.incidents for each in found(*incidents, now=now, by=by)]
+
+
+# Within so many months, by the pack's local time
+
+
+def test_two_incidents_of_one_cause_are_one_and_say_so() -> None:
+    first, second = brussels("2026-03-02 09:00"), brussels("2026-03-09 10:00")
+    (one,) = found(incident("A", first), incident("B", second))
+    assert (one.pack, one.cite, one.root_cause, one.incidents) == ("recurring", "Art. 2", "core switch", ("A", "B"))
+    assert (one.first_at, one.last_at) == (first, second)
+    assert (one.reached.level, one.reached.at, one.reached.rule) == ("major", second, "major")
+
+
+HALF_A_YEAR = [
+    ("2026-04-02 09:00", "2026-10-02 09:00"),
+    ("2026-01-15 09:00", "2026-07-15 09:00"),  # from winter to summer time
+    ("2026-08-20 09:00", "2027-02-20 09:00"),  # and back: an hour more than six months by UTC
+    ("2025-08-28 09:00", "2026-02-28 09:00"),
+    ("2026-02-28 09:00", "2026-08-31 09:00"),  # counted back from the last: February has no 31st
+]
+
+
+@pytest.mark.parametrize(("first", "last"), HALF_A_YEAR)
+def test_six_months_to_the_microsecond_are_within_six_months(first: str, last: str) -> None:
+    assert rows(incident("A", first), incident("B", last)) == [("A", "B")]
+
+
+@pytest.mark.parametrize(("first", "last"), HALF_A_YEAR)
+def test_a_microsecond_more_is_too_long(first: str, last: str) -> None:
+    assert rows(incident("A", first), incident("B", brussels(last) + RESOLUTION)) == []
+    assert rows(incident("A", brussels(first) - RESOLUTION), incident("B", last)) == []
+
+
+def test_the_time_zone_is_the_packs() -> None:
+    summer = incident("A", "2026-08-20 09:00")
+    winter = incident("B", "2027-02-20 09:00")  # in UTC, six months and an hour later
+    assert rows(summer, winter) == [("A", "B")]
+    assert rows(summer, winter, by=pack("UTC")) == []
+
+
+def test_each_row_that_is_part_of_no_longer_one_counts() -> None:
+    january, february = incident("Jan", "2026-01-15 09:00"), incident("Feb", "2026-02-10 09:00")
+    august = incident("Aug", "2026-08-05 09:00")
+    for given in permutations((january, february, august)):
+        assert rows(*given) == [("Jan", "Feb"), ("Feb", "Aug")]
+
+
+def test_a_row_within_six_months_is_one() -> None:
+    three = [incident(name, f"2026-0{month}-15 09:00") for name, month in (("A", 1), ("B", 3), ("C", 6))]
+    assert rows(*three) == [("A", "B", "C")]
+
+
+def test_fewer_than_the_pack_asks_for_are_none() -> None:
+    three = pack(at_least=3)
+    pair = incident("A", "2026-01-15 09:00", costs=90), incident("B", "2026-02-15 09:00", costs=90)
+    assert rows(*pair, by=three) == []
+    assert rows(*pair, incident("C", "2026-03-15 09:00", costs=1), by=three) == [("A", "B", "C")]
+
+
+def test_without_the_clause_nothing_recurs() -> None:
+    none = parse_pack({key: value for key, value in DOCUMENT.items() if key != "recurring"})
+    assert rows(incident("A", "2026-03-02 09:00"), incident("B", "2026-03-09 09:00"), by=none) == []
+
+
+# What they come to
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "together"),
+    [
+        ({"costs": 60}, {"costs": 40}, False),  # 100 is not more than 100
+        ({"costs": 60}, {"costs": 40.5}, True),
+        ({MAX: 9}, {MAX: 9}, False),  # of shares the greatest counts, not the sum
+        ({MAX: 9}, {"costs": 60}, False),
+        ({"leaked": True}, {"noticed": True}, True),  # one yes is a yes
+        ({"leaked": True, "noticed": False}, {"leaked": False, "noticed": True}, True),
+        ({"leaked": True}, {"leaked": True}, False),
+    ],
+)
+def test_figures_add_up_or_the_greatest_counts(
+    one: dict[str, float | bool], other: dict[str, float | bool], together: bool
+) -> None:
+    pair = incident("A", "2026-03-02 09:00", **one), incident("B", "2026-03-09 09:00", **other)
+    assert rows(*pair) == ([("A", "B")] if together else [])
+
+
+def test_of_one_incidents_figures_the_greatest_counts_not_their_sum() -> None:
+    monday, later = brussels("2026-03-02 09:00"), brussels("2026-03-09 09:00")
+    growing = fold("A", [said(monday + timedelta(hours=n), "core switch", costs=20 * n) for n in range(4)])
+    assert rows(growing, incident("B", later, costs=40)) == []
+    assert rows(growing, incident("B", later, costs=41)) == [("A", "B")]
+
+
+def test_the_level_is_reached_when_the_last_figure_that_it_needs_is_known() -> None:
+    monday, later = brussels("2026-03-02 09:00"), brussels("2026-03-09 09:00")
+    grown = later + timedelta(hours=5)
+    pair = fold("A", [said(monday, "core switch", costs=30), said(grown, costs=80)]), incident("B", later, costs=60)
+    (one,) = found(*pair)
+    assert one.reached.at == grown
+
+
+def test_downtime_adds_up() -> None:
+    def outage(name: str, day: str, length: timedelta) -> Incident:
+        at = brussels(day)
+        return fold(name, [started(at, "DE-HE"), restored(at + length, "DE-HE"), said(at, "core switch")])
+
+    hour = timedelta(hours=1)
+    first, second = "2026-03-02 09:00", "2026-03-09 09:00"
+    assert rows(outage("A", first, hour), outage("B", second, hour)) == []
+    (one,) = found(outage("A", first, hour), outage("B", second, hour + RESOLUTION))
+    assert one.reached.at == brussels(second) + hour + RESOLUTION
+
+
+# Which incidents
+
+
+def test_an_incident_that_is_graded_by_itself_is_left_out() -> None:
+    graded = incident("G", "2026-03-05 09:00", costs=101)
+    small = incident("A", "2026-03-02 09:00"), incident("B", "2026-03-09 09:00")
+    assert rows(graded, small[0]) == []
+    assert rows(graded, *small) == [("A", "B")]
+
+
+def test_a_person_can_give_the_level_that_leaves_it_out() -> None:
+    at = brussels("2026-03-02 09:00")
+    word = {"level": "major", "by": "Marie", "reason": "x"}
+    corrected = fold("A", [said(at, "core switch", costs=60), recorded("level.corrected", at, data=word)])
+    assert rows(corrected, incident("B", "2026-03-09 09:00")) == []
+
+
+def test_an_incident_without_a_root_cause_is_left_out() -> None:
+    assert rows(incident("A", "2026-03-02 09:00", None), incident("B", "2026-03-09 09:00")) == []
+
+
+def test_other_causes_are_other_rows() -> None:
+    given = [
+        incident("A", "2026-03-02 09:00", "core switch"),
+        incident("B", "2026-03-03 09:00", "a fire"),
+        incident("C", "2026-03-04 09:00", "core switch"),
+        incident("D", "2026-03-05 09:00", "a fire"),
+    ]
+    assert [(each.root_cause, each.incidents) for each in found(*given)] == [
+        ("core switch", ("A", "C")),
+        ("a fire", ("B", "D")),
+    ]
+
+
+@pytest.mark.parametrize(("one", "other"), [("core switch", "Core Switch"), ("Straße", "STRASSE")])
+def test_causes_are_compared_whatever_their_capitals(one: str, other: str) -> None:
+    (row,) = found(incident("A", "2026-03-02 09:00", one), incident("B", "2026-03-09 09:00", other))
+    assert row.root_cause == other  # as the last incident says it
+
+
+def test_a_later_root_cause_replaces_an_earlier_one() -> None:
+    monday = brussels("2026-03-02 09:00")
+    learned = monday + timedelta(days=1)
+    other = incident("B", "2026-03-09 09:00")
+    was_switch = fold("A", [said(monday, "core switch", costs=60), said(learned, "a fire")])
+    assert rows(was_switch, other) == []
+    is_switch = fold("A", [said(monday, "a fire", costs=60), said(learned, "core switch")])
+    assert rows(is_switch, other) == [("A", "B")]
+
+
+# As of when
+
+
+def test_as_of_before_the_last_incident_there_is_no_row_yet() -> None:
+    last = brussels("2026-03-09 09:00")
+    pair = incident("A", "2026-03-02 09:00"), incident("B", last)
+    assert rows(*pair, now=last - RESOLUTION) == []
+    assert rows(*pair, now=last) == [("A", "B")]
+
+
+def test_as_of_before_the_third_incident_the_row_has_two() -> None:
+    three = [incident(name, f"2026-03-{day} 09:00") for name, day in (("A", "02"), ("B", "09"), ("C", "16"))]
+    assert rows(*three, now=brussels("2026-03-15 00:00")) == [("A", "B")]
+    assert rows(*three) == [("A", "B", "C")]
+
+
+def test_as_of_before_the_cause_is_known_an_incident_is_left_out() -> None:
+    monday = brussels("2026-03-02 09:00")
+    learned = monday + timedelta(days=14)
+    late = fold("A", [said(monday, costs=60), said(learned, "core switch")])
+    other = incident("B", "2026-03-09 09:00")
+    assert rows(late, other, now=learned - RESOLUTION) == []
+    assert rows(late, other, now=learned) == [("A", "B")]
+
+
+def test_rows_stand_in_order_of_their_last_incident() -> None:
+    given = [
+        incident("late", "2026-03-20 09:00", "a fire"),
+        incident("later", "2026-03-22 09:00", "a fire"),
+        incident("early", "2026-03-01 09:00", "core switch"),
+        incident("earlier", "2026-02-20 09:00", "core switch"),
+    ]
+    assert rows(*given) == [("earlier", "early"), ("late", "later")]
