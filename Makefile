@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SCENARIO ?= two-provinces
 SPEED ?= 600
 
-.PHONY: run demo test check lint lock clean help
+.PHONY: run demo test check bench lint lock clean help
 
 run: $(VENV)/.run ## set everything up and start the daemon on http://127.0.0.1:8080
 	@$(BIN)/incident-engine serve
@@ -20,9 +20,12 @@ test: $(VENV)/.dev ## set everything up, check the rules and pass the tests
 check: $(VENV)/.run ## check configuration, packs with their cases, playbooks, messages and scenarios
 	@$(BIN)/incident-engine check
 
+bench: $(VENV)/.bench ## grade the same incidents with other rule engines, and print the table
+	$(BIN)/python benchmarks/grading.py
+
 lint: $(VENV)/.dev ## style, types and the order of the rooms
-	$(BIN)/ruff check incident_engine tests
-	$(BIN)/ruff format --check incident_engine tests
+	$(BIN)/ruff check incident_engine tests benchmarks
+	$(BIN)/ruff format --check incident_engine tests benchmarks
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
@@ -31,6 +34,8 @@ lock: ## renew the lock files (needs uv)
 		--no-emit-index-url --no-emit-find-links --annotation-style line --extra build -q -o requirements.lock
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --upgrade --no-header \
 		--no-emit-index-url --no-emit-find-links --annotation-style line --extra build --extra dev -q -o requirements-dev.lock
+	uv pip compile benchmarks/requirements.in --universal --python-version 3.11 --generate-hashes --upgrade --no-header \
+		--no-emit-index-url --no-emit-find-links --annotation-style line -c requirements.lock -q -o benchmarks/requirements.lock
 
 clean: ## remove the environment; what the daemon stored in var/ stays
 	rm -rf $(VENV)
@@ -53,4 +58,8 @@ $(VENV)/.run: requirements.lock pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.run
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+$(VENV)/.bench: benchmarks/requirements.lock $(VENV)/.run
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r benchmarks/requirements.lock
 	@touch $@

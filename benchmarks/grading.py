@@ -1,0 +1,146 @@
+"""Times the grading of incidents against other rule engines, all in one run: python benchmarks/grading.py.
+
+Needs the packages of benchmarks/requirements.lock beside incident-engine's own. Takes less than a minute.
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from operator import attrgetter, itemgetter
+from pathlib import Path
+from platform import machine, python_version
+from time import perf_counter
+
+import typer
+from growth import growth_table
+from harness import Contender, Prepare, check_agreement, measure
+from incidents import FOREVER, NOW, Incident, random_incidents
+from peers import peers
+
+from incident_engine import __version__
+from incident_engine.facts import incident as facts
+from incident_engine.facts.regions import PROVINCES
+from incident_engine.facts.values import NEVER
+from incident_engine.grading.assess import assess
+from incident_engine.grading.compiled import Program, Rise, program_of
+from incident_engine.grading.pack import Pack
+from incident_engine.grading.parsing import parse_pack
+from incident_engine.yaml_loader import load_file
+
+INCIDENTS = 1_000
+SEED = 2008
+ROUNDS = 15
+REFERENCE = "zen"
+"""The contender with which the others are compared."""
+
+_PACK = Path(__file__).parents[1] / "rules" / "grading" / "cn-cbrc-2008.yaml"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def with_course(_: Sequence[Incident]) -> Contender:
+    """Return the pack as it is compiled when it is loaded: the level now and every rise, past and to come."""
+    course = _program().course
+
+    def grade(incident: Incident) -> tuple[str | None, tuple[Rise, ...]]:
+        rises, level = course(incident), None
+        for rise in rises:
+            if rise[0] > NOW:
+                break
+            level = rise[1]
+        return level, rises
+
+    return Contender(
+        name="incident-engine",
+        version=__version__,
+        returns="level now, whole trajectory",
+        grade=grade,
+        level=itemgetter(0),
+    )
+
+
+def with_evidence(_: Sequence[Incident]) -> Contender:
+    """Return the compiled pack with the evidence: rules with their clauses, limits, regions and totals."""
+    trace = _program().trace
+    return Contender(
+        name="incident-engine, traced",
+        version=__version__,
+        returns="level now, whole trajectory, evidence tree",
+        grade=lambda incident: trace(incident, NOW),
+        level=attrgetter("level"),
+    )
+
+
+def whole_assessment(incidents: Sequence[Incident]) -> Contender:
+    """Return the engine's whole verdict, from facts with dates and sources: what is done here is not timed."""
+    pack, now = _pack(), _instant(NOW)
+    known = {id(incident): _facts(incident) for incident in incidents}
+    return Contender(
+        name="incident-engine, assess",
+        version=__version__,
+        returns="the same, deadlines, other readings, sources",
+        grade=lambda incident: assess(known[id(incident)], pack, {}, now),
+        level=attrgetter("level"),
+    )
+
+
+UNDER_TEST: tuple[Prepare, ...] = (with_course, with_evidence, whole_assessment)
+
+
+def _pack() -> Pack:
+    return parse_pack(load_file(_PACK).data)
+
+
+def _program() -> Program:
+    program = program_of(_pack())
+    assert program is not None  # noqa: S101 - the shipped pack is one that can be compiled
+    return program
+
+
+def _facts(incident: Incident) -> facts.Incident:
+    outages = tuple(
+        facts.Outage("core-banking", province.code, tuple(_interval(*interval) for interval in intervals))
+        for province, intervals in zip(PROVINCES, incident, strict=False)
+    )
+    return facts.Incident("benchmark", outages)
+
+
+def _interval(start: int, end: int) -> facts.Interval:
+    return facts.Interval(_instant(start), NEVER if end == FOREVER else _instant(end), facts.Impairment.DOWN)
+
+
+def _instant(microseconds: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=microseconds)
+
+
+def results_table(contenders: Sequence[Contender], seconds: Mapping[str, float]) -> Iterator[str]:
+    """Yield the lines of the table, the fastest first, with each time as a multiple of the reference's."""
+    yield f"{'engine':<25}{'version':<16}{'returns':<46}{'µs/incident':>12}{'x ' + REFERENCE:>9}"
+    for contender in sorted(contenders, key=lambda contender: seconds[contender.name]):
+        time = seconds[contender.name]
+        described = f"{contender.name:<25}{contender.version:<16}{contender.returns:<46}"
+        yield f"{described}{time * 1e6:>12.2f}{time / seconds[REFERENCE]:>9.2f}"
+
+
+def compare(title: str, incidents: Sequence[Incident]) -> None:
+    """Check that all agree on the incidents, time them, and print the table."""
+    contenders = [*peers(NOW), *(prepare(incidents) for prepare in UNDER_TEST)]
+    levels = check_agreement(contenders, incidents)
+    counts = ", ".join(f"{level or 'none'} {levels[level]}" for level in sorted(levels, key=str))
+    typer.echo(f"\n{title}: {len(incidents)} random incidents, all agree on their levels: {counts}\n")
+    grades = {contender.name: contender.grade for contender in contenders}
+    typer.echo("\n".join(results_table(contenders, measure(grades, incidents, ROUNDS))))
+
+
+def main() -> None:
+    """Compare with the others, and print how the time grows."""
+    began = perf_counter()
+    typer.echo(f"Python {python_version()}, {machine()}, {os.cpu_count()} cores; medians of {ROUNDS} rounds in turns")
+    compare("One interval in each province", random_incidents(INCIDENTS, SEED, 1))
+    compare("One to five intervals in each province", random_incidents(INCIDENTS, SEED, 5))
+    for prepare in UNDER_TEST:
+        typer.echo("\n" + "\n".join(growth_table(prepare)))
+    typer.echo(f"\n{perf_counter() - began:.0f} s in all")
+
+
+if __name__ == "__main__":
+    main()
