@@ -169,7 +169,7 @@ def grade(
     text = sys.stdin.read() if file == "-" else history.read_text(Path(file))
     events = history.read_events(text, "<stdin>" if file == "-" else file, settings.service_names)
     now = SystemClock().now()
-    history.refuse_unknown_measures(events, [*packs, *load_every_pack(settings, config_file)])
+    history.refuse_unknown_names(events, settings, [*packs, *load_every_pack(settings, config_file)])
     graded = history.grade(events, basis, settings, _instant(at, settings), now, explained=explain)
     repeated = history.recurring(graded, basis, _instant(at, settings) or now)
     if output == "json":
@@ -237,7 +237,7 @@ def replay(
     text = sys.stdin.read() if file == "-" else history.read_text(Path(file))
     events = history.read_events(text, "<stdin>" if file == "-" else file, settings.service_names)
     packs = [each.pack for each in candidates] + load_every_pack(settings, config_file)
-    history.refuse_unknown_measures(events, packs)
+    history.refuse_unknown_names(events, settings, packs)
     hours = settings.service_hours(calendars)
     found = replays.replay(events, candidates, hours, settings, until, SystemClock().now())
     if output == "json":

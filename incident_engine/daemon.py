@@ -142,7 +142,7 @@ class Daemon:
         now = self._clock.now()
         with self._database.read() as connection:
             found = self._engine.recurring(connection, now)
-        for each in (each for each in found if each.last_at > months_later(now, -2)):  # older ones have been told
+        for each in (each for each in found if each.known_at > months_later(now, -2)):  # older ones have been told
             about = recurrence_document(each, self._settings.bank.zone)
             about["incident_level"] = about.pop("level")  # `level` is the log's own
             self._log.warning("recurring_incidents", reason="assessed_monthly", **about)

@@ -7,10 +7,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from incident_engine.errors import Finding, InvalidDocumentError, InvalidFilesError, MalformedBodyError
+from incident_engine.errors import Finding, InvalidDocumentError, InvalidFilesError, MalformedBodyError, Problem
 from incident_engine.facts.calendars import Calendar
 from incident_engine.facts.correlation import split
-from incident_engine.facts.events import Event, ImpactMeasured, LevelCorrected, MaintenanceAnnounced, Recorded
+from incident_engine.facts.events import (
+    Event,
+    ImpactMeasured,
+    LevelCorrected,
+    MaintenanceAnnounced,
+    Recorded,
+    StepCompleted,
+)
 from incident_engine.facts.hours import ServiceHours
 from incident_engine.facts.incident import Incident, fold
 from incident_engine.grading.assess import Assessment, assess
@@ -19,8 +26,9 @@ from incident_engine.grading.explain import ExplainedRule, explain, explanation_
 from incident_engine.grading.pack import Pack
 from incident_engine.grading.recurring import Recurrence, recurrence_document, recurrences
 from incident_engine.intake.native import parse_events, parse_json
-from incident_engine.references import wrong_measures
+from incident_engine.references import wrong_correction, wrong_measures
 from incident_engine.settings import Settings
+from incident_engine.validation import unknown
 from incident_engine.yaml_loader import Document, load_text
 
 
@@ -132,16 +140,29 @@ def _about(event: Event, primary: str) -> Event:
     return event.model_copy(update={"data": event.data.model_copy(update={"pack": primary})})
 
 
-def refuse_unknown_measures(events: Sequence[Event], packs: Sequence[Pack]) -> None:
-    """Raise InvalidDocumentError for each figure that none of the packs knows, and for each of the wrong kind."""
+def refuse_unknown_names(events: Sequence[Event], settings: Settings, packs: Sequence[Pack]) -> None:
+    """Raise InvalidDocumentError for each figure, level, pack and obligation in the events that no pack knows."""
+    by_id = {pack.pack: pack for pack in packs}
     problems = [
         replace(problem, message=f"event '{event.id}' of '{event.source}': {problem.message}")
         for event in events
-        if isinstance(event, ImpactMeasured)
-        for problem in wrong_measures(event, packs)
+        for problem in _wrong_names(_about(event, settings.grading.primary), by_id)
     ]
     if problems:
         raise InvalidDocumentError(problems)
+
+
+def _wrong_names(event: Event, packs: Mapping[str, Pack]) -> Iterator[Problem]:
+    match event:
+        case ImpactMeasured():
+            yield from wrong_measures(event, list(packs.values()))
+        case StepCompleted(data=done) if done.fulfils is not None:
+            obligations = sorted({demand.id for pack in packs.values() for demand in pack.obligations})
+            yield from unknown(("data", "fulfils"), "obligation", done.fulfils, obligations)
+        case LevelCorrected(data=said):
+            yield from wrong_correction(said.pack or "", said.level, packs)
+        case _:
+            return
 
 
 def recurring(graded: Sequence[Graded], basis: Basis, now: datetime) -> list[Recurrence]:
@@ -159,8 +180,9 @@ def _graded(incident: Incident, basis: Basis, at: datetime, *, explained: bool) 
 
 
 def _looks_like_lines(text: str) -> bool:
-    lines = [line for line in text.splitlines() if line.strip()]
-    return len(lines) > 1 and all(line.lstrip().startswith("{") and line.rstrip().endswith("}") for line in lines)
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    whole = [line for line in lines if line.startswith("{") and line.endswith("}")]
+    return len(lines) > 1 and lines[0] in whole[:1] and len(whole) * 2 > len(lines)  # one or the other may be broken
 
 
 def _from_lines(text: str, name: str, services: Mapping[str, object]) -> list[Event]:

@@ -1,7 +1,7 @@
 """Whether what a person's event names exists; and what it leaves unsaid, filled in before it is stored."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -75,10 +75,15 @@ def _corrected(
     by_id = {pack.pack: pack for pack in packs}
     about = given.pack or packs[0].pack
     problems = _too_early(connection, event.occurred_at, incident_id)
-    problems += unknown(("data", "pack"), "pack", about, by_id)
-    if about in by_id and given.level is not None:
-        problems += unknown(("data", "level"), f"level of {about}", given.level, by_id[about].severity)
+    problems += wrong_correction(about, given.level, by_id)
     return problems or event.model_copy(update={"data": given.model_copy(update={"pack": about})})
+
+
+def wrong_correction(pack: str, level: str | None, packs: Mapping[str, Pack]) -> Iterator[Problem]:
+    """Yield a problem if a correction is about a pack that is not there, or a level that the pack does not have."""
+    yield from unknown(("data", "pack"), "pack", pack, packs)
+    if pack in packs and level is not None:
+        yield from unknown(("data", "level"), f"level of {pack}", level, packs[pack].severity)
 
 
 def _too_early(connection: Connection, at: datetime, incident_id: str) -> list[Problem]:

@@ -78,9 +78,7 @@ def _assessment(assessment: Assessment, pack: Pack, zone: tzinfo, say: Wording) 
         yield f"    {say('provisional')}"
     for rise in assessment.trajectory:
         yield f"      {local_time(rise.at, zone)}  {_level(rise.level, pack, say)}  {_ground(rise, say)}"
-    for other in assessment.evidence.readings:
-        point = f"{say(other.point)} = {say(other.value)}"
-        yield f"    {say('other reading')} {_level(other.level, pack, say)}: {point}"
+    yield from _persons_and_readings(assessment, pack, zone, say)
     upcoming = assessment.next
     if upcoming is None:
         yield f"    {say('next')}: {say('none')}"
@@ -93,8 +91,19 @@ def _assessment(assessment: Assessment, pack: Pack, zone: tzinfo, say: Wording) 
     for status in (each for each in assessment.obligations if each.applies_at is not None):
         yield f"    {say('obligation')}: {obligation_line(status, pack, zone, say)}"
     for region in assessment.evidence.regions:
-        out = spell_duration(region.in_service, say.locale)
-        yield f"    {say('evidence')}: {region_name(region.region, say.locale)}  {say('in service')} {out}"
+        out = spell_duration(region.counted, say.locale)
+        clock = f"({say('clock')}: {say(pack.reading.clock.value)})"
+        yield f"    {say('evidence')}: {region_name(region.region, say.locale)}  {say('counted')} {out} {clock}"
+
+
+def _persons_and_readings(assessment: Assessment, pack: Pack, zone: tzinfo, say: Wording) -> Iterator[str]:
+    changes = {rise.correction for rise in assessment.trajectory}
+    for said in (said for said in assessment.evidence.corrections if said not in changes):
+        level = _level(said.level, pack, say)
+        yield f"      {local_time(said.at, zone)}  {say('confirmed')}: {level}  {said.by}: {said.reason}"
+    for other in assessment.evidence.readings:
+        point = f"{say(other.point)} = {say(other.value)}"
+        yield f"    {say('other reading')} {_level(other.level, pack, say)}: {point}"
 
 
 def _ground(rise: Reached, say: Wording) -> str:

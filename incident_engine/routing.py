@@ -71,7 +71,7 @@ class Router:
             spans = [replace(span, is_shell=False) for span in spans]  # only a beginning, however late, explains an end
         names = [span.incident_id for span in fitting(spans, event.occurred_at, self._window)]
         if not names and not isinstance(event, OutageEvent):
-            names = unclosed(spans, event.occurred_at)
+            names = unclosed(spans, event)
         if len(names) > 1 and isinstance(event, OutageEvent) and event.type == EventType.OUTAGE_RESTORED:
             for name in names:
                 if fold(name, records.events_of(connection, name)).is_impaired(event.service, event.regions):

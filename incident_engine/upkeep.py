@@ -9,12 +9,12 @@ from sqlalchemy import Connection
 
 from incident_engine import drafts
 from incident_engine.decisions import Reason, say
-from incident_engine.facts.events import EVENT, EventType, Recorded
+from incident_engine.facts.events import EVENT, ITSELF, EventType, Recorded
 from incident_engine.facts.incident import Incident, fold
 from incident_engine.facts.values import RESOLUTION
 from incident_engine.grading.assess import Assessment, assess
 from incident_engine.grading.document import assessment_document, trajectory_from
-from incident_engine.grading.obligations import ObligationState
+from incident_engine.grading.obligations import ObligationState, ObligationStatus
 from incident_engine.grading.pack import Pack
 from incident_engine.grading.recurring import Recurrence, recurrences
 from incident_engine.response.plan import Step, StepState, plan, reconcile
@@ -23,9 +23,6 @@ from incident_engine.rulebook import Rulebook
 from incident_engine.settings import Settings
 from incident_engine.store import records
 from incident_engine.store.writer import Unit
-
-ITSELF = "incident-engine"
-"""The source of the events that the engine reports itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +87,7 @@ class Upkeep:
         _complete(unit, case)
         self._begin(unit, case, wanted, now)
         records.update_incident(unit.connection, incident_id, _summary(case, now))
-        records.set_timer(unit.connection, incident_id, self._wake_at(unit, case))
+        records.set_timer(unit.connection, incident_id, self._wake_at(unit, case, now))
 
     def _keep_verdicts(self, unit: Unit, case: Case, now: datetime) -> None:
         for assessment, before in zip(case.assessments, case.before, strict=True):
@@ -179,7 +176,7 @@ class Upkeep:
             now=now,
         )
 
-    def _wake_at(self, unit: Unit, case: Case) -> datetime | None:
+    def _wake_at(self, unit: Unit, case: Case, now: datetime) -> datetime | None:
         """Return the next instant at which anything changes by itself: a level, an obligation, a step, the end."""
         instants = [assessment.next.at for assessment in case.assessments if assessment.next is not None]
         instants += [
@@ -187,6 +184,13 @@ class Upkeep:
             for assessment in case.assessments
             for status in assessment.obligations
             if status.state is ObligationState.PENDING and status.due_at is not None
+        ]
+        instants += [
+            instant
+            for assessment in case.assessments
+            for status in assessment.obligations
+            for instant in (status.applies_at, status.met_at)
+            if instant is not None and instant > now
         ]
         instants += [
             stored.step.due_at
@@ -207,13 +211,22 @@ def _complete(unit: Unit, case: Case) -> None:
             continue
         fulfils, instance = stored.step.fulfils, stored.step.instance
         if fulfils is not None and fulfils == stored.step.obligation:
-            status = met.get(instance)
+            status = met.get(instance) or _met_with_later(met, fulfils, instance)
             done_at, done_by = (status.met_at, status.met_by) if status else (None, None)
         else:
             done = [d for d in case.incident.completions if d.step == name or (fulfils and d.fulfils == fulfils)]
             done_at, done_by = (done[0].at, done[0].by) if done else (None, None)
         if done_at is not None:
             records.complete_step(unit.connection, name, done_at, done_by)
+
+
+def _met_with_later(met: Mapping[str, ObligationStatus], name: str, instance: str) -> ObligationStatus | None:
+    """Return what met a later instance of what is owed again and again: it met those missed before, too."""
+    number = instance.removeprefix(f"{name}.")
+    if not number.isdigit():
+        return None
+    later = [s for s in met.values() if s.id == name and s.instance.isdigit() and int(s.instance) > int(number)]
+    return min(later, key=lambda status: int(status.instance), default=None)
 
 
 def _summary(case: Case, now: datetime) -> dict[str, Any]:

@@ -39,9 +39,10 @@ _PHRASES: Mapping[str, tuple[str, str]] = {
     "not in force": ("发生时该规定未施行，不予定级", "not in force when the outage began: it gives no level"),
     "held": ("按第10条不降级", "held: a level never falls (Art. 10)"),
     "provisional": (
-        "暂定：未知预计恢复时间，按最坏可能定级；请以 recovery.estimated 或 level.corrected 确认",
-        "provisional: recovery unknown, graded by the worst credible case; send recovery.estimated or level.corrected",
+        "暂定：当时恢复时间未知，按最坏可能定级；其后的预计不会降级，请以 level.corrected 确认或更正",
+        "provisional: recovery was unknown, so the worst case counts; confirm or correct it by level.corrected",
     ),
+    "confirmed": ("确认", "confirmed"),
     "corrected": ("更正", "corrected"),
     "missed": ("次未报", "missed"),
     "other reading": ("换一种读法则为", "read otherwise it would be"),

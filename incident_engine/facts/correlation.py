@@ -41,11 +41,19 @@ def fitting(spans: Iterable[Span], occurred_at: datetime, window: timedelta) -> 
     return sorted(found, key=lambda span: (span.first_at, span.incident_id), reverse=True)
 
 
-def unclosed(spans: Iterable[Span], occurred_at: datetime) -> list[str]:
+_FRESH = timedelta(days=1)
+"""How long after its restoration an incident that nobody has closed takes harm and figures that do not name it."""
+
+
+def unclosed(spans: Iterable[Span], event: Event) -> list[str]:
     """Return the incidents of one group that had begun and are not closed, the latest first.
 
-    What a person says of a service some time after its restoration is about the incident that is still handled.
+    What a person says of a service some time after its restoration is about the incident that is still handled. Harm
+    and figures, with which another incident can begin, are so only for a day.
     """
+    occurred_at = event.occurred_at
+    if opens(event):
+        spans = [span for span in spans if span.last_at is None or occurred_at <= span.last_at + _FRESH]
     begun = [span for span in spans if not span.closed and span.first_at <= occurred_at]
     return [
         span.incident_id for span in sorted(begun, key=lambda span: (span.first_at, span.incident_id), reverse=True)
@@ -155,6 +163,10 @@ def _by_service(maintenance: Sequence[Recorded]) -> Iterator[tuple[str | None, I
     return groupby(ordered, key=lambda recorded: recorded.event.service)
 
 
+_AHEAD = timedelta(days=7)
+"""How far beyond an incident's end maintenance is looked for that was to be expected while it lasted."""
+
+
 class _Announced:
     """One service's maintenance windows, to be found by the time on which they bear."""
 
@@ -168,9 +180,9 @@ class _Announced:
         self._latest_ends = list(accumulate((end for _, end, _ in windows), max))
 
     def within(self, start: datetime, end: datetime | None) -> list[Recorded]:
-        """Return the windows that may overlap [start, end); an end of None is open."""
+        """Return the windows that may matter from `start` to some days after `end`; an end of None is open."""
         first = bisect_right(self._latest_ends, start)
-        last = len(self._starts) if end is None else bisect_left(self._starts, end)
+        last = len(self._starts) if end is None else bisect_left(self._starts, end + _AHEAD)
         return self._recorded[first:last]
 
 
@@ -202,7 +214,7 @@ def _find(
     spans = [candidate.span() for candidate in by_group[group_of(event.service, groups)].candidates()]
     found = [known[span.incident_id] for span in fitting(spans, event.occurred_at, window)]
     ended = [incident for incident in found if _ends_something(event, incident)]
-    open_ones = [] if isinstance(event, OutageEvent) else [known[i] for i in unclosed(spans, event.occurred_at)]
+    open_ones = [] if isinstance(event, OutageEvent) else [known[i] for i in unclosed(spans, event)]
     return next(iter([*ended, *found, *open_ones]), None)
 
 

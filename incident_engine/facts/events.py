@@ -30,6 +30,8 @@ from incident_engine.facts.regions import resolve_region
 from incident_engine.facts.values import Identifier
 from incident_engine.validation import Strict, invalid, unknown_name
 
+ITSELF = "incident-engine"
+"""The source of the events that the engine reports itself."""
 KNOWN_SERVICES = "known_services"
 """Key of the validation context: the ids of the services that the bank has."""
 

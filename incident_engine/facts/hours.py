@@ -146,6 +146,8 @@ class WeeklyHours:
 
     def segments(self, start: datetime, end: datetime) -> Iterator[Segment]:
         """Yield the open stretches within [start, end); as good as endless when `end` is NEVER."""
+        if start >= end:
+            return
         for number in range(start.astimezone(self.zone).year - 1, _LAST_YEAR):
             year = self._year(number)
             first = max(bisect_right(year.starts, start) - 1, 0)

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from incident_engine.facts.events import (
+    ITSELF,
     Event,
     EventType,
     Figure,
@@ -58,7 +59,7 @@ class Outage:
     region: str
     intervals: tuple[Interval, ...]
     maintenance: tuple[tuple[datetime, datetime], ...] = ()
-    """What was announced as maintenance before the impairments began, from their beginning; without overlap."""
+    """What was announced as maintenance before the impairments began, from their beginning on; without overlap."""
 
     @property
     def occurred_at(self) -> datetime | None:
@@ -73,6 +74,10 @@ class Outage:
         return None
 
 
+def _concerns(service: str | None, regions: Collection[str], outage: Outage) -> bool:
+    return service in (None, outage.service) and (not regions or outage.region in regions)
+
+
 @dataclass(frozen=True, slots=True)
 class Completion:
     """A person did what was asked for."""
@@ -85,10 +90,16 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """When the service is expected back, and when that was said."""
+    """When a service (None: all) is expected back in some regions (none: all), and when that was said."""
 
     recovery_at: datetime
     said_at: datetime
+    service: str | None = None
+    regions: tuple[str, ...] = ()
+
+    def concerns(self, outage: Outage) -> bool:
+        """Return whether it is said of an outage."""
+        return _concerns(self.service, self.regions, outage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +134,7 @@ class RepairFailure:
 
     def concerns(self, outage: Outage) -> bool:
         """Return whether an outage is what was not repaired."""
-        return self.service in (None, outage.service) and (not self.regions or outage.region in self.regions)
+        return _concerns(self.service, self.regions, outage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,8 +195,9 @@ class Incident:
     def occurred_at(self) -> datetime | None:
         """Return when the first outage began, or the first harm (发生): from it the statutory clocks run."""
         begun = [outage.occurred_at for outage in self.outages if outage.occurred_at is not None]
-        begun += [harm.at for harm in self.harms] + [found.at for found in self.measurements]
-        return min(begun or [outage.intervals[0].start for outage in self.outages], default=None)
+        begun += [harm.at for harm in self.harms]
+        begun = begun or [outage.intervals[0].start for outage in self.outages]
+        return min(begun or [found.at for found in self.measurements if found.value], default=None)
 
     @property
     def is_down(self) -> bool:
@@ -329,11 +341,11 @@ def _maintained(
     windows = [event for event in announced if event.covers(service, region)]
     if not windows:
         return ()
-    parts = [
-        (max(start, event.data.start), event.data.end)  # not cut at the end of the outage: nobody knew that before
-        for start, end in union([iter([(i.start, i.end) for i in intervals])])
+    parts = [  # also what lies after the restoration: before it, it was to be expected to matter
+        (max(start, event.data.start), event.data.end)
+        for start, _ in union([iter([(i.start, i.end) for i in intervals])])
         for event in windows
-        if event.occurred_at <= start and event.data.start < end and event.data.end > start
+        if event.occurred_at <= start and event.data.end > start
     ]
     return tuple(union(iter([part]) for part in parts))
 
@@ -398,7 +410,8 @@ class _Fold:
             case OutageEvent():
                 self._outage(event)
             case RecoveryEstimated():
-                self.estimates.append(Estimate(event.data.recovery_at, event.occurred_at))
+                said_at = event.occurred_at
+                self.estimates.append(Estimate(event.data.recovery_at, said_at, event.service, event.regions))
             case HarmAssessed() | ImpactMeasured():
                 self._impact(event)
             case RepairFailed(data=said):
@@ -416,6 +429,8 @@ class _Fold:
             self.harms.append(Harm(event.occurred_at, event.data, event.service, event.regions))
             self.closing = None  # a harm that becomes known after the closing must be handled: it is open again
             return
+        if self.closing is not None and self.closing.by == ITSELF:
+            self.closing = None  # closed as too small before this was known
         measured = event.data.measures.items()
         self.measurements += [Measurement(event.occurred_at, name, value, event.data.by) for name, value in measured]
         if event.data.root_cause is not None:

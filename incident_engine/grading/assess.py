@@ -11,9 +11,10 @@ from incident_engine.facts.values import NEVER
 from incident_engine.grading.compiled import counted_spans, instant_of, program_of
 from incident_engine.grading.conditions import leaves, reach
 from incident_engine.grading.course import Reached, corrections_of, course, reached, severity_of
-from incident_engine.grading.downtime import Downtime, HoursClock, Moment
+from incident_engine.grading.downtime import Downtime, Moment
 from incident_engine.grading.obligations import ObligationStatus, statuses
 from incident_engine.grading.pack import Pack, Rule
+from incident_engine.grading.reading import HoursClock
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +129,10 @@ def assess(
     in_force = incident.occurred_at is None or pack.is_in_force(incident.occurred_at)
     corrections = corrections_of(pack, incident.corrections)
     instants = _instants(pack, downtime) if in_force else dict.fromkeys(pack.conditions, NEVER)
-    plain = course(pack, reached(pack, instants), corrections)
+    steps = [*reached(pack, instants), *(_since_corrections(pack, downtime, corrections) if in_force else ())]
+    plain = course(pack, steps, corrections)
     kept = [step for step in held if step.correction is None]
-    whole = course(pack, [*kept, *reached(pack, instants)], corrections) if kept else plain
+    whole = course(pack, [*kept, *steps], corrections) if kept else plain
     known_until = max([now, *(step.at for step in held)])  # what was reached stays reached, even if clocks are set back
     trajectory = tuple(step for step in whole if step.at <= known_until)
     severity = severity_of(pack, trajectory)
@@ -154,7 +156,40 @@ def course_of(incident: Incident, pack: Pack, hours: Mapping[str, ServiceHours])
     if incident.occurred_at is not None and not pack.is_in_force(incident.occurred_at):
         return course(pack, (), corrections_of(pack, incident.corrections))
     downtime = Downtime(incident, hours, pack.region_prefix, pack.reading)
-    return course(pack, reached(pack, _instants(pack, downtime)), corrections_of(pack, incident.corrections))
+    return _course(pack, downtime, _instants(pack, downtime), corrections_of(pack, incident.corrections))
+
+
+def _course(
+    pack: Pack,
+    downtime: Downtime,
+    instants: Mapping[str, datetime],
+    corrections: tuple[Correction, ...],
+    *,
+    sure: bool = False,
+) -> tuple[Reached, ...]:
+    since = _since_corrections(pack, downtime, corrections, sure=sure)
+    return course(pack, [*reached(pack, instants), *since], corrections)
+
+
+def _since_corrections(
+    pack: Pack, downtime: Downtime, corrections: tuple[Correction, ...], *, sure: bool = False
+) -> Iterator[Reached]:
+    """Yield what is reached by what became known after a correction alone: it overruled what was known before."""
+    for said in corrections:
+        later = downtime.since(said.at)
+        yield from reached(
+            pack,
+            {
+                rule.id: reach(
+                    rule.when,
+                    downtime if rule.id in pack.forecasts else later,
+                    pack.conditions,
+                    sure=sure,
+                    since=said.at,
+                )
+                for rule in pack.rules
+            },
+        )
 
 
 def _instants(pack: Pack, downtime: Downtime, *, sure: bool = False) -> dict[str, datetime]:
@@ -183,7 +218,7 @@ def _is_provisional(
         return False
     if any(latest.at <= said.at <= until for said in corrections):
         return False
-    sure = course(pack, reached(pack, _instants(pack, downtime, sure=True)), corrections)
+    sure = _course(pack, downtime, _instants(pack, downtime, sure=True), corrections, sure=True)
     return severity_of(pack, [step for step in sure if step.at <= until]) < severity_of(pack, trajectory)
 
 
@@ -221,18 +256,23 @@ def _readings(
 ) -> Iterator[ReadingEvidence]:
     """Yield each point of the reading that, read otherwise, gives another level now."""
     corrections = corrections_of(pack, downtime.incident.corrections)
-    here = _level(pack, instants, corrections, now)
+    here = _level(pack, downtime, instants, corrections, now)
     for point, value, reading in pack.reading.alternatives():
         if not downtime.is_same_by(point):
-            there = _level(pack, _instants(pack, downtime.read_as(reading)), corrections, now)
+            other = downtime.read_as(reading)
+            there = _level(pack, other, _instants(pack, other), corrections, now)
             if there != here:
                 yield ReadingEvidence(point, value, there)
 
 
 def _level(
-    pack: Pack, instants: Mapping[str, datetime], corrections: tuple[Correction, ...], now: datetime
+    pack: Pack,
+    downtime: Downtime,
+    instants: Mapping[str, datetime],
+    corrections: tuple[Correction, ...],
+    now: datetime,
 ) -> str | None:
-    changes = [step for step in course(pack, reached(pack, instants), corrections) if step.at <= now]
+    changes = [step for step in _course(pack, downtime, instants, corrections) if step.at <= now]
     return changes[-1].level if changes else None
 
 
@@ -242,7 +282,12 @@ def _region(incident: Incident, downtime: Downtime, region: str, now: datetime) 
         region=region,
         services=tuple(sorted({outage.service for outage in outages})),
         intervals=tuple((outage.service, interval) for outage in outages for interval in outage.intervals),
-        maintenance=tuple((outage.service, start, end) for outage in outages for start, end in outage.maintenance),
+        maintenance=tuple(
+            (outage.service, start, end)
+            for outage in outages
+            for start, end in outage.maintenance
+            if start < outage.intervals[-1].end
+        ),
         counted=downtime.elapsed(region, None, now),
         in_service=downtime.elapsed(region, HoursClock.SERVICE_HOURS, now),
         wall_clock=downtime.elapsed(region, HoursClock.WALL_CLOCK, now),

@@ -13,7 +13,7 @@ from incident_engine.facts.events import EVENT, Event, EventType, Figure, Mainte
 from incident_engine.facts.hours import ALWAYS, ServiceHours, parse_window, weekly_hours
 from incident_engine.facts.regions import resolve_region
 from incident_engine.facts.values import Day, Identifier
-from incident_engine.grading.downtime import Reading
+from incident_engine.grading.reading import Reading
 from incident_engine.validation import Strict, invalid, problems_of
 
 SERVICE = "case"

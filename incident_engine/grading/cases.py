@@ -72,6 +72,9 @@ def run_case(case: Case, pack: Pack, day: datetime) -> Outcome:
     then = assess(incident, read, hours, last)
     after = assess(incident, read, hours, day + _LONG_AFTER)
     due = {status.key: status.due_at for status in then.obligations if status.due_at is not None}
+    for status in then.obligations:  # the first instance also by the obligation's name alone
+        if status.due_at is not None:
+            due.setdefault(status.id, status.due_at)
     return Outcome(incident, after.trajectory, then.provisional, due)
 
 

@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 from incident_engine.facts.values import NEVER, RESOLUTION
 from incident_engine.grading.conditions import Condition, RegionsDown, leaves
-from incident_engine.grading.downtime import Counting, Downtime, Flapping, Reading, Services
+from incident_engine.grading.downtime import Downtime
 from incident_engine.grading.pack import Pack
+from incident_engine.grading.reading import Counting, Flapping, Reading, Services
 
 Spans = Sequence[tuple[int, int]]
 """One region's downtime that counts, in microseconds since 1970: [start, end), in order, without overlap."""

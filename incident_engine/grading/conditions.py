@@ -16,7 +16,8 @@ from pydantic import Field, StrictBool, StrictFloat, StrictInt, model_validator
 from incident_engine.facts.events import HarmCause, HarmKind, Seriousness
 from incident_engine.facts.incident import Harm, Measurement
 from incident_engine.facts.values import NEVER, RESOLUTION, Duration, Identifier
-from incident_engine.grading.downtime import Downtime, HoursClock
+from incident_engine.grading.downtime import Downtime
+from incident_engine.grading.reading import HoursClock
 from incident_engine.validation import Strict, invalid
 
 
@@ -95,7 +96,7 @@ class HarmLimit(Strict):
 
     kinds: tuple[HarmKind, ...] = Field(min_length=1)
     at_least: Seriousness = Seriousness.CONSIDERABLE
-    causes: tuple[HarmCause, ...] = tuple(HarmCause)
+    causes: tuple[HarmCause, ...] = Field(default=tuple(HarmCause), min_length=1)
 
     def is_met_by(self, harm: Harm) -> bool:
         """Return whether a judgement is of such a harm."""
@@ -191,20 +192,28 @@ Rules = Mapping[str, Condition]
 _NONE: Rules = MappingProxyType({})
 
 
-def reach(condition: Condition, downtime: Downtime, rules: Rules = _NONE, *, sure: bool = False) -> datetime:
+def reach(
+    condition: Condition,
+    downtime: Downtime,
+    rules: Rules = _NONE,
+    *,
+    sure: bool = False,
+    since: datetime | None = None,
+) -> datetime:
     """Return the earliest instant at which the condition holds if nothing new happens, or NEVER.
 
-    `sure` leaves out what rests on the worst credible case alone: an unrepaired failure without an estimate.
+    `sure` leaves out what rests on the worst credible case alone: an unrepaired failure without an estimate. `since`
+    leaves out forecasts that were made up to then.
     """
     if condition.any is not None:
-        return min(reach(part, downtime, rules, sure=sure) for part in condition.any)
+        return min(reach(part, downtime, rules, sure=sure, since=since) for part in condition.any)
     if condition.all is not None:
-        return max(reach(part, downtime, rules, sure=sure) for part in condition.all)
+        return max(reach(part, downtime, rules, sure=sure, since=since) for part in condition.all)
     if condition.n_of is not None:
-        of = sorted(reach(part, downtime, rules, sure=sure) for part in condition.n_of.of)
+        of = sorted(reach(part, downtime, rules, sure=sure, since=since) for part in condition.n_of.of)
         return of[condition.n_of.at_least - 1]
     if condition.forecast is not None:
-        return _reach_forecast(rules[condition.forecast.rule], downtime, rules, sure=sure)
+        return _reach_forecast(rules[condition.forecast.rule], downtime, rules, sure=sure, since=since)
     return _reach_leaf(condition, downtime)
 
 
@@ -233,10 +242,12 @@ def _reach_countries(limit: CountriesHit, downtime: Downtime) -> datetime:
     return hit[limit.least - 1] if len(hit) >= limit.least else NEVER
 
 
-def _reach_forecast(condition: Condition, downtime: Downtime, rules: Rules, *, sure: bool) -> datetime:
+def _reach_forecast(
+    condition: Condition, downtime: Downtime, rules: Rules, *, sure: bool, since: datetime | None
+) -> datetime:
     """Return the first moment at which an unrepaired failure, met by closed doors, was to lead to the condition."""
     for moment in downtime.moments():
-        is_expected = not sure or moment.recovery_at is not None
+        is_expected = (not sure or moment.recovery_at is not None) and (since is None or moment.at > since)
         if is_expected and reach(condition, downtime.expected_at(moment), rules) < NEVER:
             return moment.at
     return NEVER

@@ -48,8 +48,9 @@ def course(pack: Pack, steps: Iterable[Reached], corrections: Sequence[Correctio
 
 
 def _order(pack: Pack, step: Reached) -> tuple[datetime, bool, int]:
+    """At one instant the worst comes first, but of several corrections last: in doubt the worse word stands."""
     severity = 0 if step.level is None else pack.severity[step.level]
-    return step.at, step.correction is not None, -severity
+    return step.at, step.correction is not None, severity if step.correction is not None else -severity
 
 
 def severity_of(pack: Pack, changes: Sequence[Reached]) -> int:

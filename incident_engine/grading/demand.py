@@ -125,6 +125,8 @@ class Obligation(Strict):
         exactly_one({"levels": self.levels, "when": self.when, "on": self.on})
         if (self.every is None) != (self.until is None):
             raise invalid("'every' and 'until' belong together", "every: 2h with until: restored")
+        if self.every is not None and any(deadline.after is Anchor.RESTORED for deadline in self.due.deadlines):
+            raise invalid("what is owed until the restoration cannot be due after it", "after: applies or occurrence")
         if self.every is not None and (self.every <= timedelta(0) or self.on is not None):
             raise invalid("'every' needs a length of time and levels or a condition", "every: 2h")
         return self

@@ -3,87 +3,14 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from enum import StrEnum
 from functools import cached_property
 from itertools import combinations, product
 
 from incident_engine.facts.hours import ALWAYS, Interrupted, Segment, ServiceHours, elapsed, union
 from incident_engine.facts.hours import reach as reach_length
-from incident_engine.facts.incident import Estimate, Impairment, Incident, Outage
+from incident_engine.facts.incident import Impairment, Incident, Outage
 from incident_engine.facts.values import NEVER
-from incident_engine.validation import Strict
-
-
-class HoursClock(StrEnum):
-    """Which minutes of an outage count."""
-
-    SERVICE_HOURS = "service_hours"
-    """Those in which the service is open, announced maintenance left out."""
-    UNPLANNED = "unplanned"
-    """Every minute, announced maintenance left out."""
-    WALL_CLOCK = "wall_clock"
-    """Every minute."""
-
-
-class Counting(StrEnum):
-    """How so many regions for so long are counted."""
-
-    OWN = "own"
-    """Each region by its own total."""
-    CONCURRENT = "concurrent"
-    """The same regions at the same time: the total that their outages have in common."""
-
-
-class Flapping(StrEnum):
-    """What repeated outages come to."""
-
-    ACCUMULATE = "accumulate"
-    """They add up until the incident ends."""
-    LONGEST_RUN = "longest_run"
-    """The longest without a break counts; the night in which a service is closed is none."""
-
-
-class Degraded(StrEnum):
-    """Whether a service that works badly counts."""
-
-    COUNTS = "counts"
-    DOWN_ONLY = "down_only"
-
-
-class Services(StrEnum):
-    """What several services in one region come to."""
-
-    UNION = "union"
-    """The time in which any of them was out, no minute twice."""
-    PER_SERVICE_MAX = "per_service_max"
-    """The longest of them."""
-
-
-class OutsideHours(StrEnum):
-    """Whether an unrepaired failure outside service hours is graded by what it may lead to."""
-
-    FORECAST = "forecast"
-    OFF = "off"
-
-
-class Reading(Strict):
-    """How a pack reads what its regulation leaves open."""
-
-    counting: Counting = Counting.OWN
-    flapping: Flapping = Flapping.ACCUMULATE
-    degraded: Degraded = Degraded.COUNTS
-    services: Services = Services.UNION
-    clock: HoursClock = HoursClock.SERVICE_HOURS
-    outside_hours: OutsideHours = OutsideHours.FORECAST
-
-    def alternatives(self) -> Iterator[tuple[str, StrEnum, "Reading"]]:
-        """Yield every reading that differs in one point: its name, the other value, the reading."""
-        for name in type(self).model_fields:
-            here: StrEnum = getattr(self, name)
-            for other in type(here):
-                if other is not here:
-                    yield name, other, self.model_copy(update={name: other})
-
+from incident_engine.grading.reading import Counting, Degraded, Flapping, HoursClock, OutsideHours, Reading, Services
 
 _HORIZON = timedelta(days=400)
 """How far beyond the last known change regions with different hours are searched for time in common."""
@@ -135,6 +62,19 @@ class Downtime:
         """Return the same downtime by another reading."""
         return Downtime(self.incident, self._hours, self._prefix, reading)
 
+    def since(self, instant: datetime) -> "Downtime":
+        """Return what began, was judged or became known after an instant."""
+        outages = (
+            replace(o, intervals=tuple(i for i in o.intervals if i.start > instant)) for o in self.incident.outages
+        )
+        later = replace(
+            self.incident,
+            outages=tuple(outage for outage in outages if outage.intervals),
+            harms=tuple(harm for harm in self.incident.harms if harm.at > instant),
+            measurements=tuple(found for found in self.incident.measurements if found.at > instant),
+        )
+        return Downtime(later, self._hours, self._prefix, self.reading)
+
     def is_same_by(self, name: str) -> bool:
         """Return whether it is plain that another value of a point of the reading can make no difference here."""
         outages = [outage for outages in self._by_region.values() for outage in outages]
@@ -143,12 +83,12 @@ class Downtime:
                 return len({self._shape(outages) for outages in self._by_region.values()}) < 2
             case "flapping":
                 groups = (group for outages in self._by_region.values() for group in self._groups(outages))
-                return all(len(_spans(group)) == 1 for group in groups)
+                return len(_spans(outages)) <= 1 and all(len(_spans(group)) == 1 for group in groups)
             case "degraded":
                 kinds = {i.impairment for o in self.incident.outages for i in o.intervals}
                 return Impairment.DEGRADED not in kinds
             case "services":
-                return all(len(each) == 1 for each in self._by_region.values())
+                return len({outage.service for outage in outages}) <= 1
             case "clock":
                 return all(self._hours.get(o.service, ALWAYS) is ALWAYS and not o.maintenance for o in outages)
             case _:
@@ -224,13 +164,39 @@ class Downtime:
             for outage in (o for each in self._by_region.values() for o in each if failed.concerns(o)):
                 hours = self._hours_of(outage, HoursClock.SERVICE_HOURS)
                 for start, end in _spans([outage]):
-                    closed = [_closed_from(hours, at) for at in said if start <= at < end]
-                    found |= {Moment(at, _expected(self.incident.estimates, at)) for at in closed if at < end}
+                    closed = [_closed_from(hours, at) for at in said if start <= failed.at and start <= at < end]
+                    found |= {Moment(at, self._recovery_at(at)) for at in closed if at < end}
         return tuple(sorted(found, key=lambda moment: moment.at))
 
+    def _recovery_at(self, at: datetime) -> datetime | None:
+        """Return when all that was not repaired was expected back; None if of anything it was not known."""
+        expected = [self._expected(outage, at) for outage in self._unrepaired(at)]
+        known = [instant for instant in expected if instant is not None]
+        return max(known) if known and len(known) == len(expected) else None
+
+    def _unrepaired(self, at: datetime) -> list[Outage]:
+        """Return what was impaired at an instant and had been said not to be repaired."""
+        failures = [failure for failure in self.incident.repair_failures if failure.at <= at]
+        return [
+            outage
+            for outage in self.incident.outages
+            for start, end in _spans([outage])
+            if start <= at < end and any(f.concerns(outage) and f.at >= start for f in failures)
+        ]
+
+    def _expected(self, outage: Outage, at: datetime) -> datetime | None:
+        """Return when recovery was expected at an instant, by the latest word; an expectation gone by is none."""
+        said = [e.recovery_at for e in self.incident.estimates if e.said_at <= at and e.concerns(outage)]
+        return said[-1] if said and said[-1] > at else None
+
     def expected_at(self, moment: Moment) -> "Downtime":
-        """Return the downtime as it was to be expected at a moment: what was down then, until the recovery."""
-        outages = (_as_expected(o, moment.at, moment.recovery_at or NEVER) for o in self.incident.outages)
+        """Return what was to be expected at a moment: what was not repaired goes on until its recovery."""
+        lasting = self._unrepaired(moment.at)
+        ends = {
+            (o.service, o.region): (self._expected(o, moment.at) or NEVER) if o in lasting else moment.at
+            for o in self.incident.outages
+        }
+        outages = (_as_expected(o, moment.at, ends[o.service, o.region]) for o in self.incident.outages)
         expected = replace(self.incident, outages=tuple(outage for outage in outages if outage.intervals))
         return Downtime(expected, self._hours, self._prefix, self.reading)
 
@@ -379,12 +345,6 @@ def _closed_from(hours: ServiceHours, instant: datetime) -> datetime:
         if at == NEVER or at - instant > _HORIZON:
             break
     return NEVER
-
-
-def _expected(estimates: Sequence[Estimate], at: datetime) -> datetime | None:
-    """Return when recovery was expected at an instant, by the latest word; an expectation gone by is none."""
-    said = [estimate.recovery_at for estimate in estimates if estimate.said_at <= at]
-    return said[-1] if said and said[-1] > at else None
 
 
 def _as_expected(outage: Outage, at: datetime, recovery_at: datetime) -> Outage:

@@ -101,7 +101,9 @@ def _regions(condition: Condition, downtime: Downtime, until: datetime) -> tuple
         ExplainedRegion(
             region=region,
             reported=tuple((o.service, i) for o in downtime.outages_in(region) for i in o.intervals if i.start < until),
-            maintenance=tuple((o.service, *part) for o in downtime.outages_in(region) for part in o.maintenance),
+            maintenance=tuple(
+                (o.service, *part) for o in downtime.outages_in(region) for part in o.maintenance if part[0] < until
+            ),
             counted=_until(downtime, region, condition, until),
             total=downtime.elapsed(region, limit.clock, until),
             at=downtime.reach_in(region, limit.for_.least, limit.clock),

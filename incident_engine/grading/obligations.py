@@ -123,7 +123,8 @@ def _occasions(demand: Obligation, setting: _Setting) -> Iterator[tuple[str, dat
     if demand.levels is not None:
         instants = [step.at for step in setting.course if step.level in demand.levels]
         if instants:
-            yield "", _latest_rise(demand, instants, setting)
+            at = _latest_rise(demand, instants, setting)
+            yield "" if at == instants[0] else stamp(at), at  # after a correction it is owed anew
     elif demand.when is not None:
         at = reach(demand.when, setting.downtime, setting.pack.conditions)
         if at < NEVER:
@@ -143,7 +144,7 @@ def _latest_rise(demand: Obligation, instants: Sequence[datetime], setting: _Set
     levels = demand.levels or ()
     lifted = [step.at for step in setting.course if step.correction is not None and step.level not in levels]
     since = max((at for at in lifted if at < instants[-1]), default=None)
-    met = any(done.fulfils == demand.id for done in setting.incident.completions)
+    met = demand.every is None and any(done.fulfils == demand.id for done in setting.incident.completions)
     return min(at for at in instants if since is None or met or at > since)
 
 

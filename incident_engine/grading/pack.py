@@ -15,7 +15,7 @@ from incident_engine.facts.values import Day, Identifier, LocalizedText, Zone
 from incident_engine.grading.case import Case
 from incident_engine.grading.conditions import Condition, leaves
 from incident_engine.grading.demand import Obligation
-from incident_engine.grading.downtime import Reading
+from incident_engine.grading.reading import Reading
 from incident_engine.validation import Strict, invalid, unknown_name
 
 

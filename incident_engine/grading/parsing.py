@@ -11,8 +11,8 @@ from incident_engine.grading.case import Case
 from incident_engine.grading.compiled import program_of
 from incident_engine.grading.conditions import Condition, leaves
 from incident_engine.grading.demand import DayOff
-from incident_engine.grading.downtime import Reading
 from incident_engine.grading.pack import Pack
+from incident_engine.grading.reading import Reading
 from incident_engine.validation import doubles, nearest, problems_of, unknown
 
 
@@ -161,10 +161,16 @@ def _wrong_case(where: Path, case: Case, pack: Pack) -> Iterator[Problem]:
     for key in case.due:
         name = key.partition(".")[0]
         yield from unknown((*where, "due", key), "obligation", name, [demand.id for demand in pack.obligations])
+    yield from _wrong_reading((*where, "reading"), case, pack)
+
+
+def _wrong_reading(where: Path, case: Case, pack: Pack) -> Iterator[Problem]:
     for key in case.reading:
-        yield from unknown((*where, "reading", key), "point", key, type(pack.reading).model_fields)
+        yield from unknown((*where, key), "point", key, type(pack.reading).model_fields)
+    if not set(case.reading) <= set(type(pack.reading).model_fields):
+        return
     try:
         case.read(pack.reading)
     except ValidationError as error:
         wrong = problems_of(error, Reading, case.reading)
-        yield from (replace(problem, path=(*where, "reading", *problem.path)) for problem in wrong)
+        yield from (replace(problem, path=(*where, *problem.path)) for problem in wrong)

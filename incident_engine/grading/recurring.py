@@ -27,6 +27,8 @@ class Recurrence:
     """In order of occurrence."""
     first_at: datetime
     last_at: datetime
+    known_at: datetime
+    """When the last of their root causes became known."""
     reached: Reached
 
 
@@ -44,7 +46,7 @@ def recurrences(
         causes, began = _causes(incident, now), incident.occurred_at
         if not causes or began is None or began > now or not pack.is_in_force(began):
             continue
-        if not any(step.at <= now for step in course_of(incident, pack, hours)):
+        if severity_of(pack, [step for step in course_of(incident, pack, hours) if step.at <= now]) == 0:
             by_cause[causes[-1].casefold()].append(incident)
     found = (each for of in by_cause.values() for each in _of_cause(of, pack, hours, now))
     return tuple(sorted(found, key=lambda each: (each.last_at, each.root_cause)))
@@ -73,7 +75,8 @@ def _of_cause(
             names = tuple(incident.id for incident in within)
             first_at, last_at = _began(within[0]), _began(within[-1])
             cause = _causes(within[-1], now)[-1]
-            yield Recurrence(pack.pack, rule.cite, cause, names, first_at, last_at, course[-1])
+            known_at = max(at for incident in within for at, _ in incident.root_causes if at <= now)
+            yield Recurrence(pack.pack, rule.cite, cause, names, first_at, last_at, known_at, course[-1])
 
 
 def _months_before(incident: Incident, pack: Pack, count: int) -> datetime:

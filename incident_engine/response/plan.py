@@ -58,7 +58,7 @@ def plan(
         for playbook in playbooks
         for template in playbook.steps
         for step in _wanted(incident, assessments[0], playbook, template, now)
-        if not _after_closing(step, incident)
+        if template.on.level_corrected or not _after_closing(step, incident)
     ]
     return tuple(sorted((step for step in steps if step.due_at < NEVER), key=lambda step: (step.due_at, step.id)))
 
@@ -82,23 +82,28 @@ def _wanted(
     elif trigger.obligation is not None:
         yield from _for_obligation(incident, assessment, playbook, template, trigger.obligation, now)
     elif rises and incident.outages:
-        yield from _for_stretches(incident, rises[0], playbook, template, now)
+        yield from _for_stretches(incident, assessment, rises[0], playbook, template, now)
 
 
 def _for_levels(
     incident: Incident, rises: Sequence[Reached], playbook: Playbook, template: StepTemplate, levels: Sequence[str]
 ) -> Iterator[Step]:
     """Yield a step for each of the levels that a rule reaches; once more if it is reached after a correction."""
-    is_corrected = False
+    times: dict[str, int] = {}
     for rise in rises:
-        is_corrected = is_corrected or rise.correction is not None
-        if rise.correction is None and rise.level in levels:
-            instance = f"{rise.level}.{stamp(rise.at)}" if is_corrected else str(rise.level)
+        if rise.correction is None and rise.level is not None and rise.level in levels:
+            number = times[rise.level] = times.get(rise.level, 0) + 1
+            instance = rise.level if number == 1 else f"{rise.level}.{number}"
             yield _step(incident, playbook, template, instance, rise.at, level=rise.level)
 
 
 def _for_stretches(
-    incident: Incident, first: Reached, playbook: Playbook, template: StepTemplate, now: datetime
+    incident: Incident,
+    assessment: Assessment,
+    first: Reached,
+    playbook: Playbook,
+    template: StepTemplate,
+    now: datetime,
 ) -> Iterator[Step]:
     """Yield the steps for stretches of impairment, named by their instants: late reports must not shift the names."""
     stretches = incident.episodes(playbook.settle)
@@ -112,7 +117,8 @@ def _for_stretches(
             moments = [(grew, grew + playbook.settle) for grew in _growth(incident, first, start, end, playbook)]
         for named, at in moments:
             due_at = max(at, first.at)
-            if due_at < end and now < end:  # what is over is not announced any more
+            is_graded = assessment.level_at(due_at) is not None  # or a person has said that it is nothing
+            if due_at < end and now < end and is_graded:  # what is over is not announced any more
                 yield _step(incident, playbook, template, stamp(named), due_at, stretch=(start, end))
 
 

@@ -74,8 +74,9 @@ class Situation:
     def _level(self) -> Reached | None:
         """Return the rise that the step is about, else the present level."""
         rises = self.assessment.trajectory
-        about = [rise for rise in rises if rise.level == self.step.level]
-        return about[-1] if about else (rises[-1] if rises else None)
+        about = [rise for rise in rises if rise.level == self.step.level and rise.correction is None]
+        graded = [rise for rise in rises if rise.level is not None]
+        return next(iter([*reversed(about), *reversed(graded)]), None)
 
     def _rise(self, rise: Reached | None, locale: str) -> dict[str, Any] | None:
         if rise is None or rise.level is None:

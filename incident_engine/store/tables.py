@@ -91,8 +91,7 @@ events = Table(
     Column("document", JSON, nullable=False),
     UniqueConstraint("source", "event_id"),
 )
-Index("ix_events_incident", events.c.incident_id)
-Index("ix_events_maintenance", events.c.service, sqlite_where=events.c.incident_id.is_(None))
+Index("ix_events_incident", events.c.incident_id, events.c.service)
 
 assessments = Table(
     "assessments",

@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from incident_engine import __version__
 from incident_engine.clock import Clock
 from incident_engine.engine import Engine, Receipt
-from incident_engine.errors import InvalidDocumentError, MalformedBodyError, OverloadedError
+from incident_engine.errors import InvalidDocumentError, MalformedBodyError, OverloadedError, Problem
 from incident_engine.facts.events import Event, Instant, Region
 from incident_engine.facts.hypothesis import Hypothesis
 from incident_engine.grading.recurring import recurrence_document
@@ -25,6 +25,7 @@ from incident_engine.store import records
 from incident_engine.store.database import Database
 from incident_engine.store.writer import Unit, Writer
 from incident_engine.telemetry import EventOutcome, Metrics
+from incident_engine.validation import unknown
 from incident_engine.web import docs, problems
 from incident_engine.web.guard import Guard
 from incident_engine.web.views import incident_view, list_view, quarantine_view, timeline_view, what_if_view
@@ -109,8 +110,9 @@ def _add_looks(app: FastAPI, parts: Parts) -> None:
         summary="假设恢复时间或波及更多地区，级别将如何变化 · The course of the level under a hypothesis",
     )
     def what_if(
-        incident_id: IncidentId, restored_at: At = None, add_region: AddRegions = (), since: At = None
+        request: Request, incident_id: IncidentId, restored_at: At = None, add_region: AddRegions = (), since: At = None
     ) -> JSONResponse:
+        _refuse_unknown(request, ("restored_at", "add_region", "since"), repeated=("add_region",))
         hypothesis = Hypothesis(restored_at, tuple(add_region), since)
         with parts.database.read() as connection:
             found = what_if_view(connection, parts.engine, incident_id, hypothesis, parts.clock.now(), zone)
@@ -130,6 +132,16 @@ def _add_looks(app: FastAPI, parts: Parts) -> None:
     def quarantine(limit: Limit = 100, offset: Offset = 0) -> JSONResponse:
         with parts.database.read() as connection:
             return JSONResponse(quarantine_view(connection, zone, limit, offset))
+
+
+def _refuse_unknown(request: Request, known: Sequence[str], repeated: Sequence[str]) -> None:
+    """Refuse parameters that would be ignored: a misspelt hypothesis must not look like an answer."""
+    given = [name for name, _ in request.query_params.multi_items()]
+    problems = [p for name in dict.fromkeys(given) for p in unknown((name,), "parameter", name, known)]
+    twice = [name for name in dict.fromkeys(given) if given.count(name) > 1 and name not in repeated]
+    problems += [Problem((name,), "is given more than once", "one value") for name in twice]
+    if problems:
+        raise InvalidDocumentError(problems)
 
 
 def _found(document: dict[str, Any] | None, incident_id: str) -> JSONResponse:

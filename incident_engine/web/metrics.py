@@ -68,8 +68,9 @@ class OpenIncidents(Collector):
                 escalation.add_metric(
                     [incident, pack, verdict["next"]["level"] or "none"], _seconds(verdict["next"]["at"])
                 )
-            latest = {(status["id"], status["state"]): status for status in verdict["obligations"] if status["due_at"]}
-            for (name, state), status in latest.items():
+            # Of several instances in one state the earliest is the most urgent.
+            told = [status for status in reversed(verdict["obligations"]) if status["due_at"]]
+            for (name, state), status in {(status["id"], status["state"]): status for status in told}.items():
                 due.add_metric([incident, pack, name, state], _seconds(status["due_at"]))
         yield from (level, escalation, due)
 

@@ -46,12 +46,15 @@ def _error(problem: Problem) -> dict[str, str]:
     return entry
 
 
+def _parameter(problem: Problem) -> dict[str, str]:
+    entry = _error(problem)
+    return {"parameter": entry.pop("pointer").strip("/"), **entry}
+
+
 def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, InvalidDocumentError)  # noqa: S101 - registered for it
     if request.method == "GET":
-        errors = [
-            {"parameter": p.pointer.strip("/"), "detail": p.message, "expected": p.expected} for p in error.problems
-        ]
+        errors = [_parameter(problem) for problem in error.problems]
         return problem_response(422, "Invalid parameters", "the parameters contradict what is known", errors=errors)
     count = len(error.problems)
     detail = f"{count} error{'s' if count > 1 else ''}; nothing of this request was stored"

@@ -13,15 +13,7 @@ from support.build import CHINA, at, cbrc, degraded, event, restored, started, v
 from incident_engine.facts.events import Recorded
 from incident_engine.facts.hours import ServiceHours, weekly_hours
 from incident_engine.grading.assess import Assessment
-from incident_engine.grading.downtime import (
-    Counting,
-    Degraded,
-    Flapping,
-    HoursClock,
-    OutsideHours,
-    Reading,
-    Services,
-)
+from incident_engine.grading.reading import Counting, Degraded, Flapping, HoursClock, OutsideHours, Reading, Services
 
 EXAMPLES = settings(max_examples=120, deadline=None, derandomize=True)
 FEW = settings(max_examples=60, deadline=None, derandomize=True)
@@ -256,14 +248,31 @@ def moments(history: History, lines: Sequence[Line], reading: Reading) -> Iterat
                 continue
             is_out, _ = series(line, reading)
             for count in said:
+                if not is_out[failure.at] or begun(is_out, count) != begun(is_out, failure.at):
+                    continue  # another outage than the one that was not repaired
                 while count < FAR and is_out[count] and line.is_open[count]:
                     count += 1  # noqa: PLW2901 - it goes on until the doors close
                 if count < FAR and is_out[count]:
                     yield count
 
 
-def to_be_expected(history: History, count: int) -> History:
-    """Return what was to be expected at a minute: what was out then stays out until the recovery."""
+def begun(is_out: Sequence[bool], count: int) -> int | None:
+    """Return when what is out at a minute began to be."""
+    if not is_out[count]:
+        return None
+    while count > 0 and is_out[count - 1]:
+        count -= 1
+    return count
+
+
+def to_be_expected(history: History, lines: Sequence[Line], count: int) -> History:
+    """Return what was to be expected at a minute: what was out then and not repaired stays out until the recovery."""
+    unrepaired = set()
+    for line in lines:
+        since = begun([bool(kind) for kind in line.impaired], count)
+        for failure in history.failures:
+            if since is not None and failure.service in (None, line.service) and since <= failure.at <= count:
+                unrepaired.add((line.service, line.region))
     said = [guess for guess in history.guesses if guess.said <= count]
     latest = max(said, key=lambda guess: guess.said, default=None)
     recovery = latest.recovery if latest and latest.recovery > count else None
@@ -271,7 +280,8 @@ def to_be_expected(history: History, count: int) -> History:
     for out in history.outs:
         if out.start <= count:
             ends_later = out.end is None or out.end > count
-            kept.append(Out(out.service, out.region, out.is_down, out.start, recovery if ends_later else out.end))
+            end = recovery if (out.service, out.region) in unrepaired else count
+            kept.append(Out(out.service, out.region, out.is_down, out.start, end if ends_later else out.end))
     return History(tuple(kept), history.works)
 
 
@@ -281,7 +291,7 @@ def simulated(history: History, reading: Reading) -> list[str | None]:
     from_minute = first_minutes(lines, reading)
     if reading.outside_hours is OutsideHours.FORECAST:
         for count in sorted(set(moments(history, lines, reading))):
-            expected = first_minutes(lines_of(to_be_expected(history, count)), reading)
+            expected = first_minutes(lines_of(to_be_expected(history, lines, count)), reading)
             for level, reached in expected.items():
                 if reached <= FAR:
                     from_minute[level] = min(from_minute[level], count)

@@ -12,9 +12,9 @@ from incident_engine.facts.events import Recorded
 from incident_engine.facts.incident import Incident, fold
 from incident_engine.facts.values import RESOLUTION
 from incident_engine.grading.assess import Assessment
-from incident_engine.grading.downtime import HoursClock
 from incident_engine.grading.obligations import ObligationStatus
 from incident_engine.grading.parsing import parse_pack
+from incident_engine.grading.reading import HoursClock
 from incident_engine.grading.recurring import recurrences
 from incident_engine.yaml_loader import load_file
 

@@ -11,9 +11,9 @@ from incident_engine.facts.values import RESOLUTION
 from incident_engine.grading.case import Case
 from incident_engine.grading.cases import failing_cases
 from incident_engine.grading.conditions import leaves
-from incident_engine.grading.downtime import HoursClock, Reading
 from incident_engine.grading.pack import Pack
 from incident_engine.grading.parsing import parse_pack
+from incident_engine.grading.reading import HoursClock, Reading
 from incident_engine.yaml_loader import load_file
 
 PACKS: list[Pack] = [parse_pack(load_file(path).data) for path in sorted((RULES / "grading").glob("*.yaml"))]

@@ -12,7 +12,8 @@ from incident_engine.facts.events import Recorded
 from incident_engine.facts.hours import ServiceHours, weekly_hours
 from incident_engine.facts.values import NEVER
 from incident_engine.grading.conditions import Condition, leaves, reach
-from incident_engine.grading.downtime import Downtime, HoursClock
+from incident_engine.grading.downtime import Downtime
+from incident_engine.grading.reading import HoursClock
 from incident_engine.validation import problems_of
 
 TICK = timedelta(microseconds=1)

@@ -41,7 +41,7 @@ def maintained(found: Incident, region: str = "CN-GD") -> list[Segment]:
         (("10:00", "11:00"), [("10:00", "11:00")]),
         (("09:40", "09:50"), [("09:40", "09:50")]),  # within it
         (("09:00", "09:30"), []),  # over as it begins
-        (("10:30", "11:00"), []),
+        (("10:30", "11:00"), [("10:30", "11:00")]),  # after it: while it lasted, it was to be expected
     ],
 )
 def test_of_an_outage_the_part_within_the_window_was_announced(

@@ -87,10 +87,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("source", "event_id", name=op.f("uq_events_source_event_id")),
     )
     with op.batch_alter_table("events", schema=None) as batch_op:
-        batch_op.create_index("ix_events_incident", ["incident_id"], unique=False)
-        batch_op.create_index(
-            "ix_events_maintenance", ["service"], unique=False, sqlite_where=sa.text("incident_id IS NULL")
-        )
+        batch_op.create_index("ix_events_incident", ["incident_id", "service"], unique=False)
 
     op.create_table(
         "steps",
