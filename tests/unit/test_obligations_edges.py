@@ -1,0 +1,109 @@
+"""Edges of what is owed: the very instant, the second series, what was lifted, what never applied."""
+
+from typing import Any
+
+from support.build import at, cbrc_document, incident, recorded, reported, restored, started
+
+from incident_engine.facts.events import Recorded
+from incident_engine.grading.assess import assess
+from incident_engine.grading.obligations import ObligationState, ObligationStatus
+from incident_engine.grading.parsing import parse_pack
+
+MET, PENDING, NOT_YET = ObligationState.MET, ObligationState.PENDING, ObligationState.NOT_APPLICABLE
+TWO_PROVINCES = started("09:00", "CN-GD", "CN-HN")  # II at 09:30, I at 12:00
+PROGRESS = {"due": {"after": "applies", "within": "2h"}, "every": "2h", "until": "restored", "levels": ["I"]}
+
+
+def statuses(now: str, given: dict[str, Any], *events: Recorded) -> list[ObligationStatus]:
+    said = {"zh-CN": "报告", "en": "Report"}
+    demand = {"id": "report", "cite": "Art. 1", "says": said, "to": "police"} | given
+    pack = parse_pack({**cbrc_document(), "obligations": [demand], "cases": []})
+    return list(assess(incident(*events), pack, {}, at(now)).obligations)
+
+
+def corrected(when: str, level: str | None) -> Recorded:
+    return recorded("level.corrected", when, data={"level": level, "by": "李", "reason": "探针误报"})
+
+
+def test_what_does_not_apply_still_names_its_clause_and_to_whom_it_is_owed() -> None:
+    (found,) = statuses("09:10", PROGRESS, TWO_PROVINCES)
+    assert (found.cite, found.to, found.state) == ("Art. 1", "police", NOT_YET)
+    (later,) = statuses("12:10", PROGRESS, TWO_PROVINCES)
+    assert (later.cite, later.to) == ("Art. 1", "police")
+
+
+def test_a_report_at_the_very_instant_counts() -> None:
+    at_once = {"due": {"after": "applies", "within": "15m"}, "on": "plan.failed"}
+    failed = recorded("plan.failed", "10:00", data={"by": "李", "reason": "切换失败"})
+    (found,) = statuses("10:00", at_once, TWO_PROVINCES, failed, reported("10:00", "report"))
+    assert (found.state, found.met_at) == (MET, at("10:00"))
+    first, following = statuses("14:00", PROGRESS, TWO_PROVINCES, reported("14:00", "report"))
+    assert (first.state, first.met_late, following.due_at) == (MET, False, at("16:00"))
+
+
+def test_of_several_occasions_those_after_a_lifted_one_are_still_owed() -> None:
+    at_once = {"due": {"after": "applies", "within": "15m"}, "on": "plan.failed"}
+    failures = [recorded("plan.failed", when, data={"by": "李", "reason": "切换失败"}) for when in ("10:00", "11:00")]
+    first, second = statuses("11:05", at_once, TWO_PROVINCES, *failures, reported("10:05", "report"))
+    assert (first.state, second.state, second.due_at) == (MET, PENDING, at("11:15"))
+
+
+def test_a_second_series_has_its_own_reports_and_goes_on_counting() -> None:
+    history = [TWO_PROVINCES, reported("13:30", "report"), restored("15:00", "CN-GD", "CN-HN"), started("20:00")]
+    found = statuses("21:30", PROGRESS, *history, reported("21:00", "report"))
+    assert [(s.instance, s.state, s.due_at) for s in found] == [
+        ("1", MET, at("14:00")),
+        ("2", MET, at("22:00")),
+        ("3", PENDING, at("2013-06-24 00:00")),
+    ]
+
+
+def test_a_correction_to_a_level_for_which_it_holds_lifts_nothing() -> None:
+    given = {"due": {"after": "applies", "within": "60m"}, "levels": ["I", "II"]}
+    history = [started("09:00"), corrected("09:40", "II"), corrected("09:50", "I")]
+    (found,) = statuses("10:00", given, *history)
+    assert (found.state, found.applies_at, found.instance) == (PENDING, at("09:40"), "")
+
+
+def test_a_deadline_that_is_the_very_end_of_the_outage_is_owed() -> None:
+    (found,) = statuses("14:00", PROGRESS, TWO_PROVINCES, restored("14:00", "CN-GD", "CN-HN"))
+    assert (found.state, found.due_at) == (PENDING, at("14:00"))
+    (late,) = statuses("14:30", PROGRESS, TWO_PROVINCES, restored("14:00", "CN-GD", "CN-HN"))
+    assert late.state is ObligationState.OVERDUE
+
+
+def test_two_reports_for_one_deadline_and_one_for_the_next() -> None:
+    reports = [reported(when, "report") for when in ("12:10", "13:00", "15:00")]
+    found = statuses("15:30", PROGRESS, TWO_PROVINCES, *reports)
+    assert [(s.instance, s.state, s.met_at) for s in found] == [
+        ("1", MET, at("12:10")),
+        ("2", MET, at("15:00")),
+        ("3", PENDING, None),
+    ]
+
+
+def owed(now: str, *demands: dict[str, Any], events: list[Recorded], **changed: Any) -> list[ObligationStatus]:
+    said = {"zh-CN": "报告", "en": "Report"}
+    whole = [
+        {"cite": "Art. 1", "says": said, "to": "regulator", "levels": ["I", "II", "III"]} | each for each in demands
+    ]
+    pack = parse_pack({**cbrc_document(), "obligations": whole, "cases": [], **changed})
+    return list(assess(incident(*events), pack, {}, at(now)).obligations)
+
+
+def test_from_the_first_report_or_from_the_last() -> None:
+    initial = {"id": "initial", "due": {"after": "occurrence", "within": "1h"}}
+    reports = [reported("09:40", "initial"), reported("10:20", "initial")]
+    for anchor, when in (("met", "12:40"), ("last_met", "13:20")):
+        following = {"id": "next", "due": {"after": anchor, "of": "initial", "within": "3h"}}
+        found = owed("11:00", initial, following, events=[started("09:00"), *reports])
+        assert found[1].due_at == at(when)
+
+
+def test_a_day_off_is_one_in_the_packs_own_time_zone() -> None:
+    """Monday 06:00 in Beijing is still Sunday in UTC."""
+    given = {"id": "next", "due": {"after": "occurrence", "within": "21h", "on_day_off": "noon_next_working_day"}}
+    (found,) = owed("2013-06-23 10:00", given, events=[started("2013-06-23 09:00")])
+    assert found.due_at == at("2013-06-24 06:00")
+    (moved,) = owed("2013-06-22 10:00", given, events=[started("2013-06-22 09:00")])
+    assert moved.due_at == at("2013-06-24 12:00")
