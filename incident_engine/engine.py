@@ -13,8 +13,9 @@ from sqlalchemy import Connection
 from incident_engine.decisions import Reason, say, warn
 from incident_engine.errors import InvalidDocumentError, Problem
 from incident_engine.facts.events import Event, IncidentClosed, MaintenanceAnnounced, OutageEvent, Recorded
+from incident_engine.facts.folding import occurrence
 from incident_engine.facts.hypothesis import Hypothesis, supposed_events
-from incident_engine.facts.incident import Incident, occurrence
+from incident_engine.facts.incident import Incident
 from incident_engine.grading.assess import Assessment
 from incident_engine.grading.recurring import Recurrence
 from incident_engine.references import NAMING, resolved

@@ -18,8 +18,9 @@ from incident_engine.facts.events import (
     Recorded,
     StepCompleted,
 )
+from incident_engine.facts.folding import fold
 from incident_engine.facts.hours import ServiceHours
-from incident_engine.facts.incident import Incident, fold
+from incident_engine.facts.incident import Incident
 from incident_engine.grading.assess import Assessment, assess
 from incident_engine.grading.document import assessment_document
 from incident_engine.grading.explain import ExplainedRule, explain, explanation_document

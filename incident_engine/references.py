@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from incident_engine.errors import Path, Problem
 from incident_engine.facts.events import Event, ImpactMeasured, LevelCorrected, StepCompleted
-from incident_engine.facts.incident import fold
+from incident_engine.facts.folding import fold
 from incident_engine.grading.pack import Pack
 from incident_engine.store import records
 from incident_engine.validation import nearest, unknown

@@ -10,7 +10,7 @@ from incident_engine.decisions import Reason, say
 from incident_engine.errors import Problem
 from incident_engine.facts.correlation import fitting, group_of, new_incident_id, opens, unclosed
 from incident_engine.facts.events import Event, EventType, MaintenanceAnnounced, OutageEvent
-from incident_engine.facts.incident import fold
+from incident_engine.facts.folding import fold
 from incident_engine.facts.values import NEVER
 from incident_engine.grading.pack import Pack
 from incident_engine.settings import Settings

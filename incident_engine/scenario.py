@@ -8,7 +8,8 @@ from typing import Annotated, Any
 from pydantic import AwareDatetime, Field, ValidationError
 
 from incident_engine.errors import Finding, InvalidFilesError, Problem
-from incident_engine.facts.events import EVENT, KNOWN_SERVICES, Event
+from incident_engine.facts.events import EVENT, Event
+from incident_engine.facts.fields import KNOWN_SERVICES
 from incident_engine.facts.values import Duration, LocalizedText
 from incident_engine.grading.obligations import ObligationState
 from incident_engine.rulebook import Rulebook, rules_directory

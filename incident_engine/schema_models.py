@@ -13,7 +13,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from incident_engine import settings
-from incident_engine.facts.events import IncidentKey, Instant, Region
+from incident_engine.facts.fields import IncidentKey, Instant, Region
 from incident_engine.facts.hours import DAY_NAMES, HOLIDAYS, MAKEUP_WORKDAYS
 from incident_engine.facts.regions import PROVINCES
 from incident_engine.facts.values import Day, Duration, Identifier, Zone, write_duration

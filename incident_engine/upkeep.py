@@ -10,7 +10,8 @@ from sqlalchemy import Connection
 from incident_engine import drafts
 from incident_engine.decisions import Reason, say
 from incident_engine.facts.events import EVENT, ITSELF, EventType, Recorded
-from incident_engine.facts.incident import Incident, fold
+from incident_engine.facts.folding import fold
+from incident_engine.facts.incident import Incident
 from incident_engine.facts.values import RESOLUTION
 from incident_engine.grading.assess import Assessment, assess
 from incident_engine.grading.document import assessment_document, trajectory_from

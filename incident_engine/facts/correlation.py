@@ -10,7 +10,7 @@ from itertools import accumulate, groupby
 
 from incident_engine.errors import InvalidDocumentError, Problem
 from incident_engine.facts.events import OPENING, Event, EventType, MaintenanceAnnounced, OutageEvent, Recorded
-from incident_engine.facts.incident import in_order
+from incident_engine.facts.folding import in_order
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,7 +144,7 @@ def assess(
         trajectory=trajectory,
         forecast=tuple(step for step in whole if step.at > known_until),
         obligations=statuses(incident, pack, whole, downtime, calendars or {}, now, in_force=in_force),
-        evidence=_evidence(incident, pack, downtime, instants, now, in_force=in_force),
+        evidence=_evidence(incident, pack, downtime, instants, plain, now, in_force=in_force),
         held=severity > severity_of(pack, [step for step in plain if step.at <= known_until]),
         provisional=_is_provisional(pack, downtime, trajectory, corrections, known_until),
         severity=severity,
@@ -156,17 +156,13 @@ def course_of(incident: Incident, pack: Pack, hours: Mapping[str, ServiceHours])
     if incident.occurred_at is not None and not pack.is_in_force(incident.occurred_at):
         return course(pack, (), corrections_of(pack, incident.corrections))
     downtime = Downtime(incident, hours, pack.region_prefix, pack.reading)
-    return _course(pack, downtime, _instants(pack, downtime), corrections_of(pack, incident.corrections))
+    return _course(pack, downtime, corrections_of(pack, incident.corrections))
 
 
 def _course(
-    pack: Pack,
-    downtime: Downtime,
-    instants: Mapping[str, datetime],
-    corrections: tuple[Correction, ...],
-    *,
-    sure: bool = False,
+    pack: Pack, downtime: Downtime, corrections: tuple[Correction, ...], *, sure: bool = False
 ) -> tuple[Reached, ...]:
+    instants = _instants(pack, downtime, sure=sure)
     since = _since_corrections(pack, downtime, corrections, sure=sure)
     return course(pack, [*reached(pack, instants), *since], corrections)
 
@@ -218,7 +214,7 @@ def _is_provisional(
         return False
     if any(latest.at <= said.at <= until for said in corrections):
         return False
-    sure = _course(pack, downtime, _instants(pack, downtime, sure=True), corrections, sure=True)
+    sure = _course(pack, downtime, corrections, sure=True)
     return severity_of(pack, [step for step in sure if step.at <= until]) < severity_of(pack, trajectory)
 
 
@@ -227,10 +223,12 @@ def _evidence(
     pack: Pack,
     downtime: Downtime,
     instants: Mapping[str, datetime],
+    plain: tuple[Reached, ...],
     now: datetime,
     *,
     in_force: bool,
 ) -> Evidence:
+    corrections = corrections_of(pack, incident.corrections)
     return Evidence(
         in_force=in_force,
         guessed_years=downtime.guessed_years(now),
@@ -243,37 +241,29 @@ def _evidence(
             for rule in pack.rules
             if instants[rule.id] <= now
         ),
-        readings=tuple(_readings(pack, downtime, instants, now)) if in_force else (),
+        readings=tuple(_readings(pack, downtime, corrections, _level(plain, now), now)) if in_force else (),
         harms=incident.harms,
         measurements=tuple(found for found in incident.measurements if found.name in pack.measures),
         moments=downtime.moments() if pack.forecasts else (),
-        corrections=corrections_of(pack, incident.corrections),
+        corrections=corrections,
     )
 
 
 def _readings(
-    pack: Pack, downtime: Downtime, instants: Mapping[str, datetime], now: datetime
+    pack: Pack, downtime: Downtime, corrections: tuple[Correction, ...], here: str | None, now: datetime
 ) -> Iterator[ReadingEvidence]:
     """Yield each point of the reading that, read otherwise, gives another level now."""
-    corrections = corrections_of(pack, downtime.incident.corrections)
-    here = _level(pack, downtime, instants, corrections, now)
     for point, value, reading in pack.reading.alternatives():
         if not downtime.is_same_by(point):
             other = downtime.read_as(reading)
-            there = _level(pack, other, _instants(pack, other), corrections, now)
+            there = _level(_course(pack, other, corrections), now)
             if there != here:
                 yield ReadingEvidence(point, value, there)
 
 
-def _level(
-    pack: Pack,
-    downtime: Downtime,
-    instants: Mapping[str, datetime],
-    corrections: tuple[Correction, ...],
-    now: datetime,
-) -> str | None:
-    changes = [step for step in _course(pack, downtime, instants, corrections) if step.at <= now]
-    return changes[-1].level if changes else None
+def _level(changes: tuple[Reached, ...], now: datetime) -> str | None:
+    known = [step.level for step in changes if step.at <= now]
+    return known[-1] if known else None
 
 
 def _region(incident: Incident, downtime: Downtime, region: str, now: datetime) -> RegionEvidence:

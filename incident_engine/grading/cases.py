@@ -7,7 +7,8 @@ from zoneinfo import ZoneInfo
 
 from incident_engine.errors import Problem
 from incident_engine.facts.events import Recorded
-from incident_engine.facts.incident import Incident, fold
+from incident_engine.facts.folding import fold
+from incident_engine.facts.incident import Incident
 from incident_engine.grading.assess import assess
 from incident_engine.grading.case import SERVICE, Case
 from incident_engine.grading.course import Reached

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 
 from incident_engine.errors import Problem
-from incident_engine.facts.events import Figure, HarmAssessed, Seriousness
+from incident_engine.facts.events import HarmAssessed, Seriousness
+from incident_engine.facts.fields import Figure
 from incident_engine.facts.regions import PROVINCES
 from incident_engine.facts.values import write_duration
 from incident_engine.grading.case import Case, Span

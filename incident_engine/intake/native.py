@@ -11,7 +11,8 @@ import pydantic_core
 from pydantic import ValidationError
 
 from incident_engine.errors import InvalidDocumentError, MalformedBodyError, Problem
-from incident_engine.facts.events import EVENT, KNOWN_SERVICES, AnyEvent, Event
+from incident_engine.facts.events import EVENT, AnyEvent, Event
+from incident_engine.facts.fields import KNOWN_SERVICES
 from incident_engine.validation import problems_of
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"

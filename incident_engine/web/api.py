@@ -16,7 +16,8 @@ from incident_engine import __version__
 from incident_engine.clock import Clock
 from incident_engine.engine import Engine, Receipt
 from incident_engine.errors import InvalidDocumentError, MalformedBodyError, OverloadedError, Problem
-from incident_engine.facts.events import Event, Instant, Region
+from incident_engine.facts.events import Event
+from incident_engine.facts.fields import Instant, Region
 from incident_engine.facts.hypothesis import Hypothesis
 from incident_engine.grading.recurring import recurrence_document
 from incident_engine.intake import alertmanager, native

@@ -32,6 +32,7 @@ from support.reproduction import reproduced
 
 from incident_engine.errors import InvalidDocumentError
 from incident_engine.facts.events import LevelCorrected, Recorded, wire
+from incident_engine.facts.folding import fold
 from incident_engine.facts.hours import (
     ALWAYS,
     Interrupted,
@@ -43,7 +44,6 @@ from incident_engine.facts.hours import (
     union,
     weekly_hours,
 )
-from incident_engine.facts.incident import fold
 from incident_engine.facts.values import NEVER
 from incident_engine.grading.assess import assess
 from incident_engine.grading.course import Reached

@@ -9,7 +9,8 @@ import pytest
 from support.build import RULES, degraded, recorded, restored, started, verdict
 
 from incident_engine.facts.events import Recorded
-from incident_engine.facts.incident import Incident, fold
+from incident_engine.facts.folding import fold
+from incident_engine.facts.incident import Incident
 from incident_engine.facts.values import RESOLUTION
 from incident_engine.grading.assess import Assessment
 from incident_engine.grading.obligations import ObligationStatus

@@ -8,8 +8,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from incident_engine.facts.events import EVENT, Event, Recorded
+from incident_engine.facts.folding import fold
 from incident_engine.facts.hours import ServiceHours
-from incident_engine.facts.incident import Incident, fold
+from incident_engine.facts.incident import Incident
 from incident_engine.grading.assess import Assessment, assess
 from incident_engine.grading.course import Reached
 from incident_engine.grading.pack import Pack

@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from incident_engine.facts.incident import fold
+from incident_engine.facts.folding import fold
 from incident_engine.grading.assess import assess
 from incident_engine.grading.document import assessment_document, trajectory_from
 from incident_engine.store import records

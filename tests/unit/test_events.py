@@ -9,7 +9,6 @@ from support.build import event
 
 from incident_engine.errors import Problem
 from incident_engine.facts.events import (
-    KNOWN_SERVICES,
     Event,
     MaintenanceAnnounced,
     OutageEvent,
@@ -17,6 +16,7 @@ from incident_engine.facts.events import (
     StepCompleted,
     wire,
 )
+from incident_engine.facts.fields import KNOWN_SERVICES
 from incident_engine.validation import problems_of
 
 EVENTS: TypeAdapter[list[Event]] = TypeAdapter(list[Event])

@@ -7,7 +7,8 @@ import pytest
 from support.build import CHINA, at, closed, degraded, incident, recorded, reported, restored, started
 
 from incident_engine.facts.events import Recorded
-from incident_engine.facts.incident import Impairment, Incident, fold, in_order
+from incident_engine.facts.folding import fold, in_order
+from incident_engine.facts.incident import Impairment, Incident
 from incident_engine.facts.values import NEVER
 
 DOWN, DEGRADED = Impairment.DOWN, Impairment.DEGRADED

@@ -11,7 +11,8 @@ import pytest
 from support.build import recorded, restored, started
 
 from incident_engine.facts.events import Recorded
-from incident_engine.facts.incident import Incident, fold
+from incident_engine.facts.folding import fold
+from incident_engine.facts.incident import Incident
 from incident_engine.facts.values import RESOLUTION
 from incident_engine.grading.pack import Pack
 from incident_engine.grading.parsing import parse_pack

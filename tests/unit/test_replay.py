@@ -16,7 +16,7 @@ from support.build import CBRC_FILE, CHINA, CONFIG, at, cbrc, cbrc_document, rec
 
 from incident_engine.errors import InvalidDocumentError, InvalidFilesError
 from incident_engine.facts.events import Recorded
-from incident_engine.facts.incident import fold
+from incident_engine.facts.folding import fold
 from incident_engine.grading.assess import assess
 from incident_engine.grading.pack import Pack
 from incident_engine.grading.parsing import parse_pack

@@ -13,7 +13,8 @@ from support.build import CBRC_FILE, CONFIG, RULES, cbrc_document, document
 
 from incident_engine.checking import check
 from incident_engine.errors import InvalidDocumentError, InvalidFilesError
-from incident_engine.facts.events import EVENT, Instant, Region, wire
+from incident_engine.facts.events import EVENT, wire
+from incident_engine.facts.fields import Instant, Region
 from incident_engine.facts.hours import parse_days, parse_window
 from incident_engine.facts.values import Day, Duration, Identifier
 from incident_engine.grading.case import TimeOfDay
