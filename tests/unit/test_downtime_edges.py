@@ -58,8 +58,8 @@ def test_with_different_hours_outages_one_after_the_other_have_nothing_in_common
         assert found.reach(2, MINUTE, None) == NEVER
 
 
-def failed(when: str) -> Recorded:
-    return recorded("repair.failed", when, data={"by": "王", "reason": "备件也坏了"})
+def failed(when: str, *regions: str) -> Recorded:
+    return recorded("repair.failed", when, regions=list(regions), data={"by": "王", "reason": "备件也坏了"})
 
 
 def test_a_repair_may_fail_in_the_minute_in_which_the_outage_begins() -> None:
@@ -140,3 +140,102 @@ def test_the_worst_of_one_or_of_three_services_counts() -> None:
     found = downtime(*three, services="per_service_max")
     assert found.reach(1, 20 * MINUTE, None) == at("09:20")
     assert found.reach(1, 21 * MINUTE, None) == NEVER
+
+
+# What came after an instant, and what was to be expected at one
+
+
+def harmed(when: str) -> Recorded:
+    data = {"kind": "bank", "seriousness": "serious", "cause": "data_loss", "by": "李", "reason": "台账受损"}
+    return recorded("harm.assessed", when, data=data)
+
+
+def measured(when: str, value: float) -> Recorded:
+    return recorded("impact.measured", when, service="core-banking", data={"by": "李", "measures": {"loss": value}})
+
+
+def test_what_happens_at_the_very_instant_is_not_after_it() -> None:
+    events = [*out("09:00", "09:10"), *out("10:00", "10:20"), *out("10:00", "10:20", "CN-HN"), *out("11:00", "11:30")]
+    facts = [harmed("10:00"), harmed("10:01"), measured("09:59", 1), measured("10:00", 2), measured("10:01", 3)]
+    later = downtime(*events, *facts, degraded="down_only").since(at("10:00"))
+    assert later.regions == ("CN-GD",)
+    assert list(later.segments("CN-GD")) == [(at("11:00"), at("11:30"))]
+    assert [harm.at for harm in later.incident.harms] == [at("10:01")]
+    assert [found.value for found in later.incident.measurements] == [3]
+    assert later.reading == Reading.model_validate({"degraded": "down_only"})
+    just_before = downtime(*events).since(at("10:00") - timedelta(microseconds=1))
+    assert just_before.regions == ("CN-GD", "CN-HN")
+
+
+def test_anywhere_is_counted_by_the_clock_that_is_asked_for() -> None:
+    found = downtime(*out("08:00", "09:10", service="counter"))
+    assert found.reach_anywhere(10 * MINUTE, None) == at("09:10")
+    assert found.reach_anywhere(10 * MINUTE, HoursClock.WALL_CLOCK) == at("08:10")
+    assert found.reach_anywhere(11 * MINUTE, None) == NEVER
+
+
+def estimated(when: str, recovery: str, *regions: str) -> Recorded:
+    return recorded("recovery.estimated", when, regions=list(regions), data={"recovery_at": at(recovery)})
+
+
+def counter(*events: Recorded) -> Downtime:
+    return Downtime(incident(*events), COUNTER, "CN-", Reading.model_validate({"degraded": "down_only"}))
+
+
+def night(start: str, *regions: str) -> Recorded:
+    return started(start, *regions, service="counter")
+
+
+def test_recovery_is_expected_only_if_it_is_of_all_that_was_not_repaired() -> None:
+    history = [night("02:00", "CN-GD", "CN-HN"), failed("03:00")]
+    (open_end,) = counter(*history, estimated("02:30", "10:00", "CN-GD")).moments()
+    assert (open_end.at, open_end.recovery_at) == (at("03:00"), None)
+    both = [estimated("02:30", "10:00", "CN-GD"), estimated("02:40", "09:30", "CN-HN")]
+    (known,) = counter(*history, *both).moments()
+    assert known.recovery_at == at("10:00")
+
+
+def test_what_was_said_not_to_be_repaired_as_it_began_is_expected_to_last() -> None:
+    found = counter(night("02:00", "CN-GD"), failed("02:00"), estimated("01:30", "10:00"))
+    (moment,) = found.moments()
+    assert (moment.at, moment.recovery_at) == (at("02:00"), at("10:00"))
+    expected = found.expected_at(moment)
+    assert list(expected.segments("CN-GD")) == [(at("09:00"), at("10:00"))]
+    assert expected.reading == found.reading
+
+
+def test_what_was_restored_at_that_very_moment_is_not_expected_to_last() -> None:
+    history = [night("02:00", "CN-GD", "CN-HN"), failed("02:10"), restored("03:00", "CN-HN", service="counter")]
+    found = counter(*history, estimated("03:00", "10:00", "CN-GD"))
+    moment = found.moments()[-1]
+    assert (moment.at, moment.recovery_at) == (at("03:00"), at("10:00"))
+    assert list(found.expected_at(moment).segments("CN-HN")) == []
+
+
+def test_an_earlier_outage_that_is_over_is_not_expected_to_have_lasted() -> None:
+    earlier = [night("2013-06-22 10:00", "CN-GD"), restored("2013-06-22 10:20", "CN-GD", service="counter")]
+    found = counter(*earlier, night("02:00", "CN-GD"), failed("03:00"), estimated("02:30", "09:30"))
+    (moment,) = found.moments()
+    assert list(found.expected_at(moment).segments("CN-GD")) == [
+        (at("2013-06-22 10:00"), at("2013-06-22 10:20")),
+        (at("09:00"), at("09:30")),
+    ]
+
+
+@pytest.mark.parametrize("flapping", ["accumulate", "longest_run"])
+def test_with_different_hours_a_region_that_is_closed_all_the_while_has_nothing_in_common(flapping: str) -> None:
+    events = [*out("18:00", "20:00"), *out("08:00", "20:00", "CN-HN", "counter")]
+    found = downtime(*events, counting="concurrent", flapping=flapping)
+    assert found.reach(2, MINUTE, None) == NEVER
+
+
+def test_a_failure_that_was_said_before_an_outage_began_is_not_of_it() -> None:
+    first = [night("00:30"), restored("01:30", service="counter")]
+    found = counter(*first, failed("01:00"), night("02:00"), estimated("02:30", "10:00"))
+    assert [moment.at for moment in found.moments()] == [at("01:00")]
+
+
+def test_outages_of_several_regions_one_after_the_other_may_be_read_in_two_ways() -> None:
+    apart = downtime(*out("09:00", "09:20"), *out("10:00", "10:20", "CN-HN"))
+    assert not apart.is_same_by("flapping")
+    assert downtime(*out("09:00", "10:00"), *out("10:00", "10:20", "CN-HN")).is_same_by("flapping")

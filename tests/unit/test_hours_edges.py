@@ -8,7 +8,7 @@ import pytest
 from support.build import CHINA, at
 
 from incident_engine.facts.calendars import Calendar
-from incident_engine.facts.hours import WeeklyHours, parse_days, parse_window, weekly_hours
+from incident_engine.facts.hours import WeeklyHours, elapsed, parse_days, parse_window, weekly_hours
 
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
@@ -143,3 +143,9 @@ def test_a_day_off_or_made_up_may_follow_any_night(days: str) -> None:
     with pytest.raises(ValueError, match="windows of fri overlap with those of the day before"):
         weekly_hours(CHINA, [("fri", "05:00-08:00"), (days, "22:00-06:00")], calendar)
     assert isinstance(weekly_hours(CHINA, [("wed", "22:00-06:00"), (days, "06:00-08:00")], calendar), WeeklyHours)
+
+
+def test_what_begins_only_after_an_instant_adds_nothing_up_to_it() -> None:
+    parts = [(at("09:00"), at("10:00")), (at("11:00"), at("12:00")), (at("13:00"), at("14:00"))]
+    assert elapsed(parts, at("10:30")) == HOUR
+    assert elapsed(parts, at("11:30")) == HOUR + HOUR / 2

@@ -107,3 +107,75 @@ def test_a_day_off_is_one_in_the_packs_own_time_zone() -> None:
     assert found.due_at == at("2013-06-24 06:00")
     (moved,) = owed("2013-06-22 10:00", given, events=[started("2013-06-22 09:00")])
     assert moved.due_at == at("2013-06-24 12:00")
+
+
+def test_a_report_for_a_deadline_that_is_the_very_end_of_the_outage_meets_it() -> None:
+    history = [TWO_PROVINCES, restored("14:00", "CN-GD", "CN-HN"), reported("13:30", "report")]
+    (found,) = statuses("14:30", PROGRESS, *history)
+    assert (found.state, found.due_at, found.met_at) == (MET, at("14:00"), at("13:30"))
+
+
+def test_a_deadline_runs_from_a_report_of_this_very_instant_and_from_no_later_one() -> None:
+    initial = {"id": "initial", "due": {"after": "occurrence", "within": "1h"}}
+    following = {"id": "next", "due": {"after": "met", "of": "initial", "within": "3h"}}
+    events = [started("09:00"), reported("09:40", "initial")]
+    for now, when in (("09:39", "13:00"), ("09:40", "12:40")):
+        found = owed(now, initial, following, events=events)
+        assert found[1].due_at == at(when)
+
+
+FIRST = {"due": {"after": "applies", "within": "60m"}, "levels": ["I", "II", "III"]}
+
+
+def test_what_never_applied_names_its_clause_and_to_whom_it_would_be_owed() -> None:
+    (found,) = statuses("12:00", FIRST, started("09:00"), restored("09:10"))
+    assert (found.cite, found.to, found.state, found.instance) == ("Art. 1", "police", NOT_YET, "")
+
+
+def test_a_correction_at_the_very_instant_at_which_the_level_is_reached_lifts_what_it_demands() -> None:
+    false_alarm = [started("09:00"), corrected("09:30", None), restored("09:45")]
+    (found,) = statuses("10:00", FIRST, *false_alarm)
+    assert found.state is NOT_YET
+    (anew,) = statuses("11:40", FIRST, *false_alarm, started("11:00"))
+    assert (anew.state, anew.applies_at, anew.due_at) == (PENDING, at("11:30"), at("12:30"))
+
+
+def test_what_is_owed_anew_after_a_correction_has_a_name_of_its_own() -> None:
+    history = [started("09:00"), corrected("09:40", None), restored("09:45")]
+    (first,) = statuses("09:35", FIRST, *history)
+    (anew,) = statuses("11:40", FIRST, *history, started("11:00"))
+    assert (first.instance, anew.instance) == ("", "20130623T033000Z")
+
+
+def test_what_a_condition_demands_is_owed_once_and_has_no_name() -> None:
+    down = {"regions_down": {"at_least": 1, "for": {"at_least": "30m"}}}
+    (found,) = statuses("10:00", {"due": {"after": "applies", "within": "1h"}, "when": down}, started("09:00"))
+    assert (found.instance, found.applies_at) == ("", at("09:30"))
+
+
+def test_nothing_is_owed_under_a_regulation_that_was_not_in_force_or_before_anything_began() -> None:
+    later = {"in_force": {"from": "2013-06-24"}}
+    at_level = {"id": "one", "due": {"after": "applies", "within": "1h"}}
+    found = owed("12:00", at_level, events=[started("09:00"), corrected("10:00", "II")], **later)
+    assert [status.state for status in found] == [NOT_YET]
+    given = {"due": {"after": "applies", "within": "1h"}, "on": "plan.failed"}
+    plan_failed = recorded("plan.failed", "10:00", data={"by": "李", "reason": "切换失败"})
+    (nothing_began,) = statuses("10:05", given, plan_failed)
+    assert nothing_began.state is NOT_YET
+
+
+def test_without_any_outage_progress_is_owed_until_the_incident_is_closed() -> None:
+    data = {"kind": "bank", "seriousness": "considerable", "cause": "data_loss", "by": "李", "reason": "台账受损"}
+    harm = recorded("harm.assessed", "09:00", data=data)
+    given = PROGRESS | {"levels": ["I", "II", "III"]}
+    (open_end,) = statuses("10:00", given, harm)
+    assert (open_end.state, open_end.due_at) == (PENDING, at("11:00"))
+    over = recorded("incident.closed", "10:30", data={"by": "陈总"})
+    (closed_before,) = statuses("12:00", given, harm, over)
+    assert closed_before.state is NOT_YET
+
+
+def test_what_is_restored_as_its_level_is_reached_owes_no_progress() -> None:
+    given = {"due": {"after": "occurrence", "within": "30m"}, "every": "2h", "until": "restored", "levels": ["III"]}
+    (found,) = statuses("12:00", given, started("09:00"), restored("09:30"))
+    assert (found.state, found.due_at) == (NOT_YET, None)
