@@ -6,16 +6,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from incident_engine import rulebook
+from incident_engine.channel_settings import channel_secrets
 from incident_engine.errors import Finding, InvalidFilesError, Problem
 from incident_engine.errors import Path as DocumentPath
 from incident_engine.facts.hours import ServiceHours
 from incident_engine.grading.parsing import parse_pack
+from incident_engine.report_files import check_report
 from incident_engine.scenario import load_scenario, unknown_names
-from incident_engine.settings import Secret, Settings, load_settings
+from incident_engine.secret import Secret
+from incident_engine.settings import Settings, load_settings
 from incident_engine.validation import nearest
 from incident_engine.yaml_loader import load_file
 
-_KINDS = ("pack", "playbook", "scenario", "calendar", "bank")
+_KINDS = ("report", "pack", "playbook", "scenario", "calendar", "bank")  # a report names its pack
 
 
 @dataclass(slots=True)
@@ -27,20 +30,37 @@ class Checked:
     findings: list[Finding] = field(default_factory=list)
     hours: Mapping[str, ServiceHours] = field(default_factory=dict)
     """The service hours of each service, if the configuration was checked as a whole."""
+    books: list[rulebook.Rulebook | None] = field(default_factory=list)
+    """The rules that the configuration chooses, once they were read; none if they are wrong."""
 
 
 def check(paths: Sequence[Path], config_file: Path) -> Checked:
     """Check the given files and folders; without any: the configuration and all rules that belong to it."""
     checked = Checked()
     settings = _settings(config_file, checked)
+    left_out: Path | None = None
     if not paths and settings is not None:
         paths = [rulebook.rules_directory(settings)]
+        left_out = _others_scenarios(settings, config_file)
         _together(settings, config_file, checked)
     for path in paths:
         for file in _files(path, checked):
-            _one(file, settings, checked)
+            if file.parent != left_out:
+                _one(file, settings, checked)
     checked.findings = sorted(set(checked.findings))
     return checked
+
+
+def _others_scenarios(settings: Settings, config_file: Path) -> Path | None:
+    """Return the folder of the shipped scenarios if the bank is not the shipped one.
+
+    They are about its services, its pack and its playbooks.
+    """
+    own = rulebook.SHIPPED / "config.yaml"
+    shipped = load_settings(own, {})
+    same = (shipped.playbooks, shipped.grading.primary) == (settings.playbooks, settings.grading.primary)
+    is_shipped_bank = same and config_file.resolve() == own.resolve()
+    return None if is_shipped_bank or settings.rules.directory else rulebook.SHIPPED / "rules" / "scenarios"
 
 
 def _settings(config_file: Path, checked: Checked) -> Settings | None:
@@ -54,9 +74,12 @@ def _settings(config_file: Path, checked: Checked) -> Settings | None:
 
 def _together(settings: Settings, config_file: Path, checked: Checked) -> None:
     try:
-        checked.hours = rulebook.load_rulebook(settings, config_file).hours
+        book = rulebook.load_rulebook(settings, config_file)
+        checked.hours = book.hours
+        checked.books.append(book)
     except InvalidFilesError as error:
         checked.findings += error.findings
+        checked.books.append(None)
     checked.findings += rulebook.check_succession(rulebook.rules_directory(settings) / "grading")
     checked.findings += _missing_secrets(settings, config_file)
 
@@ -66,10 +89,7 @@ def _missing_secrets(settings: Settings, config_file: Path) -> Iterator[Finding]
         ("server", "keys", place): key for place, key in enumerate(settings.server.keys)
     }
     for name, channel in settings.channels.items():
-        for key in ("password", "secret"):
-            secret = getattr(channel, key, None)
-            if secret is not None:
-                secrets["channels", name, key] = secret
+        secrets |= {("channels", name, *place): secret for place, secret in channel_secrets(channel)}
     document = load_file(config_file)
     for path, secret in secrets.items():
         if secret.file is not None and not secret.file.is_file():
@@ -79,7 +99,7 @@ def _missing_secrets(settings: Settings, config_file: Path) -> Iterator[Finding]
 
 def _files(path: Path, checked: Checked) -> Iterator[Path]:
     if path.is_dir():
-        yield from sorted(file for file in path.rglob("*") if file.name.endswith((".yaml", ".yml", ".md.j2")))
+        yield from sorted(file for file in path.rglob("*") if file.name.endswith((".yaml", ".yml", ".j2")))
     elif path.is_file():
         yield path
     else:
@@ -94,18 +114,22 @@ def _one(path: Path, settings: Settings | None, checked: Checked) -> None:
         checked.findings += error.findings
 
 
-def _of_scenario(path: Path, settings: Settings) -> list[Finding]:
+def _of_scenario(path: Path, settings: Settings, checked: Checked) -> list[Finding]:
     scenario = load_scenario(path, settings)
-    try:
-        book = rulebook.load_rulebook(settings, path)
-    except InvalidFilesError:
+    if not checked.books:
+        try:
+            checked.books.append(rulebook.load_rulebook(settings, path))
+        except InvalidFilesError:
+            checked.books.append(None)
+    book = checked.books[0]
+    if book is None:
         return []  # the rules have findings of their own
     document = load_file(path)
     return [document.finding(problem) for problem in unknown_names(scenario, book)]
 
 
 def _of_kind(path: Path, settings: Settings | None, checked: Checked) -> list[Finding]:
-    if path.name.endswith(".md.j2"):
+    if path.name.endswith(".j2"):
         return rulebook.check_template(path)
     data = load_file(path).data
     keys = list(data) if isinstance(data, dict) else []
@@ -116,11 +140,13 @@ def _of_kind(path: Path, settings: Settings | None, checked: Checked) -> list[Fi
         return found
     if kind == "playbook":
         return rulebook.check_playbook(path)
+    if kind == "report":
+        return check_report(path)
     if kind == "calendar":
         rulebook.load_calendar(path)
         return []
     if kind == "scenario":
-        return [] if settings is None else _of_scenario(path, settings)
+        return [] if settings is None else _of_scenario(path, settings, checked)
     if kind == "bank":
         given = load_settings(path, os.environ)
         rulebook.load_rulebook(given, path)
@@ -128,5 +154,10 @@ def _of_kind(path: Path, settings: Settings | None, checked: Checked) -> list[Fi
     guess = next((near for key in keys if (near := nearest(key, _KINDS))), "")
     hint = f"; did you mean {guess!r}?" if guess else ""
     return [
-        Finding(str(path), 1, 1, f"is no pack, playbook, scenario, calendar or configuration{hint} (its keys: {keys})")
+        Finding(
+            str(path),
+            1,
+            1,
+            f"is no pack, playbook, report, scenario, calendar or configuration{hint} (its keys: {keys})",
+        )
     ]

@@ -1,13 +1,13 @@
 """The command line. Imports stand where they are needed: start-up time counts here."""
 
 import sys
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from incident_engine import __version__
+from incident_engine import __version__, cli_steps
 from incident_engine.errors import Finding, IncidentEngineError, InvalidFilesError
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(cli_steps.app, name="step")
 
 Config = Annotated[
     Path | None,
@@ -251,6 +252,69 @@ def replay(
 
 
 @app.command()
+def report(
+    *,
+    first: Annotated[
+        str | None, typer.Option("--from", metavar="DATE", help="The first day. Default: the first of January.")
+    ] = None,
+    last: Annotated[str | None, typer.Option("--to", metavar="DATE", help="The last day, included.")] = None,
+    incident: Annotated[
+        str | None, typer.Option("--incident", metavar="ID", help="One incident: its figures and reports.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option("--report", metavar="ID", help="One of its reports, such as cbrc-formal-report.")
+    ] = None,
+    instance: Annotated[
+        str | None, typer.Option("--instance", metavar="ID", help="Which, of a report owed several times.")
+    ] = None,
+    version: Annotated[
+        int | None, typer.Option("--version", metavar="N", help="Default: what was handed in, or the newest.")
+    ] = None,
+    output_format: Annotated[
+        str, typer.Option("--format", metavar="text|json|html|docx", help="docx is for one report.")
+    ] = "text",
+    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Default: stdout.")] = None,
+    config: Config = None,
+    lang: Lang = None,
+) -> None:
+    """Print the review of a period, an incident's figures, or one of its reports. Reads beside a running daemon."""
+    from incident_engine import report_command
+    from incident_engine.clock import SystemClock
+    from incident_engine.review import Period, this_year
+    from incident_engine.rulebook import load_rulebook
+    from incident_engine.store.reading import read_only
+
+    if output_format not in list(report_command.Form):
+        raise typer.BadParameter("expected text, json, html or docx", param_hint="--format")
+    form = report_command.Form(output_format)
+    if form is report_command.Form.DOCX and output is None:
+        raise typer.BadParameter("a DOCX file needs a name: --output FILE", param_hint="--output")
+    if incident is None and (name or instance or version):
+        raise typer.BadParameter("which incident? --incident ID", param_hint="--report")
+    if name is None and (instance or version):
+        raise typer.BadParameter("which report? --report ID", param_hint="--version")
+    if incident is not None and (first or last):
+        raise typer.BadParameter("a period has many incidents: without --incident", param_hint="--from")
+    settings, config_file = _settings(config)
+    now, begins, ends = SystemClock().now(), _day(first, "--from"), _day(last, "--to")
+    year = this_year(now, settings.bank.zone)
+    begins = begins or (ends or year.first).replace(month=1, day=1)
+    period = Period(begins, ends or max(year.last, begins))
+    if period.last < period.first:
+        raise typer.BadParameter(f"{period.last} is before {period.first}", param_hint="--to")
+    wanted = report_command.Wanted(period, incident, name, instance, version)
+    say = _wording(lang)
+    with read_only(settings.store.url) as connection:
+        rulebook = load_rulebook(settings, config_file)
+        found = report_command.produce(connection, settings, rulebook, wanted, form, say.locale, now)
+    if output is None:
+        typer.echo(found, nl=False)
+        return
+    output.write_bytes(found if isinstance(found, bytes) else found.encode())
+    typer.echo(f"{say('written')}: {output}")
+
+
+@app.command()
 def schema(
     directory: Annotated[
         Path, typer.Option("--directory", "-d", metavar="DIR", help="Where to write them; made if it is not there.")
@@ -260,7 +324,7 @@ def schema(
     ] = False,
     lang: Lang = None,
 ) -> None:
-    """Write JSON Schemas for packs, playbooks, config, events, scenarios and calendars; editors complete from them.
+    """Write JSON Schemas for packs, playbooks, reports, config, events, scenarios, calendars; editors complete by them.
 
     The first line of a YAML file names its schema: # yaml-language-server: $schema=../schemas/pack.schema.json
     """
@@ -283,35 +347,101 @@ def schema(
 def drill(
     scenario: Annotated[str, typer.Argument(metavar="SCENARIO", help="A shipped scenario by name, or a file.")],
     speed: Annotated[
-        float, typer.Option("--speed", metavar="N", min=1, max=3600, help="How many times faster than life.")
-    ] = 600,
+        str,
+        typer.Option(
+            "--speed",
+            metavar="max|Nx|live",
+            help="How many times faster than life, 1 to 3600; max waits for nothing.",
+        ),
+    ] = "600x",
+    channels: Annotated[
+        str,
+        typer.Option(
+            "--channels",
+            metavar="outbox|real",
+            help="Messages as files, or over the configured channels to drills.recipients alone.",
+        ),
+    ] = "outbox",
     config: Config = None,
     lang: Lang = None,
 ) -> None:
-    """Play a scenario against a freshly started daemon on a fast clock, and print what happens.
+    """Play a scenario against a freshly started daemon on a virtual clock, and print what happens.
 
-    Messages go to files under var/drills/ and nowhere else. Exits with 1 if what the scenario expects does not happen.
+    Database, messages and the report on the drill (HTML and DOCX) go to var/drills/. Every message is marked as one of
+    an exercise. Exits with 1 if what the scenario expects does not happen.
     """
     import asyncio
     import logging
 
     from incident_engine import drill as drills
     from incident_engine.rulebook import load_rulebook
-    from incident_engine.scenario import find_scenario, load_scenario
+    from incident_engine.scenario import find_scenario, load_scenario, refuse_unknown_names
     from incident_engine.telemetry import configure_logging
 
+    try:
+        factor = drills.parse_speed(speed)
+    except ValueError:
+        raise typer.BadParameter("expected max, live, or 1x to 3600x", param_hint="--speed") from None
+    if channels not in ("outbox", "real"):
+        raise typer.BadParameter("expected outbox or real", param_hint="--channels")
     configure_logging(sys.stderr, level=logging.WARNING)
     say = _wording(lang)
     settings, config_file = _settings(config)
+    file = find_scenario(scenario, settings)
+    found = load_scenario(file, settings)
     rulebook = load_rulebook(settings, config_file)
-    found = load_scenario(find_scenario(scenario, settings), settings)
+    refuse_unknown_names(found, file, rulebook)
+    is_real = channels == "real"
+    drills.prepared(settings, Path(), real=is_real)  # refuses before anything is made
     directory = drills.new_directory(found.scenario)
-    typer.echo(f"{say('drill')}: {found.title.in_(say.locale)}  ({speed:g} {say('speed')})")
-    result = asyncio.run(drills.run(found, settings, rulebook, directory, speed, say, typer.echo))
-    for line in drills.summary(result, say):
+    pace = say("at once") if factor is None else f"{factor:g} {say('speed')}"
+    typer.echo(f"{say('drill')}: {found.title.in_(say.locale)}  ({pace})")
+    if is_real:
+        typer.echo(f"  {say('real channels')}: {', '.join(settings.drills.recipients)}")
+    result = asyncio.run(drills.run(found, settings, rulebook, directory, factor, say, typer.echo, real=is_real))
+    for line in drills.summary(result, rulebook, settings, say):
         typer.echo(line)
     if result.failures:
         raise typer.Exit(1)
+
+
+@app.command()
+def preview(
+    template: Annotated[str, typer.Argument(metavar="TEMPLATE", help="A message's template, such as page.")],
+    scenario: Annotated[
+        str, typer.Option("--scenario", metavar="NAME|FILE", help="A shipped scenario by name, or a file.")
+    ] = "two-provinces",
+    at: Annotated[
+        str | None,
+        typer.Option("--at", metavar="45m", help="So long after its start. Default: when the step begins."),
+    ] = None,
+    step: Annotated[
+        str | None, typer.Option("--step", metavar="ID", help="A step of the playbooks. Default: whichever uses it.")
+    ] = None,
+    form: Annotated[str, typer.Option("--form", metavar="long|short|web", help="Which form of it.")] = "long",
+    config: Config = None,
+    lang: Lang = None,
+) -> None:
+    """Show a message as its reader would get it in a scenario. Nothing is sent."""
+    from incident_engine import preview as previews
+    from incident_engine.facts.values import parse_duration
+    from incident_engine.response.messages import Form
+    from incident_engine.rulebook import load_rulebook
+    from incident_engine.scenario import find_scenario, load_scenario
+
+    if form not in list(Form):
+        raise typer.BadParameter("expected long, short or web", param_hint="--form")
+    try:
+        after = None if at is None else parse_duration(at)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--at") from None
+    settings, config_file = _settings(config)
+    say = _wording(lang)
+    wanted = previews.Wanted(template, say.locale, Form(form), step, after)
+    found = load_scenario(find_scenario(scenario, settings), settings)
+    shown = previews.preview(wanted, found, settings, load_rulebook(settings, config_file))
+    for line in previews.lines(shown, wanted, found, settings, say):
+        typer.echo(line)
 
 
 def _config_file(config: Path | None) -> Path:
@@ -350,11 +480,20 @@ def _instant(text: str | None, settings: "Settings") -> datetime | None:
     return instant if instant.tzinfo else instant.replace(tzinfo=settings.bank.zone)
 
 
+def _day(text: str | None, option: str) -> date | None:
+    if text is None:
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter("expected a day, such as 2026-01-01", param_hint=option) from None
+
+
 def _banner(settings: "Settings", config_file: Path, url: str, say: "Wording") -> None:
     from datetime import timedelta
 
+    from incident_engine.channel_settings import OutboxSettings
     from incident_engine.clock import SystemClock
-    from incident_engine.settings import OutboxSettings
 
     outboxes = [str(c.directory) for c in settings.channels.values() if isinstance(c, OutboxSettings)]
     begun = (SystemClock().now() - timedelta(minutes=40)).isoformat(timespec="seconds")

@@ -34,6 +34,32 @@ class SystemClock:
         return instant
 
 
+_NEVER_RINGS = timedelta(days=3_650)
+
+
+class SteppedClock:
+    """A clock that stands still until it is told to go on, for drills that wait for nothing."""
+
+    speed = 1.0
+
+    def __init__(self, start: datetime) -> None:
+        self._now = start.astimezone(UTC)
+
+    def now(self) -> datetime:
+        """Return the instant to which the clock was set last, in UTC."""
+        return self._now
+
+    def advance_to(self, instant: datetime) -> None:
+        """Go on to an instant; a clock never goes back."""
+        if instant < self._now:
+            raise ValueError(f"{instant.isoformat()} is before {self._now.isoformat()}: a clock does not go back")
+        self._now = instant.astimezone(UTC)
+
+    def real_time_of(self, instant: datetime) -> datetime:
+        """Return the present for what has passed; what is to come never comes by waiting."""
+        return datetime.now(UTC) + (timedelta(0) if instant <= self._now else _NEVER_RINGS)
+
+
 class VirtualClock:
     """A clock that starts at any instant and runs `speed` times as fast, for drills."""
 

@@ -3,25 +3,31 @@
 import asyncio
 import contextlib
 import os
+import secrets
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future
+from datetime import datetime
 from typing import Any
 
 import uvicorn
 from sqlalchemy.exc import SQLAlchemyError
 
 from incident_engine.clock import Clock
-from incident_engine.delivery.dispatch import Dispatcher, open_channels
+from incident_engine.delivery.dispatch import Dispatcher
+from incident_engine.delivery.opening import open_channels
+from incident_engine.delivery.targets import Targets
 from incident_engine.engine import Engine
 from incident_engine.errors import StartupError
 from incident_engine.facts.values import months_later
 from incident_engine.grading.recurring import recurrence_document
+from incident_engine.links import Links
 from incident_engine.rulebook import Rulebook, guessed_years
 from incident_engine.settings import Settings
 from incident_engine.store import outgoing, records
 from incident_engine.store.database import Database
+from incident_engine.store.steps import link_key
 from incident_engine.store.writer import Writer
 from incident_engine.telemetry import Metrics, logger
 from incident_engine.timers.local import LocalTimers
@@ -30,12 +36,14 @@ from incident_engine.web.metrics import OpenIncidents
 
 _GRACE_SECONDS = 1.5
 """How long deliveries under way may take when the daemon stops; what is not done by then is repeated later."""
+_LOOK_AGAIN_SECONDS = 0.002
 
 
 class Daemon:
     """The whole engine in one process."""
 
-    def __init__(self, settings: Settings, rulebook: Rulebook, clock: Clock) -> None:
+    def __init__(self, settings: Settings, rulebook: Rulebook, clock: Clock, *, drill: bool = False) -> None:
+        """Build the parts; in a drill every message says that it is one."""
         self._settings = settings
         self._clock = clock
         self._hours = rulebook.hours
@@ -43,7 +51,7 @@ class Daemon:
         keys = _keys(settings)
         self._socket = _listen(settings)
         try:
-            channels = open_channels(settings.channels)
+            channels = open_channels(settings.channels, settings.outgoing)
             self._database = Database(settings.store.url)
         except BaseException:
             self._socket.close()
@@ -51,11 +59,22 @@ class Daemon:
         metrics = Metrics()
         metrics.registry.register(OpenIncidents(self._database, rulebook.packs[0]))
         self._writer = Writer(self._database, settings.intake.queue, self._after_commit)
-        self._engine = Engine(settings, rulebook, metrics)
-        self._dispatcher = Dispatcher(self._writer, channels, settings.retry, clock, metrics)
+        links = self._links(settings)
+        self._engine = Engine(settings, rulebook, metrics, links, drill=drill)
+        self._dispatcher = Dispatcher(
+            self._writer, channels, settings.retry, clock, metrics, Targets(settings.channels)
+        )
         self._timers = LocalTimers(clock, self._on_due)
         parts = Parts(
-            settings, self._database, self._writer, self._engine, metrics, clock, keys, lambda: list(self._unready())
+            settings=settings,
+            database=self._database,
+            writer=self._writer,
+            engine=self._engine,
+            metrics=metrics,
+            clock=clock,
+            keys=keys,
+            links=links,
+            unready=lambda: list(self._unready()),
         )
         self._server = _Server(
             uvicorn.Config(
@@ -105,9 +124,40 @@ class Daemon:
             on_ready()
             await serving
 
+    async def settled(self) -> datetime | None:
+        """Do what is due and wait until nothing is under way; return the next instant at which anything is due.
+
+        For a clock that stands still between its steps: nobody else rings the alarm for it.
+        """
+        while True:
+            now = self._clock.now()
+            await asyncio.wrap_future(
+                self._writer.submit(lambda unit, at=now: self._engine.fire(unit, at), urgent=True)  # type: ignore[misc]
+            )
+            self._dispatcher.notify()
+            while True:
+                with self._database.read() as connection:
+                    timer, delivery = records.next_due(connection)
+                    sending = outgoing.is_sending(connection)
+                if timer is not None and timer <= now:
+                    break
+                if not sending and (delivery is None or delivery > now):
+                    return min((instant for instant in (timer, delivery) if instant is not None), default=None)
+                self._dispatcher.notify()
+                await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+
     def _stop(self, number: signal.Signals) -> None:
         self._server.should_exit = True
         self._log.info("stopping", reason=signal.Signals(number).name)
+
+    def _links(self, settings: Settings) -> Links:
+        """Return what signs the links in messages; its key is kept with the messages, so that they stay valid."""
+        if settings.server.public_url is None:
+            return Links()
+        given = settings.server.link_key
+        with self._database.write() as connection:
+            key = given.read() if given is not None else link_key(connection, secrets.token_urlsafe(32))
+        return Links(settings.server.public_url, key)
 
     def _start(self) -> None:
         self._writer.start()

@@ -12,20 +12,23 @@ from sqlalchemy import Connection
 
 from incident_engine.decisions import Reason, say, warn
 from incident_engine.errors import InvalidDocumentError, Problem
-from incident_engine.facts.events import Event, IncidentClosed, MaintenanceAnnounced, OutageEvent, Recorded
+from incident_engine.facts.events import Event, MaintenanceAnnounced, OutageEvent, Recorded
 from incident_engine.facts.folding import occurrence
+from incident_engine.facts.handling import IncidentClosed
 from incident_engine.facts.hypothesis import Hypothesis, supposed_events
 from incident_engine.facts.incident import Incident
 from incident_engine.grading.assess import Assessment
 from incident_engine.grading.recurring import Recurrence
-from incident_engine.references import NAMING, resolved
-from incident_engine.routing import Router, still_impaired
+from incident_engine.links import Links
+from incident_engine.references import NAMING, Known, resolved
+from incident_engine.reporting import wrong_writing
+from incident_engine.routing import Router, not_to_be_closed
 from incident_engine.rulebook import Rulebook
 from incident_engine.settings import Settings
 from incident_engine.store import records
 from incident_engine.store.writer import Unit, in_savepoint
 from incident_engine.telemetry import EventOutcome, Metrics
-from incident_engine.upkeep import Upkeep
+from incident_engine.upkeep import Case, Upkeep
 
 _TIMERS_AT_ONCE = 200
 _TRY_AGAIN = timedelta(minutes=1)
@@ -46,9 +49,25 @@ class Receipt:
 class Engine:
     """Takes events, and does what is due. An incident's timer is the only reason it is ever looked at again."""
 
-    def __init__(self, settings: Settings, rulebook: Rulebook, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        rulebook: Rulebook,
+        metrics: Metrics,
+        links: Links | None = None,
+        *,
+        drill: bool = False,
+    ) -> None:
         self._metrics = metrics
-        self._upkeep = Upkeep(settings, rulebook)
+        self.reports = rulebook.reports
+        self._upkeep = Upkeep(settings, rulebook, links or Links(), drill=drill)
+        steps = [step for playbook in rulebook.playbooks for step in playbook.steps]
+        self._known = Known(
+            people=settings.people.names,
+            steps=[step.id for step in steps if step.on.obligation is None and not step.on.task_added],
+            wrong_writing=lambda event: wrong_writing(event, rulebook.reports.definitions),
+        )
+        self._observation = settings.closing.observation
         self._router = Router(settings, {pack.content_hash: pack for pack in rulebook.packs})
 
     def report(
@@ -95,6 +114,12 @@ class Engine:
         case = self._upkeep.look(connection, incident_id, now)
         return case.incident, case.assessments
 
+    def case(self, connection: Connection, incident_id: str, now: datetime) -> Case | None:
+        """Return an incident with its packs and what they say of it at `now`; None: unknown."""
+        if records.incident(connection, incident_id) is None:
+            return None
+        return self._upkeep.look(connection, incident_id, now)
+
     def suppose(
         self, connection: Connection, incident_id: str, hypothesis: Hypothesis, now: datetime
     ) -> tuple[Incident, Sequence[Assessment]] | None:
@@ -128,12 +153,12 @@ class Engine:
             return [incident_id]
         if isinstance(event, NAMING):
             packs = self._upkeep.packs_of(unit.connection, incident_id)
-            checked = resolved(unit.connection, event, incident_id, packs)
+            checked = resolved(unit.connection, event, incident_id, packs, self._known)
             if isinstance(checked, list):
                 return checked
             event = checked
         if isinstance(event, IncidentClosed):
-            problem = still_impaired(unit.connection, incident_id, event.occurred_at)
+            problem = not_to_be_closed(unit.connection, incident_id, event.occurred_at, self._observation)
             if problem is not None:
                 return [problem]
         records.append(unit.connection, Recorded(event, now), incident_id)

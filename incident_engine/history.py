@@ -10,15 +10,9 @@ from typing import Any
 from incident_engine.errors import Finding, InvalidDocumentError, InvalidFilesError, MalformedBodyError, Problem
 from incident_engine.facts.calendars import Calendar
 from incident_engine.facts.correlation import split
-from incident_engine.facts.events import (
-    Event,
-    ImpactMeasured,
-    LevelCorrected,
-    MaintenanceAnnounced,
-    Recorded,
-    StepCompleted,
-)
+from incident_engine.facts.events import Event, ImpactMeasured, LevelCorrected, MaintenanceAnnounced, Recorded
 from incident_engine.facts.folding import fold
+from incident_engine.facts.handling import StepCompleted
 from incident_engine.facts.hours import ServiceHours
 from incident_engine.facts.incident import Incident
 from incident_engine.grading.assess import Assessment, assess

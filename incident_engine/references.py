@@ -1,25 +1,60 @@
 """Whether what a person's event names exists; and what it leaves unsaid, filled in before it is stored."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection
 
 from incident_engine.errors import Path, Problem
-from incident_engine.facts.events import Event, ImpactMeasured, LevelCorrected, StepCompleted
+from incident_engine.facts.events import Event, ImpactMeasured, LevelCorrected
 from incident_engine.facts.folding import fold
+from incident_engine.facts.handling import (
+    ReportWritten,
+    StepAcknowledged,
+    StepAdded,
+    StepApproved,
+    StepAssigned,
+    StepCompleted,
+    StepSkipped,
+)
 from incident_engine.grading.pack import Pack
+from incident_engine.response.step import StepState
 from incident_engine.store import records
+from incident_engine.store.steps import steps_of
 from incident_engine.validation import nearest, unknown
 
-NAMING = (StepCompleted, LevelCorrected, ImpactMeasured)
+_NOT_YET = (StepState.PENDING, StepState.WITHDRAWN)
+DEEDS = (StepAcknowledged, StepApproved, StepSkipped, StepAssigned)
+"""What people do with a step that they name."""
+NAMING = (StepCompleted, LevelCorrected, ImpactMeasured, StepAdded, ReportWritten, *DEEDS)
 """The events that name something of their incident's packs or steps."""
 
 
-def resolved(connection: Connection, event: Event, incident_id: str, packs: Sequence[Pack]) -> Event | list[Problem]:
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What this bank has that people can name: whom to hand a step to, steps that can be added, report fields."""
+
+    people: Sequence[str] = ()
+    steps: Sequence[str] = ()
+    wrong_writing: Callable[[ReportWritten], Iterable[Problem]] = lambda _: ()
+
+
+def resolved(
+    connection: Connection, event: Event, incident_id: str, packs: Sequence[Pack], known: Known
+) -> Event | list[Problem]:
     """Return the event as it is to be stored, or what is wrong with what it names. The primary pack is the first."""
     match event:
+        case StepAcknowledged() | StepApproved() | StepSkipped() | StepAssigned():
+            return list(_wrong_deed(connection, event, incident_id, known)) or event
+        case StepAdded(data=said):
+            problems = list(unknown(("data", "step"), "step", said.step, known.steps)) if said.step else []
+            if said.assignee is not None:
+                problems += unknown(("data", "assignee"), "contact or audience", said.assignee, known.people)
+            return problems or event
+        case ReportWritten():
+            return list(known.wrong_writing(event)) or event
         case StepCompleted():
             return _completed(connection, event, incident_id, packs)
         case LevelCorrected():
@@ -51,7 +86,7 @@ def _completed(
 ) -> StepCompleted | list[Problem]:
     """Return the event with the obligation that its step fulfils, or what is wrong with what it names."""
     given = event.data
-    stored = records.steps_of(connection, incident_id)
+    stored = steps_of(connection, incident_id)
     obligations = sorted({demand.id for pack in packs for demand in pack.obligations})
     problems = _too_early(connection, event.occurred_at, incident_id)
     if given.step is None and given.fulfils is None:
@@ -65,6 +100,33 @@ def _completed(
         return problems
     fulfils = given.fulfils or (stored[given.step].step.fulfils if given.step else None)
     return event.model_copy(update={"data": given.model_copy(update={"fulfils": fulfils})})
+
+
+def _wrong_deed(
+    connection: Connection,
+    event: StepAcknowledged | StepApproved | StepSkipped | StepAssigned,
+    incident_id: str,
+    known: Known,
+) -> Iterator[Problem]:
+    """Yield what is wrong with what a person did to a step."""
+    named, stored = event.data.step, steps_of(connection, incident_id)
+    if named not in stored:
+        said = f"incident '{incident_id}' has no step '{named}'"
+        yield Problem(("data", "step"), said, f"one of: {', '.join(stored)}", nearest(named, stored))
+        return
+    found = stored.get(stored[named].step.base, stored[named])
+    base = found.step
+    if isinstance(event, StepApproved) and base.approval is None and base.report is None:
+        yield Problem(("data", "step"), f"step '{named}' needs no approval", "a step that awaits one")
+    elif isinstance(event, StepAcknowledged) and base.awaits != "acknowledgement":
+        said = f"step '{named}' awaits {base.awaits or 'nobody'}, not an acknowledgement"
+        yield Problem(("data", "step"), said, "a step that awaits an acknowledgement")
+    elif isinstance(event, StepApproved | StepAcknowledged) and found.state in _NOT_YET:
+        said = f"step '{named}' has not begun: what it will say is not written yet"
+        yield Problem(("data", "step"), said, f"a step that has begun; this one is due at {base.due_at.isoformat()}")
+    if isinstance(event, StepAssigned):
+        yield from unknown(("data", "to"), "contact or audience", event.data.to, known.people)
+    yield from _too_early(connection, event.occurred_at, incident_id)
 
 
 def _corrected(

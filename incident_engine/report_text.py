@@ -128,6 +128,13 @@ def obligation_line(status: ObligationStatus, pack: Pack, zone: tzinfo, say: Wor
     return f"{demand.says.in_(say.locale)}{number} ({spell_cite(status.cite, say.locale)}){due}  {state}"
 
 
+def obligation_name(name: str, instance: str, cite: str, pack: Pack, say: Wording) -> str:
+    """Return what an obligation demands, with its number and clause."""
+    demand = next(demand for demand in pack.obligations if demand.id == name)
+    number = f" #{instance}" if instance and demand.every else ""
+    return f"{demand.says.in_(say.locale)}{number} ({spell_cite(cite, say.locale)})"
+
+
 def local_time(instant: datetime, zone: tzinfo) -> str:
     """Return an instant in local time to the second, with its offset."""
     return instant.astimezone(zone).isoformat(sep=" ", timespec="seconds")
@@ -146,8 +153,18 @@ def timeline_line(entry: Mapping[str, Any], packs: Mapping[str, Pack], say: Word
 def _event_line(entry: Mapping[str, Any], _: Pack, say: Wording) -> str:
     where = spell_names([region_name(region, say.locale) for region in entry["regions"]], say.locale)
     about = f"  {entry['service'] or ''}  {where}" if entry["regions"] else ""
-    by = entry["data"].get("by") if isinstance(entry["data"], Mapping) else None
+    data = entry["data"] if isinstance(entry["data"], Mapping) else {}
+    about += "".join(f"  {said}" for said in _said(data))
+    by = data.get("by")
     return f"·  {say(entry['type'])}{about}" + (f"  ({by})" if by else "")
+
+
+def _said(data: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what an event is about: a step without its incident and playbook, an obligation, a report, or words."""
+    for key in ("step", "fulfils", "report", "title", "text", "reason"):
+        given = data.get(key)
+        if isinstance(given, str) and given and not (key == "fulfils" and data.get("step")):
+            yield "/".join(given.split(":")[2:]) if key == "step" and given.count(":") > 2 else given
 
 
 def _level_line(entry: Mapping[str, Any], pack: Pack, say: Wording) -> str:

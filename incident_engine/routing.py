@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
 from incident_engine.decisions import Reason, say
 from incident_engine.errors import Problem
+from incident_engine.facts.base import EventType
 from incident_engine.facts.correlation import fitting, group_of, new_incident_id, opens, unclosed
-from incident_engine.facts.events import Event, EventType, MaintenanceAnnounced, OutageEvent
+from incident_engine.facts.events import Event, MaintenanceAnnounced, OutageEvent
 from incident_engine.facts.folding import fold
 from incident_engine.facts.values import NEVER
 from incident_engine.grading.pack import Pack
@@ -79,12 +80,20 @@ class Router:
         return names[0] if names else None
 
 
-def still_impaired(connection: Connection, incident_id: str, at: datetime) -> Problem | None:
-    """Return why an incident cannot be closed at `at`: it ends when the system serves normally again (Art. 42)."""
+def not_to_be_closed(connection: Connection, incident_id: str, at: datetime, observation: timedelta) -> Problem | None:
+    """Return why an incident cannot be closed at `at`: it ends when the system serves normally again (Art. 42).
+
+    That has shown itself once everything has worked for the time of observation.
+    """
     known = [recorded for recorded in records.events_of(connection, incident_id) if recorded.event.occurred_at <= at]
     incident = fold(incident_id, known)
     if not incident.is_down:
-        return None
+        ended = incident.restored_at
+        if ended is None or at >= ended + observation:
+            return None
+        until = ended + observation
+        said = f"incident '{incident_id}' is under observation until {until.isoformat()} (closing.observation)"
+        return Problem(("occurred_at",), said, "a closing from then on")
     where = ", ".join(f"{o.service} in {o.region}" for o in incident.outages if o.intervals[-1].end == NEVER)
     return Problem(("type",), f"incident '{incident_id}' is still impaired: {where}", "outage.restored for these first")
 

@@ -15,9 +15,11 @@ from incident_engine.grading.cases import failing_cases, out_of_force
 from incident_engine.grading.coverage import idle, uncovered
 from incident_engine.grading.pack import Pack
 from incident_engine.grading.parsing import parse_pack
-from incident_engine.response.messages import LOCALES, MessageBook, template_problems
+from incident_engine.playbook_files import failing_templates, form_of, wrong_references
+from incident_engine.report_files import load_reports
+from incident_engine.response.messages import LOCALES, SUFFIXES, MessageBook, form_name, template_problems
 from incident_engine.response.playbook import Playbook, parse_playbook
-from incident_engine.response.samples import failures
+from incident_engine.response.reports import ReportBook
 from incident_engine.settings import Settings
 from incident_engine.validation import Strict, nearest, problems_of, unknown
 from incident_engine.yaml_loader import Document, load_file
@@ -40,6 +42,12 @@ class Rulebook:
     """The service hours of each service."""
     calendars: Mapping[str, Calendar]
     """The calendars that operators have set right, by country."""
+    reports: ReportBook
+    """The definitions of reports."""
+
+    def bank_calendar(self, country: str | None) -> Calendar | None:
+        """Return the calendar of a country, as operators have set it right, if they have."""
+        return None if country is None else self.calendars.get(country) or Calendar(country)
 
 
 def rules_directory(settings: Settings) -> Path:
@@ -62,21 +70,23 @@ def load_rulebook(settings: Settings, config_file: Path) -> Rulebook:
     )
     messages = load_messages(settings, directory / "messages", findings)
     calendars = load_calendars(settings, findings)
-    primary = packs.get(settings.grading.primary)
+    reports = load_reports(directory, settings.bank.zone, findings)
+    ordered = sorted((pack for pack, _ in packs.values()), key=lambda pack: pack.pack != settings.grading.primary)
+    known = ordered if settings.grading.primary in packs else []
     for name, (playbook, document) in playbooks.items():
-        pack = primary[0] if primary else None
-        findings += [document.finding(p) for p in _wrong_references(playbook, settings, messages, pack)]
+        problems = wrong_references(playbook, settings, messages, known, list(reports.definitions))
+        findings += [document.finding(problem) for problem in problems]
         findings += _misnamed(document, "playbook", playbook.playbook, name)
-        findings += _failing_templates(playbook, messages, directory / "messages", pack)
+        findings += failing_templates(playbook, messages, directory / "messages", known)
     for name, (pack, document) in packs.items():
         findings += _misnamed(document, "pack", pack.pack, name)
         others = [other for other, _ in packs.values() if other.pack != pack.pack]
         findings += [document.finding(problem) for problem in _shared_obligations(pack, others)]
     if findings:
-        raise InvalidFilesError(sorted(findings))
-    ordered = sorted(packs.values(), key=lambda found: found[0].pack != settings.grading.primary)
+        raise InvalidFilesError(sorted(set(findings)))  # what several playbooks lack is told once
     hours = settings.service_hours(calendars)
-    return Rulebook(tuple(p for p, _ in ordered), tuple(p for p, _ in playbooks.values()), messages, hours, calendars)
+    chosen = tuple(playbook for playbook, _ in playbooks.values())
+    return Rulebook(tuple(ordered), chosen, messages, hours, calendars, reports)
 
 
 def load_packs(settings: Settings, config_file: Path, names: Sequence[str]) -> list[Pack]:
@@ -127,13 +137,17 @@ def check_playbook(path: Path) -> list[Finding]:
 
 def check_template(path: Path) -> list[Finding]:
     """Return what is wrong with a message's template."""
+    form = form_of(path)
+    if form is None:
+        expected = ", ".join(f"NAME{suffix}" for suffix in SUFFIXES.values())
+        return [Finding(str(path), 1, 1, f"'{path.name}' is no template's name; expected one of: {expected}")]
     try:
         source = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         return [Finding(str(path), 1, 1, f"cannot be read: {error}")]
     return [
         Finding(str(path), int(problem.path[0]) if problem.path else 1, 1, problem.sentence())
-        for problem in template_problems(source)
+        for problem in template_problems(source, form)
     ]
 
 
@@ -185,11 +199,13 @@ def load_messages(settings: Settings, directory: Path, findings: list[Finding]) 
     """Read every template of every locale, adding what is wrong to the findings."""
     sources: dict[tuple[str, str], str] = {}
     for locale in LOCALES:
-        for path in sorted((directory / locale).glob("*.md.j2")):
+        for path in sorted((directory / locale).glob("*.j2")):
             wrong = check_template(path)
             findings += wrong
-            if not wrong:
-                sources[locale, path.name.removesuffix(".md.j2")] = path.read_text(encoding="utf-8")
+            form = form_of(path)
+            if not wrong and form is not None:
+                name = path.name.removesuffix(SUFFIXES[form])
+                sources[locale, form_name(name, form)] = path.read_text(encoding="utf-8")
     return MessageBook(sources, settings.bank.zone)
 
 
@@ -221,19 +237,6 @@ def _chosen(
 
 def _in_config(config_file: Path, problem: Problem) -> Finding:
     return load_file(config_file).finding(problem)
-
-
-def _failing_templates(
-    playbook: Playbook, messages: MessageBook, directory: Path, pack: Pack | None
-) -> Iterator[Finding]:
-    known = messages.names()
-    others = {demand.id for demand in (pack.obligations if pack else ()) if demand.levels is None}
-    for step in playbook.steps:
-        for locale in LOCALES if step.template in known else ():
-            is_of_level = step.on.obligation is None or step.on.obligation.id not in others
-            for problem in failures(step, locale, messages, level_based=is_of_level):
-                file = directory / locale / f"{step.template}.md.j2"
-                yield Finding(str(file), int(problem.path[0]), 1, problem.sentence())
 
 
 def _shared_obligations(pack: Pack, others: Sequence[Pack]) -> Iterator[Problem]:
@@ -289,22 +292,3 @@ def _wrong_succession(pack: Pack, packs: Mapping[str, Pack]) -> Iterator[Problem
 def _misnamed(document: Document, key: str, given: str, name: str) -> Iterator[Finding]:
     if given != name:
         yield document.finding(Problem((key,), f"the file is {name}.yaml but its {key} is '{given}'", f"{key}: {name}"))
-
-
-def _wrong_references(
-    playbook: Playbook, settings: Settings, messages: MessageBook, pack: Pack | None
-) -> Iterator[Problem]:
-    templates = messages.names()
-    for place, step in enumerate(playbook.steps):
-        where = ("steps", place)
-        yield from unknown((*where, "audience"), "audience", step.audience, settings.audiences)
-        yield from unknown((*where, "template"), "template", step.template, dict.fromkeys(sorted(templates)))
-        if pack is None:
-            continue
-        obligations = {demand.id: demand for demand in pack.obligations}
-        for index, level in enumerate(step.on.level_reached or ()):
-            yield from unknown((*where, "on", "level_reached", index), "level", level, pack.severity)
-        if step.on.obligation is not None:
-            yield from unknown((*where, "on", "obligation", "id"), "obligation", step.on.obligation.id, obligations)
-        if step.fulfils is not None:
-            yield from unknown((*where, "fulfils"), "obligation", step.fulfils, obligations)

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from incident_engine import settings
+from incident_engine import secret, settings
 from incident_engine.facts.fields import IncidentKey, Instant, Region
 from incident_engine.facts.hours import DAY_NAMES, HOLIDAYS, MAKEUP_WORKDAYS
 from incident_engine.facts.regions import PROVINCES
@@ -21,8 +21,9 @@ from incident_engine.grading.case import Case, Spans, TimeOfDay
 from incident_engine.grading.conditions import Condition, CountriesHit, DurationLimit, Measured, RegionsDown
 from incident_engine.grading.demand import Deadline, Due, Obligation
 from incident_engine.grading.pack import Pack, Parameter
-from incident_engine.response.playbook import Trigger
+from incident_engine.response.triggers import Trigger
 from incident_engine.rulebook import CalendarFile
+from incident_engine.sms_settings import SmsCase, SmsSettings, SmsSuccess
 
 Schema = dict[str, Any]
 
@@ -78,6 +79,11 @@ VALUES: dict[str, Schema] = {
         "description": "An instant with its offset, such as 2013-06-23T10:35:00+08:00.",
         "type": "string",
         "pattern": r"^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-]\d\d:?\d\d)$",
+    },
+    "Offset": {
+        "description": "A length of time after the scenario's start, such as 30m or 1d12h; with a - before it.",
+        "type": "string",
+        "pattern": r"^-?(?=\d)(\d+d)?(\d+h)?(\d+m)?(\d+s)?$",
     },
     "ParameterName": {
         "description": "The value of one of the pack's parameters, by its name.",
@@ -138,6 +144,11 @@ def _linked(name: str) -> Schema:
     return {_LINKED: name}
 
 
+def _one_or_more(*kinds: str) -> Schema:
+    single = [{"type": kind} for kind in kinds]
+    return {"type": [*kinds, "array"], "items": {"anyOf": single} if len(single) > 1 else single[0]}
+
+
 _FIELDS: Mapping[tuple[type, str], Schema] = {
     (Pack, "country"): {"pattern": "^([A-Z]{2})?$"},
     (Pack, "calendar"): _linked("Country"),
@@ -147,6 +158,11 @@ _FIELDS: Mapping[tuple[type, str], Schema] = {
         "additionalProperties": {"anyOf": [_linked("Window"), {"type": "array", "items": _linked("Window")}]},
     },
     (settings.StoreSettings, "url"): {"pattern": "^sqlite:///."},
+    (SmsSettings, "url"): {"pattern": "^https?:"},
+    (SmsSuccess, "status"): _one_or_more("integer"),
+    (SmsSuccess, "equals"): _one_or_more("string", "integer"),
+    (SmsCase, "status"): _one_or_more("integer"),
+    (SmsCase, "equals"): _one_or_more("string", "integer"),
     (CalendarFile, "calendar"): _linked("Country"),
     (CalendarFile, "days"): {"propertyNames": _linked("Day")},
     (Case, "hours"): {"items": _linked("Window")},
@@ -169,7 +185,7 @@ _BOUNDS: Mapping[type, Schema] = {
     Condition: _ONLY_ONE,
     DurationLimit: _ONLY_ONE,
     Trigger: _ONLY_ONE,
-    settings.Secret: _ONLY_ONE,
+    secret.Secret: _ONLY_ONE,
     RegionsDown: _COUNT,
     CountriesHit: _COUNT,
     Measured: _exactly_one("at_least", "more_than", "is"),

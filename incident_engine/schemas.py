@@ -14,6 +14,7 @@ from incident_engine.errors import Finding, InvalidFilesError
 from incident_engine.facts.events import Event
 from incident_engine.grading.pack import Pack
 from incident_engine.response.playbook import Playbook
+from incident_engine.response.report import ReportDefinition
 from incident_engine.rulebook import CalendarFile
 from incident_engine.scenario import Scenario
 from incident_engine.schema_models import VALUES, Schema, link, schema_of, target
@@ -25,7 +26,7 @@ _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def documents() -> dict[str, Schema]:
-    """Return the schemas by the kind of document: pack, playbook, config, event, scenario, calendar."""
+    """Return the schemas by the kind of document: pack, playbook, config, event, scenario, calendar, report."""
     return {
         "pack": _document("pack", "Rule pack", _pack()),
         "playbook": _document("playbook", "Playbook", schema_of(Playbook)),
@@ -33,6 +34,7 @@ def documents() -> dict[str, Schema]:
         "event": _document("event", "Events in the native format", _events()),
         "scenario": _document("scenario", "Scenario of a drill", _scenario()),
         "calendar": _document("calendar", "Calendar", schema_of(CalendarFile)),
+        "report": _document("report", "Definition of a report", schema_of(ReportDefinition)),
     }
 
 
@@ -96,7 +98,7 @@ def _pack() -> Schema:
 
 def _scenario() -> Schema:
     scenario = schema_of(Scenario)
-    events, named = _happenings("Duration", "Instant")
+    events, named = _happenings("Offset", "Instant")
     scenario["properties"]["events"]["items"] = {"oneOf": [link(name) for name in named]}
     return scenario | {"$defs": scenario["$defs"] | events}
 

@@ -6,11 +6,9 @@
 import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
-from email.errors import HeaderParseError
-from email.headerregistry import Address as MailAddress
 from functools import cached_property
 from pathlib import Path as FilePath
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
@@ -22,35 +20,40 @@ from pydantic_settings import (
     SettingsError,
 )
 
-from incident_engine.errors import Finding, InvalidFilesError, Path, Problem
+from incident_engine.channel_settings import (
+    ChannelSettings,
+    OutgoingSettings,
+    RetrySettings,
+    wrong_address,
+)
+from incident_engine.errors import Finding, InvalidFilesError, Problem
 from incident_engine.facts.calendars import Calendar, known_countries
 from incident_engine.facts.hours import ALWAYS, ServiceHours, WeeklyHours, weekly_hours
 from incident_engine.facts.values import Duration, Identifier, LocalizedText, Zone
+from incident_engine.people import (
+    Audience,
+    ClosingSettings,
+    ContactSettings,
+    CustomerSettings,
+    DrillSettings,
+    Locale,
+    People,
+    RotationSettings,
+    UnitSettings,
+    wrong_people,
+)
+from incident_engine.secret import Secret
 from incident_engine.validation import Strict, doubles, invalid, problems_of, unknown, unknown_name
 from incident_engine.yaml_loader import Document, load_file
 
 PREFIX = "INCIDENT_ENGINE__"
-Locale = Literal["zh-CN", "en"]
 
 
-class Secret(Strict):
-    """A secret, given in place (`value`) or in a file of its own (`file`)."""
-
-    value: str | None = Field(default=None, repr=False)
-    file: FilePath | None = None
-
-    @model_validator(mode="after")
-    def _one(self) -> Self:
-        if (self.value is None) == (self.file is None):
-            raise invalid("a secret has exactly one place", "value or file")
-        return self
-
-    def read(self) -> str:
-        """Return the secret. Raises OSError if its file cannot be read."""
-        if self.value is not None:
-            return self.value
-        assert self.file is not None  # noqa: S101 - the validator saw to it
-        return self.file.read_text(encoding="utf-8").strip()
+def _country(code: str) -> str:
+    countries = known_countries()
+    if code not in countries:
+        raise unknown_name("country", code, countries, "the ISO 3166 code of a country, such as CN")
+    return code
 
 
 class BankSettings(Strict):
@@ -59,6 +62,10 @@ class BankSettings(Strict):
     name: LocalizedText
     timezone: Zone
     locale: Locale = "zh-CN"
+    calendar: Annotated[str, AfterValidator(_country)] | None = None
+    """The country whose calendar says which days are working days; every day is one without it."""
+    unit: UnitSettings = UnitSettings()
+    customers: CustomerSettings = CustomerSettings()
 
     @property
     def zone(self) -> ZoneInfo:
@@ -81,6 +88,10 @@ class ServerSettings(Strict):
     port: int = Field(default=8080, ge=0, le=65535)
     keys: tuple[Secret, ...] = ()
     """Bearer keys; any of them opens everything."""
+    public_url: str | None = Field(default=None, pattern=r"^https?://[^\s/]+(/[^\s]*)?$")
+    """Where readers of messages reach this daemon; with it, messages have links to acknowledge and approve."""
+    link_key: Secret | None = None
+    """Signs these links; one is made and kept with the database unless it is given."""
     max_body_bytes: int = Field(default=1_048_576, ge=1_024)
 
     @property
@@ -145,13 +156,6 @@ def _windows(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-def _country(code: str) -> str:
-    countries = known_countries()
-    if code not in countries:
-        raise unknown_name("country", code, countries, "the ISO 3166 code of a country, such as CN")
-    return code
-
-
 class HoursSettings(Strict):
     """Service hours: windows per weekday in a time zone; holidays and make-up workdays by a country's calendar."""
 
@@ -180,65 +184,6 @@ class ServiceSettings(Strict):
     group: Identifier | None = None
 
 
-class OutboxSettings(Strict):
-    """Messages as files."""
-
-    type: Literal["outbox"]
-    directory: FilePath = FilePath("var/outbox")
-
-
-class EmailSettings(Strict):
-    """Messages by SMTP."""
-
-    type: Literal["email"]
-    host: str
-    port: int = Field(ge=1, le=65535)
-    sender: str = Field(pattern=r"^[^@\s<>]+@[^@\s<>]+$")
-    tls: Literal["none", "starttls", "tls"] = "starttls"
-    username: str | None = None
-    password: Secret | None = None
-    timeout: Duration = timedelta(seconds=20)
-
-
-class WebhookSettings(Strict):
-    """Messages by HTTP POST, signed per Standard Webhooks."""
-
-    type: Literal["webhook"]
-    url: str = Field(pattern=r"^https?://[^\s]+$")
-    secret: Secret
-    """whsec_ and base64, or base64 alone."""
-    timeout: Duration = timedelta(seconds=10)
-
-
-ChannelSettings = Annotated[OutboxSettings | EmailSettings | WebhookSettings, Field(discriminator="type")]
-
-
-class RetrySettings(Strict):
-    """How a failed delivery is repeated: first after `first`, then doubling up to `longest`, so many times in all."""
-
-    first: Duration = timedelta(seconds=5)
-    longest: Duration = timedelta(minutes=10)
-    attempts: int = Field(default=20, ge=1)
-    lease: Duration = timedelta(seconds=60)
-    """How long an attempt may take before somebody else may try."""
-
-
-class Address(Strict):
-    """A channel, and where on it a contact is reached."""
-
-    channel: Identifier
-    to: str | None = None
-
-
-class ContactSettings(Strict):
-    """A person or a group that reads messages in one language."""
-
-    id: Identifier
-    name: LocalizedText
-    locale: Locale = "zh-CN"
-    via: tuple[Address, ...] = Field(min_length=1)
-
-
 class Settings(BaseSettings):
     """Everything that config.yaml says."""
 
@@ -258,8 +203,12 @@ class Settings(BaseSettings):
     services: tuple[ServiceSettings, ...] = Field(min_length=1)
     channels: dict[Identifier, ChannelSettings] = Field(min_length=1)
     retry: RetrySettings = RetrySettings()
+    outgoing: OutgoingSettings = OutgoingSettings()
     contacts: tuple[ContactSettings, ...] = Field(min_length=1)
-    audiences: dict[Identifier, Annotated[tuple[Identifier, ...], Field(min_length=1)]] = Field(min_length=1)
+    rotations: tuple[RotationSettings, ...] = ()
+    audiences: dict[Identifier, Audience] = Field(min_length=1)
+    closing: ClosingSettings = ClosingSettings()
+    drills: DrillSettings = DrillSettings()
 
     @classmethod
     def settings_customise_sources(
@@ -288,6 +237,11 @@ class Settings(BaseSettings):
     def service_names(self) -> Mapping[str, LocalizedText]:
         """Return the names of the services."""
         return {service.id: service.name for service in self.services}
+
+    @property
+    def people(self) -> People:
+        """Return who is meant by an audience at an instant."""
+        return People(self.contacts, self.rotations, self.audiences)
 
     @cached_property
     def contact_by_id(self) -> Mapping[str, ContactSettings]:
@@ -356,29 +310,14 @@ def _is_overridden(path: Sequence[str | int], overrides: Any) -> bool:
 
 def _wrong_references(settings: Settings) -> Iterator[Problem]:
     yield from doubles("services", [service.id for service in settings.services])
-    yield from doubles("contacts", [contact.id for contact in settings.contacts])
+    yield from wrong_people(settings.contacts, settings.rotations, settings.audiences)
+    readers = [contact.id for contact in settings.contacts] + [rotation.id for rotation in settings.rotations]
+    for place, name in enumerate(settings.drills.recipients):
+        yield from unknown(("drills", "recipients", place), "contact or rotation", name, readers)
     for place, service in enumerate(settings.services):
         yield from unknown(("services", place, "hours"), "hours", service.hours, ["always", *settings.hours])
     for place, contact in enumerate(settings.contacts):
         for index, address in enumerate(contact.via):
-            yield from _wrong_address(("contacts", place, "via", index), address, settings.channels)
-    for name, members in settings.audiences.items():
-        for index, member in enumerate(members):
-            yield from unknown(("audiences", name, index), "contact", member, settings.contact_by_id)
+            yield from wrong_address(("contacts", place, "via", index), address, settings.channels)
     if "always" in settings.hours:
         yield Problem(("hours", "always"), "'always' is built in (24 hours on 7 days)", "another name")
-
-
-def _wrong_address(path: Path, address: Address, channels: Mapping[str, Any]) -> Iterator[Problem]:
-    yield from unknown((*path, "channel"), "channel", address.channel, channels)
-    channel = channels.get(address.channel)
-    if channel is not None and channel.type == "email" and not _is_address(address.to or ""):
-        said = f"an e-mail channel needs one plain address, not {address.to!r}"
-        yield Problem((*path, "to"), said, "such as to: somebody@example.com")
-
-
-def _is_address(text: str) -> bool:
-    try:
-        return MailAddress(addr_spec=text).domain != ""
-    except (HeaderParseError, ValueError, IndexError):
-        return False

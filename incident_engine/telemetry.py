@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Protocol, TextIO, cast
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -29,6 +29,14 @@ class EventOutcome(StrEnum):
     INVALID = "invalid"
     QUARANTINED = "quarantined"
     OVERLOADED = "overloaded"
+
+
+class CircuitState(StrEnum):
+    """Whether a target is sent to: always, once to see, or not at all for a while; from good to bad."""
+
+    CLOSED = "closed"
+    HALF_OPEN = "half_open"
+    OPEN = "open"
 
 
 def configure_logging(stream: TextIO = sys.stderr, *, level: int = logging.INFO) -> None:
@@ -111,6 +119,24 @@ class Metrics:
             ["channel", "outcome"],
             registry=self.registry,
         )
+        self._bundled = Counter(
+            "incident_engine_deliveries_bundled",
+            "Deliveries that went out together with others, in one message.",
+            ["channel"],
+            registry=self.registry,
+        )
+        self._postponed = Counter(
+            "incident_engine_deliveries_postponed",
+            "How often a delivery that was due had to wait, by channel and reason.",
+            ["channel", "reason"],
+            registry=self.registry,
+        )
+        self._circuits = Gauge(
+            "incident_engine_channel_circuit",
+            "Whether a channel's circuit (the worst of its targets') is in this state: closed, half_open or open.",
+            ["channel", "state"],
+            registry=self.registry,
+        )
         self.lateness = Histogram(
             "incident_engine_timer_lateness_seconds",
             "How long after its due instant a timer was fired.",
@@ -129,6 +155,19 @@ class Metrics:
     def count_delivery(self, channel: str, outcome: str) -> None:
         """Count one attempt to deliver."""
         self._deliveries.labels(channel, outcome).inc()
+
+    def count_bundled(self, channel: str, deliveries: int) -> None:
+        """Count deliveries that went out in one message."""
+        self._bundled.labels(channel).inc(deliveries)
+
+    def count_postponed(self, channel: str, reason: str) -> None:
+        """Count one delivery that was due and had to wait."""
+        self._postponed.labels(channel, reason).inc()
+
+    def show_circuit(self, channel: str, state: CircuitState) -> None:
+        """Show the state of a channel's circuit."""
+        for each in CircuitState:
+            self._circuits.labels(channel, each).set(each is state)
 
 
 class _BuildInfo(Collector):

@@ -7,22 +7,23 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from incident_engine import drafts
 from incident_engine.decisions import Reason, say
-from incident_engine.facts.events import EVENT, ITSELF, EventType, Recorded
+from incident_engine.facts.base import ITSELF, EventType
+from incident_engine.facts.events import EVENT, Recorded
 from incident_engine.facts.folding import fold
 from incident_engine.facts.incident import Incident
 from incident_engine.facts.values import RESOLUTION
 from incident_engine.grading.assess import Assessment, assess
 from incident_engine.grading.document import assessment_document, trajectory_from
-from incident_engine.grading.obligations import ObligationState, ObligationStatus
+from incident_engine.grading.obligations import ObligationState
 from incident_engine.grading.pack import Pack
 from incident_engine.grading.recurring import Recurrence, recurrences
-from incident_engine.response.plan import Step, StepState, plan, reconcile
-from incident_engine.response.reader import Situation
+from incident_engine.links import Links
+from incident_engine.response.step import StepState
 from incident_engine.rulebook import Rulebook
 from incident_engine.settings import Settings
-from incident_engine.store import records
+from incident_engine.stepwork import Graded, StepWork
+from incident_engine.store import records, steps
 from incident_engine.store.writer import Unit
 
 
@@ -40,8 +41,9 @@ class Case:
 class Upkeep:
     """Knows the packs, and what follows from an incident at an instant."""
 
-    def __init__(self, settings: Settings, rulebook: Rulebook) -> None:
+    def __init__(self, settings: Settings, rulebook: Rulebook, links: Links, *, drill: bool = False) -> None:
         self._settings = settings
+        self._steps = StepWork(settings, rulebook, links, drill=drill)
         self._rulebook = rulebook
         self._kept: dict[str, Pack] = {pack.content_hash: pack for pack in rulebook.packs}
 
@@ -84,9 +86,7 @@ class Upkeep:
             self._close(unit, incident_id, now)
             case = self.look(unit.connection, incident_id, now)
         self._keep_verdicts(unit, case, now)
-        wanted = self._reconcile(unit, case, now)
-        _complete(unit, case)
-        self._begin(unit, case, wanted, now)
+        self._steps.carry_on(unit, Graded(case.incident, case.packs, case.assessments), now)
         records.update_incident(unit.connection, incident_id, _summary(case, now))
         records.set_timer(unit.connection, incident_id, self._wake_at(unit, case, now))
 
@@ -137,46 +137,6 @@ class Upkeep:
         records.append(unit.connection, Recorded(event, now), incident_id)
         say(unit, Reason.CLOSED_BELOW_LOWEST_LEVEL, incident=incident_id)
 
-    def _reconcile(self, unit: Unit, case: Case, now: datetime) -> dict[str, Step]:
-        """Store the plan; return its steps by id."""
-        wanted = plan(case.incident, case.assessments, self._rulebook.playbooks, now)
-        stored = records.steps_of(unit.connection, case.incident.id)
-        changes = reconcile({name: (step.state, step.step.due_at) for name, step in stored.items()}, wanted)
-        records.apply_changes(unit.connection, case.incident.id, changes)
-        for name in changes.withdraw:
-            say(unit, Reason.STEP_WITHDRAWN, incident=case.incident.id, step=name)
-        return {step.id: step for step in wanted}
-
-    def _begin(self, unit: Unit, case: Case, wanted: Mapping[str, Step], now: datetime) -> None:
-        """Begin what is due, as the playbooks want it now: they may have been changed since the step was stored."""
-        for name, stored in records.steps_of(unit.connection, case.incident.id).items():
-            if stored.state is not StepState.PENDING or stored.step.due_at > now:
-                continue
-            step = wanted[name]
-            rows = drafts.deliveries(self._situation(case, step, now), self._settings, self._rulebook.messages)
-            records.begin_step(unit.connection, step, now)
-            records.insert_deliveries(unit.connection, rows)
-            level = case.assessments[0].level
-            say(
-                unit,
-                Reason.STEP_BEGUN,
-                incident=case.incident.id,
-                step=name,
-                incident_level=level,
-                deliveries=len(rows),
-            )
-
-    def _situation(self, case: Case, step: Step, now: datetime) -> Situation:
-        return Situation(
-            bank_name=self._settings.bank.name,
-            service_names=self._settings.service_names,
-            incident=case.incident,
-            assessment=case.assessments[0],
-            pack=case.packs[0],
-            step=step,
-            now=now,
-        )
-
     def _wake_at(self, unit: Unit, case: Case, now: datetime) -> datetime | None:
         """Return the next instant at which anything changes by itself: a level, an obligation, a step, the end."""
         instants = [assessment.next.at for assessment in case.assessments if assessment.next is not None]
@@ -195,39 +155,13 @@ class Upkeep:
         ]
         instants += [
             stored.step.due_at
-            for stored in records.steps_of(unit.connection, case.incident.id).values()
+            for stored in steps.steps_of(unit.connection, case.incident.id).values()
             if stored.state is StepState.PENDING
         ]
         ends_at = self._ends_at(case)
         if ends_at is not None:
             instants.append(ends_at)
         return min(instants, default=None)
-
-
-def _complete(unit: Unit, case: Case) -> None:
-    """Mark the steps that people reported completed, by their id or by the obligation that they fulfil."""
-    met = {status.key: status for status in case.assessments[0].obligations if status.state is ObligationState.MET}
-    for name, stored in records.steps_of(unit.connection, case.incident.id).items():
-        if stored.state is not StepState.BEGUN:
-            continue
-        fulfils, instance = stored.step.fulfils, stored.step.instance
-        if fulfils is not None and fulfils == stored.step.obligation:
-            status = met.get(instance) or _met_with_later(met, fulfils, instance)
-            done_at, done_by = (status.met_at, status.met_by) if status else (None, None)
-        else:
-            done = [d for d in case.incident.completions if d.step == name or (fulfils and d.fulfils == fulfils)]
-            done_at, done_by = (done[0].at, done[0].by) if done else (None, None)
-        if done_at is not None:
-            records.complete_step(unit.connection, name, done_at, done_by)
-
-
-def _met_with_later(met: Mapping[str, ObligationStatus], name: str, instance: str) -> ObligationStatus | None:
-    """Return what met a later instance of what is owed again and again: it met those missed before, too."""
-    number = instance.removeprefix(f"{name}.")
-    if not number.isdigit():
-        return None
-    later = [s for s in met.values() if s.id == name and s.instance.isdigit() and int(s.instance) > int(number)]
-    return min(later, key=lambda status: int(status.instance), default=None)
 
 
 def _summary(case: Case, now: datetime) -> dict[str, Any]:

@@ -1,23 +1,19 @@
 """The dispatcher: claim what is due with a lease, send it, record how it went. At least once, never zero times."""
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from standardwebhooks.webhooks import EmptyWebhookSecretError
-
+from incident_engine.channel_settings import RetrySettings
 from incident_engine.clock import Clock
-from incident_engine.delivery.channels.base import Channel, Channels, DeliveryError, Outcome
-from incident_engine.delivery.channels.email import EmailChannel
-from incident_engine.delivery.channels.outbox import OutboxChannel
-from incident_engine.delivery.channels.webhook import WebhookChannel
-from incident_engine.errors import StartupError
-from incident_engine.settings import ChannelSettings, EmailSettings, OutboxSettings, RetrySettings
+from incident_engine.delivery.bundles import bundled
+from incident_engine.delivery.channels.base import Channels, DeliveryError, Outcome
+from incident_engine.delivery.targets import Reason, Targets
 from incident_engine.store import outgoing
-from incident_engine.store.outgoing import Claimed, DeliveryState
+from incident_engine.store.outgoing import Choice, Claimed, DeliveryState
 from incident_engine.store.writer import Writer
-from incident_engine.telemetry import Metrics, logger
+from incident_engine.telemetry import CircuitState, Metrics, logger
 
 _SHARE_OF_LEASE = 0.8
 """How much of its lease an attempt may take: it must be recorded before somebody else may try."""
@@ -25,23 +21,8 @@ AT_ONCE = 16
 """How many messages are under way at the same time."""
 
 
-def open_channels(settings: Mapping[str, ChannelSettings]) -> dict[str, Channel]:
-    """Return the channels that the settings describe. Raises StartupError if a secret cannot be read or used."""
-    opened: dict[str, Channel] = {}
-    for name, channel in settings.items():
-        try:
-            opened[name] = _open(channel)
-        except (OSError, ValueError, EmptyWebhookSecretError) as error:
-            raise StartupError(f"channels.{name}: {error}") from error
-    return opened
-
-
-def _open(settings: ChannelSettings) -> Channel:
-    if isinstance(settings, OutboxSettings):
-        return OutboxChannel(settings)
-    if isinstance(settings, EmailSettings):
-        return EmailChannel(settings)
-    return WebhookChannel(settings)
+Batch = tuple[Claimed, ...]
+"""Deliveries that go out as one message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,19 +53,28 @@ class Dispatcher:
     """Sends what is due whenever it is notified. `start`, `notify` and `stop` are all there is."""
 
     def __init__(
-        self, writer: Writer, channels: Channels, retry: RetrySettings, clock: Clock, metrics: Metrics
+        self,
+        writer: Writer,
+        channels: Channels,
+        retry: RetrySettings,
+        clock: Clock,
+        metrics: Metrics,
+        targets: Targets | None = None,
     ) -> None:
         self._writer = writer
         self._channels = channels
         self._retry = retry
         self._clock = clock
         self._metrics = metrics
+        self._targets = targets or Targets({})
         self._log = logger("delivery")
         self._wake = asyncio.Event()
         self._sending: set[asyncio.Task[None]] = set()
         self._under_way: set[str] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
+        for channel in channels:
+            metrics.show_circuit(channel, CircuitState.CLOSED)
 
     def start(self) -> None:
         """Begin; must be called within the running event loop."""
@@ -121,8 +111,8 @@ class Dispatcher:
             free = AT_ONCE - len(self._sending)
             if free <= 0:
                 continue  # whoever ends first wakes us again
-            for delivery in await self._claim(free):
-                task = asyncio.create_task(self._deliver(delivery))
+            for batch in await self._claim(free):
+                task = asyncio.create_task(self._deliver(batch))
                 self._sending.add(task)
                 task.add_done_callback(self._done)
 
@@ -132,14 +122,21 @@ class Dispatcher:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._log.warning("delivery_not_recorded", reason="store_error", error=repr(error))
 
-    async def _claim(self, limit: int) -> list[Claimed]:
+    async def _claim(self, limit: int) -> Sequence[Batch]:
         now = self._clock.now()
         lease_until = now + self._retry.lease * self._clock.speed
         under_way = frozenset(self._under_way)
+
+        def choose(due: Sequence[Claimed], limit: int) -> Choice:
+            choice, why = self._targets.choose(due, limit, now)
+            self._report_waiting([delivery for delivery in due if delivery.id in why], choice.later, why)
+            return choice
+
         try:
-            return await asyncio.wrap_future(
+            choice = await asyncio.wrap_future(
                 self._writer.submit(
-                    lambda unit: outgoing.claim(unit.connection, now, lease_until, limit, under_way), urgent=True
+                    lambda unit: outgoing.claim_chosen(unit.connection, now, lease_until, limit, under_way, choose),
+                    urgent=True,
                 )
             )
         except Exception as error:  # noqa: BLE001 - the store is in trouble; what is due stays due
@@ -147,30 +144,83 @@ class Dispatcher:
             await asyncio.sleep(1)
             self._wake.set()
             return []
+        for channel in {batch[0].channel for batch in choice.batches}:
+            self._metrics.show_circuit(channel, self._targets.state(channel))
+        if choice.later:
+            self._wake.set()  # those that must wait have made place for others to be looked at
+        return choice.batches
 
-    async def _deliver(self, delivery: Claimed) -> None:
-        self._under_way.add(delivery.id)
+    async def _deliver(self, batch: Batch) -> None:
+        names = {delivery.id for delivery in batch}
+        self._under_way |= names
         try:
-            await self._send_and_record(delivery)
+            await self._send_and_record(batch)
         finally:
-            self._under_way.discard(delivery.id)
+            self._under_way -= names
 
-    async def _send_and_record(self, delivery: Claimed) -> None:
-        verdict = await self._attempt(delivery)
+    async def _send_and_record(self, batch: Batch) -> None:
+        message = batch[0] if len(batch) == 1 else bundled(batch)
+        answer = await self._attempt(message)
         now = self._clock.now()
+        verdicts = [_verdict(answer, delivery, message, self._retry, now) for delivery in batch]
         counted = await asyncio.wrap_future(
             self._writer.submit(
-                lambda unit: outgoing.record(
-                    unit.connection, delivery, verdict.state, verdict.outcome, verdict.detail, now, verdict.retry_at
-                ),
+                lambda unit: [
+                    outgoing.record(
+                        unit.connection,
+                        delivery,
+                        verdict.state,
+                        verdict.outcome,
+                        verdict.detail,
+                        now,
+                        verdict.retry_at,
+                        fallback_after=self._retry.fallback_after,
+                    )
+                    for delivery, verdict in zip(batch, verdicts, strict=True)
+                ],
                 urgent=True,
             )
         )
-        self._metrics.count_delivery(delivery.channel, verdict.outcome)
+        if len(batch) > 1 and isinstance(answer, str):
+            self._metrics.count_bundled(message.channel, len(batch))
+        for delivery, verdict, is_counted in zip(batch, verdicts, counted, strict=True):
+            self._metrics.count_delivery(delivery.channel, verdict.outcome)
+            self._report(delivery, verdict, is_counted)
+
+    async def _attempt(self, message: Claimed) -> str | DeliveryError:
+        """Return what the other side answered, or the failure; the target hears of either."""
+        answer = await self._send(message)
+        failure = answer if isinstance(answer, DeliveryError) else None
+        outcome = failure.outcome if failure else Outcome.DELIVERED
+        wait = failure.retry_after if failure else None
+        changed = self._targets.note(message, outcome, self._clock.now(), wait)
+        if changed is not None:
+            state = self._targets.state(message.channel)
+            self._metrics.show_circuit(message.channel, state)
+            log = self._log.info if changed is CircuitState.CLOSED else self._log.warning
+            log(f"circuit_{changed}", reason=outcome.value, channel=message.channel, state=state.value)
+        return answer
+
+    async def _send(self, message: Claimed) -> str | DeliveryError:
+        channel = self._channels.get(message.channel)
+        if channel is None:
+            said = f"channel '{message.channel}' is no longer configured"
+            return DeliveryError(Outcome.MISCONFIGURED, said, permanent=True)
+        try:
+            async with asyncio.timeout(self._retry.lease.total_seconds() * _SHARE_OF_LEASE):
+                return await channel.send(message, self._clock.now())
+        except DeliveryError as error:
+            return error
+        except TimeoutError as error:
+            return DeliveryError(Outcome.TIMED_OUT, f"no answer within {self._retry.lease}: {error}")
+        except Exception as error:  # noqa: BLE001 - a fault of ours in one channel must not stop the others
+            return DeliveryError(Outcome.UNEXPECTED_ERROR, repr(error))
+
+    def _report(self, delivery: Claimed, verdict: Verdict, is_counted: bool) -> None:
         log = self._log.warning if verdict.state is DeliveryState.FAILED else self._log.info
         log(
             "delivery_given_up" if verdict.state is DeliveryState.FAILED else "delivery_attempted",
-            reason=verdict.outcome.value if counted else "lease_lost",
+            reason=verdict.outcome.value if is_counted else "lease_lost",
             detail=verdict.detail,
             delivery=delivery.id,
             incident=delivery.incident_id,
@@ -182,20 +232,25 @@ class Dispatcher:
             retry_at=verdict.retry_at.isoformat() if verdict.retry_at else None,
         )
 
-    async def _attempt(self, delivery: Claimed) -> Verdict:
-        try:
-            channel = self._channels.get(delivery.channel)
-            if channel is None:
-                said = f"channel '{delivery.channel}' is no longer configured"
-                raise DeliveryError(Outcome.MISCONFIGURED, said, permanent=True)  # noqa: TRY301
-            async with asyncio.timeout(self._retry.lease.total_seconds() * _SHARE_OF_LEASE):
-                detail = await channel.send(delivery, self._clock.now())
-        except DeliveryError as error:
-            return judge(error, delivery.attempt, self._retry, self._clock.now())
-        except TimeoutError as error:
-            failure = DeliveryError(Outcome.TIMED_OUT, f"no answer within {self._retry.lease}: {error}")
-            return judge(failure, delivery.attempt, self._retry, self._clock.now())
-        except Exception as error:  # noqa: BLE001 - a fault of ours in one channel must not stop the others
-            failure = DeliveryError(Outcome.UNEXPECTED_ERROR, repr(error))
-            return judge(failure, delivery.attempt, self._retry, self._clock.now())
-        return Verdict(DeliveryState.DELIVERED, Outcome.DELIVERED, detail)
+    def _report_waiting(
+        self, waiting: Sequence[Claimed], later: Mapping[str, datetime], why: Mapping[str, Reason]
+    ) -> None:
+        for delivery in waiting:
+            self._metrics.count_postponed(delivery.channel, why[delivery.id])
+        for channel in dict.fromkeys(delivery.channel for delivery in waiting):
+            names = [delivery.id for delivery in waiting if delivery.channel == channel]
+            until = min(later[name] for name in names).isoformat()
+            self._log.info(
+                "deliveries_postponed", reason=why[names[0]].value, channel=channel, count=len(names), until=until
+            )
+
+
+def _verdict(
+    answer: str | DeliveryError, delivery: Claimed, message: Claimed, retry: RetrySettings, now: datetime
+) -> Verdict:
+    """Return what follows for one delivery from the answer to the message in which it went out."""
+    suffix = "" if message.id == delivery.id else f" (in the bundle {message.id})"
+    if isinstance(answer, str):
+        return Verdict(DeliveryState.DELIVERED, Outcome.DELIVERED, answer + suffix)
+    verdict = judge(answer, delivery.attempt, retry, now)
+    return replace(verdict, detail=verdict.detail + suffix)

@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import accumulate, groupby
 
 from incident_engine.errors import InvalidDocumentError, Problem
-from incident_engine.facts.events import OPENING, Event, EventType, MaintenanceAnnounced, OutageEvent, Recorded
+from incident_engine.facts.base import EventType
+from incident_engine.facts.events import OPENING, Event, MaintenanceAnnounced, OutageEvent, Recorded
 from incident_engine.facts.folding import in_order
 
 

@@ -18,37 +18,22 @@ from pydantic import (
     model_validator,
 )
 
-from incident_engine.facts.fields import Figure, IncidentKey, Instant, Name, Region, Service, Text
+from incident_engine.facts.base import BaseEvent, EventType, PersonEvent
+from incident_engine.facts.fields import Figure, Instant, Name, Region, Service, Text
+from incident_engine.facts.handling import (
+    IncidentClosed,
+    LessonRecorded,
+    NoteAdded,
+    ReportWritten,
+    StepAcknowledged,
+    StepAdded,
+    StepApproved,
+    StepAssigned,
+    StepCompleted,
+    StepSkipped,
+)
 from incident_engine.facts.values import Identifier
 from incident_engine.validation import Strict, invalid
-
-ITSELF = "incident-engine"
-"""The source of the events that the engine reports itself."""
-
-
-class EventType(StrEnum):
-    """What an event reports."""
-
-    OUTAGE_STARTED = "outage.started"
-    OUTAGE_DEGRADED = "outage.degraded"
-    OUTAGE_RESTORED = "outage.restored"
-    REPAIR_FAILED = "repair.failed"
-    RECOVERY_ESTIMATED = "recovery.estimated"
-    MAINTENANCE_ANNOUNCED = "maintenance.announced"
-    HARM_ASSESSED = "harm.assessed"
-    IMPACT_MEASURED = "impact.measured"
-    PLAN_FAILED = "plan.failed"
-    NOTE_ADDED = "note.added"
-    STEP_COMPLETED = "step.completed"
-    LEVEL_CORRECTED = "level.corrected"
-    INCIDENT_CLOSED = "incident.closed"
-
-
-class _Event(Strict):
-    source: Name
-    id: Name
-    occurred_at: Instant
-    incident: IncidentKey | None = None
 
 
 class OutageData(BaseModel):
@@ -60,20 +45,13 @@ class OutageData(BaseModel):
     one without a signal ends all."""
 
 
-class OutageEvent(_Event):
+class OutageEvent(BaseEvent):
     """A service is down, works badly or works again in some regions."""
 
     type: Literal[EventType.OUTAGE_STARTED, EventType.OUTAGE_DEGRADED, EventType.OUTAGE_RESTORED]
     service: Service
     regions: tuple[Region, ...] = Field(min_length=1)
     data: OutageData = OutageData()
-
-
-class _PersonEvent(_Event):
-    """An event about an incident as a whole: named by its key, or the open one of a service."""
-
-    service: Service | None = None
-    regions: tuple[Region, ...] = ()
 
 
 class EstimateData(Strict):
@@ -83,7 +61,7 @@ class EstimateData(Strict):
     by: Name | None = None
 
 
-class RecoveryEstimated(_PersonEvent):
+class RecoveryEstimated(PersonEvent):
     """An estimate of the recovery; the latest counts."""
 
     type: Literal[EventType.RECOVERY_ESTIMATED]
@@ -97,7 +75,7 @@ class RepairData(Strict):
     reason: Text
 
 
-class RepairFailed(_PersonEvent):
+class RepairFailed(PersonEvent):
     """The failure was not repaired; what it may lead to when the service opens again is graded by the estimate."""
 
     type: Literal[EventType.REPAIR_FAILED]
@@ -119,7 +97,7 @@ class MaintenanceData(Strict):
         return self
 
 
-class MaintenanceAnnounced(_Event):
+class MaintenanceAnnounced(BaseEvent):
     """Maintenance of a service, announced before it begins; no regions: everywhere. It is of no incident."""
 
     type: Literal[EventType.MAINTENANCE_ANNOUNCED]
@@ -191,7 +169,7 @@ class HarmData(Strict):
     reason: Text
 
 
-class HarmAssessed(_PersonEvent):
+class HarmAssessed(PersonEvent):
     """A person judged the harm; nothing infers it from figures."""
 
     type: Literal[EventType.HARM_ASSESSED]
@@ -214,7 +192,7 @@ class ImpactData(Strict):
         return self
 
 
-class ImpactMeasured(_PersonEvent):
+class ImpactMeasured(PersonEvent):
     """Figures of the incident's impact that no monitor of services knows."""
 
     type: Literal[EventType.IMPACT_MEASURED]
@@ -228,7 +206,7 @@ class PlanFailureData(Strict):
     reason: Text
 
 
-class PlanFailed(_PersonEvent):
+class PlanFailed(PersonEvent):
     """A plan or a decision turned out not to work (Art. 39)."""
 
     type: Literal[EventType.PLAN_FAILED]
@@ -245,55 +223,11 @@ class CorrectionData(Strict):
     reason: Text
 
 
-class LevelCorrected(_PersonEvent):
+class LevelCorrected(PersonEvent):
     """A person corrects or confirms the level; the only way in which one is lowered, and it stays on record."""
 
     type: Literal[EventType.LEVEL_CORRECTED]
     data: CorrectionData
-
-
-class NoteData(Strict):
-    """Free words for the record."""
-
-    text: Text
-    by: Name | None = None
-
-
-class NoteAdded(_PersonEvent):
-    """A note for the record."""
-
-    type: Literal[EventType.NOTE_ADDED]
-    data: NoteData
-
-
-class CompletionData(Strict):
-    """Who did what: a step by its id, or the obligation that it fulfils."""
-
-    by: Name
-    step: Name | None = None
-    fulfils: Name | None = None
-    note: Text | None = None
-
-
-class StepCompleted(_PersonEvent):
-    """A person did what a step asked for, such as handing in the first report."""
-
-    type: Literal[EventType.STEP_COMPLETED]
-    data: CompletionData
-
-
-class ClosingData(Strict):
-    """Who closed the incident, and why."""
-
-    by: Name
-    reason: Text | None = None
-
-
-class IncidentClosed(_PersonEvent):
-    """The incident is over."""
-
-    type: Literal[EventType.INCIDENT_CLOSED]
-    data: ClosingData
 
 
 Event = Annotated[
@@ -304,9 +238,16 @@ Event = Annotated[
     | HarmAssessed
     | ImpactMeasured
     | PlanFailed
-    | NoteAdded
-    | StepCompleted
     | LevelCorrected
+    | NoteAdded
+    | StepAcknowledged
+    | StepApproved
+    | StepCompleted
+    | StepSkipped
+    | StepAssigned
+    | StepAdded
+    | ReportWritten
+    | LessonRecorded
     | IncidentClosed,
     Field(discriminator="type"),
 ]
@@ -315,7 +256,7 @@ OPENING = (OutageEvent, HarmAssessed, ImpactMeasured)
 """The events with which an incident can begin: a leak of data is one without any outage."""
 
 
-class AnyEvent(_PersonEvent):
+class AnyEvent(PersonEvent):
     """What an event of any type has: to say what else is wrong with one whose type is unknown."""
 
     model_config = ConfigDict(extra="ignore")

@@ -7,40 +7,53 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from hashlib import sha256
 
+from incident_engine.facts.base import ITSELF, EventType
 from incident_engine.facts.events import (
-    ITSELF,
     Event,
-    EventType,
     HarmAssessed,
     ImpactMeasured,
-    IncidentClosed,
     LevelCorrected,
     MaintenanceAnnounced,
-    NoteAdded,
     OutageEvent,
     PlanFailed,
     Recorded,
     RecoveryEstimated,
     RepairFailed,
+)
+from incident_engine.facts.handling import (
+    IncidentClosed,
+    LessonRecorded,
+    NoteAdded,
+    ReportWritten,
+    StepAcknowledged,
+    StepAdded,
+    StepApproved,
+    StepAssigned,
     StepCompleted,
+    StepSkipped,
 )
 from incident_engine.facts.hours import union
 from incident_engine.facts.incident import (
+    Addition,
     Closing,
     Completion,
     Correction,
+    Deed,
     Estimate,
     Harm,
     Impairment,
     Incident,
     Interval,
+    Lesson,
     Measurement,
     Outage,
     PlanFailure,
     RepairFailure,
+    Writing,
 )
-from incident_engine.facts.values import NEVER
+from incident_engine.facts.values import NEVER, stamp
 
 # At one instant an end is taken before a beginning: what is said to start then is still down afterwards.
 _RANK = {
@@ -135,6 +148,13 @@ def fold(incident_id: str, events: Iterable[Recorded]) -> Incident:
         plan_failures=tuple(state.plan_failures),
         corrections=tuple(state.corrections),
         completions=tuple(state.completions),
+        acknowledgements=tuple(state.acknowledgements),
+        approvals=tuple(state.approvals),
+        skips=tuple(state.skips),
+        assignments=tuple(state.assignments),
+        additions=tuple(state.additions),
+        writings=tuple(state.writings),
+        lessons=tuple(state.lessons),
         notes=tuple(state.notes),
         closing=None if impaired else state.closing,  # it ends when the system serves normally again (Art. 42)
     )
@@ -207,6 +227,13 @@ class _Fold:
     plan_failures: list[PlanFailure] = field(default_factory=list)
     corrections: list[Correction] = field(default_factory=list)
     completions: list[Completion] = field(default_factory=list)
+    acknowledgements: list[Deed] = field(default_factory=list)
+    approvals: list[Deed] = field(default_factory=list)
+    skips: list[Deed] = field(default_factory=list)
+    assignments: list[Deed] = field(default_factory=list)
+    additions: list[Addition] = field(default_factory=list)
+    writings: list[Writing] = field(default_factory=list)
+    lessons: list[Lesson] = field(default_factory=list)
     notes: list[tuple[datetime, str]] = field(default_factory=list)
     closing: Closing | None = None
 
@@ -246,11 +273,35 @@ class _Fold:
         match event:
             case NoteAdded():
                 self.notes.append((event.occurred_at, event.data.text))
-            case StepCompleted():
-                done = event.data
-                self.completions.append(Completion(event.occurred_at, done.by, done.step, done.fulfils))
-            case IncidentClosed():
-                self.closing = Closing(event.occurred_at, event.data.by)
+            case StepCompleted(data=done):
+                self.completions.append(Completion(event.occurred_at, done.by, done.step, done.fulfils, done.note))
+            case StepAdded(data=said):
+                key = stamp(event.occurred_at) + "-" + sha256(f"{event.source}\0{event.id}".encode()).hexdigest()[:8]
+                added = (said.step, said.title, said.assignee, said.due_at)
+                self.additions.append(Addition(event.occurred_at, said.by, said.reason, key, *added))
+            case ReportWritten(data=said):
+                self.writings += [
+                    Writing(event.occurred_at, said.by, said.report, name, text) for name, text in said.fields.items()
+                ]
+            case LessonRecorded(data=said):
+                self.lessons.append(Lesson(event.occurred_at, said.by, said.text, said.for_customers))
+            case IncidentClosed(data=said):
+                self.closing = Closing(event.occurred_at, said.by, said.reason)
+            case _:
+                self._deed(event)
+
+    def _deed(self, event: Event) -> None:
+        at = event.occurred_at
+        match event:
+            case StepAcknowledged(data=said):
+                self.acknowledgements.append(Deed(at, said.by, said.step, said.note))
+            case StepApproved(data=said):
+                wording = {str(locale): (words.subject, words.body) for locale, words in said.wording.items()}
+                self.approvals.append(Deed(at, said.by, said.step, said.note, wording=wording))
+            case StepSkipped(data=said):
+                self.skips.append(Deed(at, said.by, said.step, said.reason))
+            case StepAssigned(data=said):
+                self.assignments.append(Deed(at, said.by, said.step, said.reason, said.to))
 
     def _outage(self, event: OutageEvent) -> None:
         for region in event.regions:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from incident_engine.errors import InvalidDocumentError, Problem
-from incident_engine.facts.events import EVENT, Event, EventType
+from incident_engine.facts.base import EventType
+from incident_engine.facts.events import EVENT, Event
 from incident_engine.facts.incident import Incident
 from incident_engine.facts.values import NEVER
 

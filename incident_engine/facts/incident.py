@@ -1,6 +1,6 @@
 """An incident: what is known of it. `folding` makes it of events."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -65,6 +65,55 @@ class Completion:
     by: str
     step: str | None
     fulfils: str | None
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """A person acknowledged, approved, skipped (why) or handed over (to whom, why) a step."""
+
+    at: datetime
+    by: str
+    step: str
+    note: str | None = None
+    to: str | None = None
+    wording: Mapping[str, tuple[str, str]] = field(default_factory=dict, compare=False)
+    """The approved subject and body by language, where a person changed them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Addition:
+    """A person added a step of a playbook, or a task in free words; `key` tells it apart from others."""
+
+    at: datetime
+    by: str
+    reason: str
+    key: str
+    step: str | None = None
+    title: str | None = None
+    assignee: str | None = None
+    due_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """What a person wrote into a field of a report."""
+
+    at: datetime
+    by: str
+    report: str
+    field: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """What was learned, and what customers may read of it."""
+
+    at: datetime
+    by: str
+    text: str
+    for_customers: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +191,7 @@ class Closing:
 
     at: datetime
     by: str
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +212,13 @@ class Incident:
     plan_failures: tuple[PlanFailure, ...] = ()
     corrections: tuple[Correction, ...] = ()
     completions: tuple[Completion, ...] = ()
+    acknowledgements: tuple[Deed, ...] = ()
+    approvals: tuple[Deed, ...] = ()
+    skips: tuple[Deed, ...] = ()
+    assignments: tuple[Deed, ...] = ()
+    additions: tuple[Addition, ...] = ()
+    writings: tuple[Writing, ...] = ()
+    lessons: tuple[Lesson, ...] = ()
     notes: tuple[tuple[datetime, str], ...] = ()
     closing: Closing | None = None
 

@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from incident_engine.errors import InvalidDocumentError
-from incident_engine.facts.events import EVENT, Event, EventType, MaintenanceAnnounced
+from incident_engine.facts.base import EventType
+from incident_engine.facts.events import EVENT, Event, MaintenanceAnnounced
 from incident_engine.facts.fields import Figure
 from incident_engine.facts.hours import ALWAYS, ServiceHours, parse_window, weekly_hours
 from incident_engine.facts.regions import resolve_region

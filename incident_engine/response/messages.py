@@ -1,17 +1,23 @@
 """Templates and the messages made of them, in the reader's language.
 
-A template is Markdown for Jinja's immutable sandbox. Its first line is the subject, the second is empty.
+A template is Markdown for Jinja's immutable sandbox. Its first line is the subject, the second is empty. Beside this
+long form a message may have a short one (text messages) and one for the web page.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
+from enum import StrEnum
+from functools import cache
 from typing import Any
 
 from babel import Locale
-from babel.dates import format_datetime, format_timedelta, get_timezone_gmt
+from babel.dates import format_date, format_datetime, format_timedelta, get_timezone_gmt
 from babel.lists import format_list
-from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, meta, nodes
+from babel.numbers import format_decimal
+from jinja2 import StrictUndefined, Template, TemplateError, TemplateSyntaxError, meta, nodes
+from jinja2.exceptions import SecurityError
+from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from incident_engine.errors import Problem
@@ -20,7 +26,16 @@ from incident_engine.validation import nearest
 LOCALES = ("zh-CN", "en")
 
 VARIABLES: Mapping[str, Mapping[str, str]] = {
-    "bank": {"name": "the bank's name"},
+    "bank": {
+        "name": "the bank's name",
+        "unit": "the unit that reports",
+        "regulator": "whom it reports to",
+        "reporter": "the reporter filed with the regulator, or none",
+        "reporter_phone": "the reporter's telephone, or none",
+        "hotline": "the customers' hotline, or none",
+        "status_page": "the address of the status page, or none",
+        "compensation": "the published standard by which losses are made good, or none",
+    },
     "incident": {
         "id": "the incident's id",
         "services": "names of the services hit",
@@ -30,9 +45,14 @@ VARIABLES: Mapping[str, Mapping[str, str]] = {
         "restored_at": "when everything worked again, or none",
         "duration": "how long, from the occurrence to the restoration or now",
         "recovery_at": "the latest estimate of the recovery, or none",
+        "previous_recovery_at": "the estimate before it, or none",
         "notes": "words that people added, in order",
         "has_outage": "whether anything is or was down; without, there is harm or a figure alone",
         "harms": "harm as people judged it: who and why, in order",
+        "plan_failures": "plans or decisions that failed: who said so and why, in order",
+        "lessons": "what was learned, in order",
+        "customer_lessons": "what customers may read of it, in order",
+        "closed_at": "when it was closed, or none",
     },
     "level": {
         "id": "the level, such as II",
@@ -72,13 +92,70 @@ VARIABLES: Mapping[str, Mapping[str, str]] = {
         "cite": "the clause",
         "due_at": "by when",
         "state": "pending, met, overdue or not_applicable",
+        "to": "who gets it",
     },
     "recipient": {"name": "the reader's name"},
-    "step": {"id": "the step, to be named when it is reported completed"},
+    "step": {
+        "id": "the step, to be named when it is acknowledged, approved or completed",
+        "level": "the level that the step is about, or none",
+        "awaits": "the deed that ends it: acknowledgement, completion or none",
+    },
+    "deadline": {},
+    "next_update_at": {},
+    "escalation": {
+        "round": "which round of telling this is, from 1",
+        "tier": "which tier is told: 0 is the audience itself",
+        "since": "since when nobody has answered",
+        "waited": "how long nobody has answered",
+    },
+    "drafts": {},
+    "links": {
+        "acknowledge": "the signed link to acknowledge",
+        "approve": "the signed link to approve",
+        "complete": "the signed link to report it done",
+    },
+    "task": {"title": "what is to be done", "by": "who asks", "reason": "why", "due_at": "by when, or none"},
+    "handover": {"by": "who handed the step over", "reason": "why", "at": "when"},
+    "report": {
+        "id": "the report",
+        "title": "its title",
+        "gaps": "how many fields are to be filled in",
+        "url": "where, or none",
+    },
+    "drill": {},
     "now": {},
 }
-"""The variables of a template: their parts and what these mean. `next`, `correction` and `obligation` may be none;
-`provisional` says that the level rests on the worst credible case and nobody has confirmed it."""
+"""The variables of a template: their parts and what these mean. `next`, `correction`, `obligation`, `deadline`,
+`next_update_at`, `escalation`, `links`, `task`, `handover` and `report` may be none. `provisional` says that the level
+rests on the worst credible case and nobody has confirmed it, `drill` that all this is an exercise. `drafts` are the
+words that wait for an approval: locale, subject and body of each."""
+
+LONGEST = 60_000
+"""How many characters a message may have."""
+SMS_PART = 70
+"""How many characters one part of a text message holds."""
+_FILTERS = frozenset({"default", "first", "int", "join", "last", "length", "list", "lower", "round", "trim", "upper"})
+_FORBIDDEN: tuple[tuple[type[nodes.Node], str], ...] = (
+    (nodes.Macro, "macro"),
+    (nodes.CallBlock, "call"),
+    (nodes.Include, "include"),
+    (nodes.Import, "import"),
+    (nodes.FromImport, "from"),
+    (nodes.Extends, "extends"),
+    (nodes.Block, "block"),
+)
+
+
+class Form(StrEnum):
+    """How long a message may be: e-mail and chat, text messages, the status page."""
+
+    LONG = "long"
+    SHORT = "short"
+    WEB = "web"
+
+
+SUFFIXES: Mapping[Form, str] = {Form.LONG: ".md.j2", Form.SHORT: ".sms.j2", Form.WEB: ".web.j2"}
+"""How the file of a template ends in each form."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,30 +166,82 @@ class Message:
     body: str
     locale: str
 
+    @property
+    def sms_parts(self) -> int:
+        """Return how many text messages the body takes."""
+        return -(-len(self.body.strip()) // SMS_PART)
+
 
 class MessageBook:
-    """All templates, by locale and name."""
+    """All templates, by locale and name; those of another form than the long one by their name and the form."""
 
     def __init__(self, sources: Mapping[tuple[str, str], str], zone: tzinfo) -> None:
         self._sources = dict(sources)
         self._zone = zone
-        self._environments = {locale: _environment(locale, zone) for locale in LOCALES}
+        self._environments = {locale: sandbox(locale, zone) for locale in LOCALES}
+        self._compiled: dict[tuple[str, str], Template] = {}
 
     def names(self) -> set[str]:
         """Return the names of the templates that exist in every locale."""
-        return set.intersection(*({name for where, name in self._sources if where == locale} for locale in LOCALES))
+        return set.intersection(
+            *({name for where, name in self._sources if where == locale and "." not in name} for locale in LOCALES)
+        )
 
-    def render(self, name: str, locale: str, variables: Mapping[str, Any]) -> Message:
-        """Return the message of a template. Raises KeyError for an unknown template, jinja2.TemplateError else."""
-        template = self._environments[locale].from_string(self._sources[locale, name])
-        subject, _, body = template.render(variables).partition("\n")
-        return Message(" ".join(subject.split()), body.strip() + "\n", locale)
+    def forms(self, name: str, locale: str) -> list[Form]:
+        """Return the forms that a template has of its own."""
+        return [form for form in Form if (locale, form_name(name, form)) in self._sources]
+
+    def render(self, name: str, locale: str, variables: Mapping[str, Any], form: Form = Form.LONG) -> Message:
+        """Return the message of a template in a form; where it has no such form, the subject (short) or the long one.
+
+        Raises KeyError for an unknown template, jinja2.TemplateError else; TemplateTooLongError is one.
+        """
+        if form is not Form.LONG and (locale, form_name(name, form)) in self._sources:
+            text = self._text(form_name(name, form), locale, variables)
+            if form is Form.SHORT:
+                text = " ".join(text.split())
+                return Message(text, text + "\n", locale)
+        else:
+            text = self._text(name, locale, variables)
+        subject, _, body = text.partition("\n")
+        subject = " ".join(subject.split())
+        return Message(subject, (subject if form is Form.SHORT else body.strip()) + "\n", locale)
+
+    def _text(self, name: str, locale: str, variables: Mapping[str, Any]) -> str:
+        parts: list[str] = []
+        length = 0
+        key = locale, name
+        if key not in self._compiled:
+            self._compiled[key] = self._environments[locale].from_string(self._sources[key])
+        for part in self._compiled[key].generate(variables):
+            length += len(part)
+            if length > LONGEST:
+                raise TemplateTooLongError(f"longer than {LONGEST} characters")
+            parts.append(part)
+        return "".join(parts)
 
 
-def template_problems(source: str) -> Iterator[Problem]:
+class TemplateTooLongError(TemplateError):
+    """A template does not come to an end within the length that a message may have."""
+
+
+def form_name(name: str, form: Form) -> str:
+    """Return the key of a template in a form."""
+    return name if form is Form.LONG else f"{name}.{form}"
+
+
+def template_problems(source: str, form: Form = Form.LONG) -> Iterator[Problem]:
     """Yield what is wrong with a template's source; the path is (line,)."""
-    environment = ImmutableSandboxedEnvironment()
-    _add_filters(environment, "en", None)
+    found = list(source_problems(source, VARIABLES))
+    yield from found
+    is_jinja = not any(problem.message.startswith("not a valid template") for problem in found)
+    if form is not Form.SHORT and is_jinja and (len(source.splitlines()) < 3 or source.splitlines()[1].strip()):
+        yield Problem((1,), "no subject", "the subject on the first line, then an empty line, then the text")
+
+
+def source_problems(source: str, variables: Mapping[str, Mapping[str, str]]) -> Iterator[Problem]:
+    """Yield what is wrong with a text in Jinja that may name these variables and their parts; the path is (line,)."""
+    environment = _for_checking()
     try:
         tree = environment.parse(source)
     except TemplateSyntaxError as error:
@@ -123,40 +252,82 @@ def template_problems(source: str) -> Iterator[Problem]:
     except TemplateError as error:
         yield Problem((getattr(error, "lineno", 1) or 1,), f"not a valid template: {error}")
         return
-    undeclared = meta.find_undeclared_variables(tree) - set(VARIABLES) - set(environment.globals)
-    local = {name.name for name in tree.find_all(nodes.Name)} - set(VARIABLES)
+    undeclared = meta.find_undeclared_variables(tree) - set(variables) - set(environment.globals)
+    local = {name.name for name in tree.find_all(nodes.Name)} - set(variables)
     for name in tree.find_all(nodes.Name):
         if name.name in undeclared:
-            expected = f"one of: {', '.join(VARIABLES)}"
-            yield Problem((name.lineno,), f"unknown variable '{name.name}'", expected, nearest(name.name, VARIABLES))
+            expected = f"one of: {', '.join(variables)}"
+            yield Problem((name.lineno,), f"unknown variable '{name.name}'", expected, nearest(name.name, variables))
     for part in tree.find_all(nodes.Getattr):
-        yield from _unknown_part(part, local)
-    if len(source.splitlines()) < 3 or source.splitlines()[1].strip():
-        yield Problem((1,), "no subject", "the subject on the first line, then an empty line, then the text")
+        yield from _unknown_part(part, local, variables)
+    for kind, said in _FORBIDDEN:
+        for node in tree.find_all(kind):
+            yield Problem((node.lineno,), f"'{said}' is not allowed here", "text, if, for and set")
+    yield from _loops_too_deep(tree, 0)
 
 
-def _unknown_part(part: nodes.Getattr, local: set[str]) -> Iterator[Problem]:
+@cache
+def _for_checking() -> ImmutableSandboxedEnvironment:
+    return sandbox("en", None)
+
+
+def _loops_too_deep(node: nodes.Node, depth: int) -> Iterator[Problem]:
+    """Yield a problem for each loop that could make a template take long: it must end in time for the notice."""
+    for child in node.iter_child_nodes():
+        is_loop = isinstance(child, nodes.For)
+        if isinstance(child, nodes.For) and (depth >= 2 or child.recursive):
+            yield Problem((child.lineno,), "loops within loops within loops, or a recursive one", "two deep at most")
+        else:
+            yield from _loops_too_deep(child, depth + is_loop)
+
+
+def _unknown_part(
+    part: nodes.Getattr, local: set[str], variables: Mapping[str, Mapping[str, str]]
+) -> Iterator[Problem]:
     if not isinstance(part.node, nodes.Name) or part.node.name in local:
         return
-    parts = VARIABLES.get(part.node.name)
+    parts = variables.get(part.node.name)
     if parts is not None and part.attr not in parts:
         expected = f"one of: {', '.join(parts) or '(it has no parts)'}"
         said = f"'{part.node.name}' has no '{part.attr}'"
         yield Problem((part.lineno,), said, expected, nearest(part.attr, parts))
 
 
-def _environment(locale: str, zone: tzinfo) -> ImmutableSandboxedEnvironment:
-    environment = ImmutableSandboxedEnvironment(
-        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
-    )
+class _Sandbox(ImmutableSandboxedEnvironment):
+    """A sandbox in which a text can neither call methods nor grow what it was given."""
+
+    intercepted_binops = frozenset({"*", "**", "%"})
+
+    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+        """Return whether a template may read an attribute: data, never a method."""
+        return super().is_safe_attribute(obj, attr, value) and not callable(value)
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        """Compute with numbers and lengths of time alone: text times a number could be of any size."""
+        if operator == "**" or isinstance(left, str | list | tuple) or isinstance(right, str | list | tuple):
+            raise SecurityError(f"'{operator}' is not allowed here")
+        return super().call_binop(context, operator, left, right)
+
+
+def sandbox(locale: str, zone: tzinfo | None) -> ImmutableSandboxedEnvironment:
+    """Return the environment in which texts are rendered for readers of a language, in local time."""
+    environment = _Sandbox(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
+    environment.globals.clear()
+    environment.filters = {name: environment.filters[name] for name in _FILTERS}
     _add_filters(environment, locale, zone)
     return environment
 
 
 def _add_filters(environment: ImmutableSandboxedEnvironment, locale: str, zone: tzinfo | None) -> None:
     environment.filters["instant"] = lambda value: spell_instant(value, locale, zone)
+    environment.filters["date"] = lambda value: spell_date(value, locale, zone)
+    environment.filters["number"] = lambda value: format_decimal(value, locale=_babel(locale))
     environment.filters["duration"] = lambda value: spell_duration(value, locale)
-    environment.filters["names"] = lambda value: spell_names(value, locale)
+    environment.filters["names"] = lambda value, most=None: spell_names(value, locale, most)
+    environment.filters["local"] = lambda value: spell_local(value, zone)
+    environment.filters["iso"] = lambda value: (
+        value.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    )
 
 
 def spell_instant(value: datetime, locale: str, zone: tzinfo | None) -> str:
@@ -168,6 +339,18 @@ def spell_instant(value: datetime, locale: str, zone: tzinfo | None) -> str:
     form = "HH:mm:ss 'on' d MMMM y" if local.second else "HH:mm 'on' d MMMM y"
     text = format_datetime(local, form, tzinfo=local.tzinfo, locale=_babel(locale))
     return f"{text} (UTC{get_timezone_gmt(local, width='iso8601')})"
+
+
+def spell_date(value: datetime, locale: str, zone: tzinfo | None) -> str:
+    """Return the day of an instant in the bank's zone, in the reader's language: 23 June 2013."""
+    form = "y年M月d日" if locale.startswith("zh") else "d MMMM y"
+    return format_date(value.astimezone(zone), form, _babel(locale))
+
+
+def spell_local(value: datetime, zone: tzinfo | None) -> str:
+    """Return an instant in the bank's local time, short and the same in every language: 2013-06-23 10:35."""
+    local = value.astimezone(zone)
+    return f"{local:%Y-%m-%d %H:%M:%S}" if local.second else f"{local:%Y-%m-%d %H:%M}"
 
 
 def spell_duration(value: timedelta, locale: str) -> str:
@@ -192,10 +375,16 @@ def spell_duration(value: timedelta, locale: str) -> str:
     return "".join(spelled) if locale.startswith("zh") else " ".join(spelled)
 
 
-def spell_names(value: Sequence[str], locale: str) -> str:
-    """Return a list of names as the reader's language joins them."""
+def spell_names(value: Sequence[str], locale: str, most: int | None = None) -> str:
+    """Return a list of names as the reader's language joins them; of more than `most`, the first and how many."""
+    if most is not None and len(value) > most:
+        first = list(value)[:most]
+        if locale.startswith("zh"):
+            return f"{'、'.join(first)}等{len(value)}处"
+        return f"{', '.join(first)} and {len(value) - most} more"
     return format_list(list(value), locale=_babel(locale)) if value else "—"
 
 
+@cache
 def _babel(locale: str) -> Locale:
     return Locale.parse(locale, sep="-")

@@ -1,216 +1,233 @@
 """The plan: every step that must happen, past and future, with deterministic ids; and what to change for it."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from enum import StrEnum
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, time, timedelta, tzinfo
+from itertools import zip_longest
 
+from incident_engine.facts.calendars import Calendar
 from incident_engine.facts.incident import Incident
-from incident_engine.facts.values import NEVER, RESOLUTION, stamp
+from incident_engine.facts.values import NEVER
 from incident_engine.grading.assess import Assessment
-from incident_engine.grading.course import Reached
-from incident_engine.grading.obligations import ObligationState, ObligationStatus
-from incident_engine.response.playbook import ObligationMoment, ObligationTrigger, Playbook, StepTemplate
+from incident_engine.response.escalation import derived, is_skipped
+from incident_engine.response.occasions import Occasion, View, occasions, stretch_at
+from incident_engine.response.playbook import (
+    DeadlineFrom,
+    Playbook,
+    RepeatEnd,
+    StepDeadline,
+    StepTemplate,
+    by_level,
+)
+from incident_engine.response.step import Step, StepState, Withdrawal
+from incident_engine.response.triggers import LengthByLevel
 
-
-class StepState(StrEnum):
-    """How far a step has come."""
-
-    PENDING = "pending"
-    BEGUN = "begun"
-    FAILED = "failed"
-    """None of its messages could be delivered."""
-    COMPLETED = "completed"
-    WITHDRAWN = "withdrawn"
+_A_DAY = timedelta(days=1)
+_MORNING = time(9)
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """Something that must happen at `due_at`. `instance` tells apart what one step of a playbook does several times."""
+class Basis:
+    """What else the plan rests on: working days by the bank's calendar (none: every day), and the observation."""
 
-    id: str
-    playbook: str
-    step: str
-    instance: str
-    due_at: datetime
-    audience: str
-    template: str
-    level: str | None = None
-    obligation: str | None = None
-    fulfils: str | None = None
-    deadline: datetime | None = None
-    stretch: tuple[datetime, datetime] | None = None
-    """The stretch of impairment that the step is about; not stored, the plan always knows it."""
+    zone: tzinfo = UTC
+    calendar: Calendar | None = None
+    observation: timedelta = timedelta(0)
+    """How long a restored incident is watched before it should be closed."""
 
 
 def plan(
-    incident: Incident, assessments: Sequence[Assessment], playbooks: Iterable[Playbook], now: datetime
+    incident: Incident,
+    assessments: Sequence[Assessment],
+    playbooks: Iterable[Playbook],
+    now: datetime,
+    basis: Basis | None = None,
+    begun: Mapping[str, datetime] | None = None,
 ) -> tuple[Step, ...]:
     """Return every step that the playbooks want for the incident as it is known at `now`.
 
     The first assessment is that of the primary pack. Steps of the future are those that will be due if nothing new
-    happens. The same facts always give the same steps with the same ids.
+    happens; of what is repeated without end, the next one. The same facts always give the same steps with the same ids.
+    `begun` says when steps, by their ids, did begin: who was asked late is given as much time to answer.
     """
     if not assessments:
         return ()
-    steps = [
-        step
-        for playbook in playbooks
-        for template in playbook.steps
-        for step in _wanted(incident, assessments[0], playbook, template, now)
-        if template.on.level_corrected or not _after_closing(step, incident)
-    ]
-    return tuple(sorted((step for step in steps if step.due_at < NEVER), key=lambda step: (step.due_at, step.id)))
+    basis = basis or Basis()
+    steps: list[Step] = []
+    promises: dict[str, list[datetime]] = {}
+    for playbook in playbooks:
+        view = View(incident, assessments, now, playbook.settle, basis.observation, begun or {})
+        for template in playbook.steps:
+            planned = _Planned(view, basis, playbook, template)
+            found = list(planned.steps())
+            steps += found
+            if template.repeat is not None:
+                promises.setdefault(template.audience, []).extend(step.due_at for step in found)
+    told = [_with_promise(step, promises.get(step.audience, ()), now) for step in steps if step.due_at < NEVER]
+    return tuple(sorted(told, key=lambda step: (step.due_at, step.id)))
 
 
-def _after_closing(step: Step, incident: Incident) -> bool:
-    """A closed incident asks for nothing more, except what the law still demands and word of a level reached since."""
-    is_late = incident.closing is not None and step.due_at > incident.closing.at
-    return is_late and step.obligation is None and step.level is None
+def _with_promise(step: Step, promised: Sequence[datetime], now: datetime) -> Step:
+    """Return a step with the instant of its audience's next update, which it may name."""
+    later = [at for at in promised if max(step.due_at, now) < at < NEVER]
+    return replace(step, next_update_at=min(later)) if later else step
 
 
-def _wanted(
-    incident: Incident, assessment: Assessment, playbook: Playbook, template: StepTemplate, now: datetime
-) -> Iterator[Step]:
-    trigger = template.on
-    rises = (*assessment.trajectory, *assessment.forecast)
-    if trigger.level_reached is not None:
-        yield from _for_levels(incident, rises, playbook, template, trigger.level_reached)
-    elif trigger.level_corrected:
-        for said in (rise for rise in rises if rise.correction is not None):
-            yield _step(incident, playbook, template, stamp(said.at), said.at, level=said.level)
-    elif trigger.obligation is not None:
-        yield from _for_obligation(incident, assessment, playbook, template, trigger.obligation, now)
-    elif rises and incident.outages:
-        yield from _for_stretches(incident, assessment, rises[0], playbook, template, now)
+class _Planned:
+    """The steps of one template of a playbook."""
 
+    def __init__(self, view: View, basis: Basis, playbook: Playbook, template: StepTemplate) -> None:
+        self._view = view
+        self._basis = basis
+        self._playbook = playbook
+        self._template = template
+        self._prefix = f"{view.incident.id}:{playbook.playbook}:{template.id}"
 
-def _for_levels(
-    incident: Incident, rises: Sequence[Reached], playbook: Playbook, template: StepTemplate, levels: Sequence[str]
-) -> Iterator[Step]:
-    """Yield a step for each of the levels that a rule reaches; once more if it is reached after a correction."""
-    times: dict[str, int] = {}
-    for rise in rises:
-        if rise.correction is None and rise.level is not None and rise.level in levels:
-            number = times[rise.level] = times.get(rise.level, 0) + 1
-            instance = rise.level if number == 1 else f"{rise.level}.{number}"
-            yield _step(incident, playbook, template, instance, rise.at, level=rise.level)
+    def steps(self) -> Iterator[Step]:
+        """Yield the steps, and what is derived of each: tiers that are told, hand-overs."""
+        if self._template.follows is not None and not self._has_begun(self._template.follows):
+            return
+        found = list(self._occasions())
+        for occasion, following in zip_longest(found, found[1:]):
+            for step in self._of(occasion):
+                is_over = self._template.until is not None and self._works_again()
+                if is_over:  # what has gone out stays, and nobody is told any more
+                    if step.id in self._view.begun:
+                        yield step
+                    continue
+                if not is_skipped(self._view.incident, step.id) and self._survives_closing(occasion, step):
+                    yield step
+                # A page for a level ends with the page for the next one: nobody need answer both.
+                is_page = self._template.on.level_reached is not None and step.awaits == "acknowledgement"
+                ends_at = following.at if is_page and following is not None else NEVER
+                since = self._view.begun_at(step)
+                for each in derived(self._template, step, self._view.incident, self._view.now, since, ends_at):
+                    if self._survives_closing(occasion, each):
+                        yield each
 
+    def _has_begun(self, step: str) -> bool:
+        prefix = f"{self._view.incident.id}:{self._playbook.playbook}:{step}:"
+        return any(name.startswith(prefix) for name in self._view.begun)
 
-def _for_stretches(
-    incident: Incident,
-    assessment: Assessment,
-    first: Reached,
-    playbook: Playbook,
-    template: StepTemplate,
-    now: datetime,
-) -> Iterator[Step]:
-    """Yield the steps for stretches of impairment, named by their instants: late reports must not shift the names."""
-    stretches = incident.episodes(playbook.settle)
-    if template.on.restored:
-        yield from _all_clear(incident, first, playbook, template, stretches)
-        return
-    for start, end in stretches:
-        if template.on.first_level:
-            moments = [(start, start if start <= first.at else start + playbook.settle)]
-        else:
-            moments = [(grew, grew + playbook.settle) for grew in _growth(incident, first, start, end, playbook)]
-        for named, at in moments:
-            due_at = max(at, first.at)
-            is_graded = assessment.level_at(due_at) is not None  # or a person has said that it is nothing
-            if due_at < end and now < end and is_graded:  # what is over is not announced any more
-                yield _step(incident, playbook, template, stamp(named), due_at, stretch=(start, end))
+    def _works_again(self) -> bool:
+        ended = self._view.incident.restored_at
+        return ended is not None and ended + self._playbook.settle <= self._view.now
 
+    def _occasions(self) -> Iterator[Occasion]:
+        """Yield the trigger's occasions, and those for which a person did not want to wait."""
+        wanted = {occasion.instance: occasion for occasion in occasions(self._template.on, self._view)}
+        for added in self._view.incident.additions:
+            if added.step != self._template.id:
+                continue
+            stretch = stretch_at(self._view, added.at)
+            of_stretch = next((o for o in wanted.values() if o.stretch == stretch), None) if stretch else None
+            about = of_stretch if self._template.on.first_level else None
+            instance = about.instance if about else f"added.{added.key}"
+            at = min(about.at, added.at) if about else added.at
+            wanted[instance] = Occasion(instance, at, stretch=stretch, at_once=True)
+        return iter(sorted(wanted.values(), key=lambda occasion: (occasion.at, occasion.instance)))
 
-def _all_clear(
-    incident: Incident,
-    first: Reached,
-    playbook: Playbook,
-    template: StepTemplate,
-    stretches: Sequence[tuple[datetime, datetime]],
-) -> Iterator[Step]:
-    """Yield the step that tells of the last stretch's end: nothing while anything is down, nor for a mere blip."""
-    told = [(start, end) for start, end in stretches if end >= first.at]  # before, nobody had heard of anything
-    lasted = [(start, end) for start, end in told if start <= first.at or end - start > playbook.settle]
-    quiet_since = stretches[-1][1]
-    if lasted and quiet_since != NEVER:
-        at = _settled_at(incident, quiet_since, playbook)
-        yield _step(incident, playbook, template, stamp(lasted[-1][1]), at, stretch=lasted[-1])
+    def _of(self, occasion: Occasion) -> Iterator[Step]:
+        first_at = self._begins_at(occasion)
+        if self._template.repeat is None:
+            yield self._step(occasion, occasion.instance, first_at)
+            return
+        ends_at = self._repeats_until(self._template.repeat.until, occasion)
+        number, at = 1, first_at
+        while at < ends_at:
+            after = self._by_rhythm(at, self._template.repeat.every)
+            if after > self._view.now or after >= ends_at:  # earlier ones are superseded: one word now, not ten
+                instance = occasion.instance if number == 1 else f"{occasion.instance}.{number}"
+                yield self._step(occasion, instance, at)
+            if at > self._view.now:
+                return
+            number, at = number + 1, after
 
+    def _repeats_until(self, until: RepeatEnd, occasion: Occasion) -> datetime:
+        incident = self._view.incident
+        closed_at = incident.closing.at if incident.closing else NEVER
+        if until is RepeatEnd.CLOSED:
+            return closed_at
+        ended = occasion.stretch[1] if occasion.stretch else incident.restored_at or NEVER
+        return min(ended, closed_at)
 
-def _growth(
-    incident: Incident, first: Reached, start: datetime, end: datetime, playbook: Playbook
-) -> Iterator[datetime]:
-    """Yield when, after the first level, more was hit or it broke again; what follows within `settle` is one growth."""
-    begun = [outage.intervals[0].start for outage in incident.outages]
-    latest: datetime | None = None
-    for instant in sorted({*begun, start}):
-        if first.at < instant < end and instant >= start and (latest is None or instant - latest >= playbook.settle):
-            latest = instant
-            yield instant
+    def _begins_at(self, occasion: Occasion) -> datetime:
+        if occasion.at_once:
+            return occasion.at
+        days = self._template.offset_working_days
+        if days is not None:
+            return self._working_day(occasion.at, days, _MORNING)
+        return self._by_rhythm(occasion.at, self._template.offset)
 
+    def _by_rhythm(self, start: datetime, lengths: LengthByLevel) -> datetime:
+        """Return when a length of time has passed; a level that rises meanwhile can only bring it nearer."""
+        due_at = start + by_level(lengths, self._view.primary.level_at(start))
+        for rise in self._view.rises:
+            if start < rise.at < due_at:
+                due_at = min(due_at, rise.at + by_level(lengths, rise.level))
+        return due_at
 
-def _settled_at(incident: Incident, end: datetime, playbook: Playbook) -> datetime:
-    """Return when an end counts as one: after the settling time, or when a person closes the incident before."""
-    settled = end + playbook.settle
-    return settled if incident.closing is None else min(settled, max(end, incident.closing.at))
+    def _deadline(self, occasion: Occasion, begins_at: datetime) -> datetime | None:
+        if occasion.obligation is not None:
+            return occasion.obligation.due_at
+        if occasion.task is not None and occasion.task.due_at is not None:
+            return occasion.task.due_at
+        return None if self._template.deadline is None else self._own_deadline(self._template.deadline, begins_at)
 
+    def _own_deadline(self, deadline: StepDeadline, begins_at: datetime) -> datetime:
+        level = self._view.primary.level_at(begins_at)
+        begun = begins_at
+        if deadline.after is DeadlineFrom.OCCURRENCE:
+            begun = self._view.incident.occurred_at or begins_at
+        if deadline.working_days is not None:
+            return self._working_day(begun, by_level(deadline.working_days, level), time()) + _A_DAY
+        assert deadline.within is not None  # noqa: S101 - the validator saw to it
+        return begun + by_level(deadline.within, level)
 
-def _for_obligation(
-    incident: Incident,
-    assessment: Assessment,
-    playbook: Playbook,
-    template: StepTemplate,
-    trigger: ObligationTrigger,
-    now: datetime,
-) -> Iterator[Step]:
-    for status in assessment.obligations:
-        if status.id != trigger.id or status.due_at is None or status.applies_at is None:
-            continue
-        at = _moment(status, status.due_at, status.applies_at, trigger)
-        is_met = status.state is ObligationState.MET
-        # Too late for a reminder: the overdue step speaks (a reminder that has begun stays begun).
-        is_too_late = trigger.when is ObligationMoment.DUE and max(at, now) > status.due_at
-        if not is_met and not is_too_late:
-            yield _step(incident, playbook, template, status.key, at, obligation=status.id, deadline=status.due_at)
+    def _working_day(self, start: datetime, days: int, at: time) -> datetime:
+        """Return a time of the so-manieth working day after the day of an instant."""
+        calendar, day = self._basis.calendar, start.astimezone(self._basis.zone).date()
+        for _ in range(days):
+            day += _A_DAY
+            while calendar is not None and not calendar.is_workday(day):
+                day += _A_DAY
+        return datetime.combine(day, at, self._basis.zone).astimezone(UTC)
 
+    def _step(self, occasion: Occasion, instance: str, due_at: datetime) -> Step:
+        template, task = self._template, occasion.task
+        approval = template.approval
+        needs_approval = approval is not None and not approval.preapproved
+        return Step(
+            id=f"{self._prefix}:{instance}",
+            playbook=self._playbook.playbook,
+            step=template.id,
+            instance=instance,
+            due_at=due_at,
+            audience=task.assignee if task is not None and task.assignee else template.audience,
+            template=template.template,
+            level=occasion.level,
+            obligation=occasion.obligation.id if occasion.obligation else None,
+            fulfils=template.fulfils,
+            deadline=self._deadline(occasion, due_at),
+            awaits=template.awaits or ("completion" if template.fulfils else None),
+            approval=approval.by if approval is not None and needs_approval else None,
+            report=template.report,
+            stretch=occasion.stretch,
+            channels=template.channels,
+            request=approval.template if approval is not None and needs_approval else None,
+            task=task,
+        )
 
-def _moment(status: ObligationStatus, due_at: datetime, applies_at: datetime, trigger: ObligationTrigger) -> datetime:
-    match trigger.when:
-        case ObligationMoment.APPLIES:
-            return applies_at
-        case ObligationMoment.DUE:
-            return max(due_at - trigger.before, applies_at)
-        case ObligationMoment.OVERDUE:
-            return max(due_at + RESOLUTION, applies_at)
-
-
-def _step(
-    incident: Incident,
-    playbook: Playbook,
-    template: StepTemplate,
-    instance: str,
-    due_at: datetime,
-    *,
-    level: str | None = None,
-    obligation: str | None = None,
-    deadline: datetime | None = None,
-    stretch: tuple[datetime, datetime] | None = None,
-) -> Step:
-    return Step(
-        id=f"{incident.id}:{playbook.playbook}:{template.id}:{instance}",
-        playbook=playbook.playbook,
-        step=template.id,
-        instance=instance,
-        due_at=due_at,
-        audience=template.audience,
-        template=template.template,
-        level=level,
-        obligation=obligation,
-        fulfils=template.fulfils,
-        deadline=deadline,
-        stretch=stretch,
-    )
+    def _survives_closing(self, occasion: Occasion, step: Step) -> bool:
+        """A closed incident asks for nothing more, except what is owed for its end, by law, or for a level since."""
+        closing = self._view.incident.closing
+        if closing is None or step.due_at <= closing.at:
+            return True
+        on = self._template.on
+        is_task = self._template.awaits == "completion" and not on.observed  # what asks for the closing is done by it
+        is_of_the_end = on.level_corrected or on.closed or on.restored or on.task_added or is_task
+        is_new = occasion.level is not None and occasion.at > closing.at
+        return bool(is_of_the_end or is_new or step.obligation is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +246,7 @@ class Changes:
 def reconcile(existing: Mapping[str, tuple[StepState, datetime]], wanted: Iterable[Step]) -> Changes:
     """Return the changes from the existing steps (state and due instant by id) to the wanted ones.
 
-    What is new is inserted, what is no longer wanted and not begun is withdrawn, what has begun is left alone.
+    What is new is inserted, what is no longer wanted and has not gone out is withdrawn, what has begun is left alone.
     Applied once, a second call has nothing to change.
     """
     by_id = {step.id: step for step in wanted}
@@ -237,7 +254,9 @@ def reconcile(existing: Mapping[str, tuple[StepState, datetime]], wanted: Iterab
         insert=tuple(step for step in by_id.values() if step.id not in existing),
         reschedule=tuple(step for step in by_id.values() if step.id in existing and _differs(*existing[step.id], step)),
         withdraw=tuple(
-            name for name, (state, _) in existing.items() if state is StepState.PENDING and name not in by_id
+            name
+            for name, (state, _) in existing.items()
+            if state in (StepState.PENDING, StepState.AWAITING) and name not in by_id
         ),
     )
 
@@ -246,3 +265,20 @@ def _differs(state: StepState, due_at: datetime, step: Step) -> bool:
     if state is StepState.WITHDRAWN:
         return True
     return state is StepState.PENDING and due_at != step.due_at
+
+
+def why_withdrawn(step: Step, incident: Incident, wanted: Iterable[Step]) -> Withdrawal:
+    """Return why a step is no longer wanted, as far as the facts say."""
+    if is_skipped(incident, step.base):
+        return Withdrawal.SKIPPED
+    others = [each for each in wanted if (each.playbook, each.step) == (step.playbook, step.step)]
+    if step.of is not None and not any(each.of == step.of for each in others):
+        return Withdrawal.DONE
+    if step.fulfils is not None and any(done.fulfils == step.fulfils for done in incident.completions):
+        return Withdrawal.DONE
+    stem = step.instance.partition(".")[0]
+    if any(each.instance.partition(".")[0] == stem and each.due_at > step.due_at for each in others):
+        return Withdrawal.SUPERSEDED
+    if incident.closing is not None:
+        return Withdrawal.CLOSED
+    return Withdrawal.FACTS_CHANGED if incident.is_down or not incident.outages else Withdrawal.RESTORED

@@ -1,8 +1,8 @@
 """The variables of a message, spelled for one reader from what is known and what it means."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from incident_engine.facts.incident import Incident
@@ -10,27 +10,95 @@ from incident_engine.facts.regions import region_name
 from incident_engine.facts.values import NEVER, LocalizedText, spell_cite
 from incident_engine.grading.assess import Assessment
 from incident_engine.grading.course import Reached
+from incident_engine.grading.demand import Recipient
 from incident_engine.grading.pack import Pack
-from incident_engine.response.plan import Step
+from incident_engine.response.step import DERIVED, Step
+
+_RECIPIENTS: Mapping[Recipient, LocalizedText] = {
+    name: LocalizedText.model_validate({"zh-CN": chinese, "en": english})
+    for name, chinese, english in (
+        (Recipient.REGULATOR, "监管部门", "the regulator"),
+        (
+            Recipient.PARTNERS,
+            "受影响的外部机构、重要客户和有关服务商",
+            "affected institutions, important customers and suppliers",
+        ),
+        (Recipient.POLICE, "公安机关", "the police"),
+        (Recipient.BOARD, "董事会", "the board"),
+        (Recipient.CUSTOMERS, "客户", "customers"),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class BankWords:
+    """What messages say of the bank itself."""
+
+    name: LocalizedText
+    unit: LocalizedText | None = None
+    """The unit that reports; the bank's own name unless given."""
+    regulator: LocalizedText = _RECIPIENTS[Recipient.REGULATOR]
+    reporter: str | None = None
+    reporter_phone: str | None = None
+    hotline: str | None = None
+    status_page: str | None = None
+    compensation: LocalizedText | None = None
+
+    def variables(self, locale: str) -> dict[str, Any]:
+        """Return the parts of `bank` for a reader."""
+        return {
+            "name": self.name.in_(locale),
+            "unit": (self.unit or self.name).in_(locale),
+            "regulator": self.regulator.in_(locale),
+            "reporter": self.reporter,
+            "reporter_phone": self.reporter_phone,
+            "hotline": self.hotline,
+            "status_page": self.status_page,
+            "compensation": self.compensation.in_(locale) if self.compensation else None,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ReportWords:
+    """What messages say of a report that is to be handed in."""
+
+    id: str
+    title: LocalizedText
+    gaps: int
+    url: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """All that a message can speak of."""
+    """All that a message can speak of. The primary pack and its assessment come first."""
 
-    bank_name: LocalizedText
+    bank: BankWords
     service_names: Mapping[str, LocalizedText]
     incident: Incident
-    assessment: Assessment
-    pack: Pack
+    packs: Sequence[Pack]
+    assessments: Sequence[Assessment]
     step: Step
     now: datetime
+    drafts: Sequence[Mapping[str, str]] = ()
+    """Locale, subject and body of the words that wait for an approval."""
+    report: ReportWords | None = None
+    drill: bool = False
 
-    def variables(self, locale: str, recipient: str) -> dict[str, Any]:
-        """Return the variables for a reader, as `messages.VARIABLES` documents them."""
+    @property
+    def assessment(self) -> Assessment:
+        """Return the primary pack's verdict."""
+        return self.assessments[0]
+
+    @property
+    def pack(self) -> Pack:
+        """Return the primary pack."""
+        return self.packs[0]
+
+    def variables(self, locale: str, recipient: str, links: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """Return the variables for a reader, as `messages.VARIABLES` documents them; `links` are the reader's own."""
         rises = self.assessment.trajectory
         return {
-            "bank": {"name": self.bank_name.in_(locale)},
+            "bank": self.bank.variables(locale),
             "incident": self._incident(locale),
             "level": self._rise(self._level(), locale),
             "current": self._rise(rises[-1] if rises and rises[-1].level else self._level(), locale),
@@ -39,9 +107,45 @@ class Situation:
             "next": self._rise(self.assessment.next, locale),
             "obligation": self._obligation(locale),
             "recipient": {"name": recipient},
-            "step": {"id": self.step.id},
+            "step": {
+                "id": self.step.base,
+                "level": self.step.level,
+                "awaits": self.step.base_awaits or self.step.awaits,
+            },
+            "deadline": self.step.deadline,
+            "next_update_at": self.step.next_update_at,
+            "escalation": self._escalation(),
+            "drafts": self.drafts,
+            "links": links,
+            "task": self._task(),
+            "handover": self._handover(),
+            "report": self._report(locale),
+            "drill": self.drill,
             "now": self.now,
         }
+
+    def _escalation(self) -> dict[str, Any] | None:
+        told = self.step.escalation
+        if told is None:
+            return None
+        waited = max(self.now - told.since, timedelta(0))
+        return {"round": told.round, "tier": told.tier, "since": told.since, "waited": waited}
+
+    def _task(self) -> dict[str, Any] | None:
+        task = self.step.task
+        if task is None:
+            return None
+        return {"title": task.title, "by": task.by, "reason": task.reason, "due_at": task.due_at}
+
+    def _handover(self) -> dict[str, Any] | None:
+        given = self.step.handover
+        return None if given is None else {"by": given.by, "reason": given.reason, "at": given.at}
+
+    def _report(self, locale: str) -> dict[str, Any] | None:
+        report = self.report
+        if report is None:
+            return None
+        return {"id": report.id, "title": report.title.in_(locale), "gaps": report.gaps, "url": report.url}
 
     def _incident(self, locale: str) -> dict[str, Any]:
         """Return what the message tells of the incident: of the stretch that the step is about, or of the whole."""
@@ -62,9 +166,14 @@ class Situation:
             "restored_at": None if end == NEVER else end,
             "duration": (self.now if end == NEVER else end) - start,
             "recovery_at": known.estimate.recovery_at if known.estimate else None,
+            "previous_recovery_at": known.estimates[-2].recovery_at if len(known.estimates) > 1 else None,
             "notes": [text for _, text in known.notes],
             "has_outage": bool(known.outages),
             "harms": [f"{harm.judged.by}: {harm.judged.reason}" for harm in known.harms],
+            "plan_failures": [f"{failure.by}: {failure.reason}" for failure in known.plan_failures],
+            "lessons": [lesson.text for lesson in known.lessons],
+            "customer_lessons": [lesson.for_customers for lesson in known.lessons if lesson.for_customers],
+            "closed_at": known.closing.at if known.closing else None,
         }
 
     def _service(self, service: str, locale: str) -> str:
@@ -106,18 +215,23 @@ class Situation:
             "reason": about[-1].correction.reason,
         }
 
+    def _recipient(self, to: Recipient) -> LocalizedText:
+        return self.bank.regulator if to is Recipient.REGULATOR else _RECIPIENTS[to]
+
     def _obligation(self, locale: str) -> dict[str, Any] | None:
         wanted = self.step.obligation
-        statuses = [status for status in self.assessment.obligations if status.due_at is not None]
-        of_step = [s for s in statuses if s.key == self.step.instance] or [s for s in statuses if s.id == wanted]
+        demands = {demand.id: demand for pack in self.packs for demand in pack.obligations}
+        statuses = [s for each in self.assessments for s in each.obligations if s.due_at is not None]
+        instance = self.step.instance.partition(DERIVED)[0]
+        of_step = [s for s in statuses if s.key == instance] or [s for s in statuses if s.id == wanted]
         status = next(iter(of_step), statuses[0] if statuses and not wanted else None)
         if status is None:
             return None
-        says = next(demand.says for demand in self.pack.obligations if demand.id == status.id)
         return {
             "id": status.id,
-            "says": says.in_(locale),
+            "says": demands[status.id].says.in_(locale),
             "cite": spell_cite(status.cite, locale),
             "due_at": status.due_at,
             "state": status.state.value,
+            "to": self._recipient(Recipient(status.to)).in_(locale),
         }

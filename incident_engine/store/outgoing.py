@@ -1,13 +1,13 @@
 """Claiming deliveries and recording how they went: claim with a lease, send, record."""
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 
 from sqlalchemy import Connection, insert, select, update
 
-from incident_engine.response.plan import StepState
+from incident_engine.response.step import StepState
 from incident_engine.store.tables import attempts, deliveries, steps
 
 
@@ -18,6 +18,17 @@ class DeliveryState(StrEnum):
     SENDING = "sending"
     DELIVERED = "delivered"
     FAILED = "failed"
+    CANCELLED = "cancelled"
+    HELD = "held"
+    """Waits for a person's approval of its words."""
+
+
+class Priority(IntEnum):
+    """What goes out first: notices that the law demands, then pages to be acknowledged, then all others."""
+
+    STATUTORY = 0
+    URGENT = 1
+    OTHER = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +46,33 @@ class Claimed:
     body: str
     created_at: datetime
     attempt: int
+    priority: int = Priority.OTHER
+    place: int = 0
 
 
 _FIELDS = tuple(name for name in Claimed.__slots__ if name != "attempt")
+_LOOKED_AT = 200
+"""How many deliveries that are due are looked at for a choice; those that must wait leave their places to others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What to send now, each batch as one message, and until when other deliveries that are due must wait.
+
+    For those that wait because their target does not answer, or for long, the contact's next channel is due at once.
+    """
+
+    batches: Sequence[tuple[Claimed, ...]]
+    later: Mapping[str, datetime] = field(default_factory=dict)
+    unreachable: Collection[str] = ()
+
+
+Choose = Callable[[Sequence[Claimed], int], Choice]
+"""From the deliveries that are due, in order, and the number of messages that may be sent, to a choice."""
+
+
+def _each(due: Sequence[Claimed], limit: int) -> Choice:
+    return Choice([(delivery,) for delivery in due[:limit]])
 
 
 def claim(
@@ -47,6 +82,19 @@ def claim(
 
     What this process has `under_way` (its lease ran out only because the clock was set forward) keeps a lease.
     """
+    choice = claim_chosen(connection, now, lease_until, limit, under_way, _each)
+    return [delivery for batch in choice.batches for delivery in batch]
+
+
+def claim_chosen(
+    connection: Connection,
+    now: datetime,
+    lease_until: datetime,
+    limit: int,
+    under_way: Collection[str],
+    choose: Choose,
+) -> Choice:
+    """Take of the deliveries that are due those that are chosen; what must wait is due later, without an attempt."""
     if under_way:
         connection.execute(
             update(deliveries)
@@ -56,19 +104,25 @@ def claim(
     rows = connection.execute(
         select(deliveries)
         .where(deliveries.c.due_at.is_not(None), deliveries.c.due_at <= now)
-        .order_by(deliveries.c.due_at, deliveries.c.created_at)
-        .limit(limit)
+        .order_by(deliveries.c.priority, deliveries.c.due_at, deliveries.c.created_at)
+        .limit(max(limit, _LOOKED_AT))
     )
     found = rows.mappings().all()
-    claimed = [Claimed(**{name: row[name] for name in _FIELDS}, attempt=row["attempts"] + 1) for row in found]
-    for delivery in claimed:
+    due = [Claimed(**{name: row[name] for name in _FIELDS}, attempt=row["attempts"] + 1) for row in found]
+    choice = choose(due, limit)
+    for delivery in (delivery for batch in choice.batches for delivery in batch):
         connection.execute(
             update(deliveries)
             .where(deliveries.c.id == delivery.id)
             .values(state=DeliveryState.SENDING, due_at=lease_until, attempts=delivery.attempt)
         )
         connection.execute(insert(attempts).values(delivery_id=delivery.id, number=delivery.attempt, started_at=now))
-    return claimed
+    for instant in sorted(set(choice.later.values())):
+        waiting = [name for name, until in choice.later.items() if until == instant]
+        connection.execute(update(deliveries).where(deliveries.c.id.in_(waiting)).values(due_at=instant))
+    for delivery in (delivery for delivery in due if delivery.id in choice.unreachable):
+        _fall_back(connection, delivery, now)
+    return choice
 
 
 def record(
@@ -79,8 +133,13 @@ def record(
     detail: str,
     now: datetime,
     retry_at: datetime | None,
+    *,
+    fallback_after: int | None = None,
 ) -> bool:
-    """Record how an attempt went. Return False if the lease was lost meanwhile and somebody else decides."""
+    """Record how an attempt went. Return False if the lease was lost meanwhile and somebody else decides.
+
+    Once it has failed, or after `fallback_after` failed attempts, the contact's next channel is due at once.
+    """
     connection.execute(
         update(attempts)
         .where(attempts.c.delivery_id == delivery.id, attempts.c.number == delivery.attempt)
@@ -95,9 +154,40 @@ def record(
         )
         .values(state=state, due_at=retry_at, ended_at=None if retry_at else now)
     )
+    has_failed = state is DeliveryState.FAILED
+    is_failing = state is DeliveryState.PENDING and fallback_after is not None and delivery.attempt >= fallback_after
+    if changed.rowcount and (has_failed or is_failing):
+        _fall_back(connection, delivery, now)
+    if changed.rowcount and state is DeliveryState.DELIVERED:
+        _spare(connection, delivery, now)
     if changed.rowcount and retry_at is None:
         _end_step(connection, delivery.step_id, now)
     return bool(changed.rowcount)
+
+
+def _spare(connection: Connection, delivery: Claimed, now: datetime) -> None:
+    """What is only told need not be told the same contact again over a later channel; what is asked for must be."""
+    only_told = select(steps.c.id).where(
+        steps.c.id == delivery.step_id, steps.c.awaits.is_(None), steps.c.fulfils.is_(None), steps.c.of.is_(None)
+    )
+    connection.execute(
+        update(deliveries)
+        .where(
+            deliveries.c.step_id.in_(only_told),
+            deliveries.c.contact == delivery.contact,
+            deliveries.c.place > delivery.place,
+            deliveries.c.state == DeliveryState.PENDING,
+            deliveries.c.attempts == 0,
+            deliveries.c.due_at > now,
+        )
+        .values(state=DeliveryState.CANCELLED, due_at=None, ended_at=now)
+    )
+
+
+def is_sending(connection: Connection) -> bool:
+    """Return whether any delivery is being attempted."""
+    query = select(deliveries.c.id).where(deliveries.c.state == DeliveryState.SENDING).limit(1)
+    return connection.scalar(query) is not None
 
 
 def release_all(connection: Connection, now: datetime) -> int:
@@ -110,14 +200,57 @@ def release_all(connection: Connection, now: datetime) -> int:
     return released.rowcount
 
 
+def cancel(connection: Connection, step_ids: Collection[str], now: datetime) -> int:
+    """Cancel the deliveries of steps over a contact's later channels that are not due yet and were never attempted.
+
+    To be called when the steps are acknowledged or completed: whoever was to be reached has been. Returns how many.
+    """
+    cancelled = connection.execute(
+        update(deliveries)
+        .where(
+            deliveries.c.step_id.in_(step_ids),
+            deliveries.c.state == DeliveryState.PENDING,
+            deliveries.c.attempts == 0,
+            deliveries.c.place > 0,
+            deliveries.c.due_at > now,
+        )
+        .values(state=DeliveryState.CANCELLED, due_at=None, ended_at=now)
+    )
+    for step_id in step_ids:
+        _end_step(connection, step_id, now)
+    return cancelled.rowcount
+
+
+def _fall_back(connection: Connection, delivery: Claimed, now: datetime) -> None:
+    """Make due at once what was to be sent later over the next channel of the same contact."""
+    connection.execute(
+        update(deliveries)
+        .where(
+            deliveries.c.step_id == delivery.step_id,
+            deliveries.c.contact == delivery.contact,
+            deliveries.c.place == delivery.place + 1,
+            deliveries.c.state == DeliveryState.PENDING,
+            deliveries.c.attempts == 0,
+            deliveries.c.due_at > now,
+        )
+        .values(due_at=now)
+    )
+
+
+_TO_COME = frozenset({DeliveryState.PENDING, DeliveryState.SENDING, DeliveryState.HELD})
+
+
 def _end_step(connection: Connection, step_id: str, now: datetime) -> None:
     """A step that asks nobody for a deed ends with its last message: completed, or failed if none got through."""
     states = connection.scalars(select(deliveries.c.state).where(deliveries.c.step_id == step_id)).all()
-    if any(state in (DeliveryState.PENDING, DeliveryState.SENDING) for state in states):
+    made = [state for state in states if state != DeliveryState.CANCELLED]
+    if not made or not _TO_COME.isdisjoint(made):
         return
-    end = StepState.COMPLETED if DeliveryState.DELIVERED in states else StepState.FAILED
+    end = StepState.COMPLETED if DeliveryState.DELIVERED in made else StepState.FAILED
     connection.execute(
         update(steps)
-        .where(steps.c.id == step_id, steps.c.state == StepState.BEGUN, steps.c.fulfils.is_(None))
+        .where(
+            steps.c.id == step_id, steps.c.state == StepState.BEGUN, steps.c.fulfils.is_(None), steps.c.awaits.is_(None)
+        )
         .values(state=end, completed_at=now)
     )

@@ -8,11 +8,11 @@ from typing import Any
 from sqlalchemy import Connection, case, delete, func, insert, literal, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
+from incident_engine.facts.base import EventType
 from incident_engine.facts.correlation import Span
-from incident_engine.facts.events import EVENT, EventType, Recorded, wire
+from incident_engine.facts.events import EVENT, Recorded, wire
 from incident_engine.grading.pack import Pack
 from incident_engine.grading.parsing import parse_pack
-from incident_engine.response.plan import Changes, Step, StepState
 from incident_engine.store.tables import (
     Instant,
     assessments,
@@ -21,7 +21,6 @@ from incident_engine.store.tables import (
     incidents,
     packs,
     quarantine,
-    steps,
     timers,
 )
 
@@ -32,17 +31,6 @@ class IncidentRow:
 
     id: str
     pack_hashes: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class StoredStep:
-    """A step as it is stored, with its state."""
-
-    step: Step
-    state: StepState
-
-
-_STEP_COLUMNS = tuple(name for name in Step.__slots__ if name != "stretch")
 
 
 def known_event(connection: Connection, source: str, event_id: str) -> tuple[str | None] | None:
@@ -198,57 +186,11 @@ def insert_assessment(connection: Connection, incident_id: str, at: datetime, do
     )
 
 
-def steps_of(connection: Connection, incident_id: str) -> dict[str, StoredStep]:
-    """Return an incident's steps by id."""
-    rows = connection.execute(select(steps).where(steps.c.incident_id == incident_id)).mappings()
-    fields = _STEP_COLUMNS
-    return {
-        row["id"]: StoredStep(Step(**{name: row[name] for name in fields}), StepState(row["state"])) for row in rows
-    }
-
-
-def apply_changes(connection: Connection, incident_id: str, changes: Changes) -> None:
-    """Store what `reconcile` found."""
-    if changes.insert:
-        connection.execute(
-            insert(steps),
-            [
-                {name: getattr(step, name) for name in _STEP_COLUMNS}
-                | {"incident_id": incident_id, "state": StepState.PENDING}
-                for step in changes.insert
-            ],
-        )
-    for step in changes.reschedule:
-        connection.execute(
-            update(steps)
-            .where(steps.c.id == step.id)
-            .values(due_at=step.due_at, deadline=step.deadline, level=step.level, state=StepState.PENDING)
-        )
-    if changes.withdraw:
-        connection.execute(update(steps).where(steps.c.id.in_(changes.withdraw)).values(state=StepState.WITHDRAWN))
-
-
-def begin_step(connection: Connection, step: Step, now: datetime) -> None:
-    """Mark a step as begun, with the audience and template that it has now."""
-    connection.execute(
-        update(steps)
-        .where(steps.c.id == step.id)
-        .values(state=StepState.BEGUN, begun_at=now, audience=step.audience, template=step.template)
-    )
-
-
-def complete_step(connection: Connection, step_id: str, at: datetime, by: str | None) -> None:
-    """Mark a step as completed."""
-    connection.execute(
-        update(steps).where(steps.c.id == step_id).values(state=StepState.COMPLETED, completed_at=at, completed_by=by)
-    )
-
-
 def insert_deliveries(connection: Connection, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Store deliveries to be made."""
+    """Store deliveries to be made; of a step that was given up and is wanted again those that there were stay."""
     values = [dict(row) for row in rows]
     if values:
-        connection.execute(insert(deliveries), values)
+        connection.execute(upsert(deliveries).on_conflict_do_nothing(index_elements=["id"]), values)
 
 
 def set_timer(connection: Connection, incident_id: str, due_at: datetime | None) -> None:

@@ -124,11 +124,21 @@ steps = Table(
     Column("obligation", String),
     Column("fulfils", String),
     Column("deadline", Instant),
+    Column("awaits", String),
+    Column("approval", String),
+    Column("report", String),
+    Column("of", String),
+    Column("assignee", String),
     Column("state", String, nullable=False),
     Column("begun_at", Instant),
+    Column("approved_at", Instant),
+    Column("approved_by", String),
     Column("completed_at", Instant),
     Column("completed_by", String),
-    CheckConstraint("state IN ('pending', 'begun', 'failed', 'completed', 'withdrawn')", name="state"),
+    Column("reason", Text),
+    CheckConstraint(
+        "state IN ('pending', 'awaiting', 'begun', 'failed', 'completed', 'skipped', 'withdrawn')", name="state"
+    ),
 )
 Index("ix_steps_incident", steps.c.incident_id)
 
@@ -144,12 +154,14 @@ deliveries = Table(
     Column("locale", String, nullable=False),
     Column("subject", Text, nullable=False),
     Column("body", Text, nullable=False),
+    Column("priority", Integer, nullable=False),  # 0 statutory, 1 urgent, 2 other
+    Column("place", Integer, nullable=False),  # in the order in which the contact is to be reached, from 0
     Column("state", String, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("due_at", Instant),
     Column("created_at", Instant, nullable=False),
     Column("ended_at", Instant),
-    CheckConstraint("state IN ('pending', 'sending', 'delivered', 'failed')", name="state"),
+    CheckConstraint("state IN ('pending', 'sending', 'delivered', 'failed', 'cancelled', 'held')", name="state"),
     CheckConstraint("(state IN ('pending', 'sending')) = (due_at IS NOT NULL)", name="due"),
 )
 Index("ix_deliveries_incident", deliveries.c.incident_id)
@@ -167,6 +179,24 @@ attempts = Table(
     Column("outcome", String),
     Column("detail", Text),
     UniqueConstraint("delivery_id", "number"),
+)
+
+reports = Table(
+    "reports",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    Column("incident_id", String, ForeignKey("incidents.id"), nullable=False),
+    Column("report", String, nullable=False),
+    Column("instance", String, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("state", String, nullable=False),
+    Column("by", String),  # who approved, submitted or withdrew it
+    Column("created_at", Instant, nullable=False),  # when it came to this state
+    Column("content_hash", String, nullable=False),
+    Column("gaps", Integer, nullable=False),
+    Column("document", JSON, nullable=False),  # in every language
+    UniqueConstraint("incident_id", "report", "instance", "version", "state"),
+    CheckConstraint("state IN ('draft', 'approved', 'submitted', 'withdrawn')", name="state"),
 )
 
 timers = Table(
@@ -190,3 +220,5 @@ quarantine = Table(
     Column("times", Integer, nullable=False),
     UniqueConstraint("source", "key"),
 )
+
+keys = Table("keys", metadata, Column("name", String, primary_key=True), Column("value", String, nullable=False))

@@ -15,20 +15,22 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from incident_engine import __version__
 from incident_engine.clock import Clock
 from incident_engine.engine import Engine, Receipt
-from incident_engine.errors import InvalidDocumentError, MalformedBodyError, OverloadedError, Problem
+from incident_engine.errors import InvalidDocumentError, MalformedBodyError, OverloadedError
 from incident_engine.facts.events import Event
 from incident_engine.facts.fields import Instant, Region
 from incident_engine.facts.hypothesis import Hypothesis
 from incident_engine.grading.recurring import recurrence_document
 from incident_engine.intake import alertmanager, native
+from incident_engine.links import Links
 from incident_engine.settings import Settings
 from incident_engine.store import records
 from incident_engine.store.database import Database
 from incident_engine.store.writer import Unit, Writer
 from incident_engine.telemetry import EventOutcome, Metrics
-from incident_engine.validation import unknown
-from incident_engine.web import docs, problems
+from incident_engine.web import docs, problems, reports
+from incident_engine.web.deeds import Deeds
 from incident_engine.web.guard import Guard
+from incident_engine.web.parameters import refuse_unknown
 from incident_engine.web.views import incident_view, list_view, quarantine_view, timeline_view, what_if_view
 
 
@@ -43,6 +45,7 @@ class Parts:
     metrics: Metrics
     clock: Clock
     keys: Sequence[str]
+    links: Links
     unready: Callable[[], list[str]]
     """What keeps the daemon from being ready; empty when it is."""
 
@@ -71,7 +74,9 @@ def create_app(parts: Parts) -> FastAPI:
     app.add_route("/api/v1/events", intake.events, methods=["POST"])
     app.add_route("/api/v1/alertmanager", intake.notification, methods=["POST"])
     _add_looks(app, parts)
+    reports.install(app, parts.database, parts.engine, parts.settings, parts.clock)
     _add_health(app, parts)
+    Deeds(parts.settings, parts.database, parts.writer, parts.engine, parts.clock, parts.links).install(app)
     app.add_middleware(Guard, keys=parts.keys)
     return app
 
@@ -113,7 +118,7 @@ def _add_looks(app: FastAPI, parts: Parts) -> None:
     def what_if(
         request: Request, incident_id: IncidentId, restored_at: At = None, add_region: AddRegions = (), since: At = None
     ) -> JSONResponse:
-        _refuse_unknown(request, ("restored_at", "add_region", "since"), repeated=("add_region",))
+        refuse_unknown(request, ("restored_at", "add_region", "since"), repeated=("add_region",))
         hypothesis = Hypothesis(restored_at, tuple(add_region), since)
         with parts.database.read() as connection:
             found = what_if_view(connection, parts.engine, incident_id, hypothesis, parts.clock.now(), zone)
@@ -133,16 +138,6 @@ def _add_looks(app: FastAPI, parts: Parts) -> None:
     def quarantine(limit: Limit = 100, offset: Offset = 0) -> JSONResponse:
         with parts.database.read() as connection:
             return JSONResponse(quarantine_view(connection, zone, limit, offset))
-
-
-def _refuse_unknown(request: Request, known: Sequence[str], repeated: Sequence[str]) -> None:
-    """Refuse parameters that would be ignored: a misspelt hypothesis must not look like an answer."""
-    given = [name for name, _ in request.query_params.multi_items()]
-    problems = [p for name in dict.fromkeys(given) for p in unknown((name,), "parameter", name, known)]
-    twice = [name for name in dict.fromkeys(given) if given.count(name) > 1 and name not in repeated]
-    problems += [Problem((name,), "is given more than once", "one value") for name in twice]
-    if problems:
-        raise InvalidDocumentError(problems)
 
 
 def _found(document: dict[str, Any] | None, incident_id: str) -> JSONResponse:

@@ -92,25 +92,58 @@ def _describe_posts(schema: dict[str, Any]) -> None:
         None,
     )
 
+    _describe_bodies(schema)
+
+
+def _describe_bodies(schema: dict[str, Any]) -> None:
+    """Say what the routes read that take a person's deed: they read raw bodies, for errors with their places."""
+    deeds = {
+        "type": "object",
+        "required": ["by"],
+        "properties": {
+            "by": {"type": "string", "description": "谁 · who"},
+            "note": {"type": "string", "description": "备注 · for the record (acknowledge, approve, complete)"},
+            "reason": {"type": "string", "description": "理由 · why (skip, assign)"},
+            "to": {"type": "string", "description": "移交给谁 · contact, rotation or audience (assign)"},
+            "wording": {"type": "object", "description": "改定的文字 · subject and body by language (approve)"},
+        },
+    }
+    bodies = {
+        "/api/v1/steps/{step_id}/{deed}": (deeds, {"by": "王敏", "note": "已电话报送"}),
+        "/api/v1/incidents/{incident_id}/steps": (
+            {"$ref": "#/components/schemas/AdditionData"},
+            {"by": "陈总", "reason": "复盘", "title": "核对日志卷容量", "assignee": "execution-group"},
+        ),
+    }
+    for path, (body, example) in bodies.items():
+        schema["paths"][path]["post"]["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": body, "example": example}},
+        }
+        schema["paths"][path]["post"]["responses"] |= {code: {"description": text} for code, text in _ANSWERS.items()}
+        schema["paths"][path]["post"]["responses"]["404"] = {"description": "无此步骤或事件 · There is no such one."}
+
+
+_ANSWERS = {
+    "202": "已保存 · Stored; what became of each event, and its incident.",
+    "400": "不是 JSON · Not JSON; with line and column.",
+    "401": "密钥缺失或错误 · The bearer key is missing or wrong.",
+    "413": "请求体过大 · The body is larger than server.max_body_bytes.",
+    "422": "内容有误，未保存 · Invalid; every error with its JSON pointer. Nothing was stored.",
+    "503": "过载，未保存，请重发 · Overloaded; nothing was stored, send it again.",
+}
+
 
 def _post(summary: str, description: str, body: dict[str, Any], example: dict[str, Any] | None) -> dict[str, Any]:
     content: dict[str, Any] = {"schema": body}
     if example is not None:
         content["example"] = example
-    answers = {
-        "202": "已保存 · Stored; what became of each event, and its incident.",
-        "400": "不是 JSON · Not JSON; with line and column.",
-        "401": "密钥缺失或错误 · The bearer key is missing or wrong.",
-        "413": "请求体过大 · The body is larger than server.max_body_bytes.",
-        "422": "内容有误，未保存 · Invalid; every error with its JSON pointer. Nothing was stored.",
-        "503": "过载，未保存，请重发 · Overloaded; nothing was stored, send it again.",
-    }
     return {
         "post": {
             "tags": ["intake"],
             "summary": summary,
             "description": description,
             "requestBody": {"required": True, "content": {"application/json": content}},
-            "responses": {code: {"description": text} for code, text in answers.items()},
+            "responses": {code: {"description": text} for code, text in _ANSWERS.items()},
         }
     }

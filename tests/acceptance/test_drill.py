@@ -14,10 +14,10 @@ SPOKEN = {
 }
 
 
-@pytest.mark.parametrize("lang", ["en", "zh-CN"])
-def test_a_drill_tells_how_two_provinces_rise_from_iii_to_i(tmp_path: Path, lang: str) -> None:
+@pytest.mark.parametrize(("lang", "speed"), [("en", "1200x"), ("zh-CN", "max")])
+def test_a_drill_tells_how_two_provinces_rise_from_iii_to_i(tmp_path: Path, lang: str, speed: str) -> None:
     reached, summary, verdict = SPOKEN[lang]
-    options = ["--speed", "3600", "--lang", lang, "--config", str(ROOT / "config.yaml")]
+    options = ["--speed", speed, "--lang", lang, "--config", str(ROOT / "config.yaml")]
     played = subprocess.run(
         [sys.executable, "-m", "incident_engine", "drill", "two-provinces", *options],
         cwd=tmp_path,
@@ -39,3 +39,5 @@ def test_a_drill_tells_how_two_provinces_rise_from_iii_to_i(tmp_path: Path, lang
     assert played.stdout.rstrip().endswith(verdict)
     [outbox] = tmp_path.glob("var/drills/*-two-provinces/outbox")
     assert any(outbox.rglob("*.md"))
+    assert (outbox.parent / f"drill-report.{lang}.docx").is_file()
+    assert f"drill-report.{lang}.html" in played.stdout

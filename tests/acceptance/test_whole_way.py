@@ -41,6 +41,7 @@ def config_with_every_channel(directory: Path, smtp_port: int, hook: str) -> Pat
     return write_config(
         directory,
         rules,
+        outgoing={"allow": [LOOPBACK]},
         channels={
             "outbox": {"type": "outbox", "directory": str(directory / "outbox")},
             "mail": {
@@ -259,7 +260,7 @@ def test_alerts_of_two_provinces_go_the_whole_way_to_people_and_prometheus_acros
     ]
     chinese, english = told(mails, "zh@customers.example"), told(mails, "en@customers.example")
     assert (len(chinese), len(english)) == (2, 2)
-    assert "工程人员正在全力处理" in plain(chinese[0])
+    assert "正在全力处理" in plain(chinese[0])
     assert "我们将为您妥善处理" in plain(chinese[1])
     assert "our engineers are working on it" in plain(english[0])
     assert "we will put it in order" in plain(english[1])

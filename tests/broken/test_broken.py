@@ -32,9 +32,10 @@ def said_of(file: Path, monkeypatch: pytest.MonkeyPatch, folder: Path) -> str:
         case "config":
             return _spelled(check([], here).findings)
         case "playbooks":  # among the shipped rules, so that what they refer to is there
-            shutil.copytree(RULES, folder / "rules")
+            shutil.copytree(RULES, folder / "rules", ignore=shutil.ignore_patterns("scenarios"))
             shutil.copy(file, folder / "rules" / "playbooks" / "outage-response.yaml")
             monkeypatch.setenv("INCIDENT_ENGINE__RULES__DIRECTORY", "rules")
+            monkeypatch.setenv("INCIDENT_ENGINE__PLAYBOOKS", '["outage-response"]')
             monkeypatch.chdir(folder)
             return _spelled(check([], CONFIG).findings)
     return _spelled(check([here], CONFIG).findings)

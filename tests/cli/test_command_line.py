@@ -37,7 +37,7 @@ def test_help_names_every_command(run: Run) -> None:
         ("serve", ["--config", "--lang", "INCIDENT_ENGINE__SERVER__PORT"]),
         ("check", ["PATH", "--config", "file:line:column"]),
         ("grade", ["FILE|-", "--pack", "--at", "--format", "--lang", "--config"]),
-        ("drill", ["SCENARIO", "--speed", "--config"]),
+        ("drill", ["SCENARIO", "--speed", "--channels", "--config"]),
     ],
 )
 def test_every_command_explains_itself(run: Run, command: str, words: list[str]) -> None:
@@ -115,8 +115,13 @@ def changed(file: Path, old: str, new: str) -> tuple[int, int]:
         ("grading/cn-cbrc-2008.yaml", "in_force:", "in_forse:", "did you mean 'in_force'?"),
         ("grading/cn-cbrc-2008.yaml", "rules:", "levels:", "stands here a second time"),
         ("playbooks/outage-response.yaml", "settle: 5m", "settle: 5 minutes", "not a duration"),
-        ("playbooks/outage-response.yaml", "audience: duty-team", "audience: duty-taem", "did you mean 'duty-team'?"),
-        ("playbooks/outage-response.yaml", "template: duty-notice", "template: duty", "did you mean 'duty-notice'?"),
+        (
+            "playbooks/emergency-response.yaml",
+            "audience: duty-team",
+            "audience: duty-taem",
+            "did you mean 'duty-team'?",
+        ),
+        ("playbooks/emergency-response.yaml", "template: page", "template: pgae", "did you mean 'page'?"),
         ("scenarios/two-provinces.yaml", "lasts: 5h", "lasts: soon", "not a duration"),
     ],
 )
@@ -184,7 +189,7 @@ def test_an_override_that_is_wrong_is_told_by_its_name(run: Run, monkeypatch: py
 @pytest.mark.parametrize(
     ("name", "text", "says"),
     [
-        ("empty.yaml", "", "is no pack, playbook, scenario, calendar or configuration"),
+        ("empty.yaml", "", "is no pack, playbook, report, scenario, calendar or configuration"),
         ("odd.yaml", "playbok: x\n", "did you mean 'playbook'?"),
         ("broken.yaml", "pack: [\n", "broken.yaml:2:1: not valid YAML"),
     ],
@@ -488,6 +493,17 @@ def test_a_scenario_that_does_not_exist_is_told_the_nearest(run: Run) -> None:
     assert "did you mean 'two-provinces'?" in said.err
 
 
-@pytest.mark.parametrize("speed", ["0", "3601", "fast"])
+@pytest.mark.parametrize("speed", ["0", "3601", "3601x", "fast"])
 def test_a_speed_that_no_drill_can_have_is_a_fault_of_usage(run: Run, speed: str) -> None:
     assert run("drill", "two-provinces", "--speed", speed).code == 2
+
+
+def test_channels_that_no_drill_can_have_are_a_fault_of_usage(run: Run) -> None:
+    assert run("drill", "two-provinces", "--channels", "mail").code == 2
+
+
+def test_a_drill_over_real_channels_needs_recipients_and_makes_nothing_without(run: Run) -> None:
+    said = run("drill", "two-provinces", "--channels", "real")
+    assert said.code == 1
+    assert said.err.startswith("error: drills.recipients: nobody is named")
+    assert not (Path.cwd() / "var").exists()

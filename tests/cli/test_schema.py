@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-KINDS = ("pack", "playbook", "config", "event", "scenario", "calendar")
+KINDS = ("pack", "playbook", "config", "event", "scenario", "calendar", "report")
 
 Run = Callable[..., Any]
 

@@ -110,11 +110,12 @@ class Posted:
     path: str
     headers: dict[str, str]
     body: str
+    method: str = "POST"
 
 
 @dataclass(slots=True)
 class WebServer:
-    """Takes POST requests and answers them in turn; the last answer is given again and again."""
+    """Takes requests and answers them in turn; the last answer is given again and again."""
 
     url: str = ""
     answers: list[Answer] = field(default_factory=lambda: [Answer()])
@@ -135,10 +136,12 @@ def web_server(*answers: Answer) -> Iterator[WebServer]:
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"])).decode()
+            body = self.rfile.read(int(self.headers.get("content-length", 0))).decode()
             headers = {name.lower(): value for name, value in self.headers.items()}
-            server.posted.append(Posted(self.path, headers, body))
+            server.posted.append(Posted(self.path, headers, body, self.command))
             self._answer(server.next_answer())
+
+        do_GET = do_PUT = do_POST  # noqa: N815 - http.server's names
 
         def _answer(self, answer: Answer) -> None:
             over.wait(answer.wait)

@@ -1,7 +1,6 @@
 """Each channel against a server that answers as the real one does: what counts as delivered, and what as a failure."""
 
 import asyncio
-import base64
 import json
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -10,59 +9,18 @@ from typing import Any
 
 import pytest
 from standardwebhooks import Webhook
-from support.fixtures import cst
 
-from incident_engine.delivery.channels.base import Channel, DeliveryError, Outcome
+from incident_engine.channel_settings import EmailSettings, OutboxSettings, OutgoingSettings, WebhookSettings
+from incident_engine.delivery.channels.base import Outcome
 from incident_engine.delivery.channels.email import EmailChannel
 from incident_engine.delivery.channels.outbox import OutboxChannel
 from incident_engine.delivery.channels.webhook import WebhookChannel
-from incident_engine.delivery.dispatch import open_channels
+from incident_engine.delivery.opening import open_channels
 from incident_engine.errors import StartupError
-from incident_engine.settings import EmailSettings, OutboxSettings, Secret, WebhookSettings
-from incident_engine.store.outgoing import Claimed
+from incident_engine.secret import Secret
 
+from .channel_support import CREATED, SECRET, claimed, failure, send
 from .servers import LOOPBACK, Answer, free_port, mail_server, silent_server, web_server
-
-CREATED = cst("11:05")
-SECRET = "whsec_" + base64.b64encode(b"a secret of thirty-two characters").decode()
-
-
-def claimed(**changes: Any) -> Claimed:
-    """Return a delivery as the dispatcher claims it."""
-    values: dict[str, Any] = {
-        "id": "msg_0123456789abcdef0123456789abcdef",
-        "step_id": "outage-1:outage-response:duty-notice:III",
-        "incident_id": "outage-1",
-        "contact": "duty-officer",
-        "channel": "any",
-        "address": "duty@bank.example",
-        "locale": "zh-CN",
-        "subject": "【III级】核心账务，广东",
-        "body": "中断已达到 **III级（较大）**。\n\n- 条款：Art. 9(3)2\n",
-        "created_at": CREATED,
-        "attempt": 1,
-    }
-    return Claimed(**{**values, **changes})
-
-
-def send(channel: Channel, delivery: Claimed | None = None, now: datetime = CREATED, times: int = 1) -> list[str]:
-    """Send a message so many times and return the answers."""
-
-    async def run() -> list[str]:
-        try:
-            return [await channel.send(delivery or claimed(), now) for _ in range(times)]
-        finally:
-            await channel.close()
-
-    return asyncio.run(run())
-
-
-def failure(channel: Channel, delivery: Claimed | None = None, now: datetime = CREATED) -> DeliveryError:
-    """Return the error with which sending fails."""
-    with pytest.raises(DeliveryError) as caught:
-        send(channel, delivery, now)
-    return caught.value
-
 
 # E-mail
 
@@ -201,7 +159,7 @@ def test_a_mail_server_that_is_slow_to_take_the_content_is_a_timeout() -> None:
 
 def webhook(url: str, timeout: float = 10) -> WebhookChannel:
     settings = WebhookSettings(type="webhook", url=url, secret=Secret(value=SECRET), timeout=timedelta(seconds=timeout))
-    return WebhookChannel(settings)
+    return WebhookChannel(settings, OutgoingSettings(allow=(LOOPBACK,)))
 
 
 def test_a_webhook_posts_the_message_as_json_with_the_delivery_as_its_id() -> None:

@@ -13,11 +13,20 @@ from prometheus_client.exposition import generate_latest
 from sqlalchemy import insert
 from support.fixtures import MICROSECOND, SetClock, cst, rows
 
+from incident_engine.channel_settings import (
+    ChannelSettings,
+    EmailSettings,
+    OutboxSettings,
+    OutgoingSettings,
+    RetrySettings,
+)
+from incident_engine.channel_settings import WebhookSettings as Hook
 from incident_engine.delivery.channels.base import Channel
 from incident_engine.delivery.channels.email import EmailChannel
-from incident_engine.delivery.dispatch import AT_ONCE, Dispatcher, open_channels
-from incident_engine.settings import ChannelSettings, EmailSettings, OutboxSettings, RetrySettings, Secret
-from incident_engine.settings import WebhookSettings as Hook
+from incident_engine.delivery.dispatch import AT_ONCE, Dispatcher
+from incident_engine.delivery.opening import open_channels
+from incident_engine.delivery.targets import Targets
+from incident_engine.secret import Secret
 from incident_engine.store import outgoing
 from incident_engine.store.database import Database
 from incident_engine.store.outgoing import Claimed
@@ -31,6 +40,7 @@ from .test_store import A_DELIVERY, A_STEP, AN_INCIDENT
 NOW = cst("10:35")
 SECRET = Secret(value=base64.b64encode(b"a secret of thirty-two characters").decode())
 SECONDS = timedelta(seconds=1)
+LOCAL = OutgoingSettings(allow=(LOOPBACK,))
 
 
 @dataclass(slots=True)
@@ -84,8 +94,10 @@ async def at_work(
     clock, metrics = SetClock(NOW), Metrics()
     writer = Writer(database, 100, lambda: None)
     writer.start()
-    channels = {**(open_channels({"desk": channel}) if channel else {}), **more}
-    dispatcher = Dispatcher(writer, channels, retry or RetrySettings(), clock, metrics)
+    channels = {**(open_channels({"desk": channel}, LOCAL) if channel else {}), **more}
+    dispatcher = Dispatcher(
+        writer, channels, retry or RetrySettings(), clock, metrics, Targets({"desk": channel} if channel else {})
+    )
     dispatcher.start()
     try:
         yield Post(database, writer, clock, dispatcher, metrics)

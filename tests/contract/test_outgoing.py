@@ -1,6 +1,7 @@
 """Deliveries in the store: claimed with a lease, recorded by whoever holds it, released after a crash."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from support.fixtures import MICROSECOND, cst, rows
 
 from incident_engine.store import outgoing
 from incident_engine.store.database import Database
-from incident_engine.store.outgoing import Claimed, DeliveryState
+from incident_engine.store.outgoing import Choice, Claimed, DeliveryState
 from incident_engine.store.tables import attempts, deliveries, incidents, steps
 
 from .test_store import A_DELIVERY, A_STEP, AN_INCIDENT
@@ -148,3 +149,131 @@ def test_what_has_ended_is_neither_claimed_nor_released(database: Database) -> N
     with database.write() as connection:
         assert outgoing.release_all(connection, NOW) == 0
     assert claim(database, NOW + timedelta(days=365)) == []
+
+
+# Priorities, the next channel, and what is no longer wanted.
+
+
+def put_as(database: Database, name: str, **values: Any) -> None:
+    with database.write() as connection:
+        connection.execute(insert(deliveries).values(**A_DELIVERY | {"id": name, "due_at": NOW, **values}))
+
+
+def cancel(database: Database, *step_ids: str) -> int:
+    with database.write() as connection:
+        return outgoing.cancel(connection, step_ids, NOW)
+
+
+def test_what_the_law_demands_is_claimed_first_then_pages_then_the_rest(database: Database) -> None:
+    put_as(database, "other", due_at=NOW - timedelta(hours=1))
+    put_as(database, "page", priority=1, due_at=NOW - timedelta(minutes=1))
+    put_as(database, "law", priority=0)
+    claimed = claim(database)
+    assert [(delivery.id, delivery.priority) for delivery in claimed] == [("law", 0), ("page", 1), ("other", 2)]
+
+
+def test_what_must_wait_is_due_later_and_has_not_been_attempted(database: Database) -> None:
+    put(database, "d")
+    put(database, "e")
+
+    def choose(due: Sequence[Claimed], limit: int) -> Choice:
+        assert ([delivery.id for delivery in due], limit) == (["d", "e"], 10)
+        return Choice([(due[0],)], {due[1].id: LATER})
+
+    with database.write() as connection:
+        outgoing.claim_chosen(connection, NOW, NOW + LEASE, 10, (), choose)
+    assert stored(database, "d")["state"] == "sending"
+    found = stored(database, "e")
+    assert (found["state"], found["due_at"], found["attempts"]) == ("pending", LATER, 0)
+    assert tries(database) == [(1, None)]
+
+
+def fails(database: Database, attempt: int, state: DeliveryState = DeliveryState.PENDING) -> None:
+    (delivery,) = (each for each in claim(database) if each.id == "first")
+    with database.write() as connection:
+        retry_at = None if state is DeliveryState.FAILED else NOW
+        outgoing.record(
+            connection, replace(delivery, attempt=attempt), state, "x", "x", NOW, retry_at, fallback_after=3
+        )
+
+
+@pytest.mark.parametrize(
+    ("attempt", "state", "due_at"),
+    [
+        (2, DeliveryState.PENDING, LATER),
+        (3, DeliveryState.PENDING, NOW),
+        (7, DeliveryState.PENDING, NOW),
+        (1, DeliveryState.FAILED, NOW),
+    ],
+)
+def test_failures_make_the_same_contacts_next_channel_due_at_once(
+    database: Database, attempt: int, state: DeliveryState, due_at: datetime
+) -> None:
+    put_as(database, "first", attempts=attempt - 1)
+    put_as(database, "next", place=1, due_at=LATER)
+    put_as(database, "after it", place=2, due_at=LATER)
+    put_as(database, "theirs", place=1, due_at=LATER, contact="other")
+    put_as(database, "tried", place=1, due_at=LATER, attempts=1)
+    fails(database, attempt, state)
+    assert stored(database, "next")["due_at"] == due_at
+    assert {stored(database, name)["due_at"] for name in ("after it", "theirs", "tried")} == {LATER}
+
+
+@pytest.mark.parametrize(
+    "asked", [{"awaits": "acknowledgement"}, {"awaits": "completion", "fulfils": "first-report"}, {"of": "s"}]
+)
+def test_a_success_leaves_the_next_channel_as_it_is_where_somebody_must_answer(
+    database: Database, asked: dict[str, str]
+) -> None:
+    with database.write() as connection:
+        connection.execute(insert(steps).values(**A_STEP | {"id": "asks", "state": "begun"} | asked))
+    put_as(database, "first", step_id="asks")
+    put_as(database, "next", step_id="asks", place=1, due_at=LATER)
+    (delivery,) = claim(database)
+    record(database, delivery, DeliveryState.DELIVERED, NOW)
+    assert stored(database, "next")["due_at"] == LATER
+
+
+def test_what_is_only_told_is_not_told_again_over_a_later_channel(database: Database) -> None:
+    put(database, "first")
+    put_as(database, "next", place=1, due_at=LATER)
+    put_as(database, "theirs", place=1, due_at=LATER, contact="somebody else")
+    (delivery,) = claim(database)
+    record(database, delivery, DeliveryState.DELIVERED, NOW)
+    assert stored(database, "next")["state"] == "cancelled"
+    assert stored(database, "theirs")["due_at"] == LATER
+
+
+def test_what_was_for_later_is_cancelled_and_nothing_else(database: Database) -> None:
+    put_as(database, "later", place=1, due_at=LATER)
+    put_as(database, "due", place=1)
+    put_as(database, "tried", place=1, due_at=LATER, attempts=1)
+    put_as(database, "first", place=0, due_at=LATER)
+    with database.write() as connection:
+        connection.execute(insert(steps).values(**A_STEP | {"id": "t", "state": "begun"}))
+    put_as(database, "of another step", step_id="t", place=1, due_at=LATER)
+    assert cancel(database, "s") == 1
+    found = stored(database, "later")
+    assert (found["state"], found["due_at"], found["ended_at"]) == ("cancelled", None, NOW)
+    states = {row["id"]: row["state"] for row in rows(database, deliveries)}
+    assert [name for name, state in states.items() if state != "pending"] == ["later"]
+    assert [delivery.id for delivery in claim(database, LATER)].count("later") == 0
+
+
+@pytest.mark.parametrize(("state", "end"), [(DeliveryState.DELIVERED, "completed"), (DeliveryState.FAILED, "failed")])
+def test_what_is_cancelled_counts_for_nothing_at_a_steps_end(
+    database: Database, state: DeliveryState, end: str
+) -> None:
+    put(database, "d")
+    put_as(database, "later", place=2, due_at=LATER, contact="somebody else")
+    (delivery,) = claim(database)
+    record(database, delivery, state, NOW)
+    assert rows(database, steps)[0]["state"] == "begun"
+    cancel(database, "s")
+    assert rows(database, steps)[0]["state"] == end
+
+
+def test_a_step_of_which_everything_was_cancelled_has_not_failed(database: Database) -> None:
+    put_as(database, "later", place=1, due_at=LATER)
+    cancel(database, "s")
+    assert rows(database, steps)[0]["state"] == "begun"

@@ -62,6 +62,8 @@ A_DELIVERY: dict[str, Any] = {
     "locale": "en",
     "subject": "s",
     "body": "b",
+    "priority": 2,
+    "place": 0,
     "state": "pending",
     "attempts": 0,
     "due_at": NOW,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from support.fixtures import cst, event, house, served
 
-from incident_engine.response.plan import StepState
+from incident_engine.response.step import StepState
 from incident_engine.store import outgoing
 from incident_engine.store.outgoing import Claimed, DeliveryState
 from incident_engine.store.tables import deliveries, incidents, steps

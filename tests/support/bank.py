@@ -17,7 +17,8 @@ PACK = "in-seconds"
 def write_rules(directory: Path, *, one_province_iii: str, two_provinces_ii: str) -> Path:
     """Write the shipped rules with short limits for the levels III and II, as a pack of its own."""
     rules = directory / "rules"
-    shutil.copytree(ROOT / "rules" / "messages", rules / "messages")
+    for folder in ("messages", "reports"):
+        shutil.copytree(ROOT / "rules" / folder, rules / folder, ignore=shutil.ignore_patterns("dora-*.yaml"))
     pack = deepcopy(load_file(ROOT / "rules" / "grading" / "cn-cbrc-2008.yaml").data)
     pack["pack"] = PACK
     del pack["cases"]
@@ -38,6 +39,8 @@ def write_config(directory: Path, rules: Path | None = None, **sections: Any) ->
     """Write the shipped configuration with a database and an outbox in the directory; sections replace its own."""
     directory.mkdir(parents=True, exist_ok=True)
     config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+    config["playbooks"] = ["outage-response"]
+    config["closing"] = {"observation": "0s"}
     config["store"] = {"url": f"sqlite:///{directory / 'engine.db'}"}
     config["channels"] = {"outbox": {"type": "outbox", "directory": str(directory / "outbox")}}
     if rules is not None:
@@ -51,4 +54,4 @@ def write_config(directory: Path, rules: Path | None = None, **sections: Any) ->
 def contacts(via: Mapping[str, list[dict[str, str]]]) -> list[dict[str, Any]]:
     """Return the shipped contacts, each reached as the mapping says."""
     shipped = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))["contacts"]
-    return [{**contact, "via": via[contact["id"]]} for contact in shipped]
+    return [{**contact, "via": via.get(contact["id"], next(iter(via.values())))} for contact in shipped]

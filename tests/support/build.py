@@ -16,7 +16,7 @@ from incident_engine.grading.course import Reached
 from incident_engine.grading.pack import Pack
 from incident_engine.grading.parsing import parse_pack
 from incident_engine.rulebook import SHIPPED, Rulebook, load_rulebook
-from incident_engine.settings import Settings, load_settings
+from incident_engine.settings import PREFIX, Settings, load_settings
 from incident_engine.yaml_loader import load_file
 
 CHINA = ZoneInfo("Asia/Shanghai")
@@ -105,7 +105,7 @@ def cbrc() -> Pack:
 @cache
 def settings() -> Settings:
     """Return the shipped configuration."""
-    return load_settings(CONFIG, {})
+    return load_settings(CONFIG, {PREFIX + "PLAYBOOKS": '["outage-response"]', PREFIX + "CLOSING__OBSERVATION": "0s"})
 
 
 @cache

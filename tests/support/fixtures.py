@@ -1,5 +1,6 @@
 """What several folders of tests need: a clock set by hand, a bank of its own, and the parts that decide and write."""
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from starlette.testclient import TestClient
 
 from incident_engine.engine import Engine, Receipt
 from incident_engine.intake.native import parse_events
+from incident_engine.links import Links
 from incident_engine.rulebook import SHIPPED, Rulebook, load_rulebook
 from incident_engine.settings import PREFIX, Settings, load_settings
 from incident_engine.store.database import Database
@@ -26,6 +28,8 @@ from incident_engine.web.metrics import OpenIncidents
 
 T = TypeVar("T")
 CONFIG = SHIPPED / "config.yaml"
+LEAST = {PREFIX + "PLAYBOOKS": '["outage-response"]', PREFIX + "CLOSING__OBSERVATION": "0s"}
+"""The shipped configuration with the least of the shipped playbooks."""
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 MICROSECOND = timedelta(microseconds=1)
 INCIDENT = "core-20130623"
@@ -67,20 +71,27 @@ def bank(folder: Path, **overrides: str) -> Settings:
         "CHANNELS__OUTBOX__DIRECTORY": str(folder / "outbox"),
         **overrides,
     }
-    return load_settings(CONFIG, {PREFIX + name: value for name, value in environment.items()})
+    return load_settings(CONFIG, LEAST | {PREFIX + name: value for name, value in environment.items()})
 
 
 @cache
 def shipped_rulebook() -> Rulebook:
     """Return the shipped rules; reading and trying them takes half a second, and they never change."""
-    return load_rulebook(load_settings(CONFIG, {}), CONFIG)
+    return load_rulebook(load_settings(CONFIG, LEAST), CONFIG)
 
 
 def rulebook_of(settings: Settings) -> Rulebook:
     """Return the rules that settings name."""
-    shipped = load_settings(CONFIG, {})
-    is_shipped = settings.rules.directory is None and settings.grading == shipped.grading
-    return shipped_rulebook() if is_shipped else load_rulebook(settings, CONFIG)
+    shipped = load_settings(CONFIG, LEAST)
+    same = [getattr(settings, part) == getattr(shipped, part) for part in ("grading", "audiences", "contacts", "hours")]
+    if settings.rules.directory is not None or not all(same):
+        return load_rulebook(settings, CONFIG)
+    return shipped_rulebook() if settings.playbooks == shipped.playbooks else _with_playbooks(settings.playbooks)
+
+
+@cache
+def _with_playbooks(names: tuple[str, ...]) -> Rulebook:
+    return load_rulebook(load_settings(CONFIG, {PREFIX + "PLAYBOOKS": json.dumps(names)}), CONFIG)
 
 
 @dataclass(slots=True)
@@ -155,16 +166,19 @@ class Served:
 
 
 @contextmanager
-def served(folder: Path, now: datetime, *, keys: tuple[str, ...] = (), **overrides: str) -> Iterator[Served]:
+def served(
+    folder: Path, now: datetime, *, keys: tuple[str, ...] = (), links: Links | None = None, **overrides: str
+) -> Iterator[Served]:
     """Serve the API in this process."""
+    links = links or Links()
     settings, clock, metrics = bank(folder, **overrides), SetClock(now), Metrics()
     rulebook = rulebook_of(settings)
     database = Database(settings.store.url)
     metrics.registry.register(OpenIncidents(database, rulebook.packs[0]))
     writer = Writer(database, settings.intake.queue, lambda: None)
-    engine = Engine(settings, rulebook, metrics)
+    engine = Engine(settings, rulebook, metrics, links)
     unready: list[str] = []
-    parts = Parts(settings, database, writer, engine, metrics, clock, keys, lambda: list(unready))
+    parts = Parts(settings, database, writer, engine, metrics, clock, keys, links, lambda: list(unready))
     writer.start()
     try:
         with TestClient(create_app(parts), raise_server_exceptions=False, base_url="http://127.0.0.1") as client:

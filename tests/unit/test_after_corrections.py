@@ -9,6 +9,7 @@ from incident_engine.facts.hours import weekly_hours
 from incident_engine.grading.obligations import ObligationState
 from incident_engine.response.plan import plan
 from incident_engine.response.reader import Situation
+from incident_engine.stepwork import bank_words
 
 CLOSED_AT_NIGHT = {"core-banking": weekly_hours(CHINA, [("mon-sun", "09:00-17:00")])}
 
@@ -88,7 +89,9 @@ def test_a_message_about_an_obligation_speaks_of_the_level_that_was_reached_agai
     found, known = verdict("11:40", *events), incident(*events)
     wanted = plan(known, [found], rulebook().playbooks, at("11:40"))
     step = next(step for step in wanted if step.step == "first-report" and step.due_at <= at("11:40"))
-    situation = Situation(settings().bank.name, settings().service_names, known, found, cbrc(), step, now=at("11:40"))
+    situation = Situation(
+        bank_words(settings()), settings().service_names, known, [cbrc()], [found], step, now=at("11:40")
+    )
     for locale in ("zh-CN", "en"):
         assert situation.variables(locale, "王敏")["level"]["id"] == "III"
 

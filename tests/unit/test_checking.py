@@ -60,7 +60,7 @@ def test_a_scenario_beside_a_wrong_configuration_is_not_called_something_else(tm
     [
         ("level: III}", "level: IIII}", "III"),
         ("{first-report: met,", "{first-reprot: met,", "first-report"),
-        ("steps: [duty-notice", "steps: [duty-notise", "duty-notice"),
+        ("steps: [duty-update", "steps: [duty-updaet", "duty-update"),
         ("{fulfils: first-report", "{fulfils: first-reprot", "first-report"),
     ],
     ids=["level", "obligation", "step", "fulfils"],
@@ -142,4 +142,11 @@ def test_a_scenario_happens_in_order_of_time_from_its_start(tmp_path: Path) -> N
     events = load_scenario(turned, settings()).native_events()
     assert [event.occurred_at for event in events] == sorted(event.occurred_at for event in events)
     assert events[0].occurred_at == at("10:35")
-    assert len({event.id for event in events}) == SCENARIO.count("- {at: ") - SCENARIO.count("level:")
+    assert len({event.id for event in events}) == len(events) == SCENARIO.count("service: core-banking")
+
+
+def test_the_shipped_scenarios_are_about_the_shipped_bank_and_not_checked_for_another(tmp_path: Path) -> None:
+    own = write(tmp_path, "config.yaml", CONFIG.read_text(encoding="utf-8").replace("{id: mobile,", "{id: mobil,"))
+    assert check([], own).findings == []
+    path = RULES / "scenarios" / "flapping-mobile.yaml"
+    assert any("did you mean 'mobil'?" in text for text in said(path, own))

@@ -8,15 +8,9 @@ from pydantic import TypeAdapter, ValidationError
 from support.build import event
 
 from incident_engine.errors import Problem
-from incident_engine.facts.events import (
-    Event,
-    MaintenanceAnnounced,
-    OutageEvent,
-    RecoveryEstimated,
-    StepCompleted,
-    wire,
-)
+from incident_engine.facts.events import Event, MaintenanceAnnounced, OutageEvent, RecoveryEstimated, wire
 from incident_engine.facts.fields import KNOWN_SERVICES
+from incident_engine.facts.handling import StepCompleted
 from incident_engine.validation import problems_of
 
 EVENTS: TypeAdapter[list[Event]] = TypeAdapter(list[Event])

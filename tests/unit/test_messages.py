@@ -1,12 +1,19 @@
 """Messages: every shipped template in both languages, and what is said of a wrong one."""
 
+import json
+import re
+import shutil
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 from support.build import (
     CHINA,
+    CONFIG,
     RULES,
     at,
     cbrc,
@@ -19,10 +26,12 @@ from support.build import (
     verdict,
 )
 
-from incident_engine.errors import Problem
+from incident_engine.errors import InvalidFilesError, Problem
 from incident_engine.facts.events import Recorded
 from incident_engine.response.messages import (
     LOCALES,
+    VARIABLES,
+    Form,
     Message,
     MessageBook,
     spell_duration,
@@ -30,10 +39,15 @@ from incident_engine.response.messages import (
     spell_names,
     template_problems,
 )
-from incident_engine.response.plan import Step, plan
-from incident_engine.response.playbook import StepTemplate
+from incident_engine.response.plan import plan
+from incident_engine.response.playbook import StepTemplate, parse_playbook
 from incident_engine.response.reader import Situation
-from incident_engine.response.samples import failures
+from incident_engine.response.samples import Use, failures, sample, situations, uses
+from incident_engine.response.step import Step
+from incident_engine.rulebook import SHIPPED, load_rulebook
+from incident_engine.settings import PREFIX, load_settings
+from incident_engine.stepwork import bank_words
+from incident_engine.yaml_loader import load_file
 
 TEMPLATES = sorted({path.name.removesuffix(".md.j2") for path in (RULES / "messages").rglob("*.md.j2")})
 CORRECTED = {
@@ -57,17 +71,18 @@ SITUATIONS: dict[str, tuple[str, tuple[Recorded, ...]]] = {
 }
 
 
+@cache
 def situation(name: str, template: str) -> Situation:
     now, events = SITUATIONS[name]
     known, found = incident(*events), verdict(now, *events)
     wanted = plan(known, [found], rulebook().playbooks, at(now))
     step = next((s for s in reversed(wanted) if s.template == template and s.due_at <= at(now)), None)
     return Situation(
-        bank_name=settings().bank.name,
+        bank=bank_words(settings()),
         service_names=settings().service_names,
         incident=known,
-        assessment=found,
-        pack=cbrc(),
+        packs=[cbrc()],
+        assessments=[found],
         step=step or Step("INC-1:p:s:1", "p", "s", "1", at(now), "duty-team", template),
         now=at(now),
     )
@@ -141,13 +156,6 @@ def test_customers_are_told_an_estimate_if_there_is_one() -> None:
     assert "尚不能确定" in read("customers-acknowledge", "zh-CN", "level III with a next level").body
 
 
-def test_customers_read_no_level_and_no_regulation() -> None:
-    for template in ("customers-acknowledge", "customers-resolved"):
-        for locale in LOCALES:
-            text = read(template, locale, "restored").body
-            assert all(word not in text for word in ("III", "Art.", "第9条", "INC-1", "监管"))
-
-
 def test_customers_are_told_how_long_it_took() -> None:
     assert "55 minutes in all" in read("customers-resolved", "en", "restored").body
     assert "历时55分钟" in read("customers-resolved", "zh-CN", "restored").body
@@ -170,6 +178,310 @@ def test_what_was_overdue_when_we_heard_of_it_says_so() -> None:
 def test_regions_and_services_are_joined_as_the_language_joins_them() -> None:
     assert "Guangdong and Hunan" in read("customers-acknowledge", "en", "level II with an estimate").subject
     assert "广东和湖南" in read("customers-acknowledge", "zh-CN", "level II with an estimate").subject
+
+
+# The messages of all shipped playbooks, in the situations in which `check` tries them.
+
+
+PLAYBOOKS = sorted(path.stem for path in (RULES / "playbooks").glob("*.yaml"))
+PACKS = ["cn-cbrc-2008", "eu-dora-2024"]
+NEEDS = {
+    name: (step, use)
+    for path in (RULES / "playbooks").glob("*.yaml")
+    for step in reversed(parse_playbook(load_file(path).data).steps)
+    for use, name in reversed(list(uses(step)))
+}
+"""Every template with a step that needs it, and what for."""
+TO_CUSTOMERS = sorted(name for name, (step, _) in NEEDS.items() if step.audience == "customers" and name in TEMPLATES)
+TO_CUSTOMERS = [name for name in TO_CUSTOMERS if name.startswith("customers-")]
+BOOK = rulebook().messages
+NEXT_UPDATE = at("12:35")
+SINCE = at("10:35")
+
+
+def forms_of(names: Iterable[str]) -> list[tuple[str, str, Form]]:
+    return [(name, locale, form) for name in names for locale in LOCALES for form in BOOK.forms(name, locale)]
+
+
+def sampled(template: str, locale: str, form: Form = Form.LONG, use: Use | None = None, **changed: Any) -> Message:
+    """Return a template in the fullest sample situation, with this bank's own words, after some changes."""
+    step, first_use = NEEDS[template]
+    variables = sample(step, use or first_use) | {"bank": bank_words(settings()).variables(locale)}
+    for name, parts in changed.items():
+        known = variables[name]
+        variables[name] = {**known, **parts} if isinstance(known, dict) and isinstance(parts, dict) else parts
+    return BOOK.render(template, locale, variables, form)
+
+
+def text_of(message: Message) -> str:
+    return f"{message.subject}\n{message.body}"
+
+
+def test_all_playbooks_can_be_chosen_together() -> None:
+    environment = {
+        PREFIX + "PLAYBOOKS": json.dumps(PLAYBOOKS),
+        PREFIX + "GRADING": json.dumps({"packs": PACKS, "primary": PACKS[0]}),
+    }
+    chosen = load_rulebook(load_settings(CONFIG, environment), CONFIG)
+    assert len(chosen.playbooks) == len(PLAYBOOKS)
+
+
+def test_a_template_that_every_playbook_needs_is_missed_once(tmp_path: Path) -> None:
+    shutil.copytree(RULES, tmp_path / "rules")
+    for locale in LOCALES:
+        (tmp_path / "rules" / "messages" / locale / "handover.md.j2").unlink()
+    chosen = load_settings(CONFIG, {PREFIX + "RULES": json.dumps({"directory": str(tmp_path / "rules")})})
+    with pytest.raises(InvalidFilesError) as refused:
+        load_rulebook(chosen, CONFIG)
+    (finding,) = refused.value.findings
+    assert "no template 'handover'" in str(finding)
+
+
+def test_the_handbook_names_every_variable_and_template() -> None:
+    handbook = (SHIPPED / "docs" / "playbooks.md").read_text(encoding="utf-8")
+    variables = {f"{name}.{part}" for name, parts in VARIABLES.items() for part in parts}
+    variables |= {name for name, parts in VARIABLES.items() if not parts}
+    assert {name for name in variables | set(TEMPLATES) if f"`{name}`" not in handbook} == set()
+
+
+def test_no_template_is_left_that_nobody_needs() -> None:
+    assert set(NEEDS) == set(TEMPLATES)
+
+
+@pytest.mark.parametrize(("template", "locale", "form"), forms_of(TEMPLATES))
+def test_every_message_can_be_read_in_every_sample_situation(template: str, locale: str, form: Form) -> None:
+    step, use = NEEDS[template]
+    for _, variables in situations(step, use, level_based=True):
+        message = BOOK.render(template, locale, variables, form)
+        text = text_of(message)
+        assert not re.search(r"None|datetime|\{\{|\{%|timedelta|\+00:00|\[\]|。。|，，|\.\.", text), text
+        assert message.subject.strip()
+        assert message.body.strip()
+        if form is Form.SHORT:
+            assert "\n" not in message.body.strip()
+
+
+@pytest.mark.parametrize(("template", "locale"), [(name, locale) for name in NEEDS for locale in LOCALES])
+def test_whatever_can_go_to_a_telephone_has_a_short_form(template: str, locale: str) -> None:
+    older = ("duty-", "first-report")  # their subjects say it all
+    assert template.startswith(older) or Form.SHORT in BOOK.forms(template, locale)
+
+
+@pytest.mark.parametrize(("template", "locale", "form"), forms_of(TO_CUSTOMERS))
+def test_customers_read_no_level_no_regulation_and_no_number(template: str, locale: str, form: Form) -> None:
+    step, use = NEEDS[template]
+    forbidden = ("III", "Art.", "evel ", "级", "第9条", "条(", "20130623", "监管", "regulat", "our rules", "规定")
+    for _, variables in situations(step, use):
+        text = text_of(BOOK.render(template, locale, variables, form))
+        assert [word for word in forbidden if word in text] == []
+
+
+@pytest.mark.parametrize(("template", "locale", "form"), forms_of(TO_CUSTOMERS))
+def test_customers_read_no_cause_and_no_blame(template: str, locale: str, form: Form) -> None:
+    text = text_of(sampled(template, locale, form, incident={"notes": ["供应商的磁盘"], "plan_failures": ["A: disk"]}))
+    assert not re.search(r"供应商|disk|原因是|责任|fault|caused by (?!this outage)|our system", text)
+
+
+@pytest.mark.parametrize(("template", "locale", "form"), forms_of(TO_CUSTOMERS))
+def test_customers_are_told_when_they_hear_again(template: str, locale: str, form: Form) -> None:
+    text = sampled(template, locale, form, next_update_at=NEXT_UPDATE).body
+    assert spell_instant(NEXT_UPDATE, locale, CHINA) in text or "2013-06-23 12:35" in text
+    assert "12:35" not in sampled(template, locale, form, next_update_at=None, incident={"recovery_at": None}).body
+
+
+@pytest.mark.parametrize(("template", "locale"), [(name, locale) for name in TO_CUSTOMERS for locale in LOCALES])
+def test_customers_are_told_whom_to_call(template: str, locale: str) -> None:
+    for form in (Form.LONG, Form.WEB):
+        assert "95000" in sampled(template, locale, form).body
+    assert "95000" not in sampled(template, locale, bank={"hotline": None, "compensation": None}).body
+
+
+@pytest.mark.parametrize(("template", "locale"), [(name, locale) for name in TO_CUSTOMERS for locale in LOCALES])
+def test_a_text_message_to_customers_is_short(template: str, locale: str) -> None:
+    harmed = {"has_outage": False, "harms": ["A: b"]}
+    for known in ({}, {"restored_at": at("11:35")}, {"recovery_at": None}, harmed):
+        for next_update_at in (NEXT_UPDATE, None):
+            message = sampled(template, locale, Form.SHORT, incident=known, next_update_at=next_update_at)
+            assert message.sms_parts <= 4, message.body
+
+
+DURING = ["customers-acknowledge", "customers-progress", "customers-escalated", "customers-delay"]
+
+
+@pytest.mark.parametrize("template", DURING)
+@pytest.mark.parametrize(("locale", "promise"), [("en", "remain protected"), ("zh-CN", "仍受保护")])
+def test_that_money_and_data_are_safe_is_said_only_of_an_outage(template: str, locale: str, promise: str) -> None:
+    assert promise in sampled(template, locale).body
+    for form in BOOK.forms(template, locale):
+        assert promise not in sampled(template, locale, form, incident={"harms": ["A: a leak"]}).body
+        assert promise not in sampled(template, locale, form, incident={"has_outage": False}).body
+
+
+@pytest.mark.parametrize("template", TO_CUSTOMERS)
+@pytest.mark.parametrize("locale", LOCALES)
+def test_the_worst_level_asks_for_a_stronger_apology(template: str, locale: str) -> None:
+    ordinary = sampled(template, locale, current={"is_worst": False}).body
+    assert sampled(template, locale, current={"is_worst": True}).body != ordinary
+    assert sampled(template, locale, current=None).body == ordinary
+
+
+FORMER, NEW = at("11:00"), at("15:00")
+
+
+def test_an_estimate_that_did_not_hold_is_admitted() -> None:
+    moved = {"previous_recovery_at": FORMER, "recovery_at": NEW}
+    english = sampled("customers-delay", "en", incident=moved).body
+    assert "to be back by 11:00 on 23 June 2013 (UTC+08:00). We have not kept to that time" in english
+    assert "We now expect to be back **by 15:00 on 23 June 2013" in english
+    chinese = sampled("customers-delay", "zh-CN", incident=moved).body
+    assert "预计2013年6月23日11:00前恢复。我们没有做到" in chinese
+    assert "现在预计**2013年6月23日15:00前**恢复" in chinese
+
+
+def test_without_a_new_estimate_none_is_promised() -> None:
+    passed = {"previous_recovery_at": None, "recovery_at": FORMER}
+    english = sampled("customers-delay", "en", incident=passed).body
+    assert "to be back by 11:00" in english
+    assert "We have no new time to give you yet" in english
+    assert "我们现在还给不出来" in sampled("customers-delay", "zh-CN", incident=passed).body
+
+
+def test_what_is_made_good_is_the_banks_published_standard() -> None:
+    assert "We bear fees, late charges and lost interest" in sampled("customers-make-good", "en").body
+    bare = sampled("customers-make-good", "en", bank={"compensation": None}).body
+    assert "shall not be left with the loss" not in bare
+    assert "we look into each and put it right" in bare
+
+
+def test_lessons_are_told_as_customers_may_read_them_and_honestly_if_there_are_none() -> None:
+    learned = {"lessons": ["log volume full, no alarm"], "customer_lessons": ["两地备份每月演练"]}
+    told = sampled("customers-lessons", "zh-CN", incident=learned).body
+    assert "- 两地备份每月演练" in told
+    assert "log volume" not in told
+    for locale, honest in (("zh-CN", "还没有可以向您交代的结论"), ("en", "nothing yet that we could put before you")):
+        assert honest in sampled("customers-lessons", locale, incident={"customer_lessons": []}).body
+
+
+# Those who are paged.
+
+UNANSWERED = {"round": 1, "tier": 0, "since": SINCE, "waited": timedelta(minutes=20)}
+
+
+def test_a_page_says_how_to_answer() -> None:
+    links = {"acknowledge": "https://bank.example/do/1", "approve": "https://bank.example/do/2"}
+    for form in (Form.LONG, Form.SHORT):
+        assert "https://bank.example/do/1" in sampled("page", "en", form, links=links).body
+        assert "https://bank.example/do/2" not in sampled("page", "en", form, links=links).body
+    bare = sampled("page", "en", links=None).body
+    assert "incident-engine step acknowledge 20130623-banking-00000000:playbook:step:1 --by NAME" in bare
+
+
+def test_a_page_that_nobody_answers_says_since_when_and_in_which_round() -> None:
+    english = sampled("page", "en", escalation=UNANSWERED)
+    assert english.subject.startswith("[NO ANSWER since 10:35 on 23 June 2013 (UTC+08:00), round 1]")
+    assert "In 20 minutes nobody has acknowledged it" in english.body
+    assert "Your team has not answered" in english.body
+    chinese = sampled("page", "zh-CN", escalation=UNANSWERED)
+    assert chinese.subject.startswith("【无人应答：自2013年6月23日10:35起，第1轮】")
+    assert "您所在的小组没有应答" in chinese.body
+
+
+def test_a_page_tells_the_next_tier_that_the_team_before_did_not_answer() -> None:
+    told = UNANSWERED | {"tier": 1}
+    assert "The team paged before you did not answer" in sampled("page", "en", escalation=told).body
+    assert "此前呼叫的小组没有应答" in sampled("page", "zh-CN", escalation=told).body
+    assert "The team before you did not answer" in sampled("page", "en", Form.SHORT, escalation=told).body
+    assert "前一小组未应答" in sampled("page", "zh-CN", Form.SHORT, escalation=told).body
+
+
+def test_a_page_grows_louder_with_the_second_round() -> None:
+    again = UNANSWERED | {"round": 2}
+    assert sampled("page", "en", escalation=again).subject.startswith("[URGENT: STILL NO ANSWER")
+    assert sampled("page", "zh-CN", escalation=again).subject.startswith("【紧急：第2轮仍无人应答")
+    assert "URGENT, round 2" in sampled("page", "en", Form.SHORT, escalation=again).body
+    assert "URGENT" not in sampled("page", "en", escalation=UNANSWERED).subject
+
+
+# Those who approve, report and do.
+
+DRAFTS = [
+    {"locale": "zh-CN", "subject": "致歉", "body": "尊敬的客户：……"},
+    {"locale": "en", "subject": "An apology", "body": "Dear customers, …"},
+]
+
+
+def test_whoever_approves_reads_every_draft_the_deadline_and_that_nothing_goes_out_before() -> None:
+    asked: dict[str, Any] = {"drafts": DRAFTS, "deadline": at("12:00"), "links": None, "escalation": None}
+    english = sampled("approval-request", "en", **asked)
+    for words in ("致歉", "尊敬的客户", "An apology", "Dear customers", "by 12:00 on 23 June 2013", "nothing goes out"):
+        assert words in english.body
+    assert "incident-engine step approve 20130623-banking-00000000:playbook:step:1 --by NAME" in english.body
+    assert "一律不发出" in sampled("approval-request", "zh-CN", **asked).body
+    assert "一律不发出" in sampled("approval-request", "zh-CN", Form.SHORT, **asked).body
+
+
+def test_an_approval_that_is_waited_for_says_how_long() -> None:
+    waited: dict[str, Any] = {"drafts": DRAFTS, "escalation": UNANSWERED | {"tier": 1}}
+    english = sampled("approval-request", "en", **waited)
+    assert english.subject.startswith("[Waiting 20 minutes for approval]")
+    assert "the decision is yours" in english.body
+    assert sampled("approval-request", "zh-CN", **waited).subject.startswith("【待批准已20分钟】")
+
+
+def test_whoever_takes_a_step_over_reads_from_whom_and_why() -> None:
+    given = {"by": "王敏", "reason": "换班", "at": SINCE}
+    english = sampled("handover", "en", use=Use.HANDOVER, handover=given, drafts=[])
+    assert "王敏 handed this over to you at 10:35 on 23 June 2013 (UTC+08:00), because: 换班" in english.body
+    assert "From now on it is yours" in english.body
+    silent = sampled("handover", "zh-CN", use=Use.HANDOVER, handover=given | {"reason": None}, drafts=[])
+    assert "王敏于2013年6月23日10:35将下列事项转交给您。" in silent.body
+
+
+def test_a_report_is_asked_for_with_what_is_missing_and_how_to_record_it() -> None:
+    body = sampled("report-due", "en").body
+    for words in (
+        "due by **11:35 on 23 June 2013",
+        "Addressee: regulator",
+        "**2 required fields are**",
+        "report.written",
+    ):
+        assert words in body
+    assert "incident-engine step complete 20130623-banking-00000000:playbook:step:1 --by NAME" in body
+    assert "**2处**" in sampled("report-due", "zh-CN").body
+
+
+def test_that_partners_were_not_told_in_time_is_said_without_a_report() -> None:
+    for locale in LOCALES:
+        told = sampled("report-overdue", locale, report=None, level=None, current=None)
+        assert "11:35" in told.subject
+        assert "report.written" not in told.body
+
+
+def test_a_task_names_who_asks_why_and_by_when() -> None:
+    task = {"title": "补充备库演练", "by": "陈总", "reason": "切换超时", "due_at": at("2013-06-30 18:00")}
+    for locale in LOCALES:
+        body = sampled("task", locale, task=task).body
+        assert all(words in body for words in ("补充备库演练", "陈总", "切换超时", "18:00"))
+    assert "no date" in sampled("task", "en", task=task | {"due_at": None}).body
+
+
+def test_staff_are_told_what_to_tell_customers_and_not_the_level() -> None:
+    for template, locale, words in (
+        ("staff-notice", "en", "**Say**"),
+        ("staff-notice", "zh-CN", "**请这样说**"),
+        ("staff-resolved", "en", "**Say**"),
+        ("staff-resolved", "zh-CN", "**请这样说**"),
+    ):
+        body = sampled(template, locale).body
+        assert words in body
+        assert "III" not in body
+
+
+@pytest.mark.parametrize("template", ["institutions-notice", "institutions-resolved", "suppliers-notice"])
+@pytest.mark.parametrize("locale", LOCALES)
+def test_outsiders_read_neither_the_level_nor_the_regulation(template: str, locale: str) -> None:
+    text = text_of(sampled(template, locale))
+    assert [word for word in ("III", "Art.", "级", "level", "监管", "条(") if word in text] == []
 
 
 # Wrong templates.
@@ -322,6 +634,6 @@ def test_names_are_joined_in_the_readers_language(names: list[str], english: str
 
 def test_a_service_that_the_configuration_no_longer_has_is_called_by_its_id() -> None:
     known = situation("restored", "duty-notice")
-    bare = Situation(known.bank_name, {}, known.incident, known.assessment, known.pack, known.step, known.now)
+    bare = Situation(known.bank, {}, known.incident, known.packs, known.assessments, known.step, known.now)
     variables: dict[str, Any] = bare.variables("en", "x")
     assert variables["incident"]["services"] == ["core-banking"]

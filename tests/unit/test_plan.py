@@ -9,8 +9,9 @@ from support.build import CHINA, at, closed, incident, reported, restored, ruleb
 
 from incident_engine.errors import InvalidDocumentError
 from incident_engine.facts.events import Recorded
-from incident_engine.response.plan import Changes, Step, StepState, plan, reconcile
+from incident_engine.response.plan import Changes, plan, reconcile
 from incident_engine.response.playbook import Playbook, parse_playbook
+from incident_engine.response.step import Step, StepState
 
 TICK = timedelta(microseconds=1)
 GUANGDONG = started("10:35")  # III at 11:05, II at 13:35, I at 16:35; the first report is due at 11:35

@@ -26,7 +26,13 @@ from incident_engine.settings import Settings, load_settings
 from incident_engine.yaml_loader import load_file
 
 SCHEMAS = documents()
-FOLDERS = {"grading": "pack", "playbooks": "playbook", "scenarios": "scenario", "calendars": "calendar"}
+FOLDERS = {
+    "grading": "pack",
+    "playbooks": "playbook",
+    "scenarios": "scenario",
+    "calendars": "calendar",
+    "reports": "report",
+}
 SHIPPED = [
     *((file, kind) for folder, kind in FOLDERS.items() for file in sorted((RULES / folder).glob("*.yaml"))),
     (CONFIG, "config"),
@@ -90,7 +96,7 @@ def test_a_schema_is_one_and_names_no_host(kind: str) -> None:
     jsonschema_rs.meta.validate(schema)
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     assert schema["$id"] == f"incident-engine/{kind}.schema.json"
-    assert texts()[f"{kind}.schema.json"].count("://") <= 1 + (kind == "config") * 3  # addresses in config's patterns
+    assert texts()[f"{kind}.schema.json"].count("://") <= 1 + (kind == "config") * 4  # addresses in config's patterns
 
 
 @pytest.mark.parametrize("kind", SCHEMAS)
@@ -326,6 +332,15 @@ EVENTS: list[dict[str, Any]] = [
     document("plan.failed", "10:35", data={"by": "Li", "reason": "x"}),
     document("note.added", "10:35", data={"text": "x"}),
     document("step.completed", "10:35", data={"by": "Li", "fulfils": "first-report"}),
+    document("step.acknowledged", "10:35", data={"by": "Li", "step": "a:b:c:d"}),
+    document(
+        "step.approved", "10:35", data={"by": "Li", "step": "x", "wording": {"en": {"subject": "S", "body": "B"}}}
+    ),
+    document("step.skipped", "10:35", data={"by": "Li", "step": "x", "reason": "y"}),
+    document("step.assigned", "10:35", data={"by": "Li", "step": "x", "to": "y", "reason": "z"}),
+    document("step.added", "10:35", data={"by": "Li", "title": "x", "reason": "y", "due_at": "2013-06-24T01:00:00Z"}),
+    document("report.written", "10:35", data={"by": "Li", "report": "x", "fields": {"cause": "y"}}),
+    document("lesson.recorded", "10:35", data={"by": "Li", "text": "x"}),
     document("level.corrected", "10:35", data={"by": "Li", "reason": "x", "level": None}),
     document("incident.closed", "10:35", data={"by": "Li"}),
 ]

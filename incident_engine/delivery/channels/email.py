@@ -12,15 +12,13 @@ from aiosmtplib.errors import (
     SMTPResponseException,
     SMTPTimeoutError,
 )
-from markdown_it import MarkdownIt
 
+from incident_engine.channel_settings import EmailSettings
 from incident_engine.delivery.channels.base import DeliveryError, Outcome
-from incident_engine.settings import EmailSettings
+from incident_engine.markdown import as_html
 from incident_engine.store.outgoing import Claimed
 
 _PERMANENT = 500
-# What people add to a message must not become a link or load a picture in somebody's mail program.
-_MARKDOWN = MarkdownIt("commonmark", {"html": False}).disable(["link", "image", "autolink", "reference"])
 
 
 class EmailChannel:
@@ -64,7 +62,7 @@ class EmailChannel:
         message["Message-ID"] = f"<{delivery.id}@{self._settings.sender.partition('@')[2]}>"
         message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers, please
         message.set_content(delivery.body)
-        html = _MARKDOWN.render(delivery.body)
+        html = as_html(delivery.body)
         message.add_alternative(f'<html lang="{delivery.locale}"><body>{html}</body></html>', subtype="html")
         message["Content-Language"] = delivery.locale  # only now: setting the content removes every content header
         return message

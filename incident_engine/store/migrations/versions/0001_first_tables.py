@@ -90,6 +90,12 @@ def upgrade() -> None:
         batch_op.create_index("ix_events_incident", ["incident_id", "service"], unique=False)
 
     op.create_table(
+        "keys",
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("value", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_keys")),
+    )
+    op.create_table(
         "steps",
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("incident_id", sa.String(), nullable=False),
@@ -103,12 +109,21 @@ def upgrade() -> None:
         sa.Column("obligation", sa.String(), nullable=True),
         sa.Column("fulfils", sa.String(), nullable=True),
         sa.Column("deadline", sa.BigInteger(), nullable=True),
+        sa.Column("awaits", sa.String(), nullable=True),
+        sa.Column("approval", sa.String(), nullable=True),
+        sa.Column("report", sa.String(), nullable=True),
+        sa.Column("of", sa.String(), nullable=True),
+        sa.Column("assignee", sa.String(), nullable=True),
         sa.Column("state", sa.String(), nullable=False),
         sa.Column("begun_at", sa.BigInteger(), nullable=True),
+        sa.Column("approved_at", sa.BigInteger(), nullable=True),
+        sa.Column("approved_by", sa.String(), nullable=True),
         sa.Column("completed_at", sa.BigInteger(), nullable=True),
         sa.Column("completed_by", sa.String(), nullable=True),
+        sa.Column("reason", sa.Text(), nullable=True),
         sa.CheckConstraint(
-            "state IN ('pending', 'begun', 'failed', 'completed', 'withdrawn')", name=op.f("ck_steps_state")
+            "state IN ('pending', 'awaiting', 'begun', 'failed', 'completed', 'skipped', 'withdrawn')",
+            name=op.f("ck_steps_state"),
         ),
         sa.ForeignKeyConstraint(["incident_id"], ["incidents.id"], name=op.f("fk_steps_incident_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_steps")),
@@ -116,6 +131,31 @@ def upgrade() -> None:
     with op.batch_alter_table("steps", schema=None) as batch_op:
         batch_op.create_index("ix_steps_incident", ["incident_id"], unique=False)
 
+    op.create_table(
+        "reports",
+        sa.Column("seq", sa.Integer(), nullable=False),
+        sa.Column("incident_id", sa.String(), nullable=False),
+        sa.Column("report", sa.String(), nullable=False),
+        sa.Column("instance", sa.String(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("state", sa.String(), nullable=False),
+        sa.Column("by", sa.String(), nullable=True),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("content_hash", sa.String(), nullable=False),
+        sa.Column("gaps", sa.Integer(), nullable=False),
+        sa.Column("document", sa.JSON(), nullable=False),
+        sa.CheckConstraint("state IN ('draft', 'approved', 'submitted', 'withdrawn')", name=op.f("ck_reports_state")),
+        sa.ForeignKeyConstraint(["incident_id"], ["incidents.id"], name=op.f("fk_reports_incident_id")),
+        sa.PrimaryKeyConstraint("seq", name=op.f("pk_reports")),
+        sa.UniqueConstraint(
+            "incident_id",
+            "report",
+            "instance",
+            "version",
+            "state",
+            name=op.f("uq_reports_incident_id_report_instance_version_state"),
+        ),
+    )
     op.create_table(
         "timers",
         sa.Column("incident_id", sa.String(), nullable=False),
@@ -137,13 +177,18 @@ def upgrade() -> None:
         sa.Column("locale", sa.String(), nullable=False),
         sa.Column("subject", sa.Text(), nullable=False),
         sa.Column("body", sa.Text(), nullable=False),
+        sa.Column("priority", sa.Integer(), nullable=False),
+        sa.Column("place", sa.Integer(), nullable=False),
         sa.Column("state", sa.String(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("due_at", sa.BigInteger(), nullable=True),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("ended_at", sa.BigInteger(), nullable=True),
         sa.CheckConstraint("(state IN ('pending', 'sending')) = (due_at IS NOT NULL)", name=op.f("ck_deliveries_due")),
-        sa.CheckConstraint("state IN ('pending', 'sending', 'delivered', 'failed')", name=op.f("ck_deliveries_state")),
+        sa.CheckConstraint(
+            "state IN ('pending', 'sending', 'delivered', 'failed', 'cancelled', 'held')",
+            name=op.f("ck_deliveries_state"),
+        ),
         sa.ForeignKeyConstraint(["incident_id"], ["incidents.id"], name=op.f("fk_deliveries_incident_id")),
         sa.ForeignKeyConstraint(["step_id"], ["steps.id"], name=op.f("fk_deliveries_step_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_deliveries")),

@@ -1,0 +1,62 @@
+"""Custom robots of DingTalk (钉钉).
+
+Source: https://open.dingtalk.com/document/robots/custom-robot-access (message types, 20000 bytes, 20 messages a minute,
+error codes) and https://open.dingtalk.com/document/robots/customize-robot-security-settings (signature).
+"""
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, ClassVar
+from urllib.parse import quote_plus
+
+from incident_engine.channel_settings import DingtalkSettings, OutgoingSettings
+from incident_engine.delivery.channels.base import Outcome
+from incident_engine.delivery.channels.robot import Meaning, Robot
+
+_LIMITED = Meaning(Outcome.RATE_LIMITED, wait=timedelta(minutes=1))
+_UNKNOWN_ROBOT = Meaning(Outcome.AUTHENTICATION_FAILED, permanent=True)
+_REFUSED = Meaning(Outcome.REFUSED, permanent=True)
+
+
+class DingtalkChannel(Robot):
+    """Posts Markdown to a robot of DingTalk, signed if it has a signing secret."""
+
+    room = 12_000  # of 20000 bytes in all: the heading, at most half of this, is the title as well
+    codes: ClassVar[Mapping[int, Meaning]] = {
+        -1: Meaning(Outcome.SERVER_ERROR),  # the system is busy
+        130101: _LIMITED,  # send too fast
+        410100: _LIMITED,
+        300001: _UNKNOWN_ROBOT,
+        300005: _UNKNOWN_ROBOT,  # token is not exist
+        400101: _UNKNOWN_ROBOT,
+        400102: _UNKNOWN_ROBOT,  # the robot was stopped
+        400106: _UNKNOWN_ROBOT,
+        310000: _REFUSED,  # keyword, signature or address; its words say which
+        400013: _REFUSED,  # the group is gone
+        430101: _REFUSED,  # unsafe link
+        430102: _REFUSED,  # unfit text
+        430103: _REFUSED,
+        430104: _REFUSED,
+        460101: _REFUSED,  # too long
+    }
+
+    def __init__(self, settings: DingtalkSettings, outgoing: OutgoingSettings) -> None:
+        super().__init__(settings, outgoing)
+        self._secret = settings.secret.read() if settings.secret else None
+
+    def request(self, heading: str, text: str, now: datetime) -> tuple[str, dict[str, Any]]:
+        """Return where to post one part and what."""
+        content = f"### {heading}\n\n{text}" if heading else text
+        title = heading or text.partition("\n")[0][:60]
+        return self._signed(now), {"msgtype": "markdown", "markdown": {"title": title, "text": content}}
+
+    def _signed(self, now: datetime) -> str:
+        if self._secret is None:
+            return self._url
+        stamp = int(now.timestamp() * 1000)
+        digest = hmac.new(self._secret.encode(), f"{stamp}\n{self._secret}".encode(), hashlib.sha256).digest()
+        joint = "&" if "?" in self._url else "?"
+        return f"{self._url}{joint}timestamp={stamp}&sign={quote_plus(base64.b64encode(digest))}"

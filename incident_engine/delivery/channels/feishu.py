@@ -1,0 +1,65 @@
+"""Custom robots of Feishu (飞书) and Lark.
+
+Source: https://open.feishu.cn/document/client-docs/bot-v3/add-custom-bot (signature, 20 KB, error codes) and
+https://open.feishu.cn/document/server-docs/api-call-guide/frequency-control (100 messages a minute and 5 a second;
+11232; the header x-ogw-ratelimit-reset).
+"""
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, ClassVar
+
+from incident_engine.channel_settings import FeishuSettings, OutgoingSettings
+from incident_engine.delivery.channels.base import Outcome
+from incident_engine.delivery.channels.robot import Meaning, Robot
+
+_LIMITED = Meaning(Outcome.RATE_LIMITED)
+_REFUSED = Meaning(Outcome.REFUSED, permanent=True)
+_BAD_REQUEST_OR_LIMIT = 9499
+
+
+class FeishuChannel(Robot):
+    """Posts cards to a robot of Feishu, signed if it has a signing secret."""
+
+    room = 18_000  # of 20 KB for the whole request
+    code_names = ("code", "StatusCode")
+    words_name = "msg"
+    codes: ClassVar[Mapping[int, Meaning]] = {
+        11232: _LIMITED,  # frequency limited
+        99991400: _LIMITED,  # request trigger frequency limit
+        19001: Meaning(Outcome.AUTHENTICATION_FAILED, permanent=True),  # incoming webhook access token invalid
+        19002: _REFUSED,  # parameters
+        19021: _REFUSED,  # signature, or a timestamp more than an hour off
+        19022: _REFUSED,  # our address is not allowed
+        19024: _REFUSED,  # a keyword is missing
+    }
+
+    def __init__(self, settings: FeishuSettings, outgoing: OutgoingSettings) -> None:
+        super().__init__(settings, outgoing)
+        self._secret = settings.secret.read() if settings.secret else None
+
+    def meaning(self, code: int, words: str) -> Meaning:
+        """Return what an error code means; one of them means two things, told apart by its words."""
+        if code == _BAD_REQUEST_OR_LIMIT:
+            return _LIMITED if "too many" in words.casefold() else _REFUSED
+        return super().meaning(code, words)
+
+    def request(self, heading: str, text: str, now: datetime) -> tuple[str, dict[str, Any]]:
+        """Return where to post one part and what."""
+        card: dict[str, Any] = {
+            "config": {"wide_screen_mode": True},
+            "elements": [{"tag": "markdown", "content": text}],
+        }
+        if heading:
+            card["header"] = {"title": {"tag": "plain_text", "content": heading}}
+        return self._url, {**self._signature(now), "msg_type": "interactive", "card": card}
+
+    def _signature(self, now: datetime) -> dict[str, str]:
+        if self._secret is None:
+            return {}
+        stamp = str(int(now.timestamp()))
+        digest = hmac.new(f"{stamp}\n{self._secret}".encode(), b"", hashlib.sha256).digest()
+        return {"timestamp": stamp, "sign": base64.b64encode(digest).decode()}

@@ -1,0 +1,109 @@
+"""Text messages by the HTTP interface of a gateway, which the settings describe: request, success, permanent errors."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from incident_engine.channel_settings import OutgoingSettings
+from incident_engine.delivery.channels.base import DeliveryError, Outcome
+from incident_engine.delivery.channels.http import Answer, Http, explained, retry_after
+from incident_engine.delivery.channels.parts import numbered
+from incident_engine.delivery.channels.robot import Progress
+from incident_engine.placeholders import fill, in_header, in_query
+from incident_engine.sms_settings import SmsCase, SmsSettings
+from incident_engine.store.outgoing import Claimed
+
+_TYPES = {
+    "json": "application/json; charset=utf-8",
+    "form": "application/x-www-form-urlencoded",
+    "xml": "application/xml; charset=utf-8",
+    "text": "text/plain; charset=utf-8",
+}
+
+
+class SmsChannel:
+    """Sends text messages; {id} is the idempotency key, with the number of the part from the second on."""
+
+    def __init__(self, settings: SmsSettings, outgoing: OutgoingSettings) -> None:
+        self._settings = settings
+        self._secrets = {f"secret.{name}": secret.read() for name, secret in settings.secrets.items()}
+        self._http = Http(outgoing, settings.timeout)
+        self._progress = Progress()
+
+    async def send(self, delivery: Claimed, now: datetime) -> str:
+        """Send a message, in parts if it is long; of a repeat only the parts that have not arrived."""
+        answer = ""
+        parts = numbered(_text(delivery), delivery.locale, self._settings.longest, len)
+        for place, (mark, part) in list(enumerate(parts))[self._progress.of(delivery.id) :]:
+            answer = await self._post(delivery, place, f"{part.strip()}{mark}", now)
+            self._progress.note(delivery.id, place + 1)
+        self._progress.end(delivery.id)
+        return answer if len(parts) == 1 else f"{answer} ({len(parts)} parts)"
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.close()
+
+    async def _post(self, delivery: Claimed, place: int, text: str, now: datetime) -> str:
+        settings = self._settings
+        values = self._secrets | {
+            "to": delivery.address or "",
+            "text": text,
+            "subject": delivery.subject,
+            "body": text,
+            "id": f"{delivery.id}-{place + 1}" if place else delivery.id,
+            "locale": delivery.locale,
+            "timestamp": str(int(now.timestamp())),
+        }
+        body = None if settings.body is None else fill(settings.body, values, settings.encode).encode()
+        headers = {name.lower(): fill(template, values, in_header) for name, template in settings.headers.items()}
+        if body is not None:
+            headers.setdefault("content-type", _TYPES[settings.content])
+        url = fill(settings.url, values, in_query)
+        answer = await self._http.send(settings.method, url, headers, body)
+        failure = self._failure(answer, now)
+        if failure is not None:
+            raise failure
+        return str(answer)
+
+    def _failure(self, answer: Answer, now: datetime) -> DeliveryError | None:
+        settings = self._settings
+        path = settings.success.json_path
+        said = None if path is None else _at(answer.data(), path.split("."))
+        wait = retry_after(answer.headers.get(settings.retry_after.lower()), now)
+        if _is(settings.rate_limited, answer, said):
+            return DeliveryError(Outcome.RATE_LIMITED, str(answer), retry_after=wait)
+        if _is(settings.permanent, answer, said):
+            return DeliveryError(Outcome.REFUSED, str(answer), permanent=True)
+        if answer.status in settings.success.status:
+            if path is None or said in settings.success.equals:
+                return None
+            outcome = Outcome.SERVER_ERROR if said is None else Outcome.REFUSED  # None: not what was described
+            return DeliveryError(outcome, str(answer), retry_after=wait)
+        if answer.is_success:
+            return DeliveryError(Outcome.REFUSED, str(answer), retry_after=wait)
+        return explained(answer, now)
+
+
+def _text(delivery: Claimed) -> str:
+    """Return subject and body in one, without saying the subject twice."""
+    subject, body = delivery.subject.strip(), delivery.body.strip()
+    return body if body.startswith(subject) else f"{subject}\n{body}".strip()
+
+
+def _is(case: SmsCase, answer: Answer, said: str | None) -> bool:
+    return answer.status in case.status or (said is not None and said in case.equals)
+
+
+def _at(data: Any, path: Sequence[str]) -> str | None:
+    """Return, as text, what stands at a path of keys and places; None if there is nothing or no single value."""
+    for part in path:
+        if isinstance(data, dict):
+            data = data.get(part)
+        elif isinstance(data, list) and part.isdigit() and int(part) < len(data):
+            data = data[int(part)]
+        else:
+            return None
+    if isinstance(data, bool):
+        return str(data).lower()
+    return str(data) if isinstance(data, str | int | float) else None

@@ -1,0 +1,142 @@
+"""The report on a drill (银监办发〔2008〕53号 Art. 28): drafted from what was played, to be completed and signed."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from incident_engine.drill_checks import Check, Due, failed
+from incident_engine.engine import Engine
+from incident_engine.report_text import obligation_name
+from incident_engine.reporting import facts_of
+from incident_engine.reports.docx import report_docx
+from incident_engine.reports.html import report_html
+from incident_engine.reports.stamp import Stamp
+from incident_engine.response.messages import LOCALES, spell_local
+from incident_engine.response.reports import Report, content_hash
+from incident_engine.rulebook import Rulebook
+from incident_engine.scenario import Scenario
+from incident_engine.settings import Settings
+from incident_engine.store.reading import read_only
+from incident_engine.telemetry import Metrics
+from incident_engine.wording import Wording
+
+NAME = "drill-report"
+_IMPROVEMENTS = "improvements"
+"""The field that is always left to people: tasks of what was played are no improvements after the drill."""
+
+Words = Mapping[str, Callable[[Wording], str]]
+"""What stands in a field, in a reader's language; an empty text leaves what the facts say, or a gap."""
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """What was played, and what came of it."""
+
+    scenario: Scenario
+    settings: Settings
+    """Those of the drill."""
+    rulebook: Rulebook
+    incidents: Sequence[str]
+    checks: Sequence[Check]
+    dues: Sequence[Due]
+    told: Mapping[str, Sequence[str]]
+    """The timeline by language."""
+    ended_at: datetime
+    """The instant in the drill at which it ended."""
+
+
+def write(directory: Path, played: Played, at: datetime) -> list[Path]:
+    """Write the report into a drill's folder, as HTML and DOCX in each language; return the files.
+
+    Without an incident, or without the definition of the report, there is none.
+    """
+    if not played.incidents or NAME not in played.rulebook.reports.definitions:
+        return []
+    drafts, words, zone = _drafts(played), _words(played), played.settings.bank.zone
+    reports = {locale: _filled(drafts[locale], words, played.told[locale], Wording(locale)) for locale in LOCALES}
+    mark = content_hash({locale: asdict(report) for locale, report in reports.items()})
+    files: list[Path] = []
+    for locale, report in reports.items():
+        stamp = Stamp(1, "draft", None, at, mark, len(report.gaps), zone)
+        for suffix, content in (("html", report_html(report, stamp).encode()), ("docx", report_docx(report, stamp))):
+            file = directory / f"{NAME}.{locale}.{suffix}"
+            file.write_bytes(content)
+            files.append(file)
+    return files
+
+
+def _drafts(played: Played) -> Mapping[str, Sequence[Report]]:
+    """Return the reports as they follow from the facts of each incident, by language."""
+    settings, found = played.settings, []
+    engine = Engine(settings, played.rulebook, Metrics(), drill=True)
+    with read_only(settings.store.url) as connection:
+        for name in played.incidents:
+            case = engine.case(connection, name, played.ended_at)
+            assert case is not None, name  # noqa: S101 - the daemon named it
+            facts = facts_of(settings, case.incident, case.packs, case.assessments, played.rulebook.playbooks)
+            found.append(played.rulebook.reports.draft(NAME, facts))
+    return {locale: [draft.by_locale[locale] for draft in found] for locale in LOCALES}
+
+
+def _filled(drafts: Sequence[Report], words: Words, told: Sequence[str], say: Wording) -> Report:
+    """Return one report of those of all incidents, with the words that the facts do not have."""
+    facts: dict[str, list[str]] = {field.id: [] for field in drafts[0].fields}
+    for draft in drafts:
+        for field in draft.fields:
+            if field.facts and field.id != _IMPROVEMENTS:
+                facts[field.id].append(field.facts)
+    said = {name: word(say) for name, word in words.items()}
+    sections = tuple(
+        replace(
+            section,
+            fields=tuple(
+                replace(
+                    field,
+                    facts="\n".join(told if field.id == "course" else facts[field.id]),
+                    written=said.get(field.id, ""),
+                )
+                for field in section.fields
+            ),
+        )
+        for section in drafts[0].sections
+    )
+    return replace(drafts[0], incident=", ".join(draft.incident for draft in drafts), sections=sections)
+
+
+def _words(played: Played) -> Words:
+    scenario, plan, checks = played.scenario, played.scenario.drill, played.checks
+    wrong, missed = failed(checks), [due for due in played.dues if due.is_missed]
+    zone, pack = played.settings.bank.zone, played.rulebook.packs[0]
+
+    def people(say: Wording) -> str:
+        joint = "、" if say.locale.startswith("zh") else ", "
+        return plan.people.in_(say.locale) if plan.people else joint.join(scenario.speakers)
+
+    def arranged(say: Wording) -> str:
+        title = scenario.title.in_(say.locale)
+        return f"{title}\n{plan.plan.in_(say.locale)}" if plan.plan else title
+
+    def problems(say: Wording) -> str:
+        lines = [f"{say('not as expected')} — {check.text(say)}" for check in wrong]
+        lines += [
+            f"{say('overdue')} — {obligation_name(due.obligation, due.instance, due.cite, pack, say)}, "
+            f"{say('due')} {spell_local(due.due_at, zone)}"
+            for due in missed
+        ]
+        return "\n".join(lines) or say("no problems")
+
+    def conclusion(say: Wording) -> str:
+        met = sum(1 for due in played.dues if due.met_at is not None and not due.is_missed)
+        counted = f"{say('deadlines met')}: {met}; {say('deadlines missed')}: {len(missed)}"
+        verdict = say("drill went as expected" if not wrong else "drill did not go as expected")
+        return f"{verdict} ({len(checks) - len(wrong)}/{len(checks)}). {counted}."
+
+    return {
+        "purpose": lambda say: plan.purpose.in_(say.locale) if plan.purpose else "",
+        "plan": arranged,
+        "people": people,
+        "preparation": lambda say: plan.preparation.in_(say.locale) if plan.preparation else "",
+        "problems": problems,
+        "conclusion": conclusion,
+    }

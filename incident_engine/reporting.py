@@ -1,0 +1,228 @@
+"""Keeping versions of reports: a new one when the facts change, and which of them a person approved and submitted."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from incident_engine.decisions import Reason, say, warn
+from incident_engine.errors import Problem
+from incident_engine.facts.handling import ReportWritten
+from incident_engine.facts.incident import Incident
+from incident_engine.facts.values import LocalizedText
+from incident_engine.grading.assess import Assessment
+from incident_engine.grading.pack import Pack
+from incident_engine.response.playbook import Playbook
+from incident_engine.response.report import ReportDefinition
+from incident_engine.response.report_facts import ReportFacts, ReportingUnit
+from incident_engine.response.reports import ReportBook, content_hash, report_from
+from incident_engine.response.step import StepState
+from incident_engine.settings import Settings
+from incident_engine.store.reports import ReportState, ReportStep, Version, insert_version, report_steps, versions_of
+from incident_engine.store.writer import Unit
+from incident_engine.validation import unknown
+
+REGULATORS: Mapping[str, LocalizedText] = {
+    kind: LocalizedText.model_validate({"zh-CN": chinese, "en": english})
+    for kind, chinese, english in (
+        ("head_office", "国家金融监督管理总局", "National Financial Regulatory Administration"),
+        ("branch", "国家金融监督管理总局所在地派出机构", "the regulator's local office"),
+    )
+}
+"""To whom a head office and a branch report unless the configuration says otherwise (银监办发〔2008〕53号 Art. 34)."""
+
+_OPEN = (StepState.AWAITING, StepState.BEGUN, StepState.FAILED, StepState.COMPLETED)
+_GIVEN_UP = (StepState.SKIPPED, StepState.WITHDRAWN)
+
+
+@dataclass(frozen=True, slots=True)
+class Current:
+    """How a report stands: what messages say of it."""
+
+    report: str
+    instance: str
+    version: int
+    titles: Mapping[str, str]
+    """By locale."""
+    gaps: int
+
+
+def reporting_unit(settings: Settings) -> ReportingUnit:
+    """Return the part of the bank that reports, with its regulator."""
+    unit, bank = settings.bank.unit, settings.bank
+    return ReportingUnit(
+        name=unit.name or bank.name,
+        regulator=unit.regulator or REGULATORS[unit.kind],
+        is_branch=unit.kind == "branch",
+        reporter=unit.reporter.name or "",
+        contact=unit.reporter.phone or "",
+    )
+
+
+def facts_of(
+    settings: Settings,
+    incident: Incident,
+    packs: Sequence[Pack],
+    assessments: Sequence[Assessment],
+    playbooks: Iterable[Playbook] = (),
+) -> ReportFacts:
+    """Return all that a report can tell of an incident. The primary pack stands first."""
+    unit = reporting_unit(settings)
+    titles = {step.id: step.title for playbook in playbooks for step in playbook.steps if step.title is not None}
+    about = (settings.bank.name, unit, settings.service_names, incident, packs, assessments, settings.bank.zone)
+    return ReportFacts(*about, titles)
+
+
+def wrong_writing(event: ReportWritten, definitions: Mapping[str, ReportDefinition]) -> Iterator[Problem]:
+    """Yield a problem if a person writes into a report that there is not, or into a field that it does not have."""
+    name = event.data.report
+    yield from unknown(("data", "report"), "report", name, definitions)
+    if name in definitions:
+        known = [field.id for field in definitions[name].fields]
+        for field in event.data.fields:
+            yield from unknown(("data", "fields", field), f"field of {name}", field, known)
+
+
+def keep_versions(unit: Unit, facts: ReportFacts, book: ReportBook, now: datetime) -> dict[str, Current]:
+    """Store what has changed of an incident's reports; return how they stand, by the id of the step that asks for them.
+
+    A report is drafted for each step that has begun and is not done, and for each report into which somebody wrote
+    before any step asked for it. What was submitted or withdrawn does not change any more.
+    """
+    found: dict[str, Current] = {}
+    seen: set[tuple[str, str]] = set()
+    handed_in: dict[str, datetime] = {}
+    for step in report_steps(unit.connection, facts.incident.id):
+        known = step.report in book.definitions and (step.report, step.instance) not in seen
+        if known and (step.state in _OPEN or step.state in _GIVEN_UP):
+            seen.add((step.report, step.instance))
+            keeper = _Keeper(unit, facts, book, now, step.report, step.instance, handed_in.get(step.report))
+            current = keeper.keep(step)
+            if current is not None:
+                found[step.id] = current
+        if step.completed_at is not None:
+            handed_in[step.report] = step.completed_at
+    asked = {report for report, _ in seen}
+    written = dict.fromkeys(w.report for w in facts.incident.writings if w.report in book.definitions)
+    for name in written:
+        if name not in asked:
+            _Keeper(unit, facts, book, now, name, "", None).draft()
+    return found
+
+
+def outlook(facts: ReportFacts, book: ReportBook, name: str, instance: str) -> Current | None:
+    """Return how a report would stand if it were drafted now: for the message with which its step begins.
+
+    None if there is no such definition.
+    """
+    if name not in book.definitions:
+        return None
+    found = preview(facts, book, name)
+    return replace(_current(found), instance=instance, version=1)
+
+
+def preview(facts: ReportFacts, book: ReportBook, name: str) -> Version:
+    """Return a report as it would be drafted now, as version 0, which is not kept. Raises KeyError if unknown."""
+    document = book.draft(name, facts).document()
+    return _version(facts.incident.id, name, "", 0, facts.assessments[0].at, document)
+
+
+@dataclass(slots=True)
+class _Keeper:
+    """Keeps the versions of one instance of a report."""
+
+    unit: Unit
+    facts: ReportFacts
+    book: ReportBook
+    now: datetime
+    report: str
+    instance: str
+    since: datetime | None
+    """When the instance before it was handed in: what was written until then is not for this one."""
+
+    def keep(self, step: ReportStep) -> Current | None:
+        """Bring the versions up to date with a step; return how the report stands, or None if there is none."""
+        rows = self._rows()
+        if any(row.state in (ReportState.SUBMITTED, ReportState.WITHDRAWN) for row in rows):
+            return _current(rows[-1])
+        if step.state in _GIVEN_UP:
+            if rows:
+                self._write(replace(rows[-1], state=ReportState.WITHDRAWN), step.completed_by, step.completed_at)
+            return None
+        is_submitted = step.state == StepState.COMPLETED and step.completed_by is not None
+        if not is_submitted or not rows:
+            rows = self.draft()
+        self._approve(rows, step)
+        if is_submitted and step.completed_at is not None:
+            self._submit(step.completed_at, step.completed_by)
+        return _current(self._rows()[-1])
+
+    def draft(self) -> list[Version]:
+        """Draft the report; store it if it says something new. Return all rows."""
+        rows = self._rows()
+        drafted = self.book.draft(self.report, self.facts, self.since)
+        for field, error in drafted.failures:
+            warn(Reason.TEMPLATE_FAILED, RuntimeError(error), report=self.report, field=field)
+        number = max((row.version for row in rows), default=0)
+        latest = next((row for row in reversed(rows) if row.version == number), None)
+        found = _version(self.facts.incident.id, self.report, self.instance, number + 1, self.now, drafted.document())
+        if latest is None or latest.content_hash != found.content_hash:
+            self._write(found, None, self.now)
+            rows = self._rows()
+        return rows
+
+    def _approve(self, rows: Sequence[Version], step: ReportStep) -> None:
+        known = {row.created_at for row in rows if row.state is ReportState.APPROVED}
+        if step.approved_at is not None and step.approved_at not in known:
+            chosen = _at(rows, step.approved_at)
+            if not any(row.state is ReportState.APPROVED and row.version == chosen.version for row in rows):
+                self._write(replace(chosen, state=ReportState.APPROVED), step.approved_by, step.approved_at)
+
+    def _submit(self, at: datetime, by: str | None) -> None:
+        """Freeze what was handed in: the version approved last, else the draft of that time."""
+        rows = self._rows()
+        approved = [row for row in rows if row.state is ReportState.APPROVED and row.created_at <= at]
+        chosen = approved[-1] if approved else _at(rows, at)
+        self._write(replace(chosen, state=ReportState.SUBMITTED), by, at)
+
+    def _rows(self) -> list[Version]:
+        return versions_of(self.unit.connection, self.facts.incident.id, self.report, self.instance)
+
+    def _write(self, version: Version, by: str | None, at: datetime | None) -> None:
+        written = replace(version, by=by, created_at=at or self.now)
+        insert_version(self.unit.connection, written)
+        say(
+            self.unit,
+            Reason.REPORT_VERSION,
+            incident=written.incident_id,
+            report=written.report,
+            instance=written.instance,
+            version=written.version,
+            state=written.state.value,
+            by=by,
+            gaps=written.gaps,
+        )
+
+
+def _at(rows: Iterable[Version], at: datetime) -> Version:
+    """Return the draft as it was at an instant; the first one if it is older than all."""
+    drafts = [row for row in rows if row.state is ReportState.DRAFT]
+    return next((row for row in reversed(drafts) if row.created_at <= at), drafts[0])
+
+
+def _version(
+    incident_id: str,
+    report: str,
+    instance: str,
+    number: int,
+    at: datetime,
+    document: Mapping[str, dict[str, Any]],
+) -> Version:
+    gaps = max(len(report_from(part).gaps) for part in document.values())
+    mark = content_hash(document)
+    return Version(incident_id, report, instance, number, ReportState.DRAFT, None, at, mark, gaps, document)
+
+
+def _current(row: Version) -> Current:
+    titles = {locale: str(part["title"]) for locale, part in row.document.items()}
+    return Current(row.report, row.instance, row.version, titles, row.gaps)

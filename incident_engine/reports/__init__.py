@@ -1,0 +1,1 @@
+"""Reports as documents: HTML to print, DOCX to edit, plain text."""

@@ -1,0 +1,245 @@
+"""What becomes of an incident's steps: planned, begun, approved, completed, skipped, handed over, withdrawn."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+
+from incident_engine import drafts
+from incident_engine.decisions import Reason, say
+from incident_engine.facts.incident import Incident
+from incident_engine.facts.values import NEVER, LocalizedText
+from incident_engine.grading.assess import Assessment
+from incident_engine.grading.obligations import ObligationState, ObligationStatus
+from incident_engine.grading.pack import Pack
+from incident_engine.links import Links
+from incident_engine.reporting import facts_of, keep_versions, outlook, reporting_unit
+from incident_engine.response.escalation import answered_at, approval_of, latest_assignment
+from incident_engine.response.plan import Basis, plan, reconcile, why_withdrawn
+from incident_engine.response.reader import BankWords, ReportWords, Situation
+from incident_engine.response.report_facts import ReportFacts
+from incident_engine.response.step import Step, StepState, is_about
+from incident_engine.rulebook import Rulebook
+from incident_engine.settings import Settings
+from incident_engine.store import outgoing, records, steps
+from incident_engine.store.writer import Unit
+
+
+@dataclass(frozen=True, slots=True)
+class Graded:
+    """An incident with the verdicts on it, the primary pack's first."""
+
+    incident: Incident
+    packs: Sequence[Pack]
+    assessments: Sequence[Assessment]
+
+
+class StepWork:
+    """Keeps an incident's steps as the playbooks want them."""
+
+    def __init__(self, settings: Settings, rulebook: Rulebook, links: Links, *, drill: bool = False) -> None:
+        self._settings = settings
+        self._rulebook = rulebook
+        self._links = links
+        self._drill = drill
+        self._bank = bank_words(settings)
+        self._asking_to_close = {
+            (playbook.playbook, step.id)
+            for playbook in rulebook.playbooks
+            for step in playbook.steps
+            if step.on.observed
+        }
+        self._basis = Basis(
+            settings.bank.zone, rulebook.bank_calendar(settings.bank.calendar), settings.closing.observation
+        )
+
+    def carry_on(self, unit: Unit, graded: Graded, now: datetime) -> None:
+        """Store the plan, take in what people did, and begin what is due."""
+        begun = steps.begun_at(unit.connection, graded.incident.id)
+        planned = plan(graded.incident, graded.assessments, self._rulebook.playbooks, now, self._basis, begun)
+        wanted = {step.id: step for step in planned}
+        self._reconcile(unit, graded.incident, wanted)
+        self._settle(unit, graded, now)
+        self._give_up(unit, graded.incident, wanted, now)
+        facts = facts_of(self._settings, graded.incident, graded.packs, graded.assessments, self._rulebook.playbooks)
+        self._begin(unit, graded, wanted, facts, now)
+        keep_versions(unit, facts, self._rulebook.reports, now)
+
+    def _reconcile(self, unit: Unit, incident: Incident, wanted: Mapping[str, Step]) -> None:
+        stored = steps.steps_of(unit.connection, incident.id)
+        existing = {name: (each.state, each.step.due_at) for name, each in stored.items()}
+        changes = reconcile(existing, wanted.values())
+        reasons = {name: why_withdrawn(stored[name].step, incident, wanted.values()).value for name in changes.withdraw}
+        steps.apply_changes(unit.connection, incident.id, changes, reasons)
+        for name, each in stored.items():
+            if each.state is StepState.PENDING and name in wanted and wanted[name].audience != each.step.audience:
+                steps.readdress_step(unit.connection, name, wanted[name].audience)
+        for name in changes.withdraw:
+            say(unit, Reason.STEP_WITHDRAWN, incident=incident.id, step=name, because=reasons[name])
+
+    def _settle(self, unit: Unit, graded: Graded, now: datetime) -> None:
+        """Take in what people did: approvals, acknowledgements, completions, skips, hand-overs."""
+        met = {
+            status.key: status
+            for assessment in graded.assessments
+            for status in assessment.obligations
+            if status.state is ObligationState.MET
+        }
+        stored = steps.steps_of(unit.connection, graded.incident.id)
+        for name, each in stored.items():
+            if each.state is StepState.AWAITING:
+                self._approve(unit, graded.incident, each.step, now)
+            elif each.state is StepState.BEGUN:
+                approval = approval_of(each.step, graded.incident) if each.step.report is not None else None
+                if approval is not None:
+                    steps.approve_step(unit.connection, name, approval.at, approval.by)
+                self._end(unit, graded.incident, each.step, met, stored, now)
+            skipped = next((deed for deed in graded.incident.skips if is_about(deed.step, name)), None)
+            is_open = each.state in (StepState.PENDING, StepState.AWAITING, StepState.BEGUN, StepState.WITHDRAWN)
+            if skipped is not None and is_open and each.step.of is None:
+                steps.skip_step(unit.connection, name, skipped.at, skipped.by, skipped.note)
+                self._stop_telling(unit, name, stored, now)
+            owner = latest_assignment(graded.incident, name)
+            if owner is not None and owner.to is not None and each.step.of is None:
+                steps.assign_step(unit.connection, name, owner.to)
+
+    def _give_up(self, unit: Unit, incident: Incident, wanted: Mapping[str, Step], now: datetime) -> None:
+        """What was asked for and nobody did, and is no longer wanted, waits for nobody any more."""
+        stored = steps.steps_of(unit.connection, incident.id)
+        for name, each in stored.items():
+            asks = each.step.awaits is not None or each.step.fulfils is not None
+            is_late = each.step.awaits == "acknowledgement" and incident.closing is not None
+            if each.state is StepState.BEGUN and asks and (name not in wanted or is_late):
+                reason = why_withdrawn(each.step, incident, wanted.values()).value
+                steps.withdraw_step(unit.connection, name, reason)
+                self._stop_telling(unit, name, stored, now)
+                say(unit, Reason.STEP_WITHDRAWN, incident=incident.id, step=name, because=reason)
+
+    def _approve(self, unit: Unit, incident: Incident, step: Step, now: datetime) -> None:
+        deed = approval_of(step, incident)
+        if deed is None:
+            return
+        wording = drafts.marked_wording(deed.wording) if self._drill else deed.wording
+        released = steps.release_held(unit.connection, step.id, now, wording)
+        steps.begin_step(unit.connection, step, now)
+        steps.approve_step(unit.connection, step.id, deed.at, deed.by)
+        say(unit, Reason.STEP_APPROVED, incident=incident.id, step=step.id, by=deed.by, deliveries=released)
+
+    def _end(
+        self,
+        unit: Unit,
+        incident: Incident,
+        step: Step,
+        met: Mapping[str, ObligationStatus],
+        stored: Mapping[str, steps.StoredStep],
+        now: datetime,
+    ) -> None:
+        done_at, done_by = _done(step, incident, met)
+        if done_at is None and incident.closing is not None and (step.playbook, step.step) in self._asking_to_close:
+            done_at, done_by = incident.closing.at, incident.closing.by
+        if done_at is not None:
+            steps.complete_step(unit.connection, step.id, done_at, done_by)
+            self._stop_telling(unit, step.id, stored, now)
+
+    def _stop_telling(self, unit: Unit, step_id: str, stored: Mapping[str, steps.StoredStep], now: datetime) -> None:
+        """Whoever was to hear of it over a later channel, or in a tier, need not any more."""
+        family = [name for name, each in stored.items() if step_id in (name, each.step.of)]
+        outgoing.cancel(unit.connection, family, now)
+
+    def _begin(self, unit: Unit, graded: Graded, wanted: Mapping[str, Step], facts: ReportFacts, now: datetime) -> None:
+        """Begin what is due, as the playbooks want it now: they may have been changed since the step was stored."""
+        stored = steps.steps_of(unit.connection, graded.incident.id)
+        due = [name for name, each in stored.items() if each.state is StepState.PENDING and each.step.due_at <= now]
+        for name in sorted(due, key=lambda name: (stored[name].step.due_at, name)):
+            step = wanted[name]
+            approval = approval_of(step, graded.incident)
+            is_held = step.approval is not None and approval is None
+            situation = self._situation(unit, graded, step, facts, now)
+            rows = drafts.deliveries(situation, self._settings, self._rulebook.messages, self._links, held=is_held)
+            records.insert_deliveries(unit.connection, rows)
+            if is_held:
+                steps.await_approval(unit.connection, step)
+            else:
+                steps.begin_step(unit.connection, step, now)
+            if approval is not None and step.approval is not None:
+                steps.approve_step(unit.connection, name, approval.at, approval.by)
+            say(
+                unit,
+                Reason.STEP_AWAITS_APPROVAL if is_held else Reason.STEP_BEGUN,
+                incident=graded.incident.id,
+                step=name,
+                incident_level=graded.assessments[0].level,
+                deliveries=len(rows),
+            )
+
+    def _situation(self, unit: Unit, graded: Graded, step: Step, facts: ReportFacts, now: datetime) -> Situation:
+        waiting: Iterable[steps.Draft] = steps.drafts_of(unit.connection, step.of) if step.of is not None else ()
+        return Situation(
+            bank=self._bank,
+            service_names=self._settings.service_names,
+            incident=graded.incident,
+            packs=graded.packs,
+            assessments=graded.assessments,
+            step=step,
+            now=now,
+            drafts=[asdict(draft) for draft in waiting],
+            report=self._report(graded, step, facts),
+            drill=self._drill,
+        )
+
+    def _report(self, graded: Graded, step: Step, facts: ReportFacts) -> ReportWords | None:
+        """Return how the report stands for which a step, or the one it is derived of, asks."""
+        name = step.report or (self._report_of(step) if step.of is not None else None)
+        current = outlook(facts, self._rulebook.reports, name, step.instance) if name is not None else None
+        if current is None:
+            return None
+        url = None
+        if self._settings.server.public_url is not None:
+            base = self._settings.server.public_url.rstrip("/")
+            url = f"{base}/api/v1/incidents/{graded.incident.id}/reports/{current.report}?format=html"
+        return ReportWords(current.report, LocalizedText.model_validate(current.titles), current.gaps, url)
+
+    def _report_of(self, step: Step) -> str | None:
+        templates = (t for book in self._rulebook.playbooks if book.playbook == step.playbook for t in book.steps)
+        return next((template.report for template in templates if template.id == step.step), None)
+
+
+def bank_words(settings: Settings) -> BankWords:
+    """Return what messages say of the bank."""
+    bank, unit = settings.bank, reporting_unit(settings)
+    return BankWords(
+        name=bank.name,
+        unit=unit.name,
+        regulator=unit.regulator,
+        reporter=unit.reporter or None,
+        reporter_phone=unit.contact or None,
+        hotline=bank.customers.hotline,
+        status_page=bank.customers.status_page,
+        compensation=bank.customers.compensation,
+    )
+
+
+def _done(step: Step, incident: Incident, met: Mapping[str, ObligationStatus]) -> tuple[datetime | None, str | None]:
+    """Return when and by whom a step was done, by its id or by the obligation that it fulfils."""
+    fulfils = step.fulfils
+    if fulfils is not None and fulfils == step.obligation:
+        status = met.get(step.instance) or _met_with_later(met, fulfils, step.instance)
+        return (status.met_at, status.met_by) if status else (None, None)
+    if step.awaits is None and fulfils is None:  # only told: whoever says that it is done says nothing new
+        done = [each for each in incident.completions if each.step == step.id]
+        return (done[0].at, done[0].by) if done else (None, None)
+    at = answered_at(step, incident)
+    if at < NEVER:
+        deeds = [(deed.at, deed.by, deed.step) for deed in incident.acknowledgements]
+        deeds += [(done.at, done.by, done.step) for done in incident.completions if done.step is not None]
+        return at, next(by for done_at, by, named in deeds if done_at == at and is_about(named, step.id))
+    done = [each for each in incident.completions if fulfils and each.fulfils == fulfils]
+    return (done[0].at, done[0].by) if done else (None, None)
+
+
+def _met_with_later(met: Mapping[str, ObligationStatus], name: str, instance: str) -> ObligationStatus | None:
+    """Return what met a later instance of what is owed again and again: it met those missed before, too."""
+    number = instance.removeprefix(f"{name}.")
+    if not number.isdigit():
+        return None
+    later = [s for s in met.values() if s.id == name and s.instance.isdigit() and int(s.instance) > int(number)]
+    return min(later, key=lambda status: int(status.instance), default=None)

@@ -1,0 +1,217 @@
+"""Steps as they are stored, and the words that wait for an approval."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, delete, insert, or_, select, update
+
+from incident_engine.response.plan import Changes
+from incident_engine.response.step import NOT_STORED, Step, StepState
+from incident_engine.store.outgoing import DeliveryState
+from incident_engine.store.tables import deliveries, keys, steps
+
+
+@dataclass(frozen=True, slots=True)
+class StoredStep:
+    """A step as it is stored, with its state."""
+
+    step: Step
+    state: StepState
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What would go out in one language, once it is approved."""
+
+    locale: str
+    subject: str
+    body: str
+
+
+_COLUMNS = tuple(name for name in Step.__slots__ if name not in NOT_STORED)
+
+
+def steps_of(connection: Connection, incident_id: str) -> dict[str, StoredStep]:
+    """Return an incident's steps by id."""
+    rows = connection.execute(select(steps).where(steps.c.incident_id == incident_id)).mappings()
+    return {
+        row["id"]: StoredStep(Step(**{name: row[name] for name in _COLUMNS}), StepState(row["state"])) for row in rows
+    }
+
+
+def begun_at(connection: Connection, incident_id: str) -> dict[str, datetime]:
+    """Return when each of an incident's steps began, of those that have."""
+    rows = connection.execute(
+        select(steps.c.id, steps.c.begun_at).where(steps.c.incident_id == incident_id, steps.c.begun_at.is_not(None))
+    )
+    return {row.id: row.begun_at for row in rows}
+
+
+def incident_of_step(connection: Connection, step_id: str) -> str | None:
+    """Return the incident that a step belongs to; None: there is no such step."""
+    return connection.scalar(select(steps.c.incident_id).where(steps.c.id == step_id))
+
+
+def apply_changes(connection: Connection, incident_id: str, changes: Changes, reasons: Mapping[str, str]) -> None:
+    """Store what `reconcile` found; `reasons` say why what is withdrawn is."""
+    if changes.insert:
+        connection.execute(
+            insert(steps),
+            [
+                {name: getattr(step, name) for name in _COLUMNS}
+                | {"incident_id": incident_id, "state": StepState.PENDING}
+                for step in changes.insert
+            ],
+        )
+    for step in changes.reschedule:
+        _set(
+            connection,
+            step.id,
+            due_at=step.due_at,
+            deadline=step.deadline,
+            level=step.level,
+            audience=step.audience,
+            state=StepState.PENDING,
+            reason=None,
+        )
+    for name in changes.withdraw:
+        _set(connection, name, state=StepState.WITHDRAWN, reason=reasons.get(name))
+    drop_held(connection, changes.withdraw)
+
+
+def readdress_step(connection: Connection, step_id: str, audience: str) -> None:
+    """Note that another audience hears of a step that has not begun."""
+    _set(connection, step_id, audience=audience)
+
+
+def await_approval(connection: Connection, step: Step) -> None:
+    """Mark a step whose words are written and wait for a person's approval."""
+    _set(connection, step.id, state=StepState.AWAITING, audience=step.audience, template=step.template)
+
+
+def begin_step(connection: Connection, step: Step, now: datetime) -> None:
+    """Mark a step as begun, with the audience and template that it has now."""
+    _set(connection, step.id, state=StepState.BEGUN, begun_at=now, audience=step.audience, template=step.template)
+
+
+def approve_step(connection: Connection, step_id: str, at: datetime, by: str) -> None:
+    """Note who approved a step."""
+    _set(connection, step_id, approved_at=at, approved_by=by)
+
+
+def complete_step(connection: Connection, step_id: str, at: datetime, by: str | None) -> None:
+    """Mark a step as completed."""
+    _set(connection, step_id, state=StepState.COMPLETED, completed_at=at, completed_by=by)
+
+
+def skip_step(connection: Connection, step_id: str, at: datetime, by: str, reason: str | None) -> None:
+    """Mark a step that a person decided not to do."""
+    _set(connection, step_id, state=StepState.SKIPPED, completed_at=at, completed_by=by, reason=reason)
+    drop_held(connection, [step_id])
+
+
+def withdraw_step(connection: Connection, step_id: str, reason: str) -> None:
+    """Mark a step that is no longer wanted."""
+    _set(connection, step_id, state=StepState.WITHDRAWN, reason=reason)
+
+
+def assign_step(connection: Connection, step_id: str, assignee: str) -> None:
+    """Note to whom a step was handed over."""
+    _set(connection, step_id, assignee=assignee)
+
+
+def drafts_of(connection: Connection, step_id: str) -> list[Draft]:
+    """Return what waits for a step's approval, once in each language."""
+    rows = connection.execute(
+        select(deliveries.c.locale, deliveries.c.subject, deliveries.c.body)
+        .where(deliveries.c.step_id == step_id, deliveries.c.state == DeliveryState.HELD)
+        .order_by(deliveries.c.locale.desc(), deliveries.c.place)
+    )
+    by_locale: dict[str, Draft] = {}
+    for row in rows:
+        known = by_locale.get(row.locale)
+        if known is None or len(row.body) > len(known.body):  # the long form says everything
+            by_locale[row.locale] = Draft(row.locale, row.subject, row.body)
+    return list(by_locale.values())
+
+
+def release_held(
+    connection: Connection, step_id: str, now: datetime, wording: Mapping[str, tuple[str, str]] | None = None
+) -> int:
+    """Let go out what was held; `wording` replaces subject and body by language. Return how many deliveries."""
+    for locale, (subject, body) in (wording or {}).items():
+        connection.execute(
+            update(deliveries)
+            .where(
+                deliveries.c.step_id == step_id,
+                deliveries.c.state == DeliveryState.HELD,
+                deliveries.c.locale == locale,
+            )
+            .values(subject=subject, body=body)
+        )
+    released = connection.execute(
+        update(deliveries)
+        .where(deliveries.c.step_id == step_id, deliveries.c.state == DeliveryState.HELD)
+        .values(state=DeliveryState.PENDING, due_at=now)
+    )
+    return released.rowcount
+
+
+def drop_held(connection: Connection, step_ids: Collection[str]) -> None:
+    """Forget words that nobody approved; the request in which they were shown stays on record."""
+    if step_ids:
+        connection.execute(
+            delete(deliveries).where(deliveries.c.step_id.in_(step_ids), deliveries.c.state == DeliveryState.HELD)
+        )
+
+
+def _set(connection: Connection, step_id: str, **values: object) -> None:
+    connection.execute(update(steps).where(steps.c.id == step_id).values(**values))
+
+
+def step_ids(connection: Connection, incident_id: str) -> list[str]:
+    """Return the ids of an incident's steps."""
+    return list(connection.scalars(select(steps.c.id).where(steps.c.incident_id == incident_id)))
+
+
+def stored_step(connection: Connection, step_id: str) -> StoredStep | None:
+    """Return one step."""
+    row = connection.execute(select(steps).where(steps.c.id == step_id)).mappings().one_or_none()
+    return None if row is None else StoredStep(Step(**{name: row[name] for name in _COLUMNS}), StepState(row["state"]))
+
+
+def answer_to(connection: Connection, step_id: str) -> tuple[datetime, str] | None:
+    """Return when and by whom a step was approved or done."""
+    row = connection.execute(select(steps).where(steps.c.id == step_id)).mappings().one_or_none()
+    if row is None:
+        return None
+    for at, by in (("approved_at", "approved_by"), ("completed_at", "completed_by")):
+        if row[at] is not None and row[by] is not None:
+            return row[at], row[by]
+    return None
+
+
+def latest_words(connection: Connection, step_id: str, contact: str) -> tuple[str, str] | None:
+    """Return subject and text of what a step said to a contact last, in its longest form."""
+    of_step = select(steps.c.id).where(or_(steps.c.id == step_id, steps.c.of == step_id))
+    rows = connection.execute(
+        select(deliveries.c.subject, deliveries.c.body, deliveries.c.created_at).where(
+            deliveries.c.step_id.in_(of_step),
+            deliveries.c.contact == contact,
+            deliveries.c.state != DeliveryState.HELD,
+        )
+    ).all()
+    latest = max(rows, key=lambda row: (row.created_at, len(row.body)), default=None)
+    return None if latest is None else (latest.subject, latest.body)
+
+
+def link_key(connection: Connection, new: str) -> str:
+    """Return the key that signs the links of this database's messages; `new` becomes it if there is none."""
+    known = connection.scalar(select(keys.c.value).where(keys.c.name == _LINK_KEY))
+    if known is None:
+        connection.execute(insert(keys).values(name=_LINK_KEY, value=new))
+    return new if known is None else str(known)
+
+
+_LINK_KEY = "links"

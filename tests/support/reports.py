@@ -1,0 +1,50 @@
+"""Reports drafted from events in few words."""
+
+from functools import cache
+
+from incident_engine.errors import Finding
+from incident_engine.facts.events import Recorded
+from incident_engine.report_files import load_reports
+from incident_engine.reporting import facts_of
+from incident_engine.response.report_facts import ReportFacts
+from incident_engine.response.reports import Drafted, Report, ReportBook
+from support.build import CHINA, RULES, cbrc, incident, recorded, settings, started, verdict
+
+TWO_PROVINCES = (started("10:35"), started("11:20", "CN-HN"))
+
+
+@cache
+def book() -> ReportBook:
+    """Return the shipped definitions."""
+    findings: list[Finding] = []
+    found = load_reports(RULES, CHINA, findings)
+    assert findings == []
+    return found
+
+
+def facts(now: str, *events: Recorded) -> ReportFacts:
+    """Return what reports can tell of the events, by the shipped pack and bank."""
+    return facts_of(settings(), incident(*events), [cbrc()], [verdict(now, *events)])
+
+
+def drafted(name: str, now: str, *events: Recorded) -> Drafted:
+    """Return a report in every language."""
+    found = book().draft(name, facts(now, *events))
+    assert found.failures == ()
+    return found
+
+
+def report(name: str, now: str, *events: Recorded, locale: str = "en") -> Report:
+    """Return a report in one language."""
+    return drafted(name, now, *events).by_locale[locale]
+
+
+def text(found: Report, field: str) -> str:
+    """Return what stands in a field."""
+    return next(each.text for each in found.fields if each.id == field)
+
+
+def wrote(when: str, report: str, by: str = "Wang Min", **fields: str) -> Recorded:
+    """Return that a person wrote into a report; the fields' ids with _ for -."""
+    written = {name.replace("_", "-"): said for name, said in fields.items()}
+    return recorded("report.written", when, data={"by": by, "report": report, "fields": written})

@@ -1,0 +1,332 @@
+"""When a playbook's steps begin, for whom, and what is derived of them: each trigger and each key by an example."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from support.build import CHINA, at, cbrc, closed, incident, recorded, reported, restored, started
+
+from incident_engine.facts.calendars import Calendar
+from incident_engine.facts.events import Recorded
+from incident_engine.grading.assess import assess
+from incident_engine.response.plan import Basis, plan, why_withdrawn
+from incident_engine.response.playbook import parse_playbook
+from incident_engine.response.step import Step, Withdrawal
+
+BASIS = Basis(CHINA, Calendar("CN"), timedelta(minutes=30))
+
+
+def planned(step: dict[str, Any], now: str, *events: Recorded, begun: dict[str, str] | None = None) -> tuple[Step, ...]:
+    """Return the plan of a playbook with one step (settling for five minutes), as of Beijing time."""
+    said = {"id": "s", "audience": "a", "template": "t"} | step
+    steps = [said, {"id": "told-before", "on": {"first_level": True}, "audience": "a", "template": "t"}]
+    document = {"playbook": "p", "title": {"zh-CN": "一", "en": "p"}, "settle": "5m", "steps": steps}
+    known = incident(*events)
+    found = [assess(known, cbrc(), {}, at(now))]
+    since = {f"INC-1:p:{name}": at(when) for name, when in (begun or {}).items()}
+    steps_of = plan(known, found, [parse_playbook(document)], at(now), BASIS, since)
+    return tuple(each for each in steps_of if each.step == "s")
+
+
+def times(steps: tuple[Step, ...]) -> dict[str, str]:
+    """Return when each step is due, by its instance: the time, with the day if it is another one."""
+    return {each.instance: spelled(each.due_at) for each in steps}
+
+
+def spelled(instant: datetime) -> str:
+    local = instant.astimezone(CHINA)
+    return f"{local:%H:%M}" if local.date().isoformat() == "2013-06-23" else f"{local:%m-%d %H:%M}"
+
+
+DOWN = started("10:00")
+ALSO = started("10:30", "CN-HN", signal="second")
+FIRST = "20130623T020000Z"
+"""The instance of the stretch that began at 10:00."""
+
+
+def test_level_rose_leaves_out_the_first_level() -> None:
+    found = planned({"on": {"level_rose": True}}, "10:31", DOWN, ALSO)
+    assert times(found) == {"II": "11:00", "I": "13:30"}
+
+
+def test_an_offset_runs_from_the_trigger_and_by_the_level_then() -> None:
+    step = {"on": {"level_reached": ["III", "II"]}, "offset": {"III": "20m", "II": "5m", "I": "1m"}}
+    assert times(planned(step, "10:31", DOWN, ALSO)) == {"III": "10:50", "II": "11:05"}
+
+
+def test_a_rhythm_quickens_with_the_level_and_nothing_moves_back() -> None:
+    every = {"III": "120m", "II": "60m", "I": "30m"}
+    step = {"on": {"first_level": True}, "offset": every, "repeat": {"every": every, "until": "restored"}}
+    assert times(planned(step, "10:31", DOWN)) == {FIRST: "12:30"}
+    # With a second province level II comes at 11:00, so the promise of 12:30 is kept early, at 12:00.
+    assert times(planned(step, "10:31", DOWN, ALSO)) == {FIRST: "12:00"}
+    assert times(planned(step, "12:10", DOWN, ALSO)) == {FIRST: "12:00", f"{FIRST}.2": "13:00"}
+    # Level I comes at 13:30; the next word was promised for 14:00, half an hour after the rise: so it stays.
+    assert times(planned(step, "13:10", DOWN, ALSO)) == {f"{FIRST}.2": "13:00", f"{FIRST}.3": "14:00"}
+    assert times(planned(step, "14:10", DOWN, ALSO)) == {f"{FIRST}.3": "14:00", f"{FIRST}.4": "14:30"}
+
+
+def test_of_words_that_were_missed_only_the_latest_is_wanted() -> None:
+    step = {"on": {"first_level": True}, "repeat": {"every": "30m", "until": "restored"}}
+    assert times(planned(step, "15:10", DOWN)) == {f"{FIRST}.10": "15:00", f"{FIRST}.11": "15:30"}
+
+
+def test_a_rhythm_ends_with_the_restoration() -> None:
+    step = {"on": {"first_level": True}, "repeat": {"every": "30m", "until": "restored"}}
+    assert planned(step, "11:50", DOWN, restored("11:45")) == ()
+
+
+def test_a_message_knows_when_the_next_one_comes() -> None:
+    step = {"on": {"first_level": True}, "offset": "30m", "repeat": {"every": "30m", "until": "restored"}}
+    found = planned(step, "11:10", DOWN)
+    assert [(spelled(each.due_at), each.next_update_at and spelled(each.next_update_at)) for each in found] == [
+        ("11:00", "11:30"),
+        ("11:30", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("now", "estimates", "passed", "moved"),
+    [
+        ("10:40", [("10:10", "12:00")], {"20130623T040000Z": "12:00"}, {}),
+        (
+            "10:40",
+            [("10:10", "12:00"), ("10:35", "13:00")],
+            {"20130623T050000Z": "13:00"},
+            {"20130623T023500Z": "10:35"},
+        ),
+        ("10:40", [("10:10", "12:00"), ("10:35", "11:00")], {"20130623T030000Z": "11:00"}, {}),
+        (
+            "12:20",
+            [("10:10", "12:00"), ("12:10", "13:00")],
+            {"20130623T040000Z": "12:00", "20130623T050000Z": "13:00"},
+            {"20130623T041000Z": "12:10"},
+        ),
+    ],
+)
+def test_an_estimate_passes_or_moves(
+    now: str, estimates: list[tuple[str, str]], passed: dict[str, str], moved: dict[str, str]
+) -> None:
+    said = [recorded("recovery.estimated", when, data={"recovery_at": at(until)}) for when, until in estimates]
+    assert times(planned({"on": {"estimate": "passed"}}, now, DOWN, *said)) == passed
+    assert times(planned({"on": {"estimate": "moved"}}, now, DOWN, *said)) == moved
+
+
+def test_an_estimate_that_was_kept_is_not_spoken_of() -> None:
+    said = recorded("recovery.estimated", "10:10", data={"recovery_at": at("12:00")})
+    assert planned({"on": {"estimate": "passed"}}, "12:30", DOWN, restored("11:50"), said) == ()
+
+
+def test_an_event_begins_a_step_whatever_the_level() -> None:
+    failed = recorded("plan.failed", "10:05", data={"by": "x", "reason": "y"})
+    note = recorded("note.added", "10:06", data={"text": "z"})
+    found = planned({"on": {"event": ["plan.failed", "note.added"]}}, "10:10", DOWN, failed, note)
+    assert times(found) == {"20130623T020500Z": "10:05", "20130623T020600Z": "10:06"}
+
+
+def test_the_closing_is_asked_for_once_it_was_observed_and_not_when_somebody_closed_it() -> None:
+    step = {"on": {"observed": True}, "awaits": "completion"}
+    assert times(planned(step, "11:10", DOWN, restored("11:00"))) == {"20130623T030000Z": "11:30"}
+    assert planned(step, "11:40", DOWN, restored("11:00"), closed("11:29")) == ()
+
+
+def test_what_follows_the_closing_has_its_deadline_in_working_days() -> None:
+    step = {
+        "on": {"closed": True},
+        "awaits": "completion",
+        "deadline": {"after": "begin", "working_days": {"I": 1, "II": 2, "III": 5}},
+    }
+    [found] = planned(step, "12:00", DOWN, restored("11:00"), closed("12:00"))
+    assert found.deadline is not None
+    # 2013-06-23 is a Sunday: five working days are over at the end of Friday the 28th.
+    assert spelled(found.deadline) == "06-29 00:00"
+
+
+def test_an_offset_in_working_days_is_the_morning_of_that_day() -> None:
+    step = {"on": {"restored": True}, "offset_working_days": 3}
+    assert times(planned(step, "12:00", DOWN, restored("11:00"))) == {"20130623T030000Z": "06-26 09:00"}
+
+
+def test_a_deadline_from_the_occurrence_goes_by_the_level() -> None:
+    step = {"on": {"level_reached": ["III", "II"]}, "awaits": "completion", "audience": "a"}
+    within = {"deadline": {"after": "occurrence", "within": {"I": "15m", "II": "30m", "III": "60m"}}}
+    found = planned(step | within, "10:31", DOWN, ALSO)
+    assert {each.level: each.deadline and spelled(each.deadline) for each in found} == {"III": "11:00", "II": "10:30"}
+
+
+PAGE = {
+    "on": {"level_reached": ["III", "II", "I"]},
+    "awaits": "acknowledgement",
+    "escalation": [{"after": "5m", "to": "b"}, {"after": "10m", "to": "c"}],
+    "again": "15m",
+}
+
+
+def test_tiers_are_told_one_after_the_other_and_then_it_starts_over() -> None:
+    found = planned(PAGE, "10:47", DOWN, begun={"s:III": "10:30"})
+    told = {each.instance: (spelled(each.due_at), each.audience) for each in found if each.level == "III"}
+    assert told == {
+        "III": ("10:30", "a"),
+        "III~1.1": ("10:35", "b"),
+        "III~1.2": ("10:40", "c"),
+        "III~2.0": ("10:45", "a"),
+        "III~2.1": ("10:50", "b"),
+        "III~2.2": ("10:55", "c"),
+        "III~3.0": ("11:00", "a"),
+    }
+
+
+def test_who_was_asked_late_has_as_much_time_to_answer() -> None:
+    found = planned(PAGE, "11:40", DOWN, begun={"s:III": "11:40"})
+    assert times(found)["III~1.1"] == "11:45"
+    assert [each.escalation.since for each in found if each.escalation and each.instance == "III~1.1"] == [at("11:40")]
+    first = planned(PAGE, "11:40", DOWN)
+    assert times(first)["III~1.1"] == "11:45", "not begun yet: asked now"
+
+
+def test_the_page_for_one_level_ends_with_the_page_for_the_next() -> None:
+    found = planned(PAGE, "11:10", DOWN, ALSO, begun={"s:III": "10:30", "s:II": "11:00"})
+    assert max(at_ for name, at_ in times(found).items() if name.startswith("III")) < "11:00"
+    assert "II~1.1" in times(found)
+
+
+def test_an_acknowledgement_ends_it_whichever_tier_is_named() -> None:
+    seen = recorded("step.acknowledged", "10:36", data={"by": "x", "step": "INC-1:p:s:III~1.1"})
+    found = planned(PAGE, "10:50", DOWN, seen, begun={"s:III": "10:30"})
+    assert times(tuple(each for each in found if each.level == "III")) == {"III": "10:30"}
+
+
+def test_until_restored_nobody_is_told_any_more_and_nothing_begins() -> None:
+    ended = restored("11:00")
+    quiet = planned(PAGE | {"until": "restored"}, "11:10", DOWN, ended, begun={"s:III": "10:30"})
+    assert times(quiet) == {"III": "10:30"}
+    assert planned(PAGE | {"until": "restored"}, "11:10", DOWN, ended) == ()
+    again = started("11:12", signal="again")
+    assert "III~4.0" in times(
+        planned(PAGE | {"until": "restored"}, "11:13", DOWN, ended, again, begun={"s:III": "10:30"})
+    )
+
+
+def test_a_gap_shorter_than_the_settling_time_is_no_end() -> None:
+    quiet = planned(PAGE | {"until": "restored"}, "11:04", DOWN, restored("11:00"), begun={"s:III": "10:30"})
+    assert len(quiet) > 1
+
+
+def test_what_follows_another_step_needs_that_one_to_have_begun() -> None:
+    step = {"on": {"restored": True}, "follows": "told-before"}
+    assert planned(step, "11:10", DOWN, restored("11:00")) == ()
+    begun = {f"told-before:{FIRST}": "10:30"}
+    assert times(planned(step, "11:10", DOWN, restored("11:00"), begun=begun)) == {"20130623T030000Z": "11:05"}
+
+
+APPROVED = {"on": {"level_reached": ["III"]}, "approval": {"by": "boss"}, "escalation": [{"after": "5m", "to": "c"}]}
+
+
+def test_words_that_need_an_approval_are_asked_for_at_once_and_until_it_is_given() -> None:
+    found = planned(APPROVED, "10:31", DOWN)
+    assert [(each.instance, each.audience, each.approval, each.template) for each in found] == [
+        ("III", "a", "boss", "t"),
+        ("III~ask", "boss", None, "approval-request"),
+        ("III~1.1", "c", None, "approval-request"),
+    ]
+    given = recorded("step.approved", "10:33", data={"by": "x", "step": "INC-1:p:s:III"})
+    begun = {"s:III~ask": "10:30"}
+    assert times(planned(APPROVED, "10:40", DOWN, given, begun=begun)) == {"III": "10:30", "III~ask": "10:30"}
+
+
+def test_preapproved_words_ask_nobody() -> None:
+    step = {"on": {"level_reached": ["III"]}, "approval": {"by": "boss", "preapproved": True}}
+    [found] = planned(step, "10:31", DOWN)
+    assert found.approval is None
+
+
+REPORT = {
+    "on": {"obligation": {"id": "first-report", "when": "applies"}},
+    "fulfils": "first-report",
+    "escalation": [{"before_deadline": "15m", "to": "a"}, {"after_deadline": "0s", "to": "c"}],
+    "again": "30m",
+}
+
+
+def test_a_report_is_reminded_of_before_its_deadline_and_told_upwards_after_it() -> None:
+    found = planned(REPORT, "10:31", DOWN, begun={"s:first-report": "10:30"})
+    assert times(found) == {
+        "first-report": "10:30",
+        "first-report~1.1": "10:45",
+        "first-report~1.2": "11:00",
+        "first-report~2.0": "11:30",
+    }
+    late = planned(REPORT, "12:05", DOWN, begun={"s:first-report": "10:30"})
+    assert times(late) == {
+        "first-report": "10:30",
+        "first-report~3.0": "12:00",
+        "first-report~4.0": "12:30",
+        "first-report~3.2": "12:00",
+        "first-report~4.2": "12:30",
+    }
+
+
+def test_what_is_met_asks_for_nothing() -> None:
+    assert planned(REPORT, "10:50", DOWN, reported("10:40")) == ()
+
+
+def test_a_reminder_that_would_come_with_the_request_itself_is_left_out() -> None:
+    assert "first-report~1.1" not in times(planned(REPORT, "10:50", started("10:00", received="10:50")))
+
+
+def test_a_report_that_was_skipped_is_not_asked_for_and_still_told_upwards_when_it_is_overdue() -> None:
+    skipped = recorded("step.skipped", "10:35", data={"by": "x", "step": "INC-1:p:s:first-report", "reason": "y"})
+    found = planned(REPORT, "11:05", DOWN, skipped, begun={"s:first-report": "10:30"})
+    assert {name for name, at_ in times(found).items() if at_ <= "11:05"} == {"first-report~1.2"}
+
+
+def test_a_hand_over_tells_the_new_owner_and_the_reminders_follow() -> None:
+    given = {"by": "x", "step": "INC-1:p:s:first-report", "to": "b", "reason": "y"}
+    handed = recorded("step.assigned", "10:40", data=given)
+    found = planned(REPORT, "10:41", DOWN, handed, begun={"s:first-report": "10:30"})
+    told = {each.instance: (spelled(each.due_at), each.audience, each.template) for each in found}
+    assert told["first-report~to.20130623T024000Z"] == ("10:40", "b", "handover")
+    assert told["first-report~1.1"] == ("10:45", "b", "t")
+    assert told["first-report~1.2"] == ("11:00", "c", "t")
+
+
+def test_a_task_goes_to_whom_it_is_given_by_its_date() -> None:
+    data = {"by": "x", "reason": "y", "title": "look", "assignee": "b", "due_at": at("2013-06-25 18:00")}
+    step = {
+        "on": {"task_added": True},
+        "awaits": "completion",
+        "escalation": [{"before_deadline": "1d", "to": "a"}, {"after_deadline": "0s", "to": "c"}],
+    }
+    task = recorded("step.added", "11:00", data=data)
+    found = planned(step, "11:01", DOWN, task)
+    told = [(spelled(each.due_at), each.audience) for each in found]
+    assert told == [("11:00", "b"), ("06-24 18:00", "b"), ("06-25 18:00", "c")]
+    without = recorded("step.added", "11:00", data={"by": "x", "reason": "y", "title": "look"})
+    assert [(spelled(each.due_at), each.audience) for each in planned(step, "11:01", DOWN, without)] == [("11:00", "a")]
+
+
+def test_a_step_wanted_before_its_time_comes_then_and_not_again() -> None:
+    asked = recorded("step.added", "10:10", data={"by": "x", "reason": "y", "step": "s"})
+    step = {"on": {"first_level": True}}
+    assert times(planned(step, "10:11", DOWN, asked)) == {FIRST: "10:10"}
+    assert times(planned(step, "10:40", DOWN, asked)) == {FIRST: "10:10"}
+
+
+SKIPPED = recorded("step.skipped", "10:40", data={"by": "x", "step": "INC-1:p:s:III", "reason": "y"})
+
+
+@pytest.mark.parametrize(
+    ("events", "said"),
+    [
+        ([DOWN, restored("11:00")], Withdrawal.RESTORED),
+        ([DOWN, restored("11:00"), closed("11:10")], Withdrawal.CLOSED),
+        ([DOWN], Withdrawal.FACTS_CHANGED),
+        (
+            [DOWN, recorded("step.skipped", "10:40", data={"by": "x", "step": "INC-1:p:s:III", "reason": "y"})],
+            Withdrawal.SKIPPED,
+        ),
+    ],
+)
+def test_what_is_withdrawn_says_why(events: list[Recorded], said: Withdrawal) -> None:
+    step = Step("INC-1:p:s:III", "p", "s", "III", at("12:00"), "a", "t")
+    assert why_withdrawn(step, incident(*events), ()) is said
