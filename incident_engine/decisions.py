@@ -20,6 +20,7 @@ class Reason(StrEnum):
     STEP_BEGUN = "step_begun"
     STEP_AWAITS_APPROVAL = "step_awaits_approval"
     STEP_APPROVED = "step_approved"
+    AUDIENCE_GONE = "audience_gone"
     STEP_WITHDRAWN = "step_withdrawn"
     REPORT_VERSION = "report_version"
     TEMPLATE_FAILED = "template_failed"

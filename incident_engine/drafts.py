@@ -21,7 +21,7 @@ _DRILL_SAYS: Mapping[str, str] = {
 
 
 def deliveries(
-    situation: Situation, settings: Settings, messages: MessageBook, links: Links, *, held: bool = False
+    situation: Situation, settings: Settings, messages: MessageBook, links: Links, *, held: bool = False, life: int = 1
 ) -> list[dict[str, Any]]:
     """Return the rows of the deliveries that a step asks for: due at once, or held until their words are approved.
 
@@ -42,7 +42,7 @@ def deliveries(
                 message = marked(message, form)
             rows.append(
                 {
-                    "id": _delivery_id(step.id, contact.id, place),
+                    "id": _delivery_id(step.id, contact.id, place, life),
                     "step_id": step.id,
                     "incident_id": situation.incident.id,
                     "contact": contact.id,
@@ -52,6 +52,7 @@ def deliveries(
                     "subject": message.subject,
                     "body": message.body,
                     "priority": _priority(step),
+                    "delay_seconds": int(address.after.total_seconds()),
                     "place": place,
                     "state": DeliveryState.HELD if held else DeliveryState.PENDING,
                     "attempts": 0,
@@ -91,15 +92,19 @@ def _priority(step: Step) -> Priority:
 
 
 def _message(step: Step, locale: str, variables: Mapping[str, Any], messages: MessageBook, form: Form) -> Message:
-    """Return the message of a step; if its template fails, the bare facts: a plain notice is better than none."""
+    """Return the message of a step; if its template fails, the bare facts: a plain notice is better than none.
+
+    Only those who work on it read the level and what is owed; nobody reads there what people noted.
+    """
     try:
         return messages.render(step.template, locale, variables, form)
     except Exception as error:  # noqa: BLE001 - whatever a template does, the notice goes out
         warn(Reason.TEMPLATE_FAILED, error, template=step.template, step=step.id)
-        facts = "\n".join(f"- {name}: {parts}" for name, parts in variables.items() if parts and name != "links")
-        return Message(f"{step.template}: {step.id}", f"{facts}\n", locale)
+        is_internal = step.awaits is not None or step.of is not None or step.obligation is not None
+        return messages.plain(locale, variables, step.base if is_internal else None)
 
 
-def _delivery_id(step_id: str, contact: str, place: int) -> str:
+def _delivery_id(step_id: str, contact: str, place: int, life: int) -> str:
     """Return the idempotency key of a delivery: the same wish always has the same key."""
+    step_id = step_id if life == 1 else f"{step_id}\0{life}"
     return "msg_" + hashlib.sha256(f"{step_id}\0{contact}\0{place}".encode()).hexdigest()[:32]

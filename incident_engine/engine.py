@@ -67,6 +67,7 @@ class Engine:
             steps=[step.id for step in steps if step.on.obligation is None and not step.on.task_added],
             wrong_writing=lambda event: wrong_writing(event, rulebook.reports.definitions),
         )
+        self.customers = settings.bank.customers.audiences
         self._observation = settings.closing.observation
         self._router = Router(settings, {pack.content_hash: pack for pack in rulebook.packs})
 

@@ -25,6 +25,6 @@ def _bold_before_punctuation(line: str) -> str:
         return line  # a star too many: leave it to the reader
     for place in range(1, len(parts), 2):
         found = _ENDS_WITH_PUNCTUATION.match(parts[place])
-        if found is not None and found[1] and parts[place + 1][:1].strip():
+        if found is not None and found[1] and parts[place + 1][:1].isalnum():
             parts[place], parts[place + 1] = found[1], found[2] + parts[place + 1]
     return _BOLD.join(parts)

@@ -39,6 +39,8 @@ class UnitSettings(Strict):
 class CustomerSettings(Strict):
     """What every message to customers may name."""
 
+    audiences: tuple[Identifier, ...] = ("customers",)
+    """The audiences that are customers, for how soon they heard the first word."""
     hotline: str | None = None
     status_page: str | None = None
     compensation: LocalizedText | None = None

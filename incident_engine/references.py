@@ -96,6 +96,11 @@ def _completed(
         problems.append(Problem(("data", "step"), said, f"one of: {', '.join(stored)}", nearest(given.step, stored)))
     if given.fulfils is not None:
         problems += unknown(("data", "fulfils"), "obligation", given.fulfils, obligations)
+    if given.step in stored and stored[given.step].step.base in stored:
+        base = stored[stored[given.step].step.base].step
+        if base.approval is not None:
+            said = f"step '{given.step}' awaits an approval, not a completion"
+            problems.append(Problem(("data", "step"), said, "step.approved, or step.skipped with a reason"))
     if problems:
         return problems
     fulfils = given.fulfils or (stored[given.step].step.fulfils if given.step else None)

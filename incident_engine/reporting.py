@@ -143,10 +143,10 @@ class _Keeper:
     def keep(self, step: ReportStep) -> Current | None:
         """Bring the versions up to date with a step; return how the report stands, or None if there is none."""
         rows = self._rows()
-        if any(row.state in (ReportState.SUBMITTED, ReportState.WITHDRAWN) for row in rows):
+        if any(row.state is ReportState.SUBMITTED for row in rows):
             return _current(rows[-1])
         if step.state in _GIVEN_UP:
-            if rows:
+            if rows and rows[-1].state is not ReportState.WITHDRAWN:
                 self._write(replace(rows[-1], state=ReportState.WITHDRAWN), step.completed_by, step.completed_at)
             return None
         is_submitted = step.state == StepState.COMPLETED and step.completed_by is not None

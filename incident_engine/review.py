@@ -27,9 +27,6 @@ from incident_engine.store.figures import deliveries_by_state, first_delivered_a
 from incident_engine.store.outgoing import DeliveryState
 from incident_engine.store.reports import ReportState, Version, versions_of
 
-CUSTOMERS = ("customers",)
-"""The audiences that are the bank's customers."""
-
 
 @dataclass(frozen=True, slots=True)
 class Period:
@@ -66,7 +63,7 @@ def figures(connection: Connection, engine: Engine, incident_id: str, now: datet
     if case is None:
         return None
     counts = deliveries_by_state(connection, incident_id)
-    told_at = first_delivered_at(connection, incident_id, CUSTOMERS)
+    told_at = first_delivered_at(connection, incident_id, engine.customers)
     messages = Messages(counts.get(DeliveryState.DELIVERED, 0), counts.get(DeliveryState.FAILED, 0), told_at)
     return figures_of(case.incident, case.assessments, messages)
 

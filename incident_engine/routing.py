@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from incident_engine.decisions import Reason, say
 from incident_engine.errors import Problem
-from incident_engine.facts.base import EventType
+from incident_engine.facts.base import ITSELF, EventType
 from incident_engine.facts.correlation import fitting, group_of, new_incident_id, opens, unclosed
 from incident_engine.facts.events import Event, MaintenanceAnnounced, OutageEvent
 from incident_engine.facts.folding import fold
@@ -87,6 +87,9 @@ def not_to_be_closed(connection: Connection, incident_id: str, at: datetime, obs
     """
     known = [recorded for recorded in records.events_of(connection, incident_id) if recorded.event.occurred_at <= at]
     incident = fold(incident_id, known)
+    if incident.closing is not None and incident.closing.by != ITSELF:
+        said = f"incident '{incident_id}' was closed at {incident.closing.at.isoformat()} by {incident.closing.by}"
+        return Problem(("type",), said, "an incident that is open")
     if not incident.is_down:
         ended = incident.restored_at
         if ended is None or at >= ended + observation:

@@ -309,6 +309,9 @@ def _is_overridden(path: Sequence[str | int], overrides: Any) -> bool:
 
 
 def _wrong_references(settings: Settings) -> Iterator[Problem]:
+    if settings.closing.observation > settings.intake.window:
+        said = "longer than intake.window: what breaks while it is observed would be another incident"
+        yield Problem(("closing", "observation"), said, "intake.window at most")
     yield from doubles("services", [service.id for service in settings.services])
     yield from wrong_people(settings.contacts, settings.rotations, settings.audiences)
     readers = [contact.id for contact in settings.contacts] + [rotation.id for rotation in settings.rotations]

@@ -1,11 +1,11 @@
 """What becomes of an incident's steps: planned, begun, approved, completed, skipped, handed over, withdrawn."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 
 from incident_engine import drafts
-from incident_engine.decisions import Reason, say
+from incident_engine.decisions import Reason, say, warn
 from incident_engine.facts.incident import Incident
 from incident_engine.facts.values import NEVER, LocalizedText
 from incident_engine.grading.assess import Assessment
@@ -55,36 +55,63 @@ class StepWork:
     def carry_on(self, unit: Unit, graded: Graded, now: datetime) -> None:
         """Store the plan, take in what people did, and begin what is due."""
         begun = steps.begun_at(unit.connection, graded.incident.id)
-        planned = plan(graded.incident, graded.assessments, self._rulebook.playbooks, now, self._basis, begun)
+        basis = replace(self._basis, severity=graded.packs[0].severity)
+        planned = plan(graded.incident, graded.assessments, self._rulebook.playbooks, now, basis, begun)
         wanted = {step.id: step for step in planned}
         self._reconcile(unit, graded.incident, wanted)
-        self._settle(unit, graded, now)
-        self._give_up(unit, graded.incident, wanted, now)
+        stored = steps.steps_of(unit.connection, graded.incident.id)
+        for name in self._settle(unit, graded, stored, now):
+            del stored[name]
+        self._give_up(unit, graded.incident, wanted, stored, now)
         facts = facts_of(self._settings, graded.incident, graded.packs, graded.assessments, self._rulebook.playbooks)
-        self._begin(unit, graded, wanted, facts, now)
+        self._begin(unit, graded, wanted, stored, facts, now)
         keep_versions(unit, facts, self._rulebook.reports, now)
 
     def _reconcile(self, unit: Unit, incident: Incident, wanted: Mapping[str, Step]) -> None:
         stored = steps.steps_of(unit.connection, incident.id)
-        existing = {name: (each.state, each.step.due_at) for name, each in stored.items()}
-        changes = reconcile(existing, wanted.values())
+        given_up = {name for name, each in stored.items() if each.state is StepState.WITHDRAWN}
+        anew = {name for name, each in stored.items() if given_up & {name, each.step.of} and name in wanted}
+        existing = {
+            name: (StepState.WITHDRAWN if name in anew and each.step.of in anew else each.state, each.step.due_at)
+            for name, each in stored.items()
+        }
+        changes = reconcile(existing, self._allowed(unit, incident, wanted, stored))
         reasons = {name: why_withdrawn(stored[name].step, incident, wanted.values()).value for name in changes.withdraw}
-        steps.apply_changes(unit.connection, incident.id, changes, reasons)
+        steps.apply_changes(unit.connection, incident.id, changes, reasons, anew)
         for name, each in stored.items():
             if each.state is StepState.PENDING and name in wanted and wanted[name].audience != each.step.audience:
                 steps.readdress_step(unit.connection, name, wanted[name].audience)
+            is_open = each.state in (StepState.PENDING, StepState.AWAITING, StepState.BEGUN)
+            if is_open and name in wanted and wanted[name].deadline != each.step.deadline:
+                steps.move_deadline(unit.connection, name, wanted[name].deadline)
         for name in changes.withdraw:
             say(unit, Reason.STEP_WITHDRAWN, incident=incident.id, step=name, because=reasons[name])
 
-    def _settle(self, unit: Unit, graded: Graded, now: datetime) -> None:
-        """Take in what people did: approvals, acknowledgements, completions, skips, hand-overs."""
+    def _allowed(
+        self, unit: Unit, incident: Incident, wanted: Mapping[str, Step], stored: Mapping[str, steps.StoredStep]
+    ) -> list[Step]:
+        """Return what is wanted; in an incident that had been closed, nothing that should have been before the closing.
+
+        A playbook that was chosen since must not be played to incidents that are long over.
+        """
+        closing = incident.closing
+        if closing is None or records.closed_at(unit.connection, incident.id) != closing.at:
+            return list(wanted.values())
+        return [
+            step
+            for step in wanted.values()
+            if step.id in stored or step.due_at > closing.at or step.obligation is not None
+        ]
+
+    def _settle(self, unit: Unit, graded: Graded, stored: Mapping[str, steps.StoredStep], now: datetime) -> set[str]:
+        """Take in what people did: approvals, acknowledgements, completions, skips. Return the steps they ended."""
+        ended: set[str] = set()
         met = {
             status.key: status
             for assessment in graded.assessments
             for status in assessment.obligations
             if status.state is ObligationState.MET
         }
-        stored = steps.steps_of(unit.connection, graded.incident.id)
         for name, each in stored.items():
             if each.state is StepState.AWAITING:
                 self._approve(unit, graded.incident, each.step, now)
@@ -92,23 +119,31 @@ class StepWork:
                 approval = approval_of(each.step, graded.incident) if each.step.report is not None else None
                 if approval is not None:
                     steps.approve_step(unit.connection, name, approval.at, approval.by)
-                self._end(unit, graded.incident, each.step, met, stored, now)
+                if self._end(unit, graded.incident, each.step, met, stored, now):
+                    ended.add(name)
             skipped = next((deed for deed in graded.incident.skips if is_about(deed.step, name)), None)
             is_open = each.state in (StepState.PENDING, StepState.AWAITING, StepState.BEGUN, StepState.WITHDRAWN)
             if skipped is not None and is_open and each.step.of is None:
                 steps.skip_step(unit.connection, name, skipped.at, skipped.by, skipped.note)
                 self._stop_telling(unit, name, stored, now)
+                ended.add(name)
             owner = latest_assignment(graded.incident, name)
             if owner is not None and owner.to is not None and each.step.of is None:
                 steps.assign_step(unit.connection, name, owner.to)
+        return ended
 
-    def _give_up(self, unit: Unit, incident: Incident, wanted: Mapping[str, Step], now: datetime) -> None:
+    def _give_up(
+        self,
+        unit: Unit,
+        incident: Incident,
+        wanted: Mapping[str, Step],
+        stored: Mapping[str, steps.StoredStep],
+        now: datetime,
+    ) -> None:
         """What was asked for and nobody did, and is no longer wanted, waits for nobody any more."""
-        stored = steps.steps_of(unit.connection, incident.id)
         for name, each in stored.items():
             asks = each.step.awaits is not None or each.step.fulfils is not None
-            is_late = each.step.awaits == "acknowledgement" and incident.closing is not None
-            if each.state is StepState.BEGUN and asks and (name not in wanted or is_late):
+            if each.state is StepState.BEGUN and asks and name not in wanted:
                 reason = why_withdrawn(each.step, incident, wanted.values()).value
                 steps.withdraw_step(unit.connection, name, reason)
                 self._stop_telling(unit, name, stored, now)
@@ -132,36 +167,44 @@ class StepWork:
         met: Mapping[str, ObligationStatus],
         stored: Mapping[str, steps.StoredStep],
         now: datetime,
-    ) -> None:
+    ) -> bool:
         done_at, done_by = _done(step, incident, met)
         if done_at is None and incident.closing is not None and (step.playbook, step.step) in self._asking_to_close:
             done_at, done_by = incident.closing.at, incident.closing.by
-        if done_at is not None:
-            steps.complete_step(unit.connection, step.id, done_at, done_by)
-            self._stop_telling(unit, step.id, stored, now)
+        if done_at is None:
+            return False
+        steps.complete_step(unit.connection, step.id, done_at, done_by)
+        self._stop_telling(unit, step.id, stored, now)
+        return True
 
     def _stop_telling(self, unit: Unit, step_id: str, stored: Mapping[str, steps.StoredStep], now: datetime) -> None:
         """Whoever was to hear of it over a later channel, or in a tier, need not any more."""
         family = [name for name, each in stored.items() if step_id in (name, each.step.of)]
         outgoing.cancel(unit.connection, family, now)
 
-    def _begin(self, unit: Unit, graded: Graded, wanted: Mapping[str, Step], facts: ReportFacts, now: datetime) -> None:
+    def _begin(
+        self,
+        unit: Unit,
+        graded: Graded,
+        wanted: Mapping[str, Step],
+        stored: Mapping[str, steps.StoredStep],
+        facts: ReportFacts,
+        now: datetime,
+    ) -> None:
         """Begin what is due, as the playbooks want it now: they may have been changed since the step was stored."""
-        stored = steps.steps_of(unit.connection, graded.incident.id)
         due = [name for name, each in stored.items() if each.state is StepState.PENDING and each.step.due_at <= now]
         for name in sorted(due, key=lambda name: (stored[name].step.due_at, name)):
-            step = wanted[name]
-            approval = approval_of(step, graded.incident)
-            is_held = step.approval is not None and approval is None
+            step = self._addressed(wanted[name], now)
+            is_held = step.approval is not None
             situation = self._situation(unit, graded, step, facts, now)
-            rows = drafts.deliveries(situation, self._settings, self._rulebook.messages, self._links, held=is_held)
+            rows = drafts.deliveries(
+                situation, self._settings, self._rulebook.messages, self._links, held=is_held, life=stored[name].life
+            )
             records.insert_deliveries(unit.connection, rows)
             if is_held:
                 steps.await_approval(unit.connection, step)
             else:
                 steps.begin_step(unit.connection, step, now)
-            if approval is not None and step.approval is not None:
-                steps.approve_step(unit.connection, name, approval.at, approval.by)
             say(
                 unit,
                 Reason.STEP_AWAITS_APPROVAL if is_held else Reason.STEP_BEGUN,
@@ -170,6 +213,15 @@ class StepWork:
                 incident_level=graded.assessments[0].level,
                 deliveries=len(rows),
             )
+
+    def _addressed(self, step: Step, now: datetime) -> Step:
+        """Return a step for somebody: if its audience is gone from the configuration, for those of the playbook."""
+        if self._settings.people.members(step.audience, now):
+            return step
+        templates = [t for book in self._rulebook.playbooks if book.playbook == step.playbook for t in book.steps]
+        audience = next((t.audience for t in templates if t.id == step.step), step.audience)
+        warn(Reason.AUDIENCE_GONE, LookupError(step.audience), step=step.id, instead=audience)
+        return replace(step, audience=audience)
 
     def _situation(self, unit: Unit, graded: Graded, step: Step, facts: ReportFacts, now: datetime) -> Situation:
         waiting: Iterable[steps.Draft] = steps.drafts_of(unit.connection, step.of) if step.of is not None else ()

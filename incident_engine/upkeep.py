@@ -19,7 +19,6 @@ from incident_engine.grading.obligations import ObligationState
 from incident_engine.grading.pack import Pack
 from incident_engine.grading.recurring import Recurrence, recurrences
 from incident_engine.links import Links
-from incident_engine.response.step import StepState
 from incident_engine.rulebook import Rulebook
 from incident_engine.settings import Settings
 from incident_engine.stepwork import Graded, StepWork
@@ -153,11 +152,8 @@ class Upkeep:
             for instant in (status.applies_at, status.met_at)
             if instant is not None and instant > now
         ]
-        instants += [
-            stored.step.due_at
-            for stored in steps.steps_of(unit.connection, case.incident.id).values()
-            if stored.state is StepState.PENDING
-        ]
+        next_step = steps.next_due_at(unit.connection, case.incident.id)
+        instants += [] if next_step is None else [next_step]
         ends_at = self._ends_at(case)
         if ends_at is not None:
             instants.append(ends_at)

@@ -67,6 +67,13 @@ class ApprovalData(DeedData):
 
     wording: dict[Literal["zh-CN", "en"], Wording] = {}
 
+    @model_validator(mode="after")
+    def _in_both(self) -> Self:
+        if len(self.wording) == 1:
+            missing = "en" if "zh-CN" in self.wording else "zh-CN"
+            raise invalid(f"the wording is missing in {missing}", "both languages, or none: the readers read either")
+        return self
+
 
 class StepApproved(PersonEvent):
     """A person approves what a step is about to say; only then it goes out."""

@@ -35,17 +35,19 @@ def derived(
         )
     for each in _rounds(template, step, now, since):
         if each.due_at < answered and (not skipped or (step.deadline is not None and each.due_at > step.deadline)):
-            is_owners = owner is not None and owner.at <= each.due_at and each.audience == step.audience
+            is_owners = (
+                owner is not None and owner.at <= each.due_at and each.audience == (step.approval or step.audience)
+            )
             yield replace(each, audience=owner.to) if is_owners and owner is not None and owner.to else each
 
 
 def answered_at(step: Step, incident: Incident) -> datetime:
     """Return when a person did what a step waits for, or NEVER: acknowledged, approved or completed it."""
     deeds: list[datetime] = []
+    if step.approval is not None:  # only an approval lets the words out, whatever else people report
+        return min((deed.at for deed in incident.approvals if is_about(deed.step, step.id)), default=NEVER)
     if step.awaits == "acknowledgement":
         deeds += [deed.at for deed in incident.acknowledgements if is_about(deed.step, step.id)]
-    if step.approval is not None:
-        deeds += [deed.at for deed in incident.approvals if is_about(deed.step, step.id)]
     deeds += [done.at for done in incident.completions if done.step is not None and is_about(done.step, step.id)]
     return min(deeds, default=NEVER)
 

@@ -143,6 +143,7 @@ _FORBIDDEN: tuple[tuple[type[nodes.Node], str], ...] = (
     (nodes.FromImport, "from"),
     (nodes.Extends, "extends"),
     (nodes.Block, "block"),
+    (nodes.AssignBlock, "set … endset"),
 )
 
 
@@ -207,6 +208,30 @@ class MessageBook:
         subject = " ".join(subject.split())
         return Message(subject, (subject if form is Form.SHORT else body.strip()) + "\n", locale)
 
+    def plain(self, locale: str, variables: Mapping[str, Any], step: str | None) -> Message:
+        """Return the bare facts, for a template that fails; with a step, also what those need who work on it."""
+        incident, obligation, level = (variables[name] for name in ("incident", "obligation", "level"))
+        is_chinese = locale.startswith("zh")
+        lines = [
+            ("系统" if is_chinese else "Services", spell_names(incident["services"], locale)),
+            ("地区" if is_chinese else "Regions", spell_names(incident["regions"], locale)),
+            ("发生" if is_chinese else "Since", spell_instant(incident["occurred_at"], locale, self._zone)),
+        ]
+        if incident["restored_at"] is not None:
+            ended = spell_instant(incident["restored_at"], locale, self._zone)
+            lines.append(("恢复" if is_chinese else "Restored", ended))
+        lines.append(("事件" if is_chinese else "Incident", incident["id"]))
+        if step is not None:
+            lines.append(("步骤" if is_chinese else "Step", step))
+            if level is not None:
+                lines.append(("级别" if is_chinese else "Level", level["id"]))
+            if obligation is not None:
+                due = spell_instant(obligation["due_at"], locale, self._zone)
+                lines.append((obligation["says"], f"{'期限' if is_chinese else 'due'} {due}"))
+        subject = f"{variables['bank']['name']}: {spell_names(incident['services'], locale)}"
+        colon = "：" if is_chinese else ": "
+        return Message(subject, "".join(f"- {name}{colon}{text}\n" for name, text in lines), locale)
+
     def _text(self, name: str, locale: str, variables: Mapping[str, Any]) -> str:
         parts: list[str] = []
         length = 0
@@ -260,10 +285,17 @@ def source_problems(source: str, variables: Mapping[str, Mapping[str, str]]) -> 
             yield Problem((name.lineno,), f"unknown variable '{name.name}'", expected, nearest(name.name, variables))
     for part in tree.find_all(nodes.Getattr):
         yield from _unknown_part(part, local, variables)
+    yield from _forbidden(tree)
+    yield from _loops_too_deep(tree, 0)
+
+
+def _forbidden(tree: nodes.Template) -> Iterator[Problem]:
     for kind, said in _FORBIDDEN:
         for node in tree.find_all(kind):
             yield Problem((node.lineno,), f"'{said}' is not allowed here", "text, if, for and set")
-    yield from _loops_too_deep(tree, 0)
+    for assigned in tree.find_all(nodes.Assign):
+        if next(assigned.node.find_all(nodes.Concat), None) is not None or isinstance(assigned.node, nodes.Concat):
+            yield Problem((assigned.lineno,), "'set' with '~' could grow without end", "the texts one after the other")
 
 
 @cache

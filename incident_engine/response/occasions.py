@@ -39,6 +39,18 @@ class View:
     observation: timedelta
     begun: Mapping[str, datetime]
     """When steps, by their ids, did begin."""
+    severity: Mapping[str, int]
+    """How severe the primary pack's levels are."""
+
+    def severity_of(self, level: str | None) -> int:
+        """Return how severe a level is; 0 below the lowest."""
+        return 0 if level is None else self.severity.get(level, 0)
+
+    def lifted_at(self, level: str | None, since: datetime) -> datetime:
+        """Return when a person said, after an instant, that it is less than a level; NEVER if nobody did."""
+        words = [rise for rise in self.rises if rise.correction is not None and rise.at > since]
+        lesser = [rise.at for rise in words if self.severity_of(rise.level) < self.severity_of(level)]
+        return min(lesser, default=NEVER)
 
     def begun_at(self, step: Step) -> datetime:
         """Return when whoever must answer a step was asked, or will be."""
@@ -59,10 +71,9 @@ class View:
 def occasions(trigger: Trigger, view: View) -> Iterator[Occasion]:
     """Yield every occasion of a trigger."""
     if trigger.level_reached is not None:
-        yield from _levels(view, [rise for rise in view.rises if rise.level in trigger.level_reached])
+        yield from (each for each in _levels(view) if each.level in trigger.level_reached)
     elif trigger.level_rose:
-        graded = [rise for rise in view.rises if rise.correction is None]
-        yield from _levels(view, graded, but=graded[0] if graded else None)
+        yield from list(_levels(view))[1:]
     elif trigger.level_corrected:
         yield from (Occasion(stamp(r.at), r.at, r.level) for r in view.rises if r.correction is not None)
     elif trigger.obligation is not None:
@@ -95,14 +106,16 @@ def _of_graded(trigger: Trigger, view: View) -> Iterator[Occasion]:
         yield from _stretches(view, grown=bool(trigger.scope_grew))
 
 
-def _levels(view: View, rises: Sequence[Reached], but: Reached | None = None) -> Iterator[Occasion]:
-    """Yield an occasion for each level that a rule reaches; once more if it is reached after a correction."""
+def _levels(view: View) -> Iterator[Occasion]:
+    """Yield an occasion for each level that is reached, by a rule or a person's word; once more if it is so again."""
     times: dict[str, int] = {}
-    for rise in rises:
-        if rise.correction is None and rise.level is not None:
+    before = 0
+    for rise in view.rises:
+        severity = view.severity_of(rise.level)
+        if rise.level is not None and (rise.correction is None or severity > before):
             number = times[rise.level] = times.get(rise.level, 0) + 1
-            if rise is not but:
-                yield Occasion(rise.level if number == 1 else f"{rise.level}.{number}", rise.at, rise.level)
+            yield Occasion(rise.level if number == 1 else f"{rise.level}.{number}", rise.at, rise.level)
+        before = severity
 
 
 def _stretches(view: View, *, grown: bool) -> Iterator[Occasion]:

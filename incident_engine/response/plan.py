@@ -1,7 +1,7 @@
 """The plan: every step that must happen, past and future, with deterministic ids; and what to change for it."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, time, timedelta, tzinfo
 from itertools import zip_longest
 
@@ -34,6 +34,8 @@ class Basis:
     calendar: Calendar | None = None
     observation: timedelta = timedelta(0)
     """How long a restored incident is watched before it should be closed."""
+    severity: Mapping[str, int] = field(default_factory=dict)
+    """How severe the primary pack's levels are, the least from 1."""
 
 
 def plan(
@@ -56,7 +58,7 @@ def plan(
     steps: list[Step] = []
     promises: dict[str, list[datetime]] = {}
     for playbook in playbooks:
-        view = View(incident, assessments, now, playbook.settle, basis.observation, begun or {})
+        view = View(incident, assessments, now, playbook.settle, basis.observation, begun or {}, basis.severity)
         for template in playbook.steps:
             planned = _Planned(view, basis, playbook, template)
             found = list(planned.steps())
@@ -89,21 +91,31 @@ class _Planned:
             return
         found = list(self._occasions())
         for occasion, following in zip_longest(found, found[1:]):
+            ends_at = self._ends_at(occasion, following)
             for step in self._of(occasion):
-                is_over = self._template.until is not None and self._works_again()
-                if is_over:  # what has gone out stays, and nobody is told any more
-                    if step.id in self._view.begun:
-                        yield step
-                    continue
-                if not is_skipped(self._view.incident, step.id) and self._survives_closing(occasion, step):
+                has_begun = step.id in self._view.begun
+                if not has_begun and ends_at <= max(step.due_at, self._view.now):
+                    continue  # a person has lifted the level, or the next one speaks
+                if self._template.until is None or not self._works_again():
+                    yield from self._with_derived(occasion, step, ends_at)
+                elif has_begun:  # what has gone out stays, and nobody is told any more
                     yield step
-                # A page for a level ends with the page for the next one: nobody need answer both.
-                is_page = self._template.on.level_reached is not None and step.awaits == "acknowledgement"
-                ends_at = following.at if is_page and following is not None else NEVER
-                since = self._view.begun_at(step)
-                for each in derived(self._template, step, self._view.incident, self._view.now, since, ends_at):
-                    if self._survives_closing(occasion, each):
-                        yield each
+
+    def _with_derived(self, occasion: Occasion, step: Step, ends_at: datetime) -> Iterator[Step]:
+        if not is_skipped(self._view.incident, step.id) and self._survives_closing(occasion, step):
+            yield step
+        since = self._view.begun_at(step)
+        for each in derived(self._template, step, self._view.incident, self._view.now, since, ends_at):
+            if self._survives_closing(occasion, each):
+                yield each
+
+    def _ends_at(self, occasion: Occasion, following: Occasion | None) -> datetime:
+        """Return when what a level asks for is asked for no more: a person lifted it, or a worse one is reached."""
+        if occasion.level is None:
+            return NEVER
+        ends_at = self._view.lifted_at(occasion.level, occasion.at)
+        is_asked = self._template.asks or self._template.until is not None  # nobody need answer both
+        return min(ends_at, following.at) if is_asked and following is not None else ends_at
 
     def _has_begun(self, step: str) -> bool:
         prefix = f"{self._view.incident.id}:{self._playbook.playbook}:{step}:"
@@ -136,7 +148,10 @@ class _Planned:
         number, at = 1, first_at
         while at < ends_at:
             after = self._by_rhythm(at, self._template.repeat.every)
-            if after > self._view.now or after >= ends_at:  # earlier ones are superseded: one word now, not ten
+            is_graded = self._view.primary.level_at(at) is not None  # or a person has said that it is nothing
+            if is_graded and (
+                after > self._view.now or after >= ends_at
+            ):  # earlier ones are superseded: one word now, not ten
                 instance = occasion.instance if number == 1 else f"{occasion.instance}.{number}"
                 yield self._step(occasion, instance, at)
             if at > self._view.now:
@@ -167,16 +182,19 @@ class _Planned:
                 due_at = min(due_at, rise.at + by_level(lengths, rise.level))
         return due_at
 
-    def _deadline(self, occasion: Occasion, begins_at: datetime) -> datetime | None:
+    def _deadline(self, occasion: Occasion, step_id: str, begins_at: datetime) -> datetime | None:
         if occasion.obligation is not None:
             return occasion.obligation.due_at
         if occasion.task is not None and occasion.task.due_at is not None:
             return occasion.task.due_at
-        return None if self._template.deadline is None else self._own_deadline(self._template.deadline, begins_at)
+        if self._template.deadline is None:
+            return None
+        asked_at = self._view.begun.get(step_id, max(begins_at, self._view.now))
+        return self._own_deadline(self._template.deadline, begins_at, asked_at)
 
-    def _own_deadline(self, deadline: StepDeadline, begins_at: datetime) -> datetime:
+    def _own_deadline(self, deadline: StepDeadline, begins_at: datetime, asked_at: datetime) -> datetime:
         level = self._view.primary.level_at(begins_at)
-        begun = begins_at
+        begun = asked_at
         if deadline.after is DeadlineFrom.OCCURRENCE:
             begun = self._view.incident.occurred_at or begins_at
         if deadline.working_days is not None:
@@ -208,7 +226,7 @@ class _Planned:
             level=occasion.level,
             obligation=occasion.obligation.id if occasion.obligation else None,
             fulfils=template.fulfils,
-            deadline=self._deadline(occasion, due_at),
+            deadline=self._deadline(occasion, f"{self._prefix}:{instance}", due_at),
             awaits=template.awaits or ("completion" if template.fulfils else None),
             approval=approval.by if approval is not None and needs_approval else None,
             report=template.report,
@@ -221,8 +239,10 @@ class _Planned:
     def _survives_closing(self, occasion: Occasion, step: Step) -> bool:
         """A closed incident asks for nothing more, except what is owed for its end, by law, or for a level since."""
         closing = self._view.incident.closing
-        if closing is None or step.due_at <= closing.at:
+        if closing is None:
             return True
+        if step.due_at <= closing.at:  # but nobody is called to what is over
+            return self._template.awaits != "acknowledgement" or occasion.at > closing.at
         on = self._template.on
         is_task = self._template.awaits == "completion" and not on.observed  # what asks for the closing is done by it
         is_of_the_end = on.level_corrected or on.closed or on.restored or on.task_added or is_task
@@ -272,12 +292,13 @@ def why_withdrawn(step: Step, incident: Incident, wanted: Iterable[Step]) -> Wit
     if is_skipped(incident, step.base):
         return Withdrawal.SKIPPED
     others = [each for each in wanted if (each.playbook, each.step) == (step.playbook, step.step)]
-    if step.of is not None and not any(each.of == step.of for each in others):
-        return Withdrawal.DONE
+    if step.of is not None and any(each.id == step.of for each in others):
+        return Withdrawal.DONE if not any(each.of == step.of for each in others) else Withdrawal.SUPERSEDED
     if step.fulfils is not None and any(done.fulfils == step.fulfils for done in incident.completions):
         return Withdrawal.DONE
-    stem = step.instance.partition(".")[0]
-    if any(each.instance.partition(".")[0] == stem and each.due_at > step.due_at for each in others):
+    series = step.instance.partition(".")[0]
+    later = [each.instance.removeprefix(f"{series}.") for each in others if each.due_at > step.due_at]
+    if any(name.isdigit() for name in later):
         return Withdrawal.SUPERSEDED
     if incident.closing is not None:
         return Withdrawal.CLOSED

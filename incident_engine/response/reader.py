@@ -14,6 +14,8 @@ from incident_engine.grading.demand import Recipient
 from incident_engine.grading.pack import Pack
 from incident_engine.response.step import DERIVED, Step
 
+_MOST = 200
+"""How many notes a message can tell, the latest: a template loops over them, and must come to an end."""
 _RECIPIENTS: Mapping[Recipient, LocalizedText] = {
     name: LocalizedText.model_validate({"zh-CN": chinese, "en": english})
     for name, chinese, english in (
@@ -167,7 +169,7 @@ class Situation:
             "duration": (self.now if end == NEVER else end) - start,
             "recovery_at": known.estimate.recovery_at if known.estimate else None,
             "previous_recovery_at": known.estimates[-2].recovery_at if len(known.estimates) > 1 else None,
-            "notes": [text for _, text in known.notes],
+            "notes": [text for _, text in known.notes[-_MOST:]],
             "has_outage": bool(known.outages),
             "harms": [f"{harm.judged.by}: {harm.judged.reason}" for harm in known.harms],
             "plan_failures": [f"{failure.by}: {failure.reason}" for failure in known.plan_failures],

@@ -47,6 +47,11 @@ def incident(connection: Connection, incident_id: str) -> IncidentRow | None:
     return None if row is None else IncidentRow(row.id, row.packs)
 
 
+def closed_at(connection: Connection, incident_id: str) -> datetime | None:
+    """Return when an incident was closed, as it was known up to now."""
+    return connection.scalar(select(incidents.c.closed_at).where(incidents.c.id == incident_id))
+
+
 def recent_incident_ids(connection: Connection, limit: int) -> list[str]:
     """Return the ids of the incidents opened last."""
     return list(connection.scalars(select(incidents.c.id).order_by(incidents.c.opened_at.desc()).limit(limit)))

@@ -2,9 +2,9 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, delete, insert, or_, select, update
+from sqlalchemy import Connection, RowMapping, delete, func, insert, or_, select, update
 
 from incident_engine.response.plan import Changes
 from incident_engine.response.step import NOT_STORED, Step, StepState
@@ -18,6 +18,9 @@ class StoredStep:
 
     step: Step
     state: StepState
+    life: int = 1
+    """How often it was wanted, counting from 1: what was given up and is wanted again is told anew."""
+    has_begun: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +38,29 @@ _COLUMNS = tuple(name for name in Step.__slots__ if name not in NOT_STORED)
 def steps_of(connection: Connection, incident_id: str) -> dict[str, StoredStep]:
     """Return an incident's steps by id."""
     rows = connection.execute(select(steps).where(steps.c.incident_id == incident_id)).mappings()
-    return {
-        row["id"]: StoredStep(Step(**{name: row[name] for name in _COLUMNS}), StepState(row["state"])) for row in rows
-    }
+    return {row["id"]: _stored(row) for row in rows}
+
+
+def _stored(row: RowMapping) -> StoredStep:
+    step = Step(**{name: row[name] for name in _COLUMNS})
+    return StoredStep(step, StepState(row["state"]), row["life"], row["begun_at"] is not None)
+
+
+def next_due_at(connection: Connection, incident_id: str) -> datetime | None:
+    """Return when the next of an incident's steps is due; None: none is."""
+    found: datetime | None = connection.scalar(
+        select(func.min(steps.c.due_at)).where(steps.c.incident_id == incident_id, steps.c.state == StepState.PENDING)
+    )
+    return found
 
 
 def begun_at(connection: Connection, incident_id: str) -> dict[str, datetime]:
-    """Return when each of an incident's steps began, of those that have."""
+    """Return when each of an incident's steps began, of those that have and were not given up since."""
     rows = connection.execute(
-        select(steps.c.id, steps.c.begun_at).where(steps.c.incident_id == incident_id, steps.c.begun_at.is_not(None))
-    )
-    return {row.id: row.begun_at for row in rows}
+        select(steps.c.id, steps.c.begun_at, steps.c.state, steps.c.of).where(steps.c.incident_id == incident_id)
+    ).all()
+    given_up = {row.id for row in rows if row.state == StepState.WITHDRAWN}
+    return {row.id: row.begun_at for row in rows if row.begun_at is not None and not given_up & {row.id, row.of}}
 
 
 def incident_of_step(connection: Connection, step_id: str) -> str | None:
@@ -53,8 +68,14 @@ def incident_of_step(connection: Connection, step_id: str) -> str | None:
     return connection.scalar(select(steps.c.incident_id).where(steps.c.id == step_id))
 
 
-def apply_changes(connection: Connection, incident_id: str, changes: Changes, reasons: Mapping[str, str]) -> None:
-    """Store what `reconcile` found; `reasons` say why what is withdrawn is."""
+def apply_changes(
+    connection: Connection,
+    incident_id: str,
+    changes: Changes,
+    reasons: Mapping[str, str],
+    anew: Collection[str] = (),
+) -> None:
+    """Store what `reconcile` found; `reasons` say why what is withdrawn is, `anew` which steps live a second time."""
     if changes.insert:
         connection.execute(
             insert(steps),
@@ -75,6 +96,9 @@ def apply_changes(connection: Connection, incident_id: str, changes: Changes, re
             state=StepState.PENDING,
             reason=None,
         )
+        if step.id in anew:
+            again = {"begun_at": None, "approved_at": None, "approved_by": None, "completed_at": None}
+            _set(connection, step.id, life=steps.c.life + 1, completed_by=None, **again)
     for name in changes.withdraw:
         _set(connection, name, state=StepState.WITHDRAWN, reason=reasons.get(name))
     drop_held(connection, changes.withdraw)
@@ -83,6 +107,11 @@ def apply_changes(connection: Connection, incident_id: str, changes: Changes, re
 def readdress_step(connection: Connection, step_id: str, audience: str) -> None:
     """Note that another audience hears of a step that has not begun."""
     _set(connection, step_id, audience=audience)
+
+
+def move_deadline(connection: Connection, step_id: str, deadline: datetime | None) -> None:
+    """Note by when a step is due now, as late reports have it."""
+    _set(connection, step_id, deadline=deadline)
 
 
 def await_approval(connection: Connection, step: Step) -> None:
@@ -150,12 +179,17 @@ def release_held(
             )
             .values(subject=subject, body=body)
         )
-    released = connection.execute(
-        update(deliveries)
-        .where(deliveries.c.step_id == step_id, deliveries.c.state == DeliveryState.HELD)
-        .values(state=DeliveryState.PENDING, due_at=now)
-    )
-    return released.rowcount
+    held = connection.execute(
+        select(deliveries.c.id, deliveries.c.delay_seconds).where(
+            deliveries.c.step_id == step_id, deliveries.c.state == DeliveryState.HELD
+        )
+    ).all()
+    for row in held:
+        due_at = now + timedelta(seconds=row.delay_seconds)
+        connection.execute(
+            update(deliveries).where(deliveries.c.id == row.id).values(state=DeliveryState.PENDING, due_at=due_at)
+        )
+    return len(held)
 
 
 def drop_held(connection: Connection, step_ids: Collection[str]) -> None:
@@ -178,7 +212,7 @@ def step_ids(connection: Connection, incident_id: str) -> list[str]:
 def stored_step(connection: Connection, step_id: str) -> StoredStep | None:
     """Return one step."""
     row = connection.execute(select(steps).where(steps.c.id == step_id)).mappings().one_or_none()
-    return None if row is None else StoredStep(Step(**{name: row[name] for name in _COLUMNS}), StepState(row["state"]))
+    return None if row is None else _stored(row)
 
 
 def answer_to(connection: Connection, step_id: str) -> tuple[datetime, str] | None:

@@ -129,6 +129,7 @@ steps = Table(
     Column("report", String),
     Column("of", String),
     Column("assignee", String),
+    Column("life", Integer, nullable=False, server_default="1"),  # how often it was wanted anew after it was given up
     Column("state", String, nullable=False),
     Column("begun_at", Instant),
     Column("approved_at", Instant),
@@ -155,6 +156,7 @@ deliveries = Table(
     Column("subject", Text, nullable=False),
     Column("body", Text, nullable=False),
     Column("priority", Integer, nullable=False),  # 0 statutory, 1 urgent, 2 other
+    Column("delay_seconds", Integer, nullable=False, server_default="0"),  # after the contact's first channel
     Column("place", Integer, nullable=False),  # in the order in which the contact is to be reached, from 0
     Column("state", String, nullable=False),
     Column("attempts", Integer, nullable=False),

@@ -114,7 +114,8 @@ class Deeds:
         return await self._take("add", incident_id, await _body(request), key)
 
     async def _take(self, deed: str, incident_id: str, data: Mapping[str, Any], key: str | None) -> Response:
-        event = self._event("api", key or uuid.uuid4().hex, deed, incident_id, data)
+        name = key and hashlib.sha256(f"{key}\0{deed}\0{incident_id}\0{data.get('step')}".encode()).hexdigest()[:32]
+        event = self._event("api", name or uuid.uuid4().hex, deed, incident_id, data)
         receipt = await self._report(event)
         status = {"incident": receipt.incident, "event": {"source": receipt.source, "id": receipt.id}}
         return JSONResponse(status | {"status": receipt.outcome.value}, 202)
@@ -161,7 +162,7 @@ class Deeds:
             raise HTTPException(404, f"there is no step '{link.step}'")
         contact = self._settings.contact_by_id.get(link.contact)
         is_approval = link.action is LinkAction.APPROVE
-        waits = found.state in (StepState.PENDING, StepState.AWAITING if is_approval else StepState.BEGUN)
+        waits = found.state is (StepState.AWAITING if is_approval else StepState.BEGUN)
         return shown | {
             "action": link.action.value,
             "step": found.step,

@@ -261,9 +261,9 @@ def test_alerts_of_two_provinces_go_the_whole_way_to_people_and_prometheus_acros
     chinese, english = told(mails, "zh@customers.example"), told(mails, "en@customers.example")
     assert (len(chinese), len(english)) == (2, 2)
     assert "正在全力处理" in plain(chinese[0])
-    assert "我们将为您妥善处理" in plain(chinese[1])
-    assert "our engineers are working on it" in plain(english[0])
-    assert "we will put it in order" in plain(english[1])
+    assert "我们负责查清并妥善处理" in plain(chinese[1])
+    assert "we are doing all we can" in plain(english[0])
+    assert "put it in order" in plain(english[1])
 
     # Each webhook came once and verifies; only the one in flight came again, the same message under the same id.
     documents = [verified(posted) for posted in desk.got]

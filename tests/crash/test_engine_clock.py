@@ -585,7 +585,7 @@ def still_told(folder: Path, line: str) -> None:
         by_contact = {row["contact"]: row for row in notices}
         assert by_contact["duty-officer"]["subject"] == "【III级】核心账务，广东"
         plain = by_contact["duty-engineer"]
-        assert plain["subject"] == f"duty-notice: {DUTY_III}"
+        assert plain["subject"] == "Cloudsail Bank: Core banking"
         assert KEY in plain["body"]
         assert "Guangdong" in plain["body"]
 

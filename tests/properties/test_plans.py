@@ -23,7 +23,7 @@ NAMES = ("emergency-response", "regulator-reports", "customer-communication", "p
 PLAYBOOKS: tuple[Playbook, ...] = tuple(
     parse_playbook(load_file(RULES / "playbooks" / f"{name}.yaml").data) for name in NAMES
 )
-BASIS = Basis(UTC, None, timedelta(minutes=30))
+BASIS = Basis(UTC, None, timedelta(minutes=30), cbrc().severity)
 START = at("09:00")
 MINUTE = timedelta(minutes=1)
 SLOW = settings(max_examples=60, deadline=None, derandomize=True)

@@ -13,7 +13,7 @@ from incident_engine.response.plan import Basis, plan, why_withdrawn
 from incident_engine.response.playbook import parse_playbook
 from incident_engine.response.step import Step, Withdrawal
 
-BASIS = Basis(CHINA, Calendar("CN"), timedelta(minutes=30))
+BASIS = Basis(CHINA, Calendar("CN"), timedelta(minutes=30), cbrc().severity)
 
 
 def planned(step: dict[str, Any], now: str, *events: Recorded, begun: dict[str, str] | None = None) -> tuple[Step, ...]:

@@ -334,7 +334,9 @@ EVENTS: list[dict[str, Any]] = [
     document("step.completed", "10:35", data={"by": "Li", "fulfils": "first-report"}),
     document("step.acknowledged", "10:35", data={"by": "Li", "step": "a:b:c:d"}),
     document(
-        "step.approved", "10:35", data={"by": "Li", "step": "x", "wording": {"en": {"subject": "S", "body": "B"}}}
+        "step.approved",
+        "10:35",
+        data={"by": "Li", "step": "x", "wording": dict.fromkeys(("zh-CN", "en"), {"subject": "S", "body": "B"})},
     ),
     document("step.skipped", "10:35", data={"by": "Li", "step": "x", "reason": "y"}),
     document("step.assigned", "10:35", data={"by": "Li", "step": "x", "to": "y", "reason": "z"}),

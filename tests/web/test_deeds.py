@@ -201,11 +201,13 @@ def test_waiting_for_an_approval_is_never_silent(api: Served) -> None:
 def test_the_spokesperson_s_own_wording_goes_out(api: Served) -> None:
     escalated_to_one(api)
     wording = {"zh-CN": {"subject": "改过的标题", "body": "改过的正文"}}
+    assert deed(api, TO_CUSTOMERS, "approve", by="林薇", wording=wording).status_code == 422, "the English is missing"
+    wording["en"] = {"subject": "A subject of mine", "body": "My words"}
     assert deed(api, TO_CUSTOMERS, "approve", by="赵发言", wording=wording).status_code == 202
     sent = {row["locale"]: row for row in api.rows(deliveries) if row["step_id"] == TO_CUSTOMERS}
     assert sent["zh-CN"]["subject"] == "改过的标题"
     assert sent["zh-CN"]["body"] == "改过的正文"
-    assert "改过" not in sent["en"]["body"]
+    assert sent["en"]["body"] == "My words"
 
 
 def test_words_about_what_is_over_are_withdrawn_unsaid(api: Served) -> None:
@@ -410,3 +412,117 @@ def test_a_wrong_step_is_told_with_the_nearest(api: Served) -> None:
     answer = deed(api, PAGE.replace(":III", ":IIII"), "acknowledge", by="x")
     assert answer.status_code == 404
     assert f"did you mean '{PAGE}'?" in answer.text
+
+
+def test_a_person_who_raises_the_level_calls_everybody_whom_a_rule_would_call(api: Served) -> None:
+    word = {"level": "I", "by": "陈总", "reason": "全行停摆"}
+    event = {"source": "ops", "id": "c", "type": "level.corrected", "incident": KEY, "data": word}
+    at_once = BEGAN + timedelta(minutes=31)
+    api.clock.set(at_once)
+    assert api.client.post("/api/v1/events", json=event | {"occurred_at": at_once.isoformat()}).status_code == 202
+    begun = {row["step_id"].split(":", 2)[2]: row["contact"] for row in api.rows(deliveries)}
+    assert begun["page-leading-group:I"] == "leading-group"
+    assert {"page:I", "page-execution-group:I", "support-group:I", "media:I", "customers-escalated:I~ask"} <= set(begun)
+
+
+def test_nobody_is_called_for_what_a_person_said_to_be_nothing(api: Served) -> None:
+    word = {"level": None, "by": "陈总", "reason": "误报"}
+    event = {"source": "ops", "id": "c", "type": "level.corrected", "incident": KEY, "data": word}
+    at_once = BEGAN + timedelta(minutes=31)
+    api.clock.set(at_once)
+    assert api.client.post("/api/v1/events", json=event | {"occurred_at": at_once.isoformat()}).status_code == 202
+    assert step(api, f"{PAGE}~1.1")["state"] == "withdrawn"
+    before = len(api.rows(deliveries))
+    for minutes in (35, 40, 45, 150, 152):
+        wait_until(api, BEGAN + timedelta(minutes=minutes))
+    assert len(api.rows(deliveries)) == before
+
+
+def restore(api: Served, name: str, minutes: int) -> None:
+    instant = BEGAN + timedelta(minutes=minutes)
+    api.clock.set(instant)
+    event = {"source": "m", "id": name, "type": "outage.restored", "service": "core-banking", "regions": ["CN-GD"]}
+    answer = api.client.post("/api/v1/events", json=event | {"occurred_at": instant.isoformat()})
+    assert answer.status_code == 202
+
+
+def test_what_was_given_up_and_is_wanted_again_is_told_again(api: Served) -> None:
+    restore(api, "r1", 60)
+    for minutes in (65, 90):
+        wait_until(api, BEGAN + timedelta(minutes=minutes))
+    summary = f"{KEY}:regulator-reports:summary-report:summary-report"
+    assert step(api, summary)["state"] == "begun"
+    wait_until(api, BEGAN + timedelta(minutes=100))
+    api.client.post("/api/v1/events", json=started("again", BEGAN + timedelta(minutes=100), "CN-GD", incident=KEY))
+    assert step(api, summary)["state"] == "withdrawn"
+    restore(api, "r2", 150)
+    for minutes in (155, 180):
+        wait_until(api, BEGAN + timedelta(minutes=minutes))
+    assert step(api, summary)["state"] == "begun"
+    asked = [row for row in api.rows(deliveries) if row["step_id"] == summary]
+    assert [row["contact"] for row in asked] == ["risk-reporter", "risk-reporter"]
+    assert len({row["id"] for row in asked}) == 2
+    assert deed(api, summary, "complete", by="王敏").status_code == 202
+    versions = api.client.get(f"/api/v1/incidents/{KEY}/reports").json()
+    states = [v["state"] for r in versions["reports"] if r["report"] == "cbrc-summary-report" for v in r["versions"]]
+    assert states[-1] == "submitted"
+
+
+def test_an_approver_is_asked_again_for_words_that_were_withdrawn_and_written_anew(api: Served) -> None:
+    good = f"{KEY}:customer-communication:customers-make-good"
+    restore(api, "r1", 60)
+    for minutes in (65, 185):
+        wait_until(api, BEGAN + timedelta(minutes=minutes))
+    first = next(
+        each for each in api.client.get(f"/api/v1/incidents/{KEY}").json()["steps"] if each["id"].startswith(good)
+    )
+    assert first["state"] == "awaiting"
+    asked = len([row for row in api.rows(deliveries) if row["step_id"].startswith(good) and "~ask" in row["step_id"]])
+    api.client.post("/api/v1/events", json=started("again", BEGAN + timedelta(minutes=185), "CN-GD", incident=KEY))
+    restore(api, "r2", 187)
+    for minutes in (192, 312, 320):
+        wait_until(api, BEGAN + timedelta(minutes=minutes))
+    again = len([row for row in api.rows(deliveries) if row["step_id"].startswith(good) and "~ask" in row["step_id"]])
+    assert (asked, again) == (1, 2)
+
+
+def test_only_an_approval_lets_held_words_out(api: Served) -> None:
+    escalated_to_one(api)
+    answer = deed(api, f"{TO_CUSTOMERS}~ask", "complete", by="x")
+    assert answer.status_code == 422
+    assert "awaits an approval" in answer.text
+    assert step(api, TO_CUSTOMERS)["state"] == "awaiting"
+
+
+def test_a_handed_over_approval_reminds_the_new_owner(api: Served) -> None:
+    escalated_to_one(api)
+    assert deed(api, TO_CUSTOMERS, "assign", by="林薇", to="duty-officer", reason="在途").status_code == 202
+    wait_until(api, BEGAN + timedelta(hours=3, minutes=5))
+    told = [row["contact"] for row in api.rows(deliveries) if row["step_id"] == f"{TO_CUSTOMERS}~1.1"]
+    assert told == ["duty-officer"]
+
+
+def test_a_closed_incident_is_not_closed_again(tmp_path: Path) -> None:
+    with served(tmp_path, BEGAN, PLAYBOOKS=PLAYBOOKS) as api:
+        api.client.post("/api/v1/events", json=started("a", BEGAN, "CN-GD", incident=KEY))
+        wait_until(api, BEGAN + timedelta(minutes=60))
+        restore(api, "r", 60)
+        closing = {"source": "ops", "type": "incident.closed", "incident": KEY, "data": {"by": "陈总"}}
+        for name, minutes, status in (("c1", 61, 202), ("c2", 70, 422)):
+            instant = BEGAN + timedelta(minutes=minutes)
+            api.clock.set(instant)
+            answer = api.client.post("/api/v1/events", json=closing | {"id": name, "occurred_at": instant.isoformat()})
+            assert answer.status_code == status
+        assert "was closed at" in answer.text
+
+
+def test_the_same_key_for_another_step_is_another_deed(api: Served) -> None:
+    api.client.post("/api/v1/events", json=started("b", BEGAN, "CN-HN", incident=KEY))
+    wait_until(api, BEGAN + timedelta(minutes=32))
+    for name in ("page", "page-execution-group"):
+        answer = api.client.post(
+            f"/api/v1/steps/{KEY}:emergency-response:{name}:II/acknowledge",
+            json={"by": "李雷"},
+            headers={"Idempotency-Key": "k"},
+        )
+        assert answer.json()["status"] == "accepted", answer.text
