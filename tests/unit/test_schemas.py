@@ -19,6 +19,7 @@ from incident_engine.facts.hours import parse_days, parse_window
 from incident_engine.facts.values import Day, Duration, Identifier
 from incident_engine.grading.case import TimeOfDay
 from incident_engine.grading.parsing import parse_pack
+from incident_engine.response.messages import LOCALES
 from incident_engine.response.playbook import parse_playbook
 from incident_engine.schema_models import VALUES
 from incident_engine.schemas import documents, stale, texts, write
@@ -336,7 +337,7 @@ EVENTS: list[dict[str, Any]] = [
     document(
         "step.approved",
         "10:35",
-        data={"by": "Li", "step": "x", "wording": dict.fromkeys(("zh-CN", "en"), {"subject": "S", "body": "B"})},
+        data={"by": "Li", "step": "x", "wording": {locale: {"subject": "S", "body": "B"} for locale in LOCALES}},
     ),
     document("step.skipped", "10:35", data={"by": "Li", "step": "x", "reason": "y"}),
     document("step.assigned", "10:35", data={"by": "Li", "step": "x", "to": "y", "reason": "z"}),
