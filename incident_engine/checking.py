@@ -6,15 +6,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from incident_engine import rulebook
-from incident_engine.channel_settings import channel_secrets
+from incident_engine.configuration.channels import channel_secrets
+from incident_engine.configuration.secret import Secret
+from incident_engine.configuration.settings import Settings, load_settings
+from incident_engine.drills.scenario import load_scenario, unknown_names
 from incident_engine.errors import Finding, InvalidFilesError, Problem
 from incident_engine.errors import Path as DocumentPath
 from incident_engine.facts.hours import ServiceHours
 from incident_engine.grading.parsing import parse_pack
 from incident_engine.report_files import check_report
-from incident_engine.scenario import load_scenario, unknown_names
-from incident_engine.secret import Secret
-from incident_engine.settings import Settings, load_settings
 from incident_engine.validation import nearest
 from incident_engine.yaml_loader import load_file
 

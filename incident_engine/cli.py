@@ -11,7 +11,7 @@ from incident_engine import __version__, cli_steps
 from incident_engine.errors import Finding, IncidentEngineError, InvalidFilesError
 
 if TYPE_CHECKING:
-    from incident_engine.settings import Settings
+    from incident_engine.configuration.settings import Settings
     from incident_engine.wording import Wording
 
 _EXAMPLE_BANK = "Cloudsail Bank"
@@ -373,9 +373,9 @@ def drill(
     import asyncio
     import logging
 
-    from incident_engine import drill as drills
+    from incident_engine.drills import drill as drills
+    from incident_engine.drills.scenario import find_scenario, load_scenario, refuse_unknown_names
     from incident_engine.rulebook import load_rulebook
-    from incident_engine.scenario import find_scenario, load_scenario, refuse_unknown_names
     from incident_engine.telemetry import configure_logging
 
     try:
@@ -424,10 +424,10 @@ def preview(
 ) -> None:
     """Show a message as its reader would get it in a scenario. Nothing is sent."""
     from incident_engine import preview as previews
+    from incident_engine.drills.scenario import find_scenario, load_scenario
     from incident_engine.facts.values import parse_duration
     from incident_engine.response.messages import Form
     from incident_engine.rulebook import load_rulebook
-    from incident_engine.scenario import find_scenario, load_scenario
 
     if form not in list(Form):
         raise typer.BadParameter("expected long, short or web", param_hint="--form")
@@ -456,7 +456,7 @@ def _config_file(config: Path | None) -> Path:
 def _settings(config: Path | None) -> tuple["Settings", Path]:
     import os
 
-    from incident_engine.settings import load_settings
+    from incident_engine.configuration.settings import load_settings
 
     path = _config_file(config)
     return load_settings(path, os.environ), path
@@ -492,8 +492,8 @@ def _day(text: str | None, option: str) -> date | None:
 def _banner(settings: "Settings", config_file: Path, url: str, say: "Wording") -> None:
     from datetime import timedelta
 
-    from incident_engine.channel_settings import OutboxSettings
     from incident_engine.clock import SystemClock
+    from incident_engine.configuration.channels import OutboxSettings
 
     outboxes = [str(c.directory) for c in settings.channels.values() if isinstance(c, OutboxSettings)]
     begun = (SystemClock().now() - timedelta(minutes=40)).isoformat(timespec="seconds")

@@ -92,8 +92,8 @@ def _post(path: str, data: dict[str, Any], config: Path | None, url: str | None,
 
     import httpx2
 
+    from incident_engine.configuration.settings import load_settings
     from incident_engine.rulebook import SHIPPED
-    from incident_engine.settings import load_settings
     from incident_engine.wording import Wording, locale_of
 
     if lang not in (None, "zh-CN", "en"):

@@ -15,6 +15,7 @@ import uvicorn
 from sqlalchemy.exc import SQLAlchemyError
 
 from incident_engine.clock import Clock
+from incident_engine.configuration.settings import Settings
 from incident_engine.delivery.dispatch import Dispatcher
 from incident_engine.delivery.opening import open_channels
 from incident_engine.delivery.targets import Targets
@@ -24,7 +25,6 @@ from incident_engine.facts.values import months_later
 from incident_engine.grading.recurring import recurrence_document
 from incident_engine.links import Links
 from incident_engine.rulebook import Rulebook, guessed_years
-from incident_engine.settings import Settings
 from incident_engine.store import outgoing, records
 from incident_engine.store.database import Database
 from incident_engine.store.steps import link_key

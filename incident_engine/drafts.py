@@ -4,12 +4,12 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
+from incident_engine.configuration.settings import Settings
 from incident_engine.decisions import Reason, warn
 from incident_engine.links import Links
 from incident_engine.response.messages import Form, Message, MessageBook
 from incident_engine.response.reader import Situation
 from incident_engine.response.step import Step
-from incident_engine.settings import Settings
 from incident_engine.store.outgoing import DeliveryState, Priority
 
 DRILL_MARKS: Mapping[str, str] = {"zh-CN": "【演练】", "en": "[DRILL]"}

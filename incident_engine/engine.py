@@ -10,6 +10,7 @@ from functools import partial
 
 from sqlalchemy import Connection
 
+from incident_engine.configuration.settings import Settings
 from incident_engine.decisions import Reason, say, warn
 from incident_engine.errors import InvalidDocumentError, Problem
 from incident_engine.facts.events import Event, MaintenanceAnnounced, OutageEvent, Recorded
@@ -24,7 +25,6 @@ from incident_engine.references import NAMING, Known, resolved
 from incident_engine.reporting import wrong_writing
 from incident_engine.routing import Router, not_to_be_closed
 from incident_engine.rulebook import Rulebook
-from incident_engine.settings import Settings
 from incident_engine.store import records
 from incident_engine.store.writer import Unit, in_savepoint
 from incident_engine.telemetry import EventOutcome, Metrics

@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from incident_engine.configuration.settings import Settings
 from incident_engine.errors import Finding, InvalidDocumentError, InvalidFilesError, MalformedBodyError, Problem
 from incident_engine.facts.calendars import Calendar
 from incident_engine.facts.correlation import split
@@ -22,7 +23,6 @@ from incident_engine.grading.pack import Pack
 from incident_engine.grading.recurring import Recurrence, recurrence_document, recurrences
 from incident_engine.intake.native import parse_events, parse_json
 from incident_engine.references import wrong_correction, wrong_measures
-from incident_engine.settings import Settings
 from incident_engine.validation import unknown
 from incident_engine.yaml_loader import Document, load_text
 

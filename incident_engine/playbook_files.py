@@ -3,13 +3,13 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from incident_engine.configuration.settings import Settings
 from incident_engine.errors import Finding, Problem
 from incident_engine.grading.pack import Pack
 from incident_engine.response.messages import LOCALES, SUFFIXES, Form, MessageBook
 from incident_engine.response.playbook import Playbook, StepTemplate, audiences_of, templates_of
 from incident_engine.response.samples import failures, uses
 from incident_engine.response.triggers import ANY_LEVEL
-from incident_engine.settings import Settings
 from incident_engine.validation import unknown
 
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from incident_engine.configuration.settings import Settings
+from incident_engine.drills.scenario import DEEDS, Scenario
 from incident_engine.errors import InvalidDocumentError
 from incident_engine.facts.correlation import group_of
 from incident_engine.facts.events import OPENING, Event, MaintenanceAnnounced
@@ -21,8 +23,6 @@ from incident_engine.response.reader import ReportWords, Situation
 from incident_engine.response.samples import Use, sample, uses
 from incident_engine.response.step import Step
 from incident_engine.rulebook import Rulebook
-from incident_engine.scenario import DEEDS, Scenario
-from incident_engine.settings import Settings
 from incident_engine.stepwork import bank_words
 from incident_engine.validation import unknown
 from incident_engine.wording import Wording

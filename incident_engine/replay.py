@@ -9,6 +9,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+from incident_engine.configuration.settings import Settings
 from incident_engine.errors import InvalidDocumentError, Problem
 from incident_engine.facts.events import Event
 from incident_engine.facts.hours import ServiceHours
@@ -22,7 +23,6 @@ from incident_engine.grading.parsing import parse_pack
 from incident_engine.grading.recurring import recurrences
 from incident_engine.history import end_of, incidents_of
 from incident_engine.rulebook import load_packs, rules_directory
-from incident_engine.settings import Settings
 from incident_engine.yaml_loader import load_file
 
 

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, tzinfo
 from unicodedata import east_asian_width
 
+from incident_engine.configuration.settings import Settings
 from incident_engine.facts.regions import region_name
 from incident_engine.facts.values import LocalizedText
 from incident_engine.grading.pack import Pack
 from incident_engine.replay import Difference, Replay, Row, Verdict
-from incident_engine.settings import Settings
 from incident_engine.wording import Wording
 
 _MARKS: Mapping[Difference | None, str] = {Difference.LEVEL: "≠", Difference.INSTANT: "~", None: "="}

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from incident_engine import review
+from incident_engine.configuration.settings import Settings
 from incident_engine.engine import Engine
 from incident_engine.errors import InvalidDocumentError, Problem
 from incident_engine.reports.docx import report_docx
@@ -18,7 +19,6 @@ from incident_engine.reports.text import report_text
 from incident_engine.response.reports import report_from
 from incident_engine.review_text import figures_text, review_text, tables, versions_text
 from incident_engine.rulebook import Rulebook
-from incident_engine.settings import Settings
 from incident_engine.store import records
 from incident_engine.store.reports import Version
 from incident_engine.telemetry import Metrics

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, tzinfo
 from typing import Any
 
+from incident_engine.configuration.settings import Settings
 from incident_engine.explanation_text import Explainer
 from incident_engine.facts.regions import region_name
 from incident_engine.facts.values import LocalizedText, spell_cite
@@ -14,7 +15,6 @@ from incident_engine.grading.pack import Pack
 from incident_engine.grading.recurring import Recurrence
 from incident_engine.history import Graded
 from incident_engine.response.messages import spell_duration, spell_names
-from incident_engine.settings import Settings
 from incident_engine.wording import Wording
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from incident_engine.configuration.settings import Settings
 from incident_engine.decisions import Reason, say, warn
 from incident_engine.errors import Problem
 from incident_engine.facts.handling import ReportWritten
@@ -17,7 +18,6 @@ from incident_engine.response.report import ReportDefinition
 from incident_engine.response.report_facts import ReportFacts, ReportingUnit
 from incident_engine.response.reports import ReportBook, content_hash, report_from
 from incident_engine.response.step import StepState
-from incident_engine.settings import Settings
 from incident_engine.store.reports import ReportState, ReportStep, Version, insert_version, report_steps, versions_of
 from incident_engine.store.writer import Unit
 from incident_engine.validation import unknown

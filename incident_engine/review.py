@@ -7,12 +7,12 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from incident_engine.configuration.settings import Settings
 from incident_engine.engine import Engine
 from incident_engine.grading.document import spelled
 from incident_engine.reporting import facts_of, preview
 from incident_engine.reports.stamp import Stamp
 from incident_engine.response.reports import report_document, report_from
-from incident_engine.settings import Settings
 from incident_engine.statistics import (
     IncidentFigures,
     Learned,

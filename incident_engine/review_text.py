@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
+from incident_engine.configuration.settings import Settings
 from incident_engine.facts.regions import region_name
 from incident_engine.response.messages import spell_duration, spell_local, spell_names
 from incident_engine.review import Review, stamp_of
-from incident_engine.settings import Settings
 from incident_engine.statistics import IncidentFigures, Milestone, Task
 from incident_engine.store.reports import Version
 from incident_engine.wording import Wording

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
+from incident_engine.configuration.settings import Settings
 from incident_engine.decisions import Reason, say
 from incident_engine.errors import Problem
 from incident_engine.facts.base import ITSELF, EventType
@@ -14,7 +15,6 @@ from incident_engine.facts.events import Event, MaintenanceAnnounced, OutageEven
 from incident_engine.facts.folding import fold
 from incident_engine.facts.values import NEVER
 from incident_engine.grading.pack import Pack
-from incident_engine.settings import Settings
 from incident_engine.store import records
 from incident_engine.store.writer import Unit
 from incident_engine.validation import nearest

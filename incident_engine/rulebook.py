@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
+from incident_engine.configuration.settings import Settings
 from incident_engine.errors import Finding, InvalidDocumentError, InvalidFilesError, Problem
 from incident_engine.facts.calendars import Calendar, DayKind, known_countries
 from incident_engine.facts.hours import ServiceHours
@@ -20,7 +21,6 @@ from incident_engine.report_files import load_reports
 from incident_engine.response.messages import LOCALES, SUFFIXES, MessageBook, form_name, template_problems
 from incident_engine.response.playbook import Playbook, parse_playbook
 from incident_engine.response.reports import ReportBook
-from incident_engine.settings import Settings
 from incident_engine.validation import Strict, nearest, problems_of, unknown
 from incident_engine.yaml_loader import Document, load_file
 

@@ -12,7 +12,8 @@ from pydantic import AfterValidator, BeforeValidator, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from incident_engine import secret, settings
+from incident_engine.configuration import secret, settings
+from incident_engine.configuration.sms import SmsCase, SmsSettings, SmsSuccess
 from incident_engine.facts.fields import IncidentKey, Instant, Region
 from incident_engine.facts.hours import DAY_NAMES, HOLIDAYS, MAKEUP_WORKDAYS
 from incident_engine.facts.regions import PROVINCES
@@ -23,7 +24,6 @@ from incident_engine.grading.demand import Deadline, Due, Obligation
 from incident_engine.grading.pack import Pack, Parameter
 from incident_engine.response.triggers import Trigger
 from incident_engine.rulebook import CalendarFile
-from incident_engine.sms_settings import SmsCase, SmsSettings, SmsSuccess
 
 Schema = dict[str, Any]
 

@@ -10,15 +10,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from incident_engine.configuration.settings import Settings
+from incident_engine.drills.scenario import Scenario
 from incident_engine.errors import Finding, InvalidFilesError
 from incident_engine.facts.events import Event
 from incident_engine.grading.pack import Pack
 from incident_engine.response.playbook import Playbook
 from incident_engine.response.report import ReportDefinition
 from incident_engine.rulebook import CalendarFile
-from incident_engine.scenario import Scenario
 from incident_engine.schema_models import VALUES, Schema, link, schema_of, target
-from incident_engine.settings import Settings
 
 SUFFIX = ".schema.json"
 

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 
 from incident_engine import drafts
+from incident_engine.configuration.settings import Settings
 from incident_engine.decisions import Reason, say, warn
 from incident_engine.facts.incident import Incident
 from incident_engine.facts.values import NEVER, LocalizedText
@@ -19,7 +20,6 @@ from incident_engine.response.reader import BankWords, ReportWords, Situation
 from incident_engine.response.report_facts import ReportFacts
 from incident_engine.response.step import Step, StepState, is_about
 from incident_engine.rulebook import Rulebook
-from incident_engine.settings import Settings
 from incident_engine.store import outgoing, records, steps
 from incident_engine.store.writer import Unit
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from incident_engine.configuration.settings import Settings
 from incident_engine.decisions import Reason, say
 from incident_engine.facts.base import ITSELF, EventType
 from incident_engine.facts.events import EVENT, Recorded
@@ -20,7 +21,6 @@ from incident_engine.grading.pack import Pack
 from incident_engine.grading.recurring import Recurrence, recurrences
 from incident_engine.links import Links
 from incident_engine.rulebook import Rulebook
-from incident_engine.settings import Settings
 from incident_engine.stepwork import Graded, StepWork
 from incident_engine.store import records, steps
 from incident_engine.store.writer import Unit

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from incident_engine.channel_common import Rate
+from incident_engine.configuration.common import Rate
 
 _ONE = 1 - 1e-4
 """A token, nearly: rounding to microseconds must not keep it back at the very instant that was promised."""

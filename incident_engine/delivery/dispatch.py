@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from incident_engine.channel_settings import RetrySettings
 from incident_engine.clock import Clock
+from incident_engine.configuration.channels import RetrySettings
 from incident_engine.delivery.bundles import bundled
 from incident_engine.delivery.channels.base import Channels, DeliveryError, Outcome
 from incident_engine.delivery.targets import Reason, Targets

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from standardwebhooks.webhooks import EmptyWebhookSecretError
 
-from incident_engine.channel_settings import (
+from incident_engine.configuration.channels import (
     AppriseSettings,
     ChannelSettings,
     DingtalkSettings,
@@ -15,6 +15,7 @@ from incident_engine.channel_settings import (
     WecomSettings,
     channel_secrets,
 )
+from incident_engine.configuration.sms import SmsSettings
 from incident_engine.delivery.channels.apprise import AppriseChannel
 from incident_engine.delivery.channels.base import Channel
 from incident_engine.delivery.channels.dingtalk import DingtalkChannel
@@ -26,7 +27,6 @@ from incident_engine.delivery.channels.sms import SmsChannel
 from incident_engine.delivery.channels.webhook import WebhookChannel
 from incident_engine.delivery.channels.wecom import WecomChannel
 from incident_engine.errors import StartupError
-from incident_engine.sms_settings import SmsSettings
 
 _LONG = 8
 """Values in an address that is no secret are hidden from this length on."""

@@ -10,8 +10,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from math import ceil
 
-from incident_engine.channel_common import Rate
-from incident_engine.channel_settings import (
+from incident_engine.configuration.channels import (
     AppriseSettings,
     ChannelSettings,
     DingtalkSettings,
@@ -21,6 +20,8 @@ from incident_engine.channel_settings import (
     WebhookSettings,
     WecomSettings,
 )
+from incident_engine.configuration.common import Rate
+from incident_engine.configuration.sms import SmsSettings
 from incident_engine.delivery.buckets import Buckets
 from incident_engine.delivery.bundles import fitting
 from incident_engine.delivery.channels.base import Outcome
@@ -29,7 +30,6 @@ from incident_engine.delivery.channels.feishu import FeishuChannel
 from incident_engine.delivery.channels.parts import in_json
 from incident_engine.delivery.channels.wecom import WecomChannel
 from incident_engine.delivery.circuit import Circuit
-from incident_engine.sms_settings import SmsSettings
 from incident_engine.store.outgoing import Choice, Claimed, Priority
 from incident_engine.telemetry import CircuitState
 

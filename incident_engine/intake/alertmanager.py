@@ -13,12 +13,12 @@ from typing import Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
+from incident_engine.configuration.settings import AlertmanagerSettings
 from incident_engine.errors import InvalidDocumentError
 from incident_engine.facts.base import EventType
 from incident_engine.facts.events import EVENT, Event
 from incident_engine.facts.fields import KNOWN_SERVICES, Instant
 from incident_engine.facts.values import RESOLUTION
-from incident_engine.settings import AlertmanagerSettings
 from incident_engine.validation import problems_of
 
 SOURCE = "alertmanager"

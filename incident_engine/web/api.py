@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from incident_engine import __version__
 from incident_engine.clock import Clock
+from incident_engine.configuration.settings import Settings
 from incident_engine.engine import Engine, Receipt
 from incident_engine.errors import InvalidDocumentError, MalformedBodyError, OverloadedError
 from incident_engine.facts.events import Event
@@ -22,7 +23,6 @@ from incident_engine.facts.hypothesis import Hypothesis
 from incident_engine.grading.recurring import recurrence_document
 from incident_engine.intake import alertmanager, native
 from incident_engine.links import Links
-from incident_engine.settings import Settings
 from incident_engine.store import records
 from incident_engine.store.database import Database
 from incident_engine.store.writer import Unit, Writer

@@ -19,6 +19,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from incident_engine.clock import Clock
+from incident_engine.configuration.settings import Settings
 from incident_engine.engine import Engine, Receipt
 from incident_engine.errors import InvalidDocumentError, Problem
 from incident_engine.facts.base import EventType
@@ -27,7 +28,6 @@ from incident_engine.intake.native import parse_json
 from incident_engine.links import Link, LinkAction, Links, WrongLinkError
 from incident_engine.markdown import as_html
 from incident_engine.response.step import Step, StepState
-from incident_engine.settings import Settings
 from incident_engine.store import steps
 from incident_engine.store.database import Database
 from incident_engine.store.writer import Unit, Writer

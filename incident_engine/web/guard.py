@@ -13,7 +13,7 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from incident_engine.settings import is_loopback
+from incident_engine.configuration.settings import is_loopback
 from incident_engine.web.problems import problem_response
 
 _OPEN_TO_ALL = frozenset({"/healthz", "/readyz"})

@@ -12,13 +12,13 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from incident_engine import review
 from incident_engine.clock import Clock
+from incident_engine.configuration.settings import Settings
 from incident_engine.engine import Engine
 from incident_engine.errors import InvalidDocumentError, Problem
 from incident_engine.reports import docx
 from incident_engine.reports.html import report_html, review_html
 from incident_engine.response.reports import report_from
 from incident_engine.review_text import tables
-from incident_engine.settings import Settings
 from incident_engine.store import records
 from incident_engine.store.database import Database
 from incident_engine.store.reports import Version

@@ -17,9 +17,9 @@ from support.bank import contacts, write_config
 from support.servers import LOOPBACK, http_receiver, smtp_server
 
 from incident_engine.clock import SteppedClock
+from incident_engine.configuration.settings import load_settings
 from incident_engine.daemon import Daemon
 from incident_engine.rulebook import load_rulebook
-from incident_engine.settings import load_settings
 
 BEGAN = datetime.fromisoformat("2026-03-02T09:00:00+08:00")  # a Monday
 KEY = "INC-2026-03"
@@ -160,6 +160,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
             folder,
             channels={"outbox": {"type": "outbox", "directory": str(folder / "outbox")}, "mail": mail, "site": hook},
             contacts=contacts(by_mail | by_hook),
+            server={"host": LOOPBACK, "port": 0},
             playbooks=PLAYBOOKS,
             closing={"observation": "30m"},
             outgoing={"allow": ["127.0.0.0/8"]},

@@ -14,14 +14,14 @@ import yaml
 from support.build import CONFIG, RULES
 from support.servers import LOOPBACK, http_receiver, smtp_server
 
-from incident_engine import drill
+from incident_engine.configuration.settings import Settings, load_settings
 from incident_engine.drafts import DRILL_MARKS
-from incident_engine.drill_checks import checks
+from incident_engine.drills import drill
+from incident_engine.drills.checks import checks
+from incident_engine.drills.scenario import load_scenario, refuse_unknown_names
 from incident_engine.errors import InvalidFilesError, StartupError
 from incident_engine.response.playbook import audiences_of, parse_playbook
 from incident_engine.rulebook import Rulebook, load_rulebook
-from incident_engine.scenario import load_scenario, refuse_unknown_names
-from incident_engine.settings import Settings, load_settings
 from incident_engine.wording import Wording
 from incident_engine.yaml_loader import load_file
 

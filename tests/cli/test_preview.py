@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from support.build import CONFIG
 
+from incident_engine.configuration.settings import Settings, load_settings
+from incident_engine.drills.scenario import Scenario
 from incident_engine.preview import Preview, Wanted, preview
 from incident_engine.response.messages import Form
 from incident_engine.rulebook import Rulebook, load_rulebook
-from incident_engine.scenario import Scenario
-from incident_engine.settings import Settings, load_settings
 from incident_engine.yaml_loader import load_text
 
 Run = Callable[..., Any]

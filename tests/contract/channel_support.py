@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from support.fixtures import cst
 
-from incident_engine.channel_settings import OutgoingSettings
+from incident_engine.configuration.channels import OutgoingSettings
 from incident_engine.delivery.channels.base import Channel, DeliveryError
 from incident_engine.store.outgoing import Claimed
 

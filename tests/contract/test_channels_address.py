@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from incident_engine.channel_settings import OutgoingSettings, WebhookSettings
+from incident_engine.configuration.channels import OutgoingSettings, WebhookSettings
+from incident_engine.configuration.secret import Secret
 from incident_engine.delivery.channels.base import DeliveryError, Outcome
 from incident_engine.delivery.channels.http import Answer as Got
 from incident_engine.delivery.channels.http import Http
 from incident_engine.delivery.channels.webhook import WebhookChannel
-from incident_engine.secret import Secret
 
 from .channel_support import LOCAL, SECRET, failure
 from .servers import LOOPBACK, Answer, free_port, web_server

@@ -13,7 +13,7 @@ import pytest
 from pydantic import TypeAdapter
 from support.fixtures import rows
 
-from incident_engine.channel_settings import ChannelSettings
+from incident_engine.configuration.channels import ChannelSettings
 from incident_engine.delivery.channels.base import Outcome
 from incident_engine.delivery.channels.guarded import Guarded
 from incident_engine.store.outgoing import Claimed

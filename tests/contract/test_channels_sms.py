@@ -8,10 +8,10 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from pydantic import ValidationError
 
+from incident_engine.configuration.secret import Secret
+from incident_engine.configuration.sms import SmsCase, SmsSettings, SmsSuccess
 from incident_engine.delivery.channels.base import Outcome
 from incident_engine.delivery.channels.sms import SmsChannel
-from incident_engine.secret import Secret
-from incident_engine.sms_settings import SmsCase, SmsSettings, SmsSuccess
 
 from .channel_support import CREATED, LOCAL, claimed, failure, send
 from .servers import LOOPBACK, Answer, free_port, silent_server, web_server

@@ -13,20 +13,20 @@ from prometheus_client.exposition import generate_latest
 from sqlalchemy import insert
 from support.fixtures import MICROSECOND, SetClock, cst, rows
 
-from incident_engine.channel_settings import (
+from incident_engine.configuration.channels import (
     ChannelSettings,
     EmailSettings,
     OutboxSettings,
     OutgoingSettings,
     RetrySettings,
 )
-from incident_engine.channel_settings import WebhookSettings as Hook
+from incident_engine.configuration.channels import WebhookSettings as Hook
+from incident_engine.configuration.secret import Secret
 from incident_engine.delivery.channels.base import Channel
 from incident_engine.delivery.channels.email import EmailChannel
 from incident_engine.delivery.dispatch import AT_ONCE, Dispatcher
 from incident_engine.delivery.opening import open_channels
 from incident_engine.delivery.targets import Targets
-from incident_engine.secret import Secret
 from incident_engine.store import outgoing
 from incident_engine.store.database import Database
 from incident_engine.store.outgoing import Claimed

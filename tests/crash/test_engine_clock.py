@@ -28,10 +28,10 @@ from support.fixtures import (
     started,
 )
 
+from incident_engine.configuration.settings import Settings
 from incident_engine.facts.values import NEVER
 from incident_engine.response.messages import MessageBook
 from incident_engine.rulebook import SHIPPED, Rulebook, load_rulebook
-from incident_engine.settings import Settings
 from incident_engine.store.tables import (
     assessments,
     deliveries,

@@ -122,8 +122,8 @@ def test_a_page_of_another_site_cannot_report_events(tmp_path: Path, headers: di
 
 
 def test_a_wrong_secret_is_never_shown(tmp_path: Path) -> None:
+    from incident_engine.configuration.settings import load_settings
     from incident_engine.errors import InvalidFilesError
-    from incident_engine.settings import load_settings
 
     shipped = Path(__file__).parents[2] / "config.yaml"
     channel = "  mail: {type: email, host: h, port: 25, sender: a@b.example, username: u, password: hunter2}\n"

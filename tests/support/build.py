@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from incident_engine.configuration.settings import PREFIX, Settings, load_settings
 from incident_engine.facts.events import EVENT, Event, Recorded
 from incident_engine.facts.folding import fold
 from incident_engine.facts.hours import ServiceHours
@@ -16,7 +17,6 @@ from incident_engine.grading.course import Reached
 from incident_engine.grading.pack import Pack
 from incident_engine.grading.parsing import parse_pack
 from incident_engine.rulebook import SHIPPED, Rulebook, load_rulebook
-from incident_engine.settings import PREFIX, Settings, load_settings
 from incident_engine.yaml_loader import load_file
 
 CHINA = ZoneInfo("Asia/Shanghai")

@@ -15,11 +15,11 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Table, select
 from starlette.testclient import TestClient
 
+from incident_engine.configuration.settings import PREFIX, Settings, load_settings
 from incident_engine.engine import Engine, Receipt
 from incident_engine.intake.native import parse_events
 from incident_engine.links import Links
 from incident_engine.rulebook import SHIPPED, Rulebook, load_rulebook
-from incident_engine.settings import PREFIX, Settings, load_settings
 from incident_engine.store.database import Database
 from incident_engine.store.writer import Unit, Writer
 from incident_engine.telemetry import Metrics

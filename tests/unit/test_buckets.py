@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.fixtures import MICROSECOND, cst
 
-from incident_engine.channel_common import Rate
+from incident_engine.configuration.common import Rate
 from incident_engine.delivery.buckets import Bucket, Buckets
 
 NOW = cst("10:35")

@@ -9,11 +9,11 @@ from support.build import at, closed, restored, started
 from incident_engine.clock import SteppedClock
 from incident_engine.delivery.bundles import bundled
 from incident_engine.drafts import marked, marked_wording
-from incident_engine.drill import parse_speed, step_meant
+from incident_engine.drills.drill import parse_speed, step_meant
+from incident_engine.drills.scenario import Happening
 from incident_engine.response.messages import Form, Message
 from incident_engine.response.plan import Basis, plan
 from incident_engine.response.playbook import parse_playbook
-from incident_engine.scenario import Happening
 from incident_engine.store.outgoing import Claimed
 
 START = datetime(2013, 6, 23, 2, 35, tzinfo=UTC)

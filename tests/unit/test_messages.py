@@ -26,6 +26,7 @@ from support.build import (
     verdict,
 )
 
+from incident_engine.configuration.settings import PREFIX, load_settings
 from incident_engine.errors import InvalidFilesError, Problem
 from incident_engine.facts.events import Recorded
 from incident_engine.response.messages import (
@@ -45,7 +46,6 @@ from incident_engine.response.reader import Situation
 from incident_engine.response.samples import Use, failures, sample, situations, uses
 from incident_engine.response.step import Step
 from incident_engine.rulebook import SHIPPED, load_rulebook
-from incident_engine.settings import PREFIX, load_settings
 from incident_engine.stepwork import bank_words
 from incident_engine.yaml_loader import load_file
 

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from support.build import CBRC_FILE, CONFIG, RULES, cbrc_document, document
 
 from incident_engine.checking import check
+from incident_engine.configuration.settings import Settings, load_settings
 from incident_engine.errors import InvalidDocumentError, InvalidFilesError
 from incident_engine.facts.events import EVENT, wire
 from incident_engine.facts.fields import Instant, Region
@@ -23,7 +24,6 @@ from incident_engine.response.messages import LOCALES
 from incident_engine.response.playbook import parse_playbook
 from incident_engine.schema_models import VALUES
 from incident_engine.schemas import documents, stale, texts, write
-from incident_engine.settings import Settings, load_settings
 from incident_engine.yaml_loader import load_file
 
 SCHEMAS = documents()

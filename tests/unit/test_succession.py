@@ -10,11 +10,11 @@ import yaml
 from support.build import CHINA, CONFIG, RULES, recorded, verdict, write
 
 from incident_engine.checking import check
+from incident_engine.configuration.settings import load_settings
 from incident_engine.errors import InvalidFilesError
 from incident_engine.facts.values import RESOLUTION
 from incident_engine.grading.parsing import parse_pack
 from incident_engine.rulebook import check_succession, load_rulebook
-from incident_engine.settings import load_settings
 
 PLAYBOOK = """
 playbook: duty

@@ -7,20 +7,20 @@ from typing import Any
 import pytest
 from support.fixtures import cst
 
-from incident_engine.channel_common import Rate
-from incident_engine.channel_settings import (
+from incident_engine.configuration.channels import (
     ChannelSettings,
     EmailSettings,
     OutboxSettings,
     WebhookSettings,
     WecomSettings,
 )
+from incident_engine.configuration.common import Rate
+from incident_engine.configuration.secret import Secret
 from incident_engine.delivery.bundles import bundled
 from incident_engine.delivery.channels.base import Outcome
 from incident_engine.delivery.channels.wecom import WecomChannel
 from incident_engine.delivery.circuit import FAILURES, SHORTEST
 from incident_engine.delivery.targets import Reason, Targets
-from incident_engine.secret import Secret
 from incident_engine.store.outgoing import Claimed
 from incident_engine.telemetry import CircuitState
 

@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from datetime import datetime
 from typing import Any
 
-from incident_engine.channel_settings import AppriseSettings
+from incident_engine.configuration.channels import AppriseSettings
 from incident_engine.delivery.channels.base import DeliveryError, Outcome
 from incident_engine.store.outgoing import Claimed
 

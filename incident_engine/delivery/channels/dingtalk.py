@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, ClassVar
 from urllib.parse import quote_plus
 
-from incident_engine.channel_settings import DingtalkSettings, OutgoingSettings
+from incident_engine.configuration.channels import DingtalkSettings, OutgoingSettings
 from incident_engine.delivery.channels.base import Outcome
 from incident_engine.delivery.channels.robot import Meaning, Robot
 

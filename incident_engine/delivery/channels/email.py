@@ -13,7 +13,7 @@ from aiosmtplib.errors import (
     SMTPTimeoutError,
 )
 
-from incident_engine.channel_settings import EmailSettings
+from incident_engine.configuration.channels import EmailSettings
 from incident_engine.delivery.channels.base import DeliveryError, Outcome
 from incident_engine.markdown import as_html
 from incident_engine.store.outgoing import Claimed

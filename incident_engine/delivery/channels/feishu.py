@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, ClassVar
 
-from incident_engine.channel_settings import FeishuSettings, OutgoingSettings
+from incident_engine.configuration.channels import FeishuSettings, OutgoingSettings
 from incident_engine.delivery.channels.base import Outcome
 from incident_engine.delivery.channels.robot import Meaning, Robot
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import httpx2
 
-from incident_engine.channel_settings import OutgoingSettings
+from incident_engine.configuration.channels import OutgoingSettings
 from incident_engine.delivery.channels.base import DeliveryError, Outcome
 
 Resolve = Callable[[str, int], Awaitable[list[str]]]

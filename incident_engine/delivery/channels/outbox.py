@@ -5,7 +5,7 @@ import os
 from datetime import datetime
 from pathlib import Path
 
-from incident_engine.channel_settings import OutboxSettings
+from incident_engine.configuration.channels import OutboxSettings
 from incident_engine.delivery.channels.base import DeliveryError, Outcome
 from incident_engine.store.outgoing import Claimed
 

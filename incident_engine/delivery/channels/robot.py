@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
-from incident_engine.channel_settings import DingtalkSettings, FeishuSettings, OutgoingSettings, WecomSettings
+from incident_engine.configuration.channels import DingtalkSettings, FeishuSettings, OutgoingSettings, WecomSettings
 from incident_engine.delivery.channels.base import DeliveryError, Outcome
 from incident_engine.delivery.channels.http import Answer, Http, explained, retry_after
 from incident_engine.delivery.channels.parts import in_json, numbered

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from incident_engine.channel_settings import OutgoingSettings
+from incident_engine.configuration.channels import OutgoingSettings
+from incident_engine.configuration.placeholders import fill, in_header, in_query
+from incident_engine.configuration.sms import SmsCase, SmsSettings
 from incident_engine.delivery.channels.base import DeliveryError, Outcome
 from incident_engine.delivery.channels.http import Answer, Http, explained, retry_after
 from incident_engine.delivery.channels.parts import numbered
 from incident_engine.delivery.channels.robot import Progress
-from incident_engine.placeholders import fill, in_header, in_query
-from incident_engine.sms_settings import SmsCase, SmsSettings
 from incident_engine.store.outgoing import Claimed
 
 _TYPES = {

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from standardwebhooks import Webhook
 
-from incident_engine.channel_settings import OutgoingSettings, WebhookSettings
+from incident_engine.configuration.channels import OutgoingSettings, WebhookSettings
 from incident_engine.delivery.channels.http import Http, explained
 from incident_engine.store.outgoing import Claimed
 

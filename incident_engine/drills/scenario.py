@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BeforeValidator, Field, ValidationError
 
+from incident_engine.configuration.settings import Settings
 from incident_engine.errors import Finding, InvalidFilesError, Problem
 from incident_engine.facts.base import EventType
 from incident_engine.facts.events import EVENT, Event
@@ -18,7 +19,6 @@ from incident_engine.grading.obligations import ObligationState
 from incident_engine.reporting import wrong_writing
 from incident_engine.response.playbook import StepTemplate, audiences_of
 from incident_engine.rulebook import Rulebook, rules_directory
-from incident_engine.settings import Settings
 from incident_engine.validation import Strict, nearest, problems_of, unknown
 from incident_engine.yaml_loader import load_file
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from incident_engine.drills.scenario import Scenario
 from incident_engine.facts.values import write_duration
 from incident_engine.grading.obligations import ObligationState
 from incident_engine.response.step import DERIVED
-from incident_engine.scenario import Scenario
 from incident_engine.wording import Wording
 
 Rows = Sequence[Mapping[str, Any]]

@@ -5,7 +5,9 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from incident_engine.drill_checks import Check, Due, failed
+from incident_engine.configuration.settings import Settings
+from incident_engine.drills.checks import Check, Due, failed
+from incident_engine.drills.scenario import Scenario
 from incident_engine.engine import Engine
 from incident_engine.report_text import obligation_name
 from incident_engine.reporting import facts_of
@@ -15,8 +17,6 @@ from incident_engine.reports.stamp import Stamp
 from incident_engine.response.messages import LOCALES, spell_local
 from incident_engine.response.reports import Report, content_hash
 from incident_engine.rulebook import Rulebook
-from incident_engine.scenario import Scenario
-from incident_engine.settings import Settings
 from incident_engine.store.reading import read_only
 from incident_engine.telemetry import Metrics
 from incident_engine.wording import Wording

@@ -11,11 +11,11 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
-from incident_engine.channel_common import Form, Rate
+from incident_engine.configuration.common import Form, Rate
+from incident_engine.configuration.secret import Secret
+from incident_engine.configuration.sms import SmsSettings
 from incident_engine.errors import Path, Problem
 from incident_engine.facts.values import Duration, Identifier
-from incident_engine.secret import Secret
-from incident_engine.sms_settings import SmsSettings
 from incident_engine.validation import Strict, invalid, unknown
 
 

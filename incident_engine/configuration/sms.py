@@ -7,10 +7,10 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from incident_engine.channel_common import Form, Rate
+from incident_engine.configuration.common import Form, Rate
+from incident_engine.configuration.placeholders import Encode, fill, in_json, in_query, in_xml, placeholders, plainly
+from incident_engine.configuration.secret import Secret
 from incident_engine.facts.values import Duration, Identifier
-from incident_engine.placeholders import Encode, fill, in_json, in_query, in_xml, placeholders, plainly
-from incident_engine.secret import Secret
 from incident_engine.validation import Strict, invalid, unknown_name
 
 

@@ -20,17 +20,13 @@ from pydantic_settings import (
     SettingsError,
 )
 
-from incident_engine.channel_settings import (
+from incident_engine.configuration.channels import (
     ChannelSettings,
     OutgoingSettings,
     RetrySettings,
     wrong_address,
 )
-from incident_engine.errors import Finding, InvalidFilesError, Problem
-from incident_engine.facts.calendars import Calendar, known_countries
-from incident_engine.facts.hours import ALWAYS, ServiceHours, WeeklyHours, weekly_hours
-from incident_engine.facts.values import Duration, Identifier, LocalizedText, Zone
-from incident_engine.people import (
+from incident_engine.configuration.people import (
     Audience,
     ClosingSettings,
     ContactSettings,
@@ -42,7 +38,11 @@ from incident_engine.people import (
     UnitSettings,
     wrong_people,
 )
-from incident_engine.secret import Secret
+from incident_engine.configuration.secret import Secret
+from incident_engine.errors import Finding, InvalidFilesError, Problem
+from incident_engine.facts.calendars import Calendar, known_countries
+from incident_engine.facts.hours import ALWAYS, ServiceHours, WeeklyHours, weekly_hours
+from incident_engine.facts.values import Duration, Identifier, LocalizedText, Zone
 from incident_engine.validation import Strict, doubles, invalid, problems_of, unknown, unknown_name
 from incident_engine.yaml_loader import Document, load_file
 

@@ -10,11 +10,13 @@ from typing import Any, Protocol
 
 import httpx2
 
-from incident_engine import drill_report
-from incident_engine.channel_settings import OutboxSettings
 from incident_engine.clock import SteppedClock, SystemClock, VirtualClock
+from incident_engine.configuration.channels import OutboxSettings
+from incident_engine.configuration.settings import ServerSettings, Settings, StoreSettings
 from incident_engine.daemon import Daemon
-from incident_engine.drill_checks import Check, Due, checks, deadlines, dues, is_named
+from incident_engine.drills import report as drill_report
+from incident_engine.drills.checks import Check, Due, checks, deadlines, dues, is_named
+from incident_engine.drills.scenario import DEEDS, Scenario
 from incident_engine.errors import StartupError
 from incident_engine.facts.base import EventType
 from incident_engine.facts.correlation import group_of
@@ -23,8 +25,6 @@ from incident_engine.report_text import obligation_name, timeline_line
 from incident_engine.response.messages import LOCALES, spell_local
 from incident_engine.response.step import StepState
 from incident_engine.rulebook import Rulebook
-from incident_engine.scenario import DEEDS, Scenario
-from incident_engine.settings import ServerSettings, Settings, StoreSettings
 from incident_engine.wording import Wording
 
 MAX = "max"

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AwareDatetime, Field, model_validator
 
-from incident_engine.channel_settings import Address
+from incident_engine.configuration.channels import Address
 from incident_engine.errors import Path, Problem
 from incident_engine.facts.values import Duration, Identifier, LocalizedText, Zone
 from incident_engine.validation import Strict, doubles, invalid, unknown

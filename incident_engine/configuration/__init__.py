@@ -1,0 +1,1 @@
+"""What the bank says of itself: config.yaml as typed settings."""
