@@ -11,6 +11,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from jinja2.exceptions import SecurityError
 from support.build import (
     CHINA,
     CONFIG,
@@ -35,6 +36,7 @@ from incident_engine.response.messages import (
     Form,
     Message,
     MessageBook,
+    TemplateTooLongError,
     spell_duration,
     spell_instant,
     spell_names,
@@ -637,3 +639,25 @@ def test_a_service_that_the_configuration_no_longer_has_is_called_by_its_id() ->
     bare = Situation(known.bank, {}, known.incident, known.packs, known.assessments, known.step, known.now)
     variables: dict[str, Any] = bare.variables("en", "x")
     assert variables["incident"]["services"] == ["core-banking"]
+
+
+def test_a_message_that_is_too_long_is_refused_and_a_loop_comes_to_an_end() -> None:
+    looped = "S\n\n{% for a in incident.notes %}{% for b in incident.notes %}xxxxxxxxxx{% endfor %}{% endfor %}\n"
+    book = MessageBook({(locale, "t"): looped for locale in LOCALES}, CHINA)
+    with pytest.raises(TemplateTooLongError, match="longer than 60000 characters"):
+        book.render("t", "en", {"incident": {"notes": ["n"] * 200}})
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ bank.name.rjust(1000000000) }}",
+        "{{ bank.name * 1000000000 }}",
+        "{{ '%1000000000d' % 1 }}",
+        "{{ 9 ** 99999999 }}",
+    ],
+)
+def test_a_template_cannot_grow_what_it_was_given(source: str) -> None:
+    book = MessageBook({(locale, "t"): f"S\n\n{source}\n" for locale in LOCALES}, CHINA)
+    with pytest.raises(SecurityError):
+        book.render("t", "en", {"bank": {"name": "B"}})
