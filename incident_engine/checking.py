@@ -9,8 +9,9 @@ from incident_engine import rulebook
 from incident_engine.configuration.channels import channel_secrets
 from incident_engine.configuration.secret import Secret
 from incident_engine.configuration.settings import Settings, load_settings
+from incident_engine.delivery.opening import open_channels
 from incident_engine.drills.scenario import load_scenario, unknown_names
-from incident_engine.errors import Finding, InvalidFilesError, Problem
+from incident_engine.errors import Finding, InvalidFilesError, Problem, StartupError
 from incident_engine.errors import Path as DocumentPath
 from incident_engine.facts.hours import ServiceHours
 from incident_engine.grading.parsing import parse_pack
@@ -95,6 +96,15 @@ def _missing_secrets(settings: Settings, config_file: Path) -> Iterator[Finding]
         if secret.file is not None and not secret.file.is_file():
             said = f"there is no file {secret.file} here ({Path.cwd()})"
             yield document.finding(Problem(path, said, "the file that holds the secret"))
+        elif secret.file is not None and not secret.read():
+            yield document.finding(Problem(path, f"the file {secret.file} is empty", "a file with the secret"))
+    for name, channel in settings.channels.items():
+        try:
+            open_channels({name: channel}, settings.outgoing)
+        except StartupError as error:
+            said = str(error).partition(": ")[2]
+            if all(secret.file is None or secret.file.is_file() for _, secret in channel_secrets(channel)):
+                yield document.finding(Problem(("channels", name), said, "what the daemon can start with"))
 
 
 def _files(path: Path, checked: Checked) -> Iterator[Path]:

@@ -76,6 +76,8 @@ def marked(message: Message, form: Form = Form.LONG) -> Message:
     if not body.startswith(mark):
         between = gap if form is Form.SHORT else "\n\n"
         body = f"{mark}{gap}{said}{between}{body}"
+    if form is Form.SHORT:
+        subject = body.strip()  # a text message has no subject of its own
     return Message(subject, body, message.locale)
 
 

@@ -195,6 +195,9 @@ class StepWork:
         due = [name for name, each in stored.items() if each.state is StepState.PENDING and each.step.due_at <= now]
         for name in sorted(due, key=lambda name: (stored[name].step.due_at, name)):
             step = self._addressed(wanted[name], now)
+            base = stored.get(step.of or "")
+            if base is not None and base.state is StepState.AWAITING and base.step.id in wanted:
+                self._refresh(unit, graded, wanted[base.step.id], facts, base.life, now)
             is_held = step.approval is not None
             situation = self._situation(unit, graded, step, facts, now)
             rows = drafts.deliveries(
@@ -213,6 +216,12 @@ class StepWork:
                 incident_level=graded.assessments[0].level,
                 deliveries=len(rows),
             )
+
+    def _refresh(self, unit: Unit, graded: Graded, step: Step, facts: ReportFacts, life: int, now: datetime) -> None:
+        """Write the words anew that still wait: whoever is asked again must not approve what has grown old."""
+        situation = self._situation(unit, graded, self._addressed(step, now), facts, now)
+        rows = drafts.deliveries(situation, self._settings, self._rulebook.messages, self._links, held=True, life=life)
+        steps.refresh_held(unit.connection, rows)
 
     def _addressed(self, step: Step, now: datetime) -> Step:
         """Return a step for somebody: if its audience is gone from the configuration, for those of the playbook."""

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, time, timedelta, tzinfo
 from itertools import zip_longest
 
 from incident_engine.facts.calendars import Calendar
-from incident_engine.facts.incident import Incident
-from incident_engine.facts.values import NEVER
+from incident_engine.facts.incident import Addition, Incident
+from incident_engine.facts.values import NEVER, stamp
 from incident_engine.grading.assess import Assessment
 from incident_engine.response.escalation import derived, is_skipped
 from incident_engine.response.occasions import Occasion, View, occasions, stretch_at
@@ -98,7 +98,9 @@ class _Planned:
                     continue  # a person has lifted the level, or the next one speaks
                 if self._template.until is None or not self._works_again():
                     yield from self._with_derived(occasion, step, ends_at)
-                elif has_begun:  # what has gone out stays, and nobody is told any more
+                elif has_begun and self._survives_closing(
+                    occasion, step
+                ):  # what has gone out stays, and nobody is told any more
                     yield step
 
     def _with_derived(self, occasion: Occasion, step: Step, ends_at: datetime) -> Iterator[Step]:
@@ -131,13 +133,21 @@ class _Planned:
         for added in self._view.incident.additions:
             if added.step != self._template.id:
                 continue
-            stretch = stretch_at(self._view, added.at)
-            of_stretch = next((o for o in wanted.values() if o.stretch == stretch), None) if stretch else None
-            about = of_stretch if self._template.on.first_level else None
-            instance = about.instance if about else f"added.{added.key}"
-            at = min(about.at, added.at) if about else added.at
-            wanted[instance] = Occasion(instance, at, stretch=stretch, at_once=True)
+            occasion = self._brought_forward(added)
+            if occasion is not None:
+                wanted[occasion.instance] = occasion
         return iter(sorted(wanted.values(), key=lambda occasion: (occasion.at, occasion.instance)))
+
+    def _brought_forward(self, added: Addition) -> Occasion | None:
+        """Return the occasion that a person brings forward, or one of its own; None if what it tells of is over."""
+        stretch = stretch_at(self._view, added.at)
+        instance = f"added.{added.key}"
+        if stretch is not None and self._template.on.first_level:
+            begun_at = self._view.begun.get(f"{self._prefix}:{stamp(stretch[0])}", NEVER)
+            instance = stamp(stretch[0]) if begun_at >= added.at else instance  # told already: it is told again
+            if stretch[1] <= self._view.now and f"{self._prefix}:{instance}" not in self._view.begun:
+                return None
+        return Occasion(instance, added.at, stretch=stretch, at_once=True)
 
     def _of(self, occasion: Occasion) -> Iterator[Step]:
         first_at = self._begins_at(occasion)

@@ -1,8 +1,9 @@
 """Steps as they are stored, and the words that wait for an approval."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import Connection, RowMapping, delete, func, insert, or_, select, update
 
@@ -190,6 +191,16 @@ def release_held(
             update(deliveries).where(deliveries.c.id == row.id).values(state=DeliveryState.PENDING, due_at=due_at)
         )
     return len(held)
+
+
+def refresh_held(connection: Connection, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Replace the words that are held by newer ones, delivery by delivery."""
+    for row in rows:
+        connection.execute(
+            update(deliveries)
+            .where(deliveries.c.id == row["id"], deliveries.c.state == DeliveryState.HELD)
+            .values(subject=row["subject"], body=row["body"])
+        )
 
 
 def drop_held(connection: Connection, step_ids: Collection[str]) -> None:

@@ -150,3 +150,15 @@ def test_the_shipped_scenarios_are_about_the_shipped_bank_and_not_checked_for_an
     assert check([], own).findings == []
     path = RULES / "scenarios" / "flapping-mobile.yaml"
     assert any("did you mean 'mobil'?" in text for text in said(path, own))
+
+
+def test_a_channel_that_the_daemon_could_not_open_is_found_before_it_starts(tmp_path: Path) -> None:
+    key = write(tmp_path, "key", "not a url")
+    empty = write(tmp_path, "empty", "")
+    robot = f"  wecom: {{type: wecom, url: {{file: {key}}}}}\n"
+    desk = f"  desk: {{type: webhook, url: 'https://a.example/', secret: {{file: {empty}}}}}\n"
+    channels = f"channels:\n{robot}{desk}"
+    text = CONFIG.read_text(encoding="utf-8").replace("channels:\n", channels, 1)
+    found = [str(each) for each in check([], write(tmp_path, "config.yaml", text)).findings]
+    assert any("channels.wecom: url is not the address of a robot" in each for each in found), found
+    assert any("is empty" in each for each in found), found

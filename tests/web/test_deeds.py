@@ -169,6 +169,7 @@ def test_words_that_need_an_approval_wait_for_it_and_then_go_out_as_they_were_sh
     for row in held:
         assert row["subject"] in request
     wait_until(api, BEGAN + timedelta(hours=3, minutes=10))
+    held = [row for row in api.rows(deliveries) if row["step_id"] == TO_CUSTOMERS]  # written anew for the second tier
     path = link_in(request.replace("acknowledge", ""))
     links = re.findall(r"https://ops\.bank\.example(/do/[\w.-]+)", request)
     approving = [each for each in links if LINKS.read(each.removeprefix("/do/")).action is LinkAction.APPROVE]
@@ -526,3 +527,39 @@ def test_the_same_key_for_another_step_is_another_deed(api: Served) -> None:
             headers={"Idempotency-Key": "k"},
         )
         assert answer.json()["status"] == "accepted", answer.text
+
+
+def test_a_word_to_customers_that_is_added_goes_out_at_once_and_not_when_it_is_over(api: Served) -> None:
+    wait_until(api, BEGAN + timedelta(minutes=40))
+    body = {"by": "赵发言", "reason": "客户仍在询问", "step": "customers-acknowledge"}
+    assert api.client.post(f"/api/v1/incidents/{KEY}/steps", json=body).status_code == 202
+    told = [row for row in api.rows(deliveries) if ":customers-acknowledge:" in row["step_id"]]
+    assert len(told) == 4, "the first word, and the one that was asked for, in both languages"
+    restore(api, "r", 50)
+    wait_until(api, BEGAN + timedelta(minutes=56))
+    assert [row for row in api.rows(deliveries) if ":customers-acknowledge:" in row["step_id"]] == told
+
+
+def test_whoever_is_asked_again_reads_words_that_are_not_old(api: Served) -> None:
+    escalated_to_one(api)
+    first = {row["locale"]: row["body"] for row in api.rows(deliveries) if row["step_id"] == TO_CUSTOMERS}
+    wait_until(api, BEGAN + timedelta(hours=4, minutes=10))
+    held = {row["locale"]: row["body"] for row in api.rows(deliveries) if row["step_id"] == TO_CUSTOMERS}
+    assert held != first
+    latest = max(
+        (row for row in api.rows(deliveries) if row["step_id"].startswith(f"{TO_CUSTOMERS}~")),
+        key=lambda row: row["created_at"],
+    )
+    assert held["zh-CN"].strip().splitlines()[2] in latest["body"]
+
+
+def test_a_page_that_was_given_up_says_that_it_waits_for_nobody(api: Served) -> None:
+    restore(api, "r", 60)
+    wait_until(api, BEGAN + timedelta(minutes=66))
+    instant = BEGAN + timedelta(minutes=70)
+    api.clock.set(instant)
+    closing = {"source": "ops", "id": "c", "type": "incident.closed", "incident": KEY, "data": {"by": "陈总"}}
+    api.client.post("/api/v1/events", json=closing | {"occurred_at": instant.isoformat()})
+    answer = deed(api, PAGE, "acknowledge", by="李雷")
+    assert answer.status_code == 422
+    assert "waits for nobody any more" in answer.text
