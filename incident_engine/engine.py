@@ -25,10 +25,11 @@ from incident_engine.references import NAMING, Known, resolved
 from incident_engine.reporting import wrong_writing
 from incident_engine.routing import Router, not_to_be_closed
 from incident_engine.rulebook import Rulebook
+from incident_engine.stepwork import Case
 from incident_engine.store import records
 from incident_engine.store.writer import Unit, in_savepoint
 from incident_engine.telemetry import EventOutcome, Metrics
-from incident_engine.upkeep import Case, Upkeep
+from incident_engine.upkeep import Upkeep
 
 _TIMERS_AT_ONCE = 200
 _TRY_AGAIN = timedelta(minutes=1)

@@ -8,7 +8,7 @@ from incident_engine.facts.values import NEVER, LocalizedText, spell_cite
 from incident_engine.grading.conditions import Condition
 from incident_engine.grading.explain import ExplainedCondition, ExplainedRegion, ExplainedRule
 from incident_engine.grading.pack import Pack
-from incident_engine.response.messages import spell_duration, spell_names
+from incident_engine.response.spelling import spell_duration, spell_names
 from incident_engine.wording import Wording
 
 _INDENT = "  "

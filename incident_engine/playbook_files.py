@@ -8,7 +8,7 @@ from incident_engine.errors import Finding, Problem
 from incident_engine.grading.pack import Pack
 from incident_engine.response.messages import LOCALES, SUFFIXES, Form, MessageBook
 from incident_engine.response.playbook import Playbook, StepTemplate, audiences_of, templates_of
-from incident_engine.response.samples import failures, uses
+from incident_engine.response.samples import failures, kind_of, uses
 from incident_engine.response.triggers import ANY_LEVEL
 from incident_engine.validation import unknown
 
@@ -64,20 +64,25 @@ def _by_level(step: StepTemplate) -> Iterator[tuple[tuple[str, ...], Mapping[str
 
 
 def failing_templates(
-    playbook: Playbook, messages: MessageBook, directory: Path, packs: Sequence[Pack]
+    playbooks: Sequence[Playbook], messages: MessageBook, directory: Path, packs: Sequence[Pack]
 ) -> Iterator[Finding]:
-    """Yield where a message of a playbook cannot be written in a situation in which it is needed."""
+    """Yield where a message of the playbooks cannot be written in a situation in which it is needed."""
     known = messages.names()
     others = {demand.id for pack in packs for demand in pack.obligations if demand.levels is None}
     others |= {demand.id for pack in packs[1:] for demand in pack.obligations}
     missing: set[str] = set()  # what no step names and every step needs is told once
-    for step in playbook.steps:
+    tried: set[tuple[object, ...]] = set()  # what was rendered for one step need not be for another alike
+    for step in (step for playbook in playbooks for step in playbook.steps):
         is_of_level = step.on.obligation is None or step.on.obligation.id not in others
         for use, name in dict.fromkeys(uses(step)):
             if name not in known:
                 if name not in {named for _, named in templates_of(step)}:
                     missing.add(name)
                 continue
+            alike = (use, name, is_of_level, kind_of(step))
+            if alike in tried:
+                continue
+            tried.add(alike)
             for locale in LOCALES:
                 for form in messages.forms(name, locale):
                     found = failures(step, locale, messages, level_based=is_of_level, use=use, template=name, form=form)

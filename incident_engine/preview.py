@@ -16,11 +16,13 @@ from incident_engine.grading.assess import Assessment, assess
 from incident_engine.history import incidents_of
 from incident_engine.links import Links
 from incident_engine.reporting import facts_of, outlook
-from incident_engine.response.messages import Form, Message, spell_duration, spell_instant
-from incident_engine.response.plan import Basis, plan
+from incident_engine.response.messages import Form, Message
+from incident_engine.response.occasions import Basis
+from incident_engine.response.plan import plan
 from incident_engine.response.playbook import Playbook, StepTemplate
 from incident_engine.response.reader import ReportWords, Situation
 from incident_engine.response.samples import Use, sample, uses
+from incident_engine.response.spelling import spell_duration, spell_instant
 from incident_engine.response.step import Step
 from incident_engine.rulebook import Rulebook
 from incident_engine.stepwork import bank_words

@@ -14,7 +14,7 @@ from incident_engine.grading.obligations import ObligationStatus
 from incident_engine.grading.pack import Pack
 from incident_engine.grading.recurring import Recurrence
 from incident_engine.history import Graded
-from incident_engine.response.messages import spell_duration, spell_names
+from incident_engine.response.spelling import spell_duration, spell_names
 from incident_engine.wording import Wording
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from incident_engine.configuration.settings import Settings
 from incident_engine.facts.regions import region_name
-from incident_engine.response.messages import spell_duration, spell_local, spell_names
+from incident_engine.response.spelling import spell_duration, spell_local, spell_names
 from incident_engine.review import Review, stamp_of
 from incident_engine.statistics import IncidentFigures, Milestone, Task
 from incident_engine.store.reports import Version

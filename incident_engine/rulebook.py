@@ -77,15 +77,15 @@ def load_rulebook(settings: Settings, config_file: Path) -> Rulebook:
         problems = wrong_references(playbook, settings, messages, known, list(reports.definitions))
         findings += [document.finding(problem) for problem in problems]
         findings += _misnamed(document, "playbook", playbook.playbook, name)
-        findings += failing_templates(playbook, messages, directory / "messages", known)
+    chosen = tuple(playbook for playbook, _ in playbooks.values())
+    findings += failing_templates(chosen, messages, directory / "messages", known)
     for name, (pack, document) in packs.items():
         findings += _misnamed(document, "pack", pack.pack, name)
         others = [other for other, _ in packs.values() if other.pack != pack.pack]
         findings += [document.finding(problem) for problem in _shared_obligations(pack, others)]
     if findings:
-        raise InvalidFilesError(sorted(set(findings)))  # what several playbooks lack is told once
+        raise InvalidFilesError(sorted(findings))
     hours = settings.service_hours(calendars)
-    chosen = tuple(playbook for playbook, _ in playbooks.values())
     return Rulebook(tuple(ordered), chosen, messages, hours, calendars, reports)
 
 

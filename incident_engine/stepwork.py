@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from incident_engine import drafts
 from incident_engine.configuration.settings import Settings
@@ -15,7 +16,8 @@ from incident_engine.grading.pack import Pack
 from incident_engine.links import Links
 from incident_engine.reporting import facts_of, keep_versions, outlook, reporting_unit
 from incident_engine.response.escalation import answered_at, approval_of, latest_assignment
-from incident_engine.response.plan import Basis, plan, reconcile, why_withdrawn
+from incident_engine.response.occasions import Basis
+from incident_engine.response.plan import plan, reconcile, why_withdrawn
 from incident_engine.response.reader import BankWords, ReportWords, Situation
 from incident_engine.response.report_facts import ReportFacts
 from incident_engine.response.step import Step, StepState, is_about
@@ -25,12 +27,14 @@ from incident_engine.store.writer import Unit
 
 
 @dataclass(frozen=True, slots=True)
-class Graded:
+class Case:
     """An incident with the verdicts on it, the primary pack's first."""
 
     incident: Incident
     packs: Sequence[Pack]
     assessments: Sequence[Assessment]
+    before: Sequence[Mapping[str, Any] | None]
+    """The documents of the verdicts before these."""
 
 
 class StepWork:
@@ -42,29 +46,25 @@ class StepWork:
         self._links = links
         self._drill = drill
         self._bank = bank_words(settings)
-        self._asking_to_close = {
-            (playbook.playbook, step.id)
-            for playbook in rulebook.playbooks
-            for step in playbook.steps
-            if step.on.observed
+        self._templates = {
+            (playbook.playbook, step.id): step for playbook in rulebook.playbooks for step in playbook.steps
         }
         self._basis = Basis(
             settings.bank.zone, rulebook.bank_calendar(settings.bank.calendar), settings.closing.observation
         )
 
-    def carry_on(self, unit: Unit, graded: Graded, now: datetime) -> None:
+    def carry_on(self, unit: Unit, case: Case, now: datetime) -> None:
         """Store the plan, take in what people did, and begin what is due."""
-        begun = steps.begun_at(unit.connection, graded.incident.id)
-        basis = replace(self._basis, severity=graded.packs[0].severity)
-        planned = plan(graded.incident, graded.assessments, self._rulebook.playbooks, now, basis, begun)
+        begun = steps.begun_at(unit.connection, case.incident.id)
+        planned = plan(case.incident, case.assessments, self._rulebook.playbooks, now, self._basis, begun)
         wanted = {step.id: step for step in planned}
-        self._reconcile(unit, graded.incident, wanted)
-        stored = steps.steps_of(unit.connection, graded.incident.id)
-        for name in self._settle(unit, graded, stored, now):
+        self._reconcile(unit, case.incident, wanted)
+        stored = steps.steps_of(unit.connection, case.incident.id)
+        for name in self._settle(unit, case, stored, now):
             del stored[name]
-        self._give_up(unit, graded.incident, wanted, stored, now)
-        facts = facts_of(self._settings, graded.incident, graded.packs, graded.assessments, self._rulebook.playbooks)
-        self._begin(unit, graded, wanted, stored, facts, now)
+        self._give_up(unit, case.incident, wanted, stored, now)
+        facts = facts_of(self._settings, case.incident, case.packs, case.assessments, self._rulebook.playbooks)
+        self._begin(unit, case, wanted, stored, facts, now)
         keep_versions(unit, facts, self._rulebook.reports, now)
 
     def _reconcile(self, unit: Unit, incident: Incident, wanted: Mapping[str, Step]) -> None:
@@ -103,32 +103,32 @@ class StepWork:
             if step.id in stored or step.due_at > closing.at or step.obligation is not None
         ]
 
-    def _settle(self, unit: Unit, graded: Graded, stored: Mapping[str, steps.StoredStep], now: datetime) -> set[str]:
+    def _settle(self, unit: Unit, case: Case, stored: Mapping[str, steps.StoredStep], now: datetime) -> set[str]:
         """Take in what people did: approvals, acknowledgements, completions, skips. Return the steps they ended."""
         ended: set[str] = set()
         met = {
             status.key: status
-            for assessment in graded.assessments
+            for assessment in case.assessments
             for status in assessment.obligations
             if status.state is ObligationState.MET
         }
         for name, each in stored.items():
             if each.state is StepState.AWAITING:
-                self._approve(unit, graded.incident, each.step, now)
+                self._approve(unit, case.incident, each.step, now)
             elif each.state is StepState.BEGUN:
-                approval = approval_of(each.step, graded.incident) if each.step.report is not None else None
-                if approval is not None:
+                approval = approval_of(each.step, case.incident) if each.step.report is not None else None
+                if approval is not None and not each.approved:
                     steps.approve_step(unit.connection, name, approval.at, approval.by)
-                if self._end(unit, graded.incident, each.step, met, stored, now):
+                if self._end(unit, case.incident, each.step, met, stored, now):
                     ended.add(name)
-            skipped = next((deed for deed in graded.incident.skips if is_about(deed.step, name)), None)
+            skipped = next((deed for deed in case.incident.skips if is_about(deed.step, name)), None)
             is_open = each.state in (StepState.PENDING, StepState.AWAITING, StepState.BEGUN, StepState.WITHDRAWN)
             if skipped is not None and is_open and each.step.of is None:
                 steps.skip_step(unit.connection, name, skipped.at, skipped.by, skipped.note)
                 self._stop_telling(unit, name, stored, now)
                 ended.add(name)
-            owner = latest_assignment(graded.incident, name)
-            if owner is not None and owner.to is not None and each.step.of is None:
+            owner = latest_assignment(case.incident, name)
+            if owner is not None and owner.to != each.assignee and each.step.of is None:
                 steps.assign_step(unit.connection, name, owner.to)
         return ended
 
@@ -169,8 +169,9 @@ class StepWork:
         now: datetime,
     ) -> bool:
         done_at, done_by = _done(step, incident, met)
-        if done_at is None and incident.closing is not None and (step.playbook, step.step) in self._asking_to_close:
-            done_at, done_by = incident.closing.at, incident.closing.by
+        template = self._templates.get((step.playbook, step.step))
+        if done_at is None and incident.closing is not None and template is not None and template.on.observed:
+            done_at, done_by = incident.closing.at, incident.closing.by  # what asks for the closing is done by it
         if done_at is None:
             return False
         steps.complete_step(unit.connection, step.id, done_at, done_by)
@@ -185,7 +186,7 @@ class StepWork:
     def _begin(
         self,
         unit: Unit,
-        graded: Graded,
+        case: Case,
         wanted: Mapping[str, Step],
         stored: Mapping[str, steps.StoredStep],
         facts: ReportFacts,
@@ -197,9 +198,9 @@ class StepWork:
             step = self._addressed(wanted[name], now)
             base = stored.get(step.of or "")
             if base is not None and base.state is StepState.AWAITING and base.step.id in wanted:
-                self._refresh(unit, graded, wanted[base.step.id], facts, base.life, now)
+                self._refresh(unit, case, wanted[base.step.id], facts, base.life, now)
             is_held = step.approval is not None
-            situation = self._situation(unit, graded, step, facts, now)
+            situation = self._situation(unit, case, step, facts, now)
             rows = drafts.deliveries(
                 situation, self._settings, self._rulebook.messages, self._links, held=is_held, life=stored[name].life
             )
@@ -211,15 +212,15 @@ class StepWork:
             say(
                 unit,
                 Reason.STEP_AWAITS_APPROVAL if is_held else Reason.STEP_BEGUN,
-                incident=graded.incident.id,
+                incident=case.incident.id,
                 step=name,
-                incident_level=graded.assessments[0].level,
+                incident_level=case.assessments[0].level,
                 deliveries=len(rows),
             )
 
-    def _refresh(self, unit: Unit, graded: Graded, step: Step, facts: ReportFacts, life: int, now: datetime) -> None:
+    def _refresh(self, unit: Unit, case: Case, step: Step, facts: ReportFacts, life: int, now: datetime) -> None:
         """Write the words anew that still wait: whoever is asked again must not approve what has grown old."""
-        situation = self._situation(unit, graded, self._addressed(step, now), facts, now)
+        situation = self._situation(unit, case, self._addressed(step, now), facts, now)
         rows = drafts.deliveries(situation, self._settings, self._rulebook.messages, self._links, held=True, life=life)
         steps.refresh_held(unit.connection, rows)
 
@@ -227,52 +228,44 @@ class StepWork:
         """Return a step for somebody: if its audience is gone from the configuration, for those of the playbook."""
         if self._settings.people.members(step.audience, now):
             return step
-        templates = [t for book in self._rulebook.playbooks if book.playbook == step.playbook for t in book.steps]
-        audience = next((t.audience for t in templates if t.id == step.step), step.audience)
+        audience = self._templates[step.playbook, step.step].audience
         warn(Reason.AUDIENCE_GONE, LookupError(step.audience), step=step.id, instead=audience)
         return replace(step, audience=audience)
 
-    def _situation(self, unit: Unit, graded: Graded, step: Step, facts: ReportFacts, now: datetime) -> Situation:
+    def _situation(self, unit: Unit, case: Case, step: Step, facts: ReportFacts, now: datetime) -> Situation:
         waiting: Iterable[steps.Draft] = steps.drafts_of(unit.connection, step.of) if step.of is not None else ()
         return Situation(
             bank=self._bank,
             service_names=self._settings.service_names,
-            incident=graded.incident,
-            packs=graded.packs,
-            assessments=graded.assessments,
+            incident=case.incident,
+            packs=case.packs,
+            assessments=case.assessments,
             step=step,
             now=now,
             drafts=[asdict(draft) for draft in waiting],
-            report=self._report(graded, step, facts),
+            report=self._report(case, step, facts),
             drill=self._drill,
         )
 
-    def _report(self, graded: Graded, step: Step, facts: ReportFacts) -> ReportWords | None:
+    def _report(self, case: Case, step: Step, facts: ReportFacts) -> ReportWords | None:
         """Return how the report stands for which a step, or the one it is derived of, asks."""
-        name = step.report or (self._report_of(step) if step.of is not None else None)
+        name = self._templates[step.playbook, step.step].report
         current = outlook(facts, self._rulebook.reports, name, step.instance) if name is not None else None
         if current is None:
             return None
         url = None
         if self._settings.server.public_url is not None:
             base = self._settings.server.public_url.rstrip("/")
-            url = f"{base}/api/v1/incidents/{graded.incident.id}/reports/{current.report}?format=html"
+            url = f"{base}/api/v1/incidents/{case.incident.id}/reports/{current.report}?format=html"
         return ReportWords(current.report, LocalizedText.model_validate(current.titles), current.gaps, url)
-
-    def _report_of(self, step: Step) -> str | None:
-        templates = (t for book in self._rulebook.playbooks if book.playbook == step.playbook for t in book.steps)
-        return next((template.report for template in templates if template.id == step.step), None)
 
 
 def bank_words(settings: Settings) -> BankWords:
     """Return what messages say of the bank."""
-    bank, unit = settings.bank, reporting_unit(settings)
+    bank = settings.bank
     return BankWords(
         name=bank.name,
-        unit=unit.name,
-        regulator=unit.regulator,
-        reporter=unit.reporter or None,
-        reporter_phone=unit.contact or None,
+        unit=reporting_unit(settings),
         hotline=bank.customers.hotline,
         status_page=bank.customers.status_page,
         compensation=bank.customers.compensation,

@@ -1,7 +1,6 @@
 """Bringing one incident up to date: fold, assess, plan, reconcile, and write the difference."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -12,29 +11,17 @@ from incident_engine.decisions import Reason, say
 from incident_engine.facts.base import ITSELF, EventType
 from incident_engine.facts.events import EVENT, Recorded
 from incident_engine.facts.folding import fold
-from incident_engine.facts.incident import Incident
 from incident_engine.facts.values import RESOLUTION
-from incident_engine.grading.assess import Assessment, assess
+from incident_engine.grading.assess import assess
 from incident_engine.grading.document import assessment_document, trajectory_from
 from incident_engine.grading.obligations import ObligationState
 from incident_engine.grading.pack import Pack
 from incident_engine.grading.recurring import Recurrence, recurrences
 from incident_engine.links import Links
 from incident_engine.rulebook import Rulebook
-from incident_engine.stepwork import Graded, StepWork
+from incident_engine.stepwork import Case, StepWork
 from incident_engine.store import records, steps
 from incident_engine.store.writer import Unit
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """An incident with the verdicts on it, the primary pack's first."""
-
-    incident: Incident
-    packs: Sequence[Pack]
-    assessments: Sequence[Assessment]
-    before: Sequence[Mapping[str, Any] | None]
-    """The documents of the verdicts before these."""
 
 
 class Upkeep:
@@ -85,7 +72,7 @@ class Upkeep:
             self._close(unit, incident_id, now)
             case = self.look(unit.connection, incident_id, now)
         self._keep_verdicts(unit, case, now)
-        self._steps.carry_on(unit, Graded(case.incident, case.packs, case.assessments), now)
+        self._steps.carry_on(unit, case, now)
         records.update_incident(unit.connection, incident_id, _summary(case, now))
         records.set_timer(unit.connection, incident_id, self._wake_at(unit, case, now))
 

@@ -48,11 +48,6 @@ class Buckets:
         self._buckets = [Bucket(limit, span) for limit, span in limits if limit is not None]
         self._paused_until: datetime | None = None
 
-    @property
-    def is_limited(self) -> bool:
-        """Return whether there is any limit."""
-        return bool(self._buckets)
-
     def ready_at(self, now: datetime) -> datetime:
         """Return the instant from which a message may go: now, or later."""
         paused = self._paused_until or now

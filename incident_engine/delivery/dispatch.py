@@ -135,7 +135,7 @@ class Dispatcher:
         try:
             choice = await asyncio.wrap_future(
                 self._writer.submit(
-                    lambda unit: outgoing.claim_chosen(unit.connection, now, lease_until, limit, under_way, choose),
+                    lambda unit: outgoing.claim(unit.connection, now, lease_until, limit, under_way, choose),
                     urgent=True,
                 )
             )

@@ -22,7 +22,8 @@ from incident_engine.facts.base import EventType
 from incident_engine.facts.correlation import group_of
 from incident_engine.facts.events import wire
 from incident_engine.report_text import obligation_name, timeline_line
-from incident_engine.response.messages import LOCALES, spell_local
+from incident_engine.response.messages import LOCALES
+from incident_engine.response.spelling import spell_local
 from incident_engine.response.step import StepState
 from incident_engine.rulebook import Rulebook
 from incident_engine.wording import Wording

@@ -14,8 +14,9 @@ from incident_engine.reporting import facts_of
 from incident_engine.reports.docx import report_docx
 from incident_engine.reports.html import report_html
 from incident_engine.reports.stamp import Stamp
-from incident_engine.response.messages import LOCALES, spell_local
+from incident_engine.response.messages import LOCALES
 from incident_engine.response.reports import Report, content_hash
+from incident_engine.response.spelling import spell_local
 from incident_engine.rulebook import Rulebook
 from incident_engine.store.reading import read_only
 from incident_engine.telemetry import Metrics

@@ -88,6 +88,8 @@ class Assessment:
     """Every rise after `at` if nothing new happens, in order."""
     obligations: tuple[ObligationStatus, ...]
     evidence: Evidence
+    severities: Mapping[str, int]
+    """How severe each level of the pack is, the least from 1."""
     severity: int
     """0 below the lowest level, 1 at the least severe, rising to the worst."""
     held: bool
@@ -147,6 +149,7 @@ def assess(
         evidence=_evidence(incident, pack, downtime, instants, plain, now, in_force=in_force),
         held=severity > severity_of(pack, [step for step in plain if step.at <= known_until]),
         provisional=_is_provisional(pack, downtime, trajectory, corrections, known_until),
+        severities=pack.severity,
         severity=severity,
     )
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
-from incident_engine.response.messages import spell_local
 from incident_engine.response.reports import GAP, FilledField
+from incident_engine.response.spelling import spell_local
 from incident_engine.wording import Wording
 
 _STATES: Mapping[str, str] = {

@@ -22,32 +22,28 @@ def derived(
     is not asked again, but that it is overdue is told all the same.
     """
     answered = min(answered_at(step, incident), ends_at)
-    skipped = is_skipped(incident, step.id)
-    if skipped and step.fulfils is None:
-        return
+    asked = step.approval or step.audience
     owner = latest_assignment(incident, step.id)
-    if step.approval is not None and step.request is not None and step.due_at < answered and not skipped:
-        yield _told(step, ASK, step.due_at, step.approval, step.request)
-    if owner is not None and owner.to is not None and owner.at < answered and not skipped:
-        yield replace(
-            _told(step, f"to.{stamp(owner.at)}", max(owner.at, step.due_at), owner.to, HANDOVER),
-            handover=Handover(owner.at, owner.by, owner.note),
-        )
+    skipped = is_skipped(incident, step.id)
+    if not skipped:
+        if step.request is not None and step.due_at < answered:
+            yield _told(step, ASK, step.due_at, asked, step.request)
+        if owner is not None and owner.at < answered:
+            told = _told(step, f"to.{stamp(owner.at)}", max(owner.at, step.due_at), owner.to or asked, HANDOVER)
+            yield replace(told, handover=Handover(owner.at, owner.by, owner.note))
     for each in _rounds(template, step, now, since):
-        if each.due_at < answered and (not skipped or (step.deadline is not None and each.due_at > step.deadline)):
-            is_owners = (
-                owner is not None and owner.at <= each.due_at and each.audience == (step.approval or step.audience)
-            )
-            yield replace(each, audience=owner.to) if is_owners and owner is not None and owner.to else each
+        is_owed = step.fulfils is not None and step.deadline is not None and each.due_at > step.deadline
+        if each.due_at < answered and (is_owed or not skipped):
+            is_owners = owner is not None and owner.at <= each.due_at and each.audience == asked
+            yield replace(each, audience=owner.to or asked) if owner is not None and is_owners else each
 
 
 def answered_at(step: Step, incident: Incident) -> datetime:
     """Return when a person did what a step waits for, or NEVER: acknowledged, approved or completed it."""
-    deeds: list[datetime] = []
     if step.approval is not None:  # only an approval lets the words out, whatever else people report
         return min((deed.at for deed in incident.approvals if is_about(deed.step, step.id)), default=NEVER)
-    if step.awaits == "acknowledgement":
-        deeds += [deed.at for deed in incident.acknowledgements if is_about(deed.step, step.id)]
+    seen = incident.acknowledgements if step.awaits == "acknowledgement" else ()
+    deeds = [deed.at for deed in seen if is_about(deed.step, step.id)]
     deeds += [done.at for done in incident.completions if done.step is not None and is_about(done.step, step.id)]
     return min(deeds, default=NEVER)
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 
 from incident_engine.facts.base import ITSELF, EventType
+from incident_engine.facts.calendars import Calendar
 from incident_engine.facts.incident import Addition, Estimate, Incident
 from incident_engine.facts.values import NEVER, RESOLUTION, stamp
 from incident_engine.grading.assess import Assessment
@@ -29,6 +30,16 @@ class Occasion:
 
 
 @dataclass(frozen=True, slots=True)
+class Basis:
+    """What else the plan rests on: working days by the bank's calendar (none: every day), and the observation."""
+
+    zone: tzinfo = UTC
+    calendar: Calendar | None = None
+    observation: timedelta = timedelta(0)
+    """How long a restored incident is watched before it should be closed."""
+
+
+@dataclass(frozen=True, slots=True)
 class View:
     """What the occasions are found in. The first assessment is that of the primary pack."""
 
@@ -36,15 +47,13 @@ class View:
     assessments: Sequence[Assessment]
     now: datetime
     settle: timedelta
-    observation: timedelta
+    basis: Basis
     begun: Mapping[str, datetime]
     """When steps, by their ids, did begin."""
-    severity: Mapping[str, int]
-    """How severe the primary pack's levels are."""
 
     def severity_of(self, level: str | None) -> int:
         """Return how severe a level is; 0 below the lowest."""
-        return 0 if level is None else self.severity.get(level, 0)
+        return 0 if level is None else self.primary.severities[level]
 
     def lifted_at(self, level: str | None, since: datetime) -> datetime:
         """Return when a person said, after an instant, that it is less than a level; NEVER if nobody did."""
@@ -98,8 +107,8 @@ def _of_graded(trigger: Trigger, view: View) -> Iterator[Occasion]:
         yield from _restored(view)
     elif trigger.observed:
         ended = view.incident.restored_at
-        if ended is not None and (closing is None or closing.at > ended + view.observation):
-            yield Occasion(stamp(ended), ended + view.observation)
+        if ended is not None and (closing is None or closing.at > ended + view.basis.observation):
+            yield Occasion(stamp(ended), ended + view.basis.observation)
     elif trigger.estimate is not None:
         yield from _estimates(view, trigger.estimate)
     else:
@@ -169,13 +178,13 @@ def _estimates(view: View, moment: EstimateMoment) -> Iterator[Occasion]:
         if moment is EstimateMoment.MOVED:
             is_later = before is not None and estimate.recovery_at > before.recovery_at
             if is_later and _is_told(view, estimate, estimate.said_at):
-                yield Occasion(stamp(estimate.said_at), estimate.said_at, stretch=_stretch_at(view, estimate.said_at))
+                yield Occasion(stamp(estimate.said_at), estimate.said_at, stretch=stretch_at(view, estimate.said_at))
             continue
         after = [later for later in said[place + 1 :] if (later.service, later.regions) == scope]
         replaced = any(later.said_at <= estimate.recovery_at for later in after)
         if not replaced and _is_told(view, estimate, estimate.recovery_at):
             at = max(estimate.recovery_at, estimate.said_at)
-            yield Occasion(stamp(estimate.recovery_at), at, stretch=_stretch_at(view, at))
+            yield Occasion(stamp(estimate.recovery_at), at, stretch=stretch_at(view, at))
 
 
 def _is_told(view: View, estimate: Estimate, at: datetime) -> bool:
@@ -186,17 +195,13 @@ def _is_told(view: View, estimate: Estimate, at: datetime) -> bool:
         if estimate.concerns(outage)
         for interval in outage.intervals
     )
-    stretch = _stretch_at(view, at)
+    stretch = stretch_at(view, at)
     return down and view.primary.level_at(at) is not None and stretch is not None and view.now < stretch[1]
-
-
-def _stretch_at(view: View, at: datetime) -> tuple[datetime, datetime] | None:
-    return next((s for s in view.incident.episodes(view.settle) if s[0] <= at < s[1]), None)
 
 
 def stretch_at(view: View, at: datetime) -> tuple[datetime, datetime] | None:
     """Return the stretch of impairment that an instant lies in."""
-    return _stretch_at(view, at)
+    return next((s for s in view.incident.episodes(view.settle) if s[0] <= at < s[1]), None)
 
 
 def _events(incident: Incident, types: Sequence[EventType]) -> Iterator[Occasion]:
@@ -220,7 +225,7 @@ def _of_obligation(view: View, trigger: ObligationTrigger) -> Iterator[Occasion]
             continue
         # Of what is owed again and again, the next is asked for when the one before was due.
         is_next = before is not None and status.instance.isdigit()
-        applies_at = max(status.applies_at, before) if is_next and before is not None else status.applies_at
+        applies_at = max(status.applies_at, before or status.applies_at) if is_next else status.applies_at
         before = status.due_at
         at = _moment(status, status.due_at, applies_at, trigger)
         is_met = status.state is ObligationState.MET

@@ -1,16 +1,15 @@
 """The plan: every step that must happen, past and future, with deterministic ids; and what to change for it."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, time, timedelta, tzinfo
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, time, timedelta
 from itertools import zip_longest
 
-from incident_engine.facts.calendars import Calendar
 from incident_engine.facts.incident import Addition, Incident
 from incident_engine.facts.values import NEVER, stamp
 from incident_engine.grading.assess import Assessment
 from incident_engine.response.escalation import derived, is_skipped
-from incident_engine.response.occasions import Occasion, View, occasions, stretch_at
+from incident_engine.response.occasions import Basis, Occasion, View, occasions, stretch_at
 from incident_engine.response.playbook import (
     DeadlineFrom,
     Playbook,
@@ -24,18 +23,6 @@ from incident_engine.response.triggers import LengthByLevel
 
 _A_DAY = timedelta(days=1)
 _MORNING = time(9)
-
-
-@dataclass(frozen=True, slots=True)
-class Basis:
-    """What else the plan rests on: working days by the bank's calendar (none: every day), and the observation."""
-
-    zone: tzinfo = UTC
-    calendar: Calendar | None = None
-    observation: timedelta = timedelta(0)
-    """How long a restored incident is watched before it should be closed."""
-    severity: Mapping[str, int] = field(default_factory=dict)
-    """How severe the primary pack's levels are, the least from 1."""
 
 
 def plan(
@@ -54,14 +41,12 @@ def plan(
     """
     if not assessments:
         return ()
-    basis = basis or Basis()
     steps: list[Step] = []
     promises: dict[str, list[datetime]] = {}
     for playbook in playbooks:
-        view = View(incident, assessments, now, playbook.settle, basis.observation, begun or {}, basis.severity)
+        view = View(incident, assessments, now, playbook.settle, basis or Basis(), begun or {})
         for template in playbook.steps:
-            planned = _Planned(view, basis, playbook, template)
-            found = list(planned.steps())
+            found = list(_Planned(view, playbook, template).steps())
             steps += found
             if template.repeat is not None:
                 promises.setdefault(template.audience, []).extend(step.due_at for step in found)
@@ -78,9 +63,8 @@ def _with_promise(step: Step, promised: Sequence[datetime], now: datetime) -> St
 class _Planned:
     """The steps of one template of a playbook."""
 
-    def __init__(self, view: View, basis: Basis, playbook: Playbook, template: StepTemplate) -> None:
+    def __init__(self, view: View, playbook: Playbook, template: StepTemplate) -> None:
         self._view = view
-        self._basis = basis
         self._playbook = playbook
         self._template = template
         self._prefix = f"{view.incident.id}:{playbook.playbook}:{template.id}"
@@ -89,7 +73,7 @@ class _Planned:
         """Yield the steps, and what is derived of each: tiers that are told, hand-overs."""
         if self._template.follows is not None and not self._has_begun(self._template.follows):
             return
-        found = list(self._occasions())
+        found = self._occasions()
         for occasion, following in zip_longest(found, found[1:]):
             ends_at = self._ends_at(occasion, following)
             for step in self._of(occasion):
@@ -98,10 +82,8 @@ class _Planned:
                     continue  # a person has lifted the level, or the next one speaks
                 if self._template.until is None or not self._works_again():
                     yield from self._with_derived(occasion, step, ends_at)
-                elif has_begun and self._survives_closing(
-                    occasion, step
-                ):  # what has gone out stays, and nobody is told any more
-                    yield step
+                elif has_begun and self._survives_closing(occasion, step):
+                    yield step  # what has gone out stays, and nobody is told any more
 
     def _with_derived(self, occasion: Occasion, step: Step, ends_at: datetime) -> Iterator[Step]:
         if not is_skipped(self._view.incident, step.id) and self._survives_closing(occasion, step):
@@ -127,8 +109,8 @@ class _Planned:
         ended = self._view.incident.restored_at
         return ended is not None and ended + self._playbook.settle <= self._view.now
 
-    def _occasions(self) -> Iterator[Occasion]:
-        """Yield the trigger's occasions, and those for which a person did not want to wait."""
+    def _occasions(self) -> list[Occasion]:
+        """Return the trigger's occasions, and those for which a person did not want to wait, in order."""
         wanted = {occasion.instance: occasion for occasion in occasions(self._template.on, self._view)}
         for added in self._view.incident.additions:
             if added.step != self._template.id:
@@ -136,7 +118,7 @@ class _Planned:
             occasion = self._brought_forward(added)
             if occasion is not None:
                 wanted[occasion.instance] = occasion
-        return iter(sorted(wanted.values(), key=lambda occasion: (occasion.at, occasion.instance)))
+        return sorted(wanted.values(), key=lambda occasion: (occasion.at, occasion.instance))
 
     def _brought_forward(self, added: Addition) -> Occasion | None:
         """Return the occasion that a person brings forward, or one of its own; None if what it tells of is over."""
@@ -159,9 +141,8 @@ class _Planned:
         while at < ends_at:
             after = self._by_rhythm(at, self._template.repeat.every)
             is_graded = self._view.primary.level_at(at) is not None  # or a person has said that it is nothing
-            if is_graded and (
-                after > self._view.now or after >= ends_at
-            ):  # earlier ones are superseded: one word now, not ten
+            is_latest = after > self._view.now or after >= ends_at  # earlier ones are superseded: one word, not ten
+            if is_graded and is_latest:
                 instance = occasion.instance if number == 1 else f"{occasion.instance}.{number}"
                 yield self._step(occasion, instance, at)
             if at > self._view.now:
@@ -214,17 +195,16 @@ class _Planned:
 
     def _working_day(self, start: datetime, days: int, at: time) -> datetime:
         """Return a time of the so-manieth working day after the day of an instant."""
-        calendar, day = self._basis.calendar, start.astimezone(self._basis.zone).date()
+        calendar, day = self._view.basis.calendar, start.astimezone(self._view.basis.zone).date()
         for _ in range(days):
             day += _A_DAY
             while calendar is not None and not calendar.is_workday(day):
                 day += _A_DAY
-        return datetime.combine(day, at, self._basis.zone).astimezone(UTC)
+        return datetime.combine(day, at, self._view.basis.zone).astimezone(UTC)
 
     def _step(self, occasion: Occasion, instance: str, due_at: datetime) -> Step:
         template, task = self._template, occasion.task
-        approval = template.approval
-        needs_approval = approval is not None and not approval.preapproved
+        approval = None if template.approval is None or template.approval.preapproved else template.approval
         return Step(
             id=f"{self._prefix}:{instance}",
             playbook=self._playbook.playbook,
@@ -238,11 +218,11 @@ class _Planned:
             fulfils=template.fulfils,
             deadline=self._deadline(occasion, f"{self._prefix}:{instance}", due_at),
             awaits=template.awaits or ("completion" if template.fulfils else None),
-            approval=approval.by if approval is not None and needs_approval else None,
+            approval=approval.by if approval is not None else None,
             report=template.report,
             stretch=occasion.stretch,
             channels=template.channels,
-            request=approval.template if approval is not None and needs_approval else None,
+            request=approval.template if approval is not None else None,
             task=task,
         )
 

@@ -131,13 +131,17 @@ class StepTemplate(Strict):
         """Return whether the step is done only by a person's deed."""
         return self.awaits is not None or self.fulfils is not None
 
+    @property
+    def has_deadline(self) -> bool:
+        """Return whether there is an instant by which it is to be done; of a task, whoever adds it may say."""
+        return self.deadline is not None or self.on.obligation is not None
+
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
         waits = self.asks or (self.approval is not None and not self.approval.preapproved)
         if (self.escalation or self.again) and not waits:
             raise invalid("nobody is waited for", "awaits, fulfils or approval, or no escalation")
-        has_deadline = self.deadline is not None or self.on.obligation is not None or self.on.task_added
-        if not has_deadline and any(tier.after is None for tier in self.escalation):
+        if not (self.has_deadline or self.on.task_added) and any(tier.after is None for tier in self.escalation):
             raise invalid("the step has no deadline", "deadline, or tiers with after")
         if self.deadline is not None and self.on.obligation is not None:
             raise invalid("a step about an obligation has that obligation's deadline", "no deadline")

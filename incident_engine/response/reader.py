@@ -12,24 +12,11 @@ from incident_engine.grading.assess import Assessment
 from incident_engine.grading.course import Reached
 from incident_engine.grading.demand import Recipient
 from incident_engine.grading.pack import Pack
+from incident_engine.response.report_facts import ReportingUnit, addressee_of
 from incident_engine.response.step import DERIVED, Step
 
 _MOST = 200
 """How many notes a message can tell, the latest: a template loops over them, and must come to an end."""
-_RECIPIENTS: Mapping[Recipient, LocalizedText] = {
-    name: LocalizedText.model_validate({"zh-CN": chinese, "en": english})
-    for name, chinese, english in (
-        (Recipient.REGULATOR, "监管部门", "the regulator"),
-        (
-            Recipient.PARTNERS,
-            "受影响的外部机构、重要客户和有关服务商",
-            "affected institutions, important customers and suppliers",
-        ),
-        (Recipient.POLICE, "公安机关", "the police"),
-        (Recipient.BOARD, "董事会", "the board"),
-        (Recipient.CUSTOMERS, "客户", "customers"),
-    )
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +24,8 @@ class BankWords:
     """What messages say of the bank itself."""
 
     name: LocalizedText
-    unit: LocalizedText | None = None
-    """The unit that reports; the bank's own name unless given."""
-    regulator: LocalizedText = _RECIPIENTS[Recipient.REGULATOR]
-    reporter: str | None = None
-    reporter_phone: str | None = None
+    unit: ReportingUnit
+    """The unit that reports."""
     hotline: str | None = None
     status_page: str | None = None
     compensation: LocalizedText | None = None
@@ -50,10 +34,10 @@ class BankWords:
         """Return the parts of `bank` for a reader."""
         return {
             "name": self.name.in_(locale),
-            "unit": (self.unit or self.name).in_(locale),
-            "regulator": self.regulator.in_(locale),
-            "reporter": self.reporter,
-            "reporter_phone": self.reporter_phone,
+            "unit": self.unit.name.in_(locale),
+            "regulator": self.unit.regulator.in_(locale),
+            "reporter": self.unit.reporter or None,
+            "reporter_phone": self.unit.contact or None,
             "hotline": self.hotline,
             "status_page": self.status_page,
             "compensation": self.compensation.in_(locale) if self.compensation else None,
@@ -217,9 +201,6 @@ class Situation:
             "reason": about[-1].correction.reason,
         }
 
-    def _recipient(self, to: Recipient) -> LocalizedText:
-        return self.bank.regulator if to is Recipient.REGULATOR else _RECIPIENTS[to]
-
     def _obligation(self, locale: str) -> dict[str, Any] | None:
         wanted = self.step.obligation
         demands = {demand.id: demand for pack in self.packs for demand in pack.obligations}
@@ -235,5 +216,5 @@ class Situation:
             "cite": spell_cite(status.cite, locale),
             "due_at": status.due_at,
             "state": status.state.value,
-            "to": self._recipient(Recipient(status.to)).in_(locale),
+            "to": addressee_of(self.bank.unit, Recipient(status.to), locale),
         }

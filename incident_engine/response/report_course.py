@@ -11,7 +11,7 @@ from incident_engine.facts.regions import region_name
 from incident_engine.facts.values import NEVER, LocalizedText, spell_cite
 from incident_engine.grading.course import Reached
 from incident_engine.grading.pack import Pack
-from incident_engine.response.messages import spell_local
+from incident_engine.response.spelling import spell_local
 from incident_engine.wording import Wording
 
 Entry = tuple[datetime, str, str | None]

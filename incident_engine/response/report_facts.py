@@ -19,8 +19,8 @@ from incident_engine.grading.course import Reached
 from incident_engine.grading.demand import Recipient
 from incident_engine.grading.obligations import ObligationState, ObligationStatus
 from incident_engine.grading.pack import Pack
-from incident_engine.response.messages import spell_names
 from incident_engine.response.report_course import Chronicle, completion_of
+from incident_engine.response.spelling import spell_names
 from incident_engine.wording import Wording
 
 

@@ -6,9 +6,9 @@ from functools import lru_cache
 from typing import Any
 
 from incident_engine.errors import Problem
-from incident_engine.response.messages import sandbox, source_problems
 from incident_engine.response.report import ReportDefinition
 from incident_engine.response.report_variables import REPORT_VARIABLES
+from incident_engine.response.sandbox import sandbox, source_problems
 
 _BEGAN = datetime(2013, 6, 23, 2, 35, tzinfo=UTC)
 _LATER = _BEGAN + timedelta(hours=4)

@@ -15,9 +15,10 @@ from jinja2 import Template
 
 from incident_engine.facts.incident import Writing
 from incident_engine.facts.values import spell_cite
-from incident_engine.response.messages import LOCALES, sandbox
+from incident_engine.response.messages import LOCALES
 from incident_engine.response.report import ReportDefinition, ReportField
 from incident_engine.response.report_facts import ReportFacts, addressee_of, report_variables
+from incident_engine.response.sandbox import sandbox
 
 GAP: Mapping[str, str] = {"zh-CN": "【待填写】", "en": "[to be filled in]"}
 """What stands in a required field that nobody has filled in."""

@@ -40,6 +40,13 @@ def uses(step: StepTemplate) -> Iterator[tuple[Use, str]]:
         yield Use.HANDOVER, HANDOVER
 
 
+def kind_of(step: StepTemplate) -> tuple[object, ...]:
+    """Return all of a step that its situations depend on: what was rendered for one need not be for another alike."""
+    on = step.on
+    trigger = (on.obligation is not None, on.level_reached is None, on.is_of_the_end, on.task_added)
+    return (*trigger, step.has_deadline, step.approval is not None, step.report is not None)
+
+
 def failures(
     step: StepTemplate,
     locale: str,
@@ -82,7 +89,6 @@ def _circumstances(step: StepTemplate, use: Use, *, more: bool) -> dict[str, Any
     """Return the rest of the variables: what is always there in this use, and with `more` what may be there."""
     told = {"round": 2, "tier": 1, "since": _BEGAN, "waited": timedelta(minutes=20)}
     task = {"title": "Do it", "by": "A", "reason": "so", "due_at": _BEGAN + timedelta(days=3) if more else None}
-    has_deadline = step.on.obligation is not None or step.deadline is not None
     request = use is Use.REQUEST or (use is Use.TIER and step.approval is not None)
     return {
         "bank": {
@@ -95,7 +101,7 @@ def _circumstances(step: StepTemplate, use: Use, *, more: bool) -> dict[str, Any
             "status_page": "https://status.example.com" if more else None,
             "compensation": "by the standard" if more else None,
         },
-        "deadline": _BEGAN + timedelta(hours=1) if has_deadline or more else None,
+        "deadline": _BEGAN + timedelta(hours=1) if step.has_deadline or more else None,
         "next_update_at": _BEGAN + timedelta(hours=2) if more else None,
         "escalation": told if use is Use.TIER or (use is Use.REQUEST and more) else None,
         "drafts": [{"locale": "en", "subject": "S", "body": "B"}] if request else [],
@@ -114,8 +120,7 @@ def _line(error: BaseException) -> int:
 
 def _situations(step: StepTemplate, *, level_based: bool) -> Iterator[tuple[str, Mapping[str, Any]]]:
     with_obligation = [_obligation()] if step.on.obligation is not None else [_obligation(), None]
-    is_over = step.on.restored or step.on.observed or step.on.closed
-    restored = [True] if is_over else [False, True]
+    restored = [True] if step.on.is_of_the_end else [False, True]
     for obligation in with_obligation:
         for is_restored in restored:
             for is_estimated in (False, True):
@@ -131,7 +136,7 @@ def _situations(step: StepTemplate, *, level_based: bool) -> Iterator[tuple[str,
                     yield said, _variables(obligation, upcoming, is_restored=is_restored, is_estimated=is_estimated)
     if step.on.level_reached is None and (step.on.obligation is None or not level_based):
         said = "corrected below the lowest level" if step.on.obligation is None else "without a level"
-        variables = _variables(with_obligation[0], None, is_restored=bool(is_over), is_estimated=True)
+        variables = _variables(with_obligation[0], None, is_restored=step.on.is_of_the_end, is_estimated=True)
         yield said, variables | {"level": None, "current": None}
 
 

@@ -100,6 +100,11 @@ class Trigger(Strict):
     """Each task that a person adds; it goes to the one whom that person names, or to the step's audience."""
     obligation: ObligationTrigger | None = None
 
+    @property
+    def is_of_the_end(self) -> bool:
+        """Return whether everything works again when it occurs."""
+        return bool(self.restored or self.observed or self.closed)
+
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
         keys = tuple(type(self).model_fields)

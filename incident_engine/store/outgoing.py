@@ -71,22 +71,7 @@ Choose = Callable[[Sequence[Claimed], int], Choice]
 """From the deliveries that are due, in order, and the number of messages that may be sent, to a choice."""
 
 
-def _each(due: Sequence[Claimed], limit: int) -> Choice:
-    return Choice([(delivery,) for delivery in due[:limit]])
-
-
 def claim(
-    connection: Connection, now: datetime, lease_until: datetime, limit: int, under_way: Collection[str] = ()
-) -> list[Claimed]:
-    """Take the deliveries that are due, with a lease; one whose lease has run out is due again.
-
-    What this process has `under_way` (its lease ran out only because the clock was set forward) keeps a lease.
-    """
-    choice = claim_chosen(connection, now, lease_until, limit, under_way, _each)
-    return [delivery for batch in choice.batches for delivery in batch]
-
-
-def claim_chosen(
     connection: Connection,
     now: datetime,
     lease_until: datetime,
@@ -94,7 +79,11 @@ def claim_chosen(
     under_way: Collection[str],
     choose: Choose,
 ) -> Choice:
-    """Take of the deliveries that are due those that are chosen; what must wait is due later, without an attempt."""
+    """Take the chosen ones of the deliveries that are due, with a lease; when it has run out they are due again.
+
+    What this process has `under_way` (its lease ran out only because the clock was set forward) keeps a lease. What
+    must wait is due later, without an attempt.
+    """
     if under_way:
         connection.execute(
             update(deliveries)

@@ -192,10 +192,10 @@ def insert_assessment(connection: Connection, incident_id: str, at: datetime, do
 
 
 def insert_deliveries(connection: Connection, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Store deliveries to be made; of a step that was given up and is wanted again those that there were stay."""
+    """Store deliveries to be made."""
     values = [dict(row) for row in rows]
     if values:
-        connection.execute(upsert(deliveries).on_conflict_do_nothing(index_elements=["id"]), values)
+        connection.execute(insert(deliveries), values)
 
 
 def set_timer(connection: Connection, incident_id: str, due_at: datetime | None) -> None:

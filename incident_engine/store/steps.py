@@ -22,6 +22,8 @@ class StoredStep:
     life: int = 1
     """How often it was wanted, counting from 1: what was given up and is wanted again is told anew."""
     has_begun: bool = False
+    approved: bool = False
+    assignee: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,8 @@ def steps_of(connection: Connection, incident_id: str) -> dict[str, StoredStep]:
 
 def _stored(row: RowMapping) -> StoredStep:
     step = Step(**{name: row[name] for name in _COLUMNS})
-    return StoredStep(step, StepState(row["state"]), row["life"], row["begun_at"] is not None)
+    begun, approved = (row[name] is not None for name in ("begun_at", "approved_at"))
+    return StoredStep(step, StepState(row["state"]), row["life"], begun, approved, row["assignee"])
 
 
 def next_due_at(connection: Connection, incident_id: str) -> datetime | None:
@@ -146,7 +149,7 @@ def withdraw_step(connection: Connection, step_id: str, reason: str) -> None:
     _set(connection, step_id, state=StepState.WITHDRAWN, reason=reason)
 
 
-def assign_step(connection: Connection, step_id: str, assignee: str) -> None:
+def assign_step(connection: Connection, step_id: str, assignee: str | None) -> None:
     """Note to whom a step was handed over."""
     _set(connection, step_id, assignee=assignee)
 

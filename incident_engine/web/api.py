@@ -28,6 +28,7 @@ from incident_engine.store.database import Database
 from incident_engine.store.writer import Unit, Writer
 from incident_engine.telemetry import EventOutcome, Metrics
 from incident_engine.web import docs, problems, reports
+from incident_engine.web.bodies import read_body
 from incident_engine.web.deeds import Deeds
 from incident_engine.web.guard import Guard
 from incident_engine.web.parameters import refuse_unknown
@@ -179,7 +180,7 @@ class Intake:
         """Take one event or an array in the native format: all are stored, or none."""
         settings, now = self._parts.settings, self._parts.clock.now()
         try:
-            document = native.parse_json(await self._body(request))
+            document = native.parse_json(await read_body(request, settings.server.max_body_bytes))
             parsed = native.parse_document(document, self._services, now + settings.intake.max_clock_skew)
             receipts = await self._report(parsed, document)
         except (InvalidDocumentError, MalformedBodyError):
@@ -192,7 +193,9 @@ class Intake:
         settings = self._parts.settings
         now = self._parts.clock.now()
         try:
-            found = alertmanager.parse_notification(native.parse_json(await self._body(request)))
+            found = alertmanager.parse_notification(
+                native.parse_json(await read_body(request, settings.server.max_body_bytes))
+            )
         except (InvalidDocumentError, MalformedBodyError):
             self._parts.metrics.count_event(alertmanager.SOURCE, EventOutcome.INVALID)
             raise
@@ -238,21 +241,6 @@ class Intake:
         except OverloadedError:
             self._parts.metrics.count_event(source, EventOutcome.OVERLOADED)
             raise
-
-    async def _body(self, request: Request) -> bytes:
-        limit = self._parts.settings.server.max_body_bytes
-        if int(request.headers.get("content-length", "0")) > limit:
-            raise _too_large(limit)
-        body = bytearray()
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > limit:
-                raise _too_large(limit)
-        return bytes(body)
-
-
-def _too_large(limit: int) -> HTTPException:
-    return HTTPException(413, f"the body is larger than {limit} bytes (server.max_body_bytes); send fewer events")
 
 
 def _receipt(receipt: Receipt) -> dict[str, str | None]:

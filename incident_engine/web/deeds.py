@@ -33,6 +33,7 @@ from incident_engine.store.database import Database
 from incident_engine.store.writer import Unit, Writer
 from incident_engine.telemetry import EventOutcome
 from incident_engine.validation import nearest, problems_of
+from incident_engine.web.bodies import read_body
 
 Deed = Literal["acknowledge", "approve", "complete", "skip", "assign"]
 _TYPES: Mapping[str, EventType] = {
@@ -43,7 +44,6 @@ _TYPES: Mapping[str, EventType] = {
     "assign": EventType.STEP_ASSIGNED,
     "add": EventType.STEP_ADDED,
 }
-_LARGEST = 65_536
 _PAGES = Environment(
     loader=FileSystemLoader(FilePath(__file__).parent / "templates"),
     autoescape=select_autoescape(default=True),
@@ -104,14 +104,14 @@ class Deeds:
     async def do(self, request: Request, step_id: StepId, deed: Deed, key: Key = None) -> Response:
         """Take what a person did with a step: `by`, and what else the event's data has."""
         incident_id = await asyncio.to_thread(self._incident_of, step_id)
-        given = await _body(request)
+        given = await self._body(request)
         if "step" in given and given["step"] != step_id:
             raise InvalidDocumentError([Problem(("step",), "is another step than the address names", "no step here")])
         return await self._take(deed, incident_id, given | {"step": step_id}, key)
 
     async def add(self, request: Request, incident_id: IncidentId, key: Key = None) -> Response:
         """Add a step of a playbook before its time (`step`), or a task (`title`), `by` whom and for what `reason`."""
-        return await self._take("add", incident_id, await _body(request), key)
+        return await self._take("add", incident_id, await self._body(request), key)
 
     async def _take(self, deed: str, incident_id: str, data: Mapping[str, Any], key: str | None) -> Response:
         name = key and hashlib.sha256(f"{key}\0{deed}\0{incident_id}\0{data.get('step')}".encode()).hexdigest()[:32]
@@ -135,7 +135,7 @@ class Deeds:
             link = self._links.read(token)
         except WrongLinkError as error:
             return self._wrong(error)
-        form = parse_qs((await _raw(request)).decode("utf-8", "replace"))
+        form = parse_qs((await read_body(request, self._settings.server.max_body_bytes)).decode("utf-8", "replace"))
         by = " ".join(form.get("by", [""])[0].split())[:200]
         shown = await asyncio.to_thread(self._look, link)
         if not by:
@@ -152,6 +152,12 @@ class Deeds:
         result = "already" if receipt.outcome is EventOutcome.DUPLICATE else "done"
         shown = await asyncio.to_thread(self._look, link)
         return self._page("deed.html", 200, **shown, result=result)
+
+    async def _body(self, request: Request) -> dict[str, Any]:
+        document = parse_json(await read_body(request, self._settings.server.max_body_bytes))
+        if not isinstance(document, dict):
+            raise InvalidDocumentError([Problem((), "is not an object", 'an object such as {"by": "王敏"}')])
+        return document
 
     def _look(self, link: Link) -> dict[str, Any]:
         with self._database.read() as connection:
@@ -239,19 +245,3 @@ def _of_body(problem: Problem) -> Problem:
     """Return a problem of an event's data as one of the body that was sent."""
     path = [part for part in problem.path if part not in (0, "data")]
     return Problem(tuple(path), problem.message, problem.expected, problem.nearest)
-
-
-async def _raw(request: Request) -> bytes:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _LARGEST:
-            raise HTTPException(413, f"the body is larger than {_LARGEST} bytes")
-    return bytes(body)
-
-
-async def _body(request: Request) -> dict[str, Any]:
-    document = parse_json(await _raw(request))
-    if not isinstance(document, dict):
-        raise InvalidDocumentError([Problem((), "is not an object", 'an object such as {"by": "王敏"}')])
-    return document

@@ -11,6 +11,7 @@ from typing import Any
 
 from prometheus_client.exposition import generate_latest
 from sqlalchemy import insert
+from support.claims import claim_each
 from support.fixtures import MICROSECOND, SetClock, cst, rows
 
 from incident_engine.configuration.channels import (
@@ -27,7 +28,6 @@ from incident_engine.delivery.channels.email import EmailChannel
 from incident_engine.delivery.dispatch import AT_ONCE, Dispatcher
 from incident_engine.delivery.opening import open_channels
 from incident_engine.delivery.targets import Targets
-from incident_engine.store import outgoing
 from incident_engine.store.database import Database
 from incident_engine.store.outgoing import Claimed
 from incident_engine.store.tables import attempts, deliveries, incidents, steps
@@ -279,7 +279,7 @@ def test_what_a_dead_process_was_sending_is_sent_again_with_the_same_id_when_its
                 post.put()
                 # Another process claimed it, perhaps sent it, and died before it could say so.
                 with post.database.write() as connection:
-                    outgoing.claim(connection, NOW, NOW + 60 * SECONDS, 1)
+                    claim_each(connection, NOW, NOW + 60 * SECONDS, 1)
                 post.clock.set(NOW + 60 * SECONDS - MICROSECOND)
                 post.dispatcher.notify()
                 await post.settle()

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import insert
+from support.claims import claim_each
 from support.fixtures import MICROSECOND, cst, rows
 
 from incident_engine.store import outgoing
@@ -39,7 +40,7 @@ def put(database: Database, name: str, due_at: datetime = NOW) -> None:
 
 def claim(database: Database, now: datetime = NOW, limit: int = 10) -> list[Claimed]:
     with database.write() as connection:
-        return outgoing.claim(connection, now, now + LEASE, limit)
+        return claim_each(connection, now, now + LEASE, limit)
 
 
 def record(
@@ -181,7 +182,7 @@ def test_what_must_wait_is_due_later_and_has_not_been_attempted(database: Databa
         return Choice([(due[0],)], {due[1].id: LATER})
 
     with database.write() as connection:
-        outgoing.claim_chosen(connection, NOW, NOW + LEASE, 10, (), choose)
+        outgoing.claim(connection, NOW, NOW + LEASE, 10, (), choose)
     assert stored(database, "d")["state"] == "sending"
     found = stored(database, "e")
     assert (found["state"], found["due_at"], found["attempts"]) == ("pending", LATER, 0)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.claims import claim_each
 from support.fixtures import cst, event, house, served
 
 from incident_engine.response.step import StepState
@@ -70,7 +71,7 @@ def test_a_step_of_which_no_message_got_through_has_failed_and_is_not_called_com
         engine.report(cst("10:35"), outage("down", "started", cst("10:35")))
         engine.fire(cst("11:05"))
         now = cst("11:06")
-        claimed = engine.work(lambda unit: outgoing.claim(unit.connection, now, now + timedelta(minutes=1), 100))
+        claimed = engine.work(lambda unit: claim_each(unit.connection, now, now + timedelta(minutes=1), 100))
         for delivery in claimed:
             engine.work(
                 partial(_record_failure, delivery=delivery, now=now),

@@ -14,7 +14,8 @@ from incident_engine.facts.events import Recorded
 from incident_engine.facts.incident import Incident
 from incident_engine.grading.assess import Assessment, assess
 from incident_engine.response.escalation import answered_at
-from incident_engine.response.plan import Basis, plan, reconcile
+from incident_engine.response.occasions import Basis
+from incident_engine.response.plan import plan, reconcile
 from incident_engine.response.playbook import Playbook, parse_playbook
 from incident_engine.response.step import Step, StepState
 from incident_engine.yaml_loader import load_file
@@ -23,7 +24,7 @@ NAMES = ("emergency-response", "regulator-reports", "customer-communication", "p
 PLAYBOOKS: tuple[Playbook, ...] = tuple(
     parse_playbook(load_file(RULES / "playbooks" / f"{name}.yaml").data) for name in NAMES
 )
-BASIS = Basis(UTC, None, timedelta(minutes=30), cbrc().severity)
+BASIS = Basis(UTC, None, timedelta(minutes=30))
 START = at("09:00")
 MINUTE = timedelta(minutes=1)
 SLOW = settings(max_examples=60, deadline=None, derandomize=True)

@@ -12,7 +12,8 @@ from incident_engine.drafts import marked, marked_wording
 from incident_engine.drills.drill import parse_speed, step_meant
 from incident_engine.drills.scenario import Happening
 from incident_engine.response.messages import Form, Message
-from incident_engine.response.plan import Basis, plan
+from incident_engine.response.occasions import Basis
+from incident_engine.response.plan import plan
 from incident_engine.response.playbook import parse_playbook
 from incident_engine.store.outgoing import Claimed
 

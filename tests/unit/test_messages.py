@@ -32,21 +32,19 @@ from incident_engine.errors import InvalidFilesError, Problem
 from incident_engine.facts.events import Recorded
 from incident_engine.response.messages import (
     LOCALES,
-    VARIABLES,
     Form,
     Message,
     MessageBook,
     TemplateTooLongError,
-    spell_duration,
-    spell_instant,
-    spell_names,
     template_problems,
 )
 from incident_engine.response.plan import plan
 from incident_engine.response.playbook import StepTemplate, parse_playbook
 from incident_engine.response.reader import Situation
 from incident_engine.response.samples import Use, failures, sample, situations, uses
+from incident_engine.response.spelling import spell_duration, spell_instant, spell_names
 from incident_engine.response.step import Step
+from incident_engine.response.variables import VARIABLES
 from incident_engine.rulebook import SHIPPED, load_rulebook
 from incident_engine.stepwork import bank_words
 from incident_engine.yaml_loader import load_file
@@ -515,7 +513,6 @@ def test_an_unknown_variable_is_named_with_line_and_nearest(text: str, line: int
     [
         ("{{ level.id", 3),
         ("\n{% if next %}", 4),
-        ("\n\n{{ level.id | instnt }}", 5),
         ("{% include 'x' %}{% endif %}", 3),
     ],
 )
@@ -523,6 +520,11 @@ def test_a_template_that_cannot_be_read_is_named_with_its_line(text: str, line: 
     (found,) = problems(text)
     assert found.path == (line,)
     assert found.message.startswith("not a valid template: ")
+
+
+def test_an_unknown_filter_is_named_with_its_line_and_the_nearest() -> None:
+    (found,) = problems("\n\n{{ level.id | instnt }}")
+    assert (found.path, found.message, found.nearest) == ((5,), "unknown filter 'instnt'", "instant")
 
 
 @pytest.mark.parametrize("source", ["", "Subject", "Subject\n", "Subject\nText", "Subject\nText\n\nMore"])

@@ -9,11 +9,12 @@ from support.build import CHINA, at, cbrc, closed, incident, recorded, reported,
 from incident_engine.facts.calendars import Calendar
 from incident_engine.facts.events import Recorded
 from incident_engine.grading.assess import assess
-from incident_engine.response.plan import Basis, plan, why_withdrawn
+from incident_engine.response.occasions import Basis
+from incident_engine.response.plan import plan, why_withdrawn
 from incident_engine.response.playbook import parse_playbook
 from incident_engine.response.step import Step, Withdrawal
 
-BASIS = Basis(CHINA, Calendar("CN"), timedelta(minutes=30), cbrc().severity)
+BASIS = Basis(CHINA, Calendar("CN"), timedelta(minutes=30))
 
 
 def planned(step: dict[str, Any], now: str, *events: Recorded, begun: dict[str, str] | None = None) -> tuple[Step, ...]:

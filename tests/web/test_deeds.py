@@ -325,7 +325,7 @@ def test_there_is_no_such_step_or_incident(api: Served) -> None:
 def test_a_body_that_is_no_object_is_refused(api: Served) -> None:
     assert api.client.post(f"/api/v1/steps/{PAGE}/acknowledge", content=b"[]").status_code == 422
     assert api.client.post(f"/api/v1/steps/{PAGE}/acknowledge", content=b"{").status_code == 400
-    assert api.client.post(f"/api/v1/steps/{PAGE}/acknowledge", content=b" " * 70_000).status_code == 413
+    assert api.client.post(f"/api/v1/steps/{PAGE}/acknowledge", content=b" " * 1_100_000).status_code == 413
 
 
 def test_a_key_is_asked_of_the_api_and_not_of_a_signed_link(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ is a failure.
 
 import json
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -54,7 +55,7 @@ class Progress:
         self._arrived.pop(delivery, None)
 
 
-class Robot:
+class Robot(ABC):
     """Posts messages to the address of a robot, whose key is in the address."""
 
     room: ClassVar[int]
@@ -104,9 +105,9 @@ class Robot:
             raise failure
         return str(answer)
 
+    @abstractmethod
     def request(self, heading: str, text: str, now: datetime) -> tuple[str, dict[str, Any]]:
         """Return where to post one part and what."""
-        raise NotImplementedError
 
     def meaning(self, code: int, words: str) -> Meaning:
         """Return what an error code means. One that is not known is refused, but tried again."""

@@ -1,0 +1,70 @@
+"""Instants, lengths of time and lists as the reader's language writes them, by CLDR."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta, tzinfo
+from functools import cache
+
+from babel import Locale
+from babel.dates import format_date, format_datetime, format_timedelta, get_timezone_gmt
+from babel.lists import format_list
+
+
+def spell_instant(value: datetime, locale: str, zone: tzinfo | None) -> str:
+    """Return an instant in the bank's local time, in the reader's language; seconds only where there are any."""
+    local = value.astimezone(zone)
+    if locale.startswith("zh"):
+        form = "y年M月d日HH:mm:ss" if local.second else "y年M月d日HH:mm"
+        return format_datetime(local, form, tzinfo=local.tzinfo, locale=babel_of(locale))
+    form = "HH:mm:ss 'on' d MMMM y" if local.second else "HH:mm 'on' d MMMM y"
+    text = format_datetime(local, form, tzinfo=local.tzinfo, locale=babel_of(locale))
+    return f"{text} (UTC{get_timezone_gmt(local, width='iso8601')})"
+
+
+def spell_date(value: datetime, locale: str, zone: tzinfo | None) -> str:
+    """Return the day of an instant in the bank's zone, in the reader's language: 23 June 2013."""
+    form = "y年M月d日" if locale.startswith("zh") else "d MMMM y"
+    return format_date(value.astimezone(zone), form, babel_of(locale))
+
+
+def spell_local(value: datetime, zone: tzinfo | None) -> str:
+    """Return an instant in the bank's local time, short and the same in every language: 2013-06-23 10:35."""
+    local = value.astimezone(zone)
+    return f"{local:%Y-%m-%d %H:%M:%S}" if local.second else f"{local:%Y-%m-%d %H:%M}"
+
+
+def spell_duration(value: timedelta, locale: str) -> str:
+    """Return a length of time in hours and minutes (seconds below a minute), in the reader's language."""
+    seconds = int(value.total_seconds())
+    days, rest = divmod(seconds, 86_400)
+    hours, rest = divmod(rest, 3_600)
+    minutes, seconds = divmod(rest, 60)
+    babel = babel_of(locale)
+    spelled = [
+        format_timedelta(timedelta(days=days), granularity="day", threshold=10**6, locale=babel) if days else "",
+        format_timedelta(timedelta(hours=hours), granularity="hour", threshold=25, locale=babel) if hours else "",
+        format_timedelta(timedelta(minutes=minutes), granularity="minute", threshold=61, locale=babel)
+        if minutes
+        else "",
+    ]
+    if seconds and not days and not hours:
+        spelled.append(format_timedelta(timedelta(seconds=seconds), granularity="second", threshold=61, locale=babel))
+    spelled = [part for part in spelled if part]
+    if not spelled:
+        return "0 秒" if locale.startswith("zh") else "0 seconds"
+    return "".join(spelled) if locale.startswith("zh") else " ".join(spelled)
+
+
+def spell_names(value: Sequence[str], locale: str, most: int | None = None) -> str:
+    """Return a list of names as the reader's language joins them; of more than `most`, the first and how many."""
+    if most is not None and len(value) > most:
+        first = list(value)[:most]
+        if locale.startswith("zh"):
+            return f"{'、'.join(first)}等{len(value)}处"
+        return f"{', '.join(first)} and {len(value) - most} more"
+    return format_list(list(value), locale=babel_of(locale)) if value else "—"
+
+
+@cache
+def babel_of(locale: str) -> Locale:
+    """Return the data of a locale; finding it is costly."""
+    return Locale.parse(locale, sep="-")

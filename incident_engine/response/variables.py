@@ -1,0 +1,108 @@
+"""What a template of a message may name."""
+
+from collections.abc import Mapping
+
+VARIABLES: Mapping[str, Mapping[str, str]] = {
+    "bank": {
+        "name": "the bank's name",
+        "unit": "the unit that reports",
+        "regulator": "whom it reports to",
+        "reporter": "the reporter filed with the regulator, or none",
+        "reporter_phone": "the reporter's telephone, or none",
+        "hotline": "the customers' hotline, or none",
+        "status_page": "the address of the status page, or none",
+        "compensation": "the published standard by which losses are made good, or none",
+    },
+    "incident": {
+        "id": "the incident's id",
+        "services": "names of the services hit",
+        "regions": "names of the regions hit",
+        "occurred_at": "when the first outage began",
+        "detected_at": "when the first event reached us",
+        "restored_at": "when everything worked again, or none",
+        "duration": "how long, from the occurrence to the restoration or now",
+        "recovery_at": "the latest estimate of the recovery, or none",
+        "previous_recovery_at": "the estimate before it, or none",
+        "notes": "words that people added, in order",
+        "has_outage": "whether anything is or was down; without, there is harm or a figure alone",
+        "harms": "harm as people judged it: who and why, in order",
+        "plan_failures": "plans or decisions that failed: who said so and why, in order",
+        "lessons": "what was learned, in order",
+        "customer_lessons": "what customers may read of it, in order",
+        "closed_at": "when it was closed, or none",
+    },
+    "level": {
+        "id": "the level, such as II",
+        "name": "its name",
+        "at": "when it was reached",
+        "cite": "the clause",
+        "says": "the clause in our words",
+        "is_worst": "whether no level of the regulation is worse",
+    },
+    "current": {
+        "id": "the level now, which may be worse than the one that the message is about",
+        "name": "its name",
+        "at": "when it was reached",
+        "cite": "the clause",
+        "says": "the clause in our words",
+        "is_worst": "whether no level of the regulation is worse",
+    },
+    "provisional": {},
+    "correction": {
+        "level": "the level that a person says it is, or none: below the lowest",
+        "name": "its name",
+        "at": "since when",
+        "by": "who said so",
+        "reason": "why",
+    },
+    "next": {
+        "id": "the level after the present one",
+        "name": "its name",
+        "at": "when it will be reached",
+        "cite": "the clause",
+        "says": "the clause in our words",
+        "is_worst": "whether no level of the regulation is worse",
+    },
+    "obligation": {
+        "id": "the obligation",
+        "says": "what it demands",
+        "cite": "the clause",
+        "due_at": "by when",
+        "state": "pending, met, overdue or not_applicable",
+        "to": "who gets it",
+    },
+    "recipient": {"name": "the reader's name"},
+    "step": {
+        "id": "the step, to be named when it is acknowledged, approved or completed",
+        "level": "the level that the step is about, or none",
+        "awaits": "the deed that ends it: acknowledgement, completion or none",
+    },
+    "deadline": {},
+    "next_update_at": {},
+    "escalation": {
+        "round": "which round of telling this is, from 1",
+        "tier": "which tier is told: 0 is the audience itself",
+        "since": "since when nobody has answered",
+        "waited": "how long nobody has answered",
+    },
+    "drafts": {},
+    "links": {
+        "acknowledge": "the signed link to acknowledge",
+        "approve": "the signed link to approve",
+        "complete": "the signed link to report it done",
+    },
+    "task": {"title": "what is to be done", "by": "who asks", "reason": "why", "due_at": "by when, or none"},
+    "handover": {"by": "who handed the step over", "reason": "why", "at": "when"},
+    "report": {
+        "id": "the report",
+        "title": "its title",
+        "gaps": "how many fields are to be filled in",
+        "url": "where, or none",
+    },
+    "drill": {},
+    "now": {},
+}
+"""The variables of a template: their parts and what these mean. `next`, `correction`, `obligation`, `deadline`,
+`next_update_at`, `escalation`, `links`, `task`, `handover` and `report` may be none. `provisional` says that the level
+rests on the worst credible case and nobody has confirmed it, `drill` that all this is an exercise. `drafts` are the
+words that wait for an approval: locale, subject and body of each."""

@@ -1,0 +1,19 @@
+"""Claiming deliveries one by one, where a test needs no dispatcher."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from incident_engine.store import outgoing
+from incident_engine.store.outgoing import Choice, Claimed
+
+
+def claim_each(connection: Connection, now: datetime, lease_until: datetime, limit: int) -> list[Claimed]:
+    """Take the deliveries that are due, each by itself."""
+
+    def each(due: Sequence[Claimed], most: int) -> Choice:
+        return Choice([(delivery,) for delivery in due[:most]])
+
+    choice = outgoing.claim(connection, now, lease_until, limit, (), each)
+    return [delivery for batch in choice.batches for delivery in batch]
