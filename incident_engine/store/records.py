@@ -1,6 +1,6 @@
 """What the engine reads and writes within the writer's transaction."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -33,18 +33,33 @@ class IncidentRow:
     pack_hashes: Mapping[str, str]
 
 
-def known_event(connection: Connection, source: str, event_id: str) -> tuple[str | None] | None:
-    """Return the incident (None: of no incident) of an event that is already stored; None if it is not."""
-    row = connection.execute(
-        select(events.c.incident_id).where(events.c.source == source, events.c.event_id == event_id)
-    ).one_or_none()
-    return None if row is None else (row.incident_id,)
+Key = tuple[str, str]
+"""An event's idempotency key: source and id."""
+
+
+def known_events(connection: Connection, keys: Iterable[Key]) -> dict[Key, str | None]:
+    """Return those of the events that are already stored, each with its incident (None: of no incident)."""
+    by_source: dict[str, list[str]] = {}
+    for source, event_id in keys:
+        by_source.setdefault(source, []).append(event_id)
+    return {
+        (source, row.event_id): row.incident_id
+        for source, ids in by_source.items()
+        for row in connection.execute(
+            select(events.c.event_id, events.c.incident_id).where(events.c.source == source, events.c.event_id.in_(ids))
+        )
+    }
 
 
 def incident(connection: Connection, incident_id: str) -> IncidentRow | None:
     """Return an incident."""
     row = connection.execute(select(incidents).where(incidents.c.id == incident_id)).one_or_none()
     return None if row is None else IncidentRow(row.id, row.packs)
+
+
+def service_group(connection: Connection, incident_id: str) -> str:
+    """Return the service group of a stored incident."""
+    return str(connection.scalar(select(incidents.c.service_group).where(incidents.c.id == incident_id)))
 
 
 def closed_at(connection: Connection, incident_id: str) -> datetime | None:
@@ -118,21 +133,24 @@ def kept_pack(connection: Connection, content_hash: str) -> Pack | None:
     return None if document is None else parse_pack(document)
 
 
-def append(connection: Connection, recorded: Recorded, incident_id: str | None) -> None:
-    """Store an event; it is never changed and never deleted."""
+def event_row(recorded: Recorded, incident_id: str | None) -> dict[str, Any]:
+    """Return an event as a row."""
     event = recorded.event
-    connection.execute(
-        insert(events).values(
-            source=event.source,
-            event_id=event.id,
-            incident_id=incident_id,
-            type=event.type.value,
-            service=event.service,
-            occurred_at=event.occurred_at,
-            received_at=recorded.received_at,
-            document=wire(event),
-        )
-    )
+    return {
+        "source": event.source,
+        "event_id": event.id,
+        "incident_id": incident_id,
+        "type": event.type.value,
+        "service": event.service,
+        "occurred_at": event.occurred_at,
+        "received_at": recorded.received_at,
+        "document": wire(event),
+    }
+
+
+def append_all(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Store events; they are never changed and never deleted."""
+    connection.execute(insert(events), rows)
 
 
 def events_of(connection: Connection, incident_id: str, until: int | None = None) -> list[Recorded]:

@@ -5,8 +5,9 @@ A piece of work is done when its future has a result; that is after the commit, 
 
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
@@ -36,9 +37,41 @@ class Unit:
 
     connection: Connection
     after_commit: list[Callable[[], None]] = field(default_factory=list)
+    at_end: dict[Hashable, "Work"] = field(default_factory=dict)
+    """What is done once, before the transaction ends, however many pieces of work want it; the last one says how."""
+    on_failure: list[Callable[[], None]] = field(default_factory=list)
+    """What is undone outside the database if this work is rolled back."""
+
+    def settle(self, key: Hashable = None) -> None:
+        """Do now what is to be done at the end: one thing, or (None) everything."""
+        keys = list(self.at_end) if key is None else [key]
+        for name in keys:
+            work = self.at_end.pop(name, None)
+            if work is not None:
+                work(self)
+
+    def undo(self) -> None:
+        """Undo outside the database what this work did there."""
+        for action in reversed(self.on_failure):
+            action()
 
 
 Work = Callable[[Unit], Any]
+
+
+@contextmanager
+def transaction(database: Database) -> Iterator[Unit]:
+    """Open a transaction for one piece of work; what it wants done after the commit is left to the caller."""
+    unit: Unit | None = None
+    try:
+        with database.write() as connection:
+            unit = Unit(connection)
+            yield unit
+            unit.settle()
+    except BaseException:
+        if unit is not None:
+            unit.undo()
+        raise
 
 
 def in_savepoint(unit: Unit, work: Callable[[Unit], T]) -> tuple[T | None, Exception | None]:
@@ -51,14 +84,19 @@ def in_savepoint(unit: Unit, work: Callable[[Unit], T]) -> tuple[T | None, Excep
     try:
         with unit.connection.begin_nested():
             result = work(part)
-    except _STORE_FAILS as error:
-        if isinstance(error, _ONE_WORK_FAILS):
-            return None, error
-        raise
-    except Exception as error:  # noqa: BLE001 - it is handed to whoever wanted the work
+            part.settle()
+    except Exception as error:
+        part.undo()
+        if _is_of_the_store(error):
+            raise
         return None, error
     unit.after_commit.extend(part.after_commit)
+    unit.on_failure.extend(part.on_failure)
     return result, None
+
+
+def _is_of_the_store(error: Exception) -> bool:
+    return isinstance(error, _STORE_FAILS) and not isinstance(error, _ONE_WORK_FAILS)
 
 
 class Writer:
@@ -119,13 +157,8 @@ class Writer:
 
     def _commit(self, batch: list[tuple[Work, Future[Any]]]) -> None:
         wanted = [(work, future) for work, future in batch if future.set_running_or_notify_cancel()]
-        outcomes: list[tuple[Any, Exception | None]] = []
-        after_commit: list[Callable[[], None]] = []
         try:
-            with self._database.write() as connection:
-                unit = Unit(connection)
-                outcomes += [in_savepoint(unit, work) for work, _ in wanted]
-                after_commit = unit.after_commit
+            outcomes, after_commit = self._do([work for work, _ in wanted])
         except Exception as error:  # noqa: BLE001 - whatever it is, nothing of the batch is on disk: say so to each
             for _, future in wanted:
                 future.set_exception(StoreError(f"the store did not take it: {error}"))
@@ -138,6 +171,20 @@ class Writer:
             else:
                 future.set_exception(failure)
         self._follow_up([self._on_commit])
+
+    def _do(self, works: Sequence[Work]) -> tuple[list[tuple[Any, Exception | None]], list[Callable[[], None]]]:
+        """Do all works in one transaction: first as if none could fail, and if one does, each in a savepoint."""
+        try:
+            with transaction(self._database) as unit:
+                outcomes: list[tuple[Any, Exception | None]] = [(work(unit), None) for work in works]
+        except Exception as error:
+            if _is_of_the_store(error):
+                raise
+            if len(works) == 1:
+                return [(None, error)], []
+            with transaction(self._database) as unit:
+                outcomes = [in_savepoint(unit, work) for work in works]
+        return outcomes, unit.after_commit
 
     def _follow_up(self, actions: list[Callable[[], None]]) -> None:
         for action in actions:

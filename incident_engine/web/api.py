@@ -184,7 +184,7 @@ class Intake:
             parsed = native.parse_document(document, self._services, now + settings.intake.max_clock_skew)
             receipts = await self._report(parsed, document)
         except (InvalidDocumentError, MalformedBodyError):
-            self._parts.metrics.count_event("unknown", EventOutcome.INVALID)
+            self._parts.metrics.count_events("unknown", EventOutcome.INVALID)
             raise
         return JSONResponse({"events": [_receipt(receipt) for receipt in receipts]}, 202)
 
@@ -197,7 +197,7 @@ class Intake:
                 native.parse_json(await read_body(request, settings.server.max_body_bytes))
             )
         except (InvalidDocumentError, MalformedBodyError):
-            self._parts.metrics.count_event(alertmanager.SOURCE, EventOutcome.INVALID)
+            self._parts.metrics.count_events(alertmanager.SOURCE, EventOutcome.INVALID)
             raise
         events, odd = alertmanager.map_alerts(
             found, settings.alertmanager, self._services, now, settings.intake.max_clock_skew
@@ -223,7 +223,7 @@ class Intake:
 
     def _count_quarantined(self, count: int) -> None:
         for _ in range(count):
-            self._parts.metrics.count_event(alertmanager.SOURCE, EventOutcome.QUARANTINED)
+            self._parts.metrics.count_events(alertmanager.SOURCE, EventOutcome.QUARANTINED)
 
     async def _report(self, parsed: native.Parsed, document: object) -> list[Receipt]:
         """Report what could be parsed even if something could not: the answer names everything that is wrong."""
@@ -239,7 +239,7 @@ class Intake:
         try:
             return await asyncio.wrap_future(self._parts.writer.submit(work))
         except OverloadedError:
-            self._parts.metrics.count_event(source, EventOutcome.OVERLOADED)
+            self._parts.metrics.count_events(source, EventOutcome.OVERLOADED)
             raise
 
 
