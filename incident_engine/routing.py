@@ -32,6 +32,7 @@ class Router:
         self._window = settings.intake.window
         self._zone = settings.bank.zone
         self._packs = packs
+        self._stored: set[str] = set()
 
     def route(self, unit: Unit, event: Event, now: datetime) -> str | Problem:
         """Return the incident's id; a problem (its path begins at the event) if the event names what is not there."""
@@ -73,8 +74,11 @@ class Router:
         return self.spans.get(incident_id) is not None or records.incident(connection, incident_id) is not None
 
     def _open(self, unit: Unit, incident_id: str, group: str, at: datetime, now: datetime) -> None:
-        for pack in self._packs.values():
-            records.keep_pack(unit.connection, pack)
+        for content_hash, pack in self._packs.items():
+            if content_hash not in self._stored:
+                records.keep_pack(unit.connection, pack)
+                self._stored.add(content_hash)
+                unit.on_failure.append(self._stored.clear)
         hashes = {pack.pack: content_hash for content_hash, pack in self._packs.items()}
         records.insert_incident(unit.connection, incident_id, group, at, now, hashes)
         self.spans.put(unit, Span(incident_id, group, at, at, is_shell=True))

@@ -58,7 +58,8 @@ class Upkeep:
     def _case(self, connection: Connection, incident: Incident, now: datetime) -> Case:
         incident_id = incident.id
         packs = self.packs_of(connection, incident_id)
-        before = [records.latest_assessment(connection, incident_id, pack.pack) for pack in packs]
+        latest = records.latest_assessments(connection, incident_id)
+        before = [latest.get(pack.pack) for pack in packs]
         hours, calendars = self._rulebook.hours, self._rulebook.calendars
         assessments = [
             assess(incident, pack, hours, now, trajectory_from(document) if document else (), calendars)

@@ -181,15 +181,13 @@ def last_event(connection: Connection) -> int:
     return int(connection.scalar(select(func.max(events.c.seq))) or 0)
 
 
-def latest_assessment(connection: Connection, incident_id: str, pack: str) -> dict[str, Any] | None:
-    """Return the document of an incident's latest verdict by one pack."""
-    document: dict[str, Any] | None = connection.scalar(
-        select(assessments.c.document)
-        .where(assessments.c.incident_id == incident_id, assessments.c.pack == pack)
-        .order_by(assessments.c.seq.desc())
-        .limit(1)
+def latest_assessments(connection: Connection, incident_id: str) -> dict[str, dict[str, Any]]:
+    """Return the documents of an incident's latest verdicts, by pack."""
+    latest = (
+        select(func.max(assessments.c.seq)).where(assessments.c.incident_id == incident_id).group_by(assessments.c.pack)
     )
-    return document
+    rows = connection.execute(select(assessments.c.pack, assessments.c.document).where(assessments.c.seq.in_(latest)))
+    return {row.pack: row.document for row in rows}
 
 
 def insert_assessment(connection: Connection, incident_id: str, at: datetime, document: Mapping[str, Any]) -> None:
