@@ -34,6 +34,7 @@ from incident_engine.upkeep import Upkeep
 
 _TIMERS_AT_ONCE = 200
 _TRY_AGAIN = timedelta(minutes=1)
+_WRITING = "writing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ class Engine:
         found = list(problems)
         receipts: dict[int, Receipt] = {}
         given = [(place, event) for place, event in enumerate(events) if event is not None]
-        known = records.known_events(unit.connection, [(event.source, event.id) for _, event in given])
+        known = self._ledger.known(unit.connection, [(event.source, event.id) for _, event in given])
         # In order of occurrence, so that one request means the same as one request for each event.
         for place, event in sorted(given, key=lambda item: occurrence(item[1])):
             taken = self._take(unit, event, now, known)
@@ -96,7 +97,7 @@ class Engine:
                 found += [replace(problem, path=(place, *problem.path)) for problem in taken]
         if found:
             raise InvalidDocumentError(sorted(found, key=_first_place))
-        self._ledger.flush(unit.connection)
+        unit.at_end.setdefault(_WRITING, self._write)
         answers = [receipts[place] for place, _ in given]
         self._follow(unit, [event for _, event in given], answers, now)
         unit.after_commit.append(lambda: self._account(given, answers))
@@ -184,6 +185,9 @@ class Engine:
             unit.at_end[incident_id] = partial(self._bring_up_to_date, incident_id=incident_id, now=now)
             if not is_from_monitors:
                 unit.settle(incident_id)
+
+    def _write(self, unit: Unit) -> None:
+        self._ledger.flush(unit.connection)
 
     def _bring_up_to_date(self, unit: Unit, incident_id: str, now: datetime) -> None:
         self._router.spans.amend(unit, incident_id, self._upkeep.bring_up_to_date(unit, incident_id, now))

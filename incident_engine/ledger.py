@@ -4,7 +4,7 @@ Only the writer's transactions use it. What a transaction took in is forgotten w
 """
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import Connection
@@ -26,8 +26,13 @@ class Ledger:
     def __init__(self) -> None:
         self._kept: OrderedDict[str, Standing] = OrderedDict()
         self._weight = 0
-        self._unwritten: list[Mapping[str, Any]] = []
-        self._last_seq: int | None = None
+        self._unwritten: dict[records.Key, Mapping[str, Any]] = {}
+
+    def known(self, connection: Connection, keys: Iterable[records.Key]) -> dict[records.Key, str | None]:
+        """Return those of the events that have been appended, each with its incident (None: of no incident)."""
+        wanted = list(keys)
+        here = {key: self._unwritten[key]["incident_id"] for key in wanted if key in self._unwritten}
+        return here | records.known_events(connection, [key for key in wanted if key not in here])
 
     def incident(self, connection: Connection, incident_id: str) -> Incident:
         """Return what is known of a stored incident."""
@@ -59,7 +64,7 @@ class Ledger:
     def flush(self, connection: Connection) -> None:
         """Write what has been appended."""
         if self._unwritten:
-            rows, self._unwritten = self._unwritten, []
+            rows, self._unwritten = list(self._unwritten.values()), {}
             records.append_all(connection, rows)
 
     def forget(self, incident_id: str) -> None:
@@ -74,7 +79,7 @@ class Ledger:
         self._weight = 0
 
     def _write(self, recorded: Recorded, incident_id: str | None) -> None:
-        self._unwritten.append(records.event_row(recorded, incident_id))
+        self._unwritten[recorded.key] = records.event_row(recorded, incident_id)
 
     def _standing(self, connection: Connection, incident_id: str) -> Standing:
         standing = self._kept.get(incident_id)

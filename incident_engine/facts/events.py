@@ -278,6 +278,11 @@ class Recorded:
         return self.event.source, self.event.id
 
 
+def wire_json(event: Event) -> str:
+    """Return the event in the native format, as JSON."""
+    return EVENT.dump_json(event).decode()
+
+
 def wire(event: Event) -> dict[str, Any]:
     """Return the event in the native format, ready for JSON."""
     document: dict[str, Any] = EVENT.dump_python(event, mode="json")

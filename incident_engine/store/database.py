@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_u
 from sqlalchemy.exc import DatabaseError, OperationalError
 
 from incident_engine.errors import StoreError
+from incident_engine.store.tables import encoded
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _BEGIN = "incident_engine_begin"
@@ -99,6 +100,7 @@ def _hold(path: Path) -> IO[str]:
 def _engine(url: str, pool_size: int) -> Engine:
     engine = create_engine(
         url,
+        json_serializer=encoded,
         connect_args={"check_same_thread": False, "timeout": 10},
         pool_size=pool_size,
         hide_parameters=True,  # what others reported must not stand in an error

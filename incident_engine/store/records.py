@@ -5,15 +5,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, case, delete, func, insert, literal, or_, select, update
+from sqlalchemy import Connection, bindparam, case, delete, func, insert, literal, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from incident_engine.facts.base import EventType
 from incident_engine.facts.correlation import Span
-from incident_engine.facts.events import EVENT, Recorded, wire
+from incident_engine.facts.events import EVENT, Recorded, wire_json
 from incident_engine.grading.pack import Pack
 from incident_engine.grading.parsing import parse_pack
 from incident_engine.store.tables import (
+    Encoded,
     Instant,
     assessments,
     deliveries,
@@ -45,10 +46,13 @@ def known_events(connection: Connection, keys: Iterable[Key]) -> dict[Key, str |
     return {
         (source, row.event_id): row.incident_id
         for source, ids in by_source.items()
-        for row in connection.execute(
-            select(events.c.event_id, events.c.incident_id).where(events.c.source == source, events.c.event_id.in_(ids))
-        )
+        for row in connection.execute(_KNOWN, {"source": source, "ids": ids})
     }
+
+
+_KNOWN = select(events.c.event_id, events.c.incident_id).where(
+    events.c.source == bindparam("source"), events.c.event_id.in_(bindparam("ids", expanding=True))
+)
 
 
 def incident(connection: Connection, incident_id: str) -> IncidentRow | None:
@@ -144,13 +148,16 @@ def event_row(recorded: Recorded, incident_id: str | None) -> dict[str, Any]:
         "service": event.service,
         "occurred_at": event.occurred_at,
         "received_at": recorded.received_at,
-        "document": wire(event),
+        "document": Encoded(wire_json(event)),
     }
 
 
 def append_all(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     """Store events; they are never changed and never deleted."""
-    connection.execute(insert(events), rows)
+    connection.execute(_APPEND, rows)
+
+
+_APPEND = insert(events)
 
 
 def events_of(connection: Connection, incident_id: str, until: int | None = None) -> list[Recorded]:

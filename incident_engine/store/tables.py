@@ -1,5 +1,6 @@
 """The tables. Instants are microseconds since 1970 in UTC; states are checked by the database."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -39,6 +40,17 @@ class Instant(TypeDecorator[datetime]):
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         """Return the instant of microseconds."""
         return None if value is None else _EPOCH + timedelta(microseconds=value)
+
+
+class Encoded(str):
+    """A text that is JSON already."""
+
+    __slots__ = ()
+
+
+def encoded(value: Any) -> str:
+    """Return a value as JSON, as it is written into the database."""
+    return value if isinstance(value, Encoded) else json.dumps(value)
 
 
 metadata = MetaData(
