@@ -3,6 +3,7 @@
 A piece of work is done when its future has a result; that is after the commit, so what is acknowledged is on disk.
 """
 
+import asyncio
 import queue
 import threading
 from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -59,6 +60,22 @@ class Unit:
 Work = Callable[[Unit], Any]
 
 
+@dataclass(frozen=True, slots=True)
+class _Awaited:
+    """Somebody in an event loop who waits for a piece of work."""
+
+    loop: asyncio.AbstractEventLoop
+    future: asyncio.Future[Any]
+
+    def set_running_or_notify_cancel(self) -> bool:
+        return not self.future.cancelled()
+
+
+Waiting = Future[Any] | _Awaited
+Outcome = tuple[Any, Exception | None]
+"""A result, or why there is none."""
+
+
 @contextmanager
 def transaction(database: Database) -> Iterator[Unit]:
     """Open a transaction for one piece of work; what it wants done after the commit is left to the caller."""
@@ -104,7 +121,7 @@ class Writer:
 
     def __init__(self, database: Database, capacity: int, on_commit: Callable[[], None]) -> None:
         self._database = database
-        self._queue: queue.SimpleQueue[tuple[Work, Future[Any]] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[tuple[Work, Waiting] | None] = queue.SimpleQueue()
         self._capacity = capacity
         self._on_commit = on_commit
         self._log = logger("writer")
@@ -126,11 +143,21 @@ class Writer:
         Raises OverloadedError when the queue is full. Urgent work (our own: timers, deliveries, a few at a time) is
         always taken, so that a storm of requests cannot keep us from what is due.
         """
+        future: Future[T] = Future()
+        self._put(work, future, urgent=urgent)
+        return future
+
+    async def do(self, work: Callable[[Unit], T], *, urgent: bool = False) -> T:
+        """Do a piece of work, from within an event loop; returns its result after the commit. Raises as `submit`."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        self._put(work, _Awaited(loop, future), urgent=urgent)
+        return await future
+
+    def _put(self, work: Work, waiting: Waiting, *, urgent: bool) -> None:
         if not urgent and (self._closing.is_set() or self._queue.qsize() >= self._capacity):
             raise OverloadedError("the daemon is stopping" if self._closing.is_set() else "too many requests wait")
-        future: Future[T] = Future()
-        self._queue.put((work, future))
-        return future
+        self._queue.put((work, waiting))
 
     def stop(self, timeout: float) -> None:
         """Finish what is queued, then end."""
@@ -155,28 +182,37 @@ class Writer:
             if ending:
                 return
 
-    def _commit(self, batch: list[tuple[Work, Future[Any]]]) -> None:
+    def _commit(self, batch: list[tuple[Work, Waiting]]) -> None:
         wanted = [(work, future) for work, future in batch if future.set_running_or_notify_cancel()]
         try:
             outcomes, after_commit = self._do([work for work, _ in wanted])
         except Exception as error:  # noqa: BLE001 - whatever it is, nothing of the batch is on disk: say so to each
-            for _, future in wanted:
-                future.set_exception(StoreError(f"the store did not take it: {error}"))
+            self._tell([(each, (None, StoreError(f"the store did not take it: {error}"))) for _, each in wanted])
             self._follow_up([partial(self._warn, "commit_failed", error)])
             return
         self._follow_up(after_commit)
-        for (_, future), (result, failure) in zip(wanted, outcomes, strict=True):
-            if failure is None:
-                future.set_result(result)
-            else:
-                future.set_exception(failure)
+        self._tell([(each, outcome) for (_, each), outcome in zip(wanted, outcomes, strict=True)])
         self._follow_up([self._on_commit])
 
-    def _do(self, works: Sequence[Work]) -> tuple[list[tuple[Any, Exception | None]], list[Callable[[], None]]]:
+    def _tell(self, answers: Sequence[tuple[Waiting, Outcome]]) -> None:
+        """Tell everybody who waits; those in an event loop all at once, for each call from here interrupts it."""
+        by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Outcome]]] = {}
+        for waiting, outcome in answers:
+            if isinstance(waiting, _Awaited):
+                by_loop.setdefault(waiting.loop, []).append((waiting.future, outcome))
+            else:
+                _settle(waiting, outcome)
+        for loop, told in by_loop.items():
+            try:
+                loop.call_soon_threadsafe(_settle_all, told)
+            except RuntimeError as error:  # the loop has ended, and everybody who waited in it
+                self._warn("nobody_waits", error)
+
+    def _do(self, works: Sequence[Work]) -> tuple[list[Outcome], list[Callable[[], None]]]:
         """Do all works in one transaction: first as if none could fail, and if one does, each in a savepoint."""
         try:
             with transaction(self._database) as unit:
-                outcomes: list[tuple[Any, Exception | None]] = [(work(unit), None) for work in works]
+                outcomes: list[Outcome] = [(work(unit), None) for work in works]
         except Exception as error:
             if _is_of_the_store(error):
                 raise
@@ -195,3 +231,17 @@ class Writer:
 
     def _warn(self, reason: str, error: Exception) -> None:
         self._log.warning(reason, reason=reason, error=str(error) or repr(error))
+
+
+def _settle(future: Future[Any] | asyncio.Future[Any], outcome: Outcome) -> None:
+    result, failure = outcome
+    if failure is None:
+        future.set_result(result)
+    else:
+        future.set_exception(failure)
+
+
+def _settle_all(told: Sequence[tuple[asyncio.Future[Any], Outcome]]) -> None:
+    for future, outcome in told:
+        if not future.done():  # whoever waited may have gone
+            _settle(future, outcome)
