@@ -6,13 +6,13 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, case, delete, func, insert, literal, or_, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from incident_engine.facts.base import EventType
 from incident_engine.facts.correlation import Span
 from incident_engine.facts.events import EVENT, Recorded, wire_json
 from incident_engine.grading.pack import Pack
 from incident_engine.grading.parsing import parse_pack
+from incident_engine.store.dialect import upsert
 from incident_engine.store.tables import (
     Encoded,
     Instant,
@@ -125,7 +125,7 @@ def keep_pack(connection: Connection, pack: Pack) -> None:
     """Keep a pack's content, so that its verdicts can always be explained and incidents go on with it."""
     document = pack.model_dump(mode="json", by_alias=True, exclude={"cases"}, exclude_none=True)
     connection.execute(
-        upsert(packs)
+        upsert(connection, packs)
         .values(content_hash=pack.content_hash, pack=pack.pack, version=pack.version, document=document)
         .on_conflict_do_nothing()
     )
@@ -226,7 +226,7 @@ def set_timer(connection: Connection, incident_id: str, due_at: datetime | None)
     if due_at is None:
         connection.execute(delete(timers).where(timers.c.incident_id == incident_id))
         return
-    statement = upsert(timers).values(incident_id=incident_id, due_at=due_at)
+    statement = upsert(connection, timers).values(incident_id=incident_id, due_at=due_at)
     connection.execute(
         statement.on_conflict_do_update(index_elements=["incident_id"], set_={"due_at": statement.excluded.due_at})
     )
@@ -254,7 +254,7 @@ def put_in_quarantine(
     connection: Connection, source: str, key: str, reason: str, detail: str, document: Any, now: datetime
 ) -> bool:
     """Keep what could not be mapped; the same again only counts up. Return whether it is new."""
-    statement = upsert(quarantine).values(
+    statement = upsert(connection, quarantine).values(
         source=source,
         key=key,
         reason=reason,

@@ -236,7 +236,7 @@ def test_a_right_name_is_taken() -> None:
 def test_the_database_is_read_while_another_holds_it(database: Database, keep: Keep) -> None:
     step(database, "formal-report")
     keep("11:10", started("10:35"))
-    with read_only(f"sqlite:///{database.path}") as connection:
+    with read_only(database.url.render_as_string(hide_password=False)) as connection:
         assert [each.version for each in versions_of(connection, "INC-1")] == [1]
 
 
