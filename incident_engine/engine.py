@@ -98,6 +98,8 @@ class Engine:
         if found:
             raise InvalidDocumentError(sorted(found, key=_first_place))
         unit.at_end.setdefault(_WRITING, self._write)
+        if records.is_anything_in_quarantine(unit.connection):
+            self._release(unit, [event for _, event in given])
         answers = [receipts[place] for place, _ in given]
         self._follow(unit, [event for _, event in given], answers, now)
         unit.after_commit.append(lambda: self._account(given, answers))
@@ -185,6 +187,12 @@ class Engine:
             unit.at_end[incident_id] = partial(self._bring_up_to_date, incident_id=incident_id, now=now)
             if not is_from_monitors:
                 unit.settle(incident_id)
+
+    def _release(self, unit: Unit, events: Sequence[Event]) -> None:
+        """What waited in quarantine and can be taken now need not wait any more."""
+        for source in dict.fromkeys(event.source for event in events):
+            keys = [event.id for event in events if event.source == source]
+            records.release_from_quarantine(unit.connection, source, keys)
 
     def _write(self, unit: Unit) -> None:
         self._ledger.flush(unit.connection)

@@ -4,8 +4,7 @@ Only the writer's transactions use it. What a transaction took in is forgotten w
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from sqlalchemy import Connection
 
@@ -26,12 +25,12 @@ class Ledger:
     def __init__(self) -> None:
         self._kept: OrderedDict[str, Standing] = OrderedDict()
         self._weight = 0
-        self._unwritten: dict[records.Key, Mapping[str, Any]] = {}
+        self._unwritten: dict[records.Key, records.EventRow] = {}
 
     def known(self, connection: Connection, keys: Iterable[records.Key]) -> dict[records.Key, str | None]:
         """Return those of the events that have been appended, each with its incident (None: of no incident)."""
         wanted = list(keys)
-        here = {key: self._unwritten[key]["incident_id"] for key in wanted if key in self._unwritten}
+        here = {key: self._unwritten[key].incident_id for key in wanted if key in self._unwritten}
         return here | records.known_events(connection, [key for key in wanted if key not in here])
 
     def incident(self, connection: Connection, incident_id: str) -> Incident:

@@ -13,7 +13,6 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, text
 from sqlalchemy.pool import NullPool
 
 from incident_engine.errors import StoreError
-from incident_engine.store.tables import encoded
 
 _NEEDED = ("psycopg", "procrastinate")
 _LOCK = int.from_bytes(b"incident")
@@ -89,7 +88,6 @@ def _engine(url: URL, session: dict[str, str], **more: Any) -> Engine:
         url,
         connect_args={"connect_timeout": _CONNECT_SECONDS, "application_name": "incident-engine"},
         pool_pre_ping=True,  # a server that was restarted is found again by itself
-        json_serializer=encoded,
         hide_parameters=True,  # what others reported must not stand in an error
         **more,
     )

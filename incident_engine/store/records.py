@@ -3,7 +3,9 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from functools import cache
+from itertools import chain
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, case, delete, func, insert, literal, or_, select, update
 
@@ -14,12 +16,12 @@ from incident_engine.grading.pack import Pack
 from incident_engine.grading.parsing import parse_pack
 from incident_engine.store.dialect import upsert
 from incident_engine.store.tables import (
-    Encoded,
     Instant,
     assessments,
     deliveries,
     events,
     incidents,
+    microseconds,
     packs,
     quarantine,
     timers,
@@ -137,27 +139,47 @@ def kept_pack(connection: Connection, content_hash: str) -> Pack | None:
     return None if document is None else parse_pack(document)
 
 
-def event_row(recorded: Recorded, incident_id: str | None) -> dict[str, Any]:
+class EventRow(NamedTuple):
+    """An event as the database has it: instants in microseconds, the event in JSON."""
+
+    source: str
+    event_id: str
+    incident_id: str | None
+    type: str
+    service: str | None
+    occurred_at: int
+    received_at: int
+    document: str
+
+
+def event_row(recorded: Recorded, incident_id: str | None) -> EventRow:
     """Return an event as a row."""
     event = recorded.event
-    return {
-        "source": event.source,
-        "event_id": event.id,
-        "incident_id": incident_id,
-        "type": event.type.value,
-        "service": event.service,
-        "occurred_at": event.occurred_at,
-        "received_at": recorded.received_at,
-        "document": Encoded(wire_json(event)),
-    }
+    instants = microseconds(event.occurred_at), microseconds(recorded.received_at)
+    about = event.source, event.id, incident_id, event.type.value, event.service
+    return EventRow(*about, *instants, wire_json(event))
 
 
-def append_all(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+def append_all(connection: Connection, rows: Sequence[EventRow]) -> None:
     """Store events; they are never changed and never deleted."""
-    connection.execute(_APPEND, rows)
+    done = 0
+    for size in _AT_ONCE:
+        statement = _appending(connection.dialect.paramstyle, size)
+        while len(rows) - done >= size:
+            values = tuple(chain.from_iterable(rows[done : done + size]))
+            connection.exec_driver_sql(statement, values)
+            done += size
 
 
-_APPEND = insert(events)
+_AT_ONCE = 64, 8, 1
+"""Rows in one statement: few sizes, so that each is prepared once; few statements, for each gives way to others."""
+
+
+@cache
+def _appending(paramstyle: str, size: int) -> str:
+    mark = "?" if paramstyle == "qmark" else "%s"
+    row = f"({', '.join([mark] * len(EventRow._fields))})"
+    return f"INSERT INTO events ({', '.join(EventRow._fields)}) VALUES {', '.join([row] * size)}"  # noqa: S608 - no data
 
 
 def events_of(connection: Connection, incident_id: str, until: int | None = None) -> list[Recorded]:
@@ -276,6 +298,11 @@ def put_in_quarantine(
         ).returning(quarantine.c.times)
     )
     return bool(times == 1)
+
+
+def is_anything_in_quarantine(connection: Connection) -> bool:
+    """Return whether anything waits to be mapped."""
+    return connection.exec_driver_sql("SELECT 1 FROM quarantine LIMIT 1").first() is not None
 
 
 def release_from_quarantine(connection: Connection, source: str, keys: Iterable[str]) -> None:

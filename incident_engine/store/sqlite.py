@@ -10,7 +10,6 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.pool import NullPool
 
 from incident_engine.errors import StoreError
-from incident_engine.store.tables import encoded
 
 _BEGIN = "incident_engine_begin"
 
@@ -82,7 +81,6 @@ def _engine(url: URL, pool_size: int) -> Engine:
         url,
         connect_args={"check_same_thread": False, "timeout": 10},
         pool_size=pool_size,
-        json_serializer=encoded,
         hide_parameters=True,  # what others reported must not stand in an error
     )
 

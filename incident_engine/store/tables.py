@@ -1,6 +1,5 @@
 """The tables. Instants are microseconds since 1970 in UTC; states are checked by the database."""
 
-import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -29,6 +28,11 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
+def microseconds(instant: datetime) -> int:
+    """Return an instant as the database has it."""
+    return (instant - _EPOCH) // _MICROSECOND
+
+
 class Instant(TypeDecorator[datetime]):
     """An aware instant, kept as microseconds since 1970 in UTC."""
 
@@ -37,22 +41,11 @@ class Instant(TypeDecorator[datetime]):
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
         """Return the microseconds of an instant."""
-        return None if value is None else (value - _EPOCH) // _MICROSECOND
+        return None if value is None else microseconds(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         """Return the instant of microseconds."""
         return None if value is None else _EPOCH + timedelta(microseconds=value)
-
-
-class Encoded(str):
-    """A text that is JSON already."""
-
-    __slots__ = ()
-
-
-def encoded(value: Any) -> str:
-    """Return a value as JSON, as it is written into the database."""
-    return value if isinstance(value, Encoded) else json.dumps(value)
 
 
 metadata = MetaData(

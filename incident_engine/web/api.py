@@ -19,6 +19,7 @@ from incident_engine.engine import Engine
 from incident_engine.facts.fields import Instant, Region
 from incident_engine.facts.hypothesis import Hypothesis
 from incident_engine.grading.recurring import recurrence_document
+from incident_engine.intake.alertmanager import AlertMapper
 from incident_engine.links import Links
 from incident_engine.store.database import Database
 from incident_engine.store.writer import Writer
@@ -67,7 +68,8 @@ def create_app(parts: Parts) -> FastAPI:
     app = FastAPI(title="incident-engine", version=__version__, docs_url=None, redoc_url=None)
     problems.install(app)
     docs.install(app, needs_key=bool(parts.keys))
-    intake = Intake(parts.settings, parts.writer, parts.engine, parts.metrics, parts.clock)
+    mapper = AlertMapper(parts.settings.alertmanager, parts.settings.service_names)
+    intake = Intake(parts.settings, parts.writer, parts.engine, parts.metrics, parts.clock, mapper)
     app.add_route("/api/v1/events", intake.events, methods=["POST"])
     app.add_route("/api/v1/alertmanager", intake.notification, methods=["POST"])
     app.add_middleware(HotPath, intake=intake)

@@ -32,6 +32,7 @@ class Intake:
     engine: Engine
     metrics: Metrics
     clock: Clock
+    mapper: alertmanager.AlertMapper
 
     async def events(self, request: Request) -> Response:
         """Take one event or an array in the native format: all are stored, or none."""
@@ -56,9 +57,7 @@ class Intake:
         except (InvalidDocumentError, MalformedBodyError):
             self.metrics.count_events(alertmanager.SOURCE, EventOutcome.INVALID)
             raise
-        events, odd = alertmanager.map_alerts(
-            found, settings.alertmanager, settings.service_names, now, settings.intake.max_clock_skew
-        )
+        events, odd = self.mapper.map(found, now + settings.intake.max_clock_skew)
         receipts = await self._take(events, alertmanager.SOURCE, lambda unit: self._quarantine(unit, events, odd))
         answer = {
             "events": [_receipt(receipt) for receipt in receipts],
@@ -68,12 +67,15 @@ class Intake:
 
     def _quarantine(self, unit: Unit, events: Sequence[Event], odd: Sequence[alertmanager.Quarantined]) -> None:
         now = self.clock.now()
+        ended = [
+            event.id.removesuffix(alertmanager.RESOLVED) for event in events if event.id.endswith(alertmanager.RESOLVED)
+        ]
+        if ended and records.is_anything_in_quarantine(unit.connection):
+            records.release_from_quarantine(unit.connection, alertmanager.SOURCE, ended)
         for alert in odd:
             records.put_in_quarantine(
                 unit.connection, alertmanager.SOURCE, alert.key, alert.reason, alert.detail, dict(alert.document), now
             )
-        released = [event.id.removesuffix(alertmanager.RESOLVED) for event in events]
-        records.release_from_quarantine(unit.connection, alertmanager.SOURCE, released)
         if odd:
             unit.after_commit.append(
                 lambda: self.metrics.count_events(alertmanager.SOURCE, EventOutcome.QUARANTINED, len(odd))
