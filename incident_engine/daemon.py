@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import os
 import secrets
 import signal
@@ -36,6 +37,8 @@ from incident_engine.web.metrics import OpenIncidents
 _GRACE_SECONDS = 1.5
 """How long deliveries under way may take when the daemon stops; what is not done by then is repeated later."""
 _LOOK_AGAIN_SECONDS = 0.002
+_GARBAGE = 20_000
+"""New objects after which the youngest are looked at for garbage (700 by default): a request makes some thousand."""
 
 
 class Daemon:
@@ -96,6 +99,10 @@ class Daemon:
     async def running(self) -> AsyncIterator[asyncio.Task[None]]:
         """Run until the block ends; yields the task that serves, once requests are answered."""
         self._start()
+        # Rules and libraries stay for good: looking at them for garbage, again and again, would take half the time.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(_GARBAGE)
         serving = asyncio.create_task(self._server.serve(sockets=[self._socket]), name="server")
         try:
             while not self._server.started and not serving.done():

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from incident_engine.configuration.settings import Settings
 from incident_engine.decisions import Reason, note, warn
 from incident_engine.errors import InvalidDocumentError, Problem
+from incident_engine.facts.base import EventType
 from incident_engine.facts.events import Event, MaintenanceAnnounced, OutageEvent, Recorded, wire
 from incident_engine.facts.folding import occurrence
 from incident_engine.facts.handling import IncidentClosed
@@ -35,6 +36,9 @@ from incident_engine.upkeep import Upkeep
 _TIMERS_AT_ONCE = 200
 _TRY_AGAIN = timedelta(minutes=1)
 _WRITING = "writing"
+_ALIKE = "alike"
+_Alike = tuple[str, EventOutcome, EventType, str | None]
+"""Source, outcome, type and incident: events of which all are the same are counted and said together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +102,9 @@ class Engine:
         if found:
             raise InvalidDocumentError(sorted(found, key=_first_place))
         unit.at_end.setdefault(_WRITING, self._write)
-        if records.is_anything_in_quarantine(unit.connection):
-            self._release(unit, [event for _, event in given])
         answers = [receipts[place] for place, _ in given]
         self._follow(unit, [event for _, event in given], answers, now)
-        unit.after_commit.append(lambda: self._account(given, answers))
+        self._account(unit, [event for _, event in given], answers)
         return answers
 
     def report_each(self, unit: Unit, events: Sequence[Event], now: datetime) -> list[Receipt]:
@@ -183,19 +185,21 @@ class Engine:
         What people say is followed at once, so that what others say next is checked against what it led to.
         """
         is_from_monitors = all(isinstance(event, OutageEvent) for event in events)
-        for incident_id in dict.fromkeys(name for receipt in answers for name in receipt.touched):
+        touched = dict.fromkeys(name for receipt in answers for name in receipt.touched)
+        if not touched:
+            unit.quiet += 1
+        for incident_id in touched:
             unit.at_end[incident_id] = partial(self._bring_up_to_date, incident_id=incident_id, now=now)
             if not is_from_monitors:
                 unit.settle(incident_id)
 
-    def _release(self, unit: Unit, events: Sequence[Event]) -> None:
-        """What waited in quarantine and can be taken now need not wait any more."""
-        for source in dict.fromkeys(event.source for event in events):
-            keys = [event.id for event in events if event.source == source]
-            records.release_from_quarantine(unit.connection, source, keys)
-
     def _write(self, unit: Unit) -> None:
+        """Write the events; what waited in quarantine and was taken now need not wait any more."""
         self._ledger.flush(unit.connection)
+        taken: Mapping[_Alike, Sequence[str]] = unit.shared.get(_ALIKE, {})
+        if records.is_anything_in_quarantine(unit.connection):
+            for (source, *_), ids in taken.items():
+                records.release_from_quarantine(unit.connection, source, ids)
 
     def _bring_up_to_date(self, unit: Unit, incident_id: str, now: datetime) -> None:
         self._router.spans.amend(unit, incident_id, self._upkeep.bring_up_to_date(unit, incident_id, now))
@@ -245,17 +249,21 @@ class Engine:
             records.set_timer(unit.connection, incident_id, now + _TRY_AGAIN)
             warn(Reason.UPDATE_FAILED, failure, incident=incident_id)
 
-    def _account(self, events: Sequence[tuple[int, Event]], receipts: Sequence[Receipt]) -> None:
-        """Count what was taken, and say it: what is alike of one request in one line."""
-        alike: dict[tuple[str, EventOutcome, str, str | None], list[str]] = {}
-        for (_, event), receipt in zip(events, receipts, strict=True):
-            key = receipt.source, receipt.outcome, event.type.value, receipt.incident
-            alike.setdefault(key, []).append(receipt.id)
+    def _account(self, unit: Unit, events: Sequence[Event], receipts: Sequence[Receipt]) -> None:
+        """Count what was taken, and say it once it is on disk: what is alike of one transaction in one line."""
+        if _ALIKE not in unit.shared:
+            unit.shared[_ALIKE] = {}
+            unit.after_commit.append(partial(self._say, unit.shared[_ALIKE]))
+        alike: dict[_Alike, list[str]] = unit.shared[_ALIKE]
+        for event, receipt in zip(events, receipts, strict=True):
+            alike.setdefault((receipt.source, receipt.outcome, event.type, receipt.incident), []).append(receipt.id)
+
+    def _say(self, alike: Mapping[_Alike, Sequence[str]]) -> None:
         for (source, outcome, kind, incident), ids in alike.items():
             self._metrics.count_events(source, outcome, len(ids))
             reason = Reason.EVENT_DUPLICATE if outcome is EventOutcome.DUPLICATE else Reason.EVENT_ACCEPTED
             more = {"count": len(ids), "last": ids[-1]} if len(ids) > 1 else {}
-            note(reason, source=source, id=ids[0], type=kind, incident=incident, **more)
+            note(reason, source=source, id=ids[0], type=kind.value, incident=incident, **more)
 
 
 def _first_place(problem: Problem) -> int:

@@ -6,7 +6,7 @@
 import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path as FilePath
 from typing import Annotated, Any, Self
 from zoneinfo import ZoneInfo
@@ -73,6 +73,7 @@ class BankSettings(Strict):
         return ZoneInfo(self.timezone)
 
 
+@lru_cache(maxsize=1_024)
 def is_loopback(host: str) -> bool:
     """Return whether a name or address is this machine's own."""
     try:

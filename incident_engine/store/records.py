@@ -7,7 +7,7 @@ from functools import cache
 from itertools import chain
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, case, delete, func, insert, literal, or_, select, update
+from sqlalchemy import Connection, case, delete, func, insert, literal, or_, select, update
 
 from incident_engine.facts.base import EventType
 from incident_engine.facts.correlation import Span
@@ -45,16 +45,28 @@ def known_events(connection: Connection, keys: Iterable[Key]) -> dict[Key, str |
     by_source: dict[str, list[str]] = {}
     for source, event_id in keys:
         by_source.setdefault(source, []).append(event_id)
-    return {
-        (source, row.event_id): row.incident_id
-        for source, ids in by_source.items()
-        for row in connection.execute(_KNOWN, {"source": source, "ids": ids})
-    }
+    found: dict[Key, str | None] = {}
+    for source, ids in by_source.items():
+        for start in range(0, len(ids), _ASKED_AT_ONCE):
+            part = ids[start : start + _ASKED_AT_ONCE]
+            rows = connection.exec_driver_sql(_known(connection.dialect.paramstyle, len(part)), (source, *part))
+            found.update({(source, event_id): incident_id for event_id, incident_id in rows})
+    return found
 
 
-_KNOWN = select(events.c.event_id, events.c.incident_id).where(
-    events.c.source == bindparam("source"), events.c.event_id.in_(bindparam("ids", expanding=True))
-)
+_ASKED_AT_ONCE = 64
+
+
+@cache
+def _known(paramstyle: str, size: int) -> str:
+    mark = _mark(paramstyle)
+    return (
+        f"SELECT event_id, incident_id FROM events WHERE source = {mark} AND event_id IN ({', '.join([mark] * size)})"  # noqa: S608 - no data
+    )
+
+
+def _mark(paramstyle: str) -> str:
+    return "?" if paramstyle == "qmark" else "%s"
 
 
 def incident(connection: Connection, incident_id: str) -> IncidentRow | None:
@@ -177,7 +189,7 @@ _AT_ONCE = 64, 8, 1
 
 @cache
 def _appending(paramstyle: str, size: int) -> str:
-    mark = "?" if paramstyle == "qmark" else "%s"
+    mark = _mark(paramstyle)
     row = f"({', '.join([mark] * len(EventRow._fields))})"
     return f"INSERT INTO events ({', '.join(EventRow._fields)}) VALUES {', '.join([row] * size)}"  # noqa: S608 - no data
 

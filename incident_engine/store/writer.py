@@ -42,6 +42,10 @@ class Unit:
     """What is done once, before the transaction ends, however many pieces of work want it; the last one says how."""
     on_failure: list[Callable[[], None]] = field(default_factory=list)
     """What is undone outside the database if this work is rolled back."""
+    shared: dict[Hashable, Any] = field(default_factory=dict)
+    """What pieces of work in one transaction keep for each other."""
+    quiet: int = 0
+    """How many pieces of work changed nothing of what is due."""
 
     def settle(self, key: Hashable = None) -> None:
         """Do now what is to be done at the end: one thing, or (None) everything."""
@@ -117,7 +121,10 @@ def _is_of_the_store(error: Exception) -> bool:
 
 
 class Writer:
-    """Commits work in groups. `on_commit` is called after each commit, in the writer's thread."""
+    """Commits work in groups.
+
+    `on_commit` is called, in the writer's thread, after each commit that may have changed what is due next.
+    """
 
     def __init__(self, database: Database, capacity: int, on_commit: Callable[[], None]) -> None:
         self._database = database
@@ -185,14 +192,15 @@ class Writer:
     def _commit(self, batch: list[tuple[Work, Waiting]]) -> None:
         wanted = [(work, future) for work, future in batch if future.set_running_or_notify_cancel()]
         try:
-            outcomes, after_commit = self._do([work for work, _ in wanted])
+            outcomes, unit = self._do([work for work, _ in wanted])
         except Exception as error:  # noqa: BLE001 - whatever it is, nothing of the batch is on disk: say so to each
             self._tell([(each, (None, StoreError(f"the store did not take it: {error}"))) for _, each in wanted])
             self._follow_up([partial(self._warn, "commit_failed", error)])
             return
-        self._follow_up(after_commit)
+        self._follow_up(unit.after_commit)
         self._tell([(each, outcome) for (_, each), outcome in zip(wanted, outcomes, strict=True)])
-        self._follow_up([self._on_commit])
+        if unit.quiet < len(wanted):
+            self._follow_up([self._on_commit])
 
     def _tell(self, answers: Sequence[tuple[Waiting, Outcome]]) -> None:
         """Tell everybody who waits; those in an event loop all at once, for each call from here interrupts it."""
@@ -208,7 +216,7 @@ class Writer:
             except RuntimeError as error:  # the loop has ended, and everybody who waited in it
                 self._warn("nobody_waits", error)
 
-    def _do(self, works: Sequence[Work]) -> tuple[list[Outcome], list[Callable[[], None]]]:
+    def _do(self, works: Sequence[Work]) -> tuple[list[Outcome], Unit]:
         """Do all works in one transaction: first as if none could fail, and if one does, each in a savepoint."""
         try:
             with transaction(self._database) as unit:
@@ -217,10 +225,10 @@ class Writer:
             if _is_of_the_store(error):
                 raise
             if len(works) == 1:
-                return [(None, error)], []
+                return [(None, error)], Unit(unit.connection)
             with transaction(self._database) as unit:
                 outcomes = [in_savepoint(unit, work) for work in works]
-        return outcomes, unit.after_commit
+        return outcomes, unit
 
     def _follow_up(self, actions: list[Callable[[], None]]) -> None:
         for action in actions:

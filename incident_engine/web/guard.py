@@ -7,6 +7,7 @@ import base64
 import binascii
 import hmac
 from collections.abc import Sequence
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -68,6 +69,7 @@ class Guard:
         return any(hmac.compare_digest(token, key) for key in self._keys)
 
 
+@lru_cache(maxsize=1_024)
 def _is_this_machine(host: str) -> bool:
     name = urlsplit(f"//{host}").hostname
     return name is None or is_loopback(name)
