@@ -196,10 +196,11 @@ def _compare_stores(rounds: int, seconds: float, connections: int) -> None:
 def _profile(batch: int, seconds: float, connections: int) -> None:
     with tempfile.TemporaryDirectory() as place:
         profile = Path(place) / "profile"
-        with ours(profile=profile) as (server, _):
-            found = load(server, seconds, batch, connections)
-        typer.echo(f"\n### Batch of {batch}: {found.alerts:,} alerts while it was profiled\n")
-        typer.echo("\n".join(where_the_time_goes(profile, found.alerts)))
+        with ours(profile=profile) as (server, count):
+            load(server, seconds, batch, connections)
+            taken = _settled(server, count)
+        typer.echo(f"\n### Batch of {batch}: {taken:,} alerts while it was profiled\n")
+        typer.echo("\n".join(where_the_time_goes(profile, taken)))
 
 
 def _settled(server: Server, count: Callable[[], int]) -> int:
