@@ -32,7 +32,9 @@ def markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Itera
     """Yield the lines of a Markdown table; columns are padded so that it can be read in a terminal too."""
     cells = [list(heads), *(list(row) for row in rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(heads))]
-    lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in cells]
+    lines = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in cells
+    ]
     yield lines[0]
     yield "|" + "|".join("-" * (width + 2) for width in widths) + "|"
     yield from lines[1:]

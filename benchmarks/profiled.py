@@ -8,8 +8,8 @@ import pstats
 import sys
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
 from cProfile import Profile
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from machine import markdown_table
 from incident_engine.cli import main
 
 _FUNCTIONS = 25
+_PACKAGES = 20
 _OWN = "incident_engine"
 _FIRST_THREAD = "writer"
 
@@ -43,8 +44,8 @@ def run(file: Path, arguments: list[str]) -> None:
             main_profile.enable()
         start(thread)
 
-    threading.Thread.run = profiled_run  # type: ignore[method-assign]
-    threading.Thread.start = watched_start  # type: ignore[method-assign]
+    threading.Thread.run = profiled_run  # type: ignore[method-assign, assignment]
+    threading.Thread.start = watched_start  # type: ignore[method-assign, assignment]
     sys.argv = ["incident-engine", *arguments]
     try:
         main()
@@ -62,15 +63,19 @@ def where_the_time_goes(file: Path, alerts: int) -> Iterator[str]:
     yield from markdown_table(["thread", "µs", "share"], [row for row in rows if row[2] != "0%"])
     together = pstats.Stats(*(str(path) for path in sorted(file.parent.glob(f"{file.name}.*"))))
     yield "\nBy package, own time:\n"
-    packages: Counter[str] = Counter()
+    packages: dict[str, float] = defaultdict(float)
     for (path, _, name), (_, _, own, _, _) in _entries(together):
         packages[_package(path, name)] += own
-    rows = [[name, f"{own / alerts * 1e6:.0f}", f"{own / all_of_it:.0%}"] for name, own in packages.most_common(20)]
+    rows = [[name, f"{own / alerts * 1e6:.0f}", f"{own / all_of_it:.0%}"] for name, own in _most(packages)]
     yield from markdown_table(["package", "µs", "share"], rows)
     yield "\nOur functions, with what they call:\n"
     yield from _functions(together, alerts, all_of_it, lambda path: f"/{_OWN}/" in path, 3)
     yield "\nAll functions, own time:\n"
     yield from _functions(together, alerts, all_of_it, lambda _: True, 2)
+
+
+def _most(shares: Mapping[str, float]) -> list[tuple[str, float]]:
+    return sorted(shares.items(), key=lambda item: item[1], reverse=True)[:_PACKAGES]
 
 
 def _functions(
@@ -79,7 +84,12 @@ def _functions(
     found = [(key, entry) for key, entry in _entries(stats) if is_wanted(key[0])]
     found.sort(key=lambda item: item[1][column], reverse=True)
     rows = [
-        [_where(*key), f"{entry[1] / alerts:.2f}", f"{entry[column] / alerts * 1e6:.0f}", f"{entry[column] / all_of_it:.0%}"]
+        [
+            _where(*key),
+            f"{entry[1] / alerts:.2f}",
+            f"{entry[column] / alerts * 1e6:.0f}",
+            f"{entry[column] / all_of_it:.0%}",
+        ]
         for key, entry in found[:_FUNCTIONS]
     ]
     return markdown_table(["function", "calls per alert", "µs per alert", "share"], rows)

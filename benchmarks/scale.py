@@ -180,13 +180,18 @@ def _check_storm(path: Path, alerts: int) -> None:
     stored = _one(path, "SELECT count(*) FROM events WHERE source = 'alertmanager'")
     found = _one(path, "SELECT count(*) FROM incidents")
     if (stored, found) != (alerts, 1):
-        raise BenchmarkError(f"{alerts} alerts of one outage were sent; stored are {stored} events of {found} incidents")
+        raise BenchmarkError(
+            f"{alerts} alerts of one outage were sent; stored are {stored} events of {found} incidents"
+        )
 
 
 def _overdue(server: Server, path: Path, seed: Seed) -> float:
     """Wait until all that is overdue has been done; return how long it took. Raises BenchmarkError."""
     began = time.monotonic()
-    wanted, among = len(seed.ripe), f"incident_id BETWEEN '{numbered(INCIDENT, seed.ripe[0])}' AND '{numbered(INCIDENT, seed.ripe[-1])}'"
+    wanted, among = (
+        len(seed.ripe),
+        f"incident_id BETWEEN '{numbered(INCIDENT, seed.ripe[0])}' AND '{numbered(INCIDENT, seed.ripe[-1])}'",
+    )
     graded = f"SELECT count(*) FROM assessments WHERE level = 'III' AND {among}"  # noqa: S608 - ids of our own
     unsent = f"SELECT count(*) FROM deliveries WHERE state <> 'delivered' AND {among}"  # noqa: S608
     while _one(path, graded) < wanted or _one(path, unsent):
@@ -224,7 +229,9 @@ def _costs(server: Server, incidents: int) -> Costs:
         alert(numbered(SERVICE, n % _OLD_SERVICES), PROVINCES[n % len(PROVINCES)].code, first + n, at)
         for n in range(_EVENTS)
     ]
-    opening = [alert(numbered(SPARE, n), PROVINCES[n % len(PROVINCES)].code, first + _EVENTS + n, at) for n in range(_EVENTS)]
+    opening = [
+        alert(numbered(SPARE, n), PROVINCES[n % len(PROVINCES)].code, first + _EVENTS + n, at) for n in range(_EVENTS)
+    ]
     costs = Costs(incidents, _cost(server, belonging), _cost(server, opening))
     typer.echo(f"  belongs: {costs.belonging:,.0f} µs, opens: {costs.opening:,.0f} µs", err=True)
     return costs

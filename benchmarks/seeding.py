@@ -141,7 +141,9 @@ def _original(seed: Seed, place: int, number: int, now: datetime) -> Sequence[di
     began = now - timedelta(minutes=minutes) if place != RIPE else seed.ripe_at - _HALF_AN_HOUR
     service, incident = numbered(SERVICE, number // PER_SERVICE), numbered(INCIDENT, number)
     return [
-        outage(service, incident, PROVINCES[(place + step) % len(PROVINCES)].code, began + timedelta(seconds=step), step)
+        outage(
+            service, incident, PROVINCES[(place + step) % len(PROVINCES)].code, began + timedelta(seconds=step), step
+        )
         for step in range(regions)
     ]
 
@@ -162,7 +164,8 @@ def _copy(connection: sqlite3.Connection, table: Table, number: int, last: int) 
     order = ", t.seq" if "seq" in table.c else ""
     connection.execute(
         f"WITH RECURSIVE k(n) AS (SELECT :first UNION ALL SELECT n + 1 FROM k WHERE n < :last) "  # noqa: S608
-        f"INSERT INTO {table.name} ({named}) SELECT {copied} FROM k, {table.name} AS t WHERE {where} ORDER BY k.n{order}",
+        f"INSERT INTO {table.name} ({named}) "
+        f"SELECT {copied} FROM k, {table.name} AS t WHERE {where} ORDER BY k.n{order}",
         values,
     )
 
@@ -185,7 +188,7 @@ _EVENTS_OF_ONE = "(SELECT count(*) FROM events WHERE incident_id = :incident)"
 def _copied(table: Table, name: str) -> str:
     column = table.c[name]
     if table is events and name == "seq":
-        return f"(SELECT max(seq) FROM events) + (k.n - :first) * {_EVENTS_OF_ONE} + {_place('t.seq')}"
+        return f"(SELECT max(seq) FROM events) + (k.n - :first) * {_EVENTS_OF_ONE} + {_place('t.seq')}"  # noqa: S608
     if name == "events_until":  # the last of its own that a verdict knew
         first = "(SELECT min(seq) FROM events WHERE incident_id = printf('open-%05d', k.n))"
         return f"{first} - 1 + {_place('t.events_until')}"
@@ -198,7 +201,7 @@ def _copied(table: Table, name: str) -> str:
 
 
 def _place(seq: str) -> str:
-    return f"(SELECT count(*) FROM events WHERE incident_id = :incident AND seq <= {seq})"
+    return f"(SELECT count(*) FROM events WHERE incident_id = :incident AND seq <= {seq})"  # noqa: S608
 
 
 def _meaning(server: Server, number: int) -> str:

@@ -67,7 +67,10 @@ def running(
     """Start a server and yield it once `ready` answers 200; stop it with SIGTERM at the end."""
     log = directory / f"{name}.log"
     environment = {key: value for key, value in os.environ.items() if not key.lower().endswith("_proxy")}
-    with log.open("ab") as output, httpx2.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=60) as client:
+    with (
+        log.open("ab") as output,
+        httpx2.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=60) as client,
+    ):
         began = time.perf_counter()
         process = subprocess.Popen(  # noqa: S603 - the commands are this benchmark's own
             command, cwd=directory, env={**environment, **(changes or {})}, stdout=output, stderr=output
