@@ -80,6 +80,7 @@ def _result(output: str, batch: int, server: Server) -> Load:
     if said["refused"] or said["broken"] or not said["requests"]:
         raise BenchmarkError(
             f"{server.name}: of {said['requests']} answers {said['refused']} were errors, "
-            f"and {said['broken']} requests got no answer; see {server.log}"
+            f"and {said['broken']} requests got no answer; its log ends:\n"
+            f"{server.log.read_text(encoding='utf-8', errors='replace')[-500:]}"
         )
     return Load(batch, said["requests"], said["seconds"], said["p50"], said["p99"])

@@ -8,7 +8,7 @@ import sqlite3
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from statistics import median, quantiles
@@ -28,6 +28,8 @@ SPARE = "spare"
 _OLD_SERVICES = 20
 """Events that belong to incidents are of the services that are hit at every size."""
 _EVENTS, _CHUNK = 200, 20
+_FOR_AN_ORIGINAL = timedelta(seconds=0.25)
+"""How long the report of an original may take, with its messages, before the ripe ones' level must not have come."""
 _PATIENCE = 240.0
 """How many seconds one round of the storm, or what is overdue at a start, may take."""
 
@@ -92,7 +94,8 @@ def storm(alerts: int, rounds: int) -> Iterator[Row]:
 
 def many(incidents: int) -> tuple[Costs, list[Row]]:
     """Measure with so many open incidents: the start, memory, /metrics, what is overdue, the cost of an event."""
-    seed = Seed(incidents, now() + timedelta(seconds=60))
+    seed = Seed(incidents, now())
+    seed = replace(seed, ripe_at=now() + timedelta(seconds=30) + len(seed.originals) * _FOR_AN_ORIGINAL)
     with tempfile.TemporaryDirectory() as place:
         directory = Path(place)
         services = [*numbered_services(SERVICE, seed.services), *numbered_services(SPARE, _EVENTS), *load_services()]
