@@ -15,6 +15,7 @@ from typing import Annotated
 
 import typer
 from bank import configuration, load_services
+from figures import ms
 from load import Load, load
 from machine import described, markdown_table, package_version
 from postgres import Postgres, postgres
@@ -135,8 +136,8 @@ def comparison(batch: int, medians: Mapping[str, Median], name: str, other: str)
     pairs = {
         "alerts/s": (f"{one.rate:,.0f}", f"{two.rate:,.0f}", one.rate / two.rate),
         "alerts per CPU second": (f"{one.thrift:,.0f}", f"{two.thrift:,.0f}", one.thrift / two.thrift),
-        "p50": (_ms(one.p50), _ms(two.p50), one.p50 / two.p50),
-        "p99": (_ms(one.p99), _ms(two.p99), one.p99 / two.p99),
+        "p50": (ms(one.p50), ms(two.p50), one.p50 / two.p50),
+        "p99": (ms(one.p99), ms(two.p99), one.p99 / two.p99),
     }
     for figure, (mine, theirs, ratio) in pairs.items():
         yield f"{what}: {figure}", mine, theirs, f"{ratio:.2f}×", AIMS.get((name, batch, figure), "")
@@ -219,11 +220,7 @@ def _settled(server: Server, count: Callable[[], int]) -> int:
 
 
 def _said(each: Round) -> str:
-    return f"{each.rate:,.0f}/s, {each.thrift:,.0f} per CPU s, p50 {_ms(each.load.p50)}, p99 {_ms(each.load.p99)}"
-
-
-def _ms(seconds: float) -> str:
-    return f"{seconds * 1000:.1f} ms"
+    return f"{each.rate:,.0f}/s, {each.thrift:,.0f} per CPU s, p50 {ms(each.load.p50)}, p99 {ms(each.load.p99)}"
 
 
 if __name__ == "__main__":

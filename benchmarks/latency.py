@@ -17,12 +17,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from statistics import median, quantiles
+from statistics import median
 from typing import Annotated, Any
 
 import typer
 import yaml
 from bank import ROOT, configuration, database, load_services, numbered, numbered_services
+from figures import Row, ms, p99
 from load import under_load
 from machine import described, markdown_table, package_version
 from seeding import SERVICE, Seed, copy_originals, now, outage, post, report_originals
@@ -43,9 +44,6 @@ _PLAYBOOK = {
     "title": {"zh-CN": "基准测试", "en": "Benchmark"},
     "steps": [{"id": "told", "on": {"first_level": True}, "audience": "receiver", "template": "customers-acknowledge"}],
 }
-
-Row = tuple[str, str, str]
-"""A measure, its figure, and what is wanted."""
 
 
 @dataclass(slots=True)
@@ -120,8 +118,8 @@ def idle(messages: int) -> Iterator[Row]:
                 post(server, "/api/v1/events", event)
                 receiver.wait_for([name])
                 took.append(receiver.only(name)[1] - began)
-    yield f"event → webhook received, idle, {messages} events: median", _ms(median(took)), "≤ 5 ms"
-    yield "event → webhook received, idle: p99", _ms(_p99(took)), "≤ 20 ms"
+    yield f"event → webhook received, idle, {messages} events: median", ms(median(took)), "≤ 5 ms"
+    yield "event → webhook received, idle: p99", ms(p99(took)), "≤ 20 ms"
 
 
 def timers(pending: int, fired: int, spacing: float, connections: int) -> Iterator[Row]:
@@ -178,14 +176,14 @@ def _under(
         receiver.wait_for(list(instants))
     late = [receiver.only(incident)[0] - at.timestamp() for incident, at in instants.items()]
     if min(late) < 0:
-        raise BenchmarkError(f"a message came {_ms(-min(late))} before it was due")
+        raise BenchmarkError(f"a message came {ms(-min(late))} before it was due")
     after = _buckets(server)
     observed = {bound: after[bound] - before[bound] for bound in after}
     rate = found[0].alerts / found[0].seconds
     load_said = f"under {name} ({rate:,.0f} alerts/s)"
     yield f"timer fired late, {load_said}: p99, by the daemon's histogram", _bound(observed, 0.99), "≤ 50 ms"
-    yield f"due → webhook received, {load_said}: median", _ms(median(late)), ""
-    yield f"due → webhook received, {load_said}: p99", _ms(_p99(late)), ""
+    yield f"due → webhook received, {load_said}: median", ms(median(late)), ""
+    yield f"due → webhook received, {load_said}: p99", ms(p99(late)), ""
 
 
 def _report_due(server: Server, prefix: str, count: int, spacing: float) -> dict[str, datetime]:
@@ -248,15 +246,7 @@ def _bound(buckets: Mapping[float, float], share: float) -> str:
     """Return the smallest bound of a bucket within which so great a share lies."""
     total = max(buckets.values())
     bound = min(bound for bound, count in buckets.items() if count >= share * total)
-    return f"≤ {_ms(bound)} (of {total:g})"
-
-
-def _p99(times: Sequence[float]) -> float:
-    return quantiles(times, n=100, method="inclusive")[98]
-
-
-def _ms(seconds: float) -> str:
-    return f"{seconds * 1000:.1f} ms"
+    return f"≤ {ms(bound)} (of {total:g})"
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 Exits with 1 if anything is lost or done twice. Seeded incidents are copies of real ones: see seeding.py.
 """
 
-import json
 import sqlite3
 import tempfile
 import time
@@ -11,30 +10,27 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from statistics import median, quantiles
+from statistics import median
 from typing import Annotated, Any
 
 import typer
-from bank import LOAD, configuration, database, load_services, numbered, numbered_services
+from bank import configuration, database, load_services, numbered, numbered_services
+from figures import Row, mb, ms
 from machine import described, markdown_table
-from seeding import INCIDENT, SERVICE, Seed, check_copies, copy_originals, now, post, report_originals
+from seeding import INCIDENT, SERVICE, Seed, check_copies, copy_originals, now, one, post, report_originals
 from servers import BenchmarkError, Server, incident_engine
+from storm import PATH, alert, notification, storm
 
 from incident_engine.facts.regions import PROVINCES
 
-BATCH = 64
-PATH = "/api/v1/alertmanager"
 SPARE = "spare"
 _OLD_SERVICES = 20
 """Events that belong to incidents are of the services that are hit at every size."""
 _EVENTS, _CHUNK = 200, 20
 _FOR_AN_ORIGINAL = timedelta(seconds=0.25)
 """How long the report of an original may take, with its messages, before the ripe ones' level must not have come."""
-_PATIENCE = 240.0
-"""How many seconds one round of the storm, or what is overdue at a start, may take."""
-
-Row = tuple[str, str, str]
-"""A measure, its figure, and what is wanted."""
+PATIENCE = 240.0
+"""How many seconds what is overdue at a start may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,52 +40,6 @@ class Costs:
     incidents: int
     belonging: float
     opening: float
-
-
-def alert(service: str, region: str, number: int, at: str) -> dict[str, Any]:
-    """Return one alert as Alertmanager tells it."""
-    return {
-        "status": "firing",
-        "labels": {
-            "alertname": "ServiceDown",
-            "cluster": "prod-a",
-            "instance": f"node-{number:06d}:9100",
-            "region": region,
-            "service": service,
-            "severity": "critical",
-        },
-        "annotations": {"summary": f"{service} does not answer on node {number:06d}"},
-        "startsAt": at,
-        "endsAt": "0001-01-01T00:00:00Z",
-        "generatorURL": "http://prometheus.example:9090/graph?g0.expr=up%3D%3D0",
-        "fingerprint": f"{number:016x}",
-    }
-
-
-def notification(alerts: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return what Alertmanager posts."""
-    return {"version": "4", "status": "firing", "receiver": "incident-engine", "alerts": list(alerts)}
-
-
-def storm(alerts: int, rounds: int) -> Iterator[Row]:
-    """Send the alerts of one outage in all provinces, then the same again, and see what grows."""
-    with tempfile.TemporaryDirectory() as place:
-        directory = Path(place)
-        config = configuration(directory, load_services())
-        at = (now() - timedelta(seconds=20)).isoformat(timespec="milliseconds")
-        every = [alert(LOAD[0], PROVINCES[n % len(PROVINCES)].code, n, at) for n in range(alerts)]
-        parts = [every[first : first + BATCH] for first in range(0, alerts, BATCH)]
-        bodies = [json.dumps(notification(part)).encode() for part in parts]
-        with incident_engine(config) as server:
-            done = [_round(server, bodies, number) for number in range(rounds + 1)]
-        _check_storm(database(directory), alerts)
-    first, again = done[0][0], [median(times) for times, _ in done[1:]]
-    tenth = max(1, len(first) // 10)
-    rise = median(first[-tenth:]) / median(first[:tenth])
-    yield f"storm of {alerts:,}: a batch of {BATCH}, first tenth", _ms(median(first[:tenth])), ""
-    yield "storm: a batch, last tenth, against the first", f"{rise:.2f}×", "no growth"
-    yield f"storm: a batch sent again, {rounds} rounds", " / ".join(_ms(each) for each in again), "no growth"
-    yield "storm: memory after each round", " / ".join(_mb(resident) for _, resident in done), "no growth"
 
 
 def many(incidents: int) -> tuple[Costs, list[Row]]:
@@ -108,7 +58,7 @@ def many(incidents: int) -> tuple[Costs, list[Row]]:
         copy_originals(database(directory), seed, began)
         typer.echo(f"  {incidents:,} open incidents in {(now() - began).total_seconds():.0f} s", err=True)
         time.sleep(max(0.0, (seed.ripe_at - now()).total_seconds()))
-        timers = _one(database(directory), "SELECT count(*) FROM timers")
+        timers = one(database(directory), "SELECT count(*) FROM timers")
         with incident_engine(config) as server:
             ready, resident = server.seconds_to_ready, server.resident()
             caught_up = _overdue(server, database(directory), seed)
@@ -122,9 +72,9 @@ def many(incidents: int) -> tuple[Costs, list[Row]]:
     rows = [
         (f"restart to ready, {incidents:,} open incidents, {timers:,} timers", f"{ready:.2f} s", "≤ 1 s"),
         (f"of these overdue: {len(seed.ripe)}, each fired once, after", f"{caught_up:.1f} s", "none lost"),
-        (f"memory, {incidents:,} open incidents: once ready", _mb(resident), ""),
-        ("memory: after all that follows (most at any time)", f"{_mb(after)} ({_mb(peak)})", "≤ 150 MB"),
-        ("/metrics: median (longest of 50)", f"{_ms(median(times))} ({_ms(max(times))})", "≤ 20 ms"),
+        (f"memory, {incidents:,} open incidents: once ready", mb(resident), ""),
+        ("memory: after all that follows (most at any time)", f"{mb(after)} ({mb(peak)})", "≤ 150 MB"),
+        ("/metrics: median (longest of 50)", f"{ms(median(times))} ({ms(max(times))})", "≤ 20 ms"),
     ]
     return costs, rows
 
@@ -161,33 +111,6 @@ def main(
         typer.echo("\n".join(markdown_table(["measure", "figure", "at least"], rows)))
 
 
-def _round(server: Server, bodies: Sequence[bytes], number: int) -> tuple[list[float], int]:
-    times: list[float] = []
-    end = time.monotonic() + _PATIENCE
-    for place, body in enumerate(bodies):
-        began = time.perf_counter()
-        answer = server.client.post(PATH, content=body, headers={"content-type": "application/json"})
-        times.append(time.perf_counter() - began)
-        if answer.status_code != 202:
-            raise BenchmarkError(f"storm, round {number}, batch {place}: {answer.status_code} {answer.text[:200]}")
-        if time.monotonic() > end:
-            said = f"{_ms(median(times[:10]))} at first, {_ms(median(times[-10:]))} in the end"
-            raise BenchmarkError(f"storm, round {number}: only {place + 1} batches in {_PATIENCE:g} s: {said}")
-    resident = server.resident()
-    p99 = quantiles(times, n=100)[98] if len(times) > 1 else times[0]
-    typer.echo(f"  storm, round {number}: {_ms(median(times))}, p99 {_ms(p99)}, {_mb(resident)}", err=True)
-    return times, resident
-
-
-def _check_storm(path: Path, alerts: int) -> None:
-    stored = _one(path, "SELECT count(*) FROM events WHERE source = 'alertmanager'")
-    found = _one(path, "SELECT count(*) FROM incidents")
-    if (stored, found) != (alerts, 1):
-        raise BenchmarkError(
-            f"{alerts} alerts of one outage were sent; stored are {stored} events of {found} incidents"
-        )
-
-
 def _overdue(server: Server, path: Path, seed: Seed) -> float:
     """Wait until all that is overdue has been done; return how long it took. Raises BenchmarkError."""
     began = time.monotonic()
@@ -197,10 +120,10 @@ def _overdue(server: Server, path: Path, seed: Seed) -> float:
     )
     graded = f"SELECT count(*) FROM assessments WHERE level = 'III' AND {among}"  # noqa: S608 - ids of our own
     unsent = f"SELECT count(*) FROM deliveries WHERE state <> 'delivered' AND {among}"  # noqa: S608
-    while _one(path, graded) < wanted or _one(path, unsent):
-        if time.monotonic() - began > _PATIENCE:
-            said = f"{_one(path, graded)} of {wanted} are graded, {_one(path, unsent)} messages wait"
-            raise BenchmarkError(f"what was overdue is not done within {_PATIENCE:g} s: {said}")
+    while one(path, graded) < wanted or one(path, unsent):
+        if time.monotonic() - began > PATIENCE:
+            said = f"{one(path, graded)} of {wanted} are graded, {one(path, unsent)} messages wait"
+            raise BenchmarkError(f"what was overdue is not done within {PATIENCE:g} s: {said}")
         time.sleep(0.1)
     took = time.monotonic() - began
     for what, query, right in (
@@ -209,7 +132,7 @@ def _overdue(server: Server, path: Path, seed: Seed) -> float:
         ("kinds of messages", _KINDS.format(among=among), 1),
         ("messages sent twice", f"SELECT count(*) FROM deliveries WHERE attempts <> 1 AND {among}", 0),  # noqa: S608
     ):
-        if (found := _one(path, query)) != right:
+        if (found := one(path, query)) != right:
             raise BenchmarkError(f"after the start, of what was overdue: {found} {what}, not {right}")
     fired = server.metric("incident_engine_timer_lateness_seconds_count")
     if fired < wanted:
@@ -255,22 +178,6 @@ def _timed(server: Server, path: str) -> float:
     began = time.perf_counter()
     server.get(path)
     return time.perf_counter() - began
-
-
-def _one(path: Path, query: str) -> int:
-    connection = sqlite3.connect(path, timeout=30)
-    try:
-        return int(connection.execute(query).fetchone()[0])
-    finally:
-        connection.close()
-
-
-def _ms(seconds: float) -> str:
-    return f"{seconds * 1000:.1f} ms"
-
-
-def _mb(size: int) -> str:
-    return f"{size / 1e6:.0f} MB"
 
 
 if __name__ == "__main__":

@@ -73,7 +73,7 @@ def report_originals(server: Server, seed: Seed, now: datetime) -> None:
         post(server, "/api/v1/events", found[first : first + _AT_ONCE])
     path = server.log.parent / "incident-engine.db"
     deadline = time.monotonic() + 120
-    while _count(path, "SELECT count(*) FROM deliveries WHERE state IN ('pending', 'sending')"):
+    while one(path, "SELECT count(*) FROM deliveries WHERE state IN ('pending', 'sending')"):
         if time.monotonic() > deadline:
             raise BenchmarkError("the originals' messages do not go out")
         time.sleep(0.2)
@@ -190,7 +190,7 @@ def _copied(table: Table, name: str) -> str:
     if table is events and name == "seq":
         return f"(SELECT max(seq) FROM events) + (k.n - :first) * {_EVENTS_OF_ONE} + {_place('t.seq')}"  # noqa: S608
     if name == "events_until":  # the last of its own that a verdict knew
-        first = "(SELECT min(seq) FROM events WHERE incident_id = printf('open-%05d', k.n))"
+        first = f"(SELECT min(seq) FROM events WHERE incident_id = printf('{INCIDENT}-%05d', k.n))"  # noqa: S608
         return f"{first} - 1 + {_place('t.events_until')}"
     if (table.name, name) in _DIGESTS:
         return f"t.{name} || printf('-%05d', k.n)"
@@ -213,8 +213,9 @@ def _meaning(server: Server, number: int) -> str:
     return text.replace(numbered(SERVICE, number // PER_SERVICE), SERVICE)
 
 
-def _count(path: Path, query: str) -> int:
-    connection = sqlite3.connect(path)
+def one(path: Path, query: str) -> int:
+    """Return the one number that SQLite answers; the daemon may go on beside."""
+    connection = sqlite3.connect(path, timeout=30)
     try:
         return int(connection.execute(query).fetchone()[0])
     finally:
