@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SCENARIO ?= two-provinces
 SPEED ?= 600
 
-.PHONY: run demo test check bench lint lock clean help
+.PHONY: run demo test check bench bench-load lint lock clean help
 
 run: $(VENV)/.run ## set everything up and start the daemon on http://127.0.0.1:8080
 	@$(BIN)/incident-engine serve
@@ -22,6 +22,11 @@ check: $(VENV)/.run ## check configuration, packs with their cases, playbooks, m
 
 bench: $(VENV)/.bench ## grade the same incidents with other rule engines, and print the table
 	$(BIN)/python benchmarks/grading.py
+
+bench-load: $(VENV)/.dev ## side by side with Alertmanager, storm, 100 000 incidents, latency (needs prometheus-alertmanager, wrk)
+	$(BIN)/python benchmarks/ingest.py
+	$(BIN)/python benchmarks/scale.py
+	$(BIN)/python benchmarks/latency.py
 
 lint: $(VENV)/.dev ## style, types and the order of the rooms
 	$(BIN)/ruff check incident_engine tests benchmarks
@@ -41,7 +46,7 @@ clean: ## remove the environment; what the daemon stored in var/ stays
 	rm -rf $(VENV)
 
 help: ## print this
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; v = "%d.%d" % sys.version_info[:2]; \

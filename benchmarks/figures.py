@@ -1,0 +1,22 @@
+"""How figures are written."""
+
+from collections.abc import Sequence
+from statistics import quantiles
+
+Row = tuple[str, str, str]
+"""A measure, its figure, and what is wanted."""
+
+
+def ms(seconds: float) -> str:
+    """Return seconds as milliseconds."""
+    return f"{seconds * 1000:.1f} ms"
+
+
+def mb(size: int) -> str:
+    """Return bytes as megabytes, of a million bytes."""
+    return f"{size / 1e6:.0f} MB"
+
+
+def p99(values: Sequence[float]) -> float:
+    """Return what 99 % of the values do not exceed."""
+    return quantiles(values, n=100, method="inclusive")[98] if len(values) > 1 else values[0]
