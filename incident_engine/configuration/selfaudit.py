@@ -18,6 +18,13 @@ def _positive(length: timedelta) -> timedelta:
     return length
 
 
+def _over_heartbeats(length: timedelta) -> timedelta:
+    if length < _TWO_HEARTBEATS:
+        raise invalid("shorter than two beats of the timers' heart", "10s at least")
+    return length
+
+
+_TWO_HEARTBEATS = timedelta(seconds=10)
 Limit = Annotated[Duration, AfterValidator(_positive)]
 
 
@@ -33,7 +40,7 @@ class SelfAuditSettings(Strict):
     interval: Limit = timedelta(seconds=10)
     overdue: Limit = timedelta(seconds=30)
     """How late a timer or a delivery may be; it counts when two looks in a row have seen it."""
-    worker: Limit = timedelta(seconds=20)
+    worker: Annotated[Duration, AfterValidator(_over_heartbeats)] = timedelta(seconds=20)
     """How long the writer, the dispatcher, the timers or a read of the store may be at the same thing."""
     loop: Limit = timedelta(seconds=5)
     """How long the event loop may take to answer."""

@@ -74,6 +74,7 @@ class SelfAudit:
             self._log.info("nobody_is_told", reason="no_audience", set="self_audit.audience")
         else:
             self._notices.start()
+        self._clock_watch.begin(moment(self._clock))
         self._gauges.looked()
         self._thread.start()
 
@@ -133,7 +134,10 @@ class SelfAudit:
     def _run(self) -> None:
         interval = self._settings.interval.total_seconds()
         while not self._stopping.wait(interval):
-            self.look(moment(self._clock))
+            try:
+                self.look(moment(self._clock))
+            except Exception as error:  # noqa: BLE001 - it goes on; until it succeeds it is silent, which is shown
+                self._log.warning("look_failed", reason="unexpected_error", error=repr(error))
 
     def _read(self, at: Moment) -> Health:
         limits = Limits(at.limit(self._settings.overdue), self._settings.deadline, self._settings.ahead)

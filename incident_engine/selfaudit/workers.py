@@ -163,6 +163,10 @@ class ClockWatch:
         self._limit = limit.total_seconds()
         self._last: Moment | None = None
 
+    def begin(self, at: Moment) -> None:
+        """Watch from this moment on."""
+        self._last = at
+
     def look(self, at: Moment) -> Iterator[Sight]:
         """Yield that the clock was set, or the machine slept, since the last look."""
         last, self._last = self._last, at

@@ -9,6 +9,7 @@ from support.fixtures import CONFIG, LEAST, cst
 from incident_engine.configuration.channels import RetrySettings, WebhookSettings
 from incident_engine.configuration.people import ContactSettings
 from incident_engine.configuration.secret import Secret
+from incident_engine.configuration.selfaudit import SelfAuditSettings
 from incident_engine.configuration.settings import PREFIX, Settings, load_settings
 from incident_engine.errors import InvalidFilesError
 from incident_engine.selfaudit.finding import SEEN_TWICE, UNREADY, Change, Kind, Moment, Sight, texts
@@ -211,6 +212,27 @@ def test_each_kind_has_its_words_in_both_languages() -> None:
     assert set(Kind) > UNREADY
 
 
+@pytest.mark.parametrize("phase", [0.001, 5, 9.999])
+def test_by_the_default_limits_everything_is_seen_within_a_minute(
+    phase: float, parts: tuple[Worker, Worker, Worker]
+) -> None:
+    """A fault begins at 03:00, so much before a look; each look sees what is older than its limit."""
+    audit = SelfAuditSettings()
+    interval = audit.interval.total_seconds()
+    register, workers = Register(audit.quiet), Workers(*parts, audit.worker)
+    parts[0].busy_since = parts[1].busy_since = 1_000  # and the timers stop as well
+    found: dict[Kind, float] = {}
+    for number in range(10):
+        seconds = phase + number * interval
+        sights = list(workers.look(at(seconds)))
+        if timedelta(seconds=seconds) > audit.overdue:
+            sights += [sight(kind) for kind in SEEN_TWICE]
+        for change in register.note(sights, at(seconds)):
+            found[change.finding.kind] = seconds
+    assert set(found) == {Kind.WRITER_STUCK, Kind.DISPATCHER_STUCK, Kind.TIMERS_STUCK, *SEEN_TWICE}
+    assert max(found.values()) <= 55  # which leaves the notice five seconds
+
+
 # What a reader is told
 
 
@@ -362,6 +384,7 @@ def test_a_telephone_gets_one_text_without_markup(settings: Settings) -> None:
     ("key", "value", "said"),
     [
         ("AUDIENCE", '["duty-team", "duty-offcer"]', "did you mean 'duty-officer'?"),
+        ("WORKER", "9s", "shorter than two beats of the timers' heart; expected 10s at least"),
         ("INTERVAL", "0s", "0s, which is no limit; expected a length of time, such as 10s"),
     ],
 )
