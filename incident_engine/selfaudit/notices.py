@@ -107,7 +107,10 @@ class Notices:
     def _readers(self, now: datetime) -> Sequence[ContactSettings]:
         people = self._settings.people
         found = [contact for name in self._settings.self_audit.audience for contact in people.members(name, now)]
-        return list({contact.id: contact for contact in found}.values())
+        told = {contact.id: contact for contact in found if internal(contact, self._settings)}
+        if not told:
+            self._log.warning("nobody_is_told", reason="no_internal_channel", set="self_audit.audience")
+        return list(told.values())
 
     async def _tell_all(self, due: Sequence[tuple[Mailbox, Sequence[Change]]]) -> None:
         await asyncio.gather(*(self._tell(mailbox, changes) for mailbox, changes in due))
