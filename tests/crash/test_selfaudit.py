@@ -91,7 +91,7 @@ class Running:
 
 
 @asynccontextmanager
-async def running(directory: Path, desk: Receiver, **audit: Any) -> AsyncIterator[Running]:
+async def running(directory: Path, desk: Receiver, *, drill: bool = False, **audit: Any) -> AsyncIterator[Running]:
     config = write_config(
         directory,
         outgoing={"allow": [LOOPBACK]},
@@ -105,7 +105,7 @@ async def running(directory: Path, desk: Receiver, **audit: Any) -> AsyncIterato
     settings = load_settings(config, {"INCIDENT_ENGINE__SERVER__PORT": "0"}).model_copy(update={"self_audit": limits})
     log, clock = io.StringIO(), ShiftedClock()
     configure_logging(log)
-    daemon = Daemon(settings, load_rulebook(settings, config), clock)
+    daemon = Daemon(settings, load_rulebook(settings, config), clock, drill=drill)
     async with (
         daemon.running(),
         httpx2.AsyncClient(base_url=daemon.url, trust_env=False, timeout=PATIENCE) as http,
@@ -289,6 +289,22 @@ def test_a_writer_that_has_ended_is_told_although_nothing_can_be_stored(tmp_path
 
             await until(is_told, "a notice")
             assert "Reports and notices that are due may not go out." in json.loads(desk.got[0].body)["data"]["body"]
+
+    with http_receiver() as desk:
+        asyncio.run(play(desk))
+
+
+def test_in_a_drill_a_notice_is_marked_and_a_leap_of_its_clock_is_none(tmp_path: Path) -> None:
+    async def play(desk: Receiver) -> None:
+        async with running(tmp_path, desk, drill=True, audience=("duty-engineer",)) as run:
+            run.clock.by = HOUR
+            await kill_dispatcher(run)
+
+            async def is_told() -> bool:
+                return bool(run.notices())
+
+            await until(is_told, "a notice")
+            assert run.notices() == ["[DRILL] [Cloudsail Bank self-audit] The dispatcher does not run"]
 
     with http_receiver() as desk:
         asyncio.run(play(desk))
