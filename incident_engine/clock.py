@@ -20,6 +20,11 @@ class Clock(Protocol):
         ...
 
 
+def ticks() -> float:
+    """Return the seconds of a clock that nobody sets, for how long something has taken."""
+    return time.monotonic()
+
+
 class SystemClock:
     """The machine's clock."""
 

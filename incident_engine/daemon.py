@@ -25,6 +25,8 @@ from incident_engine.facts.values import months_later
 from incident_engine.grading.recurring import recurrence_document
 from incident_engine.links import Links
 from incident_engine.rulebook import Rulebook, guessed_years
+from incident_engine.selfaudit.audit import Watched
+from incident_engine.selfaudit.opening import open_self_audit
 from incident_engine.store import outgoing, records
 from incident_engine.store.database import Database
 from incident_engine.store.steps import link_key
@@ -67,6 +69,8 @@ class Daemon:
             self._writer, channels, settings.retry, clock, metrics, Targets(settings.channels)
         )
         self._timers = LocalTimers(clock, self._on_due)
+        watched = Watched(self._database, self._writer, self._dispatcher, self._timers, metrics)
+        self._audit = open_self_audit(settings, watched, clock, self.url, drill=drill)
         parts = Parts(
             settings=settings,
             database=self._database,
@@ -77,6 +81,7 @@ class Daemon:
             keys=keys,
             links=links,
             unready=lambda: list(self._unready()),
+            warnings=self._audit.warnings,
         )
         self._server = _Server(
             uvicorn.Config(
@@ -173,8 +178,10 @@ class Daemon:
         # Nobody else has this database: what a process that is gone was sending is ours to send again, now.
         now = self._clock.now()
         self._submit(lambda unit: outgoing.release_all(unit.connection, now))
+        self._audit.start(asyncio.get_running_loop())
 
     async def _drain(self) -> None:
+        await asyncio.to_thread(self._audit.stop, _GRACE_SECONDS)
         await asyncio.to_thread(self._timers.stop)
         await self._dispatcher.stop(_GRACE_SECONDS)
         await asyncio.to_thread(self._writer.stop, _GRACE_SECONDS)
@@ -213,19 +220,14 @@ class Daemon:
             self._log.warning("work_failed", reason="store_error", error=repr(error))
 
     def _unready(self) -> Iterator[str]:
-        parts: dict[str, Writer | Dispatcher | LocalTimers] = {
-            "writer": self._writer,
-            "dispatcher": self._dispatcher,
-            "timers": self._timers,
-        }
-        for name, part in parts.items():
-            if not part.is_alive:
-                yield f"{name} does not run"
+        yield from self._audit.reasons()
+        if self._audit.store_is_unreadable:
+            return  # told already, and asking again might hang
         try:
             with self._database.read() as connection:
                 records.next_due(connection)
         except StoreError as error:
-            yield f"store cannot be read: {error}"
+            yield f"store_unreadable: the store cannot be read: {error}"
 
 
 class _Server(uvicorn.Server):

@@ -113,6 +113,13 @@ class Metrics:
             ["source", "outcome"],
             registry=self.registry,
         )
+        self.ahead = 0
+        """How many events occurred too far ahead of this machine's clock."""
+        self._ahead = Counter(
+            "incident_engine_events_ahead",
+            "Events that were refused or put in quarantine because they lie ahead of this machine's clock.",
+            registry=self.registry,
+        )
         self._deliveries = Counter(
             "incident_engine_deliveries",
             "Attempts to deliver a message, by channel and outcome.",
@@ -151,6 +158,11 @@ class Metrics:
             source = "other"
         self._sources.add(source)
         self._events.labels(source, outcome).inc(number)
+
+    def count_ahead(self, events: int) -> None:
+        """Count events that occurred too far ahead of this machine's clock."""
+        self.ahead += events
+        self._ahead.inc(events)
 
     def count_delivery(self, channel: str, outcome: str) -> None:
         """Count one attempt to deliver."""

@@ -39,6 +39,7 @@ from incident_engine.configuration.people import (
     wrong_people,
 )
 from incident_engine.configuration.secret import Secret
+from incident_engine.configuration.selfaudit import SelfAuditSettings, wrong_self_audit
 from incident_engine.errors import Finding, InvalidFilesError, Problem
 from incident_engine.facts.calendars import Calendar, known_countries
 from incident_engine.facts.hours import ALWAYS, ServiceHours, WeeklyHours, weekly_hours
@@ -210,6 +211,7 @@ class Settings(BaseSettings):
     audiences: dict[Identifier, Audience] = Field(min_length=1)
     closing: ClosingSettings = ClosingSettings()
     drills: DrillSettings = DrillSettings()
+    self_audit: SelfAuditSettings = SelfAuditSettings()
 
     @classmethod
     def settings_customise_sources(
@@ -318,6 +320,7 @@ def _wrong_references(settings: Settings) -> Iterator[Problem]:
     readers = [contact.id for contact in settings.contacts] + [rotation.id for rotation in settings.rotations]
     for place, name in enumerate(settings.drills.recipients):
         yield from unknown(("drills", "recipients", place), "contact or rotation", name, readers)
+    yield from wrong_self_audit(settings.self_audit, settings.people)
     for place, service in enumerate(settings.services):
         yield from unknown(("services", place, "hours"), "hours", service.hours, ["always", *settings.hours])
     for place, contact in enumerate(settings.contacts):

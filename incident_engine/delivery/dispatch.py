@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from incident_engine.clock import Clock
+from incident_engine.clock import Clock, ticks
 from incident_engine.configuration.channels import RetrySettings
 from incident_engine.delivery.bundles import bundled
 from incident_engine.delivery.channels.base import Channels, DeliveryError, Outcome
@@ -73,6 +73,8 @@ class Dispatcher:
         self._under_way: set[str] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
+        self.busy_since: float | None = None
+        """Since when it has been claiming, in ticks; None while it waits to be notified."""
         for channel in channels:
             metrics.show_circuit(channel, CircuitState.CLOSED)
 
@@ -106,8 +108,10 @@ class Dispatcher:
 
     async def _run(self) -> None:
         while True:
+            self.busy_since = None
             await self._wake.wait()
             self._wake.clear()
+            self.busy_since = ticks()
             free = AT_ONCE - len(self._sending)
             if free <= 0:
                 continue  # whoever ends first wakes us again

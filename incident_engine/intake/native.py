@@ -48,6 +48,8 @@ class Parsed:
 
     events: tuple[Event | None, ...]
     problems: tuple[Problem, ...]
+    ahead: int = 0
+    """How many occurred too far ahead of this machine's clock."""
 
 
 def parse_document(document: object, services: Mapping[str, object] | None, latest: datetime | None = None) -> Parsed:
@@ -58,6 +60,7 @@ def parse_document(document: object, services: Mapping[str, object] | None, late
     """
     events: list[Event | None] = []
     problems: list[Problem] = []
+    ahead = 0
     for place, part in enumerate(document if isinstance(document, list) else [document]):
         try:
             event = EVENT.validate_python(part, context={KNOWN_SERVICES: services})
@@ -70,8 +73,9 @@ def parse_document(document: object, services: Mapping[str, object] | None, late
             continue
         late = _from_the_future(event, latest)
         problems += [replace(late, path=(place, *late.path))] if late else []
+        ahead += late is not None
         events.append(None if late else event)
-    return Parsed(tuple(events), tuple(problems))
+    return Parsed(tuple(events), tuple(problems), ahead)
 
 
 def _wrong_otherwise(part: object, services: Mapping[str, object] | None) -> list[Problem]:

@@ -150,6 +150,13 @@ steps = Table(
     ),
 )
 Index("ix_steps_incident", steps.c.incident_id)
+Index(
+    "ix_steps_deadline",
+    steps.c.state,
+    steps.c.deadline,
+    sqlite_where=text("deadline IS NOT NULL"),
+    postgresql_where=text("deadline IS NOT NULL"),
+)
 
 deliveries = Table(
     "deliveries",

@@ -22,6 +22,7 @@ from sqlalchemy.exc import (
     ProgrammingError,
 )
 
+from incident_engine.clock import ticks
 from incident_engine.errors import OverloadedError, StoreError
 from incident_engine.store.database import Database
 from incident_engine.telemetry import logger
@@ -134,6 +135,10 @@ class Writer:
         self._log = logger("writer")
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self._closing = threading.Event()
+        self.taken = 0
+        """How many works were taken from the queue so far."""
+        self.busy_since: float | None = None
+        """When the batch in hand was begun, in ticks; None while there is none."""
 
     def start(self) -> None:
         """Begin to work."""
@@ -143,6 +148,11 @@ class Writer:
     def is_alive(self) -> bool:
         """Return whether the thread works."""
         return self._thread.is_alive()
+
+    @property
+    def queued(self) -> int:
+        """Return how many works wait."""
+        return self._queue.qsize()
 
     def submit(self, work: Callable[[Unit], T], *, urgent: bool = False) -> Future[T]:
         """Queue a piece of work; its future ends after the commit.
@@ -185,7 +195,9 @@ class Writer:
                     ending = True
                     break
                 batch.append(following)
+            self.taken, self.busy_since = self.taken + len(batch), ticks()
             self._commit(batch)
+            self.busy_since = None
             if ending:
                 return
 

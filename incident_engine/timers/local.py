@@ -11,11 +11,12 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.date import DateTrigger
 
-from incident_engine.clock import Clock
+from incident_engine.clock import Clock, ticks
 
 HEARTBEAT_SECONDS = 5.0
 _JOB = "wake-up"
 _MONTHLY = "monthly"
+_PULSE = "pulse"
 
 
 class LocalTimers:
@@ -27,6 +28,8 @@ class LocalTimers:
         self._armed: datetime | None = None
         self._lock = threading.Lock()
         self._stopping = threading.Event()
+        self.beaten_at = self.pulse_at = ticks()
+        """When the heartbeat, and the scheduler at its bidding, last did anything, in ticks."""
         self._heart = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
         # A late job is still run (the default drops it), and several missed runs of it are one.
         self._scheduler = BackgroundScheduler(
@@ -35,6 +38,7 @@ class LocalTimers:
 
     def start(self) -> None:
         """Begin to keep time."""
+        self.beaten_at = self.pulse_at = ticks()
         self._scheduler.start()
         self._heart.start()
 
@@ -75,10 +79,14 @@ class LocalTimers:
             self._armed = None
         self._on_due()
 
+    def _note_pulse(self) -> None:
+        self.pulse_at = ticks()
+
     def _beat(self) -> None:
         """Make the scheduler look at the clock again: it sleeps a computed time, in which the clock may be set."""
         while not self._stopping.wait(HEARTBEAT_SECONDS):
-            self._scheduler.wakeup()
+            self.beaten_at = ticks()
+            self._scheduler.add_job(self._note_pulse, id=_PULSE, replace_existing=True)  # at once; it also wakes it up
             armed = self._armed
             if armed is not None and armed <= self._clock.now():
                 self._wake()  # the scheduler should have; an alarm must never be lost, rung twice it does no harm

@@ -46,6 +46,8 @@ class Parts:
     links: Links
     unready: Callable[[], list[str]]
     """What keeps the daemon from being ready; empty when it is."""
+    warnings: Callable[[], list[str]] = list
+    """What is wrong and does not keep it from being ready."""
 
 
 class State(StrEnum):
@@ -154,7 +156,9 @@ def _add_health(app: FastAPI, parts: Parts) -> None:
     @app.get("/readyz", tags=["health"], summary="各部分是否正常 · Whether every part works")
     async def readyz() -> JSONResponse:
         reasons = await asyncio.to_thread(parts.unready)
-        return JSONResponse({"status": "unready" if reasons else "ready", "reasons": reasons}, 503 if reasons else 200)
+        status = "unready" if reasons else "ready"
+        answer = {"status": status, "reasons": reasons, "warnings": parts.warnings()}
+        return JSONResponse(answer, 503 if reasons else 200)
 
     @app.get("/metrics", tags=["health"], summary="供 Prometheus 抓取的指标 · Metrics for Prometheus")
     def metrics() -> Response:

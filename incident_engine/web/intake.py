@@ -41,6 +41,7 @@ class Intake:
             document = native.parse_json(await read_body(request, self.settings.server.max_body_bytes))
             latest = now + self.settings.intake.max_clock_skew
             parsed = native.parse_document(document, self.settings.service_names, latest)
+            self.metrics.count_ahead(parsed.ahead)
             receipts = await self._report(parsed, document)
         except (InvalidDocumentError, MalformedBodyError):
             self.metrics.count_events(_UNKNOWN, EventOutcome.INVALID)
@@ -58,6 +59,7 @@ class Intake:
             self.metrics.count_events(alertmanager.SOURCE, EventOutcome.INVALID)
             raise
         events, odd = self.mapper.map(found, now + settings.intake.max_clock_skew)
+        self.metrics.count_ahead(sum(alert.reason is alertmanager.QuarantineReason.FROM_THE_FUTURE for alert in odd))
         receipts = await self._take(events, alertmanager.SOURCE, lambda unit: self._quarantine(unit, events, odd))
         answer = {
             "events": [_receipt(receipt) for receipt in receipts],

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from support.bank import write_config
-from support.servers import PATIENCE, PROMTOOL, client, daemon, environment, need, wait_for
+from support.servers import PATIENCE, PROMTOOL, ROOT, client, daemon, environment, need, wait_for
 
 NOTIFICATION = {
     "version": "4",
@@ -21,6 +21,28 @@ NOTIFICATION = {
         }
     ],
 }
+
+
+@pytest.mark.servers
+def test_promtool_takes_the_alert_rules_of_the_documentation(tmp_path: Path) -> None:
+    need(PROMTOOL)
+    text = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
+    rules = text.partition("```yaml\n")[2].partition("```\n")[0]
+    file = tmp_path / "incident-engine.rules.yml"
+    file.write_text(rules, encoding="utf-8")
+    checked = subprocess.run(
+        [PROMTOOL, "check", "rules", file.name],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        env=environment(),
+        check=False,
+    )
+    count = rules.count("- alert: ")
+    assert (checked.returncode, checked.stderr) == (0, "")
+    assert f"SUCCESS: {count} rules found" in checked.stdout
+    assert f"SUCCESS: {count} rules found" in text  # as the documentation shows it
 
 
 @pytest.mark.servers

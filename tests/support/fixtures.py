@@ -154,6 +154,7 @@ class Served:
     engine: Engine
     settings: Settings
     unready: list[str]
+    warnings: list[str]
 
     def fire(self) -> int:
         """Do what the timers want done now."""
@@ -177,11 +178,12 @@ def served(
     writer = Writer(database, settings.intake.queue, lambda: None)
     engine = Engine(settings, rulebook, metrics, links)
     unready: list[str] = []
-    parts = Parts(settings, database, writer, engine, metrics, clock, keys, links, lambda: list(unready))
+    warnings: list[str] = []
+    parts = Parts(settings, database, writer, engine, metrics, clock, keys, links, lambda: unready, lambda: warnings)
     writer.start()
     try:
         with TestClient(create_app(parts), raise_server_exceptions=False, base_url="http://127.0.0.1") as client:
-            yield Served(client, clock, database, writer, engine, settings, unready)
+            yield Served(client, clock, database, writer, engine, settings, unready, warnings)
     finally:
         writer.stop(10)
         database.close()

@@ -235,11 +235,17 @@ def test_health_says_that_the_process_answers_and_which_version_it_is(api: Serve
 
 
 def test_readiness_names_what_does_not_work(api: Served) -> None:
-    assert get(api, "/readyz") == {"status": "ready", "reasons": []}
+    assert get(api, "/readyz") == {"status": "ready", "reasons": [], "warnings": []}
+    api.warnings.append("clock_stepped: by an hour")
+    assert get(api, "/readyz") == {"status": "ready", "reasons": [], "warnings": ["clock_stepped: by an hour"]}
     api.unready.append("writer does not run")
     answer = api.client.get("/readyz")
     assert answer.status_code == 503
-    assert answer.json() == {"status": "unready", "reasons": ["writer does not run"]}
+    assert answer.json() == {
+        "status": "unready",
+        "reasons": ["writer does not run"],
+        "warnings": ["clock_stepped: by an hour"],
+    }
 
 
 # Keys
@@ -400,6 +406,7 @@ def test_the_families_of_metrics_are_these_and_of_these_kinds(api: Served) -> No
     prefix = "incident_engine_"
     assert kinds == {
         f"{prefix}events": "counter",
+        f"{prefix}events_ahead": "counter",
         f"{prefix}deliveries": "counter",
         f"{prefix}deliveries_bundled": "counter",
         f"{prefix}deliveries_postponed": "counter",

@@ -1,0 +1,241 @@
+"""What the self-audit reads from the store, with rows as they are after a fault; and a store that fails or hangs."""
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import insert, text, update
+from support.fixtures import INCIDENT, House, cst, house, rows, started
+
+from incident_engine.response.step import StepState
+from incident_engine.selfaudit import stored
+from incident_engine.selfaudit.finding import Kind, Moment
+from incident_engine.selfaudit.stored import StoreWatch
+from incident_engine.store import health as store_health
+from incident_engine.store.health import Health, Limits, health
+from incident_engine.store.outgoing import DeliveryState, Priority
+from incident_engine.store.tables import deliveries, steps, timers
+
+BEGAN = cst("10:35")
+NOW = cst("11:30")
+LIMITS = Limits(timedelta(seconds=30), timedelta(minutes=15), timedelta(minutes=1))
+SECOND = timedelta(seconds=1)
+STEP = "a-step"
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[House]:
+    with house(tmp_path) as found:
+        found.report(BEGAN, started("down", BEGAN, incident=INCIDENT))
+        with found.database.write() as connection:
+            connection.execute(update(timers).values(due_at=NOW + SECOND))
+            connection.execute(
+                insert(steps).values(
+                    id=STEP,
+                    incident_id=INCIDENT,
+                    playbook="p",
+                    step="s",
+                    instance="",
+                    due_at=BEGAN,
+                    audience="reporter",
+                    template="t",
+                    fulfils="first-report",
+                    state=StepState.BEGUN,
+                    deadline=NOW + timedelta(minutes=10),
+                )
+            )
+        yield found
+
+
+def plant(engine: House, **values: Any) -> None:
+    """Put a delivery into the store."""
+    row = {
+        "id": f"msg_{len(rows(engine.database, deliveries))}",
+        "step_id": STEP,
+        "incident_id": INCIDENT,
+        "contact": "reporter",
+        "channel": "desk",
+        "locale": "en",
+        "subject": "s",
+        "body": "b",
+        "priority": Priority.OTHER,
+        "place": 0,
+        "state": DeliveryState.PENDING,
+        "attempts": 0,
+        "due_at": NOW,
+        "created_at": BEGAN,
+    }
+    with engine.database.write() as connection:
+        connection.execute(insert(deliveries).values(**{**row, **values}))
+
+
+def look(engine: House, last_event: int | None = None, now: datetime = NOW) -> Health:
+    with engine.database.read() as connection:
+        return health(connection, now, LIMITS, last_event)
+
+
+def kinds(found: Health) -> list[Kind]:
+    return [sight.kind for sight in stored.late(found)]
+
+
+def test_a_store_in_which_all_is_in_time_has_nothing_late(engine: House) -> None:
+    plant(engine, due_at=NOW - 30 * SECOND)  # as late as the limit is not later than it
+    plant(engine, state=DeliveryState.SENDING, attempts=1, due_at=NOW + SECOND)
+    plant(engine, state=DeliveryState.DELIVERED, attempts=1, due_at=None)
+    assert kinds(look(engine)) == []
+
+
+def test_an_overdue_timer_is_named_with_its_incident(engine: House) -> None:
+    with engine.database.write() as connection:
+        connection.execute(update(timers).values(due_at=NOW - 31 * SECOND))
+    (sight,) = stored.late(look(engine))
+    assert (sight.kind, sight.since) == (Kind.TIMER_OVERDUE, NOW - 31 * SECOND)
+    assert sight.detail.en == f"1 timer(s) are due and were not fired, the first of incident {INCIDENT}"
+
+
+def test_messages_that_nobody_takes_are_counted_and_the_oldest_is_named(engine: House) -> None:
+    plant(engine, due_at=NOW - 40 * SECOND)
+    plant(engine, due_at=NOW - 50 * SECOND)
+    (sight,) = stored.late(look(engine))
+    assert (sight.kind, sight.since) == (Kind.DELIVERY_UNCLAIMED, NOW - 50 * SECOND)
+    assert sight.detail.en == "2 message(s) are due and nobody takes them, the first is msg_1"
+
+
+def test_a_message_whose_lease_has_run_out_hangs(engine: House) -> None:
+    plant(engine, state=DeliveryState.SENDING, attempts=1, due_at=NOW - 31 * SECOND)
+    assert kinds(look(engine)) == [Kind.DELIVERY_LEASE_LAPSED]
+
+
+def test_what_waits_on_purpose_is_no_finding_but_is_counted(engine: House) -> None:
+    plant(engine, due_at=NOW + 40 * SECOND)  # was due when it was made and has been put off
+    plant(engine, due_at=NOW + 50 * SECOND, created_at=BEGAN + SECOND)
+    plant(engine, due_at=NOW + 50 * SECOND, delay_seconds=180, place=1)  # a later channel: not due yet
+    plant(engine, due_at=NOW + 50 * SECOND, attempts=2)  # failed, and is tried again
+    found = look(engine)
+    assert kinds(found) == []
+    assert found.waiting is not None
+    assert (found.waiting.count, found.waiting.since) == (2, BEGAN)
+    plant(engine, due_at=NOW - 40 * SECOND)
+    (sight,) = stored.late(look(engine))
+    assert sight.detail.en.endswith(
+        "; 2 more wait for a rate limit or an open circuit, the oldest since 2013-06-23T02:35:00+00:00"
+    )
+
+
+FAILED = {"priority": Priority.STATUTORY, "state": DeliveryState.FAILED, "attempts": 20, "due_at": None}
+AGAIN = {"priority": Priority.STATUTORY, "attempts": 3, "due_at": NOW + SECOND}
+FIRST_TRY = {"priority": Priority.STATUTORY, "state": DeliveryState.SENDING, "attempts": 1, "due_at": NOW + SECOND}
+ARRIVED = {"priority": Priority.STATUTORY, "state": DeliveryState.DELIVERED, "attempts": 1, "due_at": None}
+
+
+@pytest.mark.parametrize(
+    ("planted", "step", "is_at_risk"),
+    [
+        ([FAILED], {}, True),
+        ([AGAIN], {}, True),
+        ([FIRST_TRY], {}, False),  # nothing has failed yet
+        ([FIRST_TRY | {"attempts": 2}], {}, True),
+        ([FAILED, ARRIVED], {}, False),  # somebody has heard of it
+        ([FAILED | {"priority": Priority.OTHER}], {}, False),
+        ([FAILED], {"deadline": NOW + timedelta(minutes=15)}, True),
+        ([FAILED], {"deadline": NOW + timedelta(minutes=15) + SECOND}, False),
+        ([FAILED], {"deadline": NOW - timedelta(hours=9)}, True),  # still owed
+        ([FAILED], {"state": StepState.COMPLETED}, False),
+        ([FAILED], {"state": StepState.WITHDRAWN}, False),
+        ([FAILED], {"state": StepState.FAILED}, True),
+        ([FAILED], {"state": StepState.FAILED, "deadline": NOW}, False),  # too late, and nobody waits for it
+        ([FAILED], {"deadline": None}, False),
+    ],
+)
+def test_a_statutory_notice_that_fails_while_its_deadline_is_near_is_at_risk(
+    engine: House, planted: list[dict[str, Any]], step: dict[str, Any], is_at_risk: bool
+) -> None:
+    for each in planted:
+        plant(engine, **each)
+    with engine.database.write() as connection:
+        connection.execute(update(steps).where(steps.c.id == STEP).values(**{"state": StepState.BEGUN, **step}))
+    assert kinds(look(engine)) == ([Kind.STATUTORY_AT_RISK] if is_at_risk else [])
+
+
+def test_deadlines_are_found_by_an_index_however_many_steps_there_are(engine: House) -> None:
+    query = store_health._at_risk(NOW, LIMITS.deadline)
+    with engine.database.read() as connection:
+        sql = str(query.compile(connection.engine, compile_kwargs={"literal_binds": True}))
+        plan = [row[3] for row in connection.execute(text(f"EXPLAIN QUERY PLAN {sql}"))]
+    assert any("ix_steps_deadline (state=? AND deadline<?)" in line for line in plan), plan
+    assert not any(line.startswith("SCAN") for line in plan), plan
+
+
+@pytest.mark.parametrize(("seconds", "is_ahead"), [(0, False), (60, False), (61, True)])
+def test_a_new_event_from_ahead_of_the_clock_is_found_once(engine: House, seconds: int, is_ahead: bool) -> None:
+    last = look(engine).last_event
+    engine.report(NOW, started("next", NOW + seconds * SECOND, "CN-HN", incident=INCIDENT))
+    found = look(engine, last)
+    moment = Moment(NOW, 0)
+    assert [sight.kind for sight in stored.ahead(found, 0, moment)] == ([Kind.EVENTS_AHEAD] if is_ahead else [])
+    assert list(stored.ahead(look(engine, found.last_event), 0, moment)) == []
+
+
+def test_events_that_were_refused_for_their_time_are_found_as_well(engine: House) -> None:
+    (sight,) = stored.ahead(look(engine, 0), 3, Moment(NOW, 0))
+    assert sight.detail.en == "0 new event(s) occurred ahead of this machine's clock; 3 too far ahead were refused"
+
+
+@pytest.mark.parametrize(("database", "said"), [(6, "6 s ahead of ours"), (-6, "6 s behind ours"), (5, ""), (None, "")])
+def test_a_databases_clock_that_differs_from_ours_is_found(engine: House, database: int | None, said: str) -> None:
+    now = None if database is None else NOW + database * SECOND
+    found = replace(look(engine), database_now=now)
+    sights = list(stored.skewed(found, Moment(NOW, 0), timedelta(seconds=5)))
+    assert [sight.detail.en for sight in sights] == ([f"the database's clock is {said}"] if said else [])
+
+
+def test_a_database_that_has_a_clock_of_its_own_is_asked_for_it(engine: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert look(engine).database_now is None  # SQLite has ours
+    monkeypatch.setitem(store_health._CLOCKS, "sqlite", text("SELECT '2013-06-23T11:29:00+08:00'"))
+    assert look(engine).database_now == cst("11:29")
+
+
+# A store that fails or hangs
+
+
+def moment(seconds: float) -> Moment:
+    return Moment(NOW + seconds * SECOND, seconds)
+
+
+def test_a_store_that_cannot_be_read_is_found() -> None:
+    def fail(_: Moment) -> Health:
+        raise OSError("disk I/O error")
+
+    sight = StoreWatch(fail, 20 * SECOND, 5 * SECOND).look(moment(0))
+    assert not isinstance(sight, Health)
+    assert sight is not None
+    assert (sight.kind, sight.detail.en) == (Kind.STORE_UNREADABLE, "the store cannot be read: disk I/O error")
+
+
+def test_a_store_that_hangs_keeps_no_look_waiting_and_is_found_after_the_limit(engine: House) -> None:
+    go_on = threading.Event()
+
+    def hang(_: Moment) -> Health:
+        go_on.wait(30)
+        return look(engine)
+
+    watch = StoreWatch(hang, 20 * SECOND, timedelta(milliseconds=20))
+    assert watch.look(moment(0)) is None
+    assert watch.look(moment(20)) is None
+    sight = watch.look(moment(21))
+    assert not isinstance(sight, Health)
+    assert sight is not None
+    assert (sight.kind, sight.since) == (Kind.STORE_UNREADABLE, NOW)
+    go_on.set()
+    watch = replace_patience(watch)
+    assert isinstance(watch.look(moment(30)), Health)
+
+
+def replace_patience(watch: StoreWatch) -> StoreWatch:
+    """Let the next look wait for as long as it takes."""
+    watch._patience = 30
+    return watch
