@@ -18,6 +18,31 @@ _PHRASES: Mapping[str, tuple[str, str]] = {
     "daemon not reached": ("无法连接守护进程", "the daemon cannot be reached"),
     "refused": ("未受理", "refused"),
     "recorded": ("已登记", "recorded"),
+    "new": ("新库", "new"),
+    "schema": ("数据库结构", "schema"),
+    "up to date": ("已是最新", "up to date"),
+    "to be migrated": (
+        "需要升级：请运行 incident-engine migrate，或启动守护进程",
+        "to be brought up to date: incident-engine migrate, or start the daemon",
+    ),
+    "copy before": ("升级前的副本", "copy as it was before"),
+    "backed up": ("已备份", "backed up"),
+    "restored database": ("已还原", "restored"),
+    "old database": ("原数据库保存为", "the old database is kept as"),
+    "rows": ("行", "rows"),
+    "exists": (
+        "已存在；如要覆盖请加 --force",
+        "exists already; --force replaces it",
+    ),
+    "sent again": (
+        "备份之后送出的消息在启动后可能再次发送，收件方可凭消息编号识别；备份之后收到的事件请由监控系统重新推送",
+        "messages delivered after the backup may be sent again, under the same ids; "
+        "have monitors send again what they reported after it",
+    ),
+    "not a file": (
+        "不是数据库文件，而是 PostgreSQL：请用 pg_dump 备份，用 pg_restore 还原",
+        "is no database file but PostgreSQL: back it up with pg_dump, restore it with pg_restore",
+    ),
     "incident": ("事件", "incident"),
     "services": ("系统", "services"),
     "regions": ("地区", "regions"),

@@ -1,22 +1,19 @@
 """Opening the database: one file, one daemon, the newest schema."""
 
-import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from alembic.util import CommandError
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url
-from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import DatabaseError
 
 from incident_engine.errors import StoreError
+from incident_engine.store.copying import copy_database
+from incident_engine.store.holding import hold
+from incident_engine.store.schema import Way, upgrade, way_of
+from incident_engine.telemetry import logger
 
-_MIGRATIONS = Path(__file__).parent / "migrations"
 _BEGIN = "incident_engine_begin"
 
 
@@ -25,7 +22,9 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self.path = Path(make_url(url).database or "")
-        self._lock = _hold(self.path)
+        self.copied_to: Path | None = None
+        """Where the database is kept as it was before it was brought to a newer schema; None if it was not."""
+        self._lock = hold(self.path)
         self.engine = _engine(url, pool_size=8)
         self.writing = _engine(url, pool_size=1)  # readers, however many, cannot keep the writer waiting
         try:
@@ -54,46 +53,23 @@ class Database:
         self._lock.close()
 
     def _migrate(self) -> None:
-        config = Config()
-        config.set_main_option("script_location", str(_MIGRATIONS))
+        """Bring the schema up to date. A database that is changed by it is copied first, beside itself."""
         try:
+            with self.read() as connection:
+                way = way_of(connection, self.path)
+            if way.current is not None and way.revisions:
+                self._copy_before(way)
             with self.write() as connection:
-                self._refuse_unknown(connection, config)
-                config.attributes["connection"] = connection
-                command.upgrade(config, "head")
-        except (OperationalError, DatabaseError) as error:
+                upgrade(connection)
+        except DatabaseError as error:
             raise StoreError(f"{self.path} cannot be used as a database: {error.orig}") from error
 
-    def _refuse_unknown(self, connection: Connection, config: Config) -> None:
-        revision = MigrationContext.configure(connection).get_current_revision()
-        if revision is None:
-            tables = inspect(connection).get_table_names()
-            if tables:
-                raise StoreError(
-                    f"{self.path} belongs to another program (it has a table '{tables[0]}'); name another store.url"
-                )
-            return
-        try:
-            ScriptDirectory.from_config(config).get_revision(revision)
-        except CommandError:
-            raise StoreError(
-                f"{self.path} has the schema '{revision}' of a newer incident-engine; start that version"
-            ) from None
-
-
-def _hold(path: Path) -> IO[str]:
-    """Take the file for this process alone; the system lets go when the process ends, however it ends."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = Path(f"{path}.lock").open("w", encoding="utf-8")  # noqa: SIM115 - held until the database is closed
-    except OSError as error:
-        raise StoreError(f"{path.parent} cannot be written: {error.strerror}") from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        lock.close()
-        raise StoreError(f"{path} is in use by another incident-engine; stop it, or name another store.url") from None
-    return lock
+    def _copy_before(self, way: Way) -> None:
+        copy = self.path.with_name(f"{self.path.name}.schema-{way.current}")
+        copy_database(self.path, copy)
+        self.copied_to = copy
+        about = {"from": way.current, "to": way.newest, "copy": str(copy)}
+        logger("store").info("schema_upgrade", reason="older_schema", **about)
 
 
 def _engine(url: str, pool_size: int) -> Engine:

@@ -5,23 +5,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, event, make_url
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import NullPool
 
 from incident_engine.errors import StoreError
-
-_MIGRATIONS = Path(__file__).parent / "migrations"
+from incident_engine.store.schema import way_of
 
 
 @contextmanager
-def read_only(url: str) -> Iterator[Connection]:
+def read_only(url: str, *, any_schema: bool = False) -> Iterator[Connection]:
     """Open a transaction that reads one consistent state of a database file.
 
-    Raises StoreError if there is no such file, or its schema is not the one of this version.
+    Raises StoreError if there is no such file, or its schema is not the one of this version (unless any may do).
     """
     path = Path(make_url(url).database or "")
     if not path.is_file():
@@ -40,7 +36,8 @@ def read_only(url: str) -> Iterator[Connection]:
 
     try:
         with engine.connect() as connection, connection.begin():
-            _refuse_other_schema(connection, path)
+            if not any_schema:
+                _refuse_other_schema(connection, path)
             yield connection
     except DatabaseError as error:
         raise StoreError(f"{path} cannot be read as a database: {error.orig}") from error
@@ -49,13 +46,11 @@ def read_only(url: str) -> Iterator[Connection]:
 
 
 def _refuse_other_schema(connection: Connection, path: Path) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS))
-    head = ScriptDirectory.from_config(config).get_current_head()
-    revision = MigrationContext.configure(connection).get_current_revision()
-    if revision is None:
+    way = way_of(connection, path)
+    if way.current is None:
         raise StoreError(f"{path} is no database of incident-engine; name another store.url")
-    if revision != head:
+    if way.revisions:
         raise StoreError(
-            f"{path} has the schema '{revision}', this version reads '{head}'; start the daemon of it once"
+            f"{path} has the schema '{way.current}', this version reads '{way.newest}'; bring it up to date: "
+            "incident-engine migrate, or start the daemon"
         )

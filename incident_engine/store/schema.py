@@ -1,0 +1,65 @@
+"""The schema and its revisions: which one a database has, and the way from there to the newest."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy import Connection, inspect
+
+from incident_engine.errors import StoreError
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """From the revision that a database has (None: it is new) to the newest, with the revisions to be applied."""
+
+    current: str | None
+    newest: str
+    revisions: tuple[str, ...]
+
+
+def way_of(connection: Connection, name: object) -> Way:
+    """Return how far a database is from the newest schema.
+
+    Raises StoreError if it belongs to another program or to a newer version; `name` is how it is called then.
+    """
+    scripts = ScriptDirectory.from_config(_config())
+    newest = scripts.get_current_head()
+    assert newest is not None  # noqa: S101 - there is a first revision
+    current = MigrationContext.configure(connection).get_current_revision()
+    if current is None:
+        tables = inspect(connection).get_table_names()
+        if tables:
+            raise StoreError(
+                f"{name} belongs to another program (it has a table '{tables[0]}'); name another store.url"
+            )
+    else:
+        _refuse_newer(scripts, current, name)
+    to_come = [script.revision for script in scripts.iterate_revisions(newest, current or "base")]
+    return Way(current, newest, tuple(reversed(to_come)))
+
+
+def upgrade(connection: Connection) -> None:
+    """Bring a database to the newest schema, within the caller's transaction: all of it, or nothing."""
+    config = _config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _refuse_newer(scripts: ScriptDirectory, revision: str, name: object) -> None:
+    try:
+        scripts.get_revision(revision)
+    except CommandError:
+        raise StoreError(f"{name} has the schema '{revision}' of a newer incident-engine; start that version") from None
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    return config
