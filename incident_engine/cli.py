@@ -29,6 +29,7 @@ for _command in (
     keeping.migrate,
     keeping.backup,
     keeping.restore,
+    keeping.archive,
 ):
     app.command()(_command)
 app.add_typer(steps.app, name="step")

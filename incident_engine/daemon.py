@@ -24,6 +24,7 @@ from incident_engine.errors import StartupError
 from incident_engine.facts.values import months_later
 from incident_engine.grading.recurring import recurrence_document
 from incident_engine.links import Links
+from incident_engine.retention import Archiver
 from incident_engine.rulebook import Rulebook, guessed_years
 from incident_engine.store import outgoing, records
 from incident_engine.store.database import Database
@@ -65,6 +66,7 @@ class Daemon:
             self._writer, channels, settings.retry, clock, metrics, Targets(settings.channels)
         )
         self._timers = LocalTimers(clock, self._on_due)
+        self._archiver = Archiver(settings.retention, self._database, self._writer, self._engine)
         parts = Parts(
             settings=settings,
             database=self._database,
@@ -164,11 +166,13 @@ class Daemon:
         self._dispatcher.start()
         self._timers.start()
         self._timers.every_month(self._settings.bank.zone, self._assess_recurring)
+        self._timers.every_day(self._settings.bank.zone, lambda: self._archiver.attempt(self._clock.now()))
         # Nobody else has this database: what a process that is gone was sending is ours to send again, now.
         now = self._clock.now()
         self._submit(lambda unit: outgoing.release_all(unit.connection, now))
 
     async def _drain(self) -> None:
+        self._archiver.stop()
         await asyncio.to_thread(self._timers.stop)
         await self._dispatcher.stop(_GRACE_SECONDS)
         await asyncio.to_thread(self._writer.stop, _GRACE_SECONDS)

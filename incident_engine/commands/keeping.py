@@ -1,4 +1,4 @@
-"""`migrate`, `backup` and `restore`: the database as a thing to be kept."""
+"""`migrate`, `backup`, `restore` and `archive`: the database as a thing to be kept."""
 
 import sys
 from pathlib import Path
@@ -86,6 +86,55 @@ def restore(
     if kept is not None:
         typer.echo(f"{say('old database')} {kept}")
     typer.echo(say("sent again"))
+
+
+def archive(
+    *,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Change nothing; print what would be archived, and what is kept and why.")
+    ] = False,
+    config: Config = None,
+    lang: Lang = None,
+) -> None:
+    """Archive incidents that were closed long enough ago (retention.closed_incidents), as the daemon does every night.
+
+    With --dry-run beside a running daemon; without, the daemon on a database file must be stopped.
+    """
+    import logging
+    from contextlib import nullcontext
+
+    from incident_engine.clock import SystemClock
+    from incident_engine.engine import Engine
+    from incident_engine.retention import Outcome, due, run_alone
+    from incident_engine.rulebook import load_rulebook
+    from incident_engine.store.reading import read_only
+    from incident_engine.telemetry import Metrics, configure_logging
+
+    configure_logging(sys.stderr, level=logging.WARNING)
+    say = wording_of(lang)
+    settings, config_file = read_settings(config)
+    if settings.retention.closed_incidents is None:
+        typer.echo(say("no retention"))
+        return
+    engine, now = Engine(settings, load_rulebook(settings, config_file), Metrics()), SystemClock().now()
+    if dry_run:
+        done, found = say("would be archived"), Outcome()
+        with read_only(settings.store.url) as connection:
+            for ended, hold in due(lambda: nullcontext(connection), settings.retention, engine, now):
+                if hold is not None:
+                    found.held[ended.id] = hold
+                else:
+                    found.archived.setdefault(str(settings.retention.directory), []).append(ended.id)
+    else:
+        done, found = say("archived"), run_alone(settings, engine, now)
+        found.archived = {str(settings.retention.directory / file): names for file, names in found.archived.items()}
+    for name, hold in found.held.items():
+        typer.echo(f"{say('kept')}: {name}: {say(hold.value)}")
+    for file, names in found.archived.items():
+        typer.echo(f"{done}: {len(names)} → {file}")
+        for name in names:
+            typer.echo(f"  {name}")
+    typer.echo(f"{done}: {sum(map(len, found.archived.values()))}, {say('kept')}: {len(found.held)}")
 
 
 def _file(url: str, say: "Wording") -> Path:

@@ -36,19 +36,17 @@ def copy_database(source: Path, target: Path) -> Contents:
     """
     part = target.with_name(f".{target.name}.part")
     try:
-        with _opened(source) as connection:
-            connection.execute("BEGIN")
-            rows = _rows(connection)  # the copy is made from the same state, whoever writes meanwhile
-            _copy(connection, part)
-        found = verify(part, f"the copy of {source}")
-        if dict(found.rows) != rows:
-            raise StoreError(f"the copy of {source} does not hold what {source} holds; nothing was written")
-        part.replace(target)
-        _sync(target.parent)
+        try:
+            rows = _copy(source, part, target)
+            found = verify(part, f"the copy of {source}")
+            if dict(found.rows) != rows:
+                raise StoreError(f"the copy of {source} does not hold what {source} holds; nothing was written")
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)
+        sync(target.parent)
     except OSError as error:
         raise StoreError(f"{target} cannot be written: {error.strerror}") from error
-    finally:
-        part.unlink(missing_ok=True)
     return found
 
 
@@ -90,7 +88,7 @@ def restore_database(copy: Path, path: Path, now: datetime) -> tuple[Contents, P
             for ending in _BESIDE:
                 Path(f"{path}{ending}").unlink(missing_ok=True)
             new.replace(path)
-            _sync(path.parent)
+            sync(path.parent)
         except OSError as error:
             raise StoreError(f"{path} cannot be replaced: {error.strerror}") from error
         finally:
@@ -119,13 +117,21 @@ def _rows(connection: sqlite3.Connection) -> dict[str, int]:
     return {name: int(row[0]) for name, row in counts}
 
 
-def _copy(connection: sqlite3.Connection, part: Path) -> None:
-    part.unlink(missing_ok=True)
-    part.touch(mode=0o600)  # it holds the key that signs links
-    with closing(sqlite3.connect(part, isolation_level=None)) as copied:
-        connection.backup(copied)
-        copied.execute("PRAGMA journal_mode=DELETE")  # one file that needs nothing beside it
-    _sync(part)
+def _copy(source: Path, part: Path, target: Path) -> dict[str, int]:
+    """Copy one state of the source, whoever writes meanwhile, and return how many rows it has."""
+    with _opened(source) as connection:
+        connection.execute("BEGIN")
+        rows = _rows(connection)
+        part.unlink(missing_ok=True)
+        part.touch(mode=0o600)  # it holds the key that signs links
+        try:
+            with closing(sqlite3.connect(part, isolation_level=None)) as copied:
+                connection.backup(copied)
+                copied.execute("PRAGMA journal_mode=DELETE")  # one file that needs nothing beside it
+        except sqlite3.Error as error:
+            raise StoreError(f"{target} cannot be written: {error}") from error
+    sync(part)
+    return rows
 
 
 def _keep(path: Path, kept: Path) -> Path:
@@ -135,7 +141,7 @@ def _keep(path: Path, kept: Path) -> Path:
     for ending in ("", *_BESIDE):
         if Path(f"{path}{ending}").exists():
             _link(Path(f"{path}{ending}"), Path(f"{kept}{ending}"))
-    _sync(path.parent)
+    sync(path.parent)
     return kept
 
 
@@ -146,10 +152,10 @@ def _link(path: Path, other: Path) -> None:
         raise
     except OSError:  # a file system without links
         shutil.copy2(path, other)
-        _sync(other)
+        sync(other)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     """Wait until a file, or the names in a folder, are on disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:

@@ -24,14 +24,18 @@ class Way:
     revisions: tuple[str, ...]
 
 
+def newest() -> str:
+    """Return the revision of this version's schema."""
+    return _newest(ScriptDirectory.from_config(_config()))
+
+
 def way_of(connection: Connection, name: object) -> Way:
     """Return how far a database is from the newest schema.
 
     Raises StoreError if it belongs to another program or to a newer version; `name` is how it is called then.
     """
     scripts = ScriptDirectory.from_config(_config())
-    newest = scripts.get_current_head()
-    assert newest is not None  # noqa: S101 - there is a first revision
+    head = _newest(scripts)
     current = MigrationContext.configure(connection).get_current_revision()
     if current is None:
         tables = inspect(connection).get_table_names()
@@ -41,8 +45,8 @@ def way_of(connection: Connection, name: object) -> Way:
             )
     else:
         _refuse_newer(scripts, current, name)
-    to_come = [script.revision for script in scripts.iterate_revisions(newest, current or "base")]
-    return Way(current, newest, tuple(reversed(to_come)))
+    to_come = [script.revision for script in scripts.iterate_revisions(head, current or "base")]
+    return Way(current, head, tuple(reversed(to_come)))
 
 
 def upgrade(connection: Connection) -> None:
@@ -50,6 +54,12 @@ def upgrade(connection: Connection) -> None:
     config = _config()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+
+
+def _newest(scripts: ScriptDirectory) -> str:
+    head = scripts.get_current_head()
+    assert head is not None  # noqa: S101 - there is a first revision
+    return head
 
 
 def _refuse_newer(scripts: ScriptDirectory, revision: str, name: object) -> None:
