@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import typer
-from support.fixtures import House, bank, cst, house, started
+from support.fixtures import House, bank, cst, event, house, restored, started
 
 from incident_engine.commands import keeping
 from incident_engine.errors import StoreError
@@ -237,6 +237,78 @@ def test_a_copy_of_an_older_schema_is_put_back_and_brought_up_to_date_at_the_sta
 def test_a_database_is_not_its_own_backup(held: House, path: Path) -> None:
     with pytest.raises(StoreError, match="is the database itself"):
         restore_database(path, path, cst("11:00"))
+
+
+@pytest.fixture
+def two_closed(tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Close two incidents in 2013, of which one still owes reports, in a bank that keeps them for a year."""
+    monkeypatch.setenv("INCIDENT_ENGINE__RETENTION__CLOSED_INCIDENTS", "365d")
+    monkeypatch.setenv("INCIDENT_ENGINE__RETENTION__DIRECTORY", str(tmp_path / "archive"))
+    with house(tmp_path) as engine:
+        engine.report(cst("10:37"), started("a", cst("10:35"), incident="blip"))
+        engine.report(cst("10:38"), restored("b", cst("10:36"), incident="blip"))
+        engine.fire(cst("12:40"))
+        engine.report(cst("13:37"), started("c", cst("13:00"), incident="owing"))
+        engine.report(cst("14:00"), restored("d", cst("13:59"), incident="owing"))
+        by = {"by": "陈总"}
+        engine.report(cst("15:00"), event("e", "incident.closed", cst("15:00"), incident="owing", data=by))
+    return tmp_path / "archive"
+
+
+@pytest.mark.parametrize(
+    ("lang", "would", "kept", "done"),
+    [
+        (
+            "en",
+            "would be archived: 1, kept: 1",
+            "kept: owing: a report or a notice is still owed",
+            "archived: 1, kept: 1",
+        ),
+        ("zh-CN", "可归档: 1, 仍保留: 1", "仍保留: owing: 尚有报告或告知义务未履行", "已归档: 1, 仍保留: 1"),
+    ],
+)
+def test_archive_says_what_would_go_and_then_lets_it_go(
+    run: Run, path: Path, two_closed: Path, lang: str, would: str, kept: str, done: str
+) -> None:
+    asked = run("archive", "--dry-run", "--lang", lang)
+    assert (asked.code, asked.err) == (0, "")
+    lines = asked.out.splitlines()
+    assert lines[0] == kept
+    assert (lines[2], lines[-1]) == ("  blip", would)
+    assert (count(path, "incidents"), two_closed.exists()) == (2, False)
+    said = run("archive", "--lang", lang)
+    (file,) = two_closed.iterdir()
+    assert str(file) in said.out
+    assert said.out.splitlines()[-1] == done
+    assert count(path, "incidents") == 1
+
+
+def test_archive_leaves_a_database_that_is_in_use_to_its_daemon(run: Run, two_closed: Path, tmp_path: Path) -> None:
+    with house(tmp_path):
+        assert run("archive", "--dry-run").code == 0
+        said = run("archive")
+    assert (said.code, two_closed.exists()) == (1, False)
+    assert "is in use by another incident-engine" in said.err
+
+
+def test_archive_without_the_setting_says_so(run: Run, path: Path) -> None:
+    said = run("archive")
+    assert (said.code, path.exists()) == (0, False)
+    assert "retention.closed_incidents is not set" in said.out
+
+
+def test_an_archived_incident_can_still_be_printed(run: Run, two_closed: Path) -> None:
+    before = run("report", "--incident", "blip", "--format", "json")
+    assert run("archive").code == 0
+    after = run("report", "--incident", "blip", "--format", "json")
+    assert (after.code, after.out) == (0, before.out)
+    (file,) = two_closed.iterdir()
+    year = run("report", "--from", "2013-01-01", "--to", "2013-12-31")
+    assert [line.split() for line in year.out.splitlines() if file.name in line] == [["archived:", "1", "·", file.name]]
+    file.unlink()
+    missing = run("report", "--from", "2013-01-01", "--to", "2013-12-31", "--lang", "zh-CN")
+    assert "已归档: 1 · 未计入统计: there is no archive" in missing.out
+    assert run("report", "--incident", "blip").code == 1
 
 
 @pytest.mark.parametrize(("locale", "word"), [("en", "back it up with pg_dump"), ("zh-CN", "请用 pg_dump 备份")])
