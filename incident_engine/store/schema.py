@@ -1,6 +1,7 @@
 """The schema and its revisions: which one a database has, and the way from there to the newest."""
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -24,6 +25,7 @@ class Way:
     revisions: tuple[str, ...]
 
 
+@cache
 def newest() -> str:
     """Return the revision of this version's schema."""
     return _newest(ScriptDirectory.from_config(_config()))
