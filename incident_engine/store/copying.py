@@ -84,7 +84,10 @@ def restore_database(copy: Path, path: Path, now: datetime) -> tuple[Contents, P
         new = path.with_name(f"{path.name}.restored")
         found = copy_database(copy, new)
         try:
-            kept = _keep(path, path.with_name(f"{path.name}.before-{now:%Y%m%dT%H%M%SZ}")) if path.exists() else None
+            kept = path.with_name(f"{path.name}.before-{now:%Y%m%dT%H%M%SZ}") if path.exists() else None
+            if kept is not None:
+                _keep(path, kept)
+                _own_like(path, new)
             for ending in _BESIDE:
                 Path(f"{path}{ending}").unlink(missing_ok=True)
             new.replace(path)
@@ -134,7 +137,7 @@ def _copy(source: Path, part: Path, target: Path) -> dict[str, int]:
     return rows
 
 
-def _keep(path: Path, kept: Path) -> Path:
+def _keep(path: Path, kept: Path) -> None:
     """Keep the old database under another name. It may be damaged: that may be why a copy is put back."""
     with suppress(sqlite3.DatabaseError), closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # what cannot be read is kept with what is beside it
@@ -142,7 +145,14 @@ def _keep(path: Path, kept: Path) -> Path:
         if Path(f"{path}{ending}").exists():
             _link(Path(f"{path}{ending}"), Path(f"{kept}{ending}"))
     sync(path.parent)
-    return kept
+
+
+def _own_like(path: Path, new: Path) -> None:
+    """Let the same user read and write the new file who could the old one: root may restore for the daemon's user."""
+    old = path.stat()
+    new.chmod(old.st_mode & 0o777)
+    if (old.st_uid, old.st_gid) != (new.stat().st_uid, new.stat().st_gid):
+        os.chown(new, old.st_uid, old.st_gid)
 
 
 def _link(path: Path, other: Path) -> None:

@@ -135,8 +135,9 @@ def test_a_backup_is_put_back_and_the_old_database_is_kept(run: Run, path: Path,
         engine.report(cst("10:40"), started("a", cst("10:35"), incident="k"))
         assert run("backup", copy).code == 0
         engine.report(cst("10:50"), started("b", cst("10:45"), "CN-HN", incident="later"))
+    path.chmod(0o640)
     said = run("restore", copy)
-    assert said.code == 0
+    assert (said.code, path.stat().st_mode & 0o777) == (0, 0o640)
     assert said.out.startswith(f"restored: {path} (")
     assert "may be sent again, under the same ids" in said.out
     (kept,) = tmp_path.glob("engine.db.before-*")

@@ -15,8 +15,8 @@ LATER = cst("03:00", "2014-07-01")
 @pytest.fixture
 def api(tmp_path: Path) -> Iterator[Served]:
     """Serve a bank that keeps closed incidents for a year; one of 2013 was archived."""
-    given = {"RETENTION__CLOSED_INCIDENTS": "365d", "RETENTION__DIRECTORY": str(tmp_path / "archive")}
-    with served(tmp_path, cst("10:40"), **given) as found:
+    where = str(tmp_path / "archive")
+    with served(tmp_path, cst("10:40"), RETENTION__CLOSED_INCIDENTS="365d", RETENTION__DIRECTORY=where) as found:
         for document in (started("a", cst("10:35"), incident="k"), restored("b", cst("10:36"), incident="k")):
             assert found.client.post("/api/v1/events", json=document).status_code == 202
         found.clock.set(cst("12:40"))
