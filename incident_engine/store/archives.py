@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, Select, Table, create_engine, delete, func, insert, select, update
 from sqlalchemy.pool import StaticPool
 
+from incident_engine.errors import ArchiveError
 from incident_engine.facts.base import EventType
 from incident_engine.store.schema import newest
 from incident_engine.store.tables import (
@@ -83,7 +84,10 @@ def line_of(document: Mapping[str, Any]) -> bytes:
 
 @contextmanager
 def reading(documents: Iterable[Mapping[str, Any]]) -> Iterator[Connection]:
-    """Open documents as a database in memory, so that archived incidents are read like any other."""
+    """Open documents as a database in memory, so that archived incidents are read like any other.
+
+    Raises ArchiveError if they are of a format that this version does not know.
+    """
     engine = create_engine("sqlite://", poolclass=StaticPool)
     metadata.create_all(engine)
     try:
@@ -222,6 +226,8 @@ def _spelled(table: Table, row: RowMapping) -> dict[str, Any]:
 
 
 def _put(connection: Connection, document: Mapping[str, Any]) -> None:
+    if document["format"] != FORMAT:
+        raise ArchiveError(f"an archive of the format '{document['format']}' is of a newer incident-engine; use that")
     connection.execute(insert(incidents).values(**_parsed(incidents, document["incident"])))
     for name, table in _PARTS.items():
         for row in document[name]:

@@ -438,3 +438,17 @@ def test_a_database_can_be_archived_twice_from_a_restart(tmp_path: Path) -> None
         kept.run()
         assert sorted(kept.documents()) == ["old", "older"]
         assert len(rows(kept.house.database, archived_incidents)) == 2
+
+
+def test_an_archive_of_a_newer_version_is_not_guessed_at(kept: Kept) -> None:
+    blips(kept.house, "old")
+    kept.run()
+    ((_, document),) = kept.documents().values()
+    with (
+        pytest.raises(ArchiveError, match="of the format 'v9' is of a newer"),
+        archives.reading([{**document, "format": "v9"}]),
+    ):
+        pass
+    with archives.reading([document]) as connection:
+        again = archives.document_of(connection, "old")
+    assert again == document  # whatever is read from an archive is what was stored
