@@ -12,7 +12,6 @@ from datetime import datetime
 from typing import Any
 
 import uvicorn
-from sqlalchemy.exc import SQLAlchemyError
 
 from incident_engine.clock import Clock
 from incident_engine.configuration.settings import Settings
@@ -20,7 +19,7 @@ from incident_engine.delivery.dispatch import Dispatcher
 from incident_engine.delivery.opening import open_channels
 from incident_engine.delivery.targets import Targets
 from incident_engine.engine import Engine
-from incident_engine.errors import StartupError
+from incident_engine.errors import StartupError, StoreError
 from incident_engine.facts.values import months_later
 from incident_engine.grading.recurring import recurrence_document
 from incident_engine.links import Links
@@ -222,7 +221,7 @@ class Daemon:
         try:
             with self._database.read() as connection:
                 records.next_due(connection)
-        except SQLAlchemyError as error:
+        except StoreError as error:
             yield f"store cannot be read: {error}"
 
 

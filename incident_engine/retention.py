@@ -151,7 +151,7 @@ class Archiver:
         for name in names:
             if self._stopping.is_set():
                 break
-            if self._do(partial(_remove, name=name, digest=digests.get(name), now=now)):
+            if self._do(partial(_remove, engine=self._engine, name=name, digest=digests.get(name), now=now)):
                 removed.append(name)
         self._log.info("incidents_archived", reason="retention", file=str(path), count=len(removed))
 
@@ -176,13 +176,13 @@ def _choose(unit: Unit, names: Sequence[str], file: str) -> None:
         archives.choose(unit.connection, name, file)
 
 
-def _remove(unit: Unit, name: str, digest: str | None, now: datetime) -> bool:
+def _remove(unit: Unit, engine: Engine, name: str, digest: str | None, now: datetime) -> bool:
     """Remove an incident if the file holds exactly what is stored of it; else it stays for another day."""
     document = archives.document_of(unit.connection, name)
     if document is None:
         return False  # another replica was here first
     is_same = digest == archive_files.digest_of(archives.line_of(document))
-    if digest is None or not is_same or _stored_hold(unit.connection, name) is not None:
+    if digest is None or not is_same or engine.is_changing(name) or _stored_hold(unit.connection, name) is not None:
         archives.unchoose(unit.connection, name)
         return False
     archives.remove(unit.connection, name, digest, now)

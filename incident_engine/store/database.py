@@ -1,32 +1,38 @@
-"""Opening the database: one file, one daemon, the newest schema."""
+"""Opening the database, whichever it is: a SQLite file, or a PostgreSQL server for several replicas."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy import Connection, make_url
+from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from incident_engine.errors import StoreError
+from incident_engine.store import schema
 from incident_engine.store.copying import copy_database
-from incident_engine.store.holding import hold
-from incident_engine.store.schema import Way, upgrade, way_of
+from incident_engine.store.postgresql import PostgresqlServer
+from incident_engine.store.sqlite import SqliteFile
 from incident_engine.telemetry import logger
 
-_BEGIN = "incident_engine_begin"
+_STORE_FAILS = (OperationalError, InterfaceError, PoolTimeoutError)
 
 
 class Database:
-    """An opened database with the newest schema, held by this process alone."""
+    """An opened database with the newest schema."""
 
     def __init__(self, url: str) -> None:
-        self.path = Path(make_url(url).database or "")
+        self.url = make_url(url)
+        is_file = self.url.drivername == "sqlite"
+        self._backend = SqliteFile(self.url) if is_file else PostgresqlServer(self.url)
+        self.name = self._backend.name
+        """How errors name it; without a password."""
+        self.is_shared = not is_file
+        """Whether other replicas write to it."""
         self.copied_to: Path | None = None
-        """Where the database is kept as it was before it was brought to a newer schema; None if it was not."""
-        self._lock = hold(self.path)
-        self.engine = _engine(url, pool_size=8)
-        self.writing = _engine(url, pool_size=1)  # readers, however many, cannot keep the writer waiting
+        """Where the file is kept as it was before it was brought to a newer schema; None if it was not."""
+        self.engine = self._backend.reading
+        self.writing = self._backend.writing
         try:
             self._migrate()
         except BaseException:
@@ -35,62 +41,54 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """Open a transaction that writes; committed at the end, rolled back on an error."""
-        connection = self.writing.connect().execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
-        with connection, connection.begin():
+        """Open a transaction that writes; committed at the end, rolled back on an error.
+
+        Raises StoreError if the database cannot be reached or fails.
+        """
+        with _failing(self.name), self._backend.begin() as connection:
             yield connection
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """Open a transaction that reads one consistent state."""
-        with self.engine.connect() as connection, connection.begin():
+        """Open a transaction that reads one consistent state. Raises StoreError as `write` does."""
+        with _failing(self.name), self.engine.connect() as connection, connection.begin():
             yield connection
 
     def close(self) -> None:
-        """Close every connection and let others have the file."""
-        self.engine.dispose()
-        self.writing.dispose()
-        self._lock.close()
+        """Close every connection; a file may be had by others then."""
+        self._backend.close()
 
     def _migrate(self) -> None:
-        """Bring the schema up to date. A database that is changed by it is copied first, beside itself."""
+        """Bring the schema up to date. A file that is changed by it is copied first, beside itself."""
         try:
-            with self.read() as connection:
-                way = way_of(connection, self.path)
-            if way.current is not None and way.revisions:
-                self._copy_before(way)
-            with self.write() as connection:
-                upgrade(connection)
+            if not self.is_shared:
+                self._copy_before()
+            with self._backend.begin(patiently=True) as connection:
+                schema.migrate(connection, self.name)
         except DatabaseError as error:
-            raise StoreError(f"{self.path} cannot be used as a database: {error.orig}") from error
+            raise StoreError(f"{self.name} cannot be used as a database: {cause(error)}") from error
 
-    def _copy_before(self, way: Way) -> None:
-        copy = self.path.with_name(f"{self.path.name}.schema-{way.current}")
-        copy_database(self.path, copy)
-        self.copied_to = copy
-        about = {"from": way.current, "to": way.newest, "copy": str(copy)}
+    def _copy_before(self) -> None:
+        path = Path(self.url.database or "")
+        with self.engine.connect() as connection:
+            way = schema.way_of(connection, self.name)
+        if way.current is None or not way.revisions:
+            return
+        self.copied_to = path.with_name(f"{path.name}.schema-{way.current}")
+        copy_database(path, self.copied_to)
+        about = {"from": way.current, "to": way.newest, "copy": str(self.copied_to)}
         logger("store").info("schema_upgrade", reason="older_schema", **about)
 
 
-def _engine(url: str, pool_size: int) -> Engine:
-    engine = create_engine(
-        url,
-        connect_args={"check_same_thread": False, "timeout": 10},
-        pool_size=pool_size,
-        hide_parameters=True,  # what others reported must not stand in an error
-    )
+def cause(error: Exception) -> str:
+    """Return what the database itself says, in one line."""
+    said = str(error.orig if isinstance(error, DBAPIError) else error)
+    return " ".join(said.split())
 
-    @event.listens_for(engine, "connect")
-    def _configure(connection: Any, _: object) -> None:
-        connection.isolation_level = None  # we say BEGIN ourselves, so that savepoints and reads are real transactions
-        cursor = connection.cursor()
-        cursor.execute("PRAGMA journal_mode=WAL")
-        cursor.execute("PRAGMA synchronous=FULL")
-        cursor.execute("PRAGMA foreign_keys=ON")
-        cursor.close()
 
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql(connection.get_execution_options().get(_BEGIN, "BEGIN"))
-
-    return engine
+@contextmanager
+def _failing(name: str) -> Iterator[None]:
+    try:
+        yield
+    except _STORE_FAILS as error:
+        raise StoreError(f"{name} fails: {cause(error)}") from error

@@ -51,11 +51,27 @@ def way_of(connection: Connection, name: object) -> Way:
     return Way(current, head, tuple(reversed(to_come)))
 
 
-def upgrade(connection: Connection) -> None:
-    """Bring a database to the newest schema, within the caller's transaction: all of it, or nothing."""
+def migrate(connection: Connection, name: object) -> None:
+    """Bring a database to the newest schema, within the caller's transaction: all of it, or nothing.
+
+    Raises StoreError, and changes nothing, if the database is another program's or its schema is a newer version's.
+    """
+    way_of(connection, name)
     config = _config()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+
+
+def refuse_other_schema(connection: Connection, name: object) -> None:
+    """Raise StoreError unless a database has exactly the schema of this version."""
+    way = way_of(connection, name)
+    if way.current is None:
+        raise StoreError(f"{name} is no database of incident-engine; name another store.url")
+    if way.revisions:
+        raise StoreError(
+            f"{name} has the schema '{way.current}', this version reads '{way.newest}'; bring it up to date: "
+            "incident-engine migrate, or start the daemon"
+        )
 
 
 def _newest(scripts: ScriptDirectory) -> str:

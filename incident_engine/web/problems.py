@@ -1,7 +1,7 @@
 """Errors as `application/problem+json` (RFC 9457)."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -26,15 +26,19 @@ def problem_response(
     )
 
 
+Handler = Callable[[Request, Exception], Response]
+
+
 def install(app: FastAPI) -> None:
     """Make the application answer every error as a problem document."""
-    app.add_exception_handler(InvalidDocumentError, _invalid)
-    app.add_exception_handler(MalformedBodyError, _malformed)
-    app.add_exception_handler(OverloadedError, _overloaded)
-    app.add_exception_handler(StoreError, _store)
-    app.add_exception_handler(RequestValidationError, _parameters)
-    app.add_exception_handler(HTTPException, _http)
+    for kind, handler in _HANDLERS.items():
+        app.add_exception_handler(kind, handler)
     app.add_exception_handler(Exception, _unexpected)
+
+
+def handler_of(error: Exception) -> Handler | None:
+    """Return what answers an error that is foreseen; None for any other."""
+    return next((_HANDLERS[kind] for kind in type(error).__mro__ if kind in _HANDLERS), None)
 
 
 def _error(problem: Problem) -> dict[str, str]:
@@ -100,6 +104,16 @@ def _http(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for it
     title = HTTPStatus(error.status_code).phrase
     return problem_response(error.status_code, title, str(error.detail), headers=error.headers)
+
+
+_HANDLERS: Mapping[type[Exception], Handler] = {
+    InvalidDocumentError: _invalid,
+    MalformedBodyError: _malformed,
+    OverloadedError: _overloaded,
+    StoreError: _store,
+    RequestValidationError: _parameters,
+    HTTPException: _http,
+}
 
 
 def _unexpected(request: Request, error: Exception) -> Response:

@@ -155,10 +155,10 @@ def test_what_stood_only_in_the_log_beside_the_old_database_is_kept_and_not_mixe
     path.parent.mkdir()
     with house(tmp_path) as engine:
         engine.report(cst("10:40"), started("a", cst("10:35"), incident="k"))
-        copy_database(engine.database.path, copy)
+        copy_database(Path(engine.database.name), copy)
         engine.report(cst("10:50"), started("b", cst("10:45"), "CN-HN", incident="later"))
         for ending in ("", "-wal", "-shm"):  # as if it were killed here
-            shutil.copy(f"{engine.database.path}{ending}", f"{path}{ending}")
+            shutil.copy(f"{Path(engine.database.name)}{ending}", f"{path}{ending}")
     assert Path(f"{path}-wal").stat().st_size > 0
     _, kept = restore_database(copy, path, cst("11:00"))
     assert kept == path.with_name("engine.db.before-20130623T030000Z")
