@@ -17,6 +17,7 @@ from support.fixtures import MICROSECOND, House, bank, cst, event, house, restor
 from incident_engine import retention
 from incident_engine.errors import ArchiveError, InvalidDocumentError, InvalidFilesError
 from incident_engine.facts.values import parse_duration
+from incident_engine.intake.native import parse_events
 from incident_engine.retention import Archiver, Hold, Outcome
 from incident_engine.review import Period, Review, review
 from incident_engine.store import archive_files, archives
@@ -353,6 +354,26 @@ def test_what_changes_between_the_file_and_the_removal_stays(kept: Kept, monkeyp
     wanted = {"changed": row["sha256"]}
     (document,) = archive_files.documents(kept.folder / row["file"], wanted)
     assert "late" in [found["event_id"] for found in document["events"]]
+
+
+def test_an_incident_of_which_the_same_transaction_takes_an_event_stays(kept: Kept) -> None:
+    """The engine writes the events of a batch at its end: until then the rows alone do not tell."""
+    blips(kept.house, "old")
+    engine = kept.house.engine
+    with kept.house.database.read() as connection:
+        document = archives.document_of(connection, "old")
+    assert document is not None
+    digest = archive_files.digest_of(archives.line_of(document))
+    found = parse_events([started("again", LATER, incident="old")], kept.house.settings.service_names)
+
+    def work(unit: Unit) -> bool:
+        archives.choose(unit.connection, "old", "file")
+        engine.report(unit, found, LATER)
+        return retention._remove(unit, engine, "old", digest, LATER)
+
+    assert kept.house.work(work) is False
+    assert (kept.ids(), kept.house.rows(archived_incidents)) == (["old"], [])
+    assert [row["event_id"] for row in kept.house.rows(events)][-1] == "again"
 
 
 def test_a_folder_that_cannot_be_written_keeps_everything(kept: Kept) -> None:
