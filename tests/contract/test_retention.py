@@ -369,9 +369,11 @@ def test_an_incident_of_which_the_same_transaction_takes_an_event_stays(kept: Ke
     def work(unit: Unit) -> bool:
         archives.choose(unit.connection, "old", "file")
         engine.report(unit, found, LATER)
+        assert engine.is_changing("old")
         return retention._remove(unit, engine, "old", digest, LATER)
 
     assert kept.house.work(work) is False
+    assert not engine.is_changing("old")
     assert (kept.ids(), kept.house.rows(archived_incidents)) == (["old"], [])
     assert [row["event_id"] for row in kept.house.rows(events)][-1] == "again"
 
