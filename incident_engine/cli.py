@@ -5,7 +5,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from incident_engine import __version__
-from incident_engine.commands import exercises, histories, serving, steps
+from incident_engine.commands import exercises, histories, keeping, serving, steps
 from incident_engine.errors import IncidentEngineError, InvalidFilesError
 
 app = typer.Typer(
@@ -26,6 +26,10 @@ for _command in (
     serving.schema,
     exercises.drill,
     exercises.preview,
+    keeping.migrate,
+    keeping.backup,
+    keeping.restore,
+    keeping.archive,
 ):
     app.command()(_command)
 app.add_typer(steps.app, name="step")

@@ -24,6 +24,7 @@ from incident_engine.errors import StartupError, StoreError
 from incident_engine.facts.values import months_later
 from incident_engine.grading.recurring import recurrence_document
 from incident_engine.links import Links
+from incident_engine.retention import Archiver
 from incident_engine.rulebook import Rulebook, guessed_years
 from incident_engine.selfaudit.audit import Watched
 from incident_engine.selfaudit.opening import open_self_audit
@@ -71,6 +72,7 @@ class Daemon:
         self._timers = LocalTimers(clock, self._on_due)
         watched = Watched(self._database, self._writer, self._dispatcher, self._timers, metrics)
         self._audit = open_self_audit(settings, watched, clock, self.url, drill=drill)
+        self._archiver = Archiver(settings.retention, self._database, self._writer, self._engine)
         parts = Parts(
             settings=settings,
             database=self._database,
@@ -175,6 +177,7 @@ class Daemon:
         self._dispatcher.start()
         self._timers.start()
         self._timers.every_month(self._settings.bank.zone, self._assess_recurring)
+        self._timers.every_day(self._settings.bank.zone, lambda: self._archiver.attempt(self._clock.now()))
         # Nobody else has this database: what a process that is gone was sending is ours to send again, now.
         now = self._clock.now()
         self._submit(lambda unit: outgoing.release_all(unit.connection, now))
@@ -182,6 +185,7 @@ class Daemon:
 
     async def _drain(self) -> None:
         await asyncio.to_thread(self._audit.stop, _GRACE_SECONDS)
+        self._archiver.stop()
         await asyncio.to_thread(self._timers.stop)
         await self._dispatcher.stop(_GRACE_SECONDS)
         await asyncio.to_thread(self._writer.stop, _GRACE_SECONDS)

@@ -161,6 +161,10 @@ class Engine:
         case = self._upkeep.look(connection, incident_id, now, supposed)
         return case.incident, case.assessments
 
+    def is_changing(self, incident_id: str) -> bool:
+        """Return whether the writer's transaction has events of an incident that are not written yet."""
+        return self._ledger.is_changing(incident_id)
+
     def recurring(self, connection: Connection, now: datetime) -> Sequence[Recurrence]:
         """Return the incidents with one root cause that only together reach a level."""
         return self._upkeep.recurring(connection, now)

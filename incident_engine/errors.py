@@ -84,3 +84,7 @@ class StoreError(IncidentEngineError):
 
 class StartupError(IncidentEngineError):
     """The daemon must not start with this configuration."""
+
+
+class ArchiveError(IncidentEngineError):
+    """An archive file cannot be written or read."""

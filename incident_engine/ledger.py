@@ -60,6 +60,10 @@ class Ledger:
         self._weight += 1
         return bearing is Bearing.SOME
 
+    def is_changing(self, incident_id: str) -> bool:
+        """Return whether an incident has events that are not written yet."""
+        return any(row.incident_id == incident_id for row in self._unwritten.values())
+
     def flush(self, connection: Connection) -> None:
         """Write what has been appended."""
         if self._unwritten:

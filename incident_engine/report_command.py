@@ -19,7 +19,6 @@ from incident_engine.reports.text import report_text
 from incident_engine.response.reports import report_from
 from incident_engine.review_text import figures_text, review_text, tables, versions_text
 from incident_engine.rulebook import Rulebook
-from incident_engine.store import records
 from incident_engine.store.reports import Version
 from incident_engine.telemetry import Metrics
 from incident_engine.validation import unknown
@@ -61,17 +60,18 @@ def produce(
     engine = Engine(settings, rulebook, Metrics())
     zone = settings.bank.zone
     if wanted.incident is None:
-        found = review.review(connection, engine, wanted.period, zone, now)
+        found = review.review(connection, engine, wanted.period, zone, now, settings.retention.directory)
         _refuse_form(form, Form.TEXT, Form.JSON, Form.HTML)
         if form is Form.HTML:
             return review_html(tables(found, settings, locale))
         return _json(review.review_document(found, zone)) if form is Form.JSON else review_text(found, settings, locale)
-    if records.incident(connection, wanted.incident) is None:
-        raise InvalidDocumentError([Problem((), f"there is no incident '{wanted.incident}'")])
-    if wanted.report is not None:
-        return _report(_version(connection, engine, settings, wanted, now), form, locale, settings)
-    _refuse_form(form, Form.TEXT, Form.JSON)
-    return _overview(connection, engine, settings, wanted.incident, form, locale, now)
+    with review.holding(connection, wanted.incident, settings.retention.directory) as held:
+        if held is None:
+            raise InvalidDocumentError([Problem((), f"there is no incident '{wanted.incident}'")])
+        if wanted.report is not None:
+            return _report(_version(held, engine, settings, wanted, now), form, locale, settings)
+        _refuse_form(form, Form.TEXT, Form.JSON)
+        return _overview(held, engine, settings, wanted.incident, form, locale, now)
 
 
 def _overview(

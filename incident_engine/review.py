@@ -1,14 +1,17 @@
 """The review of a period, for the bank's yearly look back (Art. 48-49), and the reports of one incident."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta, tzinfo
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection
 
 from incident_engine.configuration.settings import Settings
 from incident_engine.engine import Engine
+from incident_engine.errors import ArchiveError
 from incident_engine.grading.document import spelled
 from incident_engine.reporting import facts_of, preview
 from incident_engine.reports.stamp import Stamp
@@ -23,8 +26,11 @@ from incident_engine.statistics import (
     figures_of,
     totals_of,
 )
+from incident_engine.store.archive_files import documents
+from incident_engine.store.archives import archived, archived_between, reading
 from incident_engine.store.figures import deliveries_by_state, first_delivered_at, incidents_between
 from incident_engine.store.outgoing import DeliveryState
+from incident_engine.store.records import incident
 from incident_engine.store.reports import ReportState, Version, versions_of
 
 
@@ -43,12 +49,16 @@ class Period:
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """The figures of a period."""
+    """The figures of a period, with those of its incidents that were archived since."""
 
     period: Period
     at: datetime
     totals: Totals
     figures: tuple[IncidentFigures, ...]
+    archived: Mapping[str, int] = field(default_factory=dict)
+    """How many incidents come from each archive file."""
+    unread: Mapping[str, str] = field(default_factory=dict)
+    """Why the incidents of a file are missing from the figures, by file."""
 
 
 def this_year(now: datetime, zone: tzinfo) -> Period:
@@ -68,12 +78,47 @@ def figures(connection: Connection, engine: Engine, incident_id: str, now: datet
     return figures_of(case.incident, case.assessments, messages)
 
 
-def review(connection: Connection, engine: Engine, period: Period, zone: tzinfo, now: datetime) -> Review:
-    """Return the figures of the incidents that began in a period, as of `now`."""
-    names = incidents_between(connection, *period.bounds(zone))
-    found = [figures(connection, engine, name, now) for name in names]
-    known = tuple(each for each in found if each is not None)
-    return Review(period, now, totals_of(known), known)
+def review(
+    connection: Connection, engine: Engine, period: Period, zone: tzinfo, now: datetime, archive: Path
+) -> Review:
+    """Return the figures of the incidents that began in a period, as of `now`.
+
+    Those that were archived are read from their files in `archive`; what cannot be read is named.
+    """
+    start, end = period.bounds(zone)
+    found = [figures(connection, engine, name, now) for name in incidents_between(connection, start, end)]
+    counts: dict[str, int] = {}
+    unread: dict[str, str] = {}
+    by_file: dict[str, dict[str, str]] = {}
+    for each in archived_between(connection, start, end):
+        by_file.setdefault(each.file, {})[each.id] = each.sha256
+    for file, wanted in by_file.items():
+        counts[file] = len(wanted)
+        try:
+            with reading(documents(archive / file, wanted)) as kept:
+                found += [figures(kept, engine, name, now) for name in wanted]
+        except ArchiveError as error:
+            unread[file] = str(error)
+    known = sorted((each for each in found if each is not None), key=_when)
+    return Review(period, now, totals_of(known), tuple(known), counts, unread)
+
+
+@contextmanager
+def holding(connection: Connection, incident_id: str, archive: Path) -> Iterator[Connection | None]:
+    """Open what holds an incident: the database, or the archive file that it is in. None: there is no such incident.
+
+    Raises ArchiveError if the file cannot be read.
+    """
+    gone = archived(connection, incident_id)
+    if gone is None:
+        yield connection if incident(connection, incident_id) is not None else None
+        return
+    with reading(documents(archive / gone.file, {gone.id: gone.sha256})) as kept:
+        yield kept
+
+
+def _when(found: IncidentFigures) -> tuple[datetime, str]:
+    return found.occurred_at or datetime.max.replace(tzinfo=UTC), found.incident
 
 
 def versions(connection: Connection, incident_id: str) -> dict[tuple[str, str], list[Version]]:
@@ -154,6 +199,7 @@ def review_document(found: Review, zone: tzinfo) -> dict[str, Any]:
         "from": found.period.first.isoformat(),
         "to": found.period.last.isoformat(),
         "at": spelled(found.at, zone),
+        "archived": {"files": dict(found.archived), "unread": dict(found.unread)},
         "incidents": {
             "total": totals.incidents,
             "graded": totals.graded,

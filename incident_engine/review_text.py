@@ -92,6 +92,12 @@ class _Teller:
         totals = self._found.totals
         yield self.say("incidents"), str(totals.incidents)
         yield self.say("with a level"), str(totals.graded)
+        for file, count in self._found.archived.items():
+            if file in self._found.unread:
+                said = f"{self.say('missing from the figures')}: {self._found.unread[file]}"
+                yield self.say("archived"), f"{count} · {said}"
+            else:
+                yield self.say("archived"), f"{count} · {file}"
 
     def times(self) -> Iterator[Row]:
         for name, spread in self._found.totals.times.items():

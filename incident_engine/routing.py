@@ -17,7 +17,7 @@ from incident_engine.facts.values import NEVER
 from incident_engine.grading.pack import Pack
 from incident_engine.ledger import Ledger
 from incident_engine.spans import Spans
-from incident_engine.store import records
+from incident_engine.store import archives, records
 from incident_engine.store.writer import Unit
 from incident_engine.validation import nearest
 
@@ -39,6 +39,10 @@ class Router:
         connection = unit.connection
         if event.incident is not None and self._is_known(connection, event.incident):
             return event.incident
+        gone = None if event.incident is None else archives.archived(connection, event.incident)
+        if gone is not None:
+            said = f"incident '{gone.id}' was archived in {gone.file} on {gone.archived_at:%Y-%m-%d}"
+            return Problem(("incident",), said, "an incident that is not")
         group = group_of(event.service, self._groups)
         found = None if event.incident is not None else self._correlated(connection, event, group)
         if found is not None:

@@ -43,11 +43,12 @@ from incident_engine.configuration.selfaudit import SelfAuditSettings, wrong_sel
 from incident_engine.errors import Finding, InvalidFilesError, Problem
 from incident_engine.facts.calendars import Calendar, known_countries
 from incident_engine.facts.hours import ALWAYS, ServiceHours, WeeklyHours, weekly_hours
-from incident_engine.facts.values import Duration, Identifier, LocalizedText, Zone
+from incident_engine.facts.values import Duration, Identifier, LocalizedText, Zone, write_duration
 from incident_engine.validation import Strict, doubles, invalid, problems_of, unknown, unknown_name
 from incident_engine.yaml_loader import Document, load_file
 
 PREFIX = "INCIDENT_ENGINE__"
+_LEAST_KEPT = timedelta(days=1)
 
 
 def _country(code: str) -> str:
@@ -114,6 +115,14 @@ class StoreSettings(Strict):
     """Where everything is kept."""
 
     url: Annotated[str, AfterValidator(_file_url)] = "sqlite:///var/incident-engine.db"
+
+
+class RetentionSettings(Strict):
+    """How long closed incidents stay in the database, and where they go then."""
+
+    closed_incidents: Duration | None = None
+    """So long after its closing an incident is archived, once nothing of it is open. None: it stays for ever."""
+    directory: FilePath = FilePath("var/archive")
 
 
 class RulesSettings(Strict):
@@ -210,6 +219,7 @@ class Settings(BaseSettings):
     rotations: tuple[RotationSettings, ...] = ()
     audiences: dict[Identifier, Audience] = Field(min_length=1)
     closing: ClosingSettings = ClosingSettings()
+    retention: RetentionSettings = RetentionSettings()
     drills: DrillSettings = DrillSettings()
     self_audit: SelfAuditSettings = SelfAuditSettings()
 
@@ -315,6 +325,10 @@ def _wrong_references(settings: Settings) -> Iterator[Problem]:
     if settings.closing.observation > settings.intake.window:
         said = "longer than intake.window: what breaks while it is observed would be another incident"
         yield Problem(("closing", "observation"), said, "intake.window at most")
+    kept = settings.retention.closed_incidents
+    if kept is not None and kept < max(_LEAST_KEPT, settings.intake.window):
+        said = f"too short: {write_duration(kept)}"
+        yield Problem(("retention", "closed_incidents"), said, "1d and intake.window at least, such as 365d")
     yield from doubles("services", [service.id for service in settings.services])
     yield from wrong_people(settings.contacts, settings.rotations, settings.audiences)
     readers = [contact.id for contact in settings.contacts] + [rotation.id for rotation in settings.rotations]

@@ -12,7 +12,7 @@ import httpx2
 
 from incident_engine.clock import SteppedClock, SystemClock, VirtualClock
 from incident_engine.configuration.channels import OutboxSettings
-from incident_engine.configuration.settings import ServerSettings, Settings, StoreSettings
+from incident_engine.configuration.settings import RetentionSettings, ServerSettings, Settings, StoreSettings
 from incident_engine.daemon import Daemon
 from incident_engine.drills import report as drill_report
 from incident_engine.drills.checks import Check, Due, checks, deadlines, dues, is_named
@@ -94,6 +94,7 @@ def prepared(settings: Settings, directory: Path, *, real: bool = False) -> Sett
     changes: dict[str, Any] = {
         "server": ServerSettings(host="127.0.0.1", port=0),
         "store": StoreSettings(url=f"sqlite:///{directory / 'drill.db'}"),
+        "retention": RetentionSettings(),
     }
     if real:
         kept = {name: outbox if isinstance(each, OutboxSettings) else each for name, each in settings.channels.items()}

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from sqlalchemy import Connection, make_url
 from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, OperationalError
@@ -9,8 +10,10 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from incident_engine.errors import StoreError
 from incident_engine.store import schema
+from incident_engine.store.copying import copy_database
 from incident_engine.store.postgresql import PostgresqlServer
 from incident_engine.store.sqlite import SqliteFile
+from incident_engine.telemetry import logger
 
 _STORE_FAILS = (OperationalError, InterfaceError, PoolTimeoutError)
 
@@ -26,6 +29,8 @@ class Database:
         """How errors name it; without a password."""
         self.is_shared = not is_file
         """Whether other replicas write to it."""
+        self.copied_to: Path | None = None
+        """Where the file is kept as it was before it was brought to a newer schema; None if it was not."""
         self.engine = self._backend.reading
         self.writing = self._backend.writing
         try:
@@ -54,11 +59,25 @@ class Database:
         self._backend.close()
 
     def _migrate(self) -> None:
+        """Bring the schema up to date. A file that is changed by it is copied first, beside itself."""
         try:
+            if not self.is_shared:
+                self._copy_before()
             with self._backend.begin(patiently=True) as connection:
                 schema.migrate(connection, self.name)
         except DatabaseError as error:
             raise StoreError(f"{self.name} cannot be used as a database: {cause(error)}") from error
+
+    def _copy_before(self) -> None:
+        path = Path(self.url.database or "")
+        with self.engine.connect() as connection:
+            way = schema.way_of(connection, self.name)
+        if way.current is None or not way.revisions:
+            return
+        self.copied_to = path.with_name(f"{path.name}.schema-{way.current}")
+        copy_database(path, self.copied_to)
+        about = {"from": way.current, "to": way.newest, "copy": str(self.copied_to)}
+        logger("store").info("schema_upgrade", reason="older_schema", **about)
 
 
 def cause(error: Exception) -> str:

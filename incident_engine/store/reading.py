@@ -12,10 +12,10 @@ from incident_engine.store.database import cause
 
 
 @contextmanager
-def read_only(url: str) -> Iterator[Connection]:
+def read_only(url: str, *, any_schema: bool = False) -> Iterator[Connection]:
     """Open a transaction that reads one consistent state of a database.
 
-    Raises StoreError if there is no such database, or its schema is not the one of this version.
+    Raises StoreError if there is no such database, or its schema is not the one of this version (unless any may do).
     """
     given = make_url(url)
     is_file = given.drivername == "sqlite"
@@ -23,7 +23,8 @@ def read_only(url: str) -> Iterator[Connection]:
     engine = sqlite.reading_engine(given) if is_file else postgresql.reading_engine(given)
     try:
         with engine.connect() as connection, connection.begin():
-            schema.refuse_other_schema(connection, name)
+            if not any_schema:
+                schema.refuse_other_schema(connection, name)
             yield connection
     except DatabaseError as error:
         raise StoreError(f"{name} cannot be read as a database: {cause(error)}") from error

@@ -1,15 +1,15 @@
 """SQLite: one file, held by one process, written ahead and fully synced."""
 
-import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.pool import NullPool
 
 from incident_engine.errors import StoreError
+from incident_engine.store.holding import hold
 
 _BEGIN = "incident_engine_begin"
 
@@ -20,7 +20,7 @@ class SqliteFile:
     def __init__(self, url: URL) -> None:
         path = Path(url.database or "")
         self.name = str(path)
-        self._lock = _hold(path)
+        self._lock = hold(path)
         self.reading = _engine(url, pool_size=8)
         self.writing = _engine(url, pool_size=1)  # readers, however many, cannot keep the writer waiting
 
@@ -59,21 +59,6 @@ def reading_engine(url: URL) -> Engine:
         connection.exec_driver_sql("BEGIN")
 
     return engine
-
-
-def _hold(path: Path) -> IO[str]:
-    """Take the file for this process alone; the system lets go when the process ends, however it ends."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = Path(f"{path}.lock").open("w", encoding="utf-8")  # noqa: SIM115 - held until the database is closed
-    except OSError as error:
-        raise StoreError(f"{path.parent} cannot be written: {error.strerror}") from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        lock.close()
-        raise StoreError(f"{path} is in use by another incident-engine; stop it, or name another store.url") from None
-    return lock
 
 
 def _engine(url: URL, pool_size: int) -> Engine:

@@ -224,6 +224,21 @@ timers = Table(
     Column("due_at", Instant, nullable=False, index=True),
 )
 
+archived_incidents = Table(
+    "archived_incidents",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("service_group", String, nullable=False),
+    Column("levels", JSON, nullable=False),  # the level by pack; null: below the lowest
+    Column("occurred_at", Instant, nullable=False),
+    Column("closed_at", Instant, nullable=False),
+    Column("file", String, nullable=False),  # in retention.directory
+    Column("sha256", String),  # of its document in the file, without the end of the line
+    Column("archived_at", Instant),  # null: chosen for the file, and not removed from the other tables yet
+    CheckConstraint("(sha256 IS NULL) = (archived_at IS NULL)", name="whole"),
+)
+Index("ix_archived_incidents_occurred", archived_incidents.c.occurred_at)
+
 quarantine = Table(
     "quarantine",
     metadata,

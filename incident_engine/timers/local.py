@@ -17,6 +17,7 @@ HEARTBEAT_SECONDS = 5.0
 _JOB = "wake-up"
 _MONTHLY = "monthly"
 _PULSE = "pulse"
+_DAILY = "daily"
 
 
 class LocalTimers:
@@ -62,6 +63,10 @@ class LocalTimers:
     def every_month(self, zone: tzinfo, work: Callable[[], None]) -> None:
         """Call `work` at the beginning of each month, in the morning of a time zone."""
         self._scheduler.add_job(work, CronTrigger(day=1, hour=6, timezone=zone), id=_MONTHLY, replace_existing=True)
+
+    def every_day(self, zone: tzinfo, work: Callable[[], None]) -> None:
+        """Call `work` once a day, at night in a time zone."""
+        self._scheduler.add_job(work, CronTrigger(hour=3, timezone=zone), id=_DAILY, replace_existing=True)
 
     @property
     def is_alive(self) -> bool:

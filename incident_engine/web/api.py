@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 from fastapi import FastAPI, Path, Query
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
@@ -24,7 +23,8 @@ from incident_engine.links import Links
 from incident_engine.store.database import Database
 from incident_engine.store.writer import Writer
 from incident_engine.telemetry import Metrics
-from incident_engine.web import docs, problems, reports
+from incident_engine.web import archive, docs, problems, reports
+from incident_engine.web.archive import NoIncidentError
 from incident_engine.web.deeds import Deeds
 from incident_engine.web.guard import Guard
 from incident_engine.web.intake import HotPath, Intake
@@ -69,6 +69,7 @@ def create_app(parts: Parts) -> FastAPI:
     """Return the application."""
     app = FastAPI(title="incident-engine", version=__version__, docs_url=None, redoc_url=None)
     problems.install(app)
+    archive.install(app, parts.database, parts.settings.bank.zone)
     docs.install(app, needs_key=bool(parts.keys))
     mapper = AlertMapper(parts.settings.alertmanager, parts.settings.service_names)
     intake = Intake(parts.settings, parts.writer, parts.engine, parts.metrics, parts.clock, mapper)
@@ -144,7 +145,7 @@ def _add_looks(app: FastAPI, parts: Parts) -> None:
 
 def _found(document: dict[str, Any] | None, incident_id: str) -> JSONResponse:
     if document is None:
-        raise HTTPException(404, f"there is no incident '{incident_id}'; GET /api/v1/incidents lists them")
+        raise NoIncidentError(incident_id)
     return JSONResponse(document)
 
 

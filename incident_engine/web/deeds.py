@@ -29,10 +29,12 @@ from incident_engine.links import Link, LinkAction, Links, WrongLinkError
 from incident_engine.markdown import as_html
 from incident_engine.response.step import Step, StepState
 from incident_engine.store import steps
+from incident_engine.store.archives import archived
 from incident_engine.store.database import Database
 from incident_engine.store.writer import Unit, Writer
 from incident_engine.telemetry import EventOutcome
 from incident_engine.validation import nearest, problems_of
+from incident_engine.web.archive import NoIncidentError
 from incident_engine.web.bodies import read_body
 
 Deed = Literal["acknowledge", "approve", "complete", "skip", "assign"]
@@ -201,7 +203,11 @@ class Deeds:
     def _incident_of(self, step_id: str) -> str:
         with self._database.read() as connection:
             found = steps.incident_of_step(connection, step_id)
-            near = None if found else nearest(step_id, steps.step_ids(connection, step_id.partition(":")[0]))
+            incident_id = step_id.partition(":")[0]
+            near = None if found else nearest(step_id, steps.step_ids(connection, incident_id))
+            gone = None if found else archived(connection, incident_id)
+        if gone is not None:
+            raise NoIncidentError(incident_id)
         if found is None:
             guess = f"; did you mean '{near}'?" if near else ""
             raise HTTPException(404, f"there is no step '{step_id}'{guess}; GET /api/v1/incidents/{{id}} lists them")

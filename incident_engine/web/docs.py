@@ -122,6 +122,7 @@ def _describe_bodies(schema: dict[str, Any]) -> None:
         }
         schema["paths"][path]["post"]["responses"] |= {code: {"description": text} for code, text in _ANSWERS.items()}
         schema["paths"][path]["post"]["responses"]["404"] = {"description": "无此步骤或事件 · There is no such one."}
+        schema["paths"][path]["post"]["responses"]["410"] = {"description": "已归档 · It was archived."}
 
 
 _ANSWERS = {

@@ -23,6 +23,7 @@ from incident_engine.store import records
 from incident_engine.store.database import Database
 from incident_engine.store.reports import Version
 from incident_engine.validation import nearest
+from incident_engine.web.archive import NoIncidentError
 from incident_engine.web.parameters import refuse_unknown
 
 _POLICY = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:"}
@@ -74,7 +75,7 @@ class _Desk:
     def list(self, incident_id: str) -> Response:
         with self.database.read() as connection:
             if records.incident(connection, incident_id) is None:
-                raise _no_incident(incident_id)
+                raise NoIncidentError(incident_id)
             found = review.versions(connection, incident_id)
         available = self.engine.reports.definitions
         return JSONResponse(review.list_document(incident_id, found, list(available), self.settings.bank.zone))
@@ -83,7 +84,7 @@ class _Desk:
         """Return the version that is asked for. Raises HTTPException(404) if there is none."""
         with self.database.read() as connection:
             if records.incident(connection, incident_id) is None:
-                raise _no_incident(incident_id)
+                raise NoIncidentError(incident_id)
             found = review.versions(connection, incident_id)
             instances = [key for key in found if key[0] == report and instance in (None, key[1])]
             if not instances and report not in self.engine.reports.definitions:
@@ -120,7 +121,7 @@ class _Desk:
         if period.last < period.first:
             raise InvalidDocumentError([Problem(("to",), f"{period.last} is before {period.first}", "a later day")])
         with self.database.read() as connection:
-            found = review.review(connection, self.engine, period, zone, now)
+            found = review.review(connection, self.engine, period, zone, now, self.settings.retention.directory)
         if form is PageForm.JSON:
             return JSONResponse(review.review_document(found, zone))
         locale = (language or Language(self.settings.bank.locale)).value
@@ -186,10 +187,6 @@ def install(app: FastAPI, database: Database, engine: Engine, settings: Settings
     ) -> Response:
         refuse_unknown(request, ("from", "to", "lang", "format"))
         return desk.review(first, last, format, lang)
-
-
-def _no_incident(incident_id: str) -> HTTPException:
-    return HTTPException(404, f"there is no incident '{incident_id}'; GET /api/v1/incidents lists them")
 
 
 def _no_report(report: str, available: list[str]) -> HTTPException:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from support.fixtures import cst, eventually
@@ -204,3 +205,16 @@ def test_stopping_waits_for_the_work_under_way_and_nothing_rings_afterwards() ->
     timers.arm(now())
     time.sleep(0.3)
     assert len(rings.at) == 1
+
+
+def test_daily_work_is_done_at_night_in_the_banks_time_zone_and_beside_the_monthly() -> None:
+    done: list[str] = []
+    with kept(Rings()) as timers:
+        timers.every_month(ZoneInfo("Asia/Shanghai"), lambda: done.append("monthly"))
+        timers.every_day(ZoneInfo("Asia/Shanghai"), lambda: done.append("daily"))
+        jobs = {job.id: job for job in timers._scheduler.get_jobs()}
+        assert jobs["daily"].trigger.get_next_fire_time(None, cst("12:00")) == cst("03:00", "2013-06-24")
+        assert jobs["daily"].trigger.get_next_fire_time(None, cst("02:59")) == cst("03:00")
+        jobs["daily"].modify(next_run_time=now())
+        eventually(lambda: done)
+    assert done == ["daily"]
