@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,8 +23,8 @@ LATER = NOW + LEASE
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    opened = Database(f"sqlite:///{tmp_path / 'engine.db'}")
+def database(store_url: str) -> Iterator[Database]:
+    opened = Database(store_url)
     with opened.write() as connection:
         connection.execute(insert(incidents).values(**AN_INCIDENT))
         connection.execute(insert(steps).values(**A_STEP | {"state": "begun"}))
@@ -55,7 +54,7 @@ def stored(database: Database, name: str = "d") -> dict[str, Any]:
 
 
 def tries(database: Database) -> list[tuple[int, str | None]]:
-    return [(row["number"], row["outcome"]) for row in rows(database, attempts)]
+    return sorted((row["number"], row["outcome"]) for row in rows(database, attempts))
 
 
 def test_what_is_due_is_claimed_and_what_is_not_is_left(database: Database) -> None:
