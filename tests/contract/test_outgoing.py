@@ -117,6 +117,18 @@ def test_a_failure_that_may_pass_makes_the_delivery_due_again_later(database: Da
     assert tries(database) == [(1, "an outcome"), (2, None)]
 
 
+def test_what_another_took_meanwhile_is_not_kept_for_it_by_who_was_frozen(database: Database) -> None:
+    put(database, "d")
+    (mine,) = claim(database)
+    claim(database, LATER)
+    much_later = LATER + LEASE
+    for attempt, due_at in ((mine.attempt, much_later), (mine.attempt + 1, much_later + LEASE)):
+        with database.write() as connection:
+            under_way = [("d", attempt)]
+            outgoing.claim(connection, LATER, much_later + LEASE, 10, under_way, lambda due, most: Choice([]))
+        assert stored(database)["due_at"] == due_at
+
+
 def test_whoever_has_lost_the_lease_decides_nothing(database: Database) -> None:
     put(database, "d")
     (slow,) = claim(database)
