@@ -144,6 +144,8 @@ def test_what_a_fleet_was_told_is_done_once_whatever_befalls_its_parts(tmp_path:
         with client(steady.url) as http:
             wait_for("it says that it is not ready", lambda: http.get("/readyz").status_code == 503)
             assert http.get("/healthz").status_code == 200
+            assert "incident_engine_events_total" in http.get("/metrics").text
+            assert http.get("/api/v1/incidents").status_code == 503
         server.start()
         steady.wait_until_up(steady.url, "/readyz")
         frozen.send(signal.SIGCONT)
