@@ -113,9 +113,7 @@ def in_savepoint(unit: Unit, work: Callable[[Unit], T]) -> tuple[T | None, Excep
 
 
 def _is_of_the_store(error: Exception) -> bool:
-    return isinstance(error, StoreError) or (
-        isinstance(error, _STORE_FAILS) and not isinstance(error, _ONE_WORK_FAILS)
-    )
+    return isinstance(error, StoreError) or (isinstance(error, _STORE_FAILS) and not isinstance(error, _ONE_WORK_FAILS))
 
 
 class Writer:
