@@ -31,9 +31,9 @@ from incident_engine.selfaudit.opening import open_self_audit
 from incident_engine.store import outgoing, records
 from incident_engine.store.database import Database
 from incident_engine.store.steps import link_key
-from incident_engine.store.writer import Writer
+from incident_engine.store.writer import Unit, Writer
 from incident_engine.telemetry import Metrics, logger
-from incident_engine.timers.local import LocalTimers
+from incident_engine.timers.opening import open_timers
 from incident_engine.web.api import Parts, create_app
 from incident_engine.web.metrics import OpenIncidents
 
@@ -63,13 +63,13 @@ class Daemon:
             raise
         metrics = Metrics()
         metrics.registry.register(OpenIncidents(self._database, rulebook.packs[0]))
-        self._writer = Writer(self._database, settings.intake.queue, self._after_commit)
+        self._writer = Writer(self._database, settings.intake.queue, self._after_commit, self._before_commit)
         links = self._links(settings)
-        self._engine = Engine(settings, rulebook, metrics, links, drill=drill)
+        self._engine = Engine(settings, rulebook, metrics, links, drill=drill, is_shared=self._database.is_shared)
         self._dispatcher = Dispatcher(
             self._writer, channels, settings.retry, clock, metrics, Targets(settings.channels)
         )
-        self._timers = LocalTimers(clock, self._on_due)
+        self._timers = open_timers(self._database, clock, self._on_due, self._after_commit, settings.store.lost_after)
         watched = Watched(self._database, self._writer, self._dispatcher, self._timers, metrics)
         self._audit = open_self_audit(settings, watched, clock, self.url, drill=drill)
         self._archiver = Archiver(settings.retention, self._database, self._writer, self._engine)
@@ -116,7 +116,7 @@ class Daemon:
                 await asyncio.sleep(0.005)
             for service, years in guessed_years(self._hours, self._clock.now()).items():
                 self._log.warning("days_off_not_published", reason="guessed_years", service=service, years=years)
-            self._log.info("started", reason="ready", url=self.url, store=self._settings.store.url)
+            self._log.info("started", reason="ready", url=self.url, store=self._database.name)
             yield serving
         finally:
             self._server.should_exit = True
@@ -178,9 +178,9 @@ class Daemon:
         self._timers.start()
         self._timers.every_month(self._settings.bank.zone, self._assess_recurring)
         self._timers.every_day(self._settings.bank.zone, lambda: self._archiver.attempt(self._clock.now()))
-        # Nobody else has this database: what a process that is gone was sending is ours to send again, now.
-        now = self._clock.now()
-        self._submit(lambda unit: outgoing.release_all(unit.connection, now))
+        if not self._database.is_shared:  # what a process that is gone was sending is ours to send again, now
+            now = self._clock.now()
+            self._submit(lambda unit: outgoing.release_all(unit.connection, now))
         self._audit.start(asyncio.get_running_loop())
 
     async def _drain(self) -> None:
@@ -192,6 +192,9 @@ class Daemon:
         self._database.close()
         self._log.info("stopped", reason="drained")
 
+    def _before_commit(self, unit: Unit) -> None:
+        self._timers.enqueue(unit)
+
     def _after_commit(self) -> None:
         with self._database.read() as connection:
             timer, delivery = records.next_due(connection)
@@ -200,9 +203,9 @@ class Daemon:
             delivery = None  # whoever records how it went comes by here again
         self._timers.arm(min((instant for instant in (timer, delivery) if instant is not None), default=None))
 
-    def _on_due(self) -> None:
-        self._submit(lambda unit: self._engine.fire(unit, self._clock.now()))
+    def _on_due(self) -> Future[Any]:
         self._dispatcher.notify()
+        return self._submit(lambda unit: self._engine.fire(unit, self._clock.now()))
 
     def _assess_recurring(self) -> None:
         """Say, every month, which incidents with one root cause only together reach a level."""
@@ -214,9 +217,10 @@ class Daemon:
             about["incident_level"] = about.pop("level")  # `level` is the log's own
             self._log.warning("recurring_incidents", reason="assessed_monthly", **about)
 
-    def _submit(self, work: Any) -> None:
+    def _submit(self, work: Any) -> Future[Any]:
         future: Future[Any] = self._writer.submit(work, urgent=True)
         future.add_done_callback(self._note_failure)
+        return future
 
     def _note_failure(self, future: Future[Any]) -> None:
         error = future.exception()

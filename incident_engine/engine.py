@@ -64,10 +64,12 @@ class Engine:
         links: Links | None = None,
         *,
         drill: bool = False,
+        is_shared: bool = False,
     ) -> None:
+        """`is_shared`: other replicas write to the same database."""
         self._metrics = metrics
         self.reports = rulebook.reports
-        self._ledger = Ledger()
+        self._ledger = Ledger(is_shared=is_shared)
         self._upkeep = Upkeep(settings, rulebook, links or Links(), self._ledger, drill=drill)
         steps = [step for playbook in rulebook.playbooks for step in playbook.steps]
         self._known = Known(
@@ -87,6 +89,7 @@ class Engine:
         `problems` are those found before; what they made useless is None among the events. Raises InvalidDocumentError
         if there are any, or if an event names what does not exist; then nothing is stored.
         """
+        self._catch_up(unit)
         found = list(problems)
         receipts: dict[int, Receipt] = {}
         given = [(place, event) for place, event in enumerate(events) if event is not None]
@@ -125,6 +128,7 @@ class Engine:
 
     def fire(self, unit: Unit, now: datetime) -> int:
         """Bring every incident up to date whose timer is due. Return how many."""
+        self._catch_up(unit)
         due = records.due_timers(unit.connection, now, _TIMERS_AT_ONCE)
         for incident_id, due_at in due:
             self._fire_one(unit, incident_id, now)
@@ -196,6 +200,11 @@ class Engine:
             unit.at_end[incident_id] = partial(self._bring_up_to_date, incident_id=incident_id, now=now)
             if not is_from_monitors:
                 unit.settle(incident_id)
+
+    def _catch_up(self, unit: Unit) -> None:
+        """See what other replicas have written before this transaction began; nobody writes while it lasts."""
+        if self._ledger.catch_up(unit):
+            self._router.spans.forget_all()
 
     def _write(self, unit: Unit) -> None:
         """Write the events; what waited in quarantine and was taken now need not wait any more."""

@@ -157,7 +157,7 @@ _FIELDS: Mapping[tuple[type, str], Schema] = {
         "propertyNames": _linked("Days"),
         "additionalProperties": {"anyOf": [_linked("Window"), {"type": "array", "items": _linked("Window")}]},
     },
-    (settings.StoreSettings, "url"): {"pattern": "^sqlite:///."},
+    (settings.StoreSettings, "url"): {"pattern": "^(sqlite:///.|postgresql\\+psycopg://[^/]*/.)"},
     (SmsSettings, "url"): {"pattern": "^https?:"},
     (SmsSuccess, "status"): _one_or_more("integer"),
     (SmsSuccess, "equals"): _one_or_more("string", "integer"),

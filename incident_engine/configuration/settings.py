@@ -4,6 +4,7 @@
 """
 
 import ipaddress
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from functools import cached_property, lru_cache
@@ -103,18 +104,23 @@ class ServerSettings(Strict):
         return is_loopback(self.host)
 
 
-def _file_url(url: str) -> str:
-    if not url.startswith("sqlite:///") or url.partition("///")[2] in ("", ":memory:"):
+def _store_url(url: str) -> str:
+    is_file = url.startswith("sqlite:///") and url.partition("///")[2] not in ("", ":memory:")
+    if not is_file and not re.match(r"postgresql\+psycopg://[^/]*/[^/?]+", url):
+        kind = url.partition("://")[0].partition("@")[0]  # a whole address may hold a password
         raise invalid(
-            f"not a database file: {url!r}", "sqlite:/// and a path, such as sqlite:///var/incident-engine.db"
+            f"not a database: {kind!r}",
+            "sqlite:/// and a path, such as sqlite:///var/incident-engine.db, or postgresql+psycopg://USER@HOST/DATABASE",
         )
     return url
 
 
 class StoreSettings(Strict):
-    """Where everything is kept."""
+    """Where everything is kept: a file of this machine's own, or a server that several replicas share."""
 
-    url: Annotated[str, AfterValidator(_file_url)] = "sqlite:///var/incident-engine.db"
+    url: Annotated[str, AfterValidator(_store_url)] = "sqlite:///var/incident-engine.db"
+    lost_after: Duration = Field(default=timedelta(seconds=30), ge=timedelta(seconds=1))
+    """On PostgreSQL: after so long without a sign of life a replica's wake-ups go to the others."""
 
 
 class RetentionSettings(Strict):

@@ -10,13 +10,16 @@ from incident_engine.configuration.channels import RetrySettings
 from incident_engine.delivery.bundles import bundled
 from incident_engine.delivery.channels.base import Channels, DeliveryError, Outcome
 from incident_engine.delivery.targets import Reason, Targets
+from incident_engine.errors import StoreError
 from incident_engine.store import outgoing
 from incident_engine.store.outgoing import Choice, Claimed, DeliveryState
-from incident_engine.store.writer import Writer
+from incident_engine.store.writer import Unit, Writer
 from incident_engine.telemetry import CircuitState, Metrics, logger
 
 _SHARE_OF_LEASE = 0.8
 """How much of its lease an attempt may take: it must be recorded before somebody else may try."""
+_AGAIN_SECONDS = 0.5
+"""How long to wait before what went out is recorded once more, when the store did not take it."""
 AT_ONCE = 16
 """How many messages are under way at the same time."""
 
@@ -70,7 +73,7 @@ class Dispatcher:
         self._log = logger("delivery")
         self._wake = asyncio.Event()
         self._sending: set[asyncio.Task[None]] = set()
-        self._under_way: set[str] = set()
+        self._under_way: set[tuple[str, int]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
         self.busy_since: float | None = None
@@ -115,8 +118,9 @@ class Dispatcher:
             free = AT_ONCE - len(self._sending)
             if free <= 0:
                 continue  # whoever ends first wakes us again
-            for batch in await self._claim(free):
-                task = asyncio.create_task(self._deliver(batch))
+            batches, lease_until = await self._claim(free)
+            for batch in batches:
+                task = asyncio.create_task(self._deliver(batch, lease_until))
                 self._sending.add(task)
                 task.add_done_callback(self._done)
 
@@ -126,7 +130,8 @@ class Dispatcher:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._log.warning("delivery_not_recorded", reason="store_error", error=repr(error))
 
-    async def _claim(self, limit: int) -> Sequence[Batch]:
+    async def _claim(self, limit: int) -> tuple[Sequence[Batch], datetime]:
+        """Return what is ours to send, and until when."""
         now = self._clock.now()
         lease_until = now + self._retry.lease * self._clock.speed
         under_way = frozenset(self._under_way)
@@ -147,49 +152,65 @@ class Dispatcher:
             self._log.warning("claim_failed", reason="store_error", error=repr(error))
             await asyncio.sleep(1)
             self._wake.set()
-            return []
+            return [], lease_until
         for channel in {batch[0].channel for batch in choice.batches}:
             self._metrics.show_circuit(channel, self._targets.state(channel))
         if choice.later:
             self._wake.set()  # those that must wait have made place for others to be looked at
-        return choice.batches
+        return choice.batches, lease_until
 
-    async def _deliver(self, batch: Batch) -> None:
-        names = {delivery.id for delivery in batch}
-        self._under_way |= names
+    async def _deliver(self, batch: Batch, lease_until: datetime) -> None:
+        attempts = {(delivery.id, delivery.attempt) for delivery in batch}
+        self._under_way |= attempts
         try:
-            await self._send_and_record(batch)
+            await self._send_and_record(batch, lease_until)
         finally:
-            self._under_way -= names
+            self._under_way -= attempts
 
-    async def _send_and_record(self, batch: Batch) -> None:
+    async def _send_and_record(self, batch: Batch, lease_until: datetime) -> None:
         message = batch[0] if len(batch) == 1 else bundled(batch)
+        if self._clock.now() >= lease_until:  # this process was frozen: another may have sent it meanwhile
+            for delivery in batch:
+                about = {"delivery": delivery.id, "incident": delivery.incident_id, "attempt": delivery.attempt}
+                self._log.warning("delivery_not_attempted", reason="lease_lost", channel=delivery.channel, **about)
+            return
         answer = await self._attempt(message)
         now = self._clock.now()
         verdicts = [_verdict(answer, delivery, message, self._retry, now) for delivery in batch]
-        counted = await asyncio.wrap_future(
-            self._writer.submit(
-                lambda unit: [
-                    outgoing.record(
-                        unit.connection,
-                        delivery,
-                        verdict.state,
-                        verdict.outcome,
-                        verdict.detail,
-                        now,
-                        verdict.retry_at,
-                        fallback_after=self._retry.fallback_after,
-                    )
-                    for delivery, verdict in zip(batch, verdicts, strict=True)
-                ],
-                urgent=True,
-            )
-        )
+        counted = await self._record(batch, verdicts, now, lease_until)
         if len(batch) > 1 and isinstance(answer, str):
             self._metrics.count_bundled(message.channel, len(batch))
         for delivery, verdict, is_counted in zip(batch, verdicts, counted, strict=True):
             self._metrics.count_delivery(delivery.channel, verdict.outcome)
             self._report(delivery, verdict, is_counted)
+
+    async def _record(
+        self, batch: Batch, verdicts: Sequence[Verdict], now: datetime, lease_until: datetime
+    ) -> Sequence[bool]:
+        """Record how an attempt went; again and again for as long as the lease lasts, if the store is away."""
+
+        def work(unit: Unit) -> list[bool]:
+            return [
+                outgoing.record(
+                    unit.connection,
+                    delivery,
+                    verdict.state,
+                    verdict.outcome,
+                    verdict.detail,
+                    now,
+                    verdict.retry_at,
+                    fallback_after=self._retry.fallback_after,
+                )
+                for delivery, verdict in zip(batch, verdicts, strict=True)
+            ]
+
+        while True:
+            try:
+                return await asyncio.wrap_future(self._writer.submit(work, urgent=True))
+            except StoreError:
+                if self._clock.now() >= lease_until:
+                    raise
+                await asyncio.sleep(_AGAIN_SECONDS)
 
     async def _attempt(self, message: Claimed) -> str | DeliveryError:
         """Return what the other side answered, or the failure; the target hears of either."""

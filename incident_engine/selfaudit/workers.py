@@ -40,8 +40,15 @@ class Dispatching(Protocol):
 class Timing(Protocol):
     """What is looked at of the timers."""
 
-    beaten_at: float
-    pulse_at: float
+    @property
+    def beaten_at(self) -> float:
+        """Return when the heartbeat last did anything, in ticks."""
+        ...
+
+    @property
+    def pulse_at(self) -> float:
+        """Return when what keeps time last did anything, in ticks."""
+        ...
 
     @property
     def is_alive(self) -> bool:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import Connection, make_url
-from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from incident_engine.errors import StoreError
@@ -15,7 +15,8 @@ from incident_engine.store.postgresql import PostgresqlServer
 from incident_engine.store.sqlite import SqliteFile
 from incident_engine.telemetry import logger
 
-_STORE_FAILS = (OperationalError, InterfaceError, PoolTimeoutError)
+_STORE_FAILS = (OperationalError, InterfaceError, InternalError, PoolTimeoutError)
+"""Of these, a session that froze in a transaction and was ended by the server is an internal error (class 25)."""
 
 
 class Database:

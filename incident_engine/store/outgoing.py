@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum, StrEnum
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, insert, select, tuple_, update
 
 from incident_engine.response.step import StepState
 from incident_engine.store.tables import attempts, deliveries, steps
@@ -76,18 +76,21 @@ def claim(
     now: datetime,
     lease_until: datetime,
     limit: int,
-    under_way: Collection[str],
+    under_way: Collection[tuple[str, int]],
     choose: Choose,
 ) -> Choice:
     """Take the chosen ones of the deliveries that are due, with a lease; when it has run out they are due again.
 
-    What this process has `under_way` (its lease ran out only because the clock was set forward) keeps a lease. What
-    must wait is due later, without an attempt.
+    What this process has `under_way` (delivery and attempt; its lease ran out only because the clock was set forward)
+    keeps a lease, unless another took it meanwhile. What must wait is due later, without an attempt.
     """
     if under_way:
         connection.execute(
             update(deliveries)
-            .where(deliveries.c.id.in_(under_way), deliveries.c.state == DeliveryState.SENDING)
+            .where(
+                tuple_(deliveries.c.id, deliveries.c.attempts).in_(under_way),
+                deliveries.c.state == DeliveryState.SENDING,
+            )
             .values(due_at=lease_until)
         )
     rows = connection.execute(

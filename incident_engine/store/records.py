@@ -217,6 +217,11 @@ def incidents_with_event(connection: Connection, kind: EventType) -> list[str]:
     return list(connection.scalars(query))
 
 
+def incidents_since(connection: Connection, seq: int) -> list[str | None]:
+    """Return the incidents of the events stored after the one with that number; None: maintenance, which is of none."""
+    return list(connection.scalars(select(events.c.incident_id).where(events.c.seq > seq).distinct()))
+
+
 def last_event(connection: Connection) -> int:
     """Return the number of the event stored last; 0 if there is none."""
     return int(connection.scalar(select(func.max(events.c.seq))) or 0)

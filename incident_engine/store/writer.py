@@ -118,20 +118,28 @@ def in_savepoint(unit: Unit, work: Callable[[Unit], T]) -> tuple[T | None, Excep
 
 
 def _is_of_the_store(error: Exception) -> bool:
-    return isinstance(error, _STORE_FAILS) and not isinstance(error, _ONE_WORK_FAILS)
+    return isinstance(error, StoreError) or (isinstance(error, _STORE_FAILS) and not isinstance(error, _ONE_WORK_FAILS))
 
 
 class Writer:
     """Commits work in groups.
 
-    `on_commit` is called, in the writer's thread, after each commit that may have changed what is due next.
+    `before_commit` is called within each transaction that may have changed what is due next, `on_commit` after it, in
+    the writer's thread.
     """
 
-    def __init__(self, database: Database, capacity: int, on_commit: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        capacity: int,
+        on_commit: Callable[[], None],
+        before_commit: Callable[[Unit], None] | None = None,
+    ) -> None:
         self._database = database
         self._queue: queue.SimpleQueue[tuple[Work, Waiting] | None] = queue.SimpleQueue()
         self._capacity = capacity
         self._on_commit = on_commit
+        self._before_commit = before_commit or (lambda _: None)
         self._log = logger("writer")
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self._closing = threading.Event()
@@ -233,6 +241,7 @@ class Writer:
         try:
             with transaction(self._database) as unit:
                 outcomes: list[Outcome] = [(work(unit), None) for work in works]
+                self._end(unit, len(works))
         except Exception as error:
             if _is_of_the_store(error):
                 raise
@@ -240,7 +249,14 @@ class Writer:
                 return [(None, error)], Unit(unit.connection)
             with transaction(self._database) as unit:
                 outcomes = [in_savepoint(unit, work) for work in works]
+                self._end(unit, len(works))
         return outcomes, unit
+
+    def _end(self, unit: Unit, works: int) -> None:
+        """End a transaction with what is told of it as a whole: by then every row is as it will be."""
+        unit.settle()
+        if unit.quiet < works:
+            self._before_commit(unit)
 
     def _follow_up(self, actions: list[Callable[[], None]]) -> None:
         for action in actions:

@@ -12,6 +12,7 @@ from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.date import DateTrigger
 
 from incident_engine.clock import Clock, ticks
+from incident_engine.store.writer import Unit
 
 HEARTBEAT_SECONDS = 5.0
 _JOB = "wake-up"
@@ -23,7 +24,7 @@ _DAILY = "daily"
 class LocalTimers:
     """Calls `on_due` when the armed instant has come, and at once when it lies in the past."""
 
-    def __init__(self, clock: Clock, on_due: Callable[[], None]) -> None:
+    def __init__(self, clock: Clock, on_due: Callable[[], object]) -> None:
         self._clock = clock
         self._on_due = on_due
         self._armed: datetime | None = None
@@ -42,6 +43,9 @@ class LocalTimers:
         self.beaten_at = self.pulse_at = ticks()
         self._scheduler.start()
         self._heart.start()
+
+    def enqueue(self, unit: Unit) -> None:
+        """Do nothing: who dies with what is due finds it in the rows when it starts again."""
 
     def arm(self, instant: datetime | None) -> None:
         """Wake up at `instant` and no other; None: not at all, until armed again."""

@@ -7,9 +7,11 @@ from typing import Any
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from incident_engine.errors import StoreError
 from incident_engine.grading.pack import Pack
 from incident_engine.store import queries
 from incident_engine.store.database import Database
+from incident_engine.telemetry import logger
 
 WORST = 200
 """How many open incidents have series of their own; all of them are counted."""
@@ -27,11 +29,15 @@ class OpenIncidents(Collector):
         return []
 
     def collect(self) -> Iterable[Metric]:
-        """Yield the gauges."""
-        with self._database.read() as connection:
-            counts = queries.open_incidents_by_level(connection)
-            verdicts = queries.worst_open_verdicts(connection, WORST)
-            quarantined = queries.quarantine_count(connection)
+        """Yield the gauges; none while the database is away, so that the other metrics can be seen meanwhile."""
+        try:
+            with self._database.read() as connection:
+                counts = queries.open_incidents_by_level(connection)
+                verdicts = queries.worst_open_verdicts(connection, WORST)
+                quarantined = queries.quarantine_count(connection)
+        except StoreError as error:
+            logger("web").warning("incidents_not_counted", reason="store_error", error=str(error))
+            return
         yield self._counted(counts)
         yield _quarantined(quarantined)
         yield from self._each(verdicts)

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from prometheus_client.exposition import generate_latest
-from sqlalchemy import insert
+from sqlalchemy import event, insert
+from sqlalchemy.exc import OperationalError
 from support.claims import claim_each
 from support.fixtures import MICROSECOND, SetClock, cst, rows
 
@@ -289,6 +290,49 @@ def test_what_a_dead_process_was_sending_is_sent_again_with_the_same_id_when_its
                 await post.reaches("delivered", 2)
                 assert post.outcomes() == [None, "delivered"]
             assert [posted.headers["webhook-id"] for posted in server.posted] == ["d"]
+
+    run(test)
+
+
+def test_a_process_that_froze_after_it_claimed_notices_that_its_lease_is_over_and_sends_nothing(tmp_path: Path) -> None:
+    async def test() -> None:
+        with web_server() as server:
+            async with at_work(tmp_path, desk(server.url), retry(lease=60)) as post:
+                post.put()
+                commits: list[object] = []
+
+                def freeze(_: object) -> None:
+                    commits.append(None)
+                    if len(commits) == 1:  # the claim
+                        post.clock.advance(60 * SECONDS)
+
+                event.listen(post.database.writing, "commit", freeze)
+                post.dispatcher.notify()
+                await post.reaches("delivered", 2)
+                assert post.outcomes() == [None, "delivered"]
+            assert len(server.posted) == 1  # the first attempt was never made
+
+    run(test)
+
+
+def test_what_went_out_while_the_store_was_away_is_recorded_later_and_not_sent_again(tmp_path: Path) -> None:
+    async def test() -> None:
+        with web_server() as server:
+            async with at_work(tmp_path, desk(server.url), retry(lease=60)) as post:
+                post.put()
+                commits: list[int] = []
+
+                def refuse(_: object) -> None:
+                    commits.append(len(server.posted))
+                    if commits in ([0, 1], [0, 1, 1]):  # the claim passes, the first two records do not
+                        raise OperationalError("COMMIT", None, Exception("the server is away"))
+
+                event.listen(post.database.writing, "commit", refuse)
+                post.dispatcher.notify()
+                await post.reaches("delivered", 1)
+                assert post.outcomes() == ["delivered"]
+                assert len(commits) >= 4
+            assert len(server.posted) == 1
 
     run(test)
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,8 +23,8 @@ LATER = NOW + LEASE
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    opened = Database(f"sqlite:///{tmp_path / 'engine.db'}")
+def database(store_url: str) -> Iterator[Database]:
+    opened = Database(store_url)
     with opened.write() as connection:
         connection.execute(insert(incidents).values(**AN_INCIDENT))
         connection.execute(insert(steps).values(**A_STEP | {"state": "begun"}))
@@ -55,7 +54,7 @@ def stored(database: Database, name: str = "d") -> dict[str, Any]:
 
 
 def tries(database: Database) -> list[tuple[int, str | None]]:
-    return [(row["number"], row["outcome"]) for row in rows(database, attempts)]
+    return sorted((row["number"], row["outcome"]) for row in rows(database, attempts))
 
 
 def test_what_is_due_is_claimed_and_what_is_not_is_left(database: Database) -> None:
@@ -116,6 +115,18 @@ def test_a_failure_that_may_pass_makes_the_delivery_due_again_later(database: Da
     assert claim(database, retry_at - MICROSECOND) == []
     assert claim(database, retry_at)[0].attempt == 2
     assert tries(database) == [(1, "an outcome"), (2, None)]
+
+
+def test_what_another_took_meanwhile_is_not_kept_for_it_by_who_was_frozen(database: Database) -> None:
+    put(database, "d")
+    (mine,) = claim(database)
+    claim(database, LATER)
+    much_later = LATER + LEASE
+    for attempt, due_at in ((mine.attempt, much_later), (mine.attempt + 1, much_later + LEASE)):
+        with database.write() as connection:
+            under_way = [("d", attempt)]
+            outgoing.claim(connection, LATER, much_later + LEASE, 10, under_way, lambda due, most: Choice([]))
+        assert stored(database)["due_at"] == due_at
 
 
 def test_whoever_has_lost_the_lease_decides_nothing(database: Database) -> None:

@@ -25,8 +25,8 @@ Keep = Callable[..., dict[str, Head]]
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    opened = Database(f"sqlite:///{tmp_path / 'engine.db'}")
+def database(store_url: str) -> Iterator[Database]:
+    opened = Database(store_url)
     now = at("10:35")
     row = {"id": "INC-1", "service_group": "banking", "opened_at": now, "first_at": now, "severity": 0}
     with opened.write() as connection:
@@ -240,10 +240,13 @@ def test_the_database_is_read_while_another_holds_it(database: Database, keep: K
         assert [each.version for each in versions_of(connection, "INC-1")] == [1]
 
 
-def test_it_is_read_after_an_orderly_stop_and_never_written(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'engine.db'}"
+def test_it_is_read_after_an_orderly_stop_and_never_written(store_url: str) -> None:
+    url = store_url
     Database(url).close()
-    with read_only(url) as connection, pytest.raises(Exception, match=r"readonly|query_only|attempt to write"):
+    with (
+        read_only(url) as connection,
+        pytest.raises(Exception, match=r"read-?only|query_only"),
+    ):
         connection.execute(insert(steps).values(id="x"))
     with read_only(url) as connection:
         assert versions_of(connection, "INC-1") == []

@@ -81,8 +81,8 @@ AN_EVENT: dict[str, Any] = {
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    opened = Database(url(tmp_path / "engine.db"))
+def database(store_url: str) -> Iterator[Database]:
+    opened = Database(store_url)
     yield opened
     opened.close()
 
@@ -188,7 +188,9 @@ def test_the_migrations_make_exactly_the_tables_that_the_code_knows(database: Da
         assert compare_metadata(context, metadata) == []
 
 
-def test_the_migrations_make_the_checks_and_partial_indexes_that_alembic_does_not_compare(tmp_path: Path) -> None:
+def test_the_migrations_make_the_checks_and_partial_indexes_on_a_file_that_alembic_does_not_compare(
+    tmp_path: Path,
+) -> None:
     def statements(path: Path) -> dict[str, str]:
         with sqlite3.connect(path) as connection:
             found = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
@@ -212,9 +214,9 @@ def test_the_migrations_make_the_checks_and_partial_indexes_that_alembic_does_no
     }
 
 
-def test_a_database_that_is_opened_again_keeps_what_it_holds(tmp_path: Path) -> None:
+def test_a_database_that_is_opened_again_keeps_what_it_holds(store_url: str) -> None:
     for _ in range(2):
-        database = Database(url(tmp_path / "engine.db"))
+        database = Database(store_url)
         with database.read() as connection:
             count = len(connection.execute(select(incidents)).all())
         if count == 0:
@@ -223,7 +225,8 @@ def test_a_database_that_is_opened_again_keeps_what_it_holds(tmp_path: Path) -> 
     assert count == 1
 
 
-def test_every_connection_writes_ahead_fully_synced_and_with_foreign_keys(database: Database) -> None:
+def test_every_connection_to_a_file_writes_ahead_fully_synced_and_with_foreign_keys(tmp_path: Path) -> None:
+    database = Database(url(tmp_path / "engine.db"))
     with database.read() as first, database.read() as second:
         for connection in (first, second):
             pragmas = [
@@ -231,6 +234,7 @@ def test_every_connection_writes_ahead_fully_synced_and_with_foreign_keys(databa
                 for name in ("journal_mode", "synchronous", "foreign_keys")
             ]
             assert pragmas == ["wal", 2, 1]  # 2 is FULL
+    database.close()
 
 
 def test_a_reader_sees_one_state_while_a_writer_commits(database: Database) -> None:

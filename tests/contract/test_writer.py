@@ -4,7 +4,6 @@ import io
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,8 +24,8 @@ NOW = cst("10:35")
 class Opened:
     """A writer on a database, with every commit that it makes counted."""
 
-    def __init__(self, folder: Path, capacity: int = 2_000) -> None:
-        self.database = Database(f"sqlite:///{folder / 'engine.db'}")
+    def __init__(self, url: str, capacity: int = 2_000) -> None:
+        self.database = Database(url)
         self.commits = 0
         self.followed_up = 0
         event.listen(self.database.writing, "commit", self._count)
@@ -49,8 +48,8 @@ class Opened:
 
 
 @pytest.fixture
-def opened(tmp_path: Path) -> Iterator[Opened]:
-    found = Opened(tmp_path)
+def opened(store_url: str) -> Iterator[Opened]:
+    found = Opened(store_url)
     yield found
     found.close()
 
@@ -166,8 +165,8 @@ def test_a_work_that_was_cancelled_while_it_waited_is_not_done(opened: Opened) -
     assert opened.stored() == ["b"]
 
 
-def test_a_full_queue_refuses_what_comes_and_takes_what_is_urgent(tmp_path: Path) -> None:
-    opened = Opened(tmp_path, capacity=2)
+def test_a_full_queue_refuses_what_comes_and_takes_what_is_urgent(store_url: str) -> None:
+    opened = Opened(store_url, capacity=2)
     with held_up(opened.writer):
         waiting = [opened.writer.submit(put(name)) for name in ("a", "b")]
         with pytest.raises(OverloadedError, match="too many requests wait"):
@@ -178,8 +177,8 @@ def test_a_full_queue_refuses_what_comes_and_takes_what_is_urgent(tmp_path: Path
     opened.close()
 
 
-def test_stopping_finishes_what_waits_and_refuses_what_comes(tmp_path: Path) -> None:
-    opened = Opened(tmp_path)
+def test_stopping_finishes_what_waits_and_refuses_what_comes(store_url: str) -> None:
+    opened = Opened(store_url)
     with held_up(opened.writer):
         waiting = [opened.writer.submit(put(f"{number:03}")) for number in range(BATCH + 10)]
         stopping = threading.Thread(target=opened.writer.stop, args=(30,))

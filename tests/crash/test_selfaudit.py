@@ -28,6 +28,7 @@ from incident_engine.store.outgoing import DeliveryState
 from incident_engine.store.tables import deliveries, steps, timers
 from incident_engine.store.writer import Unit
 from incident_engine.telemetry import configure_logging
+from incident_engine.timers.local import LocalTimers
 
 SECRET = "whsec_dGhlIHNlY3JldCBvZiB0aGUgYWNjZXB0YW5jZSB0ZXN0"
 TENTH = timedelta(seconds=0.1)
@@ -168,6 +169,7 @@ async def go_on(run: Running) -> None:
 async def stop_heartbeat(run: Running) -> None:
     """Hold the lock that an alarm needs, with an alarm in the past: the heartbeat cannot go on."""
     timers_ = run.daemon._timers
+    assert isinstance(timers_, LocalTimers)
     held = threading.Event()
 
     def hold() -> None:

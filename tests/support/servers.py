@@ -124,10 +124,14 @@ class Process:
         assert self._popen is not None
         return self._popen.wait(seconds)
 
-    def stop(self, number: signal.Signals, seconds: float = PATIENCE) -> int:
-        """Send a signal and return the exit code."""
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal."""
         assert self._popen is not None
         self._popen.send_signal(number)
+
+    def stop(self, number: signal.Signals, seconds: float = PATIENCE) -> int:
+        """Send a signal and return the exit code."""
+        self.send(number)
         return self.wait(seconds)
 
     def kill(self) -> None:

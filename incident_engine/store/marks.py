@@ -1,0 +1,19 @@
+"""Marks: what was done for which period, so that no replica does it again."""
+
+from sqlalchemy import Connection, select
+
+from incident_engine.store.dialect import upsert
+from incident_engine.store.tables import keys
+
+
+def marked(connection: Connection, name: str) -> str | None:
+    """Return what was noted under a name; None: nothing yet."""
+    return connection.scalar(select(keys.c.value).where(keys.c.name == name))
+
+
+def mark(connection: Connection, name: str, value: str) -> None:
+    """Note a value under a name, in place of what stood there."""
+    statement = upsert(connection, keys).values(name=name, value=value)
+    connection.execute(
+        statement.on_conflict_do_update(index_elements=["name"], set_={"value": statement.excluded.value})
+    )

@@ -1,0 +1,36 @@
+"""The tables of procrastinate, brought to the version that is installed.
+
+Source: https://procrastinate.readthedocs.io/en/stable/howto/production/migrations.html (its schema and migrations are
+plain SQL; which of them have been applied is for the application to know).
+"""
+
+from pathlib import Path
+from typing import Any
+
+from procrastinate.schema import SchemaManager
+from sqlalchemy import Connection
+
+from incident_engine.store.marks import mark, marked
+
+_MARK = "procrastinate_schema"
+
+
+def prepare(connection: Connection) -> None:
+    """Create procrastinate's tables, or bring them to the installed version. Nobody else may write meanwhile."""
+    scripts = sorted(Path(SchemaManager.get_migrations_path()).glob("*.sql"))
+    applied = marked(connection, _MARK)
+    if applied is None:
+        _run(connection, SchemaManager.get_schema())
+    else:
+        for script in (script for script in scripts if script.name > applied):
+            _run(connection, script.read_text(encoding="utf-8"))
+    mark(connection, _MARK, scripts[-1].name)
+
+
+def driver(connection: Connection) -> Any:
+    """Return psycopg's own connection under one of SQLAlchemy, with the transaction that is under way."""
+    return connection.connection.driver_connection
+
+
+def _run(connection: Connection, script: str) -> None:
+    driver(connection).execute(script)
