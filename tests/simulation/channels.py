@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
 
-from simulation.clock import SECOND, Agenda, WorldClock, SteppedLoop
-
 from incident_engine.delivery.bundles import bundled
 from incident_engine.delivery.channels.base import DeliveryError, Outcome
 from incident_engine.store.outgoing import Claimed
+from simulation.clock import SECOND, Agenda, SteppedLoop, WorldClock
 
+FATES = ("unreachable", "silent", "lost_answer", "server_error", "too_many", "refused", "fault")
+"""What can become of an attempt that does not simply succeed."""
 CALM = 0.04
 """How many attempts fail in fair weather."""
 
@@ -61,8 +62,7 @@ class Net:
         rng = Random(f"{self._seed}/{message.id}/{message.attempt}/{self.life}")
         fate, share = self._weather.get(message.channel, ("", 0.0))
         if rng.random() >= share:
-            calm = ["unreachable", "silent", "lost_answer", "server_error", "too_many", "refused", "fault"]
-            fate = rng.choice(calm) if rng.random() < CALM else ""
+            fate = rng.choice(FATES) if rng.random() < CALM else ""
         return await self._carried(sending, fate, rng)
 
     async def _carried(self, sending: Sending, fate: str, rng: Random) -> str:

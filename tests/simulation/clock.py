@@ -6,7 +6,9 @@ from collections.abc import Callable
 from contextvars import Context
 from datetime import UTC, datetime, timedelta
 from math import ceil
-from typing import Any
+from typing import TypeVarTuple, Unpack
+
+_Given = TypeVarTuple("_Given")
 
 SECOND = 1_000_000
 """True time is counted in microseconds from the beginning of the world."""
@@ -82,7 +84,11 @@ class SteppedLoop(asyncio.SelectorEventLoop):
         return self._world.true / SECOND
 
     def call_at(
-        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+        self,
+        when: float,
+        callback: Callable[[Unpack[_Given]], object],
+        *args: Unpack[_Given],
+        context: Context | None = None,
     ) -> asyncio.TimerHandle:
         """Note in the agenda that the loop has something to do then."""
         self._agenda.put(ceil(when * SECOND) + 1, _nothing)

@@ -2,17 +2,16 @@
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from incident_engine.response.step import StepState
+from incident_engine.store.outgoing import DeliveryState
 from simulation.bank import Bank, changed
 from simulation.channels import Sending
 from simulation.clock import WorldClock
-
-from incident_engine.response.step import StepState
-from incident_engine.store.outgoing import DeliveryState
 
 
 class ViolationError(AssertionError):
@@ -91,9 +90,9 @@ class Invariants:
 
     def _events(self) -> None:
         rows = self.connection.execute(
-            "SELECT seq, source, event_id, incident_id FROM events WHERE seq > ? ORDER BY seq", (self._last_event,)
+            "SELECT seq, source, event_id FROM events WHERE seq > ? ORDER BY seq", (self._last_event,)
         ).fetchall()
-        for seq, source, name, incident in rows:
+        for seq, source, name in rows:
             self._last_event = seq
             if (source, name) in self._stored:
                 raise ViolationError(EVENTS_KEPT, f"{source}/{name} is stored twice")

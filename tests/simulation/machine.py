@@ -9,9 +9,6 @@ from functools import partial
 from random import Random
 from typing import Any
 
-from simulation.bank import Bank
-from simulation.channels import Net, SimulatedChannel
-from simulation.clock import Agenda, SteppedLoop, WorldClock
 from sqlalchemy import Connection, event
 from sqlalchemy.exc import OperationalError
 
@@ -24,6 +21,9 @@ from incident_engine.store import outgoing, records
 from incident_engine.store.database import Database
 from incident_engine.store.writer import Unit, Writer
 from incident_engine.telemetry import Metrics
+from simulation.bank import Bank
+from simulation.channels import Net, SimulatedChannel
+from simulation.clock import Agenda, SteppedLoop, WorldClock
 
 _AT_ONCE = 6
 """At most so many pieces of work are committed together, chosen at random: a batch is what happens to wait."""

@@ -41,7 +41,7 @@ class _Monitor:
     def says(self, kind: str, at: int, regions: list[str], signal: str | None = None, **more: Any) -> Iterator[Told]:
         """Yield the arrivals of one event."""
         self._count += 1
-        document = {
+        document: dict[str, Any] = {
             "source": "monitor",
             "id": f"{self._name}/{self._count}",
             "type": kind,
@@ -148,8 +148,7 @@ def _maintenance(rng: Random, monitor: _Monitor, begins: int) -> Iterator[Told]:
     if rng.random() < 0.2:
         announced = max(0, begins - rng.randrange(3 * HOUR))
         window = {"start": monitor.wire(begins), "end": monitor.wire(begins + rng.choice([HOUR, 3 * HOUR]))}
-        for at, kind, data in monitor.says("maintenance.announced", announced, monitor.regions, data=window):
-            yield at, kind, data
+        yield from monitor.says("maintenance.announced", announced, monitor.regions, data=window)
 
 
 def _people(rng: Random, name: str, begins: int) -> Iterator[Told]:
@@ -162,4 +161,17 @@ def _people(rng: Random, name: str, begins: int) -> Iterator[Told]:
         yield at, "person", {"story": name, "says": "close", "dice": rng.random()}
 
 
-_SAYS = ("estimate", "estimate", "correct", "harm", "repair", "plan", "impact", "note", "task", "step", "write", "lesson")
+_SAYS = (
+    "estimate",
+    "estimate",
+    "correct",
+    "harm",
+    "repair",
+    "plan",
+    "impact",
+    "note",
+    "task",
+    "step",
+    "write",
+    "lesson",
+)

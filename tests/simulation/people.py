@@ -5,11 +5,10 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
-from simulation.clock import HOUR, MINUTE, SECOND
-
 from incident_engine.configuration.settings import Settings
 from incident_engine.store.outgoing import Claimed
 from incident_engine.store.steps import StoredStep
+from simulation.clock import HOUR, MINUTE, SECOND
 
 Answer = tuple[int, str, dict[str, Any]]
 """After how many microseconds, which type of event, and its data."""

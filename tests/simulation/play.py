@@ -14,6 +14,12 @@ from random import Random
 from typing import Any
 
 import structlog
+from sqlalchemy import select, text
+
+from incident_engine.engine import Receipt
+from incident_engine.errors import InvalidDocumentError
+from incident_engine.store import steps
+from incident_engine.store.tables import incidents, metadata
 from simulation import people
 from simulation.bank import bank_of, new_database
 from simulation.channels import Net, Sending
@@ -22,12 +28,6 @@ from simulation.invariants import Invariants, ViolationError
 from simulation.machine import Crashed, FragileDatabase, Machine, store_failure
 from simulation.scratch import nothing_overslept, unchanged_by_another_look, worked_out_anew
 from simulation.script import Act, Script
-from sqlalchemy import select, text
-
-from incident_engine.engine import Receipt
-from incident_engine.errors import InvalidDocumentError
-from incident_engine.store import steps
-from incident_engine.store.tables import incidents, metadata
 
 _EXPECTED_WARNINGS = frozenset(
     {

@@ -5,9 +5,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from simulation.bank import Bank
-from simulation.invariants import OBLIGATION_FORGOTTEN, ViolationError
-from simulation.machine import Machine
 from sqlalchemy import Connection, select, text
 
 from incident_engine.facts.folding import fold
@@ -20,6 +17,9 @@ from incident_engine.response.step import Step, StepState
 from incident_engine.response.triggers import ObligationMoment
 from incident_engine.store import records, steps
 from incident_engine.store.tables import assessments, incidents
+from simulation.bank import Bank
+from simulation.invariants import OBLIGATION_FORGOTTEN, ViolationError
+from simulation.machine import Machine
 
 TWICE_CHANGES = "brought up to date twice changes nothing, whatever the engine remembers (DESIGN, reconcile)"
 OVERSLEPT = "who is woken early finds nothing to do: every instant that matters has a timer (DESIGN, the one idea)"
@@ -53,7 +53,7 @@ def _is_verdict(change: tuple[str, Any, str | None, str | None]) -> bool:
 
 def _begins(change: tuple[str, Any, str | None, str | None]) -> bool:
     kind, _, _, after = change
-    return kind == "deliveries" and after is not None or (kind == "steps" and '"state":"begun"' in (after or ""))
+    return (kind == "deliveries" and after is not None) or (kind == "steps" and '"state":"begun"' in (after or ""))
 
 
 def _another_look(
@@ -95,7 +95,8 @@ def _scalar(connection: Connection, query: str, **given: object) -> Any:
 
 
 def _spelled(changes: Sequence[tuple[str, Any, str | None, str | None]]) -> str:
-    return "; ".join(f"{kind} {name}: {(before or '')[:300]} → {(after or '')[:300]}" for kind, name, before, after in changes[:4])
+    first = changes[:4]
+    return "; ".join(f"{kind} {name}: {(was or '')[:300]} → {(now or '')[:300]}" for kind, name, was, now in first)
 
 
 def worked_out_anew(bank: Bank, connection: Connection, incident_id: str, now: datetime) -> None:
@@ -124,9 +125,7 @@ def worked_out_anew(bank: Bank, connection: Connection, incident_id: str, now: d
         raise ViolationError(VERDICT_DIFFERS, said)
     stored_steps = steps.steps_of(connection, incident_id)
     settings = bank.settings
-    basis = Basis(
-        settings.bank.zone, bank.rulebook.bank_calendar(settings.bank.calendar), settings.closing.observation
-    )
+    basis = Basis(settings.bank.zone, bank.rulebook.bank_calendar(settings.bank.calendar), settings.closing.observation)
     begun = steps.begun_at(connection, incident_id)
     wanted = plan(incident, found, bank.rulebook.playbooks, now, basis, begun)
     _wanted_is_stored(incident_id, wanted, stored_steps, now, closing)
@@ -170,7 +169,8 @@ def _obligations_have_steps(
     }
     for status in (status for verdict in verdicts for status in verdict.obligations):
         is_owed = status.state in (ObligationState.PENDING, ObligationState.OVERDUE)
-        if is_owed and status.due_at is not None and now > status.due_at and status.state is not ObligationState.OVERDUE:
+        is_late = status.due_at is not None and now > status.due_at
+        if is_owed and is_late and status.state is not ObligationState.OVERDUE:
             raise ViolationError(OBLIGATION_FORGOTTEN, f"{incident_id}: {status.key} is not marked as overdue")
         wait = max(asked.get(status.id, {}).values(), default=timedelta(0))
         if status.id in asked and is_owed and status.applies_at is not None and status.applies_at + wait <= now:

@@ -7,6 +7,7 @@ from random import Random
 from typing import Any
 
 from simulation.bank import DUTY, FULL, LEAN
+from simulation.channels import FATES
 from simulation.clock import DAY, HOUR, MINUTE, SECOND
 from simulation.outages import outage_story
 
@@ -49,7 +50,7 @@ def script_of(seed: int, bank: str | None = None) -> Script:
     rng = Random(seed)
     chosen = rng.choices([LEAN, DUTY, FULL], [80, 14, 6])[0]
     bank = bank or chosen
-    days = rng.choice([2, 3, 5, 8]) if bank == LEAN else 2
+    days = rng.choice([2, 5, 10, 20]) if bank == LEAN else rng.choice([1, 2, 4])
     start = _FIRST_DAY + timedelta(days=rng.randrange(300), seconds=rng.randrange(86_400))
     lasts = days * DAY
     stories = [_outage(rng, number, start, lasts) for number in range(rng.randint(1, 2 if bank == FULL else 5))]
@@ -78,7 +79,7 @@ def _trouble(rng: Random, lasts: int) -> Iterator[Story]:
         ends = begins + rng.choice([MINUTE, 20 * MINUTE, 3 * HOUR, 9 * HOUR])
         weather = {
             "channel": rng.choice(["robot", "mail", "desk", "chat", "outbox"]),
-            "fate": rng.choice(["unreachable", "silent", "lost_answer", "server_error", "too_many", "refused", "fault"]),
+            "fate": rng.choice(FATES),
             "share": rng.choice([0.3, 0.8, 1.0]),
         }
         acts = (Act(begins, "weather", weather), Act(min(ends, lasts), "fair", {"channel": weather["channel"]}))
