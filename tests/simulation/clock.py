@@ -87,7 +87,7 @@ class SteppedLoop(asyncio.SelectorEventLoop):
         self,
         when: float,
         callback: Callable[[Unpack[_Given]], object],
-        *args: Unpack[_Given],
+        *args: *_Given,
         context: Context | None = None,
     ) -> asyncio.TimerHandle:
         """Note in the agenda that the loop has something to do then."""
