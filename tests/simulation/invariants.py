@@ -23,16 +23,16 @@ class ViolationError(AssertionError):
         self.found = found
 
 
-EVENTS_KEPT = "an acknowledged event is stored, once, for good (DESIGN, Events on the wire)"
+EVENTS_KEPT = "an acknowledged event is stored, once, for good (decision 2)"
 LEVEL_FALLS = "the level falls by a person's correction only (Art. 10, decisions 7 and 12)"
 LEVEL_LOST = "no level that was reached is lost from the trajectory (Art. 10, decision 7)"
-TIMER_OVERDUE = "what is due has been done when all work is done (DESIGN, Time)"
-BEGUN_TWICE = "a step begins once in each of its lives (DESIGN, reconcile leaves what has begun)"
+TIMER_OVERDUE = "what is due has been done when all work is done (decisions 1 and 6)"
+BEGUN_TWICE = "a step begins once in each of its lives (decision 17)"
 STEP_REVIVED = "what ended comes back only as a new life (decision 17, Time for an answer)"
-DELIVERED_TWICE = "what is known to be delivered is not sent again (DESIGN, Delivery)"
-SENT_UNCLAIMED = "nothing is sent without a claim, nor twice at one time (DESIGN, Delivery)"
+DELIVERED_TWICE = "what is known to be delivered is not sent again (decision 15)"
+SENT_UNCLAIMED = "nothing is sent without a claim, nor twice at one time (decision 15)"
 SENT_UNAPPROVED = "words that need an approval go out once it is given, as approved (decision 18, Art. 41)"
-CHANGED_AFTERWARDS = "what was delivered is not worded anew (DESIGN, Delivery: the id stands for one message)"
+CHANGED_AFTERWARDS = "what was delivered is not worded anew (decision 18: its id stands for one message)"
 DEADLINE_MOVED = "an obligation moves only by new facts, and goes on only forwards by itself (Art. 35)"
 CALLED_AFTER_CLOSING = "nobody is called to what was known to be over when the step began (Art. 42)"
 OBLIGATION_FORGOTTEN = "what is due by law has a step that asks for it, and is marked when it is overdue (Art. 35)"

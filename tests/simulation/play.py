@@ -40,7 +40,7 @@ _EXPECTED_WARNINGS = frozenset(
     }
 )
 NO_WARNING = "the engine warns of nothing but channels that fail and a store that fails (decisions.py)"
-NOT_QUIET = "when everything works again, everything that is due goes out (DESIGN, Delivery: never zero times)"
+NOT_QUIET = "when everything works again, everything that is due goes out (decision 15)"
 RESTLESS = "the work of one instant comes to an end (nothing polls)"
 _RESTLESS = 200
 _QUIET = 2 * HOUR

@@ -21,10 +21,10 @@ from simulation.bank import Bank
 from simulation.invariants import OBLIGATION_FORGOTTEN, ViolationError
 from simulation.machine import Machine
 
-TWICE_CHANGES = "brought up to date twice changes nothing, whatever the engine remembers (DESIGN, reconcile)"
-OVERSLEPT = "who is woken early finds nothing to do: every instant that matters has a timer (DESIGN, the one idea)"
+TWICE_CHANGES = "brought up to date twice changes nothing, whatever the engine remembers (decisions 2 and 17)"
+OVERSLEPT = "who is woken early finds nothing to do: every instant that matters has a timer (decision 1)"
 VERDICT_DIFFERS = "the stored verdict is that of the stored events, worked out anew (decision 7)"
-STEP_MISSING = "every wanted step is stored, and has begun if it is due (DESIGN, plan and reconcile)"
+STEP_MISSING = "every wanted step is stored, and has begun if it is due (decision 17)"
 _CHANGES = "SELECT kind, id, before, after FROM watched WHERE seq > :seq ORDER BY seq"
 
 
