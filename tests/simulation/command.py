@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None, out: Callable[[str], None] = pr
     """Play the seeds; return 1 if any of them broke an invariant."""
     options = _options(arguments)
     seeds = range(options.start, options.start + options.seeds)
-    began = time.perf_counter()
+    began, cpu_before = time.perf_counter(), _cpu_minutes()
     totals: Counter[str] = Counter()
     days = 0.0
     broken: list[int] = []
@@ -34,9 +34,9 @@ def main(arguments: Sequence[str] | None = None, out: Callable[[str], None] = pr
         totals.update(result.counts)
         totals.update({"steps": result.steps, f"{result.script.bank} worlds": 1})
         days += result.incident_days
-    took = (time.perf_counter() - began) / 60
+    took, cpu = (time.perf_counter() - began) / 60, _cpu_minutes() - cpu_before
     out(f"seeds {seeds.start} to {seeds.stop - 1}, {options.workers} processes, {took * 60:.0f} s")
-    out(f"incident-days: {days:.0f}; a minute: {days / took:,.0f}")
+    out(f"incident-days: {days:,.0f}; a minute: {days / took:,.0f}; a minute of one processor: {days / cpu:,.0f}")
     out(", ".join(f"{name}: {count:,}" for name, count in sorted(totals.items())))
     out(f"violations: {len(broken)}" + (f"; seeds {', '.join(map(str, broken))}" if broken else ""))
     return 1 if broken else 0
@@ -60,6 +60,12 @@ def _played(seeds: Sequence[int], options: argparse.Namespace) -> Iterator[Resul
         return
     with ProcessPoolExecutor(options.workers) as pool:
         yield from pool.map(one, seeds)
+
+
+def _cpu_minutes() -> float:
+    """Return how long processors have worked for this process and those of its children that have ended."""
+    used = os.times()
+    return (used.user + used.system + used.children_user + used.children_system) / 60
 
 
 def _play(seed: int, bank: str | None, share: float) -> Result:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from incident_engine.response.step import StepState
-from incident_engine.store.outgoing import DeliveryState
+from incident_engine.store.outgoing import Claimed, DeliveryState
 from simulation.bank import Bank, changed
 from simulation.channels import Sending
 from simulation.clock import WorldClock
@@ -74,19 +74,25 @@ class Invariants:
                 raise ViolationError(SENT_UNCLAIMED, f"{each.id} is sent as attempt {each.attempt}, stored: {row}")
             if self._ended_deliveries.get(each.id) == DeliveryState.DELIVERED:
                 raise ViolationError(DELIVERED_TWICE, f"{each.id} of {each.step_id}")
-            self._approved(each.step_id, each.id)
+            self._approved(each)
 
-    def _approved(self, step_id: str, delivery: str) -> None:
+    def _approved(self, delivery: Claimed) -> None:
+        step_id = delivery.step_id
         row = self._row("SELECT approval, approved_at, incident_id FROM steps WHERE id = ?", step_id)
         assert row is not None
         if row[0] is None:
             return
         said = self.connection.execute(
-            "SELECT document FROM events WHERE incident_id = ? AND type = 'step.approved'", (row[2],)
+            "SELECT document FROM events WHERE incident_id = ? AND type = 'step.approved' ORDER BY occurred_at",
+            (row[2],),
         ).fetchall()
-        named = [json.loads(text)["data"]["step"] for (text,) in said]
-        if row[1] is None or not any(name == step_id or name.startswith(f"{step_id}~") for name in named):
-            raise ViolationError(SENT_UNAPPROVED, f"{delivery} of {step_id}")
+        deeds = [json.loads(text)["data"] for (text,) in said]
+        about = [deed for deed in deeds if deed["step"] == step_id or deed["step"].startswith(f"{step_id}~")]
+        if row[1] is None or not about:
+            raise ViolationError(SENT_UNAPPROVED, f"{delivery.id} of {step_id}")
+        own = about[0].get("wording", {}).get(delivery.locale)
+        if own is not None and (delivery.subject, delivery.body) != (own["subject"], own["body"]):
+            raise ViolationError(SENT_UNAPPROVED, f"{delivery.id} of {step_id} says: {delivery.body[:80]}")
 
     def _events(self) -> None:
         rows = self.connection.execute(
