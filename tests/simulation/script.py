@@ -45,14 +45,14 @@ class Script:
     stories: tuple[Story, ...]
 
 
-def script_of(seed: int, bank: str | None = None) -> Script:
-    """Return the script of a seed."""
+def script_of(seed: int, bank: str | None = None, lasts: int | None = None) -> Script:
+    """Return the script of a seed, for another bank or another length of time if it is given."""
     rng = Random(seed)
     chosen = rng.choices([LEAN, DUTY, FULL], [80, 14, 6])[0]
     bank = bank or chosen
-    days = rng.choice([2, 5, 10, 20]) if bank == LEAN else rng.choice([1, 2, 4])
-    start = _FIRST_DAY + timedelta(days=rng.randrange(300), seconds=rng.randrange(86_400))
-    lasts = days * DAY
+    days = rng.choice([5, 10, 20, 40]) if bank == LEAN else rng.choice([1, 2, 4])
+    start = _FIRST_DAY + timedelta(days=rng.randrange(290), seconds=rng.randrange(86_400))
+    lasts = lasts or days * DAY
     stories = [_outage(rng, number, start, lasts) for number in range(rng.randint(1, 2 if bank == FULL else 5))]
     stories += list(_trouble(rng, lasts))
     return Script(seed, bank, start, lasts, rng.choice([0.0, 0.3, 0.7, 0.95, 0.95]), tuple(stories))

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -27,11 +26,11 @@ TESTS = Path(__file__).resolve().parents[1]
 
 
 def short(seed: int, bank: str = LEAN, lasts: int = 2 * DAY) -> Script:
-    """Return the beginning of a seed's world."""
-    return replace(script_of(seed, bank), lasts=lasts)
+    """Return the world of a seed within a short time."""
+    return script_of(seed, bank, lasts)
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(6))
 def test_a_small_bank_keeps_every_invariant(seed: int) -> None:
     result = play.play(short(seed), share=0.1)
     assert result.violation is None, "\n".join(result.trace[-40:])
@@ -52,7 +51,7 @@ def test_the_worlds_hold_what_they_are_meant_to_try() -> None:
 def test_the_same_seed_gives_the_same_world_in_every_process() -> None:
     code = (
         "from simulation.test_simulation import short; from simulation.play import play; "
-        "print([play(short(seed, 'lean')).digest for seed in (3, 8)])"
+        "print([play(short(seed, 'lean')).digest for seed in (4, 5)])"
     )
     said = []
     for hashing in ("1", "20130623"):
