@@ -30,7 +30,7 @@ def short(seed: int, bank: str = LEAN, lasts: int = 2 * DAY) -> Script:
     return script_of(seed, bank, lasts)
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(5))
 def test_a_small_bank_keeps_every_invariant(seed: int) -> None:
     result = play.play(short(seed), share=0.1)
     assert result.violation is None, "\n".join(result.trace[-40:])
@@ -127,7 +127,7 @@ def test_a_lost_event_is_found_and_told_in_few_words(monkeypatch: pytest.MonkeyP
     result = found(script, share=0.0)
     assert result.violation is not None
     assert result.violation.invariant == invariants.EVENTS_KEPT
-    told = shortest(result, share=0.0)
+    told = shortest(result, share=0.0, attempts=30)
     assert told.violation is not None
     assert sum(len(story.acts) for story in told.script.stories) == 2  # what begins the incident, and the note
     assert len(told.trace) < len(result.trace)
