@@ -222,7 +222,9 @@ class Machine:
             try:
                 yield connection
                 records.set_timer(connection, incident_id, datetime.fromisoformat("1971-01-01T00:00:00+00:00"))
-                engine.fire(Unit(connection), now)
+                unit = Unit(connection)
+                engine.fire(unit, now)
+                unit.settle()
                 yield connection
             finally:
                 transaction.rollback()

@@ -107,7 +107,7 @@ def worked_out_anew(bank: Bank, connection: Connection, incident_id: str, now: d
     for name, content_hash in row.packs.items():
         pack = records.kept_pack(connection, content_hash)
         assert pack is not None
-        stored = records.latest_assessment(connection, incident_id, name)
+        stored = records.latest_assessments(connection, incident_id).get(name)
         if stored is None:
             raise ViolationError(VERDICT_DIFFERS, f"{incident_id}: no verdict by {name}")
         calendars = bank.rulebook.calendars
@@ -126,7 +126,7 @@ def worked_out_anew(bank: Bank, connection: Connection, incident_id: str, now: d
     stored_steps = steps.steps_of(connection, incident_id)
     settings = bank.settings
     basis = Basis(settings.bank.zone, bank.rulebook.bank_calendar(settings.bank.calendar), settings.closing.observation)
-    begun = steps.begun_at(connection, incident_id)
+    begun = steps.begun_of(stored_steps)
     wanted = plan(incident, found, bank.rulebook.playbooks, now, basis, begun)
     _wanted_is_stored(incident_id, wanted, stored_steps, now, closing)
     _obligations_have_steps(bank, incident_id, found, stored_steps, now)

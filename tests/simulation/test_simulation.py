@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -116,13 +117,12 @@ def test_words_that_go_out_without_an_approval_are_found(monkeypatch: pytest.Mon
 
 
 def test_a_lost_event_is_found_and_told_in_few_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    append = records.append
+    append = records.append_all
 
-    def loses(connection: Connection, recorded: Any, incident_id: str | None) -> None:
-        if recorded.event.type != "note.added":
-            append(connection, recorded, incident_id)
+    def loses(connection: Connection, rows: Sequence[records.EventRow]) -> None:
+        append(connection, [row for row in rows if row.type != "note.added"])
 
-    monkeypatch.setattr(records, "append", loses)
+    monkeypatch.setattr(records, "append_all", loses)
     script = short(2)
     result = found(script, share=0.0)
     assert result.violation is not None
