@@ -124,7 +124,9 @@ class Upkeep:
         quiet_since = incident.restored_at or incident.first_event_at
         if incident.closing is not None or incident.is_down or graded or quiet_since is None:
             return None
-        return quiet_since + self._settings.intake.window
+        # A figure opens it again: at that instant it cannot be closed, the figure would open it anew.
+        told_at = [*(found.at for found in incident.measurements), *(at for at, _ in incident.root_causes)]
+        return max([quiet_since, *told_at]) + self._settings.intake.window
 
     def _close(self, unit: Unit, incident_id: str, now: datetime) -> None:
         event = EVENT.validate_python(

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
+from functools import cache
 
 import holidays
 
@@ -51,6 +52,7 @@ class Calendar:
         return not announced or year in announced or year in self.published
 
 
+@cache  # the library builds a calendar for each question, and every verdict asks
 def announced_years(country: str) -> frozenset[int]:
     """Return the years for which days were announced one by one; empty where holidays follow from the law alone."""
     tables = getattr(holidays.country_holidays(country), "special_public_holidays", {})

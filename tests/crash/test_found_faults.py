@@ -13,7 +13,7 @@ from support.fixtures import cst, event, house, served
 from incident_engine.response.step import StepState
 from incident_engine.store import outgoing
 from incident_engine.store.outgoing import Claimed, DeliveryState
-from incident_engine.store.tables import deliveries, incidents, steps
+from incident_engine.store.tables import deliveries, incidents, steps, timers
 from incident_engine.store.writer import Unit
 
 KEY = "outage-1"
@@ -138,3 +138,22 @@ def test_a_wrong_secret_is_never_shown(tmp_path: Path) -> None:
     assert "INCIDENT_ENGINE__SERVER__KEYS" in said
     assert "hunter2" not in said
     assert "s3cr3t" not in said
+
+
+def test_a_figure_opens_a_blip_again_for_the_window_and_then_it_ends_by_itself(tmp_path: Path) -> None:
+    """It was closed as too small before the figure was known. It used to be closed at the very instant of the figure.
+
+    At one instant a closing comes before what opens again, so it stayed open, and the next look at that instant failed.
+    """
+    with house(tmp_path) as bank:
+        bank.report(cst("10:00"), outage("down", "started", cst("10:00")))
+        bank.report(cst("10:05"), outage("up", "restored", cst("10:05")))
+        bank.fire(cst("12:05"))
+        assert [row["closed_at"] for row in bank.rows(incidents)] == [cst("12:05")]
+        said = {"by": "王敏", "root_cause": "交换机故障"}
+        bank.report(cst("15:00"), event("figure", "impact.measured", cst("15:00"), incident=KEY, data=said))
+        assert [row["closed_at"] for row in bank.rows(incidents)] == [None]
+        assert [row["due_at"] for row in bank.rows(timers)] == [cst("17:00")]
+        bank.fire(cst("17:00"))
+        assert [row["closed_at"] for row in bank.rows(incidents)] == [cst("17:00")]
+        assert bank.rows(timers) == []

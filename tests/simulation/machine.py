@@ -1,0 +1,230 @@
+"""The machine on which the engine runs: its parts wired as in the daemon, without threads; it crashes and restarts."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import contextmanager
+from datetime import datetime
+from functools import partial
+from random import Random
+from typing import Any
+
+from sqlalchemy import Connection, event
+from sqlalchemy.exc import OperationalError
+
+from incident_engine.delivery.dispatch import Batch, Dispatcher
+from incident_engine.delivery.targets import Targets
+from incident_engine.engine import Engine, Receipt
+from incident_engine.errors import StoreError
+from incident_engine.intake.native import parse_events
+from incident_engine.store import outgoing, records
+from incident_engine.store.database import Database
+from incident_engine.store.writer import Unit, Writer
+from incident_engine.telemetry import Metrics
+from simulation.bank import Bank
+from simulation.channels import Net, SimulatedChannel
+from simulation.clock import Agenda, SteppedLoop, WorldClock
+
+_AT_ONCE = 6
+"""At most so many pieces of work are committed together, chosen at random: a batch is what happens to wait."""
+
+
+class Crashed(BaseException):
+    """The machine has lost its memory. What was not committed never was."""
+
+
+class FragileDatabase(Database):
+    """A database whose transactions break off where they are told to."""
+
+    def __init__(self, url: str) -> None:
+        self._statements_left: int | None = None
+        self._error: Callable[[], BaseException] = Crashed
+        self._crash_after_commit = False
+        super().__init__(url)
+        event.listen(self.writing, "before_cursor_execute", self._count_statement)
+
+    def break_after(self, statements: int, error: Callable[[], BaseException]) -> None:
+        """Raise an error in place of a statement to come; what its transaction wrote is rolled back."""
+        self._statements_left, self._error = statements, error
+
+    def crash_after_commit(self) -> None:
+        """Crash once the next transaction is on disk, before anybody hears of it."""
+        self._crash_after_commit = True
+
+    def repair(self) -> None:
+        """Break off nothing any more."""
+        self._statements_left, self._crash_after_commit = None, False
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Open a transaction that writes."""
+        with super().write() as connection:
+            yield connection
+        if self._crash_after_commit:
+            self._crash_after_commit = False
+            raise Crashed
+
+    def _count_statement(self, *_: object) -> None:
+        if self._statements_left is None:
+            return
+        self._statements_left -= 1
+        if self._statements_left < 0:
+            self._statements_left = None
+            raise self._error()
+
+
+def store_failure() -> BaseException:
+    """Return what a disk that does not answer raises."""
+    return OperationalError("a statement", {}, Exception("disk I/O error"))
+
+
+class _SteppedWriter(Writer):
+    """The writer without its thread: a group is committed whenever it is told to."""
+
+    def commit_some(self, rng: Random) -> bool:
+        """Commit some of what waits. Return whether anything did."""
+        size = min(self._queue.qsize(), rng.randint(1, _AT_ONCE))
+        batch = [item for _ in range(size) if (item := self._queue.get_nowait()) is not None]
+        if batch:
+            self._commit(batch)
+        return bool(batch)
+
+
+class _WatchedDispatcher(Dispatcher):
+    """The dispatcher, whose other sides know which deliveries a bundle carries."""
+
+    net: Net
+
+    async def _deliver(self, batch: Batch) -> None:
+        self.net.expect(batch)
+        await super()._deliver(batch)
+
+
+class Machine:
+    """The engine's parts, wired as `daemon.py` does it."""
+
+    def __init__(self, bank: Bank, database: FragileDatabase, clock: WorldClock, agenda: Agenda, net: Net) -> None:
+        self._bank = bank
+        self._clock = clock
+        self._agenda = agenda
+        self._net = net
+        self._waiting: dict[int, tuple[Future[Any], Callable[[list[Receipt] | Exception], None]]] = {}
+        self._asked = 0
+        self._armed: datetime | None = None
+        self.database = database
+        self.up = False
+        self.life = 0
+
+    def start(self) -> None:
+        """Start with an empty memory on what is stored."""
+        self.up = True
+        self.life += 1
+        self.metrics = Metrics()
+        self._net.life = self.life
+        self._net.loop = self._loop = SteppedLoop(self._clock, self._agenda)
+        settings, rulebook = self._bank.settings, self._bank.rulebook
+        self._writer = _SteppedWriter(self.database, settings.intake.queue, self._after_commit)
+        self._engine = Engine(settings, rulebook, self.metrics)
+        channels = dict.fromkeys(settings.channels, SimulatedChannel(self._net))
+        self._dispatcher = _WatchedDispatcher(
+            self._writer, channels, settings.retry, self._clock, self.metrics, Targets(settings.channels)
+        )
+        self._dispatcher.net = self._net
+        self._loop.call_soon(self._dispatcher.start)
+        self._loop.spin()
+        now = self._clock.now()
+        self._writer.submit(lambda unit: outgoing.release_all(unit.connection, now), urgent=True)
+
+    def crash(self) -> None:
+        """Lose all memory. Whoever waits for an answer gets none."""
+        self.up = False
+        self.database.repair()
+        self._armed = None
+        self._writer = _SteppedWriter(self.database, 1, lambda: None)  # what was queued is lost with the memory
+        self._drop_loop()
+        waiting, self._waiting = self._waiting, {}
+        for _, answer in waiting.values():
+            answer(StoreError("the connection was reset"))
+
+    def stop(self, rng: Random) -> None:
+        """Stop in order, but without patience: what is under way is given up, what is queued is committed."""
+        stopping = self._loop.create_task(self._dispatcher.stop(0))
+        while not stopping.done():
+            self._loop.spin()
+            if not self._writer.commit_some(rng) and not stopping.done():
+                break
+        while self._writer.commit_some(rng):
+            self._loop.spin()
+        self.crash()
+
+    def _drop_loop(self) -> None:
+        for task in self._tasks():
+            task.cancel()
+        self._loop.spin()
+        self._loop.close()
+
+    def _tasks(self) -> list[Any]:
+        return list(asyncio.all_tasks(self._loop))
+
+    def report(self, document: Mapping[str, Any], answer: Callable[[list[Receipt] | Exception], None]) -> None:
+        """Report one event as the API does; `answer` is called once, after the commit or without one."""
+        if not self.up:
+            answer(StoreError("nobody listens"))
+            return
+        now = self._clock.now()
+        events = parse_events([dict(document)], self._bank.settings.service_names)
+        self._asked += 1
+        key = self._asked
+        future = self._writer.submit(lambda unit: self._engine.report(unit, events, now))
+        self._waiting[key] = future, answer
+        future.add_done_callback(partial(self._answered, key))
+
+    def _answered(self, key: int, future: Future[list[Receipt]]) -> None:
+        _, answer = self._waiting.pop(key)
+        error = future.exception()
+        assert error is None or isinstance(error, Exception)
+        answer(error or future.result())
+
+    @property
+    def wakes_at(self) -> int | None:
+        """Return when the alarm rings, in true time, as the clock goes now."""
+        return self._clock.true_of(self._armed) if self.up and self._armed is not None else None
+
+    def ring(self) -> None:
+        """The alarm rings: do what is due."""
+        self._armed = None
+        self._writer.submit(lambda unit: self._engine.fire(unit, self._clock.now()), urgent=True)
+        self._dispatcher.notify()
+
+    def settle(self, rng: Random) -> None:
+        """Commit and send until nothing is left to do at this instant. Raises Crashed."""
+        while self.up:
+            self._loop.spin()
+            if not self._writer.commit_some(rng):
+                return
+
+    def _after_commit(self) -> None:
+        with self.database.read() as connection:
+            timer, delivery = records.next_due(connection)
+        if delivery is not None and delivery <= self._clock.now():
+            self._dispatcher.notify()
+            delivery = None
+        self._armed = min((instant for instant in (timer, delivery) if instant is not None), default=None)
+
+    def again(self, incident_id: str, now: datetime) -> Iterator[Connection]:
+        """Yield, before and after an engine without any memory has brought an incident up to date, a connection.
+
+        Nothing of it is kept.
+        """
+        engine = Engine(self._bank.settings, self._bank.rulebook, Metrics())
+        with self.database.engine.connect() as connection:  # not the one that breaks off
+            transaction = connection.begin()
+            try:
+                yield connection
+                records.set_timer(connection, incident_id, datetime.fromisoformat("1971-01-01T00:00:00+00:00"))
+                unit = Unit(connection)
+                engine.fire(unit, now)
+                unit.settle()
+                yield connection
+            finally:
+                transaction.rollback()
