@@ -14,6 +14,7 @@ from typing import Any
 import uvicorn
 from sqlalchemy.exc import SQLAlchemyError
 
+from incident_engine import faults
 from incident_engine.clock import Clock
 from incident_engine.configuration.settings import Settings
 from incident_engine.delivery.dispatch import Dispatcher
@@ -28,7 +29,7 @@ from incident_engine.rulebook import Rulebook, guessed_years
 from incident_engine.store import outgoing, records
 from incident_engine.store.database import Database
 from incident_engine.store.steps import link_key
-from incident_engine.store.writer import Writer
+from incident_engine.store.writer import Unit, Writer
 from incident_engine.telemetry import Metrics, logger
 from incident_engine.timers.local import LocalTimers
 from incident_engine.web.api import Parts, create_app
@@ -42,13 +43,22 @@ _LOOK_AGAIN_SECONDS = 0.002
 class Daemon:
     """The whole engine in one process."""
 
-    def __init__(self, settings: Settings, rulebook: Rulebook, clock: Clock, *, drill: bool = False) -> None:
-        """Build the parts; in a drill every message says that it is one."""
+    def __init__(
+        self,
+        settings: Settings,
+        rulebook: Rulebook,
+        clock: Clock,
+        *,
+        drill: bool = False,
+        fault: faults.Fault | None = None,
+    ) -> None:
+        """Build the parts; in a drill every message says that it is one. A fault is for tests of this program."""
         self._settings = settings
         self._clock = clock
         self._hours = rulebook.hours
         self._log = logger("daemon")
         keys = _keys(settings)
+        self._arm(fault)
         self._socket = _listen(settings)
         try:
             channels = open_channels(settings.channels, settings.outgoing)
@@ -146,6 +156,16 @@ class Daemon:
                 self._dispatcher.notify()
                 await asyncio.sleep(_LOOK_AGAIN_SECONDS)
 
+    def _arm(self, fault: faults.Fault | None) -> None:
+        if fault is not None and (self._settings.server.keys or not self._settings.server.is_loopback):
+            raise StartupError(
+                f"{faults.VARIABLE} is set, which makes the daemon fail on purpose; it is for tests, on a loopback "
+                "address and without keys. Unset it"
+            )
+        faults.arm(fault)
+        if fault is not None:
+            self._log.warning("fault_armed", reason="for_tests", point=fault.point, time=fault.time, deed=fault.deed)
+
     def _stop(self, number: signal.Signals) -> None:
         self._server.should_exit = True
         self._log.info("stopping", reason=signal.Signals(number).name)
@@ -166,7 +186,12 @@ class Daemon:
         self._timers.every_month(self._settings.bank.zone, self._assess_recurring)
         # Nobody else has this database: what a process that is gone was sending is ours to send again, now.
         now = self._clock.now()
-        self._submit(lambda unit: outgoing.release_all(unit.connection, now))
+        self._submit(lambda unit: self._recover(unit, now))
+
+    @staticmethod
+    def _recover(unit: Unit, now: datetime) -> None:
+        outgoing.release_all(unit.connection, now)
+        faults.reach(faults.Point.DURING_RECOVERY)
 
     async def _drain(self) -> None:
         await asyncio.to_thread(self._timers.stop)

@@ -10,6 +10,7 @@ from functools import partial
 
 from sqlalchemy import Connection
 
+from incident_engine import faults
 from incident_engine.configuration.settings import Settings
 from incident_engine.decisions import Reason, say, warn
 from incident_engine.errors import InvalidDocumentError, Problem
@@ -92,6 +93,7 @@ class Engine:
                 found += [replace(problem, path=(place, *problem.path)) for problem in taken]
         if found:
             raise InvalidDocumentError(sorted(found, key=_first_place))
+        faults.reach(faults.Point.AFTER_APPEND)
         answers = [receipts[place] for place, _ in given]
         for incident_id in dict.fromkeys(name for receipt in answers for name in receipt.touched):
             self._upkeep.bring_up_to_date(unit, incident_id, now)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from incident_engine import faults
 from incident_engine.clock import Clock
 from incident_engine.configuration.channels import RetrySettings
 from incident_engine.delivery.bundles import bundled
@@ -139,6 +140,8 @@ class Dispatcher:
                     urgent=True,
                 )
             )
+            if choice.batches:
+                faults.reach(faults.Point.AFTER_CLAIM)
         except Exception as error:  # noqa: BLE001 - the store is in trouble; what is due stays due
             self._log.warning("claim_failed", reason="store_error", error=repr(error))
             await asyncio.sleep(1)
@@ -160,7 +163,9 @@ class Dispatcher:
 
     async def _send_and_record(self, batch: Batch) -> None:
         message = batch[0] if len(batch) == 1 else bundled(batch)
+        faults.reach(faults.Point.BEFORE_SEND)
         answer = await self._attempt(message)
+        faults.reach(faults.Point.AFTER_SEND)
         now = self._clock.now()
         verdicts = [_verdict(answer, delivery, message, self._retry, now) for delivery in batch]
         counted = await asyncio.wrap_future(

@@ -14,6 +14,7 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url
 from sqlalchemy.exc import DatabaseError, OperationalError
 
+from incident_engine import faults
 from incident_engine.errors import StoreError
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
@@ -61,6 +62,7 @@ class Database:
                 self._refuse_unknown(connection, config)
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")
+                faults.reach(faults.Point.DURING_MIGRATION)
         except (OperationalError, DatabaseError) as error:
             raise StoreError(f"{self.path} cannot be used as a database: {error.orig}") from error
 

@@ -7,6 +7,7 @@ from enum import IntEnum, StrEnum
 
 from sqlalchemy import Connection, insert, select, update
 
+from incident_engine import faults
 from incident_engine.response.step import StepState
 from incident_engine.store.tables import attempts, deliveries, steps
 
@@ -129,6 +130,7 @@ def record(
 
     Once it has failed, or after `fallback_after` failed attempts, the contact's next channel is due at once.
     """
+    faults.reach(faults.Point.BEFORE_RECORD)
     connection.execute(
         update(attempts)
         .where(attempts.c.delivery_id == delivery.id, attempts.c.number == delivery.attempt)

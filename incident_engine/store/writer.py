@@ -20,6 +20,7 @@ from sqlalchemy.exc import (
     ProgrammingError,
 )
 
+from incident_engine import faults
 from incident_engine.errors import OverloadedError, StoreError
 from incident_engine.store.database import Database
 from incident_engine.telemetry import logger
@@ -126,12 +127,13 @@ class Writer:
                 unit = Unit(connection)
                 outcomes += [in_savepoint(unit, work) for work, _ in wanted]
                 after_commit = unit.after_commit
+                faults.reach(faults.Point.BEFORE_COMMIT)
         except Exception as error:  # noqa: BLE001 - whatever it is, nothing of the batch is on disk: say so to each
             for _, future in wanted:
                 future.set_exception(StoreError(f"the store did not take it: {error}"))
             self._follow_up([partial(self._warn, "commit_failed", error)])
             return
-        self._follow_up(after_commit)
+        self._follow_up([partial(faults.reach, faults.Point.AFTER_COMMIT), *after_commit])
         for (_, future), (result, failure) in zip(wanted, outcomes, strict=True):
             if failure is None:
                 future.set_result(result)
