@@ -1,5 +1,6 @@
 """Faults: off unless asked for, at exactly the named time, and nowhere but in a daemon of a test."""
 
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +9,6 @@ import pytest
 from support.bank import write_config
 from support.servers import daemon
 
-from incident_engine import faults
 from incident_engine.errors import StartupError
 from incident_engine.faults import VARIABLE, Deed, Fault, InjectedFaultError, Point, arm, fault_of, reach
 
@@ -40,10 +40,10 @@ def test_killing_and_pausing_are_signals_that_a_process_cannot_ignore(
     monkeypatch: pytest.MonkeyPatch, deed: Deed, number: signal.Signals
 ) -> None:
     sent: list[tuple[int, int]] = []
-    monkeypatch.setattr(faults.os, "kill", lambda process, given: sent.append((process, given)))
+    monkeypatch.setattr(os, "kill", lambda process, given: sent.append((process, given)))
     arm(Fault(Point.AFTER_SEND, 1, deed))
     reach(Point.AFTER_SEND)
-    assert sent == [(faults.os.getpid(), number)]
+    assert sent == [(os.getpid(), number)]
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_what_cannot_be_understood_is_refused(text: str) -> None:
 
 def test_a_daemon_with_keys_refuses_to_start_with_a_fault(tmp_path: Path) -> None:
     config = write_config(tmp_path, server={"host": "127.0.0.1", "keys": [{"value": "k" * 32}]})
-    with daemon(config, ready=False, **{VARIABLE: "before_commit:1:kill"}) as ours:
+    with daemon(config, ready=False, INCIDENT_ENGINE_FAULT="before_commit:1:kill") as ours:
         assert ours.wait() == 1
         assert ours.logged.startswith(f"error: {VARIABLE} is set, which makes the daemon fail on purpose")
     assert not (tmp_path / "engine.db").exists()
