@@ -161,6 +161,8 @@ class World:
 
     def close(self) -> None:
         """End what lives."""
+        for sender in self._senders:
+            sender.give_up()
         if self._living is not None:
             kill(self._living)
 

@@ -111,8 +111,7 @@ class Warm:
     def close(self) -> None:
         """End the process from which others are forked."""
         assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait(PATIENCE)
+        self._process.communicate(timeout=PATIENCE)
 
 
 def is_ready(port: int) -> bool:

@@ -41,7 +41,7 @@ class Sender:
         self._pause = pause_seconds
         self._made = 0
         self._cases: list[_Case] = []
-        self._finishing = threading.Event()
+        self._finishing, self._given_up = threading.Event(), threading.Event()
         self._connection: http.client.HTTPConnection | None = None
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
@@ -53,12 +53,26 @@ class Sender:
         """Report nothing new; return once everything is acknowledged."""
         self._finishing.set()
         self._thread.join(PATIENCE)
+        self._disconnect()
         assert not self._thread.is_alive(), f"{self.name} is not acknowledged within {PATIENCE:g} s"
+
+    def give_up(self) -> None:
+        """Report nothing any more, whether it was acknowledged or not."""
+        self._finishing.set()
+        self._given_up.set()
+        if self._thread.is_alive():
+            self._thread.join(PATIENCE)
+        self._disconnect()
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None
 
     def _run(self) -> None:
         while not self._finishing.is_set():
             events = self._events()
-            while not self._is_settled(events):
+            while not self._is_settled(events) and not self._given_up.is_set():
                 time.sleep(0.02)
             time.sleep(self._chance.uniform(0, self._pause))
 
@@ -67,9 +81,7 @@ class Sender:
         try:
             status, said = self._post(json.dumps(events).encode())
         except (OSError, http.client.HTTPException):
-            if self._connection is not None:
-                self._connection.close()
-            self._connection = None
+            self._disconnect()
             return False
         finally:
             self.is_waiting = False
