@@ -164,7 +164,7 @@ class Daemon:
             )
         faults.arm(fault)
         if fault is not None:
-            self._log.warning("fault_armed", reason="for_tests", point=fault.point, time=fault.time, deed=fault.deed)
+            self._log.warning("fault_armed", reason="for_tests", point=fault.point, count=fault.count, deed=fault.deed)
 
     def _stop(self, number: signal.Signals) -> None:
         self._server.should_exit = True

@@ -7,6 +7,7 @@
 import itertools
 import os
 import signal
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -14,6 +15,8 @@ from enum import StrEnum
 from incident_engine.errors import IncidentEngineError, StartupError
 
 VARIABLE = "INCIDENT_ENGINE_FAULT"
+_LINGER_SECONDS = 0.05
+"""How long the other threads go on before a kill: what they say too early must get out, or no test would see it."""
 
 
 class Point(StrEnum):
@@ -57,16 +60,17 @@ class Fault:
     """What happens when the process comes to a point for the given time (counted from 1), and at no other time."""
 
     point: Point
-    time: int
+    count: int
     deed: Deed
     _visits: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1), compare=False, repr=False)
 
     def visit(self, point: Point) -> None:
         """Note that the process has come to a point."""
-        if point is not self.point or next(self._visits) != self.time:
+        if point is not self.point or next(self._visits) != self.count:
             return
         if self.deed is Deed.RAISE:
             raise InjectedFaultError(f"{VARIABLE} asked for this at '{point}'")
+        time.sleep(_LINGER_SECONDS)
         os.kill(os.getpid(), signal.SIGKILL if self.deed is Deed.KILL else signal.SIGSTOP)
 
 
@@ -94,14 +98,14 @@ def fault_of(environment: Mapping[str, str]) -> Fault | None:
     if not text:
         return None
     point, _, rest = text.partition(":")
-    time, _, deed = rest.partition(":")
+    count, _, deed = rest.partition(":")
     try:
-        fault = Fault(Point(point), int(time), Deed(deed))
+        fault = Fault(Point(point), int(count), Deed(deed))
     except ValueError:
         fault = None
-    if fault is None or fault.time < 1:
+    if fault is None or fault.count < 1:
         raise StartupError(
-            f"{VARIABLE}={text!r} is not POINT:TIME:DEED, such as before_commit:3:kill; points: {', '.join(Point)}; "
+            f"{VARIABLE}={text!r} is not POINT:COUNT:DEED, such as before_commit:3:kill; points: {', '.join(Point)}; "
             f"deeds: {', '.join(Deed)}. It is for tests: unset it"
         )
     return fault
