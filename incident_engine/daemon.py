@@ -8,7 +8,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import uvicorn
@@ -29,6 +29,7 @@ from incident_engine.rulebook import Rulebook, guessed_years
 from incident_engine.store import outgoing, records
 from incident_engine.store.database import Database
 from incident_engine.store.steps import link_key
+from incident_engine.store.trouble import explained
 from incident_engine.store.writer import Unit, Writer
 from incident_engine.telemetry import Metrics, logger
 from incident_engine.timers.local import LocalTimers
@@ -38,6 +39,7 @@ from incident_engine.web.metrics import OpenIncidents
 _GRACE_SECONDS = 1.5
 """How long deliveries under way may take when the daemon stops; what is not done by then is repeated later."""
 _LOOK_AGAIN_SECONDS = 0.002
+_REST = timedelta(seconds=1)
 
 
 class Daemon:
@@ -75,6 +77,7 @@ class Daemon:
             self._writer, channels, settings.retry, clock, metrics, Targets(settings.channels)
         )
         self._timers = LocalTimers(clock, self._on_due)
+        self._rest_until: datetime | None = None
         parts = Parts(
             settings=settings,
             database=self._database,
@@ -206,10 +209,12 @@ class Daemon:
         if delivery is not None and delivery <= self._clock.now():
             self._dispatcher.notify()
             delivery = None  # whoever records how it went comes by here again
+        if timer is not None and self._rest_until is not None:
+            timer = max(timer, self._rest_until)
         self._timers.arm(min((instant for instant in (timer, delivery) if instant is not None), default=None))
 
     def _on_due(self) -> None:
-        self._submit(lambda unit: self._engine.fire(unit, self._clock.now()))
+        self._submit(lambda unit: self._engine.fire(unit, self._clock.now()), self._rest)
         self._dispatcher.notify()
 
     def _assess_recurring(self) -> None:
@@ -222,9 +227,17 @@ class Daemon:
             about["incident_level"] = about.pop("level")  # `level` is the log's own
             self._log.warning("recurring_incidents", reason="assessed_monthly", **about)
 
-    def _submit(self, work: Any) -> None:
+    def _submit(self, work: Any, *then: Callable[[Future[Any]], None]) -> None:
         future: Future[Any] = self._writer.submit(work, urgent=True)
-        future.add_done_callback(self._note_failure)
+        for follow_up in (self._note_failure, *then):
+            future.add_done_callback(follow_up)
+
+    def _rest(self, fired: Future[Any]) -> None:
+        """After a failure wait a moment before what is due is tried again: what fails at once must not do so for ever.
+
+        The next commit arms the alarm again; a writer in trouble commits as soon as it can.
+        """
+        self._rest_until = self._clock.now() + _REST * self._clock.speed if fired.exception() is not None else None
 
     def _note_failure(self, future: Future[Any]) -> None:
         error = future.exception()
@@ -240,11 +253,13 @@ class Daemon:
         for name, part in parts.items():
             if not part.is_alive:
                 yield f"{name} does not run"
+        if self._writer.trouble.reason is not None:
+            yield f"store cannot be written: {self._writer.trouble.reason}"
         try:
             with self._database.read() as connection:
                 records.next_due(connection)
         except SQLAlchemyError as error:
-            yield f"store cannot be read: {error}"
+            yield f"store cannot be read: {explained(error)}"
 
 
 class _Server(uvicorn.Server):

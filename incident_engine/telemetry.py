@@ -4,7 +4,8 @@ import contextlib
 import logging
 import platform
 import sys
-from collections.abc import Iterable
+import threading
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 from typing import Protocol, TextIO, cast
 
@@ -14,6 +15,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from incident_engine import __version__
+from incident_engine.clock import ticks
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series beside each counter, which no rule of ours needs
 
@@ -99,6 +101,32 @@ def logger(room: str) -> Log:
     """Return the logger of one room."""
     log: Log = structlog.get_logger(room=room)
     return log
+
+
+class Sparing:
+    """Logs one kind of line at most once in so many seconds; `times` says how often it would have been logged."""
+
+    def __init__(self, log: Callable[..., object], seconds: float) -> None:
+        self._log = log
+        self._seconds = seconds
+        self._lock = threading.Lock()
+        self._kept_back = 0
+        self._logged_at: float | None = None
+
+    def __call__(self, event: str, **fields: object) -> None:
+        """Log the line, or only count it."""
+        with self._lock:
+            self._kept_back += 1
+            now = ticks()
+            if self._logged_at is not None and now - self._logged_at < self._seconds:
+                return
+            times, self._kept_back, self._logged_at = self._kept_back, 0, now
+        self._log(event, times=times, **fields)
+
+    def begin_anew(self) -> None:
+        """Log the next line at once: it tells of something new."""
+        with self._lock:
+            self._kept_back, self._logged_at = 0, None
 
 
 class Metrics:

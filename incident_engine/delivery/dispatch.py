@@ -14,7 +14,7 @@ from incident_engine.delivery.targets import Reason, Targets
 from incident_engine.store import outgoing
 from incident_engine.store.outgoing import Choice, Claimed, DeliveryState
 from incident_engine.store.writer import Writer
-from incident_engine.telemetry import CircuitState, Metrics, logger
+from incident_engine.telemetry import CircuitState, Metrics, Sparing, logger
 
 _SHARE_OF_LEASE = 0.8
 """How much of its lease an attempt may take: it must be recorded before somebody else may try."""
@@ -69,6 +69,7 @@ class Dispatcher:
         self._metrics = metrics
         self._targets = targets or Targets({})
         self._log = logger("delivery")
+        self._failures = Sparing(self._log.warning, 60)
         self._wake = asyncio.Event()
         self._sending: set[asyncio.Task[None]] = set()
         self._under_way: set[str] = set()
@@ -143,7 +144,7 @@ class Dispatcher:
             if choice.batches:
                 faults.reach(faults.Point.AFTER_CLAIM)
         except Exception as error:  # noqa: BLE001 - the store is in trouble; what is due stays due
-            self._log.warning("claim_failed", reason="store_error", error=repr(error))
+            self._failures("claim_failed", reason="store_error", error=repr(error))
             await asyncio.sleep(1)
             self._wake.set()
             return []

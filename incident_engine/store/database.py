@@ -16,6 +16,7 @@ from sqlalchemy.exc import DatabaseError, OperationalError
 
 from incident_engine import faults
 from incident_engine.errors import StoreError
+from incident_engine.store.trouble import explained
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _BEGIN = "incident_engine_begin"
@@ -48,6 +49,10 @@ class Database:
         with self.engine.connect() as connection, connection.begin():
             yield connection
 
+    def prove_writable(self, connection: Connection) -> None:
+        """Write something that changes nothing, so that a transaction shows whether the disk takes it."""
+        connection.exec_driver_sql("PRAGMA user_version = 0")
+
     def close(self) -> None:
         """Close every connection and let others have the file."""
         self.engine.dispose()
@@ -64,7 +69,7 @@ class Database:
                 command.upgrade(config, "head")
                 faults.reach(faults.Point.DURING_MIGRATION)
         except (OperationalError, DatabaseError) as error:
-            raise StoreError(f"{self.path} cannot be used as a database: {error.orig}") from error
+            raise StoreError(f"{self.path} cannot be used as a database: {explained(error)}") from error
 
     def _refuse_unknown(self, connection: Connection, config: Config) -> None:
         revision = MigrationContext.configure(connection).get_current_revision()

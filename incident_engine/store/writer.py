@@ -23,10 +23,13 @@ from sqlalchemy.exc import (
 from incident_engine import faults
 from incident_engine.errors import OverloadedError, StoreError
 from incident_engine.store.database import Database
-from incident_engine.telemetry import logger
+from incident_engine.store.trouble import Trouble, explained
+from incident_engine.telemetry import Sparing, logger
 
 T = TypeVar("T")
 BATCH = 500
+_TRY_AGAIN_SECONDS = 1.0
+"""How soon a store in trouble is tried again if nobody wants anything of it."""
 _STORE_FAILS = DatabaseError
 _ONE_WORK_FAILS = (DataError, IntegrityError, ProgrammingError, NotSupportedError)
 
@@ -73,6 +76,9 @@ class Writer:
         self._log = logger("writer")
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self._closing = threading.Event()
+        self.trouble = Trouble()
+        self._overflow = Sparing(self._log.warning, 1)
+        self._failures = Sparing(self._log.warning, 60)
 
     def start(self) -> None:
         """Begin to work."""
@@ -90,7 +96,10 @@ class Writer:
         always taken, so that a storm of requests cannot keep us from what is due.
         """
         if not urgent and (self._closing.is_set() or self._queue.qsize() >= self._capacity):
-            raise OverloadedError("the daemon is stopping" if self._closing.is_set() else "too many requests wait")
+            if self._closing.is_set():
+                raise OverloadedError("the daemon is stopping")
+            self._overflow("queue_full", reason="overloaded", capacity=self._capacity)
+            raise OverloadedError("too many requests wait")
         future: Future[T] = Future()
         self._queue.put((work, future))
         return future
@@ -102,7 +111,7 @@ class Writer:
         self._thread.join(timeout)
 
     def _run(self) -> None:
-        while (item := self._queue.get()) is not None:
+        while (item := self._next()) is not None:
             batch = [item]
             ending = False
             while len(batch) < BATCH:
@@ -118,8 +127,19 @@ class Writer:
             if ending:
                 return
 
+    def _next(self) -> tuple[Work, Future[Any]] | None:
+        """Return what waits longest; while the store is in trouble, see meanwhile whether it has passed."""
+        while True:
+            try:
+                return self._queue.get(timeout=_TRY_AGAIN_SECONDS if self.trouble.reason else None)
+            except queue.Empty:
+                self._commit([(lambda unit: self._database.prove_writable(unit.connection), Future())])
+
     def _commit(self, batch: list[tuple[Work, Future[Any]]]) -> None:
         wanted = [(work, future) for work, future in batch if future.set_running_or_notify_cancel()]
+        if self.trouble.is_lasting:
+            self._fail(wanted)
+            return
         outcomes: list[tuple[Any, Exception | None]] = []
         after_commit: list[Callable[[], None]] = []
         try:
@@ -129,10 +149,14 @@ class Writer:
                 after_commit = unit.after_commit
                 faults.reach(faults.Point.BEFORE_COMMIT)
         except Exception as error:  # noqa: BLE001 - whatever it is, nothing of the batch is on disk: say so to each
-            for _, future in wanted:
-                future.set_exception(StoreError(f"the store did not take it: {error}"))
-            self._follow_up([partial(self._warn, "commit_failed", error)])
+            self.trouble.note(error)
+            self._failures("commit_failed", reason="commit_failed", error=explained(error))
+            self._fail(wanted)
             return
+        if self.trouble.reason is not None:
+            self._log.info("commit_works_again", reason="commit_works_again")
+            self._failures.begin_anew()
+            self.trouble.over()
         self._follow_up([partial(faults.reach, faults.Point.AFTER_COMMIT), *after_commit])
         for (_, future), (result, failure) in zip(wanted, outcomes, strict=True):
             if failure is None:
@@ -140,6 +164,10 @@ class Writer:
             else:
                 future.set_exception(failure)
         self._follow_up([self._on_commit])
+
+    def _fail(self, batch: list[tuple[Work, Future[Any]]]) -> None:
+        for _, future in batch:
+            future.set_exception(StoreError(f"the store did not take it: {self.trouble.reason}"))
 
     def _follow_up(self, actions: list[Callable[[], None]]) -> None:
         for action in actions:

@@ -7,13 +7,16 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from incident_engine.errors import InvalidDocumentError, MalformedBodyError, OverloadedError, Problem, StoreError
-from incident_engine.telemetry import logger
+from incident_engine.store.trouble import explained
+from incident_engine.telemetry import Sparing, logger
 
 MEDIA_TYPE = "application/problem+json"
+_store_failures = Sparing(lambda event, **fields: logger("web").warning(event, **fields), 1)
 
 
 def problem_response(
@@ -32,6 +35,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(MalformedBodyError, _malformed)
     app.add_exception_handler(OverloadedError, _overloaded)
     app.add_exception_handler(StoreError, _store)
+    app.add_exception_handler(SQLAlchemyError, _store)
     app.add_exception_handler(RequestValidationError, _parameters)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(Exception, _unexpected)
@@ -74,7 +78,7 @@ def _overloaded(_: Request, error: Exception) -> Response:
 
 def _store(_: Request, error: Exception) -> Response:
     wait = str(OverloadedError.retry_after_seconds)
-    logger("web").warning("request_failed", reason="store_error", error=str(error))
+    _store_failures("request_failed", reason="store_error", error=explained(error))
     said = "nothing of this request was stored, send it again; the daemon's log says what the store lacks"
     return problem_response(503, "The store is in trouble", said, headers={"Retry-After": wait})
 
