@@ -93,7 +93,7 @@ class Warm:
     def __init__(self) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "support.warm"],
-            env=environment(PYTHONPATH=str(_TESTS)),
+            env=environment(PYTHONPATH=f"{_TESTS}:{_TESTS.parent}"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
