@@ -194,6 +194,8 @@ class Daemon:
     @staticmethod
     def _recover(unit: Unit, now: datetime) -> None:
         outgoing.release_all(unit.connection, now)
+        if outgoing.is_set_back(unit.connection, now):
+            outgoing.set_back(unit.connection, now, now)
         faults.reach(faults.Point.DURING_RECOVERY)
 
     async def _drain(self) -> None:

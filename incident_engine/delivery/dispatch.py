@@ -13,11 +13,13 @@ from incident_engine.delivery.channels.base import Channels, DeliveryError, Outc
 from incident_engine.delivery.targets import Reason, Targets
 from incident_engine.store import outgoing
 from incident_engine.store.outgoing import Choice, Claimed, DeliveryState
-from incident_engine.store.writer import Writer
+from incident_engine.store.writer import Unit, Writer
 from incident_engine.telemetry import CircuitState, Metrics, Sparing, logger
 
 _SHARE_OF_LEASE = 0.8
 """How much of its lease an attempt may take: it must be recorded before somebody else may try."""
+_SET_BACK = timedelta(minutes=1)
+"""A clock that goes back by more was set; by less it was corrected, and what waits can wait so long."""
 AT_ONCE = 16
 """How many messages are under way at the same time."""
 
@@ -69,6 +71,7 @@ class Dispatcher:
         self._metrics = metrics
         self._targets = targets or Targets({})
         self._log = logger("delivery")
+        self._seen = clock.now()
         self._failures = Sparing(self._log.warning, 60)
         self._wake = asyncio.Event()
         self._sending: set[asyncio.Task[None]] = set()
@@ -127,6 +130,7 @@ class Dispatcher:
     async def _claim(self, limit: int) -> Sequence[Batch]:
         now = self._clock.now()
         lease_until = now + self._retry.lease * self._clock.speed
+        is_set_back = self._seen - now > _SET_BACK
         under_way = frozenset(self._under_way)
 
         def choose(due: Sequence[Claimed], limit: int) -> Choice:
@@ -134,13 +138,13 @@ class Dispatcher:
             self._report_waiting([delivery for delivery in due if delivery.id in why], choice.later, why)
             return choice
 
+        def claim(unit: Unit) -> Choice:
+            if is_set_back:
+                outgoing.set_back(unit.connection, now, lease_until)
+            return outgoing.claim(unit.connection, now, lease_until, limit, under_way, choose)
+
         try:
-            choice = await asyncio.wrap_future(
-                self._writer.submit(
-                    lambda unit: outgoing.claim(unit.connection, now, lease_until, limit, under_way, choose),
-                    urgent=True,
-                )
-            )
+            choice = await asyncio.wrap_future(self._writer.submit(claim, urgent=True))
             if choice.batches:
                 faults.reach(faults.Point.AFTER_CLAIM)
         except Exception as error:  # noqa: BLE001 - the store is in trouble; what is due stays due
@@ -148,6 +152,7 @@ class Dispatcher:
             await asyncio.sleep(1)
             self._wake.set()
             return []
+        self._seen = now
         for channel in {batch[0].channel for batch in choice.batches}:
             self._metrics.show_circuit(channel, self._targets.state(channel))
         if choice.later:

@@ -99,7 +99,7 @@ class Targets:
             before = target.circuit.state
             target.circuit.note(outcome, now)
             if outcome is Outcome.RATE_LIMITED and wait:
-                target.buckets.pause(now + wait)
+                target.buckets.pause(now + wait, now)
             return None if target.circuit.state is before else target.circuit.state
 
     def state(self, channel: str) -> CircuitState:

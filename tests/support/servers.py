@@ -135,6 +135,11 @@ class Process:
         self._popen.send_signal(number)
         return self.wait(seconds)
 
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal and wait for nothing."""
+        assert self._popen is not None
+        self._popen.send_signal(number)
+
     def kill(self) -> None:
         """End it at once, as a power cut would."""
         if self.is_running:
