@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import resource
 import secrets
 import signal
 import socket
@@ -34,12 +35,15 @@ from incident_engine.store.writer import Unit, Writer
 from incident_engine.telemetry import Metrics, logger
 from incident_engine.timers.local import LocalTimers
 from incident_engine.web.api import Parts, create_app
+from incident_engine.web.limits import RESERVE, Limit, bounded_protocol
 from incident_engine.web.metrics import OpenIncidents
 
 _GRACE_SECONDS = 1.5
 """How long deliveries under way may take when the daemon stops; what is not done by then is repeated later."""
 _LOOK_AGAIN_SECONDS = 0.002
 _REST = timedelta(seconds=1)
+_OTHER_FILES = 256
+"""Files that may be open beside connections from outside: database, channels, log."""
 
 
 class Daemon:
@@ -89,9 +93,11 @@ class Daemon:
             links=links,
             unready=lambda: list(self._unready()),
         )
+        most = settings.server.max_connections
         self._server = _Server(
             uvicorn.Config(
-                create_app(parts),
+                Limit(create_app(parts), most, lambda: self._server.server_state.connections, metrics),
+                http=bounded_protocol(most),
                 log_config=None,
                 access_log=False,
                 lifespan="off",
@@ -109,6 +115,7 @@ class Daemon:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[asyncio.Task[None]]:
         """Run until the block ends; yields the task that serves, once requests are answered."""
+        self._make_room(self._settings.server.max_connections)
         self._start()
         serving = asyncio.create_task(self._server.serve(sockets=[self._socket]), name="server")
         try:
@@ -168,6 +175,16 @@ class Daemon:
         faults.arm(fault)
         if fault is not None:
             self._log.warning("fault_armed", reason="for_tests", point=fault.point, count=fault.count, deed=fault.deed)
+
+    def _make_room(self, connections: int) -> None:
+        """Let the process open as many files as it may need, as far as the system lets it."""
+        wanted = connections + RESERVE + _OTHER_FILES
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        if resource.RLIM_INFINITY != soft < wanted:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+        if allowed < wanted:
+            self._log.warning("few_open_files", reason="limit_of_the_system", allowed=allowed, wanted=wanted)
 
     def _stop(self, number: signal.Signals) -> None:
         self._server.should_exit = True

@@ -33,6 +33,14 @@ class EventOutcome(StrEnum):
     OVERLOADED = "overloaded"
 
 
+class RefusedReason(StrEnum):
+    """Why a request was answered 503."""
+
+    QUEUE = "queue_full"
+    CONNECTIONS = "too_many_connections"
+    STORE = "store_in_trouble"
+
+
 class CircuitState(StrEnum):
     """Whether a target is sent to: always, once to see, or not at all for a while; from good to bad."""
 
@@ -141,6 +149,14 @@ class Metrics:
             ["source", "outcome"],
             registry=self.registry,
         )
+        self._refused = Counter(
+            "incident_engine_requests_refused",
+            "Requests answered 503, by reason; nothing of them was stored.",
+            ["reason"],
+            registry=self.registry,
+        )
+        for reason in RefusedReason:
+            self._refused.labels(reason)
         self._deliveries = Counter(
             "incident_engine_deliveries",
             "Attempts to deliver a message, by channel and outcome.",
@@ -179,6 +195,10 @@ class Metrics:
             source = "other"
         self._sources.add(source)
         self._events.labels(source, outcome).inc()
+
+    def count_refused(self, reason: RefusedReason) -> None:
+        """Count one request that was answered 503."""
+        self._refused.labels(reason).inc()
 
     def count_delivery(self, channel: str, outcome: str) -> None:
         """Count one attempt to deliver."""

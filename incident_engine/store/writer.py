@@ -98,7 +98,7 @@ class Writer:
         if not urgent and (self._closing.is_set() or self._queue.qsize() >= self._capacity):
             if self._closing.is_set():
                 raise OverloadedError("the daemon is stopping")
-            self._overflow("queue_full", reason="overloaded", capacity=self._capacity)
+            self._overflow("queue_full", reason="queue_full", capacity=self._capacity)
             raise OverloadedError("too many requests wait")
         future: Future[T] = Future()
         self._queue.put((work, future))

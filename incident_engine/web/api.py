@@ -69,7 +69,7 @@ IncidentId = Annotated[str, Path(description="The incident's id.")]
 def create_app(parts: Parts) -> FastAPI:
     """Return the application."""
     app = FastAPI(title="incident-engine", version=__version__, docs_url=None, redoc_url=None)
-    problems.install(app)
+    problems.install(app, parts.metrics)
     docs.install(app, needs_key=bool(parts.keys))
     intake = Intake(parts)
     app.add_route("/api/v1/events", intake.events, methods=["POST"])

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from incident_engine.errors import InvalidDocumentError, MalformedBodyError, OverloadedError, Problem, StoreError
 from incident_engine.store.trouble import explained
-from incident_engine.telemetry import Sparing, logger
+from incident_engine.telemetry import Metrics, RefusedReason, Sparing, logger
 
 MEDIA_TYPE = "application/problem+json"
 _store_failures = Sparing(lambda event, **fields: logger("web").warning(event, **fields), 1)
@@ -29,13 +29,22 @@ def problem_response(
     )
 
 
-def install(app: FastAPI) -> None:
-    """Make the application answer every error as a problem document."""
+def install(app: FastAPI, metrics: Metrics) -> None:
+    """Make the application answer every error as a problem document, and count what it refuses."""
+
+    def overloaded(request: Request, error: Exception) -> Response:
+        metrics.count_refused(RefusedReason.QUEUE)
+        return _overloaded(request, error)
+
+    def store(request: Request, error: Exception) -> Response:
+        metrics.count_refused(RefusedReason.STORE)
+        return _store(request, error)
+
     app.add_exception_handler(InvalidDocumentError, _invalid)
     app.add_exception_handler(MalformedBodyError, _malformed)
-    app.add_exception_handler(OverloadedError, _overloaded)
-    app.add_exception_handler(StoreError, _store)
-    app.add_exception_handler(SQLAlchemyError, _store)
+    app.add_exception_handler(OverloadedError, overloaded)
+    app.add_exception_handler(StoreError, store)
+    app.add_exception_handler(SQLAlchemyError, store)
     app.add_exception_handler(RequestValidationError, _parameters)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(Exception, _unexpected)

@@ -1,6 +1,7 @@
 """The writer: many works in one transaction, each one's failure its own, and no answer before the commit."""
 
 import io
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future
@@ -11,6 +12,7 @@ import pytest
 import structlog
 from sqlalchemy import event, insert, select
 from sqlalchemy.exc import IntegrityError, OperationalError
+from structlog.testing import capture_logs
 from support.fixtures import cst, eventually, held_up
 
 from incident_engine.errors import OverloadedError, StoreError
@@ -176,6 +178,50 @@ def test_a_full_queue_refuses_what_comes_and_takes_what_is_urgent(tmp_path: Path
     assert [future.result(30) for future in waiting] == ["a", "b", "urgent"]
     assert opened.writer.submit(put("d")).result(30) == "d"
     opened.close()
+
+
+def test_refusals_of_a_storm_are_one_line_in_the_log(tmp_path: Path) -> None:
+    opened = Opened(tmp_path, capacity=1)
+    with capture_logs() as lines, held_up(opened.writer):
+        opened.writer.submit(put("a"))
+        for _ in range(200):
+            with pytest.raises(OverloadedError):
+                opened.writer.submit(put("b"))
+    told = [line for line in lines if line["event"] == "queue_full"]
+    assert 1 <= len(told) <= 2
+    assert (told[0]["reason"], told[0]["capacity"]) == ("queue_full", 1)
+    opened.close()
+
+
+def test_a_store_in_trouble_is_tried_again_by_itself_and_a_damaged_one_is_not(opened: Opened) -> None:
+    broken: Exception | None = sqlite_error("database or disk is full", sqlite3.SQLITE_FULL)
+
+    def refuse(_: object) -> None:
+        if broken is not None:
+            raise OperationalError("COMMIT", {}, broken)
+
+    event.listen(opened.database.writing, "commit", refuse)
+    with pytest.raises(StoreError, match="database or disk is full: the disk is full; make room"):
+        opened.writer.submit(put("a")).result(30)
+    assert not opened.writer.trouble.is_lasting
+    broken = None
+    eventually(lambda: opened.writer.trouble.reason is None)  # nobody wanted anything of it meanwhile
+    assert opened.followed_up == 1
+    broken = sqlite_error("database disk image is malformed", sqlite3.SQLITE_CORRUPT)
+    with pytest.raises(StoreError, match="it is damaged; stop the daemon and restore a backup"):
+        opened.writer.submit(put("b")).result(30)
+    broken = None
+    before = opened.commits
+    with pytest.raises(StoreError, match="it is damaged"):
+        opened.writer.submit(put("c")).result(30)
+    assert opened.commits == before
+    assert opened.stored() == []
+
+
+def sqlite_error(said: str, code: int) -> sqlite3.OperationalError:
+    error = sqlite3.OperationalError(said)
+    error.sqlite_errorcode = code
+    return error
 
 
 def test_stopping_finishes_what_waits_and_refuses_what_comes(tmp_path: Path) -> None:

@@ -400,6 +400,7 @@ def test_the_families_of_metrics_are_these_and_of_these_kinds(api: Served) -> No
     prefix = "incident_engine_"
     assert kinds == {
         f"{prefix}events": "counter",
+        f"{prefix}requests_refused": "counter",
         f"{prefix}deliveries": "counter",
         f"{prefix}deliveries_bundled": "counter",
         f"{prefix}deliveries_postponed": "counter",
