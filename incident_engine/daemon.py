@@ -22,7 +22,7 @@ from incident_engine.delivery.dispatch import Dispatcher
 from incident_engine.delivery.opening import open_channels
 from incident_engine.delivery.targets import Targets
 from incident_engine.engine import Engine
-from incident_engine.errors import StartupError
+from incident_engine.errors import StartupError, StoreError
 from incident_engine.facts.values import months_later
 from incident_engine.grading.recurring import recurrence_document
 from incident_engine.links import Links
@@ -277,7 +277,7 @@ class Daemon:
         try:
             with self._database.read() as connection:
                 records.next_due(connection)
-        except SQLAlchemyError as error:
+        except (StoreError, SQLAlchemyError) as error:
             yield f"store cannot be read: {explained(error)}"
 
 

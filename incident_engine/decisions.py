@@ -13,6 +13,7 @@ class Reason(StrEnum):
 
     EVENT_ACCEPTED = "event_accepted"
     EVENT_DUPLICATE = "event_duplicate"
+    EVENT_ISOLATED = "event_isolated"
     INCIDENT_OPENED = "incident_opened"
     LEVEL_REACHED = "level_reached"
     LEVEL_HELD = "level_held"
@@ -31,10 +32,12 @@ class Reason(StrEnum):
 def say(unit: Unit, reason: Reason, **fields: object) -> None:
     """Log a decision after the commit; what is rolled back was never decided."""
 
-    def log() -> None:
-        logger(_LOG).info(reason.value, reason=reason.value, **fields)
+    unit.after_commit.append(lambda: note(reason, **fields))
 
-    unit.after_commit.append(log)
+
+def note(reason: Reason, **fields: object) -> None:
+    """Log, at once, a decision that is on disk."""
+    logger(_LOG).info(reason.value, reason=reason.value, **fields)
 
 
 def warn(reason: Reason, error: Exception, **fields: object) -> None:

@@ -3,7 +3,7 @@
 What writes runs in the writer's transaction and is given `now`; nothing here reads a clock.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -12,15 +12,16 @@ from sqlalchemy import Connection
 
 from incident_engine import faults
 from incident_engine.configuration.settings import Settings
-from incident_engine.decisions import Reason, say, warn
+from incident_engine.decisions import Reason, note, warn
 from incident_engine.errors import InvalidDocumentError, Problem
-from incident_engine.facts.events import Event, MaintenanceAnnounced, OutageEvent, Recorded
+from incident_engine.facts.events import Event, MaintenanceAnnounced, OutageEvent, Recorded, wire
 from incident_engine.facts.folding import occurrence
 from incident_engine.facts.handling import IncidentClosed
 from incident_engine.facts.hypothesis import Hypothesis, supposed_events
 from incident_engine.facts.incident import Incident
 from incident_engine.grading.assess import Assessment
 from incident_engine.grading.recurring import Recurrence
+from incident_engine.ledger import Ledger
 from incident_engine.links import Links
 from incident_engine.references import NAMING, Known, resolved
 from incident_engine.reporting import wrong_writing
@@ -34,6 +35,7 @@ from incident_engine.upkeep import Upkeep
 
 _TIMERS_AT_ONCE = 200
 _TRY_AGAIN = timedelta(minutes=1)
+_WRITING = "writing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,8 @@ class Engine:
     ) -> None:
         self._metrics = metrics
         self.reports = rulebook.reports
-        self._upkeep = Upkeep(settings, rulebook, links or Links(), drill=drill)
+        self._ledger = Ledger()
+        self._upkeep = Upkeep(settings, rulebook, links or Links(), self._ledger, drill=drill)
         steps = [step for playbook in rulebook.playbooks for step in playbook.steps]
         self._known = Known(
             people=settings.people.names,
@@ -71,7 +74,7 @@ class Engine:
         )
         self.customers = settings.bank.customers.audiences
         self._observation = settings.closing.observation
-        self._router = Router(settings, {pack.content_hash: pack for pack in rulebook.packs})
+        self._router = Router(settings, {pack.content_hash: pack for pack in rulebook.packs}, self._ledger)
 
     def report(
         self, unit: Unit, events: Sequence[Event | None], now: datetime, problems: Sequence[Problem] = ()
@@ -84,21 +87,40 @@ class Engine:
         found = list(problems)
         receipts: dict[int, Receipt] = {}
         given = [(place, event) for place, event in enumerate(events) if event is not None]
+        known = self._ledger.known(unit.connection, [(event.source, event.id) for _, event in given])
         # In order of occurrence, so that one request means the same as one request for each event.
         for place, event in sorted(given, key=lambda item: occurrence(item[1])):
-            taken = self._take(unit, event, now)
+            taken = self._take(unit, event, now, known)
             if isinstance(taken, Receipt):
                 receipts[place] = taken
+                known[event.source, event.id] = taken.incident
             else:
                 found += [replace(problem, path=(place, *problem.path)) for problem in taken]
         if found:
             raise InvalidDocumentError(sorted(found, key=_first_place))
-        faults.reach(faults.Point.AFTER_APPEND)
+        unit.at_end.setdefault(_WRITING, self._write)
+        if records.is_anything_in_quarantine(unit.connection):
+            self._release(unit, [event for _, event in given])
         answers = [receipts[place] for place, _ in given]
-        for incident_id in dict.fromkeys(name for receipt in answers for name in receipt.touched):
-            self._upkeep.bring_up_to_date(unit, incident_id, now)
-        unit.after_commit.append(lambda: self._count(answers))
+        self._follow(unit, [event for _, event in given], answers, now)
+        unit.after_commit.append(lambda: self._account(given, answers))
         return answers
+
+    def report_each(self, unit: Unit, events: Sequence[Event], now: datetime) -> list[Receipt]:
+        """Take events one by one, each with all that follows from it; what makes the engine fail waits in quarantine.
+
+        For events of which `report` could not take all, and no problem is known with any.
+        """
+        receipts: list[Receipt] = []
+        for event in sorted(events, key=occurrence):
+            taken, failure = in_savepoint(unit, partial(self._report_one, event=event, now=now))
+            if taken is None:
+                assert failure is not None  # noqa: S101 - a work ends in either
+                taken = self._isolate(unit, event, failure, now)
+            receipts.append(taken)
+        places = {id(event): place for place, event in enumerate(events)}
+        by_place = dict(zip((places[id(event)] for event in sorted(events, key=occurrence)), receipts, strict=True))
+        return [by_place[place] for place in range(len(events))]
 
     def fire(self, unit: Unit, now: datetime) -> int:
         """Bring every incident up to date whose timer is due. Return how many."""
@@ -142,19 +164,70 @@ class Engine:
         """Return the incidents with one root cause that only together reach a level."""
         return self._upkeep.recurring(connection, now)
 
-    def _take(self, unit: Unit, event: Event, now: datetime) -> Receipt | list[Problem]:
-        known = records.known_event(unit.connection, event.source, event.id)
-        if known is not None:
-            say(unit, Reason.EVENT_DUPLICATE, source=event.source, id=event.id, incident=known[0])
-            return Receipt(event.source, event.id, EventOutcome.DUPLICATE, known[0])
+    def _report_one(self, unit: Unit, event: Event, now: datetime) -> Receipt:
+        return self.report(unit, [event], now)[0]
+
+    def _isolate(self, unit: Unit, event: Event, failure: Exception, now: datetime) -> Receipt:
+        if isinstance(failure, InvalidDocumentError):
+            raise failure
+        warn(Reason.EVENT_ISOLATED, failure, source=event.source, id=event.id, type=event.type.value)
+        records.put_in_quarantine(
+            unit.connection, event.source, event.id, Reason.EVENT_ISOLATED.value, repr(failure), wire(event), now
+        )
+        receipt = Receipt(event.source, event.id, EventOutcome.QUARANTINED, None)
+        unit.after_commit.append(lambda: self._metrics.count_events(receipt.source, receipt.outcome))
+        return receipt
+
+    def _follow(self, unit: Unit, events: Sequence[Event], answers: Sequence[Receipt], now: datetime) -> None:
+        """See to it that every incident that changed is brought up to date: at once, or once for the transaction.
+
+        What people say is followed at once, so that what others say next is checked against what it led to.
+        """
+        is_from_monitors = all(isinstance(event, OutageEvent) for event in events)
+        for incident_id in dict.fromkeys(name for receipt in answers for name in receipt.touched):
+            unit.at_end[incident_id] = partial(self._bring_up_to_date, incident_id=incident_id, now=now)
+            if not is_from_monitors:
+                unit.settle(incident_id)
+
+    def _release(self, unit: Unit, events: Sequence[Event]) -> None:
+        """What waited in quarantine and can be taken now need not wait any more."""
+        for source in dict.fromkeys(event.source for event in events):
+            keys = [event.id for event in events if event.source == source]
+            records.release_from_quarantine(unit.connection, source, keys)
+
+    def _write(self, unit: Unit) -> None:
+        self._ledger.flush(unit.connection)
+        faults.reach(faults.Point.AFTER_APPEND)
+
+    def _bring_up_to_date(self, unit: Unit, incident_id: str, now: datetime) -> None:
+        self._router.spans.amend(unit, incident_id, self._upkeep.bring_up_to_date(unit, incident_id, now))
+
+    def _take(
+        self, unit: Unit, event: Event, now: datetime, known: Mapping[records.Key, str | None]
+    ) -> Receipt | list[Problem]:
+        key = event.source, event.id
+        if key in known:
+            return Receipt(event.source, event.id, EventOutcome.DUPLICATE, known[key])
         if isinstance(event, MaintenanceAnnounced):
-            records.append(unit.connection, Recorded(event, now), None)
+            self._ledger.append(unit, Recorded(event, now), None)
             touched = self._router.maintained(unit.connection, event)
-            say(unit, Reason.EVENT_ACCEPTED, source=event.source, id=event.id, type=event.type.value, incident=None)
             return Receipt(event.source, event.id, EventOutcome.ACCEPTED, None, tuple(touched))
         incident_id = self._router.route(unit, event, now)
         if isinstance(incident_id, Problem):
             return [incident_id]
+        checked = event if isinstance(event, OutageEvent) else self._checked(unit, event, incident_id)
+        if isinstance(checked, list):
+            return checked
+        has_changed = self._ledger.append(unit, Recorded(checked, now), incident_id)
+        if isinstance(event, OutageEvent) and has_changed:
+            self._router.widen(unit, incident_id, event)
+        changed = (incident_id,) if has_changed else ()
+        return Receipt(event.source, event.id, EventOutcome.ACCEPTED, incident_id, changed)
+
+    def _checked(self, unit: Unit, event: Event, incident_id: str) -> Event | list[Problem]:
+        """Return what a person says as it is to be stored, or what is wrong with it as things stand now."""
+        self._ledger.flush(unit.connection)
+        unit.settle(incident_id)
         if isinstance(event, NAMING):
             packs = self._upkeep.packs_of(unit.connection, incident_id)
             checked = resolved(unit.connection, event, incident_id, packs, self._known)
@@ -165,23 +238,26 @@ class Engine:
             problem = not_to_be_closed(unit.connection, incident_id, event.occurred_at, self._observation)
             if problem is not None:
                 return [problem]
-        records.append(unit.connection, Recorded(event, now), incident_id)
-        if isinstance(event, OutageEvent):
-            self._router.widen(unit.connection, incident_id, event)
-        about = {"source": event.source, "id": event.id, "type": event.type.value, "incident": incident_id}
-        say(unit, Reason.EVENT_ACCEPTED, **about)
-        return Receipt(event.source, event.id, EventOutcome.ACCEPTED, incident_id, (incident_id,))
+        return event
 
     def _fire_one(self, unit: Unit, incident_id: str, now: datetime) -> None:
         """Update one incident; its failure must not keep the others from what is due, and it is tried again."""
-        _, failure = in_savepoint(unit, lambda part: self._upkeep.bring_up_to_date(part, incident_id, now))
+        _, failure = in_savepoint(unit, partial(self._bring_up_to_date, incident_id=incident_id, now=now))
         if failure is not None:
             records.set_timer(unit.connection, incident_id, now + _TRY_AGAIN)
             warn(Reason.UPDATE_FAILED, failure, incident=incident_id)
 
-    def _count(self, receipts: Sequence[Receipt]) -> None:
-        for receipt in receipts:
-            self._metrics.count_event(receipt.source, receipt.outcome)
+    def _account(self, events: Sequence[tuple[int, Event]], receipts: Sequence[Receipt]) -> None:
+        """Count what was taken, and say it: what is alike of one request in one line."""
+        alike: dict[tuple[str, EventOutcome, str, str | None], list[str]] = {}
+        for (_, event), receipt in zip(events, receipts, strict=True):
+            key = receipt.source, receipt.outcome, event.type.value, receipt.incident
+            alike.setdefault(key, []).append(receipt.id)
+        for (source, outcome, kind, incident), ids in alike.items():
+            self._metrics.count_events(source, outcome, len(ids))
+            reason = Reason.EVENT_DUPLICATE if outcome is EventOutcome.DUPLICATE else Reason.EVENT_ACCEPTED
+            more = {"count": len(ids), "last": ids[-1]} if len(ids) > 1 else {}
+            note(reason, source=source, id=ids[0], type=kind, incident=incident, **more)
 
 
 def _first_place(problem: Problem) -> int:

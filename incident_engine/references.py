@@ -127,7 +127,7 @@ def _wrong_deed(
         said = f"step '{named}' awaits {base.awaits or 'nobody'}, not an acknowledgement"
         yield Problem(("data", "step"), said, "a step that awaits an acknowledgement")
     elif isinstance(event, StepApproved | StepAcknowledged) and found.state in _NOT_YET:
-        if found.has_begun or found.state is StepState.WITHDRAWN:
+        if found.begun_at is not None or found.state is StepState.WITHDRAWN:
             yield Problem(("data", "step"), f"step '{named}' waits for nobody any more", "a step that is open")
             return
         said = f"step '{named}' has not begun: what it will say is not written yet"

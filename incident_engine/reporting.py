@@ -18,7 +18,16 @@ from incident_engine.response.report import ReportDefinition
 from incident_engine.response.report_facts import ReportFacts, ReportingUnit
 from incident_engine.response.reports import ReportBook, content_hash, report_from
 from incident_engine.response.step import StepState
-from incident_engine.store.reports import ReportState, ReportStep, Version, insert_version, report_steps, versions_of
+from incident_engine.store.reports import (
+    Head,
+    ReportState,
+    ReportStep,
+    Version,
+    heads_of,
+    insert_state,
+    insert_version,
+    report_steps,
+)
 from incident_engine.store.writer import Unit
 from incident_engine.validation import unknown
 
@@ -83,20 +92,23 @@ def wrong_writing(event: ReportWritten, definitions: Mapping[str, ReportDefiniti
             yield from unknown(("data", "fields", field), f"field of {name}", field, known)
 
 
-def keep_versions(unit: Unit, facts: ReportFacts, book: ReportBook, now: datetime) -> dict[str, Current]:
+def keep_versions(unit: Unit, facts: ReportFacts, book: ReportBook, now: datetime) -> dict[str, Head]:
     """Store what has changed of an incident's reports; return how they stand, by the id of the step that asks for them.
 
     A report is drafted for each step that has begun and is not done, and for each report into which somebody wrote
     before any step asked for it. What was submitted or withdrawn does not change any more.
     """
-    found: dict[str, Current] = {}
+    found: dict[str, Head] = {}
     seen: set[tuple[str, str]] = set()
     handed_in: dict[str, datetime] = {}
-    for step in report_steps(unit.connection, facts.incident.id):
+    asking = report_steps(unit.connection, facts.incident.id)
+    kept = heads_of(unit.connection, facts.incident.id) if asking or facts.incident.writings else {}
+    for step in asking:
         known = step.report in book.definitions and (step.report, step.instance) not in seen
         if known and (step.state in _OPEN or step.state in _GIVEN_UP):
             seen.add((step.report, step.instance))
-            keeper = _Keeper(unit, facts, book, now, step.report, step.instance, handed_in.get(step.report))
+            about = step.report, step.instance
+            keeper = _Keeper(unit, facts, book, now, *about, kept.get(about, []), handed_in.get(step.report))
             current = keeper.keep(step)
             if current is not None:
                 found[step.id] = current
@@ -106,7 +118,7 @@ def keep_versions(unit: Unit, facts: ReportFacts, book: ReportBook, now: datetim
     written = dict.fromkeys(w.report for w in facts.incident.writings if w.report in book.definitions)
     for name in written:
         if name not in asked:
-            _Keeper(unit, facts, book, now, name, "", None).draft()
+            _Keeper(unit, facts, book, now, name, "", kept.get((name, ""), []), None).draft()
     return found
 
 
@@ -118,7 +130,8 @@ def outlook(facts: ReportFacts, book: ReportBook, name: str, instance: str) -> C
     if name not in book.definitions:
         return None
     found = preview(facts, book, name)
-    return replace(_current(found), instance=instance, version=1)
+    titles = {locale: str(part["title"]) for locale, part in found.document.items()}
+    return Current(found.report, instance, 1, titles, found.gaps)
 
 
 def preview(facts: ReportFacts, book: ReportBook, name: str) -> Version:
@@ -137,77 +150,76 @@ class _Keeper:
     now: datetime
     report: str
     instance: str
+    heads: list[Head]
+    """Its versions so far."""
     since: datetime | None
     """When the instance before it was handed in: what was written until then is not for this one."""
 
-    def keep(self, step: ReportStep) -> Current | None:
+    def keep(self, step: ReportStep) -> Head | None:
         """Bring the versions up to date with a step; return how the report stands, or None if there is none."""
-        rows = self._rows()
-        if any(row.state is ReportState.SUBMITTED for row in rows):
-            return _current(rows[-1])
+        if any(head.state is ReportState.SUBMITTED for head in self.heads):
+            return self.heads[-1]
         if step.state in _GIVEN_UP:
-            if rows and rows[-1].state is not ReportState.WITHDRAWN:
-                self._write(replace(rows[-1], state=ReportState.WITHDRAWN), step.completed_by, step.completed_at)
+            if self.heads and self.heads[-1].state is not ReportState.WITHDRAWN:
+                self._turn(self.heads[-1], ReportState.WITHDRAWN, step.completed_by, step.completed_at)
             return None
         is_submitted = step.state == StepState.COMPLETED and step.completed_by is not None
-        if not is_submitted or not rows:
-            rows = self.draft()
-        self._approve(rows, step)
+        if not is_submitted or not self.heads:
+            self.draft()
+        self._approve(step)
         if is_submitted and step.completed_at is not None:
             self._submit(step.completed_at, step.completed_by)
-        return _current(self._rows()[-1])
+        return self.heads[-1]
 
-    def draft(self) -> list[Version]:
-        """Draft the report; store it if it says something new. Return all rows."""
-        rows = self._rows()
+    def draft(self) -> None:
+        """Draft the report; store it if it says something new."""
         drafted = self.book.draft(self.report, self.facts, self.since)
         for field, error in drafted.failures:
             warn(Reason.TEMPLATE_FAILED, RuntimeError(error), report=self.report, field=field)
-        number = max((row.version for row in rows), default=0)
-        latest = next((row for row in reversed(rows) if row.version == number), None)
+        number = max((head.version for head in self.heads), default=0)
+        latest = next((head for head in reversed(self.heads) if head.version == number), None)
         found = _version(self.facts.incident.id, self.report, self.instance, number + 1, self.now, drafted.document())
         if latest is None or latest.content_hash != found.content_hash:
-            self._write(found, None, self.now)
-            rows = self._rows()
-        return rows
+            insert_version(self.unit.connection, found)
+            self._note(_head(found), None)
 
-    def _approve(self, rows: Sequence[Version], step: ReportStep) -> None:
-        known = {row.created_at for row in rows if row.state is ReportState.APPROVED}
-        if step.approved_at is not None and step.approved_at not in known:
-            chosen = _at(rows, step.approved_at)
-            if not any(row.state is ReportState.APPROVED and row.version == chosen.version for row in rows):
-                self._write(replace(chosen, state=ReportState.APPROVED), step.approved_by, step.approved_at)
+    def _approve(self, step: ReportStep) -> None:
+        approved = [head for head in self.heads if head.state is ReportState.APPROVED]
+        if step.approved_at is not None and step.approved_at not in {head.created_at for head in approved}:
+            chosen = _at(self.heads, step.approved_at)
+            if not any(head.version == chosen.version for head in approved):
+                self._turn(chosen, ReportState.APPROVED, step.approved_by, step.approved_at)
 
     def _submit(self, at: datetime, by: str | None) -> None:
         """Freeze what was handed in: the version approved last, else the draft of that time."""
-        rows = self._rows()
-        approved = [row for row in rows if row.state is ReportState.APPROVED and row.created_at <= at]
-        chosen = approved[-1] if approved else _at(rows, at)
-        self._write(replace(chosen, state=ReportState.SUBMITTED), by, at)
+        approved = [head for head in self.heads if head.state is ReportState.APPROVED and head.created_at <= at]
+        chosen = approved[-1] if approved else _at(self.heads, at)
+        self._turn(chosen, ReportState.SUBMITTED, by, at)
 
-    def _rows(self) -> list[Version]:
-        return versions_of(self.unit.connection, self.facts.incident.id, self.report, self.instance)
+    def _turn(self, head: Head, state: ReportState, by: str | None, at: datetime | None) -> None:
+        turned = replace(head, state=state, created_at=at or self.now)
+        insert_state(self.unit.connection, self.facts.incident.id, head, state, by, turned.created_at)
+        self._note(turned, by)
 
-    def _write(self, version: Version, by: str | None, at: datetime | None) -> None:
-        written = replace(version, by=by, created_at=at or self.now)
-        insert_version(self.unit.connection, written)
+    def _note(self, head: Head, by: str | None) -> None:
+        self.heads.append(head)
         say(
             self.unit,
             Reason.REPORT_VERSION,
-            incident=written.incident_id,
-            report=written.report,
-            instance=written.instance,
-            version=written.version,
-            state=written.state.value,
+            incident=self.facts.incident.id,
+            report=head.report,
+            instance=head.instance,
+            version=head.version,
+            state=head.state.value,
             by=by,
-            gaps=written.gaps,
+            gaps=head.gaps,
         )
 
 
-def _at(rows: Iterable[Version], at: datetime) -> Version:
+def _at(heads: Iterable[Head], at: datetime) -> Head:
     """Return the draft as it was at an instant; the first one if it is older than all."""
-    drafts = [row for row in rows if row.state is ReportState.DRAFT]
-    return next((row for row in reversed(drafts) if row.created_at <= at), drafts[0])
+    drafts = [head for head in heads if head.state is ReportState.DRAFT]
+    return next((head for head in reversed(drafts) if head.created_at <= at), drafts[0])
 
 
 def _version(
@@ -223,6 +235,5 @@ def _version(
     return Version(incident_id, report, instance, number, ReportState.DRAFT, None, at, mark, gaps, document)
 
 
-def _current(row: Version) -> Current:
-    titles = {locale: str(part["title"]) for locale, part in row.document.items()}
-    return Current(row.report, row.instance, row.version, titles, row.gaps)
+def _head(version: Version) -> Head:
+    return Head(**{name: getattr(version, name) for name in Head.__slots__})

@@ -10,11 +10,13 @@ from incident_engine.configuration.settings import Settings
 from incident_engine.decisions import Reason, say
 from incident_engine.errors import Problem
 from incident_engine.facts.base import ITSELF, EventType
-from incident_engine.facts.correlation import fitting, group_of, new_incident_id, opens, unclosed
+from incident_engine.facts.correlation import Span, fitting, group_of, new_incident_id, opens, unclosed
 from incident_engine.facts.events import Event, MaintenanceAnnounced, OutageEvent
 from incident_engine.facts.folding import fold
 from incident_engine.facts.values import NEVER
 from incident_engine.grading.pack import Pack
+from incident_engine.ledger import Ledger
+from incident_engine.spans import Spans
 from incident_engine.store import records
 from incident_engine.store.writer import Unit
 from incident_engine.validation import nearest
@@ -23,16 +25,19 @@ from incident_engine.validation import nearest
 class Router:
     """Finds the incident of an event, or opens one with the packs in force now."""
 
-    def __init__(self, settings: Settings, packs: Mapping[str, Pack]) -> None:
+    def __init__(self, settings: Settings, packs: Mapping[str, Pack], ledger: Ledger) -> None:
+        self._ledger = ledger
+        self.spans = Spans()
         self._groups = settings.groups
         self._window = settings.intake.window
         self._zone = settings.bank.zone
         self._packs = packs
+        self._stored: set[str] = set()
 
     def route(self, unit: Unit, event: Event, now: datetime) -> str | Problem:
         """Return the incident's id; a problem (its path begins at the event) if the event names what is not there."""
         connection = unit.connection
-        if event.incident is not None and records.incident(connection, event.incident) is not None:
+        if event.incident is not None and self._is_known(connection, event.incident):
             return event.incident
         group = group_of(event.service, self._groups)
         found = None if event.incident is not None else self._correlated(connection, event, group)
@@ -47,27 +52,40 @@ class Router:
 
     def maintained(self, connection: Connection, event: MaintenanceAnnounced) -> list[str]:
         """Return the open incidents on which announced maintenance may bear."""
-        return [span.incident_id for span in records.open_spans(connection, group_of(event.service, self._groups))]
+        return [span.incident_id for span in self.spans.of(connection, group_of(event.service, self._groups))]
 
-    def widen(self, connection: Connection, incident_id: str, event: OutageEvent) -> None:
+    def widen(self, unit: Unit, incident_id: str, event: OutageEvent) -> None:
         """Store how far the incident reaches with this event, for those that are routed after it."""
+        connection, at = unit.connection, event.occurred_at
         if event.type != EventType.OUTAGE_RESTORED:
-            records.mark_impaired(connection, incident_id, event.service, event.occurred_at)
+            span = self.spans.get(incident_id)
+            if span is None or span.last_at is not None or span.first_at > at or span.is_shell:
+                records.mark_impaired(connection, incident_id, event.service, at)
+                begun = {} if span is None else {"first_at": min(span.first_at, at)}
+                self.spans.amend(unit, incident_id, {"last_at": None, "services": [event.service]} | begun)
             return
-        incident = fold(incident_id, records.events_of(connection, incident_id))
+        incident = self._ledger.incident(connection, incident_id)
         if not incident.is_down:
-            ended_at = incident.restored_at or event.occurred_at
-            records.update_incident(connection, incident_id, {"last_at": ended_at})
+            ended = {"last_at": incident.restored_at or at}
+            records.update_incident(connection, incident_id, ended)
+            self.spans.amend(unit, incident_id, ended)
+
+    def _is_known(self, connection: Connection, incident_id: str) -> bool:
+        return self.spans.get(incident_id) is not None or records.incident(connection, incident_id) is not None
 
     def _open(self, unit: Unit, incident_id: str, group: str, at: datetime, now: datetime) -> None:
-        for pack in self._packs.values():
-            records.keep_pack(unit.connection, pack)
+        for content_hash, pack in self._packs.items():
+            if content_hash not in self._stored:
+                records.keep_pack(unit.connection, pack)
+                self._stored.add(content_hash)
+                unit.on_failure.append(self._stored.clear)
         hashes = {pack.pack: content_hash for content_hash, pack in self._packs.items()}
         records.insert_incident(unit.connection, incident_id, group, at, now, hashes)
+        self.spans.put(unit, Span(incident_id, group, at, at, is_shell=True))
         say(unit, Reason.INCIDENT_OPENED, incident=incident_id, group=group)
 
     def _correlated(self, connection: Connection, event: Event, group: str) -> str | None:
-        spans = records.open_spans(connection, group)
+        spans = self.spans.of(connection, group)
         if event.type == EventType.OUTAGE_RESTORED:
             spans = [replace(span, is_shell=False) for span in spans]  # only a beginning, however late, explains an end
         names = [span.incident_id for span in fitting(spans, event.occurred_at, self._window)]
@@ -75,7 +93,7 @@ class Router:
             names = unclosed(spans, event)
         if len(names) > 1 and isinstance(event, OutageEvent) and event.type == EventType.OUTAGE_RESTORED:
             for name in names:
-                if fold(name, records.events_of(connection, name)).is_impaired(event.service, event.regions):
+                if self._ledger.incident(connection, name).is_impaired(event.service, event.regions):
                     return name
         return names[0] if names else None
 

@@ -55,11 +55,12 @@ class StepWork:
 
     def carry_on(self, unit: Unit, case: Case, now: datetime) -> None:
         """Store the plan, take in what people did, and begin what is due."""
-        begun = steps.begun_at(unit.connection, case.incident.id)
+        stored = steps.steps_of(unit.connection, case.incident.id)
+        begun = steps.begun_of(stored)
         planned = plan(case.incident, case.assessments, self._rulebook.playbooks, now, self._basis, begun)
         wanted = {step.id: step for step in planned}
-        self._reconcile(unit, case.incident, wanted)
-        stored = steps.steps_of(unit.connection, case.incident.id)
+        if self._reconcile(unit, case.incident, wanted, stored):
+            stored = steps.steps_of(unit.connection, case.incident.id)
         for name in self._settle(unit, case, stored, now):
             del stored[name]
         self._give_up(unit, case.incident, wanted, stored, now)
@@ -67,8 +68,14 @@ class StepWork:
         self._begin(unit, case, wanted, stored, facts, now)
         keep_versions(unit, facts, self._rulebook.reports, now)
 
-    def _reconcile(self, unit: Unit, incident: Incident, wanted: Mapping[str, Step]) -> None:
-        stored = steps.steps_of(unit.connection, incident.id)
+    def _reconcile(
+        self,
+        unit: Unit,
+        incident: Incident,
+        wanted: Mapping[str, Step],
+        stored: Mapping[str, steps.StoredStep],
+    ) -> bool:
+        """Store how what is wanted differs from what is stored; return whether it does."""
         given_up = {name for name, each in stored.items() if each.state is StepState.WITHDRAWN}
         anew = {name for name, each in stored.items() if given_up & {name, each.step.of} and name in wanted}
         existing = {
@@ -78,14 +85,18 @@ class StepWork:
         changes = reconcile(existing, self._allowed(unit, incident, wanted, stored))
         reasons = {name: why_withdrawn(stored[name].step, incident, wanted.values()).value for name in changes.withdraw}
         steps.apply_changes(unit.connection, incident.id, changes, reasons, anew)
+        differs = bool(changes)
         for name, each in stored.items():
             if each.state is StepState.PENDING and name in wanted and wanted[name].audience != each.step.audience:
                 steps.readdress_step(unit.connection, name, wanted[name].audience)
+                differs = True
             is_open = each.state in (StepState.PENDING, StepState.AWAITING, StepState.BEGUN)
             if is_open and name in wanted and wanted[name].deadline != each.step.deadline:
                 steps.move_deadline(unit.connection, name, wanted[name].deadline)
+                differs = True
         for name in changes.withdraw:
             say(unit, Reason.STEP_WITHDRAWN, incident=incident.id, step=name, because=reasons[name])
+        return differs
 
     def _allowed(
         self, unit: Unit, incident: Incident, wanted: Mapping[str, Step], stored: Mapping[str, steps.StoredStep]

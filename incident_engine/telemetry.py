@@ -189,12 +189,12 @@ class Metrics:
         )
         self.registry.register(_BuildInfo())
 
-    def count_event(self, source: str, outcome: EventOutcome) -> None:
-        """Count one reported event."""
+    def count_events(self, source: str, outcome: EventOutcome, number: int = 1) -> None:
+        """Count reported events."""
         if source not in self._sources and len(self._sources) >= MANY_SOURCES:
             source = "other"
         self._sources.add(source)
-        self._events.labels(source, outcome).inc()
+        self._events.labels(source, outcome).inc(number)
 
     def count_refused(self, reason: RefusedReason) -> None:
         """Count one request that was answered 503."""

@@ -11,12 +11,14 @@ from incident_engine.decisions import Reason, say
 from incident_engine.facts.base import ITSELF, EventType
 from incident_engine.facts.events import EVENT, Recorded
 from incident_engine.facts.folding import fold
+from incident_engine.facts.incident import Incident
 from incident_engine.facts.values import RESOLUTION
 from incident_engine.grading.assess import assess
 from incident_engine.grading.document import assessment_document, trajectory_from
 from incident_engine.grading.obligations import ObligationState
 from incident_engine.grading.pack import Pack
 from incident_engine.grading.recurring import Recurrence, recurrences
+from incident_engine.ledger import Ledger
 from incident_engine.links import Links
 from incident_engine.rulebook import Rulebook
 from incident_engine.stepwork import Case, StepWork
@@ -27,8 +29,11 @@ from incident_engine.store.writer import Unit
 class Upkeep:
     """Knows the packs, and what follows from an incident at an instant."""
 
-    def __init__(self, settings: Settings, rulebook: Rulebook, links: Links, *, drill: bool = False) -> None:
+    def __init__(
+        self, settings: Settings, rulebook: Rulebook, links: Links, ledger: Ledger, *, drill: bool = False
+    ) -> None:
         self._settings = settings
+        self._ledger = ledger
         self._steps = StepWork(settings, rulebook, links, drill=drill)
         self._rulebook = rulebook
         self._kept: dict[str, Pack] = {pack.content_hash: pack for pack in rulebook.packs}
@@ -48,8 +53,13 @@ class Upkeep:
     def look(self, connection: Connection, incident_id: str, now: datetime, supposed: Sequence[Recorded] = ()) -> Case:
         """Return what is known of a stored incident and what it means at `now`, with events that are only supposed."""
         incident = fold(incident_id, [*records.events_of(connection, incident_id), *supposed])
+        return self._case(connection, incident, now)
+
+    def _case(self, connection: Connection, incident: Incident, now: datetime) -> Case:
+        incident_id = incident.id
         packs = self.packs_of(connection, incident_id)
-        before = [records.latest_assessment(connection, incident_id, pack.pack) for pack in packs]
+        latest = records.latest_assessments(connection, incident_id)
+        before = [latest.get(pack.pack) for pack in packs]
         hours, calendars = self._rulebook.hours, self._rulebook.calendars
         assessments = [
             assess(incident, pack, hours, now, trajectory_from(document) if document else (), calendars)
@@ -64,17 +74,24 @@ class Upkeep:
         packs, hours = self._rulebook.packs, self._rulebook.hours
         return [found for pack in packs for found in recurrences(incidents, pack, hours, now)]
 
-    def bring_up_to_date(self, unit: Unit, incident_id: str, now: datetime) -> None:
-        """Write everything that follows from the incident's events at `now`, and when to look again."""
-        case = self.look(unit.connection, incident_id, now)
+    def bring_up_to_date(self, unit: Unit, incident_id: str, now: datetime) -> Mapping[str, Any]:
+        """Write everything that follows from the incident's events at `now`, and when to look again.
+
+        Returns what the incident's row says of it now.
+        """
+        connection = unit.connection
+        self._ledger.flush(connection)
+        case = self._case(connection, self._ledger.incident(connection, incident_id), now)
         ends_at = self._ends_at(case)
         if ends_at is not None and now >= ends_at:
             self._close(unit, incident_id, now)
-            case = self.look(unit.connection, incident_id, now)
+            case = self._case(connection, self._ledger.incident(connection, incident_id), now)
         self._keep_verdicts(unit, case, now)
         self._steps.carry_on(unit, case, now)
-        records.update_incident(unit.connection, incident_id, _summary(case, now))
+        summary = _summary(case, now)
+        records.update_incident(connection, incident_id, summary)
         records.set_timer(unit.connection, incident_id, self._wake_at(unit, case, now))
+        return summary
 
     def _keep_verdicts(self, unit: Unit, case: Case, now: datetime) -> None:
         for assessment, before in zip(case.assessments, case.before, strict=True):
@@ -120,7 +137,8 @@ class Upkeep:
                 "data": {"by": ITSELF, "reason": Reason.CLOSED_BELOW_LOWEST_LEVEL.value},
             }
         )
-        records.append(unit.connection, Recorded(event, now), incident_id)
+        self._ledger.append(unit, Recorded(event, now), incident_id)
+        self._ledger.flush(unit.connection)
         say(unit, Reason.CLOSED_BELOW_LOWEST_LEVEL, incident=incident_id)
 
     def _wake_at(self, unit: Unit, case: Case, now: datetime) -> datetime | None:

@@ -13,6 +13,7 @@ from pydantic import (
     StrictBool,
     StrictFloat,
     StrictInt,
+    TypeAdapter,
     ValidationInfo,
 )
 
@@ -71,6 +72,9 @@ def _written(value: object) -> object:
 
 
 Instant = Annotated[AwareDatetime, BeforeValidator(_written, json_schema_input_type=str), AfterValidator(_in_utc)]
+
+
+INSTANT: TypeAdapter[datetime] = TypeAdapter(Instant)
 
 
 def _figure(value: object) -> object:

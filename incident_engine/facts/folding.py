@@ -4,7 +4,7 @@ It depends on what was reported and when it happened, not on the order in which 
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import sha256
@@ -124,12 +124,16 @@ def _same_instant(ordered: list[Recorded], place: int, restored: OutageEvent) ->
 
 def fold(incident_id: str, events: Iterable[Recorded]) -> Incident:
     """Return what the events, in any order, say of the incident."""
-    state = _Fold()
     given = list(events)
     announced = [r.event for r in given if isinstance(r.event, MaintenanceAnnounced)]
-    ordered = in_order(r for r in given if not isinstance(r.event, MaintenanceAnnounced))
-    for recorded in ordered:
+    state = Folding()
+    for recorded in in_order(r for r in given if not isinstance(r.event, MaintenanceAnnounced)):
         state.take(recorded)
+    return incident_of(incident_id, state, announced)
+
+
+def incident_of(incident_id: str, state: "Folding", announced: Sequence[MaintenanceAnnounced]) -> Incident:
+    """Return what has been taken, as an incident."""
     impaired = any(line.signals for line in state.lines.values())
     return Incident(
         id=incident_id,
@@ -138,8 +142,8 @@ def fold(incident_id: str, events: Iterable[Recorded]) -> Incident:
             for (service, region), line in sorted(state.lines.items())
             if line.intervals
         ),
-        first_event_at=ordered[0].event.occurred_at if ordered else None,
-        detected_at=min((r.received_at for r in ordered), default=None),
+        first_event_at=state.first_event_at,
+        detected_at=state.detected_at,
         estimates=tuple(state.estimates),
         harms=tuple(state.harms),
         measurements=tuple(state.measurements),
@@ -177,13 +181,14 @@ def _maintained(
 
 
 @dataclass(slots=True)
-class _Line:
+class Line:
     """The impairments of one service in one region, kept while events are taken in order."""
 
     signals: dict[str, Impairment] = field(default_factory=dict)
     intervals: list[Interval] = field(default_factory=list)
 
-    def take(self, event: OutageEvent) -> None:
+    def take(self, event: OutageEvent) -> bool:
+        """Take the next event; return whether the impairment is another now."""
         before = self.impairment()
         signal = event.data.signal or ""
         if event.type == EventType.OUTAGE_STARTED:
@@ -197,8 +202,10 @@ class _Line:
         after = self.impairment()
         if after is not before:
             self._turn(event.occurred_at, after, (event.source, event.id))
+        return after is not before
 
     def impairment(self) -> Impairment | None:
+        """Return how badly it works now: the worst that any signal says."""
         if Impairment.DOWN in self.signals.values():
             return Impairment.DOWN
         return Impairment.DEGRADED if self.signals else None
@@ -217,8 +224,12 @@ class _Line:
 
 
 @dataclass(slots=True)
-class _Fold:
-    lines: dict[tuple[str, str], _Line] = field(default_factory=lambda: defaultdict(_Line))
+class Folding:
+    """What has been taken so far, event by event in order."""
+
+    first_event_at: datetime | None = None
+    detected_at: datetime | None = None
+    lines: dict[tuple[str, str], Line] = field(default_factory=lambda: defaultdict(Line))
     estimates: list[Estimate] = field(default_factory=list)
     harms: list[Harm] = field(default_factory=list)
     measurements: list[Measurement] = field(default_factory=list)
@@ -238,7 +249,9 @@ class _Fold:
     closing: Closing | None = None
 
     def take(self, recorded: Recorded) -> None:
+        """Take the next event."""
         event = recorded.event
+        self.hear(recorded)
         match event:
             case OutageEvent():
                 self._outage(event)
@@ -256,6 +269,12 @@ class _Fold:
                 self.corrections.append(Correction(event.occurred_at, said.pack, said.level, said.by, said.reason))
             case _:
                 self._handling(event)
+
+    def hear(self, recorded: Recorded) -> None:
+        """Note when the first event occurred, and when the first one reached us."""
+        at, received_at = recorded.event.occurred_at, recorded.received_at
+        self.first_event_at = min(self.first_event_at or at, at)
+        self.detected_at = min(self.detected_at or received_at, received_at)
 
     def _impact(self, event: HarmAssessed | ImpactMeasured) -> None:
         if isinstance(event, HarmAssessed):

@@ -7,8 +7,9 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
@@ -16,8 +17,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 from incident_engine.configuration.settings import AlertmanagerSettings
 from incident_engine.errors import InvalidDocumentError
 from incident_engine.facts.base import EventType
-from incident_engine.facts.events import EVENT, Event
-from incident_engine.facts.fields import KNOWN_SERVICES, Instant
+from incident_engine.facts.events import EVENT, Event, OutageEvent, outage_started
+from incident_engine.facts.fields import INSTANT, KNOWN_SERVICES, Instant
 from incident_engine.facts.values import RESOLUTION
 from incident_engine.validation import problems_of
 
@@ -76,23 +77,84 @@ def parse_notification(document: object) -> Notification:
         raise InvalidDocumentError(problems_of(error, Notification, document)) from None
 
 
-def map_alerts(
-    notification: Notification,
-    settings: AlertmanagerSettings,
-    services: Mapping[str, object],
-    now: datetime,
-    skew: timedelta,
-) -> tuple[list[Event], list[Quarantined]]:
-    """Return the events that the alerts mean, and the alerts that mean nothing to us."""
-    events: list[Event] = []
-    quarantined: list[Quarantined] = []
-    for given in notification.alerts:
+class AlertMapper:
+    """Maps alerts to events by the bank's labels and services.
+
+    Most alerts of a storm are alike but for their names. What an ordinary firing alert says of service and regions is
+    looked up among those that were validated before; whatever is out of the ordinary is validated from the beginning.
+    """
+
+    def __init__(self, settings: AlertmanagerSettings, services: Mapping[str, object]) -> None:
+        self._settings = settings
+        self._services = services
+        self._instant = lru_cache(maxsize=_ALIKE)(_instant)
+        self._place = lru_cache(maxsize=_ALIKE)(self._validated_place)
+
+    def map(self, notification: Notification, latest: datetime) -> tuple[list[Event], list[Quarantined]]:
+        """Return the events that the alerts mean, and the alerts that mean nothing to us. None is after `latest`."""
+        events: list[Event] = []
+        quarantined: list[Quarantined] = []
+        for given in notification.alerts:
+            ordinary = self._ordinary(given, latest)
+            if ordinary is not None:
+                events.append(ordinary)
+                continue
+            try:
+                events += _events(_alert(given), self._settings, self._services, latest)
+            except _CannotMapError as problem:
+                document = given if isinstance(given, dict) else {"alert": given}
+                quarantined.append(Quarantined(_key_of(given), problem.reason, problem.detail, document))
+        return events, quarantined
+
+    def _ordinary(self, given: Any, latest: datetime) -> Event | None:
+        """Return the event that an ordinary firing alert means, the same as `_events`; None for any other alert."""
         try:
-            events += _events(_alert(given), settings, services, now + skew)
-        except _CannotMapError as problem:
-            document = given if isinstance(given, dict) else {"alert": given}
-            quarantined.append(Quarantined(_key_of(given), problem.reason, problem.detail, document))
-    return events, quarantined
+            labels, annotations, fingerprint = given["labels"], given.get("annotations", _NONE), given["fingerprint"]
+            at = self._instant(given["startsAt"])
+            place = self._place(labels[self._settings.service_label], labels[self._settings.region_label])
+            name, summary = labels.get("alertname", ""), annotations.get("summary", "")
+            known = given["status"] == "firing" and at is not None and at <= latest and place is not None
+            texts = [*labels.values(), *annotations.values(), *labels, *annotations]
+        except (AttributeError, KeyError, TypeError):
+            return None
+        if not known or not all(type(text) is str for text in texts) or not _is_plain(fingerprint):
+            return None
+        if "endsAt" in given and self._instant(given["endsAt"]) is None and given["endsAt"] != _GO_ZERO:
+            return None
+        assert at is not None and place is not None  # noqa: S101, PT018 - they are known
+        service, regions = place
+        data = {"signal": fingerprint, "alertname": name, "summary": summary}
+        return outage_started(SOURCE, f"{fingerprint}/{at.isoformat()}", at, service, regions, data)
+
+    def _validated_place(self, service: str, region: str) -> tuple[str, tuple[str, ...]] | None:
+        """Return the service and regions that two labels name; None if an event cannot say so."""
+        labels = {self._settings.service_label: service, self._settings.region_label: region}
+        alert = {"status": "firing", "labels": labels, "startsAt": "1970-01-01T00:00:00Z", "fingerprint": "any"}
+        try:
+            (event,) = _events(_alert(alert), self._settings, self._services, _EVER)
+        except _CannotMapError:
+            return None
+        assert isinstance(event, OutageEvent)  # noqa: S101 - what an alert means
+        return event.service, event.regions
+
+
+_ALIKE = 4_096
+_NONE: Mapping[str, str] = {}
+_EVER = datetime.max.replace(tzinfo=UTC)
+_GO_ZERO = "0001-01-01T00:00:00Z"
+"""Go's zero time: a firing alert has no end."""
+
+
+def _is_plain(fingerprint: object) -> bool:
+    return isinstance(fingerprint, str) and fingerprint.isascii() and fingerprint.isalnum() and len(fingerprint) <= 64
+
+
+def _instant(text: str) -> datetime | None:
+    """Return the instant of a text, None if it is none."""
+    try:
+        return INSTANT.validate_python(text)
+    except ValidationError:
+        return None
 
 
 class _CannotMapError(Exception):

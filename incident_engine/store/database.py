@@ -1,35 +1,34 @@
-"""Opening the database: one file, one daemon, the newest schema."""
+"""Opening the database, whichever it is: a SQLite file, or a PostgreSQL server for several replicas."""
 
-import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import IO, Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from alembic.util import CommandError
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url
-from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy import Connection, make_url
+from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from incident_engine import faults
 from incident_engine.errors import StoreError
+from incident_engine.store import schema
+from incident_engine.store.postgresql import PostgresqlServer
+from incident_engine.store.sqlite import SqliteFile
 from incident_engine.store.trouble import explained
 
-_MIGRATIONS = Path(__file__).parent / "migrations"
-_BEGIN = "incident_engine_begin"
+_STORE_FAILS = (OperationalError, InterfaceError, PoolTimeoutError)
 
 
 class Database:
-    """An opened database with the newest schema, held by this process alone."""
+    """An opened database with the newest schema."""
 
     def __init__(self, url: str) -> None:
-        self.path = Path(make_url(url).database or "")
-        self._lock = _hold(self.path)
-        self.engine = _engine(url, pool_size=8)
-        self.writing = _engine(url, pool_size=1)  # readers, however many, cannot keep the writer waiting
+        self.url = make_url(url)
+        is_file = self.url.drivername == "sqlite"
+        self._backend = SqliteFile(self.url) if is_file else PostgresqlServer(self.url)
+        self.name = self._backend.name
+        """How errors name it; without a password."""
+        self.is_shared = not is_file
+        """Whether other replicas write to it."""
+        self.engine = self._backend.reading
+        self.writing = self._backend.writing
         try:
             self._migrate()
         except BaseException:
@@ -38,90 +37,44 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """Open a transaction that writes; committed at the end, rolled back on an error."""
-        connection = self.writing.connect().execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
-        with connection, connection.begin():
+        """Open a transaction that writes; committed at the end, rolled back on an error.
+
+        Raises StoreError if the database cannot be reached or fails.
+        """
+        with _failing(self.name), self._backend.begin() as connection:
             yield connection
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """Open a transaction that reads one consistent state."""
-        with self.engine.connect() as connection, connection.begin():
+        """Open a transaction that reads one consistent state. Raises StoreError as `write` does."""
+        with _failing(self.name), self.engine.connect() as connection, connection.begin():
             yield connection
 
     def prove_writable(self, connection: Connection) -> None:
         """Write something that changes nothing, so that a transaction shows whether the disk takes it."""
-        connection.exec_driver_sql("PRAGMA user_version = 0")
+        connection.exec_driver_sql("SELECT 1" if self.is_shared else "PRAGMA user_version = 0")
 
     def close(self) -> None:
-        """Close every connection and let others have the file."""
-        self.engine.dispose()
-        self.writing.dispose()
-        self._lock.close()
+        """Close every connection; a file may be had by others then."""
+        self._backend.close()
 
     def _migrate(self) -> None:
-        config = Config()
-        config.set_main_option("script_location", str(_MIGRATIONS))
         try:
-            with self.write() as connection:
-                self._refuse_unknown(connection, config)
-                config.attributes["connection"] = connection
-                command.upgrade(config, "head")
-                faults.reach(faults.Point.DURING_MIGRATION)
-        except (OperationalError, DatabaseError) as error:
-            raise StoreError(f"{self.path} cannot be used as a database: {explained(error)}") from error
-
-    def _refuse_unknown(self, connection: Connection, config: Config) -> None:
-        revision = MigrationContext.configure(connection).get_current_revision()
-        if revision is None:
-            tables = inspect(connection).get_table_names()
-            if tables:
-                raise StoreError(
-                    f"{self.path} belongs to another program (it has a table '{tables[0]}'); name another store.url"
-                )
-            return
-        try:
-            ScriptDirectory.from_config(config).get_revision(revision)
-        except CommandError:
-            raise StoreError(
-                f"{self.path} has the schema '{revision}' of a newer incident-engine; start that version"
-            ) from None
+            with self._backend.begin(patiently=True) as connection:
+                schema.migrate(connection, self.name)
+        except DatabaseError as error:
+            raise StoreError(f"{self.name} cannot be used as a database: {explained(error)}") from error
 
 
-def _hold(path: Path) -> IO[str]:
-    """Take the file for this process alone; the system lets go when the process ends, however it ends."""
+def cause(error: Exception) -> str:
+    """Return what the database itself says, in one line."""
+    said = str(error.orig if isinstance(error, DBAPIError) else error)
+    return " ".join(said.split())
+
+
+@contextmanager
+def _failing(name: str) -> Iterator[None]:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = Path(f"{path}.lock").open("w", encoding="utf-8")  # noqa: SIM115 - held until the database is closed
-    except OSError as error:
-        raise StoreError(f"{path.parent} cannot be written: {error.strerror}") from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        lock.close()
-        raise StoreError(f"{path} is in use by another incident-engine; stop it, or name another store.url") from None
-    return lock
-
-
-def _engine(url: str, pool_size: int) -> Engine:
-    engine = create_engine(
-        url,
-        connect_args={"check_same_thread": False, "timeout": 10},
-        pool_size=pool_size,
-        hide_parameters=True,  # what others reported must not stand in an error
-    )
-
-    @event.listens_for(engine, "connect")
-    def _configure(connection: Any, _: object) -> None:
-        connection.isolation_level = None  # we say BEGIN ourselves, so that savepoints and reads are real transactions
-        cursor = connection.cursor()
-        cursor.execute("PRAGMA journal_mode=WAL")
-        cursor.execute("PRAGMA synchronous=FULL")
-        cursor.execute("PRAGMA foreign_keys=ON")
-        cursor.close()
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql(connection.get_execution_options().get(_BEGIN, "BEGIN"))
-
-    return engine
+        yield
+    except _STORE_FAILS as error:
+        raise StoreError(f"{name} fails: {cause(error)}") from error

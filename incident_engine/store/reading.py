@@ -2,60 +2,30 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
 
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, create_engine, event, make_url
+from sqlalchemy import Connection, make_url
 from sqlalchemy.exc import DatabaseError
-from sqlalchemy.pool import NullPool
 
 from incident_engine.errors import StoreError
-
-_MIGRATIONS = Path(__file__).parent / "migrations"
+from incident_engine.store import postgresql, schema, sqlite
+from incident_engine.store.database import cause
 
 
 @contextmanager
 def read_only(url: str) -> Iterator[Connection]:
-    """Open a transaction that reads one consistent state of a database file.
+    """Open a transaction that reads one consistent state of a database.
 
-    Raises StoreError if there is no such file, or its schema is not the one of this version.
+    Raises StoreError if there is no such database, or its schema is not the one of this version.
     """
-    path = Path(make_url(url).database or "")
-    if not path.is_file():
-        raise StoreError(f"there is no database {path}; start the daemon first, or name its store.url (--config)")
-    given = f"sqlite:///file:{path.resolve()}?mode=ro&uri=true"
-    engine = create_engine(given, poolclass=NullPool, hide_parameters=True)
-
-    @event.listens_for(engine, "connect")
-    def _configure(connection: Any, _: object) -> None:
-        connection.isolation_level = None  # we say BEGIN ourselves: every read sees the same state
-        connection.execute("PRAGMA query_only=ON")
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN")
-
+    given = make_url(url)
+    is_file = given.drivername == "sqlite"
+    name = str(given.database) if is_file else postgresql.shown(given)
+    engine = sqlite.reading_engine(given) if is_file else postgresql.reading_engine(given)
     try:
         with engine.connect() as connection, connection.begin():
-            _refuse_other_schema(connection, path)
+            schema.refuse_other_schema(connection, name)
             yield connection
     except DatabaseError as error:
-        raise StoreError(f"{path} cannot be read as a database: {error.orig}") from error
+        raise StoreError(f"{name} cannot be read as a database: {cause(error)}") from error
     finally:
         engine.dispose()
-
-
-def _refuse_other_schema(connection: Connection, path: Path) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS))
-    head = ScriptDirectory.from_config(config).get_current_head()
-    revision = MigrationContext.configure(connection).get_current_revision()
-    if revision is None:
-        raise StoreError(f"{path} is no database of incident-engine; name another store.url")
-    if revision != head:
-        raise StoreError(
-            f"{path} has the schema '{revision}', this version reads '{head}'; start the daemon of it once"
-        )

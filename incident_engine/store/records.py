@@ -1,24 +1,27 @@
 """What the engine reads and writes within the writer's transaction."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from functools import cache
+from itertools import chain
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, case, delete, func, insert, literal, or_, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy import Connection, bindparam, case, delete, func, insert, literal, or_, select, update
 
 from incident_engine.facts.base import EventType
 from incident_engine.facts.correlation import Span
-from incident_engine.facts.events import EVENT, Recorded, wire
+from incident_engine.facts.events import EVENT, Recorded, wire_json
 from incident_engine.grading.pack import Pack
 from incident_engine.grading.parsing import parse_pack
+from incident_engine.store.dialect import upsert
 from incident_engine.store.tables import (
     Instant,
     assessments,
     deliveries,
     events,
     incidents,
+    microseconds,
     packs,
     quarantine,
     timers,
@@ -33,18 +36,36 @@ class IncidentRow:
     pack_hashes: Mapping[str, str]
 
 
-def known_event(connection: Connection, source: str, event_id: str) -> tuple[str | None] | None:
-    """Return the incident (None: of no incident) of an event that is already stored; None if it is not."""
-    row = connection.execute(
-        select(events.c.incident_id).where(events.c.source == source, events.c.event_id == event_id)
-    ).one_or_none()
-    return None if row is None else (row.incident_id,)
+Key = tuple[str, str]
+"""An event's idempotency key: source and id."""
+
+
+def known_events(connection: Connection, keys: Iterable[Key]) -> dict[Key, str | None]:
+    """Return those of the events that are already stored, each with its incident (None: of no incident)."""
+    by_source: dict[str, list[str]] = {}
+    for source, event_id in keys:
+        by_source.setdefault(source, []).append(event_id)
+    return {
+        (source, row.event_id): row.incident_id
+        for source, ids in by_source.items()
+        for row in connection.execute(_KNOWN, {"source": source, "ids": ids})
+    }
+
+
+_KNOWN = select(events.c.event_id, events.c.incident_id).where(
+    events.c.source == bindparam("source"), events.c.event_id.in_(bindparam("ids", expanding=True))
+)
 
 
 def incident(connection: Connection, incident_id: str) -> IncidentRow | None:
     """Return an incident."""
     row = connection.execute(select(incidents).where(incidents.c.id == incident_id)).one_or_none()
     return None if row is None else IncidentRow(row.id, row.packs)
+
+
+def service_group(connection: Connection, incident_id: str) -> str:
+    """Return the service group of a stored incident."""
+    return str(connection.scalar(select(incidents.c.service_group).where(incidents.c.id == incident_id)))
 
 
 def closed_at(connection: Connection, incident_id: str) -> datetime | None:
@@ -106,7 +127,7 @@ def keep_pack(connection: Connection, pack: Pack) -> None:
     """Keep a pack's content, so that its verdicts can always be explained and incidents go on with it."""
     document = pack.model_dump(mode="json", by_alias=True, exclude={"cases"}, exclude_none=True)
     connection.execute(
-        upsert(packs)
+        upsert(connection, packs)
         .values(content_hash=pack.content_hash, pack=pack.pack, version=pack.version, document=document)
         .on_conflict_do_nothing()
     )
@@ -118,21 +139,47 @@ def kept_pack(connection: Connection, content_hash: str) -> Pack | None:
     return None if document is None else parse_pack(document)
 
 
-def append(connection: Connection, recorded: Recorded, incident_id: str | None) -> None:
-    """Store an event; it is never changed and never deleted."""
+class EventRow(NamedTuple):
+    """An event as the database has it: instants in microseconds, the event in JSON."""
+
+    source: str
+    event_id: str
+    incident_id: str | None
+    type: str
+    service: str | None
+    occurred_at: int
+    received_at: int
+    document: str
+
+
+def event_row(recorded: Recorded, incident_id: str | None) -> EventRow:
+    """Return an event as a row."""
     event = recorded.event
-    connection.execute(
-        insert(events).values(
-            source=event.source,
-            event_id=event.id,
-            incident_id=incident_id,
-            type=event.type.value,
-            service=event.service,
-            occurred_at=event.occurred_at,
-            received_at=recorded.received_at,
-            document=wire(event),
-        )
-    )
+    instants = microseconds(event.occurred_at), microseconds(recorded.received_at)
+    about = event.source, event.id, incident_id, event.type.value, event.service
+    return EventRow(*about, *instants, wire_json(event))
+
+
+def append_all(connection: Connection, rows: Sequence[EventRow]) -> None:
+    """Store events; they are never changed and never deleted."""
+    done = 0
+    for size in _AT_ONCE:
+        statement = _appending(connection.dialect.paramstyle, size)
+        while len(rows) - done >= size:
+            values = tuple(chain.from_iterable(rows[done : done + size]))
+            connection.exec_driver_sql(statement, values)
+            done += size
+
+
+_AT_ONCE = 64, 8, 1
+"""Rows in one statement: few sizes, so that each is prepared once; few statements, for each gives way to others."""
+
+
+@cache
+def _appending(paramstyle: str, size: int) -> str:
+    mark = "?" if paramstyle == "qmark" else "%s"
+    row = f"({', '.join([mark] * len(EventRow._fields))})"
+    return f"INSERT INTO events ({', '.join(EventRow._fields)}) VALUES {', '.join([row] * size)}"  # noqa: S608 - no data
 
 
 def events_of(connection: Connection, incident_id: str, until: int | None = None) -> list[Recorded]:
@@ -163,15 +210,13 @@ def last_event(connection: Connection) -> int:
     return int(connection.scalar(select(func.max(events.c.seq))) or 0)
 
 
-def latest_assessment(connection: Connection, incident_id: str, pack: str) -> dict[str, Any] | None:
-    """Return the document of an incident's latest verdict by one pack."""
-    document: dict[str, Any] | None = connection.scalar(
-        select(assessments.c.document)
-        .where(assessments.c.incident_id == incident_id, assessments.c.pack == pack)
-        .order_by(assessments.c.seq.desc())
-        .limit(1)
+def latest_assessments(connection: Connection, incident_id: str) -> dict[str, dict[str, Any]]:
+    """Return the documents of an incident's latest verdicts, by pack."""
+    latest = (
+        select(func.max(assessments.c.seq)).where(assessments.c.incident_id == incident_id).group_by(assessments.c.pack)
     )
-    return document
+    rows = connection.execute(select(assessments.c.pack, assessments.c.document).where(assessments.c.seq.in_(latest)))
+    return {row.pack: row.document for row in rows}
 
 
 def insert_assessment(connection: Connection, incident_id: str, at: datetime, document: Mapping[str, Any]) -> None:
@@ -203,7 +248,7 @@ def set_timer(connection: Connection, incident_id: str, due_at: datetime | None)
     if due_at is None:
         connection.execute(delete(timers).where(timers.c.incident_id == incident_id))
         return
-    statement = upsert(timers).values(incident_id=incident_id, due_at=due_at)
+    statement = upsert(connection, timers).values(incident_id=incident_id, due_at=due_at)
     connection.execute(
         statement.on_conflict_do_update(index_elements=["incident_id"], set_={"due_at": statement.excluded.due_at})
     )
@@ -231,7 +276,7 @@ def put_in_quarantine(
     connection: Connection, source: str, key: str, reason: str, detail: str, document: Any, now: datetime
 ) -> bool:
     """Keep what could not be mapped; the same again only counts up. Return whether it is new."""
-    statement = upsert(quarantine).values(
+    statement = upsert(connection, quarantine).values(
         source=source,
         key=key,
         reason=reason,
@@ -253,6 +298,11 @@ def put_in_quarantine(
         ).returning(quarantine.c.times)
     )
     return bool(times == 1)
+
+
+def is_anything_in_quarantine(connection: Connection) -> bool:
+    """Return whether anything waits to be mapped."""
+    return connection.exec_driver_sql("SELECT 1 FROM quarantine LIMIT 1").first() is not None
 
 
 def release_from_quarantine(connection: Connection, source: str, keys: Iterable[str]) -> None:

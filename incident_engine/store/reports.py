@@ -6,9 +6,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import ColumnElement, Connection, insert, literal, select
 
-from incident_engine.store.tables import reports, steps
+from incident_engine.store.tables import Instant, reports, steps
 
 
 class ReportState(StrEnum):
@@ -39,6 +39,19 @@ class Version:
 
 
 @dataclass(frozen=True, slots=True)
+class Head:
+    """A version without what it says."""
+
+    report: str
+    instance: str
+    version: int
+    state: ReportState
+    created_at: datetime
+    content_hash: str
+    gaps: int
+
+
+@dataclass(frozen=True, slots=True)
 class ReportStep:
     """A step for which a report is drafted, with who did what to it."""
 
@@ -55,9 +68,42 @@ class ReportStep:
 _COLUMNS = tuple(Version.__slots__)
 
 
+_HEAD = tuple(Head.__slots__)
+
+
 def insert_version(connection: Connection, version: Version) -> None:
     """Store a version."""
     connection.execute(insert(reports).values(**{name: getattr(version, name) for name in _COLUMNS}))
+
+
+def insert_state(
+    connection: Connection, incident_id: str, head: Head, state: ReportState, by: str | None, at: datetime
+) -> None:
+    """Store that a version came to another state; it says what it said."""
+    changed: dict[str, ColumnElement[Any]] = {
+        "state": literal(state),
+        "by": literal(by),
+        "created_at": literal(at, Instant),
+    }
+    columns: list[ColumnElement[Any]] = [changed.get(name, reports.c[name]) for name in _COLUMNS]
+    said = select(*columns).where(
+        reports.c.incident_id == incident_id,
+        reports.c.report == head.report,
+        reports.c.instance == head.instance,
+        reports.c.version == head.version,
+        reports.c.state == head.state,
+    )
+    connection.execute(insert(reports).from_select(_COLUMNS, said))
+
+
+def heads_of(connection: Connection, incident_id: str) -> dict[tuple[str, str], list[Head]]:
+    """Return an incident's versions by report and instance, in the order in which they were written."""
+    query = select(*(reports.c[name] for name in _HEAD)).where(reports.c.incident_id == incident_id)
+    found: dict[tuple[str, str], list[Head]] = {}
+    for row in connection.execute(query.order_by(reports.c.seq)).mappings():
+        head = Head(**{**row, "state": ReportState(row["state"])})
+        found.setdefault((head.report, head.instance), []).append(head)
+    return found
 
 
 def versions_of(

@@ -21,7 +21,7 @@ class StoredStep:
     state: StepState
     life: int = 1
     """How often it was wanted, counting from 1: what was given up and is wanted again is told anew."""
-    has_begun: bool = False
+    begun_at: datetime | None = None
     approved: bool = False
     assignee: str | None = None
 
@@ -46,8 +46,8 @@ def steps_of(connection: Connection, incident_id: str) -> dict[str, StoredStep]:
 
 def _stored(row: RowMapping) -> StoredStep:
     step = Step(**{name: row[name] for name in _COLUMNS})
-    begun, approved = (row[name] is not None for name in ("begun_at", "approved_at"))
-    return StoredStep(step, StepState(row["state"]), row["life"], begun, approved, row["assignee"])
+    approved = row["approved_at"] is not None
+    return StoredStep(step, StepState(row["state"]), row["life"], row["begun_at"], approved, row["assignee"])
 
 
 def next_due_at(connection: Connection, incident_id: str) -> datetime | None:
@@ -58,13 +58,14 @@ def next_due_at(connection: Connection, incident_id: str) -> datetime | None:
     return found
 
 
-def begun_at(connection: Connection, incident_id: str) -> dict[str, datetime]:
+def begun_of(stored: Mapping[str, StoredStep]) -> dict[str, datetime]:
     """Return when each of an incident's steps began, of those that have and were not given up since."""
-    rows = connection.execute(
-        select(steps.c.id, steps.c.begun_at, steps.c.state, steps.c.of).where(steps.c.incident_id == incident_id)
-    ).all()
-    given_up = {row.id for row in rows if row.state == StepState.WITHDRAWN}
-    return {row.id: row.begun_at for row in rows if row.begun_at is not None and not given_up & {row.id, row.of}}
+    given_up = {name for name, each in stored.items() if each.state is StepState.WITHDRAWN}
+    return {
+        name: each.begun_at
+        for name, each in stored.items()
+        if each.begun_at is not None and name not in given_up and each.step.of not in given_up
+    }
 
 
 def incident_of_step(connection: Connection, step_id: str) -> str | None:

@@ -22,8 +22,15 @@ from sqlalchemy import (
     text,
 )
 
+from incident_engine.store.dialect import NUMBER
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+
+
+def microseconds(instant: datetime) -> int:
+    """Return an instant as the database has it."""
+    return (instant - _EPOCH) // _MICROSECOND
 
 
 class Instant(TypeDecorator[datetime]):
@@ -34,7 +41,7 @@ class Instant(TypeDecorator[datetime]):
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
         """Return the microseconds of an instant."""
-        return None if value is None else (value - _EPOCH) // _MICROSECOND
+        return None if value is None else microseconds(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         """Return the instant of microseconds."""
@@ -66,7 +73,8 @@ incidents = Table(
     Column("services", JSON, nullable=False),
     Column("regions", JSON, nullable=False),
 )
-Index("ix_incidents_open", incidents.c.service_group, sqlite_where=incidents.c.closed_at.is_(None))
+_OPEN = incidents.c.closed_at.is_(None)
+Index("ix_incidents_open", incidents.c.service_group, sqlite_where=_OPEN, postgresql_where=_OPEN)
 
 packs = Table(
     "packs",
@@ -80,7 +88,7 @@ packs = Table(
 events = Table(
     "events",
     metadata,
-    Column("seq", Integer, primary_key=True),
+    Column("seq", NUMBER, primary_key=True),
     Column("source", String, nullable=False),
     Column("event_id", String, nullable=False),
     Column("incident_id", String, ForeignKey("incidents.id")),  # null: maintenance, which is of no incident
@@ -96,7 +104,7 @@ Index("ix_events_incident", events.c.incident_id, events.c.service)
 assessments = Table(
     "assessments",
     metadata,
-    Column("seq", Integer, primary_key=True),
+    Column("seq", NUMBER, primary_key=True),
     Column("incident_id", String, ForeignKey("incidents.id"), nullable=False),
     Column("pack", String, nullable=False),
     Column("version", String, nullable=False),
@@ -104,7 +112,7 @@ assessments = Table(
     Column("at", Instant, nullable=False),
     Column("level", String),
     Column("held", Boolean, nullable=False),
-    Column("events_until", Integer, nullable=False),  # the last event that the verdict knew
+    Column("events_until", NUMBER, nullable=False),  # the last event that the verdict knew
     Column("document", JSON, nullable=False),
 )
 Index("ix_assessments_incident", assessments.c.incident_id, assessments.c.pack, assessments.c.seq)
@@ -168,12 +176,13 @@ deliveries = Table(
 )
 Index("ix_deliveries_incident", deliveries.c.incident_id)
 Index("ix_deliveries_step", deliveries.c.step_id)
-Index("ix_deliveries_due", deliveries.c.due_at, sqlite_where=text("due_at IS NOT NULL"))
+_DUE = text("due_at IS NOT NULL")
+Index("ix_deliveries_due", deliveries.c.due_at, sqlite_where=_DUE, postgresql_where=_DUE)
 
 attempts = Table(
     "attempts",
     metadata,
-    Column("seq", Integer, primary_key=True),
+    Column("seq", NUMBER, primary_key=True),
     Column("delivery_id", String, ForeignKey("deliveries.id"), nullable=False),
     Column("number", Integer, nullable=False),
     Column("started_at", Instant, nullable=False),
@@ -186,7 +195,7 @@ attempts = Table(
 reports = Table(
     "reports",
     metadata,
-    Column("seq", Integer, primary_key=True),
+    Column("seq", NUMBER, primary_key=True),
     Column("incident_id", String, ForeignKey("incidents.id"), nullable=False),
     Column("report", String, nullable=False),
     Column("instance", String, nullable=False),
@@ -211,7 +220,7 @@ timers = Table(
 quarantine = Table(
     "quarantine",
     metadata,
-    Column("seq", Integer, primary_key=True),
+    Column("seq", NUMBER, primary_key=True),
     Column("source", String, nullable=False),
     Column("key", String, nullable=False),
     Column("reason", String, nullable=False),

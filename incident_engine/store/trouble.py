@@ -4,6 +4,8 @@ import sqlite3
 
 from sqlalchemy.exc import DBAPIError
 
+from incident_engine.errors import StoreError
+
 _ADVICE = {
     sqlite3.SQLITE_FULL: "the disk is full; make room, the daemon goes on by itself",
     sqlite3.SQLITE_READONLY: "it may only be read; make the file and its directory writable, or mount the disk anew",
@@ -19,7 +21,8 @@ _PRIMARY = 0xFF
 
 
 def _code(error: BaseException) -> int | None:
-    cause = error.orig if isinstance(error, DBAPIError) else error
+    origin = error.__cause__ if isinstance(error, StoreError) and error.__cause__ is not None else error
+    cause = origin.orig if isinstance(origin, DBAPIError) else origin
     code = getattr(cause, "sqlite_errorcode", None)
     return None if code is None else code & _PRIMARY
 
@@ -27,6 +30,7 @@ def _code(error: BaseException) -> int | None:
 def explained(error: BaseException) -> str:
     """Return what the database said, without what was to be stored, and what to do about it."""
     said = str(error.orig if isinstance(error, DBAPIError) else error) or repr(error)
+    said = " ".join(said.split())
     advice = _ADVICE.get(_code(error) or 0)
     return said if advice is None else f"{said}: {advice}"
 

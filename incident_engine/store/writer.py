@@ -3,10 +3,12 @@
 A piece of work is done when its future has a result; that is after the commit, so what is acknowledged is on disk.
 """
 
+import asyncio
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
@@ -30,7 +32,7 @@ T = TypeVar("T")
 BATCH = 500
 _TRY_AGAIN_SECONDS = 1.0
 """How soon a store in trouble is tried again if nobody wants anything of it."""
-_STORE_FAILS = DatabaseError
+_STORE_FAILS = (StoreError, DatabaseError)
 _ONE_WORK_FAILS = (DataError, IntegrityError, ProgrammingError, NotSupportedError)
 
 
@@ -40,9 +42,58 @@ class Unit:
 
     connection: Connection
     after_commit: list[Callable[[], None]] = field(default_factory=list)
+    at_end: dict[Hashable, "Work"] = field(default_factory=dict)
+    """What is done once, before the transaction ends, however many pieces of work want it; the last one says how."""
+    on_failure: list[Callable[[], None]] = field(default_factory=list)
+    """What is undone outside the database if this work is rolled back."""
+
+    def settle(self, key: Hashable = None) -> None:
+        """Do now what is to be done at the end: one thing, or (None) everything."""
+        keys = list(self.at_end) if key is None else [key]
+        for name in keys:
+            work = self.at_end.pop(name, None)
+            if work is not None:
+                work(self)
+
+    def undo(self) -> None:
+        """Undo outside the database what this work did there."""
+        for action in reversed(self.on_failure):
+            action()
 
 
 Work = Callable[[Unit], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Awaited:
+    """Somebody in an event loop who waits for a piece of work."""
+
+    loop: asyncio.AbstractEventLoop
+    future: asyncio.Future[Any]
+
+    def set_running_or_notify_cancel(self) -> bool:
+        return not self.future.cancelled()
+
+
+Waiting = Future[Any] | _Awaited
+Outcome = tuple[Any, Exception | None]
+"""A result, or why there is none."""
+
+
+@contextmanager
+def transaction(database: Database) -> Iterator[Unit]:
+    """Open a transaction for one piece of work; what it wants done after the commit is left to the caller."""
+    unit: Unit | None = None
+    try:
+        with database.write() as connection:
+            unit = Unit(connection)
+            yield unit
+            unit.settle()
+            faults.reach(faults.Point.BEFORE_COMMIT)
+    except BaseException:
+        if unit is not None:
+            unit.undo()
+        raise
 
 
 def in_savepoint(unit: Unit, work: Callable[[Unit], T]) -> tuple[T | None, Exception | None]:
@@ -55,14 +106,19 @@ def in_savepoint(unit: Unit, work: Callable[[Unit], T]) -> tuple[T | None, Excep
     try:
         with unit.connection.begin_nested():
             result = work(part)
-    except _STORE_FAILS as error:
-        if isinstance(error, _ONE_WORK_FAILS):
-            return None, error
-        raise
-    except Exception as error:  # noqa: BLE001 - it is handed to whoever wanted the work
+            part.settle()
+    except Exception as error:
+        part.undo()
+        if _is_of_the_store(error):
+            raise
         return None, error
     unit.after_commit.extend(part.after_commit)
+    unit.on_failure.extend(part.on_failure)
     return result, None
+
+
+def _is_of_the_store(error: Exception) -> bool:
+    return isinstance(error, _STORE_FAILS) and not isinstance(error, _ONE_WORK_FAILS)
 
 
 class Writer:
@@ -70,7 +126,7 @@ class Writer:
 
     def __init__(self, database: Database, capacity: int, on_commit: Callable[[], None]) -> None:
         self._database = database
-        self._queue: queue.SimpleQueue[tuple[Work, Future[Any]] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[tuple[Work, Waiting] | None] = queue.SimpleQueue()
         self._capacity = capacity
         self._on_commit = on_commit
         self._log = logger("writer")
@@ -95,14 +151,24 @@ class Writer:
         Raises OverloadedError when the queue is full. Urgent work (our own: timers, deliveries, a few at a time) is
         always taken, so that a storm of requests cannot keep us from what is due.
         """
+        future: Future[T] = Future()
+        self._put(work, future, urgent=urgent)
+        return future
+
+    async def do(self, work: Callable[[Unit], T], *, urgent: bool = False) -> T:
+        """Do a piece of work, from within an event loop; returns its result after the commit. Raises as `submit`."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        self._put(work, _Awaited(loop, future), urgent=urgent)
+        return await future
+
+    def _put(self, work: Work, waiting: Waiting, *, urgent: bool) -> None:
         if not urgent and (self._closing.is_set() or self._queue.qsize() >= self._capacity):
             if self._closing.is_set():
                 raise OverloadedError("the daemon is stopping")
             self._overflow("queue_full", reason="queue_full", capacity=self._capacity)
             raise OverloadedError("too many requests wait")
-        future: Future[T] = Future()
-        self._queue.put((work, future))
-        return future
+        self._queue.put((work, waiting))
 
     def stop(self, timeout: float) -> None:
         """Finish what is queued, then end."""
@@ -127,7 +193,7 @@ class Writer:
             if ending:
                 return
 
-    def _next(self) -> tuple[Work, Future[Any]] | None:
+    def _next(self) -> tuple[Work, Waiting] | None:
         """Return what waits longest; while the store is in trouble, see meanwhile whether it has passed."""
         while True:
             try:
@@ -135,41 +201,59 @@ class Writer:
             except queue.Empty:
                 self._commit([(lambda unit: self._database.prove_writable(unit.connection), Future())])
 
-    def _commit(self, batch: list[tuple[Work, Future[Any]]]) -> None:
+    def _commit(self, batch: list[tuple[Work, Waiting]]) -> None:
         wanted = [(work, future) for work, future in batch if future.set_running_or_notify_cancel()]
         if self.trouble.is_lasting:
             self._fail(wanted)
             return
-        outcomes: list[tuple[Any, Exception | None]] = []
-        after_commit: list[Callable[[], None]] = []
         try:
-            with self._database.write() as connection:
-                unit = Unit(connection)
-                outcomes += [in_savepoint(unit, work) for work, _ in wanted]
-                after_commit = unit.after_commit
-                faults.reach(faults.Point.BEFORE_COMMIT)
+            outcomes, after_commit = self._do([work for work, _ in wanted])
         except Exception as error:  # noqa: BLE001 - whatever it is, nothing of the batch is on disk: say so to each
             self.trouble.note(error)
-            self._failures("commit_failed", reason="commit_failed", error=explained(error))
+            self._follow_up([partial(self._failures, "commit_failed", reason="commit_failed", error=explained(error))])
             self._fail(wanted)
             return
         if self.trouble.reason is not None:
-            self._log.info("commit_works_again", reason="commit_works_again")
-            self._failures.begin_anew()
             self.trouble.over()
+            self._failures.begin_anew()
+            self._follow_up([partial(self._log.info, "commit_works_again", reason="commit_works_again")])
         self._follow_up([partial(faults.reach, faults.Point.AFTER_COMMIT), *after_commit])
-        for (_, future), (result, failure) in zip(wanted, outcomes, strict=True):
-            if failure is None:
-                future.set_result(result)
-            else:
-                future.set_exception(failure)
+        self._tell([(each, outcome) for (_, each), outcome in zip(wanted, outcomes, strict=True)])
         self._follow_up([self._on_commit])
 
-    def _fail(self, batch: list[tuple[Work, Future[Any]]]) -> None:
-        for _, future in batch:
-            future.set_exception(StoreError(f"the store did not take it: {self.trouble.reason}"))
+    def _fail(self, batch: Sequence[tuple[Work, Waiting]]) -> None:
+        error = StoreError(f"the store did not take it: {self.trouble.reason}")
+        self._tell([(waiting, (None, error)) for _, waiting in batch])
 
-    def _follow_up(self, actions: list[Callable[[], None]]) -> None:
+    def _tell(self, answers: Sequence[tuple[Waiting, Outcome]]) -> None:
+        """Tell everybody who waits; those in an event loop all at once, for each call from here interrupts it."""
+        by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Outcome]]] = {}
+        for waiting, outcome in answers:
+            if isinstance(waiting, _Awaited):
+                by_loop.setdefault(waiting.loop, []).append((waiting.future, outcome))
+            else:
+                _settle(waiting, outcome)
+        for loop, told in by_loop.items():
+            try:
+                loop.call_soon_threadsafe(_settle_all, told)
+            except RuntimeError as error:  # the loop has ended, and everybody who waited in it
+                self._warn("nobody_waits", error)
+
+    def _do(self, works: Sequence[Work]) -> tuple[list[Outcome], list[Callable[[], None]]]:
+        """Do all works in one transaction: first as if none could fail, and if one does, each in a savepoint."""
+        try:
+            with transaction(self._database) as unit:
+                outcomes: list[Outcome] = [(work(unit), None) for work in works]
+        except Exception as error:
+            if _is_of_the_store(error):
+                raise
+            if len(works) == 1:
+                return [(None, error)], []
+            with transaction(self._database) as unit:
+                outcomes = [in_savepoint(unit, work) for work in works]
+        return outcomes, unit.after_commit
+
+    def _follow_up(self, actions: Sequence[Callable[[], object]]) -> None:
         for action in actions:
             try:
                 action()
@@ -178,3 +262,17 @@ class Writer:
 
     def _warn(self, reason: str, error: Exception) -> None:
         self._log.warning(reason, reason=reason, error=str(error) or repr(error))
+
+
+def _settle(future: Future[Any] | asyncio.Future[Any], outcome: Outcome) -> None:
+    result, failure = outcome
+    if failure is None:
+        future.set_result(result)
+    else:
+        future.set_exception(failure)
+
+
+def _settle_all(told: Sequence[tuple[asyncio.Future[Any], Outcome]]) -> None:
+    for future, outcome in told:
+        if not future.done():  # whoever waited may have gone
+            _settle(future, outcome)

@@ -15,22 +15,19 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from incident_engine import __version__
 from incident_engine.clock import Clock
 from incident_engine.configuration.settings import Settings
-from incident_engine.engine import Engine, Receipt
-from incident_engine.errors import InvalidDocumentError, MalformedBodyError, OverloadedError
-from incident_engine.facts.events import Event
+from incident_engine.engine import Engine
 from incident_engine.facts.fields import Instant, Region
 from incident_engine.facts.hypothesis import Hypothesis
 from incident_engine.grading.recurring import recurrence_document
-from incident_engine.intake import alertmanager, native
+from incident_engine.intake.alertmanager import AlertMapper
 from incident_engine.links import Links
-from incident_engine.store import records
 from incident_engine.store.database import Database
-from incident_engine.store.writer import Unit, Writer
-from incident_engine.telemetry import EventOutcome, Metrics
+from incident_engine.store.writer import Writer
+from incident_engine.telemetry import Metrics
 from incident_engine.web import docs, problems, reports
-from incident_engine.web.bodies import read_body
 from incident_engine.web.deeds import Deeds
 from incident_engine.web.guard import Guard
+from incident_engine.web.intake import HotPath, Intake
 from incident_engine.web.parameters import refuse_unknown
 from incident_engine.web.views import incident_view, list_view, quarantine_view, timeline_view, what_if_view
 
@@ -71,9 +68,11 @@ def create_app(parts: Parts) -> FastAPI:
     app = FastAPI(title="incident-engine", version=__version__, docs_url=None, redoc_url=None)
     problems.install(app, parts.metrics)
     docs.install(app, needs_key=bool(parts.keys))
-    intake = Intake(parts)
+    mapper = AlertMapper(parts.settings.alertmanager, parts.settings.service_names)
+    intake = Intake(parts.settings, parts.writer, parts.engine, parts.metrics, parts.clock, mapper)
     app.add_route("/api/v1/events", intake.events, methods=["POST"])
     app.add_route("/api/v1/alertmanager", intake.notification, methods=["POST"])
+    app.add_middleware(HotPath, intake=intake)
     _add_looks(app, parts)
     reports.install(app, parts.database, parts.engine, parts.settings, parts.clock)
     _add_health(app, parts)
@@ -167,86 +166,3 @@ def _add_health(app: FastAPI, parts: Parts) -> None:
     @app.get("/", include_in_schema=False)
     async def root() -> RedirectResponse:
         return RedirectResponse("docs")
-
-
-class Intake:
-    """The routes on the hot path: they read raw bodies."""
-
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
-        self._services = parts.settings.service_names
-
-    async def events(self, request: Request) -> Response:
-        """Take one event or an array in the native format: all are stored, or none."""
-        settings, now = self._parts.settings, self._parts.clock.now()
-        try:
-            document = native.parse_json(await read_body(request, settings.server.max_body_bytes))
-            parsed = native.parse_document(document, self._services, now + settings.intake.max_clock_skew)
-            receipts = await self._report(parsed, document)
-        except (InvalidDocumentError, MalformedBodyError):
-            self._parts.metrics.count_event("unknown", EventOutcome.INVALID)
-            raise
-        return JSONResponse({"events": [_receipt(receipt) for receipt in receipts]}, 202)
-
-    async def notification(self, request: Request) -> Response:
-        """Take a notification of Alertmanager; what cannot be mapped waits in quarantine and blocks nothing."""
-        settings = self._parts.settings
-        now = self._parts.clock.now()
-        try:
-            found = alertmanager.parse_notification(
-                native.parse_json(await read_body(request, settings.server.max_body_bytes))
-            )
-        except (InvalidDocumentError, MalformedBodyError):
-            self._parts.metrics.count_event(alertmanager.SOURCE, EventOutcome.INVALID)
-            raise
-        events, odd = alertmanager.map_alerts(
-            found, settings.alertmanager, self._services, now, settings.intake.max_clock_skew
-        )
-        receipts = await self._submit(lambda unit: self._take(unit, events, odd), alertmanager.SOURCE)
-        answer = {
-            "events": [_receipt(receipt) for receipt in receipts],
-            "quarantined": [{"key": alert.key, "reason": alert.reason, "detail": alert.detail} for alert in odd],
-        }
-        return JSONResponse(answer, 202)
-
-    def _take(self, unit: Unit, events: Sequence[Event], odd: Sequence[alertmanager.Quarantined]) -> list[Receipt]:
-        now = self._parts.clock.now()
-        for alert in odd:
-            records.put_in_quarantine(
-                unit.connection, alertmanager.SOURCE, alert.key, alert.reason, alert.detail, dict(alert.document), now
-            )
-        released = [event.id.removesuffix(alertmanager.RESOLVED) for event in events]
-        records.release_from_quarantine(unit.connection, alertmanager.SOURCE, released)
-        receipts = self._parts.engine.report(unit, events, now)
-        unit.after_commit.append(lambda: self._count_quarantined(len(odd)))
-        return receipts
-
-    def _count_quarantined(self, count: int) -> None:
-        for _ in range(count):
-            self._parts.metrics.count_event(alertmanager.SOURCE, EventOutcome.QUARANTINED)
-
-    async def _report(self, parsed: native.Parsed, document: object) -> list[Receipt]:
-        """Report what could be parsed even if something could not: the answer names everything that is wrong."""
-        engine, clock = self._parts.engine, self._parts.clock
-        try:
-            return await self._submit(
-                lambda unit: engine.report(unit, parsed.events, clock.now(), parsed.problems), "unknown"
-            )
-        except InvalidDocumentError as error:
-            raise InvalidDocumentError(native.located(error.problems, document)) from None
-
-    async def _submit(self, work: Callable[[Unit], list[Receipt]], source: str) -> list[Receipt]:
-        try:
-            return await asyncio.wrap_future(self._parts.writer.submit(work))
-        except OverloadedError:
-            self._parts.metrics.count_event(source, EventOutcome.OVERLOADED)
-            raise
-
-
-def _receipt(receipt: Receipt) -> dict[str, str | None]:
-    return {
-        "source": receipt.source,
-        "id": receipt.id,
-        "status": receipt.outcome.value,
-        "incident": receipt.incident,
-    }

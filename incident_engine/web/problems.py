@@ -1,7 +1,7 @@
 """Errors as `application/problem+json` (RFC 9457)."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -29,25 +29,35 @@ def problem_response(
     )
 
 
+Handler = Callable[[Request, Exception], Response]
+
+
 def install(app: FastAPI, metrics: Metrics) -> None:
     """Make the application answer every error as a problem document, and count what it refuses."""
 
-    def overloaded(request: Request, error: Exception) -> Response:
-        metrics.count_refused(RefusedReason.QUEUE)
-        return _overloaded(request, error)
+    def counted(handler: Handler) -> Handler:
+        def answer(request: Request, error: Exception) -> Response:
+            count_refusal(error, metrics)
+            return handler(request, error)
 
-    def store(request: Request, error: Exception) -> Response:
-        metrics.count_refused(RefusedReason.STORE)
-        return _store(request, error)
+        return answer
 
-    app.add_exception_handler(InvalidDocumentError, _invalid)
-    app.add_exception_handler(MalformedBodyError, _malformed)
-    app.add_exception_handler(OverloadedError, overloaded)
-    app.add_exception_handler(StoreError, store)
-    app.add_exception_handler(SQLAlchemyError, store)
-    app.add_exception_handler(RequestValidationError, _parameters)
-    app.add_exception_handler(HTTPException, _http)
+    for kind, handler in _HANDLERS.items():
+        app.add_exception_handler(kind, counted(handler))
     app.add_exception_handler(Exception, _unexpected)
+
+
+def count_refusal(error: Exception, metrics: Metrics) -> None:
+    """Count a request that is answered 503."""
+    if isinstance(error, OverloadedError):
+        metrics.count_refused(RefusedReason.QUEUE)
+    elif isinstance(error, StoreError | SQLAlchemyError):
+        metrics.count_refused(RefusedReason.STORE)
+
+
+def handler_of(error: Exception) -> Handler | None:
+    """Return what answers an error that is foreseen; None for any other."""
+    return next((_HANDLERS[kind] for kind in type(error).__mro__ if kind in _HANDLERS), None)
 
 
 def _error(problem: Problem) -> dict[str, str]:
@@ -113,6 +123,17 @@ def _http(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for it
     title = HTTPStatus(error.status_code).phrase
     return problem_response(error.status_code, title, str(error.detail), headers=error.headers)
+
+
+_HANDLERS: Mapping[type[Exception], Handler] = {
+    InvalidDocumentError: _invalid,
+    MalformedBodyError: _malformed,
+    OverloadedError: _overloaded,
+    StoreError: _store,
+    SQLAlchemyError: _store,
+    RequestValidationError: _parameters,
+    HTTPException: _http,
+}
 
 
 def _unexpected(request: Request, error: Exception) -> Response:

@@ -156,8 +156,8 @@ def _wrong_steps(
         for name in list(connection.scalars(select(incidents.c.id))):
             case = engine.engine.case(connection, name, now)
             assert case is not None
-            begun = steps.begun_at(connection, name)
             stored = steps.steps_of(connection, name)
+            begun = steps.begun_of(stored)
             for step in plan(case.incident, case.assessments, playbooks, now, basis, begun):
                 if step.due_at > now:
                     continue

@@ -21,7 +21,7 @@ from incident_engine.intake.native import parse_events
 from incident_engine.links import Links
 from incident_engine.rulebook import SHIPPED, Rulebook, load_rulebook
 from incident_engine.store.database import Database
-from incident_engine.store.writer import Unit, Writer
+from incident_engine.store.writer import Unit, Writer, transaction
 from incident_engine.telemetry import Metrics
 from incident_engine.web.api import Parts, create_app
 from incident_engine.web.metrics import OpenIncidents
@@ -105,8 +105,7 @@ class House:
 
     def work(self, work: Callable[[Unit], T]) -> T:
         """Do one piece of work in a transaction, and what it wants done after the commit."""
-        with self.database.write() as connection:
-            unit = Unit(connection)
+        with transaction(self.database) as unit:
             result = work(unit)
         for follow_up in unit.after_commit:
             follow_up()

@@ -8,6 +8,8 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
+NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
 
 def upgrade() -> None:
     op.create_table(
@@ -27,7 +29,11 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("incidents", schema=None) as batch_op:
         batch_op.create_index(
-            "ix_incidents_open", ["service_group"], unique=False, sqlite_where=sa.text("closed_at IS NULL")
+            "ix_incidents_open",
+            ["service_group"],
+            unique=False,
+            sqlite_where=sa.text("closed_at IS NULL"),
+            postgresql_where=sa.text("closed_at IS NULL"),
         )
 
     op.create_table(
@@ -40,7 +46,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "quarantine",
-        sa.Column("seq", sa.Integer(), nullable=False),
+        sa.Column("seq", NUMBER, nullable=False),
         sa.Column("source", sa.String(), nullable=False),
         sa.Column("key", sa.String(), nullable=False),
         sa.Column("reason", sa.String(), nullable=False),
@@ -54,7 +60,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "assessments",
-        sa.Column("seq", sa.Integer(), nullable=False),
+        sa.Column("seq", NUMBER, nullable=False),
         sa.Column("incident_id", sa.String(), nullable=False),
         sa.Column("pack", sa.String(), nullable=False),
         sa.Column("version", sa.String(), nullable=False),
@@ -62,7 +68,7 @@ def upgrade() -> None:
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.Column("level", sa.String(), nullable=True),
         sa.Column("held", sa.Boolean(), nullable=False),
-        sa.Column("events_until", sa.Integer(), nullable=False),
+        sa.Column("events_until", NUMBER, nullable=False),
         sa.Column("document", sa.JSON(), nullable=False),
         sa.ForeignKeyConstraint(["content_hash"], ["packs.content_hash"], name=op.f("fk_assessments_content_hash")),
         sa.ForeignKeyConstraint(["incident_id"], ["incidents.id"], name=op.f("fk_assessments_incident_id")),
@@ -73,7 +79,7 @@ def upgrade() -> None:
 
     op.create_table(
         "events",
-        sa.Column("seq", sa.Integer(), nullable=False),
+        sa.Column("seq", NUMBER, nullable=False),
         sa.Column("source", sa.String(), nullable=False),
         sa.Column("event_id", sa.String(), nullable=False),
         sa.Column("incident_id", sa.String(), nullable=True),
@@ -134,7 +140,7 @@ def upgrade() -> None:
 
     op.create_table(
         "reports",
-        sa.Column("seq", sa.Integer(), nullable=False),
+        sa.Column("seq", NUMBER, nullable=False),
         sa.Column("incident_id", sa.String(), nullable=False),
         sa.Column("report", sa.String(), nullable=False),
         sa.Column("instance", sa.String(), nullable=False),
@@ -196,13 +202,19 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_deliveries")),
     )
     with op.batch_alter_table("deliveries", schema=None) as batch_op:
-        batch_op.create_index("ix_deliveries_due", ["due_at"], unique=False, sqlite_where=sa.text("due_at IS NOT NULL"))
+        batch_op.create_index(
+            "ix_deliveries_due",
+            ["due_at"],
+            unique=False,
+            sqlite_where=sa.text("due_at IS NOT NULL"),
+            postgresql_where=sa.text("due_at IS NOT NULL"),
+        )
         batch_op.create_index("ix_deliveries_incident", ["incident_id"], unique=False)
         batch_op.create_index("ix_deliveries_step", ["step_id"], unique=False)
 
     op.create_table(
         "attempts",
-        sa.Column("seq", sa.Integer(), nullable=False),
+        sa.Column("seq", NUMBER, nullable=False),
         sa.Column("delivery_id", sa.String(), nullable=False),
         sa.Column("number", sa.Integer(), nullable=False),
         sa.Column("started_at", sa.BigInteger(), nullable=False),

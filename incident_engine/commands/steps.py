@@ -1,10 +1,11 @@
-"""The command line's `step`: what people do with steps, told to the running daemon. Imports as in `cli`."""
+"""`step`: what people do with steps, told to the running daemon."""
 
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from incident_engine.commands.common import Lang, instant_of, read_settings, wording_of
 
 app = typer.Typer(help="Acknowledge, approve, complete, skip, hand over or add a step.", no_args_is_help=True)
 
@@ -19,7 +20,6 @@ Url = Annotated[
     str | None,
     typer.Option("--url", metavar="URL", help="The daemon's address. Default: server.host and server.port."),
 ]
-Lang = Annotated[str | None, typer.Option("--lang", metavar="zh-CN|en", help="Language of what is printed.")]
 
 
 @app.command()
@@ -87,22 +87,15 @@ def add(
 
 def _post(path: str, data: dict[str, Any], config: Path | None, url: str | None, lang: str | None) -> None:
     """Tell the daemon, and print what it answered; exits with 1 if it refused or cannot be reached."""
-    import os
     from urllib.parse import quote
 
     import httpx2
 
-    from incident_engine.configuration.settings import load_settings
-    from incident_engine.rulebook import SHIPPED
-    from incident_engine.wording import Wording, locale_of
-
-    if lang not in (None, "zh-CN", "en"):
-        raise typer.BadParameter("expected zh-CN or en", param_hint="--lang")
-    say = Wording(lang or locale_of())
-    local = Path("config.yaml")
-    settings = load_settings(config or (local if local.is_file() else SHIPPED / "config.yaml"), os.environ)
-    if data.get("due_at"):
-        data["due_at"] = _instant(data["due_at"], settings.bank.zone)
+    say = wording_of(lang)
+    settings, _ = read_settings(config)
+    due_at = instant_of(data.get("due_at"), settings.bank.zone, "--due")
+    if due_at is not None:
+        data["due_at"] = due_at.isoformat()
     host = f"[{settings.server.host}]" if ":" in settings.server.host else settings.server.host
     base = url or f"http://{host}:{settings.server.port}"
     headers = {"Authorization": f"Bearer {settings.server.keys[0].read()}"} if settings.server.keys else {}
@@ -121,11 +114,3 @@ def _post(path: str, data: dict[str, Any], config: Path | None, url: str | None,
             typer.echo(f"  {each.get('pointer', '')}: {each['detail']}{expected}{near}", err=True)
         raise typer.Exit(1)
     typer.echo(f"{say('recorded')}: {document['incident']} · {document['status']}")
-
-
-def _instant(text: str, zone: Any) -> str:
-    try:
-        instant = datetime.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter("expected ISO 8601, such as 2026-11-22T18:00", param_hint="--due") from None
-    return (instant if instant.tzinfo else instant.replace(tzinfo=zone)).isoformat()

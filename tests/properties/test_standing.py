@@ -1,0 +1,92 @@
+"""Keeping an incident folded event by event gives what folding all its events at once gives."""
+
+from collections import Counter
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.build import at, closed, degraded, recorded, restored, started
+
+from incident_engine.facts.events import MaintenanceAnnounced, Recorded
+from incident_engine.facts.folding import fold
+from incident_engine.facts.incident import Incident
+from incident_engine.facts.standing import Bearing, Standing
+
+THOROUGH = settings(max_examples=400, deadline=None, derandomize=True)
+MAKERS = (started, started, started, restored, restored, degraded)
+START = at("10:00")
+
+
+def outage(kind: int, minute: int, place: int, signal: str, number: int) -> Recorded:
+    when = START.replace(minute=minute)
+    return MAKERS[kind](when, ("CN-GD", "CN-HN")[place], signal=signal, id=f"evt-{number % 7}-{minute}-{kind}-{number}")
+
+
+def word(kind: int, minute: int, number: int) -> Recorded:
+    when = START.replace(minute=minute)
+    given = {"service": "core-banking", "id": f"word-{number}"}
+    if kind == 0:
+        return recorded("note.added", when, data={"by": "a", "text": "b"}, **given)
+    if kind == 1:
+        return closed(when, **given)
+    window = {"start": when, "end": when.replace(hour=12)}
+    return recorded("maintenance.announced", when, service="core-banking", id=f"word-{number}", data=window)
+
+
+outages = st.builds(
+    outage,
+    st.integers(0, 5),
+    st.integers(0, 6),
+    st.integers(0, 1),
+    st.sampled_from(["", "a", "b", "c"]),
+    st.integers(0, 10_000),
+)
+anything = st.one_of(
+    outages, outages, outages, st.builds(word, st.integers(0, 2), st.integers(0, 6), st.integers(0, 10_000))
+)
+
+
+def said(incident: Incident) -> str:
+    """Return all of an incident, also what does not count when two are compared: who said so."""
+    return repr(incident)
+
+
+@THOROUGH
+@given(st.lists(anything, max_size=25, unique_by=lambda each: each.key), st.integers(0, 5))
+def test_event_by_event_is_the_same_as_all_at_once(events: list[Recorded], known: int) -> None:
+    received = [Recorded(each.event, at("12:00").replace(second=place)) for place, each in enumerate(events)]
+    standing = Standing("INC-1", received[:known])
+    for place, each in enumerate(received[known:], known + 1):
+        before = standing.incident
+        bearing = standing.take(each)
+        if bearing is Bearing.UNCLEAR:
+            assert standing.incident is before, "nothing was taken"
+            standing = Standing("INC-1", received[:place])
+        whole = fold("INC-1", received[:place])
+        assert said(standing.incident) == said(whole)
+        if bearing is Bearing.NONE:
+            assert whole == before
+
+
+def test_a_storm_of_one_outage_is_taken_in_any_order_without_looking_back() -> None:
+    whole = [started(START.replace(minute=n % 50 + 5), signal=f"s{n}", id=f"evt-{n}") for n in range(500)]
+    late = [restored(START.replace(minute=58), signal=f"s{n}", id=f"end-{n}") for n in reversed(range(400))]
+    standing = Standing("INC-1", [started(START, signal="first")])
+    bearings = Counter(standing.take(each) for each in [*reversed(whole), *late])
+    assert bearings == {Bearing.NONE: 900}
+    assert said(standing.incident) == said(fold("INC-1", [started(START, signal="first"), *whole, *late]))
+    assert standing.weight == 901
+
+
+def test_of_several_signals_at_one_instant_the_first_by_name_began_it() -> None:
+    standing = Standing("INC-1", [started(START, signal="b", id="evt-2")])
+    assert standing.take(started(START, signal="a", id="evt-1")) is Bearing.NONE
+    assert standing.incident.outages[0].intervals[0].begun_by == ("monitor", "evt-1")
+
+
+def test_maintenance_is_left_to_those_who_can_look_it_up() -> None:
+    standing = Standing("INC-1", [started(START)])
+    window = {"start": at("11:00"), "end": at("12:00")}
+    announced = recorded("maintenance.announced", START, service="core-banking", data=window)
+    assert isinstance(announced.event, MaintenanceAnnounced)
+    assert standing.take(announced) is Bearing.UNCLEAR
+    assert standing.take(started(at("10:05"), service="mobile-banking")) is Bearing.UNCLEAR

@@ -1,0 +1,72 @@
+"""An event at which the engine itself fails is isolated: it waits in quarantine, and blocks nobody."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.fixtures import cst, event, served
+
+from incident_engine.store.tables import events, incidents, quarantine
+from incident_engine.store.writer import Unit
+from incident_engine.upkeep import Upkeep
+
+NOW = cst("10:40")
+POISON = "poisoned"
+
+
+@pytest.fixture
+def poison(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the engine fail at whatever changes one incident."""
+    sound = Upkeep.bring_up_to_date
+
+    def failing(self: Upkeep, unit: Unit, incident_id: str, now: datetime) -> Mapping[str, Any]:
+        if incident_id == POISON:
+            raise ZeroDivisionError("a fault of the engine")
+        return sound(self, unit, incident_id, now)
+
+    monkeypatch.setattr(Upkeep, "bring_up_to_date", failing)
+
+
+def down(name: str, incident: str) -> dict[str, Any]:
+    return event(name, "outage.started", cst("10:35"), service="core-banking", regions=["CN-GD"], incident=incident)
+
+
+@pytest.mark.usefixtures("poison")
+def test_a_poison_event_waits_in_quarantine_and_the_rest_of_its_request_is_taken(tmp_path: Path) -> None:
+    with served(tmp_path, NOW) as api:
+        given = [down("a", "sound-1"), down("b", POISON), down("c", "sound-2")]
+        answer = api.client.post("/api/v1/events", json=given)
+        assert answer.status_code == 202
+        statuses = {receipt["id"]: (receipt["status"], receipt["incident"]) for receipt in answer.json()["events"]}
+        assert statuses == {"a": ("accepted", "sound-1"), "b": ("quarantined", None), "c": ("accepted", "sound-2")}
+        assert {row["event_id"] for row in api.rows(events)} == {"a", "c"}
+        assert {row["id"] for row in api.rows(incidents)} == {"sound-1", "sound-2"}, "nothing is half-stored"
+        (kept,) = api.rows(quarantine)
+        assert (kept["key"], kept["reason"]) == ("b", "event_isolated")
+        assert kept["document"]["incident"] == POISON, "the event is kept whole"
+        assert "ZeroDivisionError" in kept["detail"]
+
+
+def test_once_the_fault_is_mended_the_event_is_taken_and_leaves_the_quarantine(
+    tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with served(tmp_path, NOW) as api:
+        request.getfixturevalue("poison")
+        assert api.client.post("/api/v1/events", json=down("b", POISON)).json()["events"][0]["status"] == "quarantined"
+        monkeypatch.undo()
+        assert api.client.post("/api/v1/events", json=down("b", POISON)).json()["events"][0]["status"] == "accepted"
+        assert api.rows(quarantine) == []
+        assert [row["id"] for row in api.rows(incidents)] == [POISON]
+
+
+@pytest.mark.usefixtures("poison")
+def test_others_in_the_same_transaction_are_not_harmed(tmp_path: Path) -> None:
+    with served(tmp_path, NOW) as api:
+        first = api.client.post("/api/v1/events", json=down("a", "sound-1"))
+        bad = api.client.post("/api/v1/events", json=down("b", POISON))
+        again = api.client.post("/api/v1/events", json=down("c", "sound-1") | {"regions": ["CN-HN"]})
+        assert [answer.status_code for answer in (first, bad, again)] == [202, 202, 202]
+        (found,) = api.rows(incidents)
+        assert found["regions"] == ["CN-GD", "CN-HN"], "what was kept in memory is what is on disk"
