@@ -201,7 +201,7 @@ def set_back(connection: Connection, now: datetime, lease_until: datetime) -> No
     """Put right what counts on a clock that was set back to `now`; it would wait until the clock is there again.
 
     What waits to be tried again, and what was written in what is now the future, is due at once; no lease is longer
-    than one taken now.
+    than one taken now. Leases of other replicas go by other clocks, and are left alone.
     """
     is_waiting = (deliveries.c.state == DeliveryState.PENDING) & (deliveries.c.due_at > now)
     connection.execute(
@@ -209,6 +209,8 @@ def set_back(connection: Connection, now: datetime, lease_until: datetime) -> No
         .where(is_waiting, or_(deliveries.c.attempts > 0, deliveries.c.created_at > now))
         .values(due_at=now)
     )
+    if connection.dialect.name != "sqlite":
+        return
     connection.execute(
         update(deliveries)
         .where(deliveries.c.state == DeliveryState.SENDING, deliveries.c.due_at > lease_until)
