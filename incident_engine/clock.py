@@ -21,7 +21,7 @@ class Clock(Protocol):
 
 
 def ticks() -> float:
-    """Return the seconds of a clock that nobody sets, for how long something has taken."""
+    """Return seconds since some instant, for measuring how long something took; nobody can set this clock."""
     return time.monotonic()
 
 

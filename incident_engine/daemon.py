@@ -4,16 +4,19 @@ import asyncio
 import contextlib
 import gc
 import os
+import resource
 import secrets
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import uvicorn
+from sqlalchemy.exc import SQLAlchemyError
 
+from incident_engine import faults
 from incident_engine.clock import Clock
 from incident_engine.configuration.settings import Settings
 from incident_engine.delivery.dispatch import Dispatcher
@@ -31,10 +34,12 @@ from incident_engine.selfaudit.opening import open_self_audit
 from incident_engine.store import outgoing, records
 from incident_engine.store.database import Database
 from incident_engine.store.steps import link_key
+from incident_engine.store.trouble import explained
 from incident_engine.store.writer import Unit, Writer
 from incident_engine.telemetry import Metrics, logger
 from incident_engine.timers.opening import open_timers
 from incident_engine.web.api import Parts, create_app
+from incident_engine.web.limits import RESERVE, Limit, bounded_protocol
 from incident_engine.web.metrics import OpenIncidents
 
 _GRACE_SECONDS = 1.5
@@ -42,18 +47,30 @@ _GRACE_SECONDS = 1.5
 _LOOK_AGAIN_SECONDS = 0.002
 _GARBAGE = 20_000
 """New objects after which the youngest are looked at for garbage (700 by default): a request makes some thousand."""
+_REST = timedelta(seconds=1)
+_OTHER_FILES = 256
+"""Files that may be open beside connections from outside: database, channels, log."""
 
 
 class Daemon:
     """The whole engine in one process."""
 
-    def __init__(self, settings: Settings, rulebook: Rulebook, clock: Clock, *, drill: bool = False) -> None:
-        """Build the parts; in a drill every message says that it is one."""
+    def __init__(
+        self,
+        settings: Settings,
+        rulebook: Rulebook,
+        clock: Clock,
+        *,
+        drill: bool = False,
+        fault: faults.Fault | None = None,
+    ) -> None:
+        """Build the parts; in a drill every message says that it is one. A fault is for tests of this program."""
         self._settings = settings
         self._clock = clock
         self._hours = rulebook.hours
         self._log = logger("daemon")
         keys = _keys(settings)
+        self._arm(fault)
         self._socket = _listen(settings)
         try:
             channels = open_channels(settings.channels, settings.outgoing)
@@ -70,6 +87,7 @@ class Daemon:
             self._writer, channels, settings.retry, clock, metrics, Targets(settings.channels)
         )
         self._timers = open_timers(self._database, clock, self._on_due, self._after_commit, settings.store.lost_after)
+        self._rest_until: datetime | None = None
         watched = Watched(self._database, self._writer, self._dispatcher, self._timers, metrics)
         self._audit = open_self_audit(settings, watched, clock, self.url, drill=drill)
         self._archiver = Archiver(settings.retention, self._database, self._writer, self._engine)
@@ -85,9 +103,11 @@ class Daemon:
             unready=lambda: list(self._unready()),
             warnings=self._audit.warnings,
         )
+        most = settings.server.max_connections
         self._server = _Server(
             uvicorn.Config(
-                create_app(parts),
+                Limit(create_app(parts), most, lambda: self._server.server_state.connections, metrics),
+                http=bounded_protocol(most),
                 log_config=None,
                 access_log=False,
                 lifespan="off",
@@ -105,6 +125,7 @@ class Daemon:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[asyncio.Task[None]]:
         """Run until the block ends; yields the task that serves, once requests are answered."""
+        self._make_room(self._settings.server.max_connections)
         self._start()
         # Rules and libraries stay for good: looking at them for garbage, again and again, would take half the time.
         gc.collect()
@@ -159,6 +180,26 @@ class Daemon:
                 self._dispatcher.notify()
                 await asyncio.sleep(_LOOK_AGAIN_SECONDS)
 
+    def _arm(self, fault: faults.Fault | None) -> None:
+        if fault is not None and (self._settings.server.keys or not self._settings.server.is_loopback):
+            raise StartupError(
+                f"{faults.VARIABLE} is set, which makes the daemon fail on purpose; it is for tests, on a loopback "
+                "address and without keys. Unset it"
+            )
+        faults.arm(fault)
+        if fault is not None:
+            self._log.warning("fault_armed", reason="for_tests", point=fault.point, count=fault.count, deed=fault.deed)
+
+    def _make_room(self, connections: int) -> None:
+        """Let the process open as many files as it may need, as far as the system lets it."""
+        wanted = connections + RESERVE + _OTHER_FILES
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        if resource.RLIM_INFINITY != soft < wanted:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+        if allowed < wanted:
+            self._log.warning("few_open_files", reason="limit_of_the_system", allowed=allowed, wanted=wanted)
+
     def _stop(self, number: signal.Signals) -> None:
         self._server.should_exit = True
         self._log.info("stopping", reason=signal.Signals(number).name)
@@ -178,10 +219,16 @@ class Daemon:
         self._timers.start()
         self._timers.every_month(self._settings.bank.zone, self._assess_recurring)
         self._timers.every_day(self._settings.bank.zone, lambda: self._archiver.attempt(self._clock.now()))
-        if not self._database.is_shared:  # what a process that is gone was sending is ours to send again, now
-            now = self._clock.now()
-            self._submit(lambda unit: outgoing.release_all(unit.connection, now))
+        now = self._clock.now()
+        self._submit(lambda unit: self._recover(unit, now))
         self._audit.start(asyncio.get_running_loop())
+
+    def _recover(self, unit: Unit, now: datetime) -> None:
+        if not self._database.is_shared:  # what a process that is gone was sending is ours to send again, now
+            outgoing.release_all(unit.connection, now)
+        if outgoing.is_set_back(unit.connection, now):
+            outgoing.set_back(unit.connection, now, now)
+        faults.reach(faults.Point.DURING_RECOVERY)
 
     async def _drain(self) -> None:
         await asyncio.to_thread(self._audit.stop, _GRACE_SECONDS)
@@ -201,11 +248,13 @@ class Daemon:
         if delivery is not None and delivery <= self._clock.now():
             self._dispatcher.notify()
             delivery = None  # whoever records how it went comes by here again
+        if timer is not None and self._rest_until is not None:
+            timer = max(timer, self._rest_until)
         self._timers.arm(min((instant for instant in (timer, delivery) if instant is not None), default=None))
 
     def _on_due(self) -> Future[Any]:
         self._dispatcher.notify()
-        return self._submit(lambda unit: self._engine.fire(unit, self._clock.now()))
+        return self._submit(lambda unit: self._engine.fire(unit, self._clock.now()), self._rest)
 
     def _assess_recurring(self) -> None:
         """Say, every month, which incidents with one root cause only together reach a level."""
@@ -217,10 +266,18 @@ class Daemon:
             about["incident_level"] = about.pop("level")  # `level` is the log's own
             self._log.warning("recurring_incidents", reason="assessed_monthly", **about)
 
-    def _submit(self, work: Any) -> Future[Any]:
+    def _submit(self, work: Any, *then: Callable[[Future[Any]], None]) -> Future[Any]:
         future: Future[Any] = self._writer.submit(work, urgent=True)
-        future.add_done_callback(self._note_failure)
+        for follow_up in (self._note_failure, *then):
+            future.add_done_callback(follow_up)
         return future
+
+    def _rest(self, fired: Future[Any]) -> None:
+        """After a failure wait a moment before what is due is tried again: what fails at once must not do so for ever.
+
+        The next commit arms the alarm again; a writer in trouble commits as soon as it can.
+        """
+        self._rest_until = self._clock.now() + _REST * self._clock.speed if fired.exception() is not None else None
 
     def _note_failure(self, future: Future[Any]) -> None:
         error = future.exception()
@@ -229,13 +286,15 @@ class Daemon:
 
     def _unready(self) -> Iterator[str]:
         yield from self._audit.reasons()
+        if self._writer.trouble.reason is not None:
+            yield f"store_not_writable: the store cannot be written: {self._writer.trouble.reason}"
         if self._audit.store_is_unreadable:
             return  # told already, and asking again might hang
         try:
             with self._database.read() as connection:
                 records.next_due(connection)
-        except StoreError as error:
-            yield f"store_unreadable: the store cannot be read: {error}"
+        except (StoreError, SQLAlchemyError) as error:
+            yield f"store_unreadable: the store cannot be read: {explained(error)}"
 
 
 class _Server(uvicorn.Server):

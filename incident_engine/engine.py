@@ -10,6 +10,7 @@ from functools import partial
 
 from sqlalchemy import Connection
 
+from incident_engine import faults
 from incident_engine.configuration.settings import Settings
 from incident_engine.decisions import Reason, note, warn
 from incident_engine.errors import InvalidDocumentError, Problem
@@ -209,6 +210,7 @@ class Engine:
     def _write(self, unit: Unit) -> None:
         """Write the events; what waited in quarantine and was taken now need not wait any more."""
         self._ledger.flush(unit.connection)
+        faults.reach(faults.Point.AFTER_APPEND)
         taken: Mapping[_Alike, Sequence[str]] = unit.shared.get(_ALIKE, {})
         if records.is_anything_in_quarantine(unit.connection):
             for (source, *_), ids in taken.items():

@@ -4,7 +4,8 @@ import contextlib
 import logging
 import platform
 import sys
-from collections.abc import Iterable
+import threading
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 from typing import Protocol, TextIO, cast
 
@@ -14,6 +15,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from incident_engine import __version__
+from incident_engine.clock import ticks
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series beside each counter, which no rule of ours needs
 
@@ -29,6 +31,14 @@ class EventOutcome(StrEnum):
     INVALID = "invalid"
     QUARANTINED = "quarantined"
     OVERLOADED = "overloaded"
+
+
+class RefusedReason(StrEnum):
+    """Why a request was answered 503."""
+
+    QUEUE = "queue_full"
+    CONNECTIONS = "too_many_connections"
+    STORE = "store_in_trouble"
 
 
 class CircuitState(StrEnum):
@@ -101,6 +111,32 @@ def logger(room: str) -> Log:
     return log
 
 
+class Sparing:
+    """Logs one kind of line at most once in so many seconds; `times` says how often it would have been logged."""
+
+    def __init__(self, log: Callable[..., object], seconds: float) -> None:
+        self._log = log
+        self._seconds = seconds
+        self._lock = threading.Lock()
+        self._kept_back = 0
+        self._logged_at: float | None = None
+
+    def __call__(self, event: str, **fields: object) -> None:
+        """Log the line, or only count it."""
+        with self._lock:
+            self._kept_back += 1
+            now = ticks()
+            if self._logged_at is not None and now - self._logged_at < self._seconds:
+                return
+            times, self._kept_back, self._logged_at = self._kept_back, 0, now
+        self._log(event, times=times, **fields)
+
+    def begin_anew(self) -> None:
+        """Log the next line at once: it tells of something new."""
+        with self._lock:
+            self._kept_back, self._logged_at = 0, None
+
+
 class Metrics:
     """The counters and histograms that the rooms feed, and the registry that Prometheus scrapes."""
 
@@ -120,6 +156,14 @@ class Metrics:
             "Events that were refused or put in quarantine because they lie ahead of this machine's clock.",
             registry=self.registry,
         )
+        self._refused = Counter(
+            "incident_engine_requests_refused",
+            "Requests answered 503, by reason; nothing of them was stored.",
+            ["reason"],
+            registry=self.registry,
+        )
+        for reason in RefusedReason:
+            self._refused.labels(reason)
         self._deliveries = Counter(
             "incident_engine_deliveries",
             "Attempts to deliver a message, by channel and outcome.",
@@ -163,6 +207,10 @@ class Metrics:
         """Count events that occurred too far ahead of this machine's clock."""
         self.ahead += events
         self._ahead.inc(events)
+
+    def count_refused(self, reason: RefusedReason) -> None:
+        """Count one request that was answered 503."""
+        self._refused.labels(reason).inc()
 
     def count_delivery(self, channel: str, outcome: str) -> None:
         """Count one attempt to deliver."""

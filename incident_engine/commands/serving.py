@@ -22,16 +22,19 @@ def serve(config: Config = None, lang: Lang = None) -> None:
     Any setting can be overridden by the environment: INCIDENT_ENGINE__SERVER__PORT=9000.
     """
     import contextlib
+    import os
 
     from incident_engine.clock import SystemClock
     from incident_engine.daemon import Daemon
+    from incident_engine.faults import fault_of
     from incident_engine.rulebook import load_rulebook
     from incident_engine.telemetry import configure_logging
 
     configure_logging(sys.stderr)
     say = wording_of(lang)
     settings, config_file = read_settings(config)
-    daemon = Daemon(settings, load_rulebook(settings, config_file), SystemClock())
+    fault = fault_of(os.environ)
+    daemon = Daemon(settings, load_rulebook(settings, config_file), SystemClock(), fault=fault)
     with contextlib.suppress(KeyboardInterrupt):
         daemon.run(lambda: _banner(settings, config_file, daemon.url, say))
     typer.echo(say("stopped"))

@@ -97,6 +97,8 @@ class ServerSettings(Strict):
     link_key: Secret | None = None
     """Signs these links; one is made and kept with the database unless it is given."""
     max_body_bytes: int = Field(default=1_048_576, ge=1_024)
+    max_connections: int = Field(default=1_000, ge=1, le=100_000)
+    """How many connections may be open; beyond it the answer is 503."""
 
     @property
     def is_loopback(self) -> bool:

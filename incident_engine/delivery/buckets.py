@@ -47,14 +47,17 @@ class Buckets:
         limits = (rate.per_minute, timedelta(minutes=1)), (rate.per_second, timedelta(seconds=1))
         self._buckets = [Bucket(limit, span) for limit, span in limits if limit is not None]
         self._paused_until: datetime | None = None
+        self._paused_at: datetime | None = None
 
     def ready_at(self, now: datetime) -> datetime:
         """Return the instant from which a message may go: now, or later."""
+        self._forget_the_future(now)
         paused = self._paused_until or now
         return max(now, paused, *(bucket.ready_at(now) for bucket in self._buckets))
 
     def available(self, now: datetime) -> int | None:
         """Return how many messages may go now; None for any number."""
+        self._forget_the_future(now)
         if self._paused_until is not None and self._paused_until > now:
             return 0
         return min((bucket.available(now) for bucket in self._buckets), default=None)
@@ -64,6 +67,12 @@ class Buckets:
         for bucket in self._buckets:
             bucket.take(tokens)
 
-    def pause(self, until: datetime) -> None:
-        """Let nothing go before an instant: the target said that there was too much."""
+    def pause(self, until: datetime, now: datetime) -> None:
+        """Let nothing go before an instant: the target said, now, that there was too much."""
+        self._paused_at = now
         self._paused_until = max(until, self._paused_until or until)
+
+    def _forget_the_future(self, now: datetime) -> None:
+        """Drop a pause that began in what is now the future: the clock was set back, and nobody knows by how much."""
+        if self._paused_at is not None and self._paused_at > now:
+            self._paused_at = self._paused_until = None

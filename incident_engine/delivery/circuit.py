@@ -26,6 +26,8 @@ class Circuit:
 
     def ready_at(self, now: datetime) -> datetime:
         """Return the instant from which a message that is not statutory may go: now, or later."""
+        if self._until is not None and self._until - now > LONGEST:
+            self._until = now  # the clock was set back: nothing is left alone for longer than that
         return now if self._until is None else max(now, self._until)
 
     def probe(self, now: datetime) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from incident_engine import faults
 from incident_engine.clock import Clock, ticks
 from incident_engine.configuration.channels import RetrySettings
 from incident_engine.delivery.bundles import bundled
@@ -14,12 +15,14 @@ from incident_engine.errors import StoreError
 from incident_engine.store import outgoing
 from incident_engine.store.outgoing import Choice, Claimed, DeliveryState
 from incident_engine.store.writer import Unit, Writer
-from incident_engine.telemetry import CircuitState, Metrics, logger
+from incident_engine.telemetry import CircuitState, Metrics, Sparing, logger
 
 _SHARE_OF_LEASE = 0.8
 """How much of its lease an attempt may take: it must be recorded before somebody else may try."""
 _AGAIN_SECONDS = 0.5
 """How long to wait before what went out is recorded once more, when the store did not take it."""
+_SET_BACK = timedelta(minutes=1)
+"""A clock that goes back by more was set; by less it was corrected, and what waits can wait so long."""
 AT_ONCE = 16
 """How many messages are under way at the same time."""
 
@@ -71,6 +74,8 @@ class Dispatcher:
         self._metrics = metrics
         self._targets = targets or Targets({})
         self._log = logger("delivery")
+        self._seen = clock.now()
+        self._failures = Sparing(self._log.warning, 60)
         self._wake = asyncio.Event()
         self._sending: set[asyncio.Task[None]] = set()
         self._under_way: set[tuple[str, int]] = set()
@@ -134,6 +139,7 @@ class Dispatcher:
         """Return what is ours to send, and until when."""
         now = self._clock.now()
         lease_until = now + self._retry.lease * self._clock.speed
+        is_set_back = self._seen - now > _SET_BACK
         under_way = frozenset(self._under_way)
 
         def choose(due: Sequence[Claimed], limit: int) -> Choice:
@@ -141,18 +147,21 @@ class Dispatcher:
             self._report_waiting([delivery for delivery in due if delivery.id in why], choice.later, why)
             return choice
 
+        def claim(unit: Unit) -> Choice:
+            if is_set_back:
+                outgoing.set_back(unit.connection, now, lease_until)
+            return outgoing.claim(unit.connection, now, lease_until, limit, under_way, choose)
+
         try:
-            choice = await asyncio.wrap_future(
-                self._writer.submit(
-                    lambda unit: outgoing.claim(unit.connection, now, lease_until, limit, under_way, choose),
-                    urgent=True,
-                )
-            )
+            choice = await asyncio.wrap_future(self._writer.submit(claim, urgent=True))
+            if choice.batches:
+                faults.reach(faults.Point.AFTER_CLAIM)
         except Exception as error:  # noqa: BLE001 - the store is in trouble; what is due stays due
-            self._log.warning("claim_failed", reason="store_error", error=repr(error))
+            self._failures("claim_failed", reason="store_error", error=repr(error))
             await asyncio.sleep(1)
             self._wake.set()
             return [], lease_until
+        self._seen = now
         for channel in {batch[0].channel for batch in choice.batches}:
             self._metrics.show_circuit(channel, self._targets.state(channel))
         if choice.later:
@@ -174,7 +183,9 @@ class Dispatcher:
                 about = {"delivery": delivery.id, "incident": delivery.incident_id, "attempt": delivery.attempt}
                 self._log.warning("delivery_not_attempted", reason="lease_lost", channel=delivery.channel, **about)
             return
+        faults.reach(faults.Point.BEFORE_SEND)
         answer = await self._attempt(message)
+        faults.reach(faults.Point.AFTER_SEND)
         now = self._clock.now()
         verdicts = [_verdict(answer, delivery, message, self._retry, now) for delivery in batch]
         counted = await self._record(batch, verdicts, now, lease_until)

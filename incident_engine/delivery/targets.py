@@ -34,6 +34,8 @@ from incident_engine.store.outgoing import Choice, Claimed, Priority
 from incident_engine.telemetry import CircuitState
 
 _ROOMY = 20_000
+MANY_TARGETS = 10_000
+"""Of so many targets something is remembered."""
 _LONG = timedelta(minutes=1)
 """Who would have to wait longer than this for a token is reached over the next channel."""
 
@@ -99,7 +101,7 @@ class Targets:
             before = target.circuit.state
             target.circuit.note(outcome, now)
             if outcome is Outcome.RATE_LIMITED and wait:
-                target.buckets.pause(now + wait)
+                target.buckets.pause(now + wait, now)
             return None if target.circuit.state is before else target.circuit.state
 
     def state(self, channel: str) -> CircuitState:
@@ -110,9 +112,17 @@ class Targets:
 
     def _at(self, key: _Key) -> _Target:
         if key not in self._targets:
+            if len(self._targets) >= MANY_TARGETS:
+                self._forget_one()
             settings = self._settings.get(key[0])
             self._targets[key] = _Target(Buckets(settings.rate if settings else Rate()))
         return self._targets[key]
+
+    def _forget_one(self) -> None:
+        """Forget the target known longest, if there is one that answers: nothing is known against it."""
+        names = iter(self._targets)
+        oldest = next(iter(self._targets))
+        del self._targets[next((name for name in names if not self._targets[name].circuit.is_cut), oldest)]
 
     def _key(self, delivery: Claimed) -> _Key:
         """Return the target: of e-mail each recipient, else the one address of the channel."""

@@ -13,6 +13,7 @@ from incident_engine.store import schema
 from incident_engine.store.copying import copy_database
 from incident_engine.store.postgresql import PostgresqlServer
 from incident_engine.store.sqlite import SqliteFile
+from incident_engine.store.trouble import explained
 from incident_engine.telemetry import logger
 
 _STORE_FAILS = (OperationalError, InterfaceError, InternalError, PoolTimeoutError)
@@ -55,6 +56,10 @@ class Database:
         with _failing(self.name), self.engine.connect() as connection, connection.begin():
             yield connection
 
+    def prove_writable(self, connection: Connection) -> None:
+        """Write something that changes nothing, so that a transaction shows whether the disk takes it."""
+        connection.exec_driver_sql("SELECT 1" if self.is_shared else "PRAGMA user_version = 0")
+
     def close(self) -> None:
         """Close every connection; a file may be had by others then."""
         self._backend.close()
@@ -67,7 +72,7 @@ class Database:
             with self._backend.begin(patiently=True) as connection:
                 schema.migrate(connection, self.name)
         except DatabaseError as error:
-            raise StoreError(f"{self.name} cannot be used as a database: {cause(error)}") from error
+            raise StoreError(f"{self.name} cannot be used as a database: {explained(error)}") from error
 
     def _copy_before(self) -> None:
         path = Path(self.url.database or "")

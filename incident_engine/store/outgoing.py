@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum, StrEnum
 
-from sqlalchemy import Connection, insert, select, tuple_, update
+from sqlalchemy import Connection, insert, or_, select, tuple_, update
 
+from incident_engine import faults
 from incident_engine.response.step import StepState
-from incident_engine.store.tables import attempts, deliveries, steps
+from incident_engine.store.tables import attempts, deliveries, events, steps
 
 
 class DeliveryState(StrEnum):
@@ -132,6 +133,7 @@ def record(
 
     Once it has failed, or after `fallback_after` failed attempts, the contact's next channel is due at once.
     """
+    faults.reach(faults.Point.BEFORE_RECORD)
     connection.execute(
         update(attempts)
         .where(attempts.c.delivery_id == delivery.id, attempts.c.number == delivery.attempt)
@@ -190,6 +192,33 @@ def release_all(connection: Connection, now: datetime) -> int:
         .values(state=DeliveryState.PENDING, due_at=now)
     )
     return released.rowcount
+
+
+def is_set_back(connection: Connection, now: datetime) -> bool:
+    """Return whether the newest event was received in what is now the future: the clock was set back since."""
+    received_at = connection.scalar(select(events.c.received_at).order_by(events.c.seq.desc()).limit(1))
+    return received_at is not None and received_at > now
+
+
+def set_back(connection: Connection, now: datetime, lease_until: datetime) -> None:
+    """Put right what counts on a clock that was set back to `now`; it would wait until the clock is there again.
+
+    What waits to be tried again, and what was written in what is now the future, is due at once; no lease is longer
+    than one taken now. Leases of other replicas go by other clocks, and are left alone.
+    """
+    is_waiting = (deliveries.c.state == DeliveryState.PENDING) & (deliveries.c.due_at > now)
+    connection.execute(
+        update(deliveries)
+        .where(is_waiting, or_(deliveries.c.attempts > 0, deliveries.c.created_at > now))
+        .values(due_at=now)
+    )
+    if connection.dialect.name != "sqlite":
+        return
+    connection.execute(
+        update(deliveries)
+        .where(deliveries.c.state == DeliveryState.SENDING, deliveries.c.due_at > lease_until)
+        .values(due_at=lease_until)
+    )
 
 
 def cancel(connection: Connection, step_ids: Collection[str], now: datetime) -> int:

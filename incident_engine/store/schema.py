@@ -11,6 +11,7 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, inspect
 
+from incident_engine import faults
 from incident_engine.errors import StoreError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -60,6 +61,7 @@ def migrate(connection: Connection, name: object) -> None:
     config = _config()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+    faults.reach(faults.Point.DURING_MIGRATION)
 
 
 def refuse_other_schema(connection: Connection, name: object) -> None:

@@ -22,14 +22,18 @@ from sqlalchemy.exc import (
     ProgrammingError,
 )
 
+from incident_engine import faults
 from incident_engine.clock import ticks
 from incident_engine.errors import OverloadedError, StoreError
 from incident_engine.store.database import Database
-from incident_engine.telemetry import logger
+from incident_engine.store.trouble import Trouble, explained
+from incident_engine.telemetry import Sparing, logger
 
 T = TypeVar("T")
 BATCH = 500
-_STORE_FAILS = DatabaseError
+_TRY_AGAIN_SECONDS = 1.0
+"""How soon a store in trouble is tried again if nobody wants anything of it."""
+_STORE_FAILS = (StoreError, DatabaseError)
 _ONE_WORK_FAILS = (DataError, IntegrityError, ProgrammingError, NotSupportedError)
 
 
@@ -90,6 +94,7 @@ def transaction(database: Database) -> Iterator[Unit]:
             unit = Unit(connection)
             yield unit
             unit.settle()
+            faults.reach(faults.Point.BEFORE_COMMIT)
     except BaseException:
         if unit is not None:
             unit.undo()
@@ -100,8 +105,9 @@ def in_savepoint(unit: Unit, work: Callable[[Unit], T]) -> tuple[T | None, Excep
     """Do a piece of work so that its failure is its own: what it wrote and wanted done is dropped with it.
 
     Returns its result or its failure. A failure of the store itself is raised: a disk that is full or broken may have
-    rolled back the others' work with this one's.
+    rolled back the others' work with this one's. What others left for the end is done before: it must not go with it.
     """
+    unit.settle()
     part = Unit(unit.connection)
     try:
         with unit.connection.begin_nested():
@@ -147,6 +153,9 @@ class Writer:
         """How many works were taken from the queue so far."""
         self.busy_since: float | None = None
         """When the batch in hand was begun, in ticks; None while there is none."""
+        self.trouble = Trouble()
+        self._overflow = Sparing(self._log.warning, 1)
+        self._failures = Sparing(self._log.warning, 60)
 
     def start(self) -> None:
         """Begin to work."""
@@ -181,7 +190,10 @@ class Writer:
 
     def _put(self, work: Work, waiting: Waiting, *, urgent: bool) -> None:
         if not urgent and (self._closing.is_set() or self._queue.qsize() >= self._capacity):
-            raise OverloadedError("the daemon is stopping" if self._closing.is_set() else "too many requests wait")
+            if self._closing.is_set():
+                raise OverloadedError("the daemon is stopping")
+            self._overflow("queue_full", reason="queue_full", capacity=self._capacity)
+            raise OverloadedError("too many requests wait")
         self._queue.put((work, waiting))
 
     def stop(self, timeout: float) -> None:
@@ -191,7 +203,7 @@ class Writer:
         self._thread.join(timeout)
 
     def _run(self) -> None:
-        while (item := self._queue.get()) is not None:
+        while (item := self._next()) is not None:
             batch = [item]
             ending = False
             while len(batch) < BATCH:
@@ -209,18 +221,38 @@ class Writer:
             if ending:
                 return
 
+    def _next(self) -> tuple[Work, Waiting] | None:
+        """Return what waits longest; while the store is in trouble, see meanwhile whether it has passed."""
+        while True:
+            try:
+                return self._queue.get(timeout=_TRY_AGAIN_SECONDS if self.trouble.reason else None)
+            except queue.Empty:
+                self._commit([(lambda unit: self._database.prove_writable(unit.connection), Future())])
+
     def _commit(self, batch: list[tuple[Work, Waiting]]) -> None:
         wanted = [(work, future) for work, future in batch if future.set_running_or_notify_cancel()]
+        if self.trouble.is_lasting:
+            self._fail(wanted)
+            return
         try:
             outcomes, unit = self._do([work for work, _ in wanted])
         except Exception as error:  # noqa: BLE001 - whatever it is, nothing of the batch is on disk: say so to each
-            self._tell([(each, (None, StoreError(f"the store did not take it: {error}"))) for _, each in wanted])
-            self._follow_up([partial(self._warn, "commit_failed", error)])
+            self.trouble.note(error)
+            self._follow_up([partial(self._failures, "commit_failed", reason="commit_failed", error=explained(error))])
+            self._fail(wanted)
             return
-        self._follow_up(unit.after_commit)
+        if self.trouble.reason is not None:
+            self.trouble.over()
+            self._failures.begin_anew()
+            self._follow_up([partial(self._log.info, "commit_works_again", reason="commit_works_again")])
+        self._follow_up([partial(faults.reach, faults.Point.AFTER_COMMIT), *unit.after_commit])
         self._tell([(each, outcome) for (_, each), outcome in zip(wanted, outcomes, strict=True)])
         if unit.quiet < len(wanted):
             self._follow_up([self._on_commit])
+
+    def _fail(self, batch: Sequence[tuple[Work, Waiting]]) -> None:
+        error = StoreError(f"the store did not take it: {self.trouble.reason}")
+        self._tell([(waiting, (None, error)) for _, waiting in batch])
 
     def _tell(self, answers: Sequence[tuple[Waiting, Outcome]]) -> None:
         """Tell everybody who waits; those in an event loop all at once, for each call from here interrupts it."""
@@ -258,7 +290,7 @@ class Writer:
         if unit.quiet < works:
             self._before_commit(unit)
 
-    def _follow_up(self, actions: list[Callable[[], None]]) -> None:
+    def _follow_up(self, actions: Sequence[Callable[[], object]]) -> None:
         for action in actions:
             try:
                 action()

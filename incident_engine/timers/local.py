@@ -93,9 +93,12 @@ class LocalTimers:
 
     def _beat(self) -> None:
         """Make the scheduler look at the clock again: it sleeps a computed time, in which the clock may be set."""
+        seen = self._clock.now()
         while not self._stopping.wait(HEARTBEAT_SECONDS):
             self.beaten_at = ticks()
             self._scheduler.add_job(self._note_pulse, id=_PULSE, replace_existing=True)  # at once; it also wakes it up
-            armed = self._armed
-            if armed is not None and armed <= self._clock.now():
+            before, seen, armed = seen, self._clock.now(), self._armed
+            if seen < before:
+                self._wake()  # the clock was set back: whoever waits for an instant must look at it anew
+            elif armed is not None and armed <= seen:
                 self._wake()  # the scheduler should have; an alarm must never be lost, rung twice it does no harm

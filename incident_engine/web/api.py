@@ -68,7 +68,7 @@ IncidentId = Annotated[str, Path(description="The incident's id.")]
 def create_app(parts: Parts) -> FastAPI:
     """Return the application."""
     app = FastAPI(title="incident-engine", version=__version__, docs_url=None, redoc_url=None)
-    problems.install(app)
+    problems.install(app, parts.metrics)
     archive.install(app, parts.database, parts.settings.bank.zone)
     docs.install(app, needs_key=bool(parts.keys))
     mapper = AlertMapper(parts.settings.alertmanager, parts.settings.service_names)

@@ -128,6 +128,7 @@ class HotPath:
 
     def __init__(self, app: ASGIApp, intake: Intake) -> None:
         self._app = app
+        self._metrics = intake.metrics
         self._routes = {"/api/v1/events": intake.events, "/api/v1/alertmanager": intake.notification}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -143,6 +144,7 @@ class HotPath:
             handler = problems.handler_of(error)
             if handler is None:
                 raise
+            problems.count_refusal(error, self._metrics)
             response = handler(request, error)
         await response(scope, receive, send)
 

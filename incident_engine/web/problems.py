@@ -7,13 +7,16 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from incident_engine.errors import InvalidDocumentError, MalformedBodyError, OverloadedError, Problem, StoreError
-from incident_engine.telemetry import logger
+from incident_engine.store.trouble import explained
+from incident_engine.telemetry import Metrics, RefusedReason, Sparing, logger
 
 MEDIA_TYPE = "application/problem+json"
+_store_failures = Sparing(lambda event, **fields: logger("web").warning(event, **fields), 1)
 
 
 def problem_response(
@@ -29,11 +32,27 @@ def problem_response(
 Handler = Callable[[Request, Exception], Response]
 
 
-def install(app: FastAPI) -> None:
-    """Make the application answer every error as a problem document."""
+def install(app: FastAPI, metrics: Metrics) -> None:
+    """Make the application answer every error as a problem document, and count what it refuses."""
+
+    def counted(handler: Handler) -> Handler:
+        def answer(request: Request, error: Exception) -> Response:
+            count_refusal(error, metrics)
+            return handler(request, error)
+
+        return answer
+
     for kind, handler in _HANDLERS.items():
-        app.add_exception_handler(kind, handler)
+        app.add_exception_handler(kind, counted(handler))
     app.add_exception_handler(Exception, _unexpected)
+
+
+def count_refusal(error: Exception, metrics: Metrics) -> None:
+    """Count a request that is answered 503."""
+    if isinstance(error, OverloadedError):
+        metrics.count_refused(RefusedReason.QUEUE)
+    elif isinstance(error, StoreError | SQLAlchemyError):
+        metrics.count_refused(RefusedReason.STORE)
 
 
 def handler_of(error: Exception) -> Handler | None:
@@ -78,7 +97,7 @@ def _overloaded(_: Request, error: Exception) -> Response:
 
 def _store(_: Request, error: Exception) -> Response:
     wait = str(OverloadedError.retry_after_seconds)
-    logger("web").warning("request_failed", reason="store_error", error=str(error))
+    _store_failures("request_failed", reason="store_error", error=explained(error))
     said = "nothing of this request was stored, send it again; the daemon's log says what the store lacks"
     return problem_response(503, "The store is in trouble", said, headers={"Retry-After": wait})
 
@@ -111,6 +130,7 @@ _HANDLERS: Mapping[type[Exception], Handler] = {
     MalformedBodyError: _malformed,
     OverloadedError: _overloaded,
     StoreError: _store,
+    SQLAlchemyError: _store,
     RequestValidationError: _parameters,
     HTTPException: _http,
 }

@@ -5,7 +5,7 @@ import base64
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -182,6 +182,50 @@ def test_a_failure_is_repeated_after_waits_that_double_until_it_succeeds(tmp_pat
                 assert post.outcomes() == ["server_error", "server_error", "connection_failed", "delivered"]
             assert len({posted.headers["webhook-id"] for posted in server.posted}) == 1
             assert len({posted.body for posted in server.posted}) == 1
+
+    run(test)
+
+
+def test_a_clock_that_is_set_back_by_hours_does_not_make_a_repeat_wait_for_hours(tmp_path: Path) -> None:
+    async def test() -> None:
+        with web_server(Answer(500), Answer(200)) as server:
+            async with at_work(tmp_path, desk(server.url), retry(first=5)) as post:
+                post.put()
+                post.dispatcher.notify()
+                await post.reaches("pending", 1)
+                post.clock.set(NOW - timedelta(hours=5))
+                post.dispatcher.notify()
+                found = await post.reaches("delivered", 2)
+                assert found["ended_at"] == NOW - timedelta(hours=5)
+
+    run(test)
+
+
+def test_a_clock_that_is_set_forward_past_a_lease_sends_nothing_twice(tmp_path: Path) -> None:
+    async def test() -> None:
+        go_on = asyncio.Event()
+
+        class Slow:
+            sent = 0
+
+            async def send(self, delivery: Claimed, now: datetime) -> str:
+                Slow.sent += 1
+                await go_on.wait()
+                return "taken"
+
+            async def close(self) -> None:
+                """Nothing is open."""
+
+        async with at_work(tmp_path, None, retry(lease=60), desk=Slow()) as post:
+            post.put()
+            post.dispatcher.notify()
+            await post.reaches("sending", 1)
+            post.clock.set(NOW + timedelta(hours=5))
+            post.dispatcher.notify()
+            await post.settle()
+            go_on.set()
+            await post.reaches("delivered", 1)
+            assert Slow.sent == 1
 
     run(test)
 

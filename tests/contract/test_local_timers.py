@@ -168,6 +168,28 @@ def test_a_clock_that_is_set_forward_is_noticed_by_the_heartbeat(monkeypatch: py
         eventually(lambda: rings.at, 10)
 
 
+def test_a_clock_that_is_set_back_rings_so_that_whoever_waits_looks_at_it_anew() -> None:
+    class Back(SystemClock):
+        behind = timedelta(0)
+
+        def now(self) -> datetime:
+            return datetime.now(UTC) - self.behind
+
+    clock, rings = Back(), Rings()
+    timers = LocalTimers(clock, rings)
+    timers.start()
+    try:
+        timers.arm(now() + timedelta(hours=1))
+        time.sleep(0.3)
+        assert rings.at == []
+        clock.behind = timedelta(hours=5)
+        eventually(lambda: rings.at, 10)
+        time.sleep(0.3)
+        assert len(rings.at) == 1
+    finally:
+        timers.stop()
+
+
 def test_the_shipped_heartbeat_is_short_enough_for_a_minute_to_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     assert local.HEARTBEAT_SECONDS <= 10

@@ -289,3 +289,14 @@ def test_a_step_of_which_everything_was_cancelled_has_not_failed(database: Datab
     put_as(database, "later", place=1, due_at=LATER)
     cancel(database, "s")
     assert rows(database, steps)[0]["state"] == "begun"
+
+
+def test_a_clock_that_is_set_back_leaves_no_lease_longer_than_a_new_one(database: Database) -> None:
+    put(database, "d")
+    put(database, "to come", NOW + timedelta(minutes=3))
+    claim(database)
+    earlier = NOW - timedelta(hours=5)
+    with database.write() as connection:
+        outgoing.set_back(connection, earlier, earlier + LEASE)
+    assert (stored(database)["state"], stored(database)["due_at"]) == ("sending", earlier + LEASE)
+    assert stored(database, "to come")["due_at"] == earlier  # written in what is now the future

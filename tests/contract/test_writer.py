@@ -1,6 +1,7 @@
 """The writer: many works in one transaction, each one's failure its own, and no answer before the commit."""
 
 import io
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future
@@ -10,12 +11,13 @@ import pytest
 import structlog
 from sqlalchemy import event, insert, select
 from sqlalchemy.exc import IntegrityError, OperationalError
+from structlog.testing import capture_logs
 from support.fixtures import cst, eventually, held_up
 
 from incident_engine.errors import OverloadedError, StoreError
 from incident_engine.store.database import Database
 from incident_engine.store.tables import incidents
-from incident_engine.store.writer import BATCH, Unit, Writer
+from incident_engine.store.writer import BATCH, Unit, Writer, in_savepoint
 from incident_engine.telemetry import configure_logging, logger
 
 NOW = cst("10:35")
@@ -177,6 +179,50 @@ def test_a_full_queue_refuses_what_comes_and_takes_what_is_urgent(store_url: str
     opened.close()
 
 
+def test_refusals_of_a_storm_are_one_line_in_the_log(store_url: str) -> None:
+    opened = Opened(store_url, capacity=1)
+    with capture_logs() as lines, held_up(opened.writer):
+        opened.writer.submit(put("a"))
+        for _ in range(200):
+            with pytest.raises(OverloadedError):
+                opened.writer.submit(put("b"))
+    told = [line for line in lines if line["event"] == "queue_full"]
+    assert 1 <= len(told) <= 2
+    assert (told[0]["reason"], told[0]["capacity"]) == ("queue_full", 1)
+    opened.close()
+
+
+def test_a_store_in_trouble_is_tried_again_by_itself_and_a_damaged_one_is_not(opened: Opened) -> None:
+    broken: Exception | None = sqlite_error("database or disk is full", sqlite3.SQLITE_FULL)
+
+    def refuse(_: object) -> None:
+        if broken is not None:
+            raise OperationalError("COMMIT", {}, broken)
+
+    event.listen(opened.database.writing, "commit", refuse)
+    with pytest.raises(StoreError, match="database or disk is full: the disk is full; make room"):
+        opened.writer.submit(put("a")).result(30)
+    assert not opened.writer.trouble.is_lasting
+    broken = None
+    eventually(lambda: opened.writer.trouble.reason is None)  # nobody wanted anything of it meanwhile
+    assert opened.followed_up == 1
+    broken = sqlite_error("database disk image is malformed", sqlite3.SQLITE_CORRUPT)
+    with pytest.raises(StoreError, match="it is damaged; stop the daemon and restore a backup"):
+        opened.writer.submit(put("b")).result(30)
+    broken = None
+    before = opened.commits
+    with pytest.raises(StoreError, match="it is damaged"):
+        opened.writer.submit(put("c")).result(30)
+    assert opened.commits == before
+    assert opened.stored() == []
+
+
+def sqlite_error(said: str, code: int) -> sqlite3.OperationalError:
+    error = sqlite3.OperationalError(said)
+    error.sqlite_errorcode = code
+    return error
+
+
 def test_stopping_finishes_what_waits_and_refuses_what_comes(store_url: str) -> None:
     opened = Opened(store_url)
     with held_up(opened.writer):
@@ -256,3 +302,45 @@ def test_a_log_that_cannot_be_written_does_not_stop_the_writer(opened: Opened) -
         assert opened.writer.is_alive
     finally:
         structlog.reset_defaults()
+
+
+def test_what_others_left_for_the_end_does_not_go_with_a_savepoint_that_fails(opened: Opened) -> None:
+    def leave(unit: Unit) -> str:
+        unit.at_end["writing"] = put("a")
+        return "left"
+
+    def try_something(unit: Unit) -> str:
+        _, failure = in_savepoint(unit, fail)
+        assert failure is not None
+        return "went on"
+
+    with held_up(opened.writer):
+        works = [opened.writer.submit(work) for work in (leave, try_something)]
+    assert [work.result(30) for work in works] == ["left", "went on"]
+    assert opened.stored() == ["a"]
+
+
+def leave(name: str, last: Callable[[Unit], object]) -> Callable[[Unit], str]:
+    """Return a work that leaves something for the end."""
+
+    def work(unit: Unit) -> str:
+        unit.at_end[name] = last
+        return name
+
+    return work
+
+
+def test_what_several_works_want_at_the_end_is_done_once(opened: Opened) -> None:
+    with held_up(opened.writer):
+        works = [opened.writer.submit(leave("a", put("a"))) for _ in range(3)]
+    assert [work.result(30) for work in works] == ["a", "a", "a"]
+    assert opened.stored() == ["a"]
+
+
+def test_what_fails_at_the_end_fails_the_work_that_wanted_it_alone(opened: Opened) -> None:
+    with held_up(opened.writer):
+        good, bad = (opened.writer.submit(leave(name, work)) for name, work in (("a", put("a")), ("b", fail)))
+    assert good.result(30) == "a"
+    with pytest.raises(RuntimeError, match="on purpose"):
+        bad.result(30)
+    assert opened.stored() == ["a"]

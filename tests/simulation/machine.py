@@ -95,9 +95,9 @@ class _WatchedDispatcher(Dispatcher):
 
     net: Net
 
-    async def _deliver(self, batch: Batch) -> None:
+    async def _deliver(self, batch: Batch, lease_until: datetime) -> None:
         self.net.expect(batch)
-        await super()._deliver(batch)
+        await super()._deliver(batch, lease_until)
 
 
 class Machine:

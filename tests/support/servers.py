@@ -110,6 +110,11 @@ class Process:
         return self._popen is not None and self._popen.poll() is None
 
     @property
+    def pid(self) -> int | None:
+        """Return the process id, once it was started."""
+        return self._popen.pid if self._popen is not None else None
+
+    @property
     def printed(self) -> str:
         """Return what it has written to stdout so far."""
         return self._out.read_text(encoding="utf-8", errors="replace")

@@ -87,8 +87,15 @@ def test_without_limits_there_is_no_end_of_tokens() -> None:
 
 def test_a_target_that_said_it_was_too_much_is_left_alone_until_it_said() -> None:
     buckets = Buckets(Rate())
-    buckets.pause(NOW + MINUTE)
-    buckets.pause(NOW + SECOND)
+    buckets.pause(NOW + MINUTE, NOW)
+    buckets.pause(NOW + SECOND, NOW)
     assert (buckets.available(NOW), buckets.ready_at(NOW)) == (0, NOW + MINUTE)
     assert buckets.ready_at(NOW + MINUTE - MICROSECOND) == NOW + MINUTE
     assert (buckets.available(NOW + MINUTE), buckets.ready_at(NOW + MINUTE)) == (None, NOW + MINUTE)
+
+
+def test_a_pause_ends_when_the_clock_is_set_back() -> None:
+    buckets = Buckets(Rate())
+    buckets.pause(NOW + MINUTE, NOW)
+    hours_before = NOW - 300 * MINUTE
+    assert (buckets.available(hours_before), buckets.ready_at(hours_before)) == (None, hours_before)

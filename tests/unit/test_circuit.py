@@ -76,3 +76,18 @@ def test_a_statutory_message_that_arrives_closes_it() -> None:
     circuit = opened()
     circuit.note(Outcome.DELIVERED, NOW)
     assert (circuit.state, circuit.is_cut) == (CLOSED, False)
+
+
+def test_a_clock_that_is_set_back_by_hours_does_not_keep_it_open_for_hours() -> None:
+    circuit = opened()
+    hours_before = NOW - timedelta(hours=5)
+    assert circuit.ready_at(hours_before) == hours_before
+    assert circuit.ready_at(NOW - timedelta(minutes=1)) == NOW - timedelta(minutes=1)
+
+
+def test_a_clock_that_is_set_forward_by_hours_lets_one_message_see() -> None:
+    circuit = opened()
+    later = NOW + timedelta(hours=5)
+    assert circuit.ready_at(later) == later
+    circuit.probe(later)
+    assert circuit.state is HALF_OPEN

@@ -178,3 +178,16 @@ def test_when_its_time_is_over_one_goes_to_see_alone() -> None:
     assert ours.state("ops") is CircuitState.HALF_OPEN
     assert ours.note(waiting("d0"), Outcome.DELIVERED, later, None) is CircuitState.CLOSED
     assert chosen(ours, several(2, first=1), later) == [["d1"], ["d2"]]
+
+
+def test_of_very_many_targets_those_that_answer_are_forgotten_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("incident_engine.delivery.targets.MANY_TARGETS", 3)
+    mail = EmailSettings(type="email", host="h", port=25, sender="a@b.example", tls="none")
+    found = targets(mail=mail)
+    silent = waiting("silent", channel="mail", address="silent@bank.example")
+    for _ in range(FAILURES):
+        found.note(silent, Outcome.TIMED_OUT, NOW, None)
+    for number in range(20):
+        found.note(waiting("d", channel="mail", address=f"{number}@bank.example"), Outcome.DELIVERED, NOW, None)
+    assert len(found._targets) == 3
+    assert found.state("mail") is CircuitState.OPEN  # who does not answer is not forgotten

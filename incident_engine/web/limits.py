@@ -1,0 +1,74 @@
+"""How much the daemon takes at once: connections, and the head of a request. Beyond it the answer is a plain no."""
+
+import asyncio
+from collections.abc import Callable, Sized
+from typing import Any, cast
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
+
+from incident_engine.errors import OverloadedError
+from incident_engine.telemetry import Metrics, RefusedReason, Sparing, logger
+from incident_engine.web.problems import problem_response
+
+HEAD_BYTES = 65_536
+"""So long may the head of a request be: its first line and its headers."""
+RESERVE = 64
+"""So many more connections are answered, if only by a 503; what comes beyond them is closed unanswered."""
+_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+_HEALTH = frozenset({"/healthz", "/readyz"})
+_Protocol: Any = AutoHTTPProtocol
+_knows_heads = hasattr(_Protocol, "on_message_begin")
+"""Whether the parser of heads is httptools, which has no limit of its own; h11, where httptools is missing, has."""
+
+
+class Limit:
+    """Answers 503 while there are more connections than the settings allow; health is always answered."""
+
+    def __init__(self, app: ASGIApp, most: int, connections: Callable[[], Sized], metrics: Metrics) -> None:
+        self._app = app
+        self._most = most
+        self._connections = connections
+        self._metrics = metrics
+        self._overflow = Sparing(logger("web").warning, 1)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or refuse it."""
+        if len(self._connections()) <= self._most or scope["type"] != "http" or scope["path"] in _HEALTH:
+            await self._app(scope, receive, send)
+            return
+        self._metrics.count_refused(RefusedReason.CONNECTIONS)
+        self._overflow("too_many_connections", reason=RefusedReason.CONNECTIONS.value, most=self._most)
+        said = f"more than {self._most} connections (server.max_connections); nothing of this request was stored"
+        headers = {"Retry-After": str(OverloadedError.retry_after_seconds), "Connection": "close"}
+        await problem_response(503, "Overloaded", f"{said}, send it again", headers=headers)(scope, receive, send)
+
+
+def bounded_protocol(most: int) -> type[asyncio.Protocol]:
+    """Return uvicorn's protocol with a limit on connections that say nothing and on heads that never end."""
+
+    class Bounded(_Protocol):  # type: ignore[misc]
+        _head: int | None = 0 if _knows_heads else None
+
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            super().connection_made(transport)
+            if len(self.connections) > most + RESERVE:
+                transport.close()
+
+        def data_received(self, data: bytes) -> None:
+            if self._head is not None:
+                self._head += len(data)
+            super().data_received(data)
+            if self._head is not None and self._head > HEAD_BYTES and not self.transport.is_closing():
+                self.transport.write(_TOO_LARGE)
+                self.transport.close()
+
+        def on_headers_complete(self) -> None:
+            self._head = None
+            super().on_headers_complete()
+
+        def on_message_complete(self) -> None:
+            super().on_message_complete()
+            self._head = 0
+
+    return cast("type[asyncio.Protocol]", Bounded)

@@ -1,0 +1,226 @@
+"""One world in which a daemon is killed again and again under load, and what is checked after every kill."""
+
+import random
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+
+from incident_engine.clock import SystemClock
+from incident_engine.faults import VARIABLE, Point
+from support.aftermath import Found, look, wrong_after_a_kill, wrong_in_the_end
+from support.desk import Desk, desk
+from support.lives import Life, Starter, kill, wait_ready
+from support.quick import SETTLED_SECONDS, write_bank
+from support.senders import Sender
+from support.servers import PATIENCE, free_port
+
+_SENDERS = 2
+_REACHED_WITHIN_SECONDS = 4.0
+"""A named point that a life does not come to in this time is not waited for."""
+
+
+class Where(StrEnum):
+    """In what a daemon was interrupted."""
+
+    STARTING = "starting"
+    BOTH = "requests and messages under way"
+    REQUESTS = "requests under way"
+    MESSAGES = "messages under way"
+    QUIET = "nothing under way"
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """How a life ends: so many seconds after its start, or after it was ready, or by itself at a named point."""
+
+    seconds: float
+    is_starting: bool = False
+    point: Point | None = None
+    time: int = 1
+
+
+class ViolationError(AssertionError):
+    """What must never be, was."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What happened in a world."""
+
+    kills: int = 0
+    where: Counter[str] = field(default_factory=Counter)
+    points: Counter[str] = field(default_factory=Counter)
+    missed: Counter[str] = field(default_factory=Counter)
+    acknowledged: int = 0
+    refused: int = 0
+    deliveries: int = 0
+    repeats: int = 0
+    """Messages that came again because their life ended before they were on record."""
+    restarts: list[float] = field(default_factory=list)
+    """Seconds from the start of a process to ready."""
+
+    def add(self, other: "Tally") -> None:
+        """Add what happened in another world."""
+        for name in ("kills", "acknowledged", "refused", "deliveries", "repeats"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for name in ("where", "points", "missed"):
+            getattr(self, name).update(getattr(other, name))
+        self.restarts += other.restarts
+
+
+def schedule(seed: int, kills: int, startup_seconds: float) -> list[Kill]:
+    """Return random kills: one in five during the start-up, the others within the second after it."""
+    chance = random.Random(f"{seed}/kills")
+    return [
+        Kill(chance.uniform(0, startup_seconds), is_starting=True)
+        if chance.random() < 0.2
+        else Kill(min(1.0, chance.expovariate(3.0)))
+        for _ in range(kills)
+    ]
+
+
+class World:
+    """A bank, its daemon, those who report to it, and those whom it tells."""
+
+    def __init__(self, folder: Path, seed: int, starter: Starter, desk: Desk) -> None:
+        self.tally = Tally()
+        self._folder = folder
+        self._port = free_port()
+        self._starter = starter
+        self._desk = desk
+        self._config = write_bank(folder, desk.address(0))
+        self._database = folder / "engine.db"
+        self._senders = [Sender(f"monitor-{number}", seed, self._port, 0.02) for number in range(_SENDERS)]
+        self._life = 0
+        self._before = Found(Counter(), frozenset(), frozenset(), {}, 0)
+        self._seen = 0
+        self._living: Life | None = None
+
+    def begin(self) -> None:
+        """Let the monitors report; they are refused until the daemon lives."""
+        for sender in self._senders:
+            sender.start()
+
+    def live_and_die(self, end: Kill) -> None:
+        """Let the daemon live until it is killed, and check what it has left. Raises ViolationError."""
+        begun = time.monotonic()
+        life = self._start(end)
+        is_ready = not end.is_starting and wait_ready(life, self._port)
+        if is_ready:
+            self.tally.restarts.append(time.monotonic() - begun)
+        if end.point is not None:
+            died = life.wait(_REACHED_WITHIN_SECONDS) is not None
+            (self.tally.points if died else self.tally.missed)[end.point] += 1
+        else:
+            time.sleep(end.seconds)
+        waiting = any(sender.is_waiting for sender in self._senders)
+        code = kill(life)
+        if code != -9:
+            raise ViolationError(f"the daemon ended by itself with {code}:\n{self.logged()[-3000:]}")
+        self._check(is_ready, waiting, by_point=end.point is not None)
+
+    def settle(self) -> None:
+        """Let the daemon live until nothing is to be done any more, stop it, and check everything."""
+        life = self._start(Kill(0))
+        if not wait_ready(life, self._port):
+            raise ViolationError(f"the daemon does not start:\n{self.logged()[-3000:]}")
+        for sender in self._senders:
+            sender.finish()
+        time.sleep(SETTLED_SECONDS)
+        now = self._quiet_at()
+        kill(life)
+        self._check(True, False, by_point=True)
+        arrivals = list(self._desk.arrivals)
+        self._raise(wrong_in_the_end(self._config, self._database, self._folder / "look", arrivals, now))
+        self.tally.acknowledged = sum(len(sender.acknowledged) for sender in self._senders)
+        self.tally.refused = sum(len(sender.refused) for sender in self._senders)
+        taken = Counter(arrival.id for arrival in arrivals if arrival.taken)
+        self.tally.deliveries = len(taken)
+        self.tally.repeats = sum(times - 1 for times in taken.values())
+
+    def logged(self) -> str:
+        """Return what the daemon has written over all its lives."""
+        return (self._folder / "daemon.log").read_text(encoding="utf-8", errors="replace")
+
+    def _start(self, end: Kill) -> Life:
+        self._life += 1
+        changes = {
+            "INCIDENT_ENGINE__SERVER__PORT": str(self._port),
+            "INCIDENT_ENGINE__CHANNELS__DESK__URL": self._desk.address(self._life),
+            VARIABLE: f"{end.point}:{end.time}:kill" if end.point else "",
+        }
+        arguments = ["serve", "--config", str(self._config), "--lang", "en"]
+        self._living = self._starter.start(arguments, changes, self._folder / "daemon.log")
+        return self._living
+
+    def close(self) -> None:
+        """End what lives."""
+        for sender in self._senders:
+            sender.give_up()
+        if self._living is not None:
+            kill(self._living)
+
+    def _check(self, is_ready: bool, waiting: bool, *, by_point: bool) -> None:
+        while self._desk.under_way:
+            time.sleep(0.005)  # what was sent before the kill is still arriving
+        arrivals, self._seen = self._desk.arrivals[self._seen :], len(self._desk.arrivals)
+        found = look(self._database, self._folder / "look") if self._database.exists() else self._before
+        if not by_point:
+            self.tally.kills += 1
+            self.tally.where[_where(is_ready, waiting, bool(found.sending))] += 1
+        self._raise(wrong_after_a_kill(found, self._before, self._senders, arrivals))
+        self._before = found
+
+    def _quiet_at(self) -> datetime:
+        """Return an instant at which nothing is due any more. Raises ViolationError if that never comes."""
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            now = SystemClock().now()
+            microseconds = int((now - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1_000_000)
+            with closing(sqlite3.connect(f"file:{self._database}?mode=ro", uri=True)) as connection:
+                [[due]] = connection.execute("SELECT count(*) FROM timers WHERE due_at <= ?", [microseconds]).fetchall()
+                [[open_]] = connection.execute("SELECT count(*) FROM deliveries WHERE due_at IS NOT NULL").fetchall()
+            if not due and not open_:
+                return now
+            time.sleep(0.1)
+        raise ViolationError(f"after {PATIENCE:g} s {due} timers are overdue and {open_} deliveries open")
+
+    def _raise(self, wrong: Iterator[str]) -> None:
+        told = list(wrong)
+        if told:
+            raise ViolationError(f"after life {self._life}: " + "; ".join(told[:10]))
+
+
+def _where(is_ready: bool, waiting: bool, sending: bool) -> Where:
+    if not is_ready:
+        return Where.STARTING
+    if waiting and sending:
+        return Where.BOTH
+    return Where.REQUESTS if waiting else Where.MESSAGES if sending else Where.QUIET
+
+
+@contextmanager
+def world(folder: Path, seed: int, starter: Starter) -> Iterator[World]:
+    """Open a world; no process outlives it."""
+    with ExitStack() as open_things:
+        told = open_things.enter_context(desk(seed))
+        folder.mkdir(parents=True, exist_ok=True)
+        found = World(folder, seed, starter, told)
+        open_things.callback(found.close)
+        yield found
+
+
+def play(folder: Path, seed: int, starter: Starter, kills: Sequence[Kill]) -> Tally:
+    """Live through the kills in a world of its own, and through what follows. Raises ViolationError."""
+    with world(folder, seed, starter) as found:
+        found.begin()
+        for end in kills:
+            found.live_and_die(end)
+        found.settle()
+        return found.tally

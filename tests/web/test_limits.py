@@ -1,0 +1,105 @@
+"""What a daemon does with more than it takes: a 503 that says when to come again, one line in the log, a count."""
+
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+from support.quick import write_bank
+from support.servers import LOOPBACK, Daemon, client, daemon, wait_for
+
+from incident_engine import telemetry
+from incident_engine.telemetry import Sparing, logger
+from incident_engine.web.limits import HEAD_BYTES, RESERVE
+
+MOST = 3
+
+
+@pytest.fixture(scope="module")
+def ours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    config = write_bank(tmp_path_factory.mktemp("limits"), "http://127.0.0.1:9/1")
+    with daemon(config, INCIDENT_ENGINE__SERVER__MAX_CONNECTIONS=str(MOST)) as found:
+        yield found
+
+
+def connect(ours: Daemon) -> socket.socket:
+    connection = socket.create_connection((LOOPBACK, int(ours.url.rsplit(":", 1)[1])), timeout=10)
+    connection.sendall(b"GET /healthz HTTP/1.1\r\n")  # and the rest of it never comes
+    return connection
+
+
+def refusals(ours: Daemon) -> list[dict[str, object]]:
+    lines = [json.loads(line) for line in ours.logged.splitlines() if line.startswith("{")]
+    return [line for line in lines if line["event"] == "too_many_connections"]
+
+
+def test_beyond_the_limit_requests_are_refused_with_when_to_come_again_and_health_is_answered(ours: Daemon) -> None:
+    at = datetime.now(UTC).isoformat()
+    event = {"source": "m", "id": "1", "type": "outage.started", "service": "core-banking", "regions": ["CN-GD"]}
+    with client(ours.url) as http, ExitStack() as idle:
+        for _ in range(MOST):
+            idle.enter_context(connect(ours))
+        refused = [http.post("/api/v1/events", json=event | {"occurred_at": at}) for _ in range(40)]
+        assert {answer.status_code for answer in refused} == {503}
+        assert {answer.headers["retry-after"] for answer in refused} == {"1"}
+        assert f"more than {MOST} connections (server.max_connections)" in refused[0].json()["detail"]
+        assert http.get("/healthz").status_code == 200
+        idle.close()
+        wait_for("it takes events again", lambda: http.get("/api/v1/incidents").status_code == 200)
+        assert http.get("/api/v1/incidents").json()["incidents"] == []  # nothing of what was refused was stored
+        counted = [line for line in http.get("/metrics").text.splitlines() if "too_many_connections" in line]
+        assert float(counted[0].rsplit(" ", 1)[1]) >= len(refused)
+    assert 1 <= len(refusals(ours)) < 10  # one a second at most
+
+
+def test_connections_far_beyond_the_limit_are_closed_unanswered(ours: Daemon) -> None:
+    with ExitStack() as idle:
+        for _ in range(MOST + RESERVE + 5):
+            last = idle.enter_context(connect(ours))
+        with suppress(ConnectionResetError):  # it may be closed before our words have come
+            assert last.recv(1) == b""
+
+
+def test_a_head_without_end_is_cut_off(ours: Daemon) -> None:
+    with connect(ours) as connection:
+        connection.sendall(b"X-Long: ")
+        answer = b""
+        try:
+            for _ in range(100):
+                connection.sendall(b"x" * HEAD_BYTES)
+            answer = connection.recv(100)
+        except (BrokenPipeError, ConnectionResetError):
+            return  # it was closed in our face
+        assert answer.startswith(b"HTTP/1.1 431 ")
+
+
+def test_a_long_body_is_no_long_head(ours: Daemon) -> None:
+    with client(ours.url) as http:
+        for _ in range(3):  # on one connection
+            answer = http.post("/api/v1/events", content=b"[" + b" " * (10 * HEAD_BYTES) + b"]")
+            assert (answer.status_code, answer.json()) == (202, {"events": []})
+
+
+def test_a_line_that_repeats_is_logged_once_in_a_while_with_how_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(telemetry, "ticks", lambda: now)
+    with capture_logs() as lines:
+        log = Sparing(logger("room").warning, 1)
+        for _ in range(5):
+            log("full", reason="queue_full")
+        now = 101.0
+        log("full", reason="queue_full")
+        log.begin_anew()
+        log("full", reason="queue_full")
+    assert [line["times"] for line in lines] == [1, 5, 1]
+
+
+def test_how_many_connections_there_may_be_is_a_setting(tmp_path: Path) -> None:
+    config = write_bank(tmp_path, "http://127.0.0.1:9/1")
+    with daemon(config, ready=False, INCIDENT_ENGINE__SERVER__MAX_CONNECTIONS="0") as ours:
+        assert ours.wait() == 1
+        assert "INCIDENT_ENGINE__SERVER__MAX_CONNECTIONS" in ours.logged
