@@ -10,6 +10,7 @@ from functools import partial
 
 from sqlalchemy import Connection
 
+from incident_engine.catching_up import CatchingUp
 from incident_engine.configuration.settings import Settings
 from incident_engine.decisions import Reason, note, warn
 from incident_engine.errors import InvalidDocumentError, Problem
@@ -74,6 +75,7 @@ class Engine:
         self.customers = settings.bank.customers.audiences
         self._observation = settings.closing.observation
         self._router = Router(settings, {pack.content_hash: pack for pack in rulebook.packs}, self._ledger)
+        self.catching_up = CatchingUp(self._ledger, self._router.spans)
 
     def report(
         self, unit: Unit, events: Sequence[Event | None], now: datetime, problems: Sequence[Problem] = ()

@@ -210,6 +210,17 @@ def last_event(connection: Connection) -> int:
     return int(connection.scalar(select(func.max(events.c.seq))) or 0)
 
 
+def incidents_since(connection: Connection, seq: int) -> list[tuple[str | None, str | None]]:
+    """Return the incidents of the events after a number, each with its service group; (None, None): maintenance."""
+    query = (
+        select(events.c.incident_id, incidents.c.service_group)
+        .join(incidents, incidents.c.id == events.c.incident_id, isouter=True)
+        .where(events.c.seq > seq)
+        .distinct()
+    )
+    return [(row.incident_id, row.service_group) for row in connection.execute(query)]
+
+
 def latest_assessments(connection: Connection, incident_id: str) -> dict[str, dict[str, Any]]:
     """Return the documents of an incident's latest verdicts, by pack."""
     latest = (

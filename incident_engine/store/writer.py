@@ -117,19 +117,24 @@ def _is_of_the_store(error: Exception) -> bool:
 
 
 class Writer:
-    """Commits work in groups. `on_commit` is called after each commit, `before_commit` within the transaction."""
+    """Commits work in groups. `begun` and `before_commit` are called at both ends of each transaction, within it.
+
+    `on_commit` is called after each commit. All are called in the writer's thread.
+    """
 
     def __init__(
         self,
         database: Database,
         capacity: int,
         on_commit: Callable[[], None],
+        begun: Callable[[Unit], None] | None = None,
         before_commit: Callable[[Unit], None] | None = None,
     ) -> None:
         self._database = database
         self._queue: queue.SimpleQueue[tuple[Work, Waiting] | None] = queue.SimpleQueue()
         self._capacity = capacity
         self._on_commit = on_commit
+        self._begun = begun or (lambda _: None)
         self._before_commit = before_commit or (lambda _: None)
         self._log = logger("writer")
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
@@ -219,6 +224,7 @@ class Writer:
         """Do all works in one transaction: first as if none could fail, and if one does, each in a savepoint."""
         try:
             with transaction(self._database) as unit:
+                self._begun(unit)
                 outcomes: list[Outcome] = [(work(unit), None) for work in works]
                 self._end(unit)
         except Exception as error:
@@ -227,6 +233,7 @@ class Writer:
             if len(works) == 1:
                 return [(None, error)], []
             with transaction(self._database) as unit:
+                self._begun(unit)
                 outcomes = [in_savepoint(unit, work) for work in works]
                 self._end(unit)
         return outcomes, unit.after_commit
