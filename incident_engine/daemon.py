@@ -80,9 +80,11 @@ class Daemon:
             raise
         metrics = Metrics()
         metrics.registry.register(OpenIncidents(self._database, rulebook.packs[0]))
-        self._writer = Writer(self._database, settings.intake.queue, self._after_commit, self._before_commit)
+        self._writer = Writer(
+            self._database, settings.intake.queue, self._after_commit, self._begun, self._before_commit
+        )
         links = self._links(settings)
-        self._engine = Engine(settings, rulebook, metrics, links, drill=drill, is_shared=self._database.is_shared)
+        self._engine = Engine(settings, rulebook, metrics, links, drill=drill)
         self._dispatcher = Dispatcher(
             self._writer, channels, settings.retry, clock, metrics, Targets(settings.channels)
         )
@@ -239,8 +241,15 @@ class Daemon:
         self._database.close()
         self._log.info("stopped", reason="drained")
 
+    def _begun(self, unit: Unit) -> None:
+        if self._database.is_shared:
+            self._engine.catching_up.begin(unit)
+
     def _before_commit(self, unit: Unit) -> None:
-        self._timers.enqueue(unit)
+        if self._database.is_shared:
+            self._engine.catching_up.end(unit)
+        if not unit.is_quiet:
+            self._timers.enqueue(unit)
 
     def _after_commit(self) -> None:
         with self._database.read() as connection:

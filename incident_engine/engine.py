@@ -11,6 +11,7 @@ from functools import partial
 from sqlalchemy import Connection
 
 from incident_engine import faults
+from incident_engine.catching_up import CatchingUp
 from incident_engine.configuration.settings import Settings
 from incident_engine.decisions import Reason, note, warn
 from incident_engine.errors import InvalidDocumentError, Problem
@@ -65,12 +66,10 @@ class Engine:
         links: Links | None = None,
         *,
         drill: bool = False,
-        is_shared: bool = False,
     ) -> None:
-        """`is_shared`: other replicas write to the same database."""
         self._metrics = metrics
         self.reports = rulebook.reports
-        self._ledger = Ledger(is_shared=is_shared)
+        self._ledger = Ledger()
         self._upkeep = Upkeep(settings, rulebook, links or Links(), self._ledger, drill=drill)
         steps = [step for playbook in rulebook.playbooks for step in playbook.steps]
         self._known = Known(
@@ -81,6 +80,7 @@ class Engine:
         self.customers = settings.bank.customers.audiences
         self._observation = settings.closing.observation
         self._router = Router(settings, {pack.content_hash: pack for pack in rulebook.packs}, self._ledger)
+        self.catching_up = CatchingUp(self._ledger, self._router.spans)
 
     def report(
         self, unit: Unit, events: Sequence[Event | None], now: datetime, problems: Sequence[Problem] = ()
@@ -90,7 +90,6 @@ class Engine:
         `problems` are those found before; what they made useless is None among the events. Raises InvalidDocumentError
         if there are any, or if an event names what does not exist; then nothing is stored.
         """
-        self._catch_up(unit)
         found = list(problems)
         receipts: dict[int, Receipt] = {}
         given = [(place, event) for place, event in enumerate(events) if event is not None]
@@ -129,7 +128,6 @@ class Engine:
 
     def fire(self, unit: Unit, now: datetime) -> int:
         """Bring every incident up to date whose timer is due. Return how many."""
-        self._catch_up(unit)
         due = records.due_timers(unit.connection, now, _TIMERS_AT_ONCE)
         for incident_id, due_at in due:
             self._fire_one(unit, incident_id, now)
@@ -201,11 +199,6 @@ class Engine:
             unit.at_end[incident_id] = partial(self._bring_up_to_date, incident_id=incident_id, now=now)
             if not is_from_monitors:
                 unit.settle(incident_id)
-
-    def _catch_up(self, unit: Unit) -> None:
-        """See what other replicas have written before this transaction began; nobody writes while it lasts."""
-        if self._ledger.catch_up(unit):
-            self._router.spans.forget_all()
 
     def _write(self, unit: Unit) -> None:
         """Write the events; what waited in quarantine and was taken now need not wait any more."""

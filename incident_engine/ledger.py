@@ -17,34 +17,15 @@ from incident_engine.store.writer import Unit
 _EVENTS = 300_000
 """How many events the incidents that are kept may have in all (about 300 bytes each)."""
 _INCIDENTS = 2_000
-_CAUGHT_UP = "caught up"
 
 
 class Ledger:
     """Appends events, and knows what each incident is after them."""
 
-    def __init__(self, *, is_shared: bool = False) -> None:
-        """`is_shared`: other processes write to the same database, one transaction at a time."""
-        self._is_shared = is_shared
-        self._seen: int | None = None
+    def __init__(self) -> None:
         self._kept: OrderedDict[str, Standing] = OrderedDict()
         self._weight = 0
         self._unwritten: dict[records.Key, records.EventRow] = {}
-
-    def catch_up(self, unit: Unit) -> bool:
-        """Forget what others have written about since; return whether anybody has. Once for each transaction."""
-        if not self._is_shared or _CAUGHT_UP in unit.shared:
-            return False
-        unit.shared[_CAUGHT_UP] = True
-        seen, self._seen = self._seen, records.last_event(unit.connection)
-        if seen == self._seen:
-            return False
-        for incident_id in records.incidents_since(unit.connection, seen) if seen is not None else [None]:
-            if incident_id is None:
-                self.forget_all()
-            else:
-                self.forget(incident_id)
-        return True
 
     def known(self, connection: Connection, keys: Iterable[records.Key]) -> dict[records.Key, str | None]:
         """Return those of the events that have been appended, each with its incident (None: of no incident)."""
@@ -88,8 +69,6 @@ class Ledger:
         if self._unwritten:
             rows, self._unwritten = list(self._unwritten.values()), {}
             records.append_all(connection, rows)
-            if self._is_shared:
-                self._seen = records.last_event(connection)
 
     def forget(self, incident_id: str) -> None:
         """Fold an incident anew when it is asked for next."""

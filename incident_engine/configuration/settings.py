@@ -109,7 +109,7 @@ class ServerSettings(Strict):
 def _store_url(url: str) -> str:
     is_file = url.startswith("sqlite:///") and url.partition("///")[2] not in ("", ":memory:")
     if not is_file and not re.match(r"postgresql\+psycopg://[^/]*/[^/?]+", url):
-        kind = url.partition("://")[0].partition("@")[0]  # a whole address may hold a password
+        kind = url.partition("://")[0] if "://" in url else ""  # a whole address may hold a password
         raise invalid(
             f"not a database: {kind!r}",
             "sqlite:/// and a path, such as sqlite:///var/incident-engine.db, or postgresql+psycopg://USER@HOST/DATABASE",

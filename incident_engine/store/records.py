@@ -217,14 +217,20 @@ def incidents_with_event(connection: Connection, kind: EventType) -> list[str]:
     return list(connection.scalars(query))
 
 
-def incidents_since(connection: Connection, seq: int) -> list[str | None]:
-    """Return the incidents of the events stored after the one with that number; None: maintenance, which is of none."""
-    return list(connection.scalars(select(events.c.incident_id).where(events.c.seq > seq).distinct()))
-
-
 def last_event(connection: Connection) -> int:
     """Return the number of the event stored last; 0 if there is none."""
     return int(connection.scalar(select(func.max(events.c.seq))) or 0)
+
+
+def incidents_since(connection: Connection, seq: int) -> list[tuple[str | None, str | None]]:
+    """Return the incidents of the events after a number, each with its service group; (None, None): maintenance."""
+    query = (
+        select(events.c.incident_id, incidents.c.service_group)
+        .join(incidents, incidents.c.id == events.c.incident_id, isouter=True)
+        .where(events.c.seq > seq)
+        .distinct()
+    )
+    return [(row.incident_id, row.service_group) for row in connection.execute(query)]
 
 
 def latest_assessments(connection: Connection, incident_id: str) -> dict[str, dict[str, Any]]:

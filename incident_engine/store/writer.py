@@ -51,6 +51,8 @@ class Unit:
     """What pieces of work in one transaction keep for each other."""
     quiet: int = 0
     """How many pieces of work changed nothing of what is due."""
+    is_quiet: bool = False
+    """Whether no piece of work did."""
 
     def settle(self, key: Hashable = None) -> None:
         """Do now what is to be done at the end: one thing, or (None) everything."""
@@ -128,10 +130,10 @@ def _is_of_the_store(error: Exception) -> bool:
 
 
 class Writer:
-    """Commits work in groups.
+    """Commits work in groups. `begun` and `before_commit` are called at both ends of each transaction, within it.
 
-    `before_commit` is called within each transaction that may have changed what is due next, `on_commit` after it, in
-    the writer's thread.
+    `on_commit` is called after each commit that may have changed what is due next. All are called in the writer's
+    thread.
     """
 
     def __init__(
@@ -139,12 +141,14 @@ class Writer:
         database: Database,
         capacity: int,
         on_commit: Callable[[], None],
+        begun: Callable[[Unit], None] | None = None,
         before_commit: Callable[[Unit], None] | None = None,
     ) -> None:
         self._database = database
         self._queue: queue.SimpleQueue[tuple[Work, Waiting] | None] = queue.SimpleQueue()
         self._capacity = capacity
         self._on_commit = on_commit
+        self._begun = begun or (lambda _: None)
         self._before_commit = before_commit or (lambda _: None)
         self._log = logger("writer")
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
@@ -247,7 +251,7 @@ class Writer:
             self._follow_up([partial(self._log.info, "commit_works_again", reason="commit_works_again")])
         self._follow_up([partial(faults.reach, faults.Point.AFTER_COMMIT), *unit.after_commit])
         self._tell([(each, outcome) for (_, each), outcome in zip(wanted, outcomes, strict=True)])
-        if unit.quiet < len(wanted):
+        if not unit.is_quiet:
             self._follow_up([self._on_commit])
 
     def _fail(self, batch: Sequence[tuple[Work, Waiting]]) -> None:
@@ -272,6 +276,7 @@ class Writer:
         """Do all works in one transaction: first as if none could fail, and if one does, each in a savepoint."""
         try:
             with transaction(self._database) as unit:
+                self._begun(unit)
                 outcomes: list[Outcome] = [(work(unit), None) for work in works]
                 self._end(unit, len(works))
         except Exception as error:
@@ -280,6 +285,7 @@ class Writer:
             if len(works) == 1:
                 return [(None, error)], Unit(unit.connection)
             with transaction(self._database) as unit:
+                self._begun(unit)
                 outcomes = [in_savepoint(unit, work) for work in works]
                 self._end(unit, len(works))
         return outcomes, unit
@@ -287,8 +293,8 @@ class Writer:
     def _end(self, unit: Unit, works: int) -> None:
         """End a transaction with what is told of it as a whole: by then every row is as it will be."""
         unit.settle()
-        if unit.quiet < works:
-            self._before_commit(unit)
+        unit.is_quiet = unit.quiet >= works
+        self._before_commit(unit)
 
     def _follow_up(self, actions: Sequence[Callable[[], object]]) -> None:
         for action in actions:

@@ -28,6 +28,7 @@ from incident_engine.store.tables import attempts, deliveries, events, incidents
 
 SECRET = "whsec_dGhlIHNlY3JldCBvZiB0aGUgYWNjZXB0YW5jZSB0ZXN0"
 LEASE, LOST_AFTER = 3, 2
+REGIONS = ("CN-GD", "CN-HN")
 MESSAGES = 5
 """What one incident of level III has sent: two on duty, the reporter, the customers in two languages."""
 
@@ -56,15 +57,17 @@ class Monitors:
 
     def _push(self) -> None:
         number = 0
-        while not self._over.wait(0.15):
+        while not self._over.wait(0.1):
             number += 1
-            begun = datetime.now(UTC).isoformat()
-            document = {"source": "test", "id": str(number), "type": "outage.started", "service": "core-banking"}
-            self._push_one(document | {"regions": ["CN-GD"], "occurred_at": begun, "incident": f"outage-{number}"})
-            self.acknowledged.append(str(number))
+            for turn, region in enumerate(REGIONS):  # the second half of each outage is told to another replica
+                begun = datetime.now(UTC).isoformat()
+                document = {"source": "test", "type": "outage.started", "service": "core-banking", "occurred_at": begun}
+                name = f"{number}-{region}"
+                about = {"id": name, "regions": [region], "incident": f"outage-{number}"}
+                self._push_one(document | about, number + turn)
+                self.acknowledged.append(name)
 
-    def _push_one(self, document: dict[str, Any]) -> None:
-        turn = int(document["id"])
+    def _push_one(self, document: dict[str, Any], turn: int) -> None:
         while True:
             with httpx2.Client(base_url=self._replicas[turn % 3].url, trust_env=False, timeout=2) as http:
                 turn += 1
@@ -86,14 +89,15 @@ def desk() -> Iterator[Receiver]:
         yield receiver
 
 
-def recomputed(connection: Connection, settings: Settings, config: Path) -> dict[str, str | None]:
-    """Return the levels that follow from the stored events alone."""
+def recomputed(connection: Connection, settings: Settings, config: Path) -> dict[str, tuple[str | None, list[str]]]:
+    """Return the levels and regions that follow from the stored events alone."""
     book = load_rulebook(settings, config)
     now = datetime.now(UTC)
     found = {}
     for name in connection.scalars(select(incidents.c.id)):
         incident = fold(name, records.events_of(connection, name))
-        found[name] = assess(incident, book.packs[0], book.hours, now, (), book.calendars).level
+        level = assess(incident, book.packs[0], book.hours, now, (), book.calendars).level
+        found[name] = level, list(incident.regions)
     return found
 
 
@@ -160,12 +164,15 @@ def test_what_a_fleet_was_told_is_done_once_whatever_befalls_its_parts(tmp_path:
     with read_only(url) as connection:
         stored = Counter(connection.scalars(select(events.c.event_id).where(events.c.source == "test")))
         assert stored == Counter(monitors.acknowledged)  # none is lost, none is there twice
-        levels = {row.id: row.level for row in connection.execute(select(incidents.c.id, incidents.c.level))}
-        assert levels == recomputed(connection, settings, configs[0])
-        sent = connection.execute(select(deliveries.c.id, deliveries.c.attempts)).all()
+        kept = {row.id: (row.level, row.regions) for row in connection.execute(select(incidents))}
+        assert kept == recomputed(connection, settings, configs[0])
+        sent = connection.execute(select(deliveries)).all()
         tries = connection.execute(select(attempts).order_by(attempts.c.delivery_id, attempts.c.number)).all()
         begun = Counter(connection.scalars(select(steps.c.state)))
-    assert len(sent) == MESSAGES * len(monitors.acknowledged)
+    assert len(kept) * len(REGIONS) == len(monitors.acknowledged)
+    assert set(Counter((row.step_id, row.contact) for row in sent).values()) == {1}
+    # Where the second half was told late, those on duty hear of it as news.
+    assert len([row for row in sent if ":duty-update:" not in row.step_id]) == MESSAGES * len(kept)
     assert begun["failed"] == 0
     received = Counter(posted.headers["webhook-id"] for posted in desk.got)
     assert set(received) == {row.id for row in sent}

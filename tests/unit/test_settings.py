@@ -111,6 +111,36 @@ def test_a_wrong_value_in_the_environment_names_its_variable() -> None:
     assert "'many'" in found
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql+psycopg://engine:hush-hush@db.bank.example/engine",
+        "postgresql+psycopg://engine@/engine?host=/run/postgresql",
+        "sqlite:////var/lib/engine.db",
+    ],
+)
+def test_a_store_is_a_file_or_a_database_on_a_server(url: str) -> None:
+    assert with_environment(STORE__URL=url).store.url == url
+
+
+@pytest.mark.parametrize(
+    ("url", "kind"),
+    [
+        ("postgresql://engine:hush-hush@db.bank.example/engine", "postgresql"),
+        ("postgres://engine:hush-hush@db.bank.example/engine", "postgres"),
+        ("postgresql+psycopg://engine:hush-hush@db.bank.example", "postgresql+psycopg"),
+        ("sqlite://", "sqlite"),
+        ("sqlite:///:memory:", "sqlite"),
+        ("engine:hush-hush@db.bank.example", ""),
+    ],
+)
+def test_an_address_of_another_kind_is_refused_and_its_password_not_repeated(url: str, kind: str) -> None:
+    (found,) = environment_findings(STORE__URL=url)
+    assert found.startswith(f"environment:1:1: INCIDENT_ENGINE__STORE__URL: not a database: '{kind}'")
+    assert "postgresql+psycopg://USER@HOST/DATABASE" in found
+    assert "hush-hush" not in found
+
+
 @pytest.mark.parametrize("name", ["PLAYBOOKS", "SERVER", "SERVICES"])
 def test_a_variable_that_must_be_json_and_is_not_is_named(name: str) -> None:
     found = environment_findings(**{name: "outage-response"})
