@@ -1,14 +1,34 @@
 """The few places in which the databases are not of one mind."""
 
-from typing import TypeAlias
+from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 from sqlalchemy import BigInteger, Connection, Integer, Table
 from sqlalchemy.dialects import postgresql, sqlite
+
+from incident_engine.errors import StoreError
 
 Insert: TypeAlias = sqlite.Insert | postgresql.Insert
 
 NUMBER = BigInteger().with_variant(Integer(), "sqlite")
 """A number that counts up for ever; SQLite's own counting column must be an INTEGER, which has 64 bits there."""
+
+
+def driver(connection: Connection) -> Any:
+    """Return the driver's own connection under one of SQLAlchemy, with the transaction that is under way."""
+    return connection.connection.driver_connection
+
+
+def fetch(connection: Connection, statement: str, values: Sequence[object] = ()) -> Sequence[Any]:
+    """Return the rows of a query in the driver's own words: for the hot path, at a tenth of SQLAlchemy's cost.
+
+    Raises StoreError if the database fails.
+    """
+    try:
+        rows: Sequence[Any] = driver(connection).execute(statement, values).fetchall()
+    except connection.dialect.loaded_dbapi.Error as error:
+        raise StoreError(f"the database fails: {error}") from error
+    return rows
 
 
 def upsert(connection: Connection, table: Table) -> Insert:

@@ -14,7 +14,7 @@ from incident_engine.facts.correlation import Span
 from incident_engine.facts.events import EVENT, Recorded, wire_json
 from incident_engine.grading.pack import Pack
 from incident_engine.grading.parsing import parse_pack
-from incident_engine.store.dialect import upsert
+from incident_engine.store.dialect import fetch, upsert
 from incident_engine.store.tables import (
     Instant,
     assessments,
@@ -49,7 +49,7 @@ def known_events(connection: Connection, keys: Iterable[Key]) -> dict[Key, str |
     for source, ids in by_source.items():
         for start in range(0, len(ids), _ASKED_AT_ONCE):
             part = ids[start : start + _ASKED_AT_ONCE]
-            rows = connection.exec_driver_sql(_known(connection.dialect.paramstyle, len(part)), (source, *part))
+            rows = fetch(connection, _known(connection.dialect.paramstyle, len(part)), (source, *part))
             found.update({(source, event_id): incident_id for event_id, incident_id in rows})
     return found
 
@@ -325,7 +325,7 @@ def put_in_quarantine(
 
 def is_anything_in_quarantine(connection: Connection) -> bool:
     """Return whether anything waits to be mapped."""
-    return connection.exec_driver_sql("SELECT 1 FROM quarantine LIMIT 1").first() is not None
+    return bool(fetch(connection, "SELECT 1 FROM quarantine LIMIT 1"))
 
 
 def release_from_quarantine(connection: Connection, source: str, keys: Iterable[str]) -> None:

@@ -23,6 +23,7 @@ from sqlalchemy import text
 from incident_engine.clock import Clock
 from incident_engine.store import records
 from incident_engine.store.database import Database
+from incident_engine.store.dialect import driver
 from incident_engine.store.marks import mark, marked
 from incident_engine.store.postgresql import conninfo
 from incident_engine.store.writer import Unit
@@ -127,7 +128,7 @@ class FleetTimers:
                 WAKE_UP,
                 queueing_lock=lock,
                 schedule_at=self._clock.real_time_of(instant),
-                connection=fleet_schema.driver(unit.connection),
+                connection=driver(unit.connection),
             )
             job.defer(due_at=instant.isoformat())
         unit.after_commit.append(partial(setattr, self, "_enqueued", instant))

@@ -5,11 +5,11 @@ plain SQL; which of them have been applied is for the application to know).
 """
 
 from pathlib import Path
-from typing import Any
 
 from procrastinate.schema import SchemaManager
 from sqlalchemy import Connection
 
+from incident_engine.store.dialect import driver
 from incident_engine.store.marks import mark, marked
 
 _MARK = "procrastinate_schema"
@@ -25,11 +25,6 @@ def prepare(connection: Connection) -> None:
         for script in (script for script in scripts if script.name > applied):
             _run(connection, script.read_text(encoding="utf-8"))
     mark(connection, _MARK, scripts[-1].name)
-
-
-def driver(connection: Connection) -> Any:
-    """Return psycopg's own connection under one of SQLAlchemy, with the transaction that is under way."""
-    return connection.connection.driver_connection
 
 
 def _run(connection: Connection, script: str) -> None:
