@@ -33,6 +33,7 @@ from incident_engine.selfaudit.audit import Watched
 from incident_engine.selfaudit.opening import open_self_audit
 from incident_engine.store import outgoing, records
 from incident_engine.store.database import Database
+from incident_engine.store.marks import RULES_TRIED, mark
 from incident_engine.store.steps import link_key
 from incident_engine.store.trouble import explained
 from incident_engine.store.writer import Unit, Writer
@@ -68,6 +69,7 @@ class Daemon:
         self._settings = settings
         self._clock = clock
         self._hours = rulebook.hours
+        self._rules = rulebook.fingerprint
         self._log = logger("daemon")
         keys = _keys(settings)
         self._arm(fault)
@@ -230,6 +232,7 @@ class Daemon:
             outgoing.release_all(unit.connection, now)
         if outgoing.is_set_back(unit.connection, now):
             outgoing.set_back(unit.connection, now, now)
+        mark(unit.connection, RULES_TRIED, self._rules)
         faults.reach(faults.Point.DURING_RECOVERY)
 
     async def _drain(self) -> None:

@@ -12,13 +12,16 @@ from incident_engine.validation import unknown
 from incident_engine.yaml_loader import load_file
 
 
-def load_reports(rules: Path, zone: tzinfo, findings: list[Finding]) -> ReportBook:
-    """Return all definitions of reports under a folder of rules, adding what is wrong with them to the findings."""
+def load_reports(rules: Path, zone: tzinfo, findings: list[Finding], *, is_tried: bool = False) -> ReportBook:
+    """Return all definitions of reports under a folder of rules, adding what is wrong with them to the findings.
+
+    What `is_tried` was found right before.
+    """
     found: list[ReportDefinition] = []
     packs = _Packs(rules / "grading")
     for path in sorted((rules / "reports").glob("*.yaml")):
         try:
-            definition, wrong = _read(path, packs)
+            definition, wrong = _read(path, None if is_tried else packs)
         except InvalidFilesError as error:
             findings += error.findings
             continue
@@ -65,12 +68,14 @@ def _measures(pack: Path) -> Sequence[str] | None:
     return list(declared) if isinstance(declared, dict) else []
 
 
-def _read(path: Path, packs: _Packs) -> tuple[ReportDefinition, list[Finding]]:
+def _read(path: Path, packs: _Packs | None) -> tuple[ReportDefinition, list[Finding]]:
     document = load_file(path)
     try:
         definition = parse_report(document.data)
     except InvalidDocumentError as error:
         raise document.refuse(error.problems) from None
+    if packs is None:
+        return definition, []
     problems = [] if definition.pack is None else list(packs.problems(definition.pack))
     measures = None if definition.pack is None else packs.measures(definition.pack)
     problems += definition_problems(definition, measures)

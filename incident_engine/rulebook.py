@@ -3,11 +3,13 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import ValidationError
 
+from incident_engine import __version__
 from incident_engine.configuration.settings import Settings
 from incident_engine.errors import Finding, InvalidDocumentError, InvalidFilesError, Problem
 from incident_engine.facts.calendars import Calendar, DayKind, known_countries
@@ -44,6 +46,8 @@ class Rulebook:
     """The calendars that operators have set right, by country."""
     reports: ReportBook
     """The definitions of reports."""
+    fingerprint: str = ""
+    """A digest of these rules, the settings and the program's version."""
 
     def bank_calendar(self, country: str | None) -> Calendar | None:
         """Return the calendar of a country, as operators have set it right, if they have."""
@@ -55,12 +59,15 @@ def rules_directory(settings: Settings) -> Path:
     return settings.rules.directory or SHIPPED / "rules"
 
 
-def load_rulebook(settings: Settings, config_file: Path) -> Rulebook:
+def load_rulebook(settings: Settings, config_file: Path, tried: str | None = None) -> Rulebook:
     """Read the packs, playbooks and messages that the settings choose.
 
-    Raises InvalidFilesError with every finding in them and between them.
+    Templates are tried in every situation in which they are needed, unless exactly these rules with these settings have
+    been before: `tried` is their fingerprint. Raises InvalidFilesError with every finding in them and between them.
     """
     directory = rules_directory(settings)
+    fingerprint = fingerprint_of(settings)
+    is_tried = fingerprint == tried
     findings: list[Finding] = []
     packs = _chosen(
         settings.grading.packs, directory / "grading", parse_pack, ("grading", "packs"), config_file, findings
@@ -68,9 +75,9 @@ def load_rulebook(settings: Settings, config_file: Path) -> Rulebook:
     playbooks = _chosen(
         settings.playbooks, directory / "playbooks", parse_playbook, ("playbooks",), config_file, findings
     )
-    messages = load_messages(settings, directory / "messages", findings)
+    messages = load_messages(settings, directory / "messages", findings, is_tried=is_tried)
     calendars = load_calendars(settings, findings)
-    reports = load_reports(directory, settings.bank.zone, findings)
+    reports = load_reports(directory, settings.bank.zone, findings, is_tried=is_tried)
     ordered = sorted((pack for pack, _ in packs.values()), key=lambda pack: pack.pack != settings.grading.primary)
     known = ordered if settings.grading.primary in packs else []
     for name, (playbook, document) in playbooks.items():
@@ -78,7 +85,8 @@ def load_rulebook(settings: Settings, config_file: Path) -> Rulebook:
         findings += [document.finding(problem) for problem in problems]
         findings += _misnamed(document, "playbook", playbook.playbook, name)
     chosen = tuple(playbook for playbook, _ in playbooks.values())
-    findings += failing_templates(chosen, messages, directory / "messages", known)
+    if not is_tried:
+        findings += failing_templates(chosen, messages, directory / "messages", known)
     for name, (pack, document) in packs.items():
         findings += _misnamed(document, "pack", pack.pack, name)
         others = [other for other, _ in packs.values() if other.pack != pack.pack]
@@ -86,7 +94,20 @@ def load_rulebook(settings: Settings, config_file: Path) -> Rulebook:
     if findings:
         raise InvalidFilesError(sorted(findings))
     hours = settings.service_hours(calendars)
-    return Rulebook(tuple(ordered), chosen, messages, hours, calendars, reports)
+    return Rulebook(tuple(ordered), chosen, messages, hours, calendars, reports, fingerprint)
+
+
+def fingerprint_of(settings: Settings) -> str:
+    """Return a digest of this program's version, the settings and every file of their rules."""
+    digest = sha256(f"{__version__}\0{settings.model_dump_json()}".encode())
+    directory = rules_directory(settings)
+    for path in sorted(path for folder in _READ for path in (directory / folder).rglob("*") if path.is_file()):
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(directory)}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()
+
+
+_READ = "grading", "playbooks", "messages", "reports", "calendars"
 
 
 def load_packs(settings: Settings, config_file: Path, names: Sequence[str]) -> list[Pack]:
@@ -195,12 +216,14 @@ def guessed_years(hours: Mapping[str, ServiceHours], now: datetime) -> dict[str,
     return {service: years for service, years in found.items() if years}
 
 
-def load_messages(settings: Settings, directory: Path, findings: list[Finding]) -> MessageBook:
-    """Read every template of every locale, adding what is wrong to the findings."""
+def load_messages(
+    settings: Settings, directory: Path, findings: list[Finding], *, is_tried: bool = False
+) -> MessageBook:
+    """Read every template of every locale, adding what is wrong to the findings, unless they were tried before."""
     sources: dict[tuple[str, str], str] = {}
     for locale in LOCALES:
         for path in sorted((directory / locale).glob("*.j2")):
-            wrong = check_template(path)
+            wrong = [] if is_tried else check_template(path)
             findings += wrong
             form = form_of(path)
             if not wrong and form is not None:

@@ -28,13 +28,15 @@ def serve(config: Config = None, lang: Lang = None) -> None:
     from incident_engine.daemon import Daemon
     from incident_engine.faults import fault_of
     from incident_engine.rulebook import load_rulebook
+    from incident_engine.store.reading import tried_rules
     from incident_engine.telemetry import configure_logging
 
     configure_logging(sys.stderr)
     say = wording_of(lang)
     settings, config_file = read_settings(config)
     fault = fault_of(os.environ)
-    daemon = Daemon(settings, load_rulebook(settings, config_file), SystemClock(), fault=fault)
+    rulebook = load_rulebook(settings, config_file, tried_rules(settings.store.url))
+    daemon = Daemon(settings, rulebook, SystemClock(), fault=fault)
     with contextlib.suppress(KeyboardInterrupt):
         daemon.run(lambda: _banner(settings, config_file, daemon.url, say))
     typer.echo(say("stopped"))

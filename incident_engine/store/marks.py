@@ -1,9 +1,12 @@
-"""Marks: what was done for which period, so that no replica does it again."""
+"""Marks: what was done, so that nobody does it again."""
 
 from sqlalchemy import Connection, select
 
 from incident_engine.store.dialect import upsert
 from incident_engine.store.tables import keys
+
+RULES_TRIED = "rules_tried"
+"""The fingerprint of the rules with which a daemon came up: their templates need not be tried again."""
 
 
 def marked(connection: Connection, name: str) -> str | None:

@@ -9,6 +9,7 @@ from sqlalchemy.exc import DatabaseError
 from incident_engine.errors import StoreError
 from incident_engine.store import postgresql, schema, sqlite
 from incident_engine.store.database import cause
+from incident_engine.store.marks import RULES_TRIED, marked
 
 
 @contextmanager
@@ -30,3 +31,12 @@ def read_only(url: str, *, any_schema: bool = False) -> Iterator[Connection]:
         raise StoreError(f"{name} cannot be read as a database: {cause(error)}") from error
     finally:
         engine.dispose()
+
+
+def tried_rules(url: str) -> str | None:
+    """Return the fingerprint of the rules with which a database was served last; None: of none, or nobody can tell."""
+    try:
+        with read_only(url, any_schema=True) as connection:
+            return marked(connection, RULES_TRIED)
+    except StoreError:
+        return None

@@ -234,7 +234,10 @@ class FleetTimers:
         period = f"{begins_at:%Y-%m-%d}"
         lock = f"{name} {period}"
         if not await app.job_manager.list_jobs_async(queueing_lock=lock, status="todo"):
-            job = app.configure_task(name, queueing_lock=lock, schedule_at=self._clock.real_time_of(begins_at))
+            due_at = self._clock.real_time_of(begins_at)
+            job = app.configure_task(
+                name, lock=name, queueing_lock=lock, schedule_at=due_at
+            )  # one at a time, each once
             with contextlib.suppress(AlreadyEnqueued):
                 await job.defer_async(name=name, period=period)
 

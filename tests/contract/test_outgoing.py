@@ -298,5 +298,6 @@ def test_a_clock_that_is_set_back_leaves_no_lease_longer_than_a_new_one(database
     earlier = NOW - timedelta(hours=5)
     with database.write() as connection:
         outgoing.set_back(connection, earlier, earlier + LEASE)
-    assert (stored(database)["state"], stored(database)["due_at"]) == ("sending", earlier + LEASE)
+    lease_until = NOW + LEASE if database.is_shared else earlier + LEASE  # another replica's goes by another clock
+    assert (stored(database)["state"], stored(database)["due_at"]) == ("sending", lease_until)
     assert stored(database, "to come")["due_at"] == earlier  # written in what is now the future
