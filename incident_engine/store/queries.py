@@ -1,5 +1,6 @@
 """What the pages, the API and the metrics read. Never within the writer's transaction."""
 
+from collections.abc import Collection
 from datetime import datetime, tzinfo
 from typing import Any
 
@@ -96,23 +97,28 @@ def open_incidents_by_level(connection: Connection) -> dict[str | None, int]:
     return {row[0]: row[1] for row in connection.execute(query)}
 
 
-def worst_open_verdicts(connection: Connection, limit: int) -> list[dict[str, Any]]:
-    """Return the latest verdict of each pack on the worst open incidents, with `incident` and `severity`."""
+def worst_open_verdicts(connection: Connection, limit: int) -> list[int]:
+    """Return the number of the latest verdict of each pack on the worst open incidents, of alike ones the latest."""
     worst = (
-        select(incidents.c.id, incidents.c.severity)
+        select(incidents.c.id)
         .where(incidents.c.closed_at.is_(None))
-        .order_by(incidents.c.severity.desc(), incidents.c.first_at)
+        .order_by(incidents.c.severity.desc(), incidents.c.first_at.desc())
         .limit(limit)
         .subquery()
     )
     latest = (
-        select(func.max(assessments.c.seq).label("seq"))
+        select(func.max(assessments.c.seq))
         .where(assessments.c.incident_id.in_(select(worst.c.id)))
         .group_by(assessments.c.incident_id, assessments.c.pack)
-        .subquery()
     )
-    query = select(assessments.c.incident_id, assessments.c.document).join(latest, latest.c.seq == assessments.c.seq)
-    return [row.document | {"incident": row.incident_id} for row in connection.execute(query)]
+    return list(connection.scalars(latest))
+
+
+def verdicts(connection: Connection, numbers: Collection[int]) -> dict[int, dict[str, Any]]:
+    """Return verdicts by number, with `incident`."""
+    query = select(assessments.c.seq, assessments.c.incident_id, assessments.c.document)
+    rows = connection.execute(query.where(assessments.c.seq.in_(numbers))) if numbers else ()
+    return {row.seq: row.document | {"incident": row.incident_id} for row in rows}
 
 
 def _incident(row: RowMapping, zone: tzinfo) -> dict[str, Any]:

@@ -75,6 +75,8 @@ incidents = Table(
 )
 _OPEN = incidents.c.closed_at.is_(None)
 Index("ix_incidents_open", incidents.c.service_group, sqlite_where=_OPEN, postgresql_where=_OPEN)
+Index("ix_incidents_level", incidents.c.level, sqlite_where=_OPEN, postgresql_where=_OPEN)
+Index("ix_incidents_worst", incidents.c.severity, incidents.c.first_at, sqlite_where=_OPEN, postgresql_where=_OPEN)
 
 packs = Table(
     "packs",

@@ -1,11 +1,13 @@
 """What Prometheus scrapes about open incidents. Per incident only for the worst, so that a storm stays scrapable."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+from sqlalchemy import Connection
 
 from incident_engine.errors import StoreError
 from incident_engine.grading.pack import Pack
@@ -13,8 +15,19 @@ from incident_engine.store import queries
 from incident_engine.store.database import Database
 from incident_engine.telemetry import logger
 
-WORST = 200
+WORST = 50
 """How many open incidents have series of their own; all of them are counted."""
+Samples = Sequence[tuple[Sequence[str], float]]
+"""Labels and value of each."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """What is shown of one verdict."""
+
+    level: Samples
+    escalation: Samples
+    due: Samples
 
 
 class OpenIncidents(Collector):
@@ -23,6 +36,7 @@ class OpenIncidents(Collector):
     def __init__(self, database: Database, primary: Pack) -> None:
         self._database = database
         self._primary = primary
+        self._read: dict[int, _Shown] = {}
 
     def describe(self) -> Iterable[Metric]:
         """Return nothing: the store is not asked before the first scrape."""
@@ -33,7 +47,7 @@ class OpenIncidents(Collector):
         try:
             with self._database.read() as connection:
                 counts = queries.open_incidents_by_level(connection)
-                verdicts = queries.worst_open_verdicts(connection, WORST)
+                verdicts = self._verdicts(connection)
                 quarantined = queries.quarantine_count(connection)
         except StoreError as error:
             logger("web").warning("incidents_not_counted", reason="store_error", error=str(error))
@@ -51,7 +65,15 @@ class OpenIncidents(Collector):
             family.add_metric([level or "none"], counts.get(level, 0))
         return family
 
-    def _each(self, verdicts: Iterable[Mapping[str, Any]]) -> Iterable[Metric]:
+    def _verdicts(self, connection: Connection) -> list[_Shown]:
+        """Return what is shown of the worst. A verdict is never changed: each is read once while it is among them."""
+        numbers = queries.worst_open_verdicts(connection, WORST)
+        read = queries.verdicts(connection, [number for number in numbers if number not in self._read])
+        known = self._read | {number: _shown(verdict) for number, verdict in read.items()}
+        self._read = {number: known[number] for number in numbers}
+        return list(self._read.values())
+
+    def _each(self, verdicts: Iterable[_Shown]) -> Iterable[Metric]:
         level = GaugeMetricFamily(
             "incident_engine_incident_level",
             "Severity of an open incident's level: 0 below the lowest, 1 the least severe, rising to the worst.",
@@ -67,18 +89,23 @@ class OpenIncidents(Collector):
             "By when an obligation of an open incident must be met.",
             labels=["incident", "pack", "obligation", "state"],
         )
-        for verdict in verdicts:
-            incident, pack = verdict["incident"], verdict["pack"]
-            level.add_metric([incident, pack, verdict["level"] or "none"], verdict["severity"])
-            if verdict["next"]:
-                escalation.add_metric(
-                    [incident, pack, verdict["next"]["level"] or "none"], _seconds(verdict["next"]["at"])
-                )
-            # Of several instances in one state the earliest is the most urgent.
-            told = [status for status in reversed(verdict["obligations"]) if status["due_at"]]
-            for (name, state), status in {(status["id"], status["state"]): status for status in told}.items():
-                due.add_metric([incident, pack, name, state], _seconds(status["due_at"]))
+        for shown in verdicts:
+            for family, samples in ((level, shown.level), (escalation, shown.escalation), (due, shown.due)):
+                for labels, value in samples:
+                    family.add_metric(labels, value)
         yield from (level, escalation, due)
+
+
+def _shown(verdict: Mapping[str, Any]) -> _Shown:
+    incident, pack, following = verdict["incident"], verdict["pack"], verdict["next"]
+    # Of several instances in one state the earliest is the most urgent.
+    told = [status for status in reversed(verdict["obligations"]) if status["due_at"]]
+    owed = {(status["id"], status["state"]): status for status in told}
+    return _Shown(
+        level=[([incident, pack, verdict["level"] or "none"], verdict["severity"])],
+        escalation=[([incident, pack, following["level"] or "none"], _seconds(following["at"]))] if following else [],
+        due=[([incident, pack, name, state], _seconds(status["due_at"])) for (name, state), status in owed.items()],
+    )
 
 
 def _quarantined(count: int) -> Metric:
