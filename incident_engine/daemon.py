@@ -220,14 +220,14 @@ class Daemon:
     def _start(self) -> None:
         self._writer.start()
         self._dispatcher.start()
-        self._timers.start()
         self._timers.every_month(self._settings.bank.zone, self._assess_recurring)
         self._timers.every_day(self._settings.bank.zone, lambda: self._archiver.attempt(self._clock.now()))
-        now = self._clock.now()
-        self._submit(lambda unit: self._recover(unit, now))
+        self._timers.start()
+        self._submit(self._recover)
         self._audit.start(asyncio.get_running_loop())
 
-    def _recover(self, unit: Unit, now: datetime) -> None:
+    def _recover(self, unit: Unit) -> None:
+        now = self._clock.now()
         if not self._database.is_shared:  # what a process that is gone was sending is ours to send again, now
             outgoing.release_all(unit.connection, now)
         if outgoing.is_set_back(unit.connection, now):

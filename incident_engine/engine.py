@@ -4,9 +4,10 @@ What writes runs in the writer's transaction and is given `now`; nothing here re
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
@@ -43,8 +44,7 @@ _Alike = tuple[str, EventOutcome, EventType, str | None]
 """Source, outcome, type and incident: events of which all are the same are counted and said together."""
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(NamedTuple):
     """What became of one event, and the incident that it belongs to (None: maintenance, which is of none)."""
 
     source: str
@@ -115,16 +115,17 @@ class Engine:
 
         For events of which `report` could not take all, and no problem is known with any.
         """
-        receipts: list[Receipt] = []
-        for event in sorted(events, key=occurrence):
+        receipts: dict[int, Receipt] = {}
+        for place, event in sorted(enumerate(events), key=lambda item: occurrence(item[1])):
             taken, failure = in_savepoint(unit, partial(self._report_one, event=event, now=now))
+            if isinstance(failure, InvalidDocumentError):
+                moved = [replace(problem, path=(place, *problem.path[1:])) for problem in failure.problems]
+                raise InvalidDocumentError(moved)
             if taken is None:
                 assert failure is not None  # noqa: S101 - a work ends in either
                 taken = self._isolate(unit, event, failure, now)
-            receipts.append(taken)
-        places = {id(event): place for place, event in enumerate(events)}
-        by_place = dict(zip((places[id(event)] for event in sorted(events, key=occurrence)), receipts, strict=True))
-        return [by_place[place] for place in range(len(events))]
+            receipts[place] = taken
+        return [receipts[place] for place in range(len(events))]
 
     def fire(self, unit: Unit, now: datetime) -> int:
         """Bring every incident up to date whose timer is due. Return how many."""
@@ -176,8 +177,6 @@ class Engine:
         return self.report(unit, [event], now)[0]
 
     def _isolate(self, unit: Unit, event: Event, failure: Exception, now: datetime) -> Receipt:
-        if isinstance(failure, InvalidDocumentError):
-            raise failure
         warn(Reason.EVENT_ISOLATED, failure, source=event.source, id=event.id, type=event.type.value)
         records.put_in_quarantine(
             unit.connection, event.source, event.id, Reason.EVENT_ISOLATED.value, repr(failure), wire(event), now

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -60,19 +61,19 @@ class Router:
 
     def widen(self, unit: Unit, incident_id: str, event: OutageEvent) -> None:
         """Store how far the incident reaches with this event, for those that are routed after it."""
-        connection, at = unit.connection, event.occurred_at
-        if event.type != EventType.OUTAGE_RESTORED:
-            span = self.spans.get(incident_id)
-            if span is None or span.last_at is not None or span.first_at > at or span.is_shell:
-                records.mark_impaired(connection, incident_id, event.service, at)
-                begun = {} if span is None else {"first_at": min(span.first_at, at)}
-                self.spans.amend(unit, incident_id, {"last_at": None, "services": [event.service]} | begun)
+        at, span = event.occurred_at, self.spans.get(incident_id)
+        begins = event.type != EventType.OUTAGE_RESTORED
+        if begins and span is not None and span.last_at is None and span.first_at <= at and not span.is_shell:
             return
-        incident = self._ledger.incident(connection, incident_id)
-        if not incident.is_down:
-            ended = {"last_at": incident.restored_at or at}
-            records.update_incident(connection, incident_id, ended)
-            self.spans.amend(unit, incident_id, ended)
+        incident = self._ledger.incident(unit.connection, incident_id)
+        if not begins and incident.is_down:
+            return
+        reach: dict[str, Any] = {"last_at": None if incident.is_down else incident.restored_at or at}
+        if begins:
+            reach |= {"first_at": incident.occurred_at or at, "services": list(incident.services)}
+            reach["closed_at"] = incident.closing.at if incident.closing else None
+        records.update_incident(unit.connection, incident_id, reach)
+        self.spans.amend(unit, incident_id, reach)
 
     def _is_known(self, connection: Connection, incident_id: str) -> bool:
         return self.spans.get(incident_id) is not None or records.incident(connection, incident_id) is not None
@@ -90,6 +91,9 @@ class Router:
 
     def _correlated(self, connection: Connection, event: Event, group: str) -> str | None:
         spans = self.spans.of(connection, group)
+        if len(spans) == 1 and event.type == EventType.OUTAGE_STARTED:  # the others' long way comes to the same
+            (only,) = spans
+            return only.incident_id if only.takes(event.occurred_at, self._window) else None
         if event.type == EventType.OUTAGE_RESTORED:
             spans = [replace(span, is_shell=False) for span in spans]  # only a beginning, however late, explains an end
         names = [span.incident_id for span in fitting(spans, event.occurred_at, self._window)]

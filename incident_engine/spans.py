@@ -57,6 +57,7 @@ class Spans:
         """Note what was stored of an incident: any of `first_at`, `last_at`, `closed_at`, `services`."""
         span = self.get(incident_id)
         if span is None:
+            unit.on_failure.append(self.forget_all)
             if values.get("closed_at") is None:  # it may be open again, in a group that is kept without it
                 self.forget(records.service_group(unit.connection, incident_id))
             return

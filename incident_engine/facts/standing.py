@@ -41,7 +41,9 @@ class _Signals:
     by_signal: dict[str, datetime] = field(default_factory=dict)
 
     def note(self, signal: str, at: datetime) -> None:
-        self.by_signal[signal] = max(self.by_signal.get(signal, at), at)
+        known = self.by_signal.get(signal)
+        if known is None or known < at:
+            self.by_signal[signal] = at
         self.last_at = max(self.last_at, at)
 
     def is_news(self, signal: str, at: datetime) -> bool:
@@ -116,17 +118,26 @@ class Standing:
         if self._state.closing is not None and not self._is_last(at):
             return Bearing.UNCLEAR
         keys = [(event.service, region) for region in event.regions]
-        if all(key not in self._signals or at > self._signals[key].last_at for key in keys):
+        if self._is_next(keys, at):
             before = [self._state.lines[key].impairment() for key in keys]
             self._state.take(recorded)
             same = before == [self._state.lines[key].impairment() for key in keys]
             return Bearing.NONE if same else Bearing.SOME
-        if not all(key in self._signals and self._goes_on(key, event) for key in keys):
-            return Bearing.UNCLEAR
+        for key in keys:
+            if key not in self._signals or not self._goes_on(key, event):
+                return Bearing.UNCLEAR
         self._state.hear(recorded)
         for key in keys:
             self._absorb(self._state.lines[key], event)
         return Bearing.NONE
+
+    def _is_next(self, keys: Iterable[tuple[str, str]], at: datetime) -> bool:
+        """Return whether an event comes after everything that is known of its lines."""
+        for key in keys:
+            known = self._signals.get(key)
+            if known is not None and at <= known.last_at:
+                return False
+        return True
 
     def _goes_on(self, key: tuple[str, str], event: OutageEvent) -> bool:
         """Return whether a line was down from before a late event until now, with it and without it."""
@@ -135,8 +146,8 @@ class Standing:
         last = line.intervals[-1] if line.intervals else None
         if last is None or last.end != NEVER or last.impairment is not Impairment.DOWN:
             return False
-        if not signal or not signals.is_news(signal, at):
-            return False
+        if not signal or not signals.is_news(signal, at) or not signals.is_news("", at):
+            return False  # what names no signal ends all
         if event.type == EventType.OUTAGE_STARTED:
             return last.start <= at
         return last.start < at and any(
@@ -152,8 +163,10 @@ class Standing:
         is_down = event.type == EventType.OUTAGE_STARTED
         line.signals[signal] = Impairment.DOWN if is_down else Impairment.DEGRADED
         last, by = line.intervals[-1], (event.source, event.id)
-        if last.start == event.occurred_at and by < last.begun_by:
-            line.intervals[-1] = replace(last, begun_by=by)  # of several at one instant the first by name said so
+        if last.start == event.occurred_at and by < last.begun_by:  # of several at one instant the first by name
+            line.intervals[-1] = replace(last, begun_by=by)
+            if len(line.intervals) > 1 and line.intervals[-2].ended_by == last.begun_by:
+                line.intervals[-2] = replace(line.intervals[-2], ended_by=by)
             self._incident = None
 
     def _note(self, recorded: Recorded) -> None:

@@ -117,7 +117,7 @@ class AlertMapper:
             texts = [*labels.values(), *annotations.values(), *labels, *annotations]
         except (AttributeError, KeyError, TypeError):
             return None
-        if not known or not all(type(text) is str for text in texts) or not _is_plain(fingerprint):
+        if not known or set(map(type, texts)) != _TEXT or not _is_plain(fingerprint):
             return None
         if "endsAt" in given and self._instant(given["endsAt"]) is None and given["endsAt"] != _GO_ZERO:
             return None
@@ -139,6 +139,7 @@ class AlertMapper:
 
 
 _ALIKE = 4_096
+_TEXT = {str}
 _NONE: Mapping[str, str] = {}
 _EVER = datetime.max.replace(tzinfo=UTC)
 _GO_ZERO = "0001-01-01T00:00:00Z"
@@ -184,6 +185,7 @@ def _key_of(given: object) -> str:
     except ValidationError:
         digest = hashlib.sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()[:16]
         name = given.get("fingerprint", "") if isinstance(given, dict) else ""
+        name = name if isinstance(name, str) and name.isprintable() else ""  # PostgreSQL takes no NUL
         return f"{name}/{digest}"
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
 
 from sqlalchemy import Connection, insert, or_, select, tuple_, update
@@ -51,6 +51,7 @@ class Claimed:
     place: int = 0
 
 
+_CORRECTED = timedelta(minutes=1)
 _FIELDS = tuple(name for name in Claimed.__slots__ if name != "attempt")
 _LOOKED_AT = 200
 """How many deliveries that are due are looked at for a choice; those that must wait leave their places to others."""
@@ -195,9 +196,12 @@ def release_all(connection: Connection, now: datetime) -> int:
 
 
 def is_set_back(connection: Connection, now: datetime) -> bool:
-    """Return whether the newest event was received in what is now the future: the clock was set back since."""
+    """Return whether the newest event was received in what is now the future: the clock was set back since.
+
+    By less than a minute it was corrected, or the clocks of two replicas differ: what waits can wait so long.
+    """
     received_at = connection.scalar(select(events.c.received_at).order_by(events.c.seq.desc()).limit(1))
-    return received_at is not None and received_at > now
+    return received_at is not None and received_at > now + _CORRECTED
 
 
 def set_back(connection: Connection, now: datetime, lease_until: datetime) -> None:

@@ -7,7 +7,7 @@ from functools import cache
 from itertools import chain
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, case, delete, func, insert, literal, or_, select, update
+from sqlalchemy import Connection, delete, func, insert, or_, select, update
 
 from incident_engine.facts.base import EventType
 from incident_engine.facts.correlation import Span
@@ -16,7 +16,6 @@ from incident_engine.grading.pack import Pack
 from incident_engine.grading.parsing import parse_pack
 from incident_engine.store.dialect import fetch, upsert
 from incident_engine.store.tables import (
-    Instant,
     assessments,
     deliveries,
     events,
@@ -122,17 +121,6 @@ def insert_incident(
 def update_incident(connection: Connection, incident_id: str, values: Mapping[str, Any]) -> None:
     """Store what the latest assessment says of an incident."""
     connection.execute(update(incidents).where(incidents.c.id == incident_id).values(**values))
-
-
-def mark_impaired(connection: Connection, incident_id: str, service: str, at: datetime) -> None:
-    """Store that an incident is impaired since, at the latest, `at`."""
-    given = literal(at, Instant)
-    first_at = case((incidents.c.first_at > given, given), else_=incidents.c.first_at)
-    connection.execute(
-        update(incidents)
-        .where(incidents.c.id == incident_id)
-        .values(last_at=None, first_at=first_at, services=[service])
-    )
 
 
 def keep_pack(connection: Connection, pack: Pack) -> None:
@@ -331,5 +319,6 @@ def is_anything_in_quarantine(connection: Connection) -> bool:
 def release_from_quarantine(connection: Connection, source: str, keys: Iterable[str]) -> None:
     """Remove what could not be mapped before and can be now."""
     wanted = list(keys)
-    if wanted:
-        connection.execute(delete(quarantine).where(quarantine.c.source == source, quarantine.c.key.in_(wanted)))
+    for start in range(0, len(wanted), _ASKED_AT_ONCE):
+        part = wanted[start : start + _ASKED_AT_ONCE]
+        connection.execute(delete(quarantine).where(quarantine.c.source == source, quarantine.c.key.in_(part)))

@@ -215,10 +215,14 @@ class FleetTimers:
 
     async def _begin_period(self, context: JobContext, name: str, period: str) -> None:
         """Do periodic work, unless another replica has; one that died over it is followed by another."""
-        if not await asyncio.to_thread(self._is_marked, name, period):
-            await asyncio.to_thread(self._periodic[name].work)
-            await asyncio.to_thread(self._mark, name, period)
-        await self._defer_period(context.app, name)
+        try:
+            if not await asyncio.to_thread(self._is_marked, name, period):
+                await asyncio.to_thread(self._periodic[name].work)
+                await asyncio.to_thread(self._mark, name, period)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the next period must come
+            self._log.warning("periodic_work_failed", reason="store_error", work=name, period=period, error=repr(error))
+        finally:
+            await self._defer_period(context.app, name)
 
     def _is_marked(self, name: str, period: str) -> bool:
         with self._database.read() as connection:
@@ -235,9 +239,7 @@ class FleetTimers:
         lock = f"{name} {period}"
         if not await app.job_manager.list_jobs_async(queueing_lock=lock, status="todo"):
             due_at = self._clock.real_time_of(begins_at)
-            job = app.configure_task(
-                name, lock=name, queueing_lock=lock, schedule_at=due_at
-            )  # one at a time, each once
+            job = app.configure_task(name, lock=lock, queueing_lock=lock, schedule_at=due_at)
             with contextlib.suppress(AlreadyEnqueued):
                 await job.defer_async(name=name, period=period)
 
@@ -288,10 +290,4 @@ _OPTIONS: dict[str, Any] = {
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 3,
-}
-_POOL: dict[str, Any] = {
-    "min_size": 1,
-    "max_size": 3,
-    "timeout": _CONNECT_SECONDS,
-    "reconnect_timeout": _CONNECT_SECONDS,
 }

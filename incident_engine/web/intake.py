@@ -3,8 +3,9 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from pydantic_core import to_json
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from incident_engine.clock import Clock
@@ -46,7 +47,7 @@ class Intake:
         except (InvalidDocumentError, MalformedBodyError):
             self.metrics.count_events(_UNKNOWN, EventOutcome.INVALID)
             raise
-        return JSONResponse({"events": [_receipt(receipt) for receipt in receipts]}, 202)
+        return _taken({"events": [_receipt(receipt) for receipt in receipts]})
 
     async def notification(self, request: Request) -> Response:
         """Take a notification of Alertmanager; what cannot be mapped waits in quarantine and blocks nothing."""
@@ -65,7 +66,7 @@ class Intake:
             "events": [_receipt(receipt) for receipt in receipts],
             "quarantined": [{"key": alert.key, "reason": alert.reason, "detail": alert.detail} for alert in odd],
         }
-        return JSONResponse(answer, 202)
+        return _taken(answer)
 
     def _quarantine(self, unit: Unit, events: Sequence[Event], odd: Sequence[alertmanager.Quarantined]) -> None:
         now = self.clock.now()
@@ -147,6 +148,10 @@ class HotPath:
             problems.count_refusal(error, self._metrics)
             response = handler(request, error)
         await response(scope, receive, send)
+
+
+def _taken(answer: dict[str, object]) -> Response:
+    return Response(to_json(answer), 202, media_type="application/json")
 
 
 def _receipt(receipt: Receipt) -> dict[str, str | None]:

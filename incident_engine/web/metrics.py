@@ -67,11 +67,12 @@ class OpenIncidents(Collector):
 
     def _verdicts(self, connection: Connection) -> list[_Shown]:
         """Return what is shown of the worst. A verdict is never changed: each is read once while it is among them."""
-        numbers = queries.worst_open_verdicts(connection, WORST)
-        read = queries.verdicts(connection, [number for number in numbers if number not in self._read])
-        known = self._read | {number: _shown(verdict) for number, verdict in read.items()}
-        self._read = {number: known[number] for number in numbers}
-        return list(self._read.values())
+        numbers, before = queries.worst_open_verdicts(connection, WORST), self._read
+        read = queries.verdicts(connection, [number for number in numbers if number not in before])
+        known = before | {number: _shown(verdict) for number, verdict in read.items()}
+        found = {number: known[number] for number in numbers}
+        self._read = found  # another scrape at the same time has its own
+        return list(found.values())
 
     def _each(self, verdicts: Iterable[_Shown]) -> Iterable[Metric]:
         level = GaugeMetricFamily(

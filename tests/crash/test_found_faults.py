@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 from support.claims import claim_each
-from support.fixtures import cst, event, house, served
+from support.fixtures import House, cst, event, house, served
 
+from incident_engine.facts.events import Event
+from incident_engine.intake.native import parse_events
 from incident_engine.response.step import StepState
 from incident_engine.store import outgoing
 from incident_engine.store.outgoing import Claimed, DeliveryState
@@ -157,3 +159,49 @@ def test_a_figure_opens_a_blip_again_for_the_window_and_then_it_ends_by_itself(t
         bank.fire(cst("17:00"))
         assert [row["closed_at"] for row in bank.rows(incidents)] == [cst("17:00")]
         assert bank.rows(timers) == []
+
+
+REQUESTS: dict[str, tuple[list[list[dict[str, Any]]], int]] = {
+    "a late beginning of what is over": (
+        [
+            [outage("s", "started", cst("10:00"), incident=None), outage("e", "restored", cst("10:30"), incident=None)],
+            [outage("late", "started", cst("09:58"), incident=None)],
+            [outage("new", "started", cst("16:00"), incident=None)],
+        ],
+        2,
+    ),
+    "an incident that was closed breaks again": (
+        [
+            [outage("s", "started", cst("10:00")), outage("e", "restored", cst("10:30"))],
+            [event("close", "incident.closed", cst("11:00"), incident=KEY, data={"by": "王敏"})],
+            [outage("again", "started", cst("15:50"))],
+            [outage("more", "started", cst("15:55"), region="CN-HN", incident=None)],
+        ],
+        1,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+def test_what_shares_a_transaction_makes_the_incidents_that_several_transactions_make(
+    tmp_path: Path, name: str
+) -> None:
+    requests, number = REQUESTS[name]
+    found = []
+    for way in ("together", "singly"):
+        (tmp_path / way).mkdir()
+        with house(tmp_path / way) as engine:
+            parsed = [parse_events(documents, engine.settings.service_names) for documents in requests]
+
+            def report(unit: Unit, engine: House = engine, parsed: list[list[Event]] = parsed) -> None:
+                for each in parsed:
+                    engine.engine.report(unit, each, cst("16:30"))
+
+            if way == "together":
+                engine.work(report)
+            else:
+                for documents in requests:
+                    engine.report(cst("16:30"), *documents)
+            found.append(sorted((row["id"], row["first_at"], row["last_at"]) for row in engine.rows(incidents)))
+    assert found[0] == found[1]
+    assert len(found[0]) == number

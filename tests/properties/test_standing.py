@@ -90,3 +90,19 @@ def test_maintenance_is_left_to_those_who_can_look_it_up() -> None:
     assert isinstance(announced.event, MaintenanceAnnounced)
     assert standing.take(announced) is Bearing.UNCLEAR
     assert standing.take(started(at("10:05"), service="mobile-banking")) is Bearing.UNCLEAR
+
+
+def test_what_names_no_signal_ends_all_also_what_is_told_late() -> None:
+    minute = [at(f"10:{place:02}") for place in range(0, 60, 10)]
+    known = [
+        started(minute[0], signal="a"),
+        restored(minute[3]),
+        started(minute[3], signal="b"),
+    ]
+    late, last = started(minute[2], signal="s"), restored(minute[5], signal="b")
+    standing = Standing("INC-1", known)
+    assert standing.take(late) is Bearing.UNCLEAR
+    standing = Standing("INC-1", [*known, late])
+    standing.take(last)
+    assert said(standing.incident) == said(fold("INC-1", [*known, late, last]))
+    assert not standing.incident.is_down
