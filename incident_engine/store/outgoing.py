@@ -189,7 +189,9 @@ def release_all(connection: Connection, now: datetime) -> int:
     """Make due at once what a process that is gone was sending. Return how many."""
     released = connection.execute(
         update(deliveries)
-        .where(deliveries.c.state == DeliveryState.SENDING)
+        .where(
+            deliveries.c.due_at.is_not(None), deliveries.c.state == DeliveryState.SENDING
+        )  # by the index of what is due
         .values(state=DeliveryState.PENDING, due_at=now)
     )
     return released.rowcount
