@@ -98,8 +98,8 @@ def load_rulebook(settings: Settings, config_file: Path, tried: str | None = Non
 
 
 def fingerprint_of(settings: Settings) -> str:
-    """Return a digest of this program's version, the settings and every file of their rules."""
-    digest = sha256(f"{__version__}\0{settings.model_dump_json()}".encode())
+    """Return a digest of this program's version, the settings that rules can tell and every file of their rules."""
+    digest = sha256(f"{__version__}\0{settings.model_dump_json(exclude=_UNTOLD)}".encode())
     directory = rules_directory(settings)
     for path in sorted(path for folder in _READ for path in (directory / folder).rglob("*") if path.is_file()):
         content = path.read_bytes()
@@ -107,6 +107,8 @@ def fingerprint_of(settings: Settings) -> str:
     return digest.hexdigest()
 
 
+_UNTOLD = {"server", "store", "intake", "channels"}
+"""Where the daemon listens and keeps, and what it takes: nothing that a template tells."""
 _READ = "grading", "playbooks", "messages", "reports", "calendars"
 
 
