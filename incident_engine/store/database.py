@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import Connection, make_url
-from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import DatabaseError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from incident_engine.errors import StoreError
@@ -13,7 +13,7 @@ from incident_engine.store import schema
 from incident_engine.store.copying import copy_database
 from incident_engine.store.postgresql import PostgresqlServer
 from incident_engine.store.sqlite import SqliteFile
-from incident_engine.store.trouble import explained
+from incident_engine.store.trouble import cause, explained
 from incident_engine.telemetry import logger
 
 _STORE_FAILS = (OperationalError, InterfaceError, InternalError, PoolTimeoutError)
@@ -84,12 +84,6 @@ class Database:
         copy_database(path, self.copied_to)
         about = {"from": way.current, "to": way.newest, "copy": str(self.copied_to)}
         logger("store").info("schema_upgrade", reason="older_schema", **about)
-
-
-def cause(error: Exception) -> str:
-    """Return what the database itself says, in one line."""
-    said = str(error.orig if isinstance(error, DBAPIError) else error)
-    return " ".join(said.split())
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import BigInteger, Connection, Select, and_, case, func, or_, select, text, type_coerce
 
 from incident_engine.response.step import StepState
+from incident_engine.store import records
 from incident_engine.store.outgoing import DeliveryState, Priority
 from incident_engine.store.tables import deliveries, events, steps, timers
 
@@ -53,7 +54,6 @@ class Limits:
 
 def health(connection: Connection, now: datetime, limits: Limits, last_event: int | None) -> Health:
     """Return what is late at `now`. `last_event`: the `seq` up to which events were looked at; None: all of them."""
-    newest = int(connection.scalar(select(func.max(events.c.seq))) or 0)
     late_since = now - limits.overdue
     return Health(
         timers=_late(connection, _timers(late_since)),
@@ -62,7 +62,7 @@ def health(connection: Connection, now: datetime, limits: Limits, last_event: in
         waiting=_late(connection, _waiting(now)),
         at_risk=_late(connection, _at_risk(now, limits.deadline)),
         ahead=None if last_event is None else _late(connection, _ahead(last_event, limits.ahead)),
-        last_event=newest,
+        last_event=records.last_event(connection),
         database_now=_database_now(connection),
     )
 

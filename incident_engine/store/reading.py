@@ -8,8 +8,8 @@ from sqlalchemy.exc import DatabaseError
 
 from incident_engine.errors import StoreError
 from incident_engine.store import postgresql, schema, sqlite
-from incident_engine.store.database import cause
 from incident_engine.store.marks import RULES_TRIED, marked
+from incident_engine.store.trouble import cause
 
 
 @contextmanager

@@ -27,10 +27,15 @@ def _code(error: BaseException) -> int | None:
     return None if code is None else code & _PRIMARY
 
 
-def explained(error: BaseException) -> str:
-    """Return what the database said, without what was to be stored, and what to do about it."""
+def cause(error: BaseException) -> str:
+    """Return what the database itself said, without what was to be stored, in one line."""
     said = str(error.orig if isinstance(error, DBAPIError) else error) or repr(error)
-    said = " ".join(said.split())
+    return " ".join(said.split())
+
+
+def explained(error: BaseException) -> str:
+    """Return what the database said, and what to do about it."""
+    said = cause(error)
     advice = _ADVICE.get(_code(error) or 0)
     return said if advice is None else f"{said}: {advice}"
 

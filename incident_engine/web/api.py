@@ -73,8 +73,8 @@ def create_app(parts: Parts) -> FastAPI:
     docs.install(app, needs_key=bool(parts.keys))
     mapper = AlertMapper(parts.settings.alertmanager, parts.settings.service_names)
     intake = Intake(parts.settings, parts.writer, parts.engine, parts.metrics, parts.clock, mapper)
-    app.add_route("/api/v1/events", intake.events, methods=["POST"])
-    app.add_route("/api/v1/alertmanager", intake.notification, methods=["POST"])
+    for path, answer in intake.routes.items():  # what is not a POST is refused here
+        app.add_route(path, answer, methods=["POST"])
     app.add_middleware(HotPath, intake=intake)
     _add_looks(app, parts)
     reports.install(app, parts.database, parts.engine, parts.settings, parts.clock)

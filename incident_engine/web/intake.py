@@ -1,6 +1,6 @@
 """The hot path: the two routes by which monitors report. They read raw bodies, and pass by FastAPI's own machinery."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic_core import to_json
@@ -34,6 +34,11 @@ class Intake:
     metrics: Metrics
     clock: Clock
     mapper: alertmanager.AlertMapper
+
+    @property
+    def routes(self) -> Mapping[str, Callable[[Request], Awaitable[Response]]]:
+        """Return what answers which path."""
+        return {"/api/v1/events": self.events, "/api/v1/alertmanager": self.notification}
 
     async def events(self, request: Request) -> Response:
         """Take one event or an array in the native format: all are stored, or none."""
@@ -130,7 +135,7 @@ class HotPath:
     def __init__(self, app: ASGIApp, intake: Intake) -> None:
         self._app = app
         self._metrics = intake.metrics
-        self._routes = {"/api/v1/events": intake.events, "/api/v1/alertmanager": intake.notification}
+        self._routes = intake.routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or pass on."""
