@@ -67,6 +67,7 @@ def running(
     """Start a server and yield it once `ready` answers 200; stop it with SIGTERM at the end."""
     log = directory / f"{name}.log"
     environment = {key: value for key, value in os.environ.items() if not key.lower().endswith("_proxy")}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed program has its bytecode
     with (
         log.open("ab") as output,
         httpx2.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=60) as client,

@@ -132,9 +132,9 @@ class Daemon:
         self._make_room(self._settings.server.max_connections)
         self._start()
         # Rules and libraries stay for good: looking at them for garbage, again and again, would take half the time.
-        gc.collect()
         gc.freeze()
         gc.set_threshold(_GARBAGE)
+        gc.enable()
         serving = asyncio.create_task(self._server.serve(sockets=[self._socket]), name="server")
         try:
             while not self._server.started and not serving.done():

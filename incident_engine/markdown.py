@@ -1,18 +1,29 @@
 """Messages' Markdown as HTML, for mail programs and pages."""
 
 import re
+from functools import cache
+from typing import TYPE_CHECKING
 
-from markdown_it import MarkdownIt
+from incident_engine.lazily import Lazily
 
-# What people add to a message must not become a link or load a picture in somebody's program.
-_MARKDOWN = MarkdownIt("commonmark", {"html": False}).disable(["link", "image", "autolink", "reference"])
+if TYPE_CHECKING:
+    import markdown_it
+else:
+    markdown_it = Lazily("markdown_it")
+
 _BOLD = "**"
 _ENDS_WITH_PUNCTUATION = re.compile(r"^(.*?)([。，；：！？、）】」』》]+)$")
 
 
 def as_html(text: str) -> str:
     """Return a text as HTML; tags in it are shown as text, links and pictures are not made."""
-    return str(_MARKDOWN.render("\n".join(_bold_before_punctuation(line) for line in text.split("\n"))))
+    return str(_markdown().render("\n".join(_bold_before_punctuation(line) for line in text.split("\n"))))
+
+
+@cache
+def _markdown() -> "markdown_it.MarkdownIt":
+    # What people add to a message must not become a link or load a picture in somebody's program.
+    return markdown_it.MarkdownIt("commonmark", {"html": False}).disable(["link", "image", "autolink", "reference"])
 
 
 def _bold_before_punctuation(line: str) -> str:

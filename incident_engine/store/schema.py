@@ -1,20 +1,22 @@
 """The schema and its revisions: which one a database has, and the way from there to the newest."""
 
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from alembic.util import CommandError
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Connection, inspect, text
 
 from incident_engine import faults
 from incident_engine.errors import StoreError
+from incident_engine.lazily import Lazily
+
+if TYPE_CHECKING:
+    from incident_engine.store import revisions
+else:
+    revisions = Lazily("incident_engine.store.revisions")  # alembic takes a tenth of a start and is rarely needed
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+_MARK = "alembic_version"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +28,9 @@ class Way:
     revisions: tuple[str, ...]
 
 
-@cache
 def newest() -> str:
-    """Return the revision of this version's schema."""
-    return _newest(ScriptDirectory.from_config(_config()))
+    """Return the revision of this version's schema: the files are named by theirs, in order."""
+    return max(path.name.partition("_")[0] for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
 
 
 def way_of(connection: Connection, name: object) -> Way:
@@ -37,19 +38,17 @@ def way_of(connection: Connection, name: object) -> Way:
 
     Raises StoreError if it belongs to another program or to a newer version; `name` is how it is called then.
     """
-    scripts = ScriptDirectory.from_config(_config())
-    head = _newest(scripts)
-    current = MigrationContext.configure(connection).get_current_revision()
-    if current is None:
-        tables = inspect(connection).get_table_names()
-        if tables:
-            raise StoreError(
-                f"{name} belongs to another program (it has a table '{tables[0]}'); name another store.url"
-            )
-    else:
-        _refuse_newer(scripts, current, name)
-    to_come = [script.revision for script in scripts.iterate_revisions(head, current or "base")]
-    return Way(current, head, tuple(reversed(to_come)))
+    head = newest()
+    tables = inspect(connection).get_table_names()
+    current = connection.scalar(text(f"SELECT version_num FROM {_MARK}")) if _MARK in tables else None  # noqa: S608
+    if current == head:
+        return Way(current, head, ())
+    if current is None and (others := [table for table in tables if table != _MARK]):
+        raise StoreError(f"{name} belongs to another program (it has a table '{others[0]}'); name another store.url")
+    to_come = revisions.since(MIGRATIONS, current)
+    if to_come is None:
+        raise StoreError(f"{name} has the schema '{current}' of a newer incident-engine; start that version")
+    return Way(current, head, to_come)
 
 
 def migrate(connection: Connection, name: object) -> None:
@@ -57,10 +56,8 @@ def migrate(connection: Connection, name: object) -> None:
 
     Raises StoreError, and changes nothing, if the database is another program's or its schema is a newer version's.
     """
-    way_of(connection, name)
-    config = _config()
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    if way_of(connection, name).revisions:
+        revisions.upgrade(MIGRATIONS, connection)
     faults.reach(faults.Point.DURING_MIGRATION)
 
 
@@ -74,22 +71,3 @@ def refuse_other_schema(connection: Connection, name: object) -> None:
             f"{name} has the schema '{way.current}', this version reads '{way.newest}'; bring it up to date: "
             "incident-engine migrate, or start the daemon"
         )
-
-
-def _newest(scripts: ScriptDirectory) -> str:
-    head = scripts.get_current_head()
-    assert head is not None  # noqa: S101 - there is a first revision
-    return head
-
-
-def _refuse_newer(scripts: ScriptDirectory, revision: str, name: object) -> None:
-    try:
-        scripts.get_revision(revision)
-    except CommandError:
-        raise StoreError(f"{name} has the schema '{revision}' of a newer incident-engine; start that version") from None
-
-
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    return config

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import FastAPI, Path, Query
 from starlette.exceptions import HTTPException
@@ -15,7 +15,7 @@ from incident_engine.clock import Clock
 from incident_engine.configuration.settings import Settings
 from incident_engine.engine import Engine
 from incident_engine.errors import InvalidDocumentError, Problem
-from incident_engine.reports import docx
+from incident_engine.lazily import Lazily
 from incident_engine.reports.html import report_html, review_html
 from incident_engine.response.reports import report_from
 from incident_engine.review_text import tables
@@ -25,6 +25,11 @@ from incident_engine.store.reports import Version
 from incident_engine.validation import nearest
 from incident_engine.web.archive import NoIncidentError
 from incident_engine.web.parameters import refuse_unknown
+
+if TYPE_CHECKING:
+    from incident_engine.reports import docx
+else:
+    docx = Lazily("incident_engine.reports.docx")
 
 _POLICY = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:"}
 """What people wrote is escaped; were it not, it still could run nothing."""

@@ -13,7 +13,7 @@ from support.fixtures import cst, event, house, restored, rows, started
 from support.reproduction import reproduced
 
 from incident_engine.errors import StoreError
-from incident_engine.store import schema
+from incident_engine.store import revisions, schema
 from incident_engine.store.database import Database
 from incident_engine.store.tables import deliveries, incidents, metadata, quarantine, steps
 
@@ -100,6 +100,12 @@ def test_a_copy_of_the_database_is_kept_as_it_was_before(tmp_path: Path, revisio
     written = copy.stat().st_mtime_ns
     open_and_close(path)  # what is up to date is not copied again
     assert copy.stat().st_mtime_ns == written
+
+
+def test_the_files_are_named_by_their_revisions_in_order() -> None:
+    found = sorted(path.name[:4] for path in (schema.MIGRATIONS / "versions").glob("*.py"))
+    assert list(revisions.since(schema.MIGRATIONS, None) or ()) == found
+    assert found[-1] == schema.newest()
 
 
 def test_a_new_database_is_not_copied(tmp_path: Path) -> None:
