@@ -7,11 +7,24 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, Table, create_engine, delete, func, insert, select, update
+from sqlalchemy import (
+    Connection,
+    RowMapping,
+    Select,
+    Table,
+    bindparam,
+    create_engine,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.pool import StaticPool
 
 from incident_engine.errors import ArchiveError
 from incident_engine.facts.base import EventType
+from incident_engine.store.prepared import Prepared
 from incident_engine.store.schema import newest
 from incident_engine.store.tables import (
     Instant,
@@ -172,9 +185,8 @@ def remove(connection: Connection, incident_id: str, sha256: str, now: datetime)
 
 def archived(connection: Connection, incident_id: str) -> Archived | None:
     """Return what stays of an incident that was removed; None if it was not."""
-    query = _archived().where(archived_incidents.c.id == incident_id)
-    row = connection.execute(query).mappings().one_or_none()
-    return None if row is None else Archived(**row)
+    row = _GONE.row(connection, id=incident_id)
+    return None if row is None else Archived(*row)
 
 
 def archived_between(connection: Connection, start: datetime, end: datetime) -> list[Archived]:
@@ -199,6 +211,9 @@ def latest_archived(connection: Connection, limit: int, offset: int) -> list[Arc
 def _archived() -> Select[Any]:
     columns = [archived_incidents.c[name] for name in _COLUMNS]
     return select(*columns).where(archived_incidents.c.archived_at.is_not(None))
+
+
+_GONE = Prepared(_archived().where(archived_incidents.c.id == bindparam("id")))
 
 
 def _rows_of(part: str, incident_id: str) -> Select[Any]:

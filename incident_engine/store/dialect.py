@@ -37,6 +37,6 @@ def fetch(connection: Connection, statement: str, values: Sequence[object] = ())
     return rows
 
 
-def upsert(connection: Connection, table: Table) -> Insert:
-    """Return an insert that may say what to do when the row is there already."""
-    return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
+def upsert(dialect: str, table: Table) -> Insert:
+    """Return an insert, for the database of that name, that may say what to do when the row is there already."""
+    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)

@@ -16,7 +16,7 @@ def marked(connection: Connection, name: str) -> str | None:
 
 def mark(connection: Connection, name: str, value: str) -> None:
     """Note a value under a name, in place of what stood there."""
-    statement = upsert(connection, keys).values(name=name, value=value)
+    statement = upsert(connection.dialect.name, keys).values(name=name, value=value)
     connection.execute(
         statement.on_conflict_do_update(index_elements=["name"], set_={"value": statement.excluded.value})
     )

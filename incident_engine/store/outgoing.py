@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
 
-from sqlalchemy import Connection, insert, or_, select, tuple_, update
+from sqlalchemy import Connection, bindparam, or_, select, tuple_, update
 
 from incident_engine import faults
 from incident_engine.response.step import StepState
+from incident_engine.store.prepared import Prepared, insert_row, update_row
 from incident_engine.store.tables import attempts, deliveries, events, steps
 
 
@@ -95,28 +96,28 @@ def claim(
             )
             .values(due_at=lease_until)
         )
-    rows = connection.execute(
-        select(deliveries)
-        .where(deliveries.c.due_at.is_not(None), deliveries.c.due_at <= now)
-        .order_by(deliveries.c.priority, deliveries.c.due_at, deliveries.c.created_at)
-        .limit(max(limit, _LOOKED_AT))
-    )
-    found = rows.mappings().all()
-    due = [Claimed(**{name: row[name] for name in _FIELDS}, attempt=row["attempts"] + 1) for row in found]
+    found = _DUE.rows(connection, now=now, limit=max(limit, _LOOKED_AT))
+    due = [Claimed(**{name: getattr(row, name) for name in _FIELDS}, attempt=row.attempts + 1) for row in found]
     choice = choose(due, limit)
     for delivery in (delivery for batch in choice.batches for delivery in batch):
-        connection.execute(
-            update(deliveries)
-            .where(deliveries.c.id == delivery.id)
-            .values(state=DeliveryState.SENDING, due_at=lease_until, attempts=delivery.attempt)
-        )
-        connection.execute(insert(attempts).values(delivery_id=delivery.id, number=delivery.attempt, started_at=now))
+        taken = {"state": DeliveryState.SENDING, "due_at": lease_until, "attempts": delivery.attempt}
+        update_row(connection, deliveries, delivery.id, taken)
+        attempt = {"delivery_id": delivery.id, "number": delivery.attempt, "started_at": now}
+        insert_row(connection, attempts, attempt)
     for instant in sorted(set(choice.later.values())):
         waiting = [name for name, until in choice.later.items() if until == instant]
         connection.execute(update(deliveries).where(deliveries.c.id.in_(waiting)).values(due_at=instant))
     for delivery in (delivery for delivery in due if delivery.id in choice.unreachable):
         _fall_back(connection, delivery, now)
     return choice
+
+
+_DUE = Prepared(
+    select(deliveries)
+    .where(deliveries.c.due_at.is_not(None), deliveries.c.due_at <= bindparam("now"))
+    .order_by(deliveries.c.priority, deliveries.c.due_at, deliveries.c.created_at)
+    .limit(bindparam("limit"))
+)
 
 
 def record(
@@ -135,48 +136,61 @@ def record(
     Once it has failed, or after `fallback_after` failed attempts, the contact's next channel is due at once.
     """
     faults.reach(faults.Point.BEFORE_RECORD)
-    connection.execute(
-        update(attempts)
-        .where(attempts.c.delivery_id == delivery.id, attempts.c.number == delivery.attempt)
-        .values(ended_at=now, outcome=outcome, detail=detail)
-    )
-    changed = connection.execute(
-        update(deliveries)
-        .where(
-            deliveries.c.id == delivery.id,
-            deliveries.c.state == DeliveryState.SENDING,
-            deliveries.c.attempts == delivery.attempt,
-        )
-        .values(state=state, due_at=retry_at, ended_at=None if retry_at else now)
-    )
+    which = {"this_id": delivery.id, "this_attempt": delivery.attempt}
+    _END_ATTEMPT.run(connection, {**which, "ended_at": now, "outcome": outcome, "detail": detail})
+    after = {"state": state, "due_at": retry_at, "ended_at": None if retry_at else now}
+    is_ours = _END_DELIVERY.run(connection, {**which, **after}) == 1
     has_failed = state is DeliveryState.FAILED
     is_failing = state is DeliveryState.PENDING and fallback_after is not None and delivery.attempt >= fallback_after
-    if changed.rowcount and (has_failed or is_failing):
+    if is_ours and (has_failed or is_failing):
         _fall_back(connection, delivery, now)
-    if changed.rowcount and state is DeliveryState.DELIVERED:
+    if is_ours and state is DeliveryState.DELIVERED:
         _spare(connection, delivery, now)
-    if changed.rowcount and retry_at is None:
+    if is_ours and retry_at is None:
         _end_step(connection, delivery.step_id, now)
-    return bool(changed.rowcount)
+    return is_ours
+
+
+_END_ATTEMPT = Prepared(
+    update(attempts).where(
+        attempts.c.delivery_id == bindparam("this_id"), attempts.c.number == bindparam("this_attempt")
+    ),
+    ("ended_at", "outcome", "detail"),
+)
+_END_DELIVERY = Prepared(
+    update(deliveries).where(
+        deliveries.c.id == bindparam("this_id"),
+        deliveries.c.state == DeliveryState.SENDING,
+        deliveries.c.attempts == bindparam("this_attempt"),
+    ),
+    ("state", "due_at", "ended_at"),
+)
 
 
 def _spare(connection: Connection, delivery: Claimed, now: datetime) -> None:
     """What is only told need not be told the same contact again over a later channel; what is asked for must be."""
-    only_told = select(steps.c.id).where(
-        steps.c.id == delivery.step_id, steps.c.awaits.is_(None), steps.c.fulfils.is_(None), steps.c.of.is_(None)
-    )
-    connection.execute(
-        update(deliveries)
-        .where(
-            deliveries.c.step_id.in_(only_told),
-            deliveries.c.contact == delivery.contact,
-            deliveries.c.place > delivery.place,
-            deliveries.c.state == DeliveryState.PENDING,
-            deliveries.c.attempts == 0,
-            deliveries.c.due_at > now,
-        )
-        .values(state=DeliveryState.CANCELLED, due_at=None, ended_at=now)
-    )
+    which = {"this_step": delivery.step_id, "this_contact": delivery.contact, "this_place": delivery.place, "now": now}
+    _SPARE.run(connection, {**which, "state": DeliveryState.CANCELLED, "due_at": None, "ended_at": now})
+
+
+_SPARE = Prepared(
+    update(deliveries).where(
+        deliveries.c.step_id.in_(
+            select(steps.c.id).where(
+                steps.c.id == bindparam("this_step"),
+                steps.c.awaits.is_(None),
+                steps.c.fulfils.is_(None),
+                steps.c.of.is_(None),
+            )
+        ),
+        deliveries.c.contact == bindparam("this_contact"),
+        deliveries.c.place > bindparam("this_place"),
+        deliveries.c.state == DeliveryState.PENDING,
+        deliveries.c.attempts == 0,
+        deliveries.c.due_at > bindparam("now"),
+    ),
+    ("state", "due_at", "ended_at"),
+)
 
 
 def is_sending(connection: Connection) -> bool:
@@ -269,15 +283,20 @@ _TO_COME = frozenset({DeliveryState.PENDING, DeliveryState.SENDING, DeliveryStat
 
 def _end_step(connection: Connection, step_id: str, now: datetime) -> None:
     """A step that asks nobody for a deed ends with its last message: completed, or failed if none got through."""
-    states = connection.scalars(select(deliveries.c.state).where(deliveries.c.step_id == step_id)).all()
-    made = [state for state in states if state != DeliveryState.CANCELLED]
+    made = [row.state for row in _STATES.rows(connection, step=step_id) if row.state != DeliveryState.CANCELLED]
     if not made or not _TO_COME.isdisjoint(made):
         return
     end = StepState.COMPLETED if DeliveryState.DELIVERED in made else StepState.FAILED
-    connection.execute(
-        update(steps)
-        .where(
-            steps.c.id == step_id, steps.c.state == StepState.BEGUN, steps.c.fulfils.is_(None), steps.c.awaits.is_(None)
-        )
-        .values(state=end, completed_at=now)
-    )
+    _END_STEP.run(connection, {"this_id": step_id, "state": end, "completed_at": now})
+
+
+_STATES = Prepared(select(deliveries.c.state).where(deliveries.c.step_id == bindparam("step")))
+_END_STEP = Prepared(
+    update(steps).where(
+        steps.c.id == bindparam("this_id"),
+        steps.c.state == StepState.BEGUN,
+        steps.c.fulfils.is_(None),
+        steps.c.awaits.is_(None),
+    ),
+    ("state", "completed_at"),
+)

@@ -7,7 +7,7 @@ from functools import cache
 from itertools import chain
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, func, or_, select
 
 from incident_engine.facts.base import EventType
 from incident_engine.facts.correlation import Span
@@ -15,6 +15,7 @@ from incident_engine.facts.events import EVENT, Recorded, wire_json
 from incident_engine.grading.pack import Pack
 from incident_engine.grading.parsing import parse_pack
 from incident_engine.store.dialect import fetch, upsert
+from incident_engine.store.prepared import Prepared, insert_row, update_row
 from incident_engine.store.tables import (
     assessments,
     deliveries,
@@ -70,13 +71,19 @@ def _mark(paramstyle: str) -> str:
 
 def incident(connection: Connection, incident_id: str) -> IncidentRow | None:
     """Return an incident."""
-    row = connection.execute(select(incidents).where(incidents.c.id == incident_id)).one_or_none()
+    row = _INCIDENT.row(connection, id=incident_id)
     return None if row is None else IncidentRow(row.id, row.packs)
+
+
+_INCIDENT = Prepared(select(incidents.c.id, incidents.c.packs).where(incidents.c.id == bindparam("id")))
 
 
 def service_group(connection: Connection, incident_id: str) -> str:
     """Return the service group of a stored incident."""
-    return str(connection.scalar(select(incidents.c.service_group).where(incidents.c.id == incident_id)))
+    return str(_GROUP.value(connection, id=incident_id))
+
+
+_GROUP = Prepared(select(incidents.c.service_group).where(incidents.c.id == bindparam("id")))
 
 
 def closed_at(connection: Connection, incident_id: str) -> datetime | None:
@@ -91,43 +98,45 @@ def recent_incident_ids(connection: Connection, limit: int) -> list[str]:
 
 def open_spans(connection: Connection, group: str) -> list[Span]:
     """Return how far each open incident of a service group reaches."""
-    rows = connection.execute(
-        select(incidents.c.id, incidents.c.first_at, incidents.c.last_at, incidents.c.services).where(
-            incidents.c.service_group == group, incidents.c.closed_at.is_(None)
-        )
-    )
+    rows = _OPEN_SPANS.rows(connection, group=group)
     return [Span(row.id, group, row.first_at, row.last_at, is_shell=not row.services) for row in rows]
+
+
+_OPEN_SPANS = Prepared(
+    select(incidents.c.id, incidents.c.first_at, incidents.c.last_at, incidents.c.services).where(
+        incidents.c.service_group == bindparam("group"), incidents.c.closed_at.is_(None)
+    )
+)
 
 
 def insert_incident(
     connection: Connection, incident_id: str, group: str, at: datetime, now: datetime, pack_hashes: Mapping[str, str]
 ) -> None:
     """Store a new incident, which keeps the packs with which it began."""
-    connection.execute(
-        insert(incidents).values(
-            id=incident_id,
-            service_group=group,
-            opened_at=now,
-            first_at=at,
-            last_at=at,
-            severity=0,
-            packs=dict(pack_hashes),
-            services=[],
-            regions=[],
-        )
-    )
+    values = {
+        "id": incident_id,
+        "service_group": group,
+        "opened_at": now,
+        "first_at": at,
+        "last_at": at,
+        "severity": 0,
+        "packs": dict(pack_hashes),
+        "services": [],
+        "regions": [],
+    }
+    insert_row(connection, incidents, values)
 
 
 def update_incident(connection: Connection, incident_id: str, values: Mapping[str, Any]) -> None:
     """Store what the latest assessment says of an incident."""
-    connection.execute(update(incidents).where(incidents.c.id == incident_id).values(**values))
+    update_row(connection, incidents, incident_id, values)
 
 
 def keep_pack(connection: Connection, pack: Pack) -> None:
     """Keep a pack's content, so that its verdicts can always be explained and incidents go on with it."""
     document = pack.model_dump(mode="json", by_alias=True, exclude={"cases"}, exclude_none=True)
     connection.execute(
-        upsert(connection, packs)
+        upsert(connection.dialect.name, packs)
         .values(content_hash=pack.content_hash, pack=pack.pack, version=pack.version, document=document)
         .on_conflict_do_nothing()
     )
@@ -187,14 +196,23 @@ def events_of(connection: Connection, incident_id: str, until: int | None = None
 
     `until` leaves out what was stored after the event with that number.
     """
-    services = select(events.c.service).where(events.c.incident_id == incident_id)
-    query = select(events.c.document, events.c.received_at).where(
-        or_(events.c.incident_id == incident_id, events.c.incident_id.is_(None) & events.c.service.in_(services))
-    )
-    if until is not None:
-        query = query.where(events.c.seq <= until)
-    rows = connection.execute(query.order_by(events.c.seq))
+    rows = _EVENTS.rows(connection, id=incident_id, until=_ALL if until is None else until)
     return [Recorded(EVENT.validate_python(row.document), row.received_at) for row in rows]
+
+
+_ALL = 2**63 - 1
+_EVENTS = Prepared(
+    select(events.c.document, events.c.received_at)
+    .where(
+        or_(
+            events.c.incident_id == bindparam("id"),
+            events.c.incident_id.is_(None)
+            & events.c.service.in_(select(events.c.service).where(events.c.incident_id == bindparam("id"))),
+        ),
+        events.c.seq <= bindparam("until"),
+    )
+    .order_by(events.c.seq)
+)
 
 
 def incidents_with_event(connection: Connection, kind: EventType) -> list[str]:
@@ -207,7 +225,10 @@ def incidents_with_event(connection: Connection, kind: EventType) -> list[str]:
 
 def last_event(connection: Connection) -> int:
     """Return the number of the event stored last; 0 if there is none."""
-    return int(connection.scalar(select(func.max(events.c.seq))) or 0)
+    return int(_LAST_EVENT.value(connection) or 0)
+
+
+_LAST_EVENT = Prepared(select(func.max(events.c.seq)))
 
 
 def incidents_since(connection: Connection, seq: int) -> list[tuple[str | None, str | None]]:
@@ -223,71 +244,85 @@ def incidents_since(connection: Connection, seq: int) -> list[tuple[str | None, 
 
 def latest_assessments(connection: Connection, incident_id: str) -> dict[str, dict[str, Any]]:
     """Return the documents of an incident's latest verdicts, by pack."""
-    latest = (
-        select(func.max(assessments.c.seq)).where(assessments.c.incident_id == incident_id).group_by(assessments.c.pack)
+    return {row.pack: row.document for row in _LATEST.rows(connection, id=incident_id)}
+
+
+_LATEST = Prepared(
+    select(assessments.c.pack, assessments.c.document).where(
+        assessments.c.seq.in_(
+            select(func.max(assessments.c.seq))
+            .where(assessments.c.incident_id == bindparam("id"))
+            .group_by(assessments.c.pack)
+        )
     )
-    rows = connection.execute(select(assessments.c.pack, assessments.c.document).where(assessments.c.seq.in_(latest)))
-    return {row.pack: row.document for row in rows}
+)
 
 
 def insert_assessment(connection: Connection, incident_id: str, at: datetime, document: Mapping[str, Any]) -> None:
     """Store a verdict."""
-    connection.execute(
-        insert(assessments).values(
-            incident_id=incident_id,
-            pack=document["pack"],
-            version=document["version"],
-            content_hash=document["content_hash"],
-            at=at,
-            level=document["level"],
-            held=document["held"],
-            events_until=last_event(connection),
-            document=dict(document),
-        )
-    )
+    values = {
+        "incident_id": incident_id,
+        "at": at,
+        "events_until": last_event(connection),
+        "document": dict(document),
+        **{name: document[name] for name in ("pack", "version", "content_hash", "level", "held")},
+    }
+    insert_row(connection, assessments, values)
 
 
 def insert_deliveries(connection: Connection, rows: Iterable[Mapping[str, Any]]) -> None:
     """Store deliveries to be made."""
-    values = [dict(row) for row in rows]
-    if values:
-        connection.execute(insert(deliveries), values)
+    for row in rows:
+        insert_row(connection, deliveries, row)
 
 
 def set_timer(connection: Connection, incident_id: str, due_at: datetime | None) -> None:
     """Set when an incident must be looked at again, or that it need not be."""
     if due_at is None:
-        connection.execute(delete(timers).where(timers.c.incident_id == incident_id))
+        _DELETE_TIMER.run(connection, {"id": incident_id})
         return
-    statement = upsert(connection, timers).values(incident_id=incident_id, due_at=due_at)
-    connection.execute(
-        statement.on_conflict_do_update(index_elements=["incident_id"], set_={"due_at": statement.excluded.due_at})
+    _set_timer(connection.dialect.name).run(connection, {"incident_id": incident_id, "due_at": due_at})
+
+
+_DELETE_TIMER = Prepared(delete(timers).where(timers.c.incident_id == bindparam("id")))
+
+
+@cache
+def _set_timer(dialect: str) -> Prepared:
+    statement = upsert(dialect, timers)
+    new = {"due_at": statement.excluded.due_at}
+    return Prepared(
+        statement.on_conflict_do_update(index_elements=["incident_id"], set_=new), ("incident_id", "due_at")
     )
 
 
 def due_timers(connection: Connection, now: datetime, limit: int) -> list[tuple[str, datetime]]:
     """Return the incidents to be looked at, those waiting longest first."""
-    rows = connection.execute(
-        select(timers.c.incident_id, timers.c.due_at)
-        .where(timers.c.due_at <= now)
-        .order_by(timers.c.due_at)
-        .limit(limit)
-    )
-    return [(row.incident_id, row.due_at) for row in rows]
+    return [(row.incident_id, row.due_at) for row in _DUE.rows(connection, now=now, limit=limit)]
+
+
+_DUE = Prepared(
+    select(timers.c.incident_id, timers.c.due_at)
+    .where(timers.c.due_at <= bindparam("now"))
+    .order_by(timers.c.due_at)
+    .limit(bindparam("limit"))
+)
 
 
 def next_due(connection: Connection) -> tuple[datetime | None, datetime | None]:
     """Return the earliest instants at which an incident must be looked at and a delivery be attempted."""
-    timer = connection.scalar(select(func.min(timers.c.due_at)))
-    delivery = connection.scalar(select(func.min(deliveries.c.due_at)).where(deliveries.c.due_at.is_not(None)))
-    return timer, delivery
+    return _NEXT_TIMER.value(connection), _NEXT_DELIVERY.value(connection)
+
+
+_NEXT_TIMER = Prepared(select(func.min(timers.c.due_at)))
+_NEXT_DELIVERY = Prepared(select(func.min(deliveries.c.due_at)).where(deliveries.c.due_at.is_not(None)))
 
 
 def put_in_quarantine(
     connection: Connection, source: str, key: str, reason: str, detail: str, document: Any, now: datetime
 ) -> bool:
     """Keep what could not be mapped; the same again only counts up. Return whether it is new."""
-    statement = upsert(connection, quarantine).values(
+    statement = upsert(connection.dialect.name, quarantine).values(
         source=source,
         key=key,
         reason=reason,

@@ -6,8 +6,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, insert, literal, select
+from sqlalchemy import ColumnElement, Connection, bindparam, insert, literal, select
 
+from incident_engine.store.prepared import Prepared, insert_row
 from incident_engine.store.tables import Instant, reports, steps
 
 
@@ -73,7 +74,7 @@ _HEAD = tuple(Head.__slots__)
 
 def insert_version(connection: Connection, version: Version) -> None:
     """Store a version."""
-    connection.execute(insert(reports).values(**{name: getattr(version, name) for name in _COLUMNS}))
+    insert_row(connection, reports, {name: getattr(version, name) for name in _COLUMNS})
 
 
 def insert_state(
@@ -98,12 +99,16 @@ def insert_state(
 
 def heads_of(connection: Connection, incident_id: str) -> dict[tuple[str, str], list[Head]]:
     """Return an incident's versions by report and instance, in the order in which they were written."""
-    query = select(*(reports.c[name] for name in _HEAD)).where(reports.c.incident_id == incident_id)
     found: dict[tuple[str, str], list[Head]] = {}
-    for row in connection.execute(query.order_by(reports.c.seq)).mappings():
-        head = Head(**{**row, "state": ReportState(row["state"])})
+    for row in _HEADS.rows(connection, id=incident_id):
+        head = Head(**{**row._asdict(), "state": ReportState(row.state)})
         found.setdefault((head.report, head.instance), []).append(head)
     return found
+
+
+_HEADS = Prepared(
+    select(*(reports.c[name] for name in _HEAD)).where(reports.c.incident_id == bindparam("id")).order_by(reports.c.seq)
+)
 
 
 def versions_of(
@@ -124,10 +129,11 @@ def versions_of(
 
 def report_steps(connection: Connection, incident_id: str) -> list[ReportStep]:
     """Return an incident's steps with a report, in the order in which they are due; without what was derived."""
-    names = tuple(ReportStep.__slots__)
-    query = (
-        select(*(steps.c[name] for name in names))
-        .where(steps.c.incident_id == incident_id, steps.c.report.is_not(None), steps.c.of.is_(None))
-        .order_by(steps.c.due_at, steps.c.id)
-    )
-    return [ReportStep(**row) for row in connection.execute(query).mappings()]
+    return [ReportStep(*row) for row in _REPORT_STEPS.rows(connection, id=incident_id)]
+
+
+_REPORT_STEPS = Prepared(
+    select(*(steps.c[name] for name in ReportStep.__slots__))
+    .where(steps.c.incident_id == bindparam("id"), steps.c.report.is_not(None), steps.c.of.is_(None))
+    .order_by(steps.c.due_at, steps.c.id)
+)

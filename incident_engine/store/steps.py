@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, update
 
 from incident_engine.response.plan import Changes
 from incident_engine.response.step import NOT_STORED, Step, StepState
 from incident_engine.store.outgoing import DeliveryState
+from incident_engine.store.prepared import Prepared, insert_row, update_row
 from incident_engine.store.tables import deliveries, keys, steps
 
 
@@ -40,22 +41,27 @@ _COLUMNS = tuple(name for name in Step.__slots__ if name not in NOT_STORED)
 
 def steps_of(connection: Connection, incident_id: str) -> dict[str, StoredStep]:
     """Return an incident's steps by id."""
-    rows = connection.execute(select(steps).where(steps.c.incident_id == incident_id)).mappings()
-    return {row["id"]: _stored(row) for row in rows}
+    return {row.id: _stored(row) for row in _STEPS.rows(connection, id=incident_id)}
 
 
-def _stored(row: RowMapping) -> StoredStep:
-    step = Step(**{name: row[name] for name in _COLUMNS})
-    approved = row["approved_at"] is not None
-    return StoredStep(step, StepState(row["state"]), row["life"], row["begun_at"], approved, row["assignee"])
+_STEPS = Prepared(select(steps).where(steps.c.incident_id == bindparam("id")))
+_STEP = Prepared(select(steps).where(steps.c.id == bindparam("id")))
+
+
+def _stored(row: Any) -> StoredStep:
+    step = Step(**{name: getattr(row, name) for name in _COLUMNS})
+    return StoredStep(step, StepState(row.state), row.life, row.begun_at, row.approved_at is not None, row.assignee)
 
 
 def next_due_at(connection: Connection, incident_id: str) -> datetime | None:
     """Return when the next of an incident's steps is due; None: none is."""
-    found: datetime | None = connection.scalar(
-        select(func.min(steps.c.due_at)).where(steps.c.incident_id == incident_id, steps.c.state == StepState.PENDING)
-    )
+    found: datetime | None = _NEXT_DUE.value(connection, id=incident_id)
     return found
+
+
+_NEXT_DUE = Prepared(
+    select(func.min(steps.c.due_at)).where(steps.c.incident_id == bindparam("id"), steps.c.state == StepState.PENDING)
+)
 
 
 def begun_of(stored: Mapping[str, StoredStep]) -> dict[str, datetime]:
@@ -81,15 +87,9 @@ def apply_changes(
     anew: Collection[str] = (),
 ) -> None:
     """Store what `reconcile` found; `reasons` say why what is withdrawn is, `anew` which steps live a second time."""
-    if changes.insert:
-        connection.execute(
-            insert(steps),
-            [
-                {name: getattr(step, name) for name in _COLUMNS}
-                | {"incident_id": incident_id, "state": StepState.PENDING}
-                for step in changes.insert
-            ],
-        )
+    for step in changes.insert:
+        values = {name: getattr(step, name) for name in _COLUMNS}
+        insert_row(connection, steps, values | {"incident_id": incident_id, "state": StepState.PENDING})
     for step in changes.reschedule:
         _set(
             connection,
@@ -103,7 +103,8 @@ def apply_changes(
         )
         if step.id in anew:
             again = {"begun_at": None, "approved_at": None, "approved_by": None, "completed_at": None}
-            _set(connection, step.id, life=steps.c.life + 1, completed_by=None, **again)
+            _set(connection, step.id, completed_by=None, **again)
+            connection.execute(update(steps).where(steps.c.id == step.id).values(life=steps.c.life + 1))
     for name in changes.withdraw:
         _set(connection, name, state=StepState.WITHDRAWN, reason=reasons.get(name))
     drop_held(connection, changes.withdraw)
@@ -216,7 +217,7 @@ def drop_held(connection: Connection, step_ids: Collection[str]) -> None:
 
 
 def _set(connection: Connection, step_id: str, **values: object) -> None:
-    connection.execute(update(steps).where(steps.c.id == step_id).values(**values))
+    update_row(connection, steps, step_id, values)
 
 
 def step_ids(connection: Connection, incident_id: str) -> list[str]:
@@ -226,19 +227,17 @@ def step_ids(connection: Connection, incident_id: str) -> list[str]:
 
 def stored_step(connection: Connection, step_id: str) -> StoredStep | None:
     """Return one step."""
-    row = connection.execute(select(steps).where(steps.c.id == step_id)).mappings().one_or_none()
+    row = _STEP.row(connection, id=step_id)
     return None if row is None else _stored(row)
 
 
 def answer_to(connection: Connection, step_id: str) -> tuple[datetime, str] | None:
     """Return when and by whom a step was approved or done."""
-    row = connection.execute(select(steps).where(steps.c.id == step_id)).mappings().one_or_none()
+    row = _STEP.row(connection, id=step_id)
     if row is None:
         return None
-    for at, by in (("approved_at", "approved_by"), ("completed_at", "completed_by")):
-        if row[at] is not None and row[by] is not None:
-            return row[at], row[by]
-    return None
+    answers = (row.approved_at, row.approved_by), (row.completed_at, row.completed_by)
+    return next(((at, by) for at, by in answers if at is not None and by is not None), None)
 
 
 def latest_words(connection: Connection, step_id: str, contact: str) -> tuple[str, str] | None:
