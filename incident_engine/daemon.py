@@ -90,8 +90,10 @@ class Daemon:
         self._dispatcher = Dispatcher(
             self._writer, channels, settings.retry, clock, metrics, Targets(settings.channels)
         )
-        self._timers = open_timers(self._database, clock, self._on_due, self._after_commit, settings.store.lost_after)
+        self._timers = open_timers(self._database, clock, self._on_due, self._look_again, settings.store.lost_after)
         self._rest_until: datetime | None = None
+        self._next_due: tuple[datetime | None, datetime | None] = None, None
+        """What the writer's transaction leaves to be done: when the next timer is due, and the next delivery."""
         watched = Watched(self._database, self._writer, self._dispatcher, self._timers, metrics)
         self._audit = open_self_audit(settings, watched, clock, self.url, drill=drill)
         self._archiver = Archiver(settings.retention, self._database, self._writer, self._engine)
@@ -252,11 +254,20 @@ class Daemon:
         if self._database.is_shared:
             self._engine.catching_up.end(unit)
         if not unit.is_quiet:
+            self._dispatcher.claim_within(unit)
             self._timers.enqueue(unit)
+            self._next_due = records.next_due(unit.connection)
 
     def _after_commit(self) -> None:
+        self._wake_at(*self._next_due)
+
+    def _look_again(self) -> None:
         with self._database.read() as connection:
             timer, delivery = records.next_due(connection)
+        self._wake_at(timer, delivery)
+
+    def _wake_at(self, timer: datetime | None, delivery: datetime | None) -> None:
+        """Send what is due, and arm the alarm for what is due next."""
         if delivery is not None and delivery <= self._clock.now():
             self._dispatcher.notify()
             delivery = None  # whoever records how it went comes by here again

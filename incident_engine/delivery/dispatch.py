@@ -1,9 +1,11 @@
 """The dispatcher: claim what is due with a lease, send it, record how it went. At least once, never zero times."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from incident_engine import faults
 from incident_engine.clock import Clock, ticks
@@ -14,13 +16,14 @@ from incident_engine.delivery.targets import Reason, Targets
 from incident_engine.errors import StoreError
 from incident_engine.store import outgoing
 from incident_engine.store.outgoing import Choice, Claimed, DeliveryState
-from incident_engine.store.writer import Unit, Writer
+from incident_engine.store.writer import Unit, Writer, in_savepoint
 from incident_engine.telemetry import CircuitState, Metrics, Sparing, logger
 
 _SHARE_OF_LEASE = 0.8
 """How much of its lease an attempt may take: it must be recorded before somebody else may try."""
 _AGAIN_SECONDS = 0.5
 """How long to wait before what went out is recorded once more, when the store did not take it."""
+_CLAIM_AGAIN_SECONDS = 1.0
 _SET_BACK = timedelta(minutes=1)
 """A clock that goes back by more was set; by less it was corrected, and what waits can wait so long."""
 AT_ONCE = 16
@@ -56,7 +59,10 @@ def judge(error: DeliveryError, attempt: int, retry: RetrySettings, now: datetim
 
 
 class Dispatcher:
-    """Sends what is due whenever it is notified. `start`, `notify` and `stop` are all there is."""
+    """Sends what is due whenever it is notified. `start`, `claim_within`, `notify` and `stop` are all there is.
+
+    It claims in the writer's thread and sends in the event loop.
+    """
 
     def __init__(
         self,
@@ -78,7 +84,13 @@ class Dispatcher:
         self._failures = Sparing(self._log.warning, 60)
         self._wake = asyncio.Event()
         self._sending: set[asyncio.Task[None]] = set()
+        self._lock = threading.Lock()
         self._under_way: set[tuple[str, int]] = set()
+        self._in_hand = 0
+        """How many messages are claimed and not done with."""
+        self._has_more = False
+        """Whether more may be due than there was place for."""
+        self._is_stopping = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
         self.busy_since: float | None = None
@@ -98,11 +110,11 @@ class Dispatcher:
 
     def notify(self) -> None:
         """Say, from any thread, that something may be due."""
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._wake.set)
+        self._call(self._wake.set)
 
     async def stop(self, grace: float) -> None:
         """Claim nothing more; give what is under way so many seconds. What is not done by then will be repeated."""
+        self._is_stopping = True
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -120,61 +132,111 @@ class Dispatcher:
             await self._wake.wait()
             self._wake.clear()
             self.busy_since = ticks()
-            free = AT_ONCE - len(self._sending)
-            if free <= 0:
+            if not self._has_place():
                 continue  # whoever ends first wakes us again
-            batches, lease_until = await self._claim(free)
-            for batch in batches:
-                task = asyncio.create_task(self._deliver(batch, lease_until))
-                self._sending.add(task)
-                task.add_done_callback(self._done)
+            try:
+                await asyncio.wrap_future(self._writer.submit(self._claim_now, urgent=True))
+            except Exception as error:  # noqa: BLE001 - the store is in trouble; what is due stays due
+                self._say_failed(error)
+                await asyncio.sleep(_CLAIM_AGAIN_SECONDS)
+                self._wake.set()
 
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self._sending.discard(task)
-        self._wake.set()
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._log.warning("delivery_not_recorded", reason="store_error", error=repr(error))
+    def claim_within(self, unit: Unit) -> None:
+        """Claim what is due with what makes it due, at the end of a transaction of the writer.
 
-    async def _claim(self, limit: int) -> tuple[Sequence[Batch], datetime]:
-        """Return what is ours to send, and until when."""
+        Sent as soon as that is on disk. If it cannot be claimed now, it is a moment later: it must not keep others'
+        work from being stored.
+        """
+        if self._has_place() and outgoing.is_due(unit.connection, self._clock.now()):
+            hand_over, failure = in_savepoint(unit, self._claim)
+            if failure is not None:
+                self._say_failed(failure)
+            unit.after_commit.insert(0, hand_over or self._later)  # before all others: people wait for it
+
+    def _claim_now(self, unit: Unit) -> None:
+        if self._has_place():
+            unit.after_commit.append(self._claim(unit))
+
+    def _claim(self, unit: Unit) -> Callable[[], None]:
+        """Take what is ours to send, for as many messages as there is place for; return what hands it over."""
         now = self._clock.now()
         lease_until = now + self._retry.lease * self._clock.speed
-        is_set_back = self._seen - now > _SET_BACK
-        under_way = frozenset(self._under_way)
+        with self._lock:
+            free, under_way = AT_ONCE - self._in_hand, frozenset(self._under_way)
+        if self._seen - now > _SET_BACK:
+            outgoing.set_back(unit.connection, now, lease_until)
 
         def choose(due: Sequence[Claimed], limit: int) -> Choice:
             choice, why = self._targets.choose(due, limit, now)
             self._report_waiting([delivery for delivery in due if delivery.id in why], choice.later, why)
             return choice
 
-        def claim(unit: Unit) -> Choice:
-            if is_set_back:
-                outgoing.set_back(unit.connection, now, lease_until)
-            return outgoing.claim(unit.connection, now, lease_until, limit, under_way, choose)
+        choice = outgoing.claim(unit.connection, now, lease_until, free, under_way, choose)
+        self._take_in_hand(choice.batches, has_more=len(choice.batches) >= free)
+        unit.on_failure.append(partial(self._let_go, choice.batches))
+        return partial(self._hand_over, choice, now, lease_until)
 
-        try:
-            choice = await asyncio.wrap_future(self._writer.submit(claim, urgent=True))
-            if choice.batches:
-                faults.reach(faults.Point.AFTER_CLAIM)
-        except Exception as error:  # noqa: BLE001 - the store is in trouble; what is due stays due
-            self._failures("claim_failed", reason="store_error", error=repr(error))
-            await asyncio.sleep(1)
-            self._wake.set()
-            return [], lease_until
+    def _hand_over(self, choice: Choice, now: datetime, lease_until: datetime) -> None:
+        """Let the event loop send what was claimed, now that this is on disk."""
         self._seen = now
         for channel in {batch[0].channel for batch in choice.batches}:
             self._metrics.show_circuit(channel, self._targets.state(channel))
+        if choice.batches:
+            try:
+                faults.reach(faults.Point.AFTER_CLAIM)
+                self._call(self._send_all, choice.batches, lease_until)
+            except BaseException:
+                self._let_go(choice.batches)
+                raise
         if choice.later:
-            self._wake.set()  # those that must wait have made place for others to be looked at
-        return choice.batches, lease_until
+            self.notify()  # those that must wait have made place for others to be looked at
+
+    def _send_all(self, batches: Sequence[Batch], lease_until: datetime) -> None:
+        for batch in batches:
+            task = asyncio.create_task(self._deliver(batch, lease_until))
+            self._sending.add(task)
+            task.add_done_callback(partial(self._done, batch))
+
+    def _done(self, batch: Batch, task: asyncio.Task[None]) -> None:
+        self._sending.discard(task)
+        self._let_go([batch])
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._log.warning("delivery_not_recorded", reason="store_error", error=repr(error))
+
+    def _has_place(self) -> bool:
+        """Return whether a message can be claimed now; if not, whoever is done with one wakes us."""
+        with self._lock:
+            has_place = self._in_hand < AT_ONCE
+            self._has_more = self._has_more or not has_place
+        return has_place and self._loop is not None and not self._is_stopping
+
+    def _take_in_hand(self, batches: Sequence[Batch], *, has_more: bool) -> None:
+        with self._lock:
+            self._in_hand += len(batches)
+            self._under_way |= _attempts(batches)
+            self._has_more = has_more
+
+    def _let_go(self, batches: Sequence[Batch]) -> None:
+        with self._lock:
+            self._in_hand -= len(batches)
+            self._under_way -= _attempts(batches)
+            has_more, self._has_more = self._has_more, False
+        if has_more:
+            self.notify()
+
+    def _say_failed(self, error: Exception) -> None:
+        self._failures("claim_failed", reason="store_error", error=repr(error))
+
+    def _later(self) -> None:
+        self._call(lambda: asyncio.get_running_loop().call_later(_CLAIM_AGAIN_SECONDS, self._wake.set))
+
+    def _call(self, function: Callable[..., object], *given: object) -> None:
+        """Call a function in the event loop; if that has ended, so has what it was for."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(function, *given)
 
     async def _deliver(self, batch: Batch, lease_until: datetime) -> None:
-        attempts = {(delivery.id, delivery.attempt) for delivery in batch}
-        self._under_way |= attempts
-        try:
-            await self._send_and_record(batch, lease_until)
-        finally:
-            self._under_way -= attempts
+        await self._send_and_record(batch, lease_until)
 
     async def _send_and_record(self, batch: Batch, lease_until: datetime) -> None:
         message = batch[0] if len(batch) == 1 else bundled(batch)
@@ -182,6 +244,8 @@ class Dispatcher:
             for delivery in batch:
                 about = {"delivery": delivery.id, "incident": delivery.incident_id, "attempt": delivery.attempt}
                 self._log.warning("delivery_not_attempted", reason="lease_lost", channel=delivery.channel, **about)
+            with self._lock:
+                self._has_more = True  # it is due again, once it is let go
             return
         faults.reach(faults.Point.BEFORE_SEND)
         answer = await self._attempt(message)
@@ -279,6 +343,10 @@ class Dispatcher:
             self._log.info(
                 "deliveries_postponed", reason=why[names[0]].value, channel=channel, count=len(names), until=until
             )
+
+
+def _attempts(batches: Sequence[Batch]) -> set[tuple[str, int]]:
+    return {(delivery.id, delivery.attempt) for batch in batches for delivery in batch}
 
 
 def _verdict(

@@ -1,10 +1,12 @@
 """The few places in which the databases are not of one mind."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 from sqlalchemy import BigInteger, Connection, Integer, Table
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError
 
 from incident_engine.errors import StoreError
 
@@ -35,6 +37,40 @@ def fetch(connection: Connection, statement: str, values: Sequence[object] = ())
             raise  # it is the question that is wrong
         raise StoreError(f"the database fails: {error}") from error
     return rows
+
+
+@contextmanager
+def savepoint(connection: Connection) -> Iterator[None]:
+    """Undo what is written within the block, and nothing else, if it fails. Raises as SQLAlchemy does."""
+    _say(connection, "SAVEPOINT work")
+    try:
+        yield
+    except BaseException as error:
+        try:
+            _say(connection, "ROLLBACK TO SAVEPOINT work")
+            _say(connection, "RELEASE SAVEPOINT work")
+        except DBAPIError:
+            if isinstance(error, (DBAPIError, StoreError)):
+                raise error from None  # the database has rolled back everything, and that is why
+            raise
+        raise
+    _say(connection, "RELEASE SAVEPOINT work")
+
+
+def _say(connection: Connection, statement: str) -> None:
+    with told_as_sqlalchemy(connection, statement):
+        driver(connection).execute(statement)
+
+
+@contextmanager
+def told_as_sqlalchemy(connection: Connection, statement: str) -> Iterator[None]:
+    """Raise the driver's errors as SQLAlchemy's own."""
+    errors = _dbapi(connection).Error
+    try:
+        yield
+    except errors as error:
+        dialect = connection.dialect
+        raise DBAPIError.instance(statement, None, error, errors, hide_parameters=True, dialect=dialect) from error
 
 
 def upsert(dialect: str, table: Table) -> Insert:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
 
-from sqlalchemy import Connection, bindparam, or_, select, tuple_, update
+from sqlalchemy import Connection, bindparam, func, or_, select, tuple_, update
 
 from incident_engine import faults
 from incident_engine.response.step import StepState
@@ -72,6 +72,21 @@ class Choice:
 
 Choose = Callable[[Sequence[Claimed], int], Choice]
 """From the deliveries that are due, in order, and the number of messages that may be sent, to a choice."""
+
+
+def is_due(connection: Connection, now: datetime) -> bool:
+    """Return whether any delivery is to be attempted now."""
+    earliest = earliest_due(connection)
+    return earliest is not None and earliest <= now
+
+
+def earliest_due(connection: Connection) -> datetime | None:
+    """Return when the next delivery is to be attempted, or has lost its lease."""
+    found: datetime | None = _EARLIEST.value(connection)
+    return found
+
+
+_EARLIEST = Prepared(select(func.min(deliveries.c.due_at)).where(deliveries.c.due_at.is_not(None)))
 
 
 def claim(

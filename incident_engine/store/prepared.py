@@ -9,10 +9,9 @@ from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, Delete, Dialect, Insert, Select, Table, Update, bindparam, insert, update
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import TypeEngine
 
-from incident_engine.store.dialect import driver
+from incident_engine.store.dialect import driver, told_as_sqlalchemy
 
 _Convert = Callable[[Any], Any]
 _KEY = "key_"
@@ -109,12 +108,8 @@ def _reading(kind: TypeEngine[Any], dialect: Dialect) -> _Convert | None:
 
 
 def _run(connection: Connection, written: _Written, values: Mapping[str, object] | Sequence[object]) -> Any:
-    dialect = connection.dialect
-    errors = dialect.loaded_dbapi.Error
-    try:
+    with told_as_sqlalchemy(connection, written.text):
         return driver(connection).execute(written.text, values)
-    except errors as error:
-        raise DBAPIError.instance(written.text, None, error, errors, hide_parameters=True, dialect=dialect) from error
 
 
 @cache

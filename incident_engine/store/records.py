@@ -14,6 +14,7 @@ from incident_engine.facts.correlation import Span
 from incident_engine.facts.events import EVENT, Recorded, wire_json
 from incident_engine.grading.pack import Pack
 from incident_engine.grading.parsing import parse_pack
+from incident_engine.store import outgoing
 from incident_engine.store.dialect import fetch, upsert
 from incident_engine.store.prepared import Prepared, insert_row, update_row
 from incident_engine.store.tables import (
@@ -311,11 +312,10 @@ _DUE = Prepared(
 
 def next_due(connection: Connection) -> tuple[datetime | None, datetime | None]:
     """Return the earliest instants at which an incident must be looked at and a delivery be attempted."""
-    return _NEXT_TIMER.value(connection), _NEXT_DELIVERY.value(connection)
+    return _NEXT_TIMER.value(connection), outgoing.earliest_due(connection)
 
 
 _NEXT_TIMER = Prepared(select(func.min(timers.c.due_at)))
-_NEXT_DELIVERY = Prepared(select(func.min(deliveries.c.due_at)).where(deliveries.c.due_at.is_not(None)))
 
 
 def put_in_quarantine(

@@ -26,6 +26,7 @@ from incident_engine import faults
 from incident_engine.clock import ticks
 from incident_engine.errors import OverloadedError, StoreError
 from incident_engine.store.database import Database
+from incident_engine.store.dialect import savepoint
 from incident_engine.store.trouble import Trouble, explained
 from incident_engine.telemetry import Sparing, logger
 
@@ -112,7 +113,7 @@ def in_savepoint(unit: Unit, work: Callable[[Unit], T]) -> tuple[T | None, Excep
     unit.settle()
     part = Unit(unit.connection)
     try:
-        with unit.connection.begin_nested():
+        with savepoint(unit.connection):
             result = work(part)
             part.settle()
     except Exception as error:

@@ -1,13 +1,14 @@
 """The machine on which the engine runs: its parts wired as in the daemon, without threads; it crashes and restarts."""
 
 import asyncio
+import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
 from random import Random
-from typing import Any
+from typing import Any, Self
 
 from sqlalchemy import Connection, event
 from sqlalchemy.exc import OperationalError
@@ -41,7 +42,8 @@ class FragileDatabase(Database):
         self._error: Callable[[], BaseException] = Crashed
         self._crash_after_commit = False
         super().__init__(url)
-        event.listen(self.writing, "before_cursor_execute", self._count_statement)
+        self.writing.dispose()
+        event.listen(self.writing, "do_connect", self._connect)
 
     def break_after(self, statements: int, error: Callable[[], BaseException]) -> None:
         """Raise an error in place of a statement to come; what its transaction wrote is rolled back."""
@@ -64,13 +66,48 @@ class FragileDatabase(Database):
             self._crash_after_commit = False
             raise Crashed
 
-    def _count_statement(self, *_: object) -> None:
+    def _connect(self, _: object, __: object, arguments: list[Any], options: dict[str, Any]) -> sqlite3.Connection:
+        """Connect so that every statement is counted, whoever runs it: SQLAlchemy by cursors, our own directly."""
+        connection = sqlite3.connect(*arguments, factory=_Counted, **options)
+        connection.count = self._count_statement
+        return connection
+
+    def _count_statement(self) -> None:
         if self._statements_left is None:
             return
         self._statements_left -= 1
         if self._statements_left < 0:
             self._statements_left = None
             raise self._error()
+
+
+class _Counted(sqlite3.Connection):
+    """A connection that says before each statement that it comes."""
+
+    count: Callable[[], None]
+
+    def execute(self, sql: str, *given: Any) -> sqlite3.Cursor:
+        """Run a statement."""
+        made: sqlite3.Cursor = self.cursor().execute(sql, *given)
+        return made
+
+    def cursor(self, factory: Any = None) -> Any:
+        """Return a cursor that counts."""
+        made: Any = super().cursor(factory or _Counting)
+        made.count = self.count
+        return made
+
+
+class _Counting(sqlite3.Cursor):
+    count: Callable[[], None] = staticmethod(lambda: None)
+
+    def execute(self, sql: str, *given: Any) -> Self:
+        self.count()
+        return super().execute(sql, *given)
+
+    def executemany(self, sql: str, *given: Any) -> Self:
+        self.count()
+        return super().executemany(sql, *given)
 
 
 def store_failure() -> BaseException:
@@ -123,7 +160,9 @@ class Machine:
         self._net.life = self.life
         self._net.loop = self._loop = SteppedLoop(self._clock, self._agenda)
         settings, rulebook = self._bank.settings, self._bank.rulebook
-        self._writer = _SteppedWriter(self.database, settings.intake.queue, self._after_commit)
+        self._writer = _SteppedWriter(
+            self.database, settings.intake.queue, self._after_commit, before_commit=self._before_commit
+        )
         self._engine = Engine(settings, rulebook, self.metrics)
         channels = dict.fromkeys(settings.channels, SimulatedChannel(self._net))
         self._dispatcher = _WatchedDispatcher(
@@ -202,6 +241,10 @@ class Machine:
             self._loop.spin()
             if not self._writer.commit_some(rng):
                 return
+
+    def _before_commit(self, unit: Unit) -> None:
+        if not unit.is_quiet:
+            self._dispatcher.claim_within(unit)
 
     def _after_commit(self) -> None:
         with self.database.read() as connection:
