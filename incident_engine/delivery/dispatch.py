@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -24,6 +25,8 @@ _SHARE_OF_LEASE = 0.8
 _AGAIN_SECONDS = 0.5
 """How long to wait before what went out is recorded once more, when the store did not take it."""
 _CLAIM_AGAIN_SECONDS = 1.0
+_GIVE_WAY_SECONDS = 0.00005
+"""How long the writer rests after it handed messages over: the event loop needs Python's lock to send them."""
 _SET_BACK = timedelta(minutes=1)
 """A clock that goes back by more was set; by less it was corrected, and what waits can wait so long."""
 AT_ONCE = 16
@@ -185,6 +188,7 @@ class Dispatcher:
             try:
                 faults.reach(faults.Point.AFTER_CLAIM)
                 self._call(self._send_all, choice.batches, lease_until)
+                time.sleep(_GIVE_WAY_SECONDS)
             except BaseException:
                 self._let_go(choice.batches)
                 raise

@@ -17,7 +17,8 @@ def spell_instant(value: datetime, locale: str, zone: tzinfo | None) -> str:
         return format_datetime(local, form, tzinfo=local.tzinfo, locale=babel_of(locale))
     form = "HH:mm:ss 'on' d MMMM y" if local.second else "HH:mm 'on' d MMMM y"
     text = format_datetime(local, form, tzinfo=local.tzinfo, locale=babel_of(locale))
-    return f"{text} (UTC{get_timezone_gmt(local, width='iso8601')})"
+    offset = get_timezone_gmt(local, width="iso8601", locale=babel_of(locale))
+    return f"{text} (UTC{offset})"
 
 
 def spell_date(value: datetime, locale: str, zone: tzinfo | None) -> str:
