@@ -15,7 +15,7 @@ from incident_engine.facts.events import EVENT, Recorded, wire_json
 from incident_engine.grading.pack import Pack
 from incident_engine.grading.parsing import parse_pack
 from incident_engine.store import outgoing
-from incident_engine.store.dialect import fetch, upsert
+from incident_engine.store.dialect import driver, fetch, told_as_sqlalchemy, upsert
 from incident_engine.store.prepared import Prepared, insert_row, update_row
 from incident_engine.store.tables import (
     assessments,
@@ -177,7 +177,8 @@ def append_all(connection: Connection, rows: Sequence[EventRow]) -> None:
         statement = _appending(connection.dialect.paramstyle, size)
         while len(rows) - done >= size:
             values = tuple(chain.from_iterable(rows[done : done + size]))
-            connection.exec_driver_sql(statement, values)
+            with told_as_sqlalchemy(connection, statement):
+                driver(connection).execute(statement, values)
             done += size
 
 

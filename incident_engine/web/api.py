@@ -10,6 +10,7 @@ from fastapi import FastAPI, Path, Query
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.types import ASGIApp
 
 from incident_engine import __version__
 from incident_engine.clock import Clock
@@ -65,8 +66,8 @@ AddRegions = Annotated[Sequence[Region], Query(description="By ISO 3166-2, adcod
 IncidentId = Annotated[str, Path(description="The incident's id.")]
 
 
-def create_app(parts: Parts) -> FastAPI:
-    """Return the application."""
+def create_app(parts: Parts) -> ASGIApp:
+    """Return the application: what monitors report is answered before FastAPI's own layers, all behind the guard."""
     app = FastAPI(title="incident-engine", version=__version__, docs_url=None, redoc_url=None)
     problems.install(app, parts.metrics)
     archive.install(app, parts.database, parts.settings.bank.zone)
@@ -75,13 +76,11 @@ def create_app(parts: Parts) -> FastAPI:
     intake = Intake(parts.settings, parts.writer, parts.engine, parts.metrics, parts.clock, mapper)
     for path, answer in intake.routes.items():  # what is not a POST is refused here
         app.add_route(path, answer, methods=["POST"])
-    app.add_middleware(HotPath, intake=intake)
     _add_looks(app, parts)
     reports.install(app, parts.database, parts.engine, parts.settings, parts.clock)
     _add_health(app, parts)
     Deeds(parts.settings, parts.database, parts.writer, parts.engine, parts.clock, parts.links).install(app)
-    app.add_middleware(Guard, keys=parts.keys)
-    return app
+    return Guard(HotPath(app, intake), parts.keys)
 
 
 def _add_looks(app: FastAPI, parts: Parts) -> None:

@@ -149,6 +149,7 @@ class HotPath:
         except Exception as error:
             handler = problems.handler_of(error)
             if handler is None:
+                await problems.unexpected(request, error)(scope, receive, send)
                 raise
             problems.count_refusal(error, self._metrics)
             response = handler(request, error)

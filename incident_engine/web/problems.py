@@ -44,7 +44,7 @@ def install(app: FastAPI, metrics: Metrics) -> None:
 
     for kind, handler in _HANDLERS.items():
         app.add_exception_handler(kind, counted(handler))
-    app.add_exception_handler(Exception, _unexpected)
+    app.add_exception_handler(Exception, unexpected)
 
 
 def count_refusal(error: Exception, metrics: Metrics) -> None:
@@ -136,6 +136,7 @@ _HANDLERS: Mapping[type[Exception], Handler] = {
 }
 
 
-def _unexpected(request: Request, error: Exception) -> Response:
+def unexpected(request: Request, error: Exception) -> Response:
+    """Answer an error that nobody foresaw, and log it."""
     logger("web").warning("request_failed", reason="unexpected_error", error=repr(error), path=request.url.path)
     return problem_response(500, "Unexpected error", "a fault of this program; its log has more")
