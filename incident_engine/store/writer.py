@@ -6,10 +6,12 @@ A piece of work is done when its future has a result; that is after the commit, 
 import asyncio
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from functools import partial
 from typing import Any, TypeVar
 
@@ -32,6 +34,7 @@ from incident_engine.telemetry import Sparing, logger
 
 T = TypeVar("T")
 BATCH = 500
+"""So many events are committed together at most; those of one request always are."""
 _TRY_AGAIN_SECONDS = 1.0
 """How soon a store in trouble is tried again if nobody wants anything of it."""
 _STORE_FAILS = (StoreError, DatabaseError)
@@ -84,6 +87,18 @@ class _Awaited:
 
 
 Waiting = Future[Any] | _Awaited
+_Item = tuple[Work, Waiting, int]
+"""A piece of work, who waits for it, and how many events it brings."""
+
+
+class _Sign(Enum):
+    """What stands in the queue and is no work."""
+
+    URGENT = auto()
+    """Something urgent waits beside the queue."""
+    END = auto()
+
+
 Outcome = tuple[Any, Exception | None]
 """A result, or why there is none."""
 
@@ -146,7 +161,10 @@ class Writer:
         before_commit: Callable[[Unit], None] | None = None,
     ) -> None:
         self._database = database
-        self._queue: queue.SimpleQueue[tuple[Work, Waiting] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_Item | _Sign] = queue.SimpleQueue()
+        self._urgent: deque[_Item] = deque()
+        self._held: _Item | None = None
+        """What was taken from the queue and waits for the next transaction: it did not fit into the one before."""
         self._capacity = capacity
         self._on_commit = on_commit
         self._begun = begun or (lambda _: None)
@@ -174,68 +192,85 @@ class Writer:
     @property
     def queued(self) -> int:
         """Return how many works wait."""
-        return self._queue.qsize()
+        return self._queue.qsize() + len(self._urgent)
 
     def submit(self, work: Callable[[Unit], T], *, urgent: bool = False) -> Future[T]:
         """Queue a piece of work; its future ends after the commit.
 
         Raises OverloadedError when the queue is full. Urgent work (our own: timers, deliveries, a few at a time) is
-        always taken, so that a storm of requests cannot keep us from what is due.
+        always taken, and comes next, in a transaction of its own: a storm of requests cannot keep us from what is due.
         """
         future: Future[T] = Future()
-        self._put(work, future, urgent=urgent)
+        self._put((work, future, 1), urgent=urgent)
         return future
 
-    async def do(self, work: Callable[[Unit], T], *, urgent: bool = False) -> T:
-        """Do a piece of work, from within an event loop; returns its result after the commit. Raises as `submit`."""
+    async def do(self, work: Callable[[Unit], T], events: int = 1) -> T:
+        """Do a piece of work, from within an event loop; returns its result after the commit. Raises as `submit`.
+
+        `events` is how many it brings.
+        """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._put(work, _Awaited(loop, future), urgent=urgent)
+        self._put((work, _Awaited(loop, future), events), urgent=False)
         return await future
 
-    def _put(self, work: Work, waiting: Waiting, *, urgent: bool) -> None:
-        if not urgent and (self._closing.is_set() or self._queue.qsize() >= self._capacity):
+    def _put(self, item: _Item, *, urgent: bool) -> None:
+        if urgent:
+            self._urgent.append(item)
+            self._queue.put(_Sign.URGENT)
+            return
+        if self._closing.is_set() or self._queue.qsize() >= self._capacity:
             if self._closing.is_set():
                 raise OverloadedError("the daemon is stopping")
             self._overflow("queue_full", reason="queue_full", capacity=self._capacity)
             raise OverloadedError("too many requests wait")
-        self._queue.put((work, waiting))
+        self._queue.put(item)
 
     def stop(self, timeout: float) -> None:
         """Finish what is queued, then end."""
         self._closing.set()
-        self._queue.put(None)
+        self._queue.put(_Sign.END)
         self._thread.join(timeout)
 
     def _run(self) -> None:
-        while (item := self._next()) is not None:
-            batch = [item]
-            ending = False
-            while len(batch) < BATCH:
-                try:
-                    following = self._queue.get_nowait()
-                except queue.Empty:
-                    break
-                if following is None:
-                    ending = True
-                    break
-                batch.append(following)
-            self.taken, self.busy_since = self.taken + len(batch), ticks()
-            self._commit(batch)
-            self.busy_since = None
-            if ending:
-                return
+        while not self._closing.is_set() or self.queued or self._held:
+            batch = self._gather()
+            urgent = [self._urgent.popleft() for _ in range(len(self._urgent))]
+            for group in (urgent, batch):
+                if group:
+                    self.taken, self.busy_since = self.taken + len(group), ticks()
+                    self._commit(group)
+                    self.busy_since = None
 
-    def _next(self) -> tuple[Work, Waiting] | None:
+    def _gather(self) -> list[_Item]:
+        """Wait until something is to be done; return what is committed together, nothing if it is urgent only."""
+        batch: list[_Item] = []
+        item = self._held or self._next()
+        self._held = None
+        events = 0
+        while True:
+            if isinstance(item, tuple):
+                events += item[2]
+                if batch and events > BATCH:
+                    self._held = item
+                    break
+                batch.append(item)
+            try:
+                item = self._queue.get_nowait()
+            except queue.Empty:
+                break
+        return batch
+
+    def _next(self) -> _Item | _Sign:
         """Return what waits longest; while the store is in trouble, see meanwhile whether it has passed."""
         while True:
             try:
                 return self._queue.get(timeout=_TRY_AGAIN_SECONDS if self.trouble.reason else None)
             except queue.Empty:
-                self._commit([(lambda unit: self._database.prove_writable(unit.connection), Future())])
+                self._commit([(lambda unit: self._database.prove_writable(unit.connection), Future(), 1)])
 
-    def _commit(self, batch: list[tuple[Work, Waiting]]) -> None:
-        wanted = [(work, future) for work, future in batch if future.set_running_or_notify_cancel()]
+    def _commit(self, batch: Sequence[_Item]) -> None:
+        wanted = [(work, future) for work, future, _ in batch if future.set_running_or_notify_cancel()]
         if self.trouble.is_lasting:
             self._fail(wanted)
             return

@@ -94,7 +94,9 @@ class Intake:
         try:
             if parsed.problems:
                 return await self._submit(
-                    lambda unit: self.engine.report(unit, parsed.events, self.clock.now(), parsed.problems), _UNKNOWN
+                    lambda unit: self.engine.report(unit, parsed.events, self.clock.now(), parsed.problems),
+                    _UNKNOWN,
+                    len(parsed.events),
                 )
             events = [event for event in parsed.events if event is not None]
             return await self._take(events, _UNKNOWN)
@@ -115,15 +117,15 @@ class Intake:
             return self.engine.report_each(unit, events, self.clock.now())
 
         try:
-            return await self._submit(together, source)
+            return await self._submit(together, source, len(events))
         except _EXPECTED:
             raise
         except Exception:  # noqa: BLE001 - `report_each` says of which event it is, in the log and in quarantine
-            return await self._submit(each, source)
+            return await self._submit(each, source, len(events))
 
-    async def _submit(self, work: Callable[[Unit], list[Receipt]], source: str) -> list[Receipt]:
+    async def _submit(self, work: Callable[[Unit], list[Receipt]], source: str, events: int) -> list[Receipt]:
         try:
-            return await self.writer.do(work)
+            return await self.writer.do(work, events)
         except OverloadedError:
             self.metrics.count_events(source, EventOutcome.OVERLOADED)
             raise

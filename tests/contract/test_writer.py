@@ -1,5 +1,6 @@
 """The writer: many works in one transaction, each one's failure its own, and no answer before the commit."""
 
+import asyncio
 import io
 import sqlite3
 import threading
@@ -91,6 +92,42 @@ def test_a_transaction_takes_no_more_than_a_batch(opened: Opened) -> None:
     for future in futures:
         future.result(30)
     eventually(lambda: opened.commits == 3)
+
+
+def test_a_transaction_takes_no_more_events_than_a_batch_but_those_of_one_request_together(opened: Opened) -> None:
+    async def report() -> None:
+        sizes = BATCH - 100, 100, 1, 2 * BATCH, 1, 1
+        works = [asyncio.create_task(opened.writer.do(put(f"{at}"), events)) for at, events in enumerate(sizes)]
+        await asyncio.sleep(0.05)
+        holding.set()
+        await asyncio.gather(*works)
+
+    holding = threading.Event()
+    began = opened.writer.submit(lambda _: holding.wait(30))
+    eventually(lambda: opened.writer.busy_since is not None)
+    opened.commits = 0
+    asyncio.run(report())
+    began.result(30)
+    assert len(opened.stored()) == 6
+    # The one that held it up; 400 and 100; 1 (with 1 000 it would be too many); 1 000; 1 and 1.
+    assert opened.commits == 5
+
+
+def test_what_is_urgent_comes_next_and_is_on_disk_before_others_are_begun(opened: Opened) -> None:
+    seen: list[list[str]] = []
+
+    def look(unit: Unit) -> None:
+        seen.append(opened.stored())  # by another connection
+        put("c")(unit)
+
+    with held_up(opened.writer):
+        works = [opened.writer.submit(put("a")), opened.writer.submit(look)]
+        urgent = opened.writer.submit(put("b"), urgent=True)
+    urgent.result(30)
+    for work in works:
+        work.result(30)
+    assert seen == [["b"]]
+    assert opened.stored() == ["a", "b", "c"]
 
 
 def test_a_work_that_fails_stores_nothing_and_leaves_the_others_alone(opened: Opened) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -26,6 +27,8 @@ from simulation.bank import Bank
 from simulation.channels import Net, SimulatedChannel
 from simulation.clock import Agenda, SteppedLoop, WorldClock
 
+_URGENT_FIRST = 0.9
+"""How often what is urgent is committed first; it comes at once, but others may just have begun."""
 _AT_ONCE = 6
 """At most so many pieces of work are committed together, chosen at random: a batch is what happens to wait."""
 
@@ -118,13 +121,25 @@ def store_failure() -> BaseException:
 class _SteppedWriter(Writer):
     """The writer without its thread: a group is committed whenever it is told to."""
 
+    def __init__(self, *given: Any, **more: Any) -> None:
+        super().__init__(*given, **more)
+        self._ordinary: deque[Any] = deque()
+
     def commit_some(self, rng: Random) -> bool:
         """Commit some of what waits. Return whether anything did."""
-        size = min(self._queue.qsize(), rng.randint(1, _AT_ONCE))
-        batch = [item for _ in range(size) if (item := self._queue.get_nowait()) is not None]
+        waiting = self._urgent if self._urgent and rng.random() < _URGENT_FIRST else self._waiting()
+        batch = [waiting.popleft() for _ in range(min(len(waiting), rng.randint(1, _AT_ONCE)))]
         if batch:
             self._commit(batch)
-        return bool(batch)
+        return bool(batch or self._urgent)
+
+    def _waiting(self) -> deque[Any]:
+        """Return what waits and is not urgent."""
+        while not self._queue.empty():
+            item = self._queue.get_nowait()
+            if isinstance(item, tuple):
+                self._ordinary.append(item)
+        return self._ordinary
 
 
 class _WatchedDispatcher(Dispatcher):
