@@ -121,10 +121,10 @@ def test_what_is_urgent_comes_next_and_is_on_disk_before_others_are_begun(opened
         put("c")(unit)
 
     with held_up(opened.writer):
-        works = [opened.writer.submit(put("a")), opened.writer.submit(look)]
+        first, second = opened.writer.submit(put("a")), opened.writer.submit(look)
         urgent = opened.writer.submit(put("b"), urgent=True)
-    urgent.result(30)
-    for work in works:
+    for work in (urgent, first, second):
+        assert isinstance(work, Future)
         work.result(30)
     assert seen == [["b"]]
     assert opened.stored() == ["a", "b", "c"]
