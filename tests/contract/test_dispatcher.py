@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from prometheus_client.exposition import generate_latest
 from sqlalchemy import event, insert
 from sqlalchemy.exc import OperationalError
@@ -32,7 +33,7 @@ from incident_engine.delivery.targets import Targets
 from incident_engine.store.database import Database
 from incident_engine.store.outgoing import Claimed
 from incident_engine.store.tables import attempts, deliveries, incidents, steps
-from incident_engine.store.writer import Writer
+from incident_engine.store.writer import Unit, Writer
 from incident_engine.telemetry import Metrics
 
 from .servers import LOOPBACK, Answer, mail_server, web_server
@@ -207,9 +208,11 @@ def test_a_clock_that_is_set_forward_past_a_lease_sends_nothing_twice(tmp_path: 
 
         class Slow:
             sent = 0
+            began = asyncio.Event()
 
             async def send(self, delivery: Claimed, now: datetime) -> str:
                 Slow.sent += 1
+                Slow.began.set()
                 await go_on.wait()
                 return "taken"
 
@@ -219,7 +222,7 @@ def test_a_clock_that_is_set_forward_past_a_lease_sends_nothing_twice(tmp_path: 
         async with at_work(tmp_path, None, retry(lease=60), desk=Slow()) as post:
             post.put()
             post.dispatcher.notify()
-            await post.reaches("sending", 1)
+            await Slow.began.wait()
             post.clock.set(NOW + timedelta(hours=5))
             post.dispatcher.notify()
             await post.settle()
@@ -443,6 +446,73 @@ def test_more_than_can_be_under_way_at_once_are_all_sent(tmp_path: Path) -> None
             for number in range(count):
                 await post.reaches("delivered", name=f"{number:08}")
         assert len(list((tmp_path / "outbox").rglob("*.md"))) == count
+
+    run(test)
+
+
+def claiming(post: "Post") -> Callable[[Unit], None]:
+    """Return a piece of work that makes a delivery due and has it claimed, as the daemon's transactions do."""
+
+    def work(unit: Unit) -> None:
+        row = A_DELIVERY | {"id": "d", "channel": "desk", "address": "a@bank.example"}
+        unit.connection.execute(insert(deliveries).values(**row))
+        post.dispatcher.claim_within(unit)
+
+    return work
+
+
+def test_what_a_transaction_makes_due_is_claimed_in_it_and_sent_once_it_is_on_disk(tmp_path: Path) -> None:
+    async def test() -> None:
+        with web_server() as server:
+            async with at_work(tmp_path, desk(server.url)) as post:
+                stored: list[str] = []
+                commits: list[int] = []
+                event.listen(post.database.writing, "commit", lambda _: commits.append(len(server.posted)))
+                await asyncio.wrap_future(post.writer.submit(claiming(post)))
+                stored.append(post.delivery()["state"])
+                await post.reaches("delivered")
+                assert commits == [0, 1]  # the claim with its cause, and the record
+                assert stored in (["sending"], ["delivered"])
+            assert len(server.posted) == 1
+
+    run(test)
+
+
+def test_what_was_claimed_in_a_transaction_that_fails_is_not_sent_and_keeps_no_place(tmp_path: Path) -> None:
+    async def test() -> None:
+        def fail(unit: Unit) -> None:
+            claiming(post)(unit)
+            raise RuntimeError("on purpose")
+
+        with web_server() as server:
+            async with at_work(tmp_path, desk(server.url)) as post:
+                for _ in range(AT_ONCE + 1):
+                    with pytest.raises(RuntimeError, match="on purpose"):
+                        await asyncio.wrap_future(post.writer.submit(fail))
+                await post.settle()
+                assert (server.posted, rows(post.database, deliveries)) == ([], [])
+                await asyncio.wrap_future(post.writer.submit(claiming(post)))
+                await post.reaches("delivered")
+            assert len(server.posted) == 1
+
+    run(test)
+
+
+def test_a_claim_that_fails_keeps_nothing_from_being_stored_and_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test() -> None:
+        def choose(*_: object) -> None:
+            raise LookupError("a fault of ours")
+
+        with web_server() as server:
+            async with at_work(tmp_path, desk(server.url)) as post:
+                with monkeypatch.context() as broken:
+                    broken.setattr(Targets, "choose", choose)
+                    await asyncio.wrap_future(post.writer.submit(claiming(post)))
+                    assert post.delivery()["state"] == "pending"
+                assert (await post.reaches("delivered"))["attempts"] == 1
+            assert len(server.posted) == 1
 
     run(test)
 
