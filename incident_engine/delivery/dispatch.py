@@ -33,6 +33,7 @@ AT_ONCE = 16
 """How many messages are under way at the same time."""
 
 
+_Attempt = tuple[str, int]
 Batch = tuple[Claimed, ...]
 """Deliveries that go out as one message."""
 
@@ -88,9 +89,8 @@ class Dispatcher:
         self._wake = asyncio.Event()
         self._sending: set[asyncio.Task[None]] = set()
         self._lock = threading.Lock()
-        self._under_way: set[tuple[str, int]] = set()
-        self._in_hand = 0
-        """How many messages are claimed and not done with."""
+        self._in_hand: dict[_Attempt, Batch] = {}
+        """The messages that are claimed and not done with, by the attempt of their first delivery."""
         self._has_more = False
         """Whether more may be due than there was place for."""
         self._is_stopping = False
@@ -165,7 +165,8 @@ class Dispatcher:
         now = self._clock.now()
         lease_until = now + self._retry.lease * self._clock.speed
         with self._lock:
-            free, under_way = AT_ONCE - self._in_hand, frozenset(self._under_way)
+            free = AT_ONCE - len(self._in_hand)
+            under_way = [_attempt(each) for batch in self._in_hand.values() for each in batch]
         if self._seen - now > _SET_BACK:
             outgoing.set_back(unit.connection, now, lease_until)
 
@@ -174,7 +175,10 @@ class Dispatcher:
             self._report_waiting([delivery for delivery in due if delivery.id in why], choice.later, why)
             return choice
 
-        choice = outgoing.claim(unit.connection, now, lease_until, free, under_way, choose)
+        def are_open(due: Sequence[Claimed]) -> bool:
+            return self._targets.are_open(due, now)
+
+        choice = outgoing.claim(unit.connection, now, lease_until, free, under_way, choose, are_open)
         self._take_in_hand(choice.batches, has_more=len(choice.batches) >= free)
         unit.on_failure.append(partial(self._let_go, choice.batches))
         return partial(self._hand_over, choice, now, lease_until)
@@ -210,23 +214,29 @@ class Dispatcher:
     def _has_place(self) -> bool:
         """Return whether a message can be claimed now; if not, whoever is done with one wakes us."""
         with self._lock:
-            has_place = self._in_hand < AT_ONCE
+            has_place = len(self._in_hand) < AT_ONCE
             self._has_more = self._has_more or not has_place
         return has_place and self._loop is not None and not self._is_stopping
 
     def _take_in_hand(self, batches: Sequence[Batch], *, has_more: bool) -> None:
         with self._lock:
-            self._in_hand += len(batches)
-            self._under_way |= _attempts(batches)
+            self._in_hand.update((_attempt(batch[0]), batch) for batch in batches)
             self._has_more = has_more
 
     def _let_go(self, batches: Sequence[Batch]) -> None:
         with self._lock:
-            self._in_hand -= len(batches)
-            self._under_way -= _attempts(batches)
+            for batch in batches:
+                self._in_hand.pop(_attempt(batch[0]), None)
             has_more, self._has_more = self._has_more, False
         if has_more:
             self.notify()
+
+    def _make_place(self, unit: Unit, batch: Batch) -> None:
+        """Let another message be claimed in the transaction that records how this one went."""
+        key = _attempt(batch[0])
+        with self._lock:
+            if self._in_hand.pop(key, None) is not None:
+                unit.on_failure.append(partial(self._in_hand.update, {key: batch}))
 
     def _say_failed(self, error: Exception) -> None:
         self._failures("claim_failed", reason="store_error", error=repr(error))
@@ -269,6 +279,7 @@ class Dispatcher:
         """Record how an attempt went; again and again for as long as the lease lasts, if the store is away."""
 
         def work(unit: Unit) -> list[bool]:
+            self._make_place(unit, batch)
             return [
                 outgoing.record(
                     unit.connection,
@@ -349,8 +360,8 @@ class Dispatcher:
             )
 
 
-def _attempts(batches: Sequence[Batch]) -> set[tuple[str, int]]:
-    return {(delivery.id, delivery.attempt) for batch in batches for delivery in batch}
+def _attempt(delivery: Claimed) -> _Attempt:
+    return delivery.id, delivery.attempt
 
 
 def _verdict(

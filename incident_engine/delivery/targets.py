@@ -4,6 +4,7 @@ The state lives in memory. After a restart every bucket is full and every circui
 """
 
 import threading
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -74,6 +75,16 @@ class Targets:
                 if delivery.id not in chosen.seen:
                     self._look_at(delivery, due[place:], chosen)
         return Choice(chosen.batches, chosen.later, chosen.unreachable), chosen.reasons
+
+    def are_open(self, due: Sequence[Claimed], now: datetime) -> bool:
+        """Return whether all of these can go at once, with a token to spare at each target, so that none must wait."""
+        counts = Counter(self._key(delivery) for delivery in due)
+        with self._lock:
+            return all(self._is_open(self._at(key), count, now) for key, count in counts.items())
+
+    def _is_open(self, target: _Target, count: int, now: datetime) -> bool:
+        available = target.buckets.available(now)
+        return not target.circuit.is_cut and (available is None or available > count)
 
     def _look_at(self, delivery: Claimed, due: Sequence[Claimed], chosen: "_Chosen") -> None:
         target, now = self._at(self._key(delivery)), chosen.now

@@ -53,7 +53,6 @@ class Claimed:
 
 
 _CORRECTED = timedelta(minutes=1)
-_FIELDS = tuple(name for name in Claimed.__slots__ if name != "attempt")
 _LOOKED_AT = 200
 """How many deliveries that are due are looked at for a choice; those that must wait leave their places to others."""
 
@@ -96,11 +95,14 @@ def claim(
     limit: int,
     under_way: Collection[tuple[str, int]],
     choose: Choose,
+    are_open: Callable[[Sequence[Claimed]], bool] = lambda _: False,
 ) -> Choice:
     """Take the chosen ones of the deliveries that are due, with a lease; when it has run out they are due again.
 
     What this process has `under_way` (delivery and attempt; its lease ran out only because the clock was set forward)
     keeps a lease, unless another took it meanwhile. What must wait is due later, without an attempt.
+
+    Twice as many as may be sent are looked at if their targets `are_open` to all of them, and many more if not.
     """
     if under_way:
         connection.execute(
@@ -111,8 +113,9 @@ def claim(
             )
             .values(due_at=lease_until)
         )
-    found = _DUE.rows(connection, now=now, limit=max(limit, _LOOKED_AT))
-    due = [Claimed(**{name: getattr(row, name) for name in _FIELDS}, attempt=row.attempts + 1) for row in found]
+    due = _due(connection, now, 2 * limit)
+    if len(due) == 2 * limit and not are_open(due):
+        due = _due(connection, now, max(limit, _LOOKED_AT))
     choice = choose(due, limit)
     for delivery in (delivery for batch in choice.batches for delivery in batch):
         taken = {"state": DeliveryState.SENDING, "due_at": lease_until, "attempts": delivery.attempt}
@@ -127,8 +130,12 @@ def claim(
     return choice
 
 
+def _due(connection: Connection, now: datetime, limit: int) -> list[Claimed]:
+    return [Claimed(*row) for row in _DUE.rows(connection, now=now, limit=limit)]
+
+
 _DUE = Prepared(
-    select(deliveries)
+    select(*((deliveries.c.attempts + 1) if name == "attempt" else deliveries.c[name] for name in Claimed.__slots__))
     .where(deliveries.c.due_at.is_not(None), deliveries.c.due_at <= bindparam("now"))
     .order_by(deliveries.c.priority, deliveries.c.due_at, deliveries.c.created_at)
     .limit(bindparam("limit"))

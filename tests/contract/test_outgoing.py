@@ -301,3 +301,23 @@ def test_a_clock_that_is_set_back_leaves_no_lease_longer_than_a_new_one(database
     lease_until = NOW + LEASE if database.is_shared else earlier + LEASE  # another replica's goes by another clock
     assert (stored(database)["state"], stored(database)["due_at"]) == ("sending", lease_until)
     assert stored(database, "to come")["due_at"] == earlier  # written in what is now the future
+
+
+@pytest.mark.parametrize(("is_open", "looked_at"), [(True, [4]), (False, [4, 200])])
+def test_as_many_are_looked_at_as_it_takes(database: Database, is_open: bool, looked_at: list[int]) -> None:
+    asked: list[int] = []
+    for number in range(10):
+        put(database, f"{number}", NOW - timedelta(seconds=10 - number))
+
+    def choose(due: Sequence[Claimed], most: int) -> Choice:
+        assert len(due) == min(10, looked_at[-1])
+        return Choice([(delivery,) for delivery in due[:most]])
+
+    def are_open(due: Sequence[Claimed]) -> bool:
+        asked.append(len(due))
+        return is_open
+
+    with database.write() as connection:
+        choice = outgoing.claim(connection, NOW, LATER, 2, (), choose, are_open)
+    assert [batch[0].id for batch in choice.batches] == ["0", "1"]
+    assert asked == [4]

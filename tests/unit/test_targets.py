@@ -169,6 +169,15 @@ def test_while_a_circuit_is_open_others_wait_and_statutory_messages_go() -> None
     assert ours.state("mail") is CircuitState.CLOSED
 
 
+def test_targets_are_open_while_all_that_waits_can_go_and_a_token_is_left() -> None:
+    ours = targets(hook=WebhookSettings(type="webhook", url="https://h.example/x", secret=Secret(value="x")))
+    assert ours.are_open([*several(1), *several(30, channel="hook")], NOW)  # two tokens, and no limit
+    assert not ours.are_open(several(2), NOW)  # with the last token goes a bundle, of all that waits
+    fail(ours)
+    assert not ours.are_open(several(1), NOW + SECOND)
+    assert ours.are_open(several(30, channel="hook"), NOW + SECOND)
+
+
 def test_when_its_time_is_over_one_goes_to_see_alone() -> None:
     ours = Targets({})
     fail(ours)
