@@ -11,6 +11,7 @@ import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import uvicorn
@@ -92,8 +93,8 @@ class Daemon:
         )
         self._timers = open_timers(self._database, clock, self._on_due, self._look_again, settings.store.lost_after)
         self._rest_until: datetime | None = None
-        self._next_due: tuple[datetime | None, datetime | None] = None, None
-        """What the writer's transaction leaves to be done: when the next timer is due, and the next delivery."""
+        self._next_due: tuple[datetime | None, datetime | None] | None = None
+        """When the next timer and the next delivery are due after the writer's transaction; None: ask the rows."""
         watched = Watched(self._database, self._writer, self._dispatcher, self._timers, metrics)
         self._audit = open_self_audit(settings, watched, clock, self.url, drill=drill)
         self._archiver = Archiver(settings.retention, self._database, self._writer, self._engine)
@@ -256,10 +257,15 @@ class Daemon:
         if not unit.is_quiet:
             self._dispatcher.claim_within(unit)
             self._timers.enqueue(unit)
-            self._next_due = records.next_due(unit.connection)
+            found = records.next_due(unit.connection)
+            unit.after_commit.append(partial(setattr, self, "_next_due", found))  # no word of what is rolled back
 
     def _after_commit(self) -> None:
-        self._wake_at(*self._next_due)
+        found, self._next_due = self._next_due, None
+        if found is None:
+            self._look_again()
+        else:
+            self._wake_at(*found)
 
     def _look_again(self) -> None:
         with self._database.read() as connection:

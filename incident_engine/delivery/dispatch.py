@@ -91,6 +91,8 @@ class Dispatcher:
         self._lock = threading.Lock()
         self._in_hand: dict[_Attempt, Batch] = {}
         """The messages that are claimed and not done with, by the attempt of their first delivery."""
+        self._under_way: set[_Attempt] = set()
+        """The attempts that are being made; what is claimed and not begun may still be given up."""
         self._has_more = False
         """Whether more may be due than there was place for."""
         self._is_stopping = False
@@ -165,8 +167,7 @@ class Dispatcher:
         now = self._clock.now()
         lease_until = now + self._retry.lease * self._clock.speed
         with self._lock:
-            free = AT_ONCE - len(self._in_hand)
-            under_way = [_attempt(each) for batch in self._in_hand.values() for each in batch]
+            free, under_way = AT_ONCE - len(self._in_hand), frozenset(self._under_way)
         if self._seen - now > _SET_BACK:
             outgoing.set_back(unit.connection, now, lease_until)
 
@@ -186,10 +187,10 @@ class Dispatcher:
     def _hand_over(self, choice: Choice, now: datetime, lease_until: datetime) -> None:
         """Let the event loop send what was claimed, now that this is on disk."""
         self._seen = now
-        for channel in {batch[0].channel for batch in choice.batches}:
-            self._metrics.show_circuit(channel, self._targets.state(channel))
         if choice.batches:
             try:
+                for channel in {batch[0].channel for batch in choice.batches}:
+                    self._metrics.show_circuit(channel, self._targets.state(channel))
                 faults.reach(faults.Point.AFTER_CLAIM)
                 self._call(self._send_all, choice.batches, lease_until)
                 time.sleep(_GIVE_WAY_SECONDS)
@@ -200,6 +201,9 @@ class Dispatcher:
             self.notify()  # those that must wait have made place for others to be looked at
 
     def _send_all(self, batches: Sequence[Batch], lease_until: datetime) -> None:
+        if self._is_stopping:  # claimed while we were told to; sent after the next start
+            self._let_go(batches)
+            return
         for batch in batches:
             task = asyncio.create_task(self._deliver(batch, lease_until))
             self._sending.add(task)
@@ -227,9 +231,19 @@ class Dispatcher:
         with self._lock:
             for batch in batches:
                 self._in_hand.pop(_attempt(batch[0]), None)
+                self._under_way.difference_update(map(_attempt, batch))
             has_more, self._has_more = self._has_more, False
         if has_more:
             self.notify()
+
+    def _begin(self, batch: Batch, lease_until: datetime) -> bool:
+        """Note that an attempt begins, unless its lease is over; then it is due again, once it is let go."""
+        with self._lock:
+            has_lease = self._clock.now() < lease_until
+            if has_lease:
+                self._under_way.update(map(_attempt, batch))
+            self._has_more = self._has_more or not has_lease
+        return has_lease
 
     def _make_place(self, unit: Unit, batch: Batch) -> None:
         """Let another message be claimed in the transaction that records how this one went."""
@@ -254,12 +268,10 @@ class Dispatcher:
 
     async def _send_and_record(self, batch: Batch, lease_until: datetime) -> None:
         message = batch[0] if len(batch) == 1 else bundled(batch)
-        if self._clock.now() >= lease_until:  # this process was frozen: another may have sent it meanwhile
+        if not self._begin(batch, lease_until):  # this process was frozen: another may have sent it meanwhile
             for delivery in batch:
                 about = {"delivery": delivery.id, "incident": delivery.incident_id, "attempt": delivery.attempt}
                 self._log.warning("delivery_not_attempted", reason="lease_lost", channel=delivery.channel, **about)
-            with self._lock:
-                self._has_more = True  # it is due again, once it is let go
             return
         faults.reach(faults.Point.BEFORE_SEND)
         answer = await self._attempt(message)

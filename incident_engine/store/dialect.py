@@ -64,13 +64,18 @@ def _say(connection: Connection, statement: str) -> None:
 
 @contextmanager
 def told_as_sqlalchemy(connection: Connection, statement: str) -> Iterator[None]:
-    """Raise the driver's errors as SQLAlchemy's own."""
+    """Raise the driver's errors as SQLAlchemy's own, also those that come while rows are fetched."""
     errors = _dbapi(connection).Error
     try:
         yield
     except errors as error:
         dialect = connection.dialect
-        raise DBAPIError.instance(statement, None, error, errors, hide_parameters=True, dialect=dialect) from error
+        is_lost = dialect.is_disconnect(error, connection.connection, None)
+        if is_lost:
+            connection.invalidate(error)  # or the attempt to roll back would hide why
+        raise DBAPIError.instance(
+            statement, None, error, errors, hide_parameters=True, connection_invalidated=is_lost, dialect=dialect
+        ) from error
 
 
 def upsert(dialect: str, table: Table) -> Insert:

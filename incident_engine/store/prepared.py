@@ -35,13 +35,15 @@ class Prepared:
     def rows(self, connection: Connection, **values: object) -> list[Any]:
         """Return all rows."""
         written = self._for(connection)
-        found = _run(connection, written, written.bound(values)).fetchall()
+        with told_as_sqlalchemy(connection, written.text):
+            found = driver(connection).execute(written.text, written.bound(values)).fetchall()
         return [written.row(row) for row in found]
 
     def row(self, connection: Connection, **values: object) -> Any:
         """Return the first row; None: there is none."""
         written = self._for(connection)
-        found = _run(connection, written, written.bound(values)).fetchone()
+        with told_as_sqlalchemy(connection, written.text):
+            found = driver(connection).execute(written.text, written.bound(values)).fetchone()
         return None if found is None else written.row(found)
 
     def value(self, connection: Connection, **values: object) -> Any:
@@ -52,7 +54,8 @@ class Prepared:
     def run(self, connection: Connection, values: Mapping[str, object]) -> int:
         """Run it; return how many rows it wrote."""
         written = self._for(connection)
-        return int(_run(connection, written, written.bound(values)).rowcount)
+        with told_as_sqlalchemy(connection, written.text):
+            return int(driver(connection).execute(written.text, written.bound(values)).rowcount)
 
     def _for(self, connection: Connection) -> "_Written":
         dialect = connection.dialect
@@ -105,11 +108,6 @@ class _Written:
 
 def _reading(kind: TypeEngine[Any], dialect: Dialect) -> _Convert | None:
     return kind.dialect_impl(dialect).result_processor(dialect, None)
-
-
-def _run(connection: Connection, written: _Written, values: Mapping[str, object] | Sequence[object]) -> Any:
-    with told_as_sqlalchemy(connection, written.text):
-        return driver(connection).execute(written.text, values)
 
 
 @cache

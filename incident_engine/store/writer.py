@@ -250,7 +250,7 @@ class Writer:
         events = 0
         while True:
             if isinstance(item, tuple):
-                events += item[2]
+                events += max(1, item[2])
                 if batch and events > BATCH:
                     self._held = item
                     break

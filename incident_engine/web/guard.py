@@ -71,7 +71,10 @@ class Guard:
 
 @lru_cache(maxsize=1_024)
 def _is_this_machine(host: str) -> bool:
-    name = urlsplit(f"//{host}").hostname
+    try:
+        name = urlsplit(f"//{host}").hostname
+    except ValueError:  # no address at all, such as "["
+        return False
     return name is None or is_loopback(name)
 
 
@@ -79,7 +82,10 @@ def _is_cross_site(headers: Headers) -> bool:
     if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
         return True
     origin = headers.get("origin")
-    return origin is not None and urlsplit(origin).netloc != headers.get("host")
+    try:
+        return origin is not None and urlsplit(origin).netloc != headers.get("host")
+    except ValueError:
+        return True
 
 
 def _password(credentials: bytes) -> bytes:

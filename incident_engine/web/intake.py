@@ -66,7 +66,9 @@ class Intake:
             raise
         events, odd = self.mapper.map(found, now + settings.intake.max_clock_skew)
         self.metrics.count_ahead(sum(alert.reason is alertmanager.QuarantineReason.FROM_THE_FUTURE for alert in odd))
-        receipts = await self._take(events, alertmanager.SOURCE, lambda unit: self._quarantine(unit, events, odd))
+        receipts = await self._take(
+            events, alertmanager.SOURCE, lambda unit: self._quarantine(unit, events, odd), len(odd)
+        )
         answer = {
             "events": [_receipt(receipt) for receipt in receipts],
             "quarantined": [{"key": alert.key, "reason": alert.reason, "detail": alert.detail} for alert in odd],
@@ -104,9 +106,12 @@ class Intake:
             raise InvalidDocumentError(native.located(error.problems, document)) from None
 
     async def _take(
-        self, events: Sequence[Event], source: str, first: Callable[[Unit], None] = lambda _: None
+        self, events: Sequence[Event], source: str, first: Callable[[Unit], None] = lambda _: None, more: int = 0
     ) -> list[Receipt]:
-        """Report events together; if the engine itself fails at them, one by one, so that one cannot block others."""
+        """Report events together; if the engine itself fails at them, one by one, so that one cannot block others.
+
+        `more` is how many others the `first` work stores.
+        """
 
         def together(unit: Unit) -> list[Receipt]:
             first(unit)
@@ -117,11 +122,11 @@ class Intake:
             return self.engine.report_each(unit, events, self.clock.now())
 
         try:
-            return await self._submit(together, source, len(events))
+            return await self._submit(together, source, len(events) + more)
         except _EXPECTED:
             raise
         except Exception:  # noqa: BLE001 - `report_each` says of which event it is, in the log and in quarantine
-            return await self._submit(each, source, len(events))
+            return await self._submit(each, source, len(events) + more)
 
     async def _submit(self, work: Callable[[Unit], list[Receipt]], source: str, events: int) -> list[Receipt]:
         try:

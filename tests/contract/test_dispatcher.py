@@ -2,12 +2,13 @@
 
 import asyncio
 import base64
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from prometheus_client.exposition import generate_latest
@@ -512,6 +513,55 @@ def test_a_claim_that_fails_keeps_nothing_from_being_stored_and_is_tried_again(
                     await asyncio.wrap_future(post.writer.submit(claiming(post)))
                     assert post.delivery()["state"] == "pending"
                 assert (await post.reaches("delivered"))["attempts"] == 1
+            assert len(server.posted) == 1
+
+    run(test)
+
+
+def test_what_is_claimed_while_it_is_stopped_is_not_sent_any_more(tmp_path: Path) -> None:
+    async def test() -> None:
+        class Careful:
+            sent: ClassVar[list[str]] = []
+
+            async def send(self, delivery: Claimed, now: datetime) -> str:
+                Careful.sent.append(delivery.id)
+                return "taken"
+
+            async def close(self) -> None:
+                Careful.sent.append("closed")
+
+        async with at_work(tmp_path, None, retry(), desk=Careful()) as post:
+            committing, go_on = threading.Event(), threading.Event()
+
+            def wait(_: object) -> None:
+                committing.set()
+                go_on.wait(10)
+
+            event.listen(post.database.writing, "commit", wait)
+            claimed = post.writer.submit(claiming(post))
+            assert await asyncio.to_thread(committing.wait, 10)
+            stopping = asyncio.create_task(post.dispatcher.stop(1))
+            await asyncio.sleep(0.05)
+            go_on.set()
+            await stopping
+            await asyncio.wrap_future(claimed)
+            await post.settle()
+            assert Careful.sent == ["closed"]
+            assert post.delivery()["state"] == "sending"  # given back when its process starts anew, or with its lease
+
+    run(test)
+
+
+def test_a_lease_that_was_lost_before_the_message_began_is_not_made_longer_by_others_work(tmp_path: Path) -> None:
+    async def test() -> None:
+        with web_server() as server:
+            async with at_work(tmp_path, desk(server.url), retry(lease=60)) as post:
+                post.writer.submit(claiming(post)).result(10)  # the loop stands still meanwhile
+                post.clock.advance(61 * SECONDS)
+                post.writer.submit(post.dispatcher.claim_within).result(10)
+                found = await post.reaches("delivered", 2)
+                assert found["ended_at"] == NOW + 61 * SECONDS
+                assert post.outcomes() == [None, "delivered"]
             assert len(server.posted) == 1
 
     run(test)

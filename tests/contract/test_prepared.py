@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,9 @@ from incident_engine.response.step import StepState
 from incident_engine.store.database import Database
 from incident_engine.store.dialect import savepoint
 from incident_engine.store.prepared import Prepared, insert_row, update_row
+from incident_engine.store.steps import steps_of
 from incident_engine.store.tables import assessments, deliveries, events, incidents, packs, steps
+from incident_engine.store.writer import Writer
 
 from .test_store import A_DELIVERY, A_STEP, AN_INCIDENT
 
@@ -127,6 +130,30 @@ def test_its_errors_are_those_of_sqlalchemy_and_show_no_values(database: Databas
     assert rows(database, events) == []  # the whole transaction was undone
 
 
+def test_a_page_that_is_damaged_behind_the_first_row_is_told_as_damage_too(tmp_path: Path) -> None:
+    path = tmp_path / "engine.db"
+    database = Database(f"sqlite:///{path}")
+    with database.write() as connection:
+        insert_row(connection, incidents, AN_INCIDENT)
+        for number in range(400):
+            insert_row(connection, steps, A_STEP | {"id": f"s{number:05}", "reason": "x" * 300})
+    database.close()
+    content = bytearray(path.read_bytes())
+    pages = [at for at in range(0, len(content), 4096) if content[at : at + 4096].count(b"x" * 300) > 2]
+    damaged = pages[len(pages) // 2]
+    content[damaged : damaged + 4096] = b"\xff" * 4096
+    path.write_bytes(content)
+    database = Database(f"sqlite:///{path}")
+    writer = Writer(database, 10, lambda: None)
+    writer.start()
+    reading = writer.submit(lambda unit: steps_of(unit.connection, A_STEP["incident_id"]))
+    with pytest.raises(StoreError, match="malformed: it is damaged; stop the daemon"):
+        reading.result(30)
+    assert writer.trouble.is_lasting
+    writer.stop(10)
+    database.close()
+
+
 def test_a_savepoint_undoes_what_is_within_it_and_nothing_else(database: Database) -> None:
     def fail(connection: Connection, error: Exception | None) -> None:
         with savepoint(connection):
@@ -146,7 +173,7 @@ def test_a_savepoint_undoes_what_is_within_it_and_nothing_else(database: Databas
     assert sorted(row["id"] for row in rows(database, incidents)) == ["after", "before"]
 
 
-def test_where_the_database_has_rolled_back_everything_the_reason_is_told_and_not_the_savepoint(tmp_path: Any) -> None:
+def test_where_the_database_has_rolled_back_everything_the_reason_is_told_and_not_the_savepoint(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path / 'engine.db'}")
     full = OperationalError("INSERT", None, Exception("database or disk is full"))
 

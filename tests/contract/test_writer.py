@@ -96,7 +96,7 @@ def test_a_transaction_takes_no_more_than_a_batch(opened: Opened) -> None:
 
 def test_a_transaction_takes_no_more_events_than_a_batch_but_those_of_one_request_together(opened: Opened) -> None:
     async def report() -> None:
-        sizes = BATCH - 100, 100, 1, 2 * BATCH, 1, 1
+        sizes = BATCH - 100, 100, 0, 2 * BATCH, 1, 1
         works = [asyncio.create_task(opened.writer.do(put(f"{at}"), events)) for at, events in enumerate(sizes)]
         await asyncio.sleep(0.05)
         holding.set()

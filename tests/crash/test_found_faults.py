@@ -1,18 +1,29 @@
 """Faults that were found once and must not come back: each would have cost a level, a notice or the daemon."""
 
-from contextlib import ExitStack
-from datetime import datetime, timedelta
+import asyncio
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
+from sqlalchemy import Connection
 from support.claims import claim_each
+from support.desk import desk
 from support.fixtures import House, cst, event, house, served
+from support.quick import write_bank
 
+from incident_engine.clock import SystemClock
+from incident_engine.configuration.settings import load_settings
+from incident_engine.daemon import Daemon
+from incident_engine.errors import InvalidFilesError, StoreError
 from incident_engine.facts.events import Event
 from incident_engine.intake.native import parse_events
 from incident_engine.response.step import StepState
+from incident_engine.rulebook import load_rulebook
 from incident_engine.store import outgoing
 from incident_engine.store.outgoing import Claimed, DeliveryState
 from incident_engine.store.tables import deliveries, incidents, steps, timers
@@ -114,8 +125,14 @@ def test_readers_however_many_do_not_keep_the_writer_waiting(tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     "headers",
-    [{"origin": "https://evil.example"}, {"sec-fetch-site": "cross-site"}, {"host": "evil.example"}],
-    ids=["another origin", "a cross-site request", "a name made to point here"],
+    [
+        {"origin": "https://evil.example"},
+        {"origin": "http://["},
+        {"sec-fetch-site": "cross-site"},
+        {"host": "evil.example"},
+        {"host": "["},
+    ],
+    ids=["another origin", "no origin at all", "a cross-site request", "a name made to point here", "no name at all"],
 )
 def test_a_page_of_another_site_cannot_report_events(tmp_path: Path, headers: dict[str, str]) -> None:
     with served(tmp_path, cst("11:10")) as api:
@@ -125,9 +142,6 @@ def test_a_page_of_another_site_cannot_report_events(tmp_path: Path, headers: di
 
 
 def test_a_wrong_secret_is_never_shown(tmp_path: Path) -> None:
-    from incident_engine.configuration.settings import load_settings
-    from incident_engine.errors import InvalidFilesError
-
     shipped = Path(__file__).parents[2] / "config.yaml"
     channel = "  mail: {type: email, host: h, port: 25, sender: a@b.example, username: u, password: hunter2}\n"
     text = shipped.read_text(encoding="utf-8").replace("\nchannels:\n", f"\nchannels:\n{channel}")
@@ -205,3 +219,41 @@ def test_what_shares_a_transaction_makes_the_incidents_that_several_transactions
             found.append(sorted((row["id"], row["first_at"], row["last_at"]) for row in engine.rows(incidents)))
     assert found[0] == found[1]
     assert len(found[0]) == number
+
+
+def test_a_commit_that_fails_does_not_disarm_the_alarm_for_what_is_stored(tmp_path: Path) -> None:
+    """The restoration that failed would have ended the wait for the level; a request that is refused comes after it."""
+
+    def one(name: str, kind: str, **more: object) -> dict[str, object]:
+        about = {"source": "monitor", "service": "core-banking", "regions": ["CN-GD"], "incident": KEY}
+        return about | {"id": name, "type": f"outage.{kind}", "occurred_at": datetime.now(UTC).isoformat(), **more}
+
+    async def test() -> None:
+        fails = False
+
+        @contextmanager
+        def breaking() -> Iterator[Connection]:
+            with write() as connection:
+                yield connection
+                if fails:
+                    raise StoreError("planted: the disk failed at the commit")
+
+        with desk(1, refused=0) as told:
+            config = write_bank(tmp_path, told.address(1))
+            settings = load_settings(config, {"INCIDENT_ENGINE__SERVER__PORT": "0"})
+            daemon = Daemon(settings, load_rulebook(settings, config), SystemClock())
+            database = daemon._database
+            write = database.write
+            database.write = breaking  # type: ignore[method-assign]
+            async with daemon.running(), httpx2.AsyncClient(base_url=daemon.url, trust_env=False) as http:
+                path = "/api/v1/events"
+                assert (await http.post(path, json=one("1", "started"))).status_code == 202
+                fails = True
+                assert (await http.post(path, json=one("2", "restored"))).status_code == 503
+                fails = False
+                assert (await http.post(path, json=one("3", "started", service="nobody-knows"))).status_code == 422
+                async with asyncio.timeout(20):
+                    while (await http.get(f"/api/v1/incidents/{KEY}")).json()["level"] is None:
+                        await asyncio.sleep(0.05)
+
+    asyncio.run(test())

@@ -12,7 +12,6 @@ from random import Random
 from typing import Any, Self
 
 from sqlalchemy import Connection, event
-from sqlalchemy.exc import OperationalError
 
 from incident_engine.delivery.dispatch import Batch, Dispatcher
 from incident_engine.delivery.targets import Targets
@@ -108,6 +107,14 @@ class _Counting(sqlite3.Cursor):
         self.count()
         return super().execute(sql, *given)
 
+    def fetchone(self) -> Any:
+        self.count()
+        return super().fetchone()
+
+    def fetchall(self) -> list[Any]:
+        self.count()
+        return super().fetchall()
+
     def executemany(self, sql: str, *given: Any) -> Self:
         self.count()
         return super().executemany(sql, *given)
@@ -115,7 +122,7 @@ class _Counting(sqlite3.Cursor):
 
 def store_failure() -> BaseException:
     """Return what a disk that does not answer raises."""
-    return OperationalError("a statement", {}, Exception("disk I/O error"))
+    return sqlite3.OperationalError("disk I/O error")
 
 
 class _SteppedWriter(Writer):
@@ -163,6 +170,7 @@ class Machine:
         self._waiting: dict[int, tuple[Future[Any], Callable[[list[Receipt] | Exception], None]]] = {}
         self._asked = 0
         self._armed: datetime | None = None
+        self._next_due: tuple[datetime | None, datetime | None] | None = None
         self.database = database
         self.up = False
         self.life = 0
@@ -193,7 +201,7 @@ class Machine:
         """Lose all memory. Whoever waits for an answer gets none."""
         self.up = False
         self.database.repair()
-        self._armed = None
+        self._armed = self._next_due = None
         self._writer = _SteppedWriter(self.database, 1, lambda: None)  # what was queued is lost with the memory
         self._drop_loop()
         waiting, self._waiting = self._waiting, {}
@@ -260,10 +268,15 @@ class Machine:
     def _before_commit(self, unit: Unit) -> None:
         if not unit.is_quiet:
             self._dispatcher.claim_within(unit)
+            found = records.next_due(unit.connection)
+            unit.after_commit.append(partial(setattr, self, "_next_due", found))
 
     def _after_commit(self) -> None:
-        with self.database.read() as connection:
-            timer, delivery = records.next_due(connection)
+        found, self._next_due = self._next_due, None
+        if found is None:
+            with self.database.read() as connection:
+                found = records.next_due(connection)
+        timer, delivery = found
         if delivery is not None and delivery <= self._clock.now():
             self._dispatcher.notify()
             delivery = None
