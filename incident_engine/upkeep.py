@@ -195,4 +195,5 @@ def _verdict(document: Mapping[str, Any]) -> tuple[object, ...]:
         [other["level"] for other in document["evidence"]["readings"]],
         obligations,
         document["evidence"]["restored_at"],
+        document["evidence"].get("corrections", []),
     )

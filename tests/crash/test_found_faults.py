@@ -26,7 +26,7 @@ from incident_engine.response.step import StepState
 from incident_engine.rulebook import load_rulebook
 from incident_engine.store import outgoing
 from incident_engine.store.outgoing import Claimed, DeliveryState
-from incident_engine.store.tables import deliveries, incidents, steps, timers
+from incident_engine.store.tables import assessments, deliveries, incidents, steps, timers
 from incident_engine.store.writer import Unit
 
 KEY = "outage-1"
@@ -257,3 +257,16 @@ def test_a_commit_that_fails_does_not_disarm_the_alarm_for_what_is_stored(tmp_pa
                         await asyncio.sleep(0.05)
 
     asyncio.run(test())
+
+
+def test_a_second_person_who_confirms_a_correction_stands_in_the_verdict_too(tmp_path: Path) -> None:
+    def corrected(name: str, moment: str, by: str) -> dict[str, Any]:
+        data = {"level": None, "pack": "cn-cbrc-2008", "by": by, "reason": "探针误报"}
+        return event(name, "level.corrected", cst(moment), incident=KEY, data=data)
+
+    with house(tmp_path) as engine:
+        engine.report(cst("11:10"), outage("down", "started", cst("10:35")))
+        for name, moment, by in (("first", "11:11", "Li Lei"), ("second", "11:12", "王敏")):
+            engine.report(cst(moment), corrected(name, moment, by))
+        verdict = max(engine.rows(assessments), key=lambda row: row["seq"])
+        assert [each["by"] for each in verdict["document"]["evidence"]["corrections"]] == ["Li Lei", "王敏"]

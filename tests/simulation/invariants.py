@@ -22,6 +22,10 @@ class ViolationError(AssertionError):
         self.invariant = invariant
         self.found = found
 
+    def __reduce__(self) -> tuple[type["ViolationError"], tuple[str, str]]:
+        """Let another process have it: an error is put together again by its arguments."""
+        return type(self), (self.invariant, self.found)
+
 
 EVENTS_KEPT = "an acknowledged event is stored, once, for good (decision 2)"
 LEVEL_FALLS = "the level falls by a person's correction only (Art. 10, decisions 7 and 12)"
