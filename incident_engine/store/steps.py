@@ -103,8 +103,8 @@ def apply_changes(
         )
         if step.id in anew:
             again = {"begun_at": None, "approved_at": None, "approved_by": None, "completed_at": None}
-            _set(connection, step.id, completed_by=None, **again)
-            connection.execute(update(steps).where(steps.c.id == step.id).values(life=steps.c.life + 1))
+            this = update(steps).where(steps.c.id == step.id)
+            connection.execute(this.values(life=steps.c.life + 1, completed_by=None, **again))
     for name in changes.withdraw:
         _set(connection, name, state=StepState.WITHDRAWN, reason=reasons.get(name))
     drop_held(connection, changes.withdraw)
