@@ -33,6 +33,7 @@ _PHRASES: Mapping[str, tuple[str, str]] = {
     "new": ("新库", "new"),
     "schema": ("数据库结构", "schema"),
     "up to date": ("已是最新", "up to date"),
+    "new database": ("已新建数据库", "new database made"),
     "to be migrated": (
         "需要升级：请运行 incident-engine migrate，或启动守护进程",
         "to be brought up to date: incident-engine migrate, or start the daemon",
@@ -41,7 +42,7 @@ _PHRASES: Mapping[str, tuple[str, str]] = {
     "backed up": ("已备份", "backed up"),
     "restored database": ("已还原", "restored"),
     "old database": ("原数据库保存为", "the old database is kept as"),
-    "rows": ("行", "rows"),
+    "rows": ("行数", "rows"),
     "exists": (
         "已存在；如要覆盖请加 --force",
         "exists already; --force replaces it",

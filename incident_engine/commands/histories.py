@@ -193,5 +193,8 @@ def report(
     if output is None:
         typer.echo(found, nl=False)
         return
-    output.write_bytes(found if isinstance(found, bytes) else found.encode())
+    try:
+        output.write_bytes(found if isinstance(found, bytes) else found.encode())
+    except OSError as error:
+        raise typer.BadParameter(f"{output}: {error.strerror}", param_hint="--output") from None
     typer.echo(f"{say('written')}: {output}")

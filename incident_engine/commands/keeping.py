@@ -43,8 +43,12 @@ def migrate(
         if only_check:
             typer.echo(say("to be migrated"), err=True)
             raise typer.Exit(1)
+    is_new = not path.exists()
     database = Database(settings.store.url)
     database.close()
+    if is_new:
+        typer.echo(f"{say('new database')}: {path}")
+        return
     if database.copied_to is not None:
         typer.echo(f"{say('copy before')}: {database.copied_to}")
     typer.echo(say("up to date"))
@@ -58,12 +62,13 @@ def backup(
     lang: Lang = None,
 ) -> None:
     """Copy the database, also beside a running daemon. The copy is verified, and on disk when this ends."""
-    from incident_engine.store.copying import copy_database
+    from incident_engine.store.copying import copy_database, refuse_as_target
 
     say = wording_of(lang)
     settings, _ = read_settings(config)
     path = _file(settings.store.url, say)
-    if file.exists() and (not force or file.resolve() == path.resolve()):
+    refuse_as_target(path, file)
+    if file.exists() and not force:
         typer.echo(f"{file} {say('exists')}", err=True)
         raise typer.Exit(1)
     _tell(say("backed up"), file, copy_database(path, file), say)

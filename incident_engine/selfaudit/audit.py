@@ -141,6 +141,7 @@ class SelfAudit:
 
     def _read(self, at: Moment) -> Health:
         limits = Limits(at.limit(self._settings.overdue), self._settings.deadline, self._settings.ahead)
+        self._watched.database.prove_in_place()
         with self._watched.database.read() as connection:
             return health(connection, self._clock.now(), limits, self._last_event)
 

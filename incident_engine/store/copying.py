@@ -16,6 +16,7 @@ from incident_engine.errors import StoreError
 from incident_engine.store.holding import hold
 from incident_engine.store.schema import way_of
 
+_OWN = ("", "-wal", "-shm", "-journal", ".lock")
 _BESIDE = ("-wal", "-shm")
 """What SQLite keeps beside a database file. Left beside another file it would be taken for that one's."""
 
@@ -50,6 +51,22 @@ def copy_database(source: Path, target: Path) -> Contents:
     return found
 
 
+def refuse_as_target(source: Path, target: Path) -> None:
+    """Raise StoreError if a copy must not be written there: onto the database or what belongs to it, or no file."""
+    try:
+        if target.is_dir():
+            raise StoreError(f"{target} is a directory; name a file in it")
+        if any(_is_same(target, Path(f"{source}{ending}")) for ending in _OWN):
+            raise StoreError(f"{target} belongs to the database {source} itself; name another file")
+        target.exists()
+    except OSError as error:
+        raise StoreError(f"{target} cannot be written: {error.strerror}") from error
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    return one.resolve() == other.resolve() or (one.exists() and other.exists() and one.samefile(other))
+
+
 def verify(path: Path, name: object = None) -> Contents:
     """Check a copy without changing it. Raises StoreError unless it is whole and of a schema that this version knows.
 
@@ -66,7 +83,7 @@ def verify(path: Path, name: object = None) -> Contents:
         rows = _rows(connection)
     engine = create_engine("sqlite://", creator=lambda: sqlite3.connect(_read_only(path), uri=True), poolclass=NullPool)
     with engine.connect() as opened:
-        revision = way_of(opened, name).current
+        revision = way_of(opened, name, "name another file").current
     if revision is None:
         raise StoreError(f"{name} is no database of incident-engine")
     return Contents(revision, rows)
@@ -80,6 +97,7 @@ def restore_database(copy: Path, path: Path, now: datetime) -> tuple[Contents, P
     """
     if copy.resolve() == path.resolve():
         raise StoreError(f"{copy} is the database itself; name a copy of it")
+    verify(copy)  # before whoever runs is asked to stop
     with hold(path):
         new = path.with_name(f"{path.name}.restored")
         found = copy_database(copy, new)
@@ -102,7 +120,7 @@ def restore_database(copy: Path, path: Path, now: datetime) -> tuple[Contents, P
 @contextmanager
 def _opened(path: Path) -> Iterator[sqlite3.Connection]:
     if not path.is_file():
-        raise StoreError(f"there is no file {path}")
+        raise StoreError(f"{path} is no file" if path.exists() else f"there is no file {path}")
     try:
         with closing(sqlite3.connect(_read_only(path), uri=True, isolation_level=None)) as connection:
             yield connection

@@ -56,6 +56,11 @@ class Database:
         with _failing(self.name), self.engine.connect() as connection, connection.begin():
             yield connection
 
+    def prove_in_place(self) -> None:
+        """Raise StoreError if a database file was moved, removed or replaced since it was opened."""
+        if isinstance(self._backend, SqliteFile):
+            self._backend.prove_in_place()
+
     def prove_writable(self, connection: Connection) -> None:
         """Write something that changes nothing, so that a transaction shows whether the disk takes it."""
         connection.exec_driver_sql("SELECT 1" if self.is_shared else "PRAGMA user_version = 0")

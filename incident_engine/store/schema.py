@@ -33,10 +33,11 @@ def newest() -> str:
     return max(path.name.partition("_")[0] for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
 
 
-def way_of(connection: Connection, name: object) -> Way:
+def way_of(connection: Connection, name: object, advice: str = "name another store.url") -> Way:
     """Return how far a database is from the newest schema.
 
-    Raises StoreError if it belongs to another program or to a newer version; `name` is how it is called then.
+    Raises StoreError if it belongs to another program or to a newer version; `name` is how it is called then, and
+    `advice` what to do if it is another program's.
     """
     head = newest()
     tables = inspect(connection).get_table_names()
@@ -44,7 +45,7 @@ def way_of(connection: Connection, name: object) -> Way:
     if current == head:
         return Way(current, head, ())
     if current is None and (others := [table for table in tables if table != _MARK]):
-        raise StoreError(f"{name} belongs to another program (it has a table '{others[0]}'); name another store.url")
+        raise StoreError(f"{name} belongs to another program (it has a table '{others[0]}'); {advice}")
     to_come = revisions.since(MIGRATIONS, current)
     if to_come is None:
         raise StoreError(f"{name} has the schema '{current}' of a newer incident-engine; start that version")

@@ -9,7 +9,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.pool import NullPool
 
 from incident_engine.errors import StoreError
-from incident_engine.store.holding import hold
+from incident_engine.store.holding import Identity, hold, identity, lock_of
 
 _BEGIN = "incident_engine_begin"
 
@@ -20,22 +20,51 @@ class SqliteFile:
     def __init__(self, url: URL) -> None:
         path = Path(url.database or "")
         self.name = str(path)
+        self._path = path
         self._lock = hold(path)
+        self._identity = _made(path)
         self.reading = _engine(url, pool_size=8)
         self.writing = _engine(url, pool_size=1)  # readers, however many, cannot keep the writer waiting
 
     @contextmanager
     def begin(self, *, patiently: bool = False) -> Iterator[Connection]:
-        """Open a transaction that writes. Nobody else has the file: whether `patiently` makes no difference."""
+        """Open a transaction that writes. Nobody else has the file: whether `patiently` makes no difference.
+
+        Raises StoreError if the file was moved, removed or replaced: what is written then would be lost.
+        """
+        self.prove_in_place()
         connection = self.writing.connect().execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
         with connection, connection.begin():
             yield connection
+
+    def prove_in_place(self) -> None:
+        """Raise StoreError unless the file and its lock are those that were opened."""
+        for path, opened in ((self._path, self._identity), (lock_of(self._path), identity(self._lock.fileno()))):
+            try:
+                is_ours = identity(path) == opened
+            except OSError:
+                is_ours = False
+            if not is_ours:
+                raise StoreError(
+                    f"{path} was moved, removed or replaced under the daemon; put it back, or stop the daemon and "
+                    "restore a backup"
+                )
 
     def close(self) -> None:
         """Close every connection and let others have the file."""
         self.reading.dispose()
         self.writing.dispose()
         self._lock.close()
+
+
+def _made(path: Path) -> Identity:
+    """Return which file it is; a new one is for its owner alone, since it holds names and the key of the links."""
+    try:
+        if not path.exists():
+            path.touch(mode=0o600)
+        return identity(path)
+    except OSError as error:
+        raise StoreError(f"{path} cannot be opened: {error.strerror}") from error
 
 
 def reading_engine(url: URL) -> Engine:

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic_core import to_json
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -153,6 +153,8 @@ class HotPath:
         request = Request(scope, receive, send)
         try:
             response = await route(request)
+        except ClientDisconnect:
+            return  # nobody waits for an answer, and nothing was stored
         except Exception as error:
             handler = problems.handler_of(error)
             if handler is None:

@@ -15,6 +15,8 @@ HEAD_BYTES = 65_536
 """So long may the head of a request be: its first line and its headers."""
 RESERVE = 64
 """So many more connections are answered, if only by a 503; what comes beyond them is closed unanswered."""
+REQUEST_SECONDS = 60.0
+"""So long may a request take to arrive, from the beginning of its connection or the end of the one before it."""
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 _HEALTH = frozenset({"/healthz", "/readyz"})
 _Protocol: Any = AutoHTTPProtocol
@@ -44,31 +46,56 @@ class Limit:
         await problem_response(503, "Overloaded", f"{said}, send it again", headers=headers)(scope, receive, send)
 
 
+class _Bounded(_Protocol):  # type: ignore[misc]
+    """uvicorn's protocol with limits on how long a head may be and how long a request may take to arrive."""
+
+    most: int
+    _head: int | None = 0 if _knows_heads else None
+    _patience: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._wait()
+        if len(self.connections) > self.most + RESERVE:
+            transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._arrived()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._head is not None:
+            self._head += len(data)
+        super().data_received(data)
+        if self._head is not None and self._head > HEAD_BYTES and not self.transport.is_closing():
+            self.transport.write(_TOO_LARGE)
+            self.transport.close()
+
+    def on_message_begin(self) -> None:
+        if self._patience is None:
+            self._wait()
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._head = None
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._arrived()
+        super().on_message_complete()
+        self._head = 0
+
+    def _wait(self) -> None:
+        """Close the connection unless a request has arrived in time: who says nothing keeps a place from others."""
+        if _knows_heads:  # or nobody would say that it has
+            self._patience = self.loop.call_later(REQUEST_SECONDS, self.transport.close)
+
+    def _arrived(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+
 def bounded_protocol(most: int) -> type[asyncio.Protocol]:
-    """Return uvicorn's protocol with a limit on connections that say nothing and on heads that never end."""
-
-    class Bounded(_Protocol):  # type: ignore[misc]
-        _head: int | None = 0 if _knows_heads else None
-
-        def connection_made(self, transport: asyncio.BaseTransport) -> None:
-            super().connection_made(transport)
-            if len(self.connections) > most + RESERVE:
-                transport.close()
-
-        def data_received(self, data: bytes) -> None:
-            if self._head is not None:
-                self._head += len(data)
-            super().data_received(data)
-            if self._head is not None and self._head > HEAD_BYTES and not self.transport.is_closing():
-                self.transport.write(_TOO_LARGE)
-                self.transport.close()
-
-        def on_headers_complete(self) -> None:
-            self._head = None
-            super().on_headers_complete()
-
-        def on_message_complete(self) -> None:
-            super().on_message_complete()
-            self._head = 0
-
-    return cast("type[asyncio.Protocol]", Bounded)
+    """Return uvicorn's protocol with limits: of connections, of those that say nothing, and of heads that never end."""
+    return cast("type[asyncio.Protocol]", type("Bounded", (_Bounded,), {"most": most}))

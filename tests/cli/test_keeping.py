@@ -74,7 +74,7 @@ def test_migrate_makes_a_new_database_but_check_does_not(run: Run, path: Path) -
     asked = run("migrate", "--check")
     assert (asked.code, path.exists()) == (1, False)
     assert f"there is no database {path}" in asked.err
-    assert run("migrate").out == "up to date\n"
+    assert run("migrate").out == f"new database made: {path}\n"
     assert count(path, "incidents") == 0
 
 
@@ -318,3 +318,57 @@ def test_of_postgresql_it_is_said_what_to_use(capsys: pytest.CaptureFixture[str]
         keeping._file("postgresql+psycopg://db.bank.example/incidents", Wording(locale))
     assert ended.value.exit_code == 1
     assert word in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("ending", ["", "-wal", "-shm", "-journal", ".lock"])
+def test_a_backup_never_goes_onto_the_database_or_what_belongs_to_it(
+    tmp_path: Path, run: Run, path: Path, held: House, ending: str
+) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(f"{path}{ending}")
+    for target in (f"{path}{ending}", str(link)):
+        said = run("backup", target, "--force")
+        assert (said.code, "belongs to the database" in said.err) == (1, True)
+    assert len(held.rows(events)) == 1
+
+
+def test_a_backup_does_not_go_onto_a_directory(tmp_path: Path, run: Run, held: House) -> None:
+    for more in ([], ["--force"]):
+        said = run("backup", str(tmp_path), *more)
+        assert (said.code, "is a directory; name a file in it" in said.err) == (1, True)
+
+
+def test_a_backup_that_cannot_be_used_is_told_before_the_daemon_must_be_stopped(
+    tmp_path: Path, run: Run, held: House
+) -> None:
+    foreign = tmp_path / "foreign.db"
+    with closing(sqlite3.connect(foreign)) as connection:
+        connection.execute("CREATE TABLE customers (id)")
+    for file, words in (
+        (foreign, "name another file"),
+        (tmp_path, "is no file"),
+        (tmp_path / "no", "there is no file"),
+    ):
+        said = run("restore", str(file))
+        assert (said.code, words in said.err) == (1, True)
+
+
+def test_a_new_database_is_for_its_owner_alone(path: Path, held: House) -> None:
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert Path(f"{path}-wal").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("file", ["engine.db", "engine.db.lock"])
+def test_a_database_that_is_moved_under_the_daemon_takes_nothing_until_it_is_back(
+    tmp_path: Path, path: Path, held: House, file: str
+) -> None:
+    away = tmp_path / "away"
+    (tmp_path / file).rename(away)
+    for replacement in (None, "another file"):
+        if replacement is not None:
+            (tmp_path / file).write_text(replacement)
+        with pytest.raises(StoreError, match=f"{file} was moved, removed or replaced under the daemon; put it back"):
+            held.report(cst("10:41"), started("b", cst("10:36"), incident="k"))
+    away.replace(tmp_path / file)
+    held.report(cst("10:42"), started("b", cst("10:36"), incident="k"))
+    assert len(held.rows(events)) == 2

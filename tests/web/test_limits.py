@@ -1,5 +1,6 @@
 """What a daemon does with more than it takes: a 503 that says when to come again, one line in the log, a count."""
 
+import asyncio
 import json
 import socket
 from collections.abc import Iterator
@@ -7,13 +8,19 @@ from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx2
 import pytest
 from structlog.testing import capture_logs
 from support.quick import write_bank
 from support.servers import LOOPBACK, Daemon, client, daemon, wait_for
 
 from incident_engine import telemetry
+from incident_engine.clock import SystemClock
+from incident_engine.configuration.settings import load_settings
+from incident_engine.daemon import Daemon as InProcess
+from incident_engine.rulebook import load_rulebook
 from incident_engine.telemetry import Sparing, logger
+from incident_engine.web import limits
 from incident_engine.web.limits import HEAD_BYTES, RESERVE
 
 MOST = 3
@@ -103,3 +110,35 @@ def test_how_many_connections_there_may_be_is_a_setting(tmp_path: Path) -> None:
     with daemon(config, ready=False, INCIDENT_ENGINE__SERVER__MAX_CONNECTIONS="0") as ours:
         assert ours.wait() == 1
         assert "INCIDENT_ENGINE__SERVER__MAX_CONNECTIONS" in ours.logged
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        b"",
+        b"GET /healthz HTTP/1.1\r\nHost:",
+        b"POST /api/v1/events HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\n[",
+    ],
+    ids=["nothing", "half a head", "half a body"],
+)
+def test_who_does_not_come_to_an_end_is_closed_and_who_does_may_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begun: bytes
+) -> None:
+    monkeypatch.setattr(limits, "REQUEST_SECONDS", 0.5)
+
+    async def test() -> None:
+        config = write_bank(tmp_path, "http://127.0.0.1:9/1")
+        settings = load_settings(config, {"INCIDENT_ENGINE__SERVER__PORT": "0"})
+        daemon = InProcess(settings, load_rulebook(settings, config), SystemClock())
+        async with daemon.running(), httpx2.AsyncClient(base_url=daemon.url, trust_env=False) as http:
+            reader, writer = await asyncio.open_connection(LOOPBACK, int(daemon.url.rsplit(":", 1)[1]))
+            writer.write(begun)
+            with capture_logs() as logs:
+                for _ in range(5):  # on one connection, for longer than a request may take
+                    assert (await http.get("/healthz")).status_code == 200
+                    await asyncio.sleep(0.2)
+                assert await asyncio.wait_for(reader.read(), 10) == b""
+            assert [line for line in logs if line["event"] == "request_failed"] == []
+            writer.close()
+
+    asyncio.run(test())
