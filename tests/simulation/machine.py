@@ -108,12 +108,19 @@ class _Counting(sqlite3.Cursor):
         return super().execute(sql, *given)
 
     def fetchone(self) -> Any:
-        self.count()
+        self._count_fetch()
         return super().fetchone()
 
     def fetchall(self) -> list[Any]:
-        self.count()
+        self._count_fetch()
         return super().fetchall()
+
+    def _count_fetch(self) -> None:
+        try:
+            self.count()
+        except BaseException:
+            self.close()  # as a statement that fails is reset: or it would keep its state of the database open
+            raise
 
     def executemany(self, sql: str, *given: Any) -> Self:
         self.count()
