@@ -264,9 +264,6 @@ class Dispatcher:
             self._loop.call_soon_threadsafe(function, *given)
 
     async def _deliver(self, batch: Batch, lease_until: datetime) -> None:
-        await self._send_and_record(batch, lease_until)
-
-    async def _send_and_record(self, batch: Batch, lease_until: datetime) -> None:
         message = batch[0] if len(batch) == 1 else bundled(batch)
         if not self._begin(batch, lease_until):  # this process was frozen: another may have sent it meanwhile
             for delivery in batch:

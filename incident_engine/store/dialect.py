@@ -21,21 +21,13 @@ def driver(connection: Connection) -> Any:
     return connection.connection.driver_connection
 
 
-def _dbapi(connection: Connection) -> Any:
-    return connection.dialect.loaded_dbapi
-
-
 def fetch(connection: Connection, statement: str, values: Sequence[object] = ()) -> Sequence[Any]:
     """Return the rows of a query in the driver's own words: for the hot path, at a tenth of SQLAlchemy's cost.
 
-    Raises StoreError if the database fails.
+    Its errors are SQLAlchemy's.
     """
-    try:
+    with told_as_sqlalchemy(connection, statement):
         rows: Sequence[Any] = driver(connection).execute(statement, values).fetchall()
-    except _dbapi(connection).DatabaseError as error:
-        if isinstance(error, (_dbapi(connection).DataError, _dbapi(connection).ProgrammingError)):
-            raise  # it is the question that is wrong
-        raise StoreError(f"the database fails: {error}") from error
     return rows
 
 
@@ -65,7 +57,7 @@ def _say(connection: Connection, statement: str) -> None:
 @contextmanager
 def told_as_sqlalchemy(connection: Connection, statement: str) -> Iterator[None]:
     """Raise the driver's errors as SQLAlchemy's own, also those that come while rows are fetched."""
-    errors = _dbapi(connection).Error
+    errors: Any = connection.dialect.loaded_dbapi.Error
     try:
         yield
     except errors as error:

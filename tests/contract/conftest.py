@@ -1,9 +1,12 @@
 """The contract of the store is one; both databases must keep it."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support.postgresql import new_database, shared_server
+
+from incident_engine.store.database import Database
 
 DATABASES = ("sqlite", "postgresql")
 
@@ -18,3 +21,11 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def postgresql_url() -> str:
     """Return where an empty database of PostgreSQL is."""
     return new_database(shared_server())
+
+
+@pytest.fixture
+def database(store_url: str) -> Iterator[Database]:
+    """Return an empty database, once of each kind."""
+    opened = Database(store_url)
+    yield opened
+    opened.close()

@@ -1,6 +1,5 @@
 """Prepared statements mean what SQLAlchemy would have made of them, on both databases; savepoints undo their own."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,13 +22,6 @@ from .test_store import A_DELIVERY, A_STEP, AN_INCIDENT
 
 NOW = cst("10:35")
 ALL = Prepared(select(incidents).where(incidents.c.id == bindparam("id")))
-
-
-@pytest.fixture
-def database(store_url: str) -> Iterator[Database]:
-    opened = Database(store_url)
-    yield opened
-    opened.close()
 
 
 def test_what_it_inserts_and_reads_is_what_sqlalchemy_does(database: Database) -> None:

@@ -80,13 +80,6 @@ AN_EVENT: dict[str, Any] = {
 }
 
 
-@pytest.fixture
-def database(store_url: str) -> Iterator[Database]:
-    opened = Database(store_url)
-    yield opened
-    opened.close()
-
-
 def url(path: Path) -> str:
     return f"sqlite:///{path}"
 
