@@ -18,14 +18,14 @@ from incidents import FOREVER, NOW, Incident, random_incidents
 from peers import peers
 
 from incident_engine import __version__
-from incident_engine.facts import incident as facts
-from incident_engine.facts.regions import PROVINCES
-from incident_engine.facts.values import NEVER
-from incident_engine.grading.assess import assess
-from incident_engine.grading.compiled import Program, Rise, program_of
-from incident_engine.grading.pack import Pack
-from incident_engine.grading.parsing import parse_pack
-from incident_engine.yaml_loader import load_file
+from incident_engine.common.yaml_loader import load_file
+from incident_engine.domain.grading.assessment import assess
+from incident_engine.domain.grading.compiler import Program, Rise, program_of
+from incident_engine.domain.grading.pack import Pack
+from incident_engine.domain.grading.pack_parser import parse_pack
+from incident_engine.domain.incidents import incident as facts
+from incident_engine.domain.regions import PROVINCES
+from incident_engine.domain.values import NEVER
 
 INCIDENTS = 1_000
 SEED = 2008

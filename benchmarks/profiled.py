@@ -16,7 +16,7 @@ from typing import Any
 
 from machine import markdown_table
 
-from incident_engine.cli import main
+from incident_engine.cli.app import main
 
 _FUNCTIONS = 25
 _PACKAGES = 20

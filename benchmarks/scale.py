@@ -21,7 +21,7 @@ from seeding import INCIDENT, SERVICE, Seed, check_copies, copy_originals, now, 
 from servers import BenchmarkError, Server, incident_engine
 from storm import PATH, alert, notification, storm
 
-from incident_engine.facts.regions import PROVINCES
+from incident_engine.domain.regions import PROVINCES
 
 SPARE = "spare"
 _OLD_SERVICES = 20

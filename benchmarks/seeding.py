@@ -17,7 +17,7 @@ from bank import numbered
 from servers import BenchmarkError, Server
 from sqlalchemy import JSON, String, Table
 
-from incident_engine.facts.regions import PROVINCES
+from incident_engine.domain.regions import PROVINCES
 from incident_engine.store.tables import events, incidents, metadata
 
 INCIDENT, SERVICE = "open", "bank"

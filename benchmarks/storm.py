@@ -15,7 +15,7 @@ from figures import Row, mb, ms, p99
 from seeding import now, one
 from servers import BenchmarkError, Server, incident_engine
 
-from incident_engine.facts.regions import PROVINCES
+from incident_engine.domain.regions import PROVINCES
 
 PATH = "/api/v1/alertmanager"
 BATCH = 64

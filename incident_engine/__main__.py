@@ -1,5 +1,5 @@
 """`python -m incident_engine`."""
 
-from incident_engine.cli import main
+from incident_engine.cli.app import main
 
 main()

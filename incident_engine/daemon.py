@@ -17,30 +17,31 @@ from typing import Any
 import uvicorn
 from sqlalchemy.exc import SQLAlchemyError
 
-from incident_engine import faults
-from incident_engine.clock import Clock
-from incident_engine.configuration.settings import Settings
-from incident_engine.delivery.dispatch import Dispatcher
-from incident_engine.delivery.opening import open_channels
-from incident_engine.delivery.targets import Targets
-from incident_engine.engine import Engine
-from incident_engine.errors import StartupError, StoreError
-from incident_engine.facts.values import months_later
-from incident_engine.grading.recurring import recurrence_document
-from incident_engine.links import Links
-from incident_engine.retention import Archiver
-from incident_engine.rulebook import Rulebook, guessed_years
-from incident_engine.selfaudit.audit import Watched
-from incident_engine.selfaudit.opening import open_self_audit
-from incident_engine.store import outgoing, records
+from incident_engine.common import failpoints as faults
+from incident_engine.common.clock import Clock
+from incident_engine.common.errors import StartupError, StoreError
+from incident_engine.common.signed_links import Links
+from incident_engine.common.telemetry import Metrics, logger
+from incident_engine.config.rulebook import Rulebook, guessed_years
+from incident_engine.config.settings import Settings
+from incident_engine.delivery.channels.registry import open_channels
+from incident_engine.delivery.dispatcher import Dispatcher
+from incident_engine.delivery.endpoints import Targets
+from incident_engine.domain.grading.recurring import recurrence_document
+from incident_engine.domain.values import months_later
+from incident_engine.engine.retention import Archiver
+from incident_engine.engine.service import Engine
+from incident_engine.store import deliveries as outgoing
+from incident_engine.store import incidents as records
 from incident_engine.store.database import Database
-from incident_engine.store.marks import RULES_TRIED, mark
+from incident_engine.store.diagnosis import explained
+from incident_engine.store.flags import RULES_TRIED, mark
 from incident_engine.store.steps import link_key
-from incident_engine.store.trouble import explained
 from incident_engine.store.writer import Unit, Writer
-from incident_engine.telemetry import Metrics, logger
-from incident_engine.timers.opening import open_timers
-from incident_engine.web.api import Parts, create_app
+from incident_engine.timers.factory import open_timers
+from incident_engine.watchdog.factory import open_self_audit
+from incident_engine.watchdog.watchdog import Watched
+from incident_engine.web.app import Parts, create_app
 from incident_engine.web.limits import RESERVE, Limit, bounded_protocol
 from incident_engine.web.metrics import OpenIncidents
 

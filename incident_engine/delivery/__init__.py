@@ -1,1 +1,1 @@
-"""How word goes out: claim, send, record; one channel a file."""
+"""Send messages: claim due deliveries, send each over its channel, record the outcome."""

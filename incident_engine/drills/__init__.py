@@ -1,1 +1,1 @@
-"""Drills: scenarios played by the whole engine, what must come of them, and the report."""
+"""Drills: play scenarios with the whole engine, check the expectations, report."""

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from incident_engine.drills.scenario import Scenario
-from incident_engine.facts.values import write_duration
-from incident_engine.grading.obligations import ObligationState
-from incident_engine.response.step import DERIVED
-from incident_engine.wording import Wording
+from incident_engine.common.i18n import Wording
+from incident_engine.config.scenario import Scenario
+from incident_engine.domain.grading.obligation_status import ObligationState
+from incident_engine.domain.response.step import DERIVED
+from incident_engine.domain.values import write_duration
 
 Rows = Sequence[Mapping[str, Any]]
 

@@ -5,22 +5,22 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from incident_engine.configuration.settings import Settings
+from incident_engine.common.i18n import Wording
+from incident_engine.common.telemetry import Metrics
+from incident_engine.config.rulebook import Rulebook
+from incident_engine.config.scenario import Scenario
+from incident_engine.config.settings import Settings
+from incident_engine.documents.docx import report_docx
+from incident_engine.documents.html import report_html
+from incident_engine.documents.timeline_text import obligation_name
+from incident_engine.documents.version_stamp import Stamp
+from incident_engine.domain.messages.formatting import spell_local
+from incident_engine.domain.messages.templates import LOCALES
+from incident_engine.domain.reports.drafting import Report, content_hash
 from incident_engine.drills.checks import Check, Due, failed
-from incident_engine.drills.scenario import Scenario
-from incident_engine.engine import Engine
-from incident_engine.report_text import obligation_name
-from incident_engine.reporting import facts_of
-from incident_engine.reports.docx import report_docx
-from incident_engine.reports.html import report_html
-from incident_engine.reports.stamp import Stamp
-from incident_engine.response.messages import LOCALES
-from incident_engine.response.reports import Report, content_hash
-from incident_engine.response.spelling import spell_local
-from incident_engine.rulebook import Rulebook
-from incident_engine.store.reading import read_only
-from incident_engine.telemetry import Metrics
-from incident_engine.wording import Wording
+from incident_engine.engine.report_versions import facts_of
+from incident_engine.engine.service import Engine
+from incident_engine.store.read_only import read_only
 
 NAME = "drill-report"
 _IMPROVEMENTS = "improvements"

@@ -1,1 +1,1 @@
-"""How facts come in: one file a format."""
+"""Inbound formats: one module a format."""

@@ -14,13 +14,13 @@ from typing import Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
-from incident_engine.configuration.settings import AlertmanagerSettings
-from incident_engine.errors import InvalidDocumentError
-from incident_engine.facts.base import EventType
-from incident_engine.facts.events import EVENT, Event, OutageEvent, outage_started
-from incident_engine.facts.fields import INSTANT, KNOWN_SERVICES, Instant
-from incident_engine.facts.values import RESOLUTION
-from incident_engine.validation import problems_of
+from incident_engine.common.errors import InvalidDocumentError
+from incident_engine.common.validation import problems_of
+from incident_engine.config.settings import AlertmanagerSettings
+from incident_engine.domain.events.fields import INSTANT, KNOWN_SERVICES, Instant
+from incident_engine.domain.events.model import EVENT, Event, OutageEvent, outage_started
+from incident_engine.domain.events.types import EventType
+from incident_engine.domain.values import RESOLUTION
 
 SOURCE = "alertmanager"
 RESOLVED = "/resolved"

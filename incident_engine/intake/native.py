@@ -10,10 +10,10 @@ from typing import Any
 import pydantic_core
 from pydantic import ValidationError
 
-from incident_engine.errors import InvalidDocumentError, MalformedBodyError, Problem
-from incident_engine.facts.events import EVENT, AnyEvent, Event
-from incident_engine.facts.fields import KNOWN_SERVICES
-from incident_engine.validation import problems_of
+from incident_engine.common.errors import InvalidDocumentError, MalformedBodyError, Problem
+from incident_engine.common.validation import problems_of
+from incident_engine.domain.events.fields import KNOWN_SERVICES
+from incident_engine.domain.events.model import EVENT, AnyEvent, Event
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 """Which some monitors put first; RFC 8259 (8.1) lets us ignore it."""

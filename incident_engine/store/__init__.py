@@ -1,1 +1,1 @@
-"""Where everything is kept: tables, the one writer, and queries."""
+"""The database: tables, the one writer, and queries."""

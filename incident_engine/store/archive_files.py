@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from incident_engine.errors import ArchiveError
-from incident_engine.store.copying import sync
+from incident_engine.common.errors import ArchiveError
+from incident_engine.store.backup import sync
 
 
 def write(path: Path, lines: Sequence[bytes]) -> None:

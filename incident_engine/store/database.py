@@ -8,13 +8,13 @@ from sqlalchemy import Connection, make_url
 from sqlalchemy.exc import DatabaseError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from incident_engine.errors import StoreError
+from incident_engine.common.errors import StoreError
+from incident_engine.common.telemetry import logger
 from incident_engine.store import schema
-from incident_engine.store.copying import copy_database
+from incident_engine.store.backup import copy_database
+from incident_engine.store.diagnosis import cause, explained
 from incident_engine.store.postgresql import PostgresqlServer
 from incident_engine.store.sqlite import SqliteFile
-from incident_engine.store.trouble import cause, explained
-from incident_engine.telemetry import logger
 
 _STORE_FAILS = (OperationalError, InterfaceError, InternalError, PoolTimeoutError)
 """Of these, a session that froze in a transaction and was ended by the server is an internal error (class 25)."""

@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, Connection, Integer, Table
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 
-from incident_engine.errors import StoreError
+from incident_engine.common.errors import StoreError
 
 Insert: TypeAlias = sqlite.Insert | postgresql.Insert
 

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import BigInteger, Connection, Select, and_, case, func, or_, select, text, type_coerce
 
-from incident_engine.response.step import StepState
-from incident_engine.store import records
-from incident_engine.store.outgoing import DeliveryState, Priority
+from incident_engine.domain.response.step import StepState
+from incident_engine.store import incidents as records
+from incident_engine.store.deliveries import DeliveryState, Priority
 from incident_engine.store.tables import deliveries, events, steps, timers
 
 _CLOCKS = {"postgresql": text("SELECT clock_timestamp()")}

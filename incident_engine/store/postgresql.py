@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, create_engine, event, text
 from sqlalchemy.pool import NullPool
 
-from incident_engine.errors import StoreError
+from incident_engine.common.errors import StoreError
 
 _NEEDED = ("psycopg", "procrastinate")
 _LOCK = int.from_bytes(b"incident")

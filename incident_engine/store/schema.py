@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, inspect, text
 
-from incident_engine import faults
-from incident_engine.errors import StoreError
-from incident_engine.lazily import Lazily
+from incident_engine.common import failpoints as faults
+from incident_engine.common.errors import StoreError
+from incident_engine.common.lazy_import import Lazily
 
 if TYPE_CHECKING:
-    from incident_engine.store import revisions
+    from incident_engine.store import migrate as revisions
 else:
-    revisions = Lazily("incident_engine.store.revisions")  # alembic takes a tenth of a start and is rarely needed
+    revisions = Lazily("incident_engine.store.migrate")  # alembic takes a tenth of a start and is rarely needed
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 _MARK = "alembic_version"

@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.pool import NullPool
 
-from incident_engine.errors import StoreError
-from incident_engine.store.holding import Identity, hold, identity, lock_of
+from incident_engine.common.errors import StoreError
+from incident_engine.store.file_lock import Identity, hold, identity, lock_of
 
 _BEGIN = "incident_engine_begin"
 

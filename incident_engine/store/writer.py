@@ -24,13 +24,13 @@ from sqlalchemy.exc import (
     ProgrammingError,
 )
 
-from incident_engine import faults
-from incident_engine.clock import ticks
-from incident_engine.errors import OverloadedError, StoreError
+from incident_engine.common import failpoints as faults
+from incident_engine.common.clock import ticks
+from incident_engine.common.errors import OverloadedError, StoreError
+from incident_engine.common.telemetry import Sparing, logger
 from incident_engine.store.database import Database
+from incident_engine.store.diagnosis import Trouble, explained
 from incident_engine.store.dialect import savepoint
-from incident_engine.store.trouble import Trouble, explained
-from incident_engine.telemetry import Sparing, logger
 
 T = TypeVar("T")
 BATCH = 500

@@ -1,1 +1,1 @@
-"""What wakes the engine at the next due instant."""
+"""Alarms that wake the engine at the next due instant."""

@@ -20,14 +20,14 @@ from procrastinate import App, JobContext, PsycopgConnector, SyncPsycopgConnecto
 from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 from sqlalchemy import text
 
-from incident_engine.clock import Clock
-from incident_engine.store import records
+from incident_engine.common.clock import Clock
+from incident_engine.common.telemetry import logger
+from incident_engine.store import incidents as records
 from incident_engine.store.database import Database
 from incident_engine.store.dialect import driver
-from incident_engine.store.marks import mark, marked
+from incident_engine.store.flags import mark, marked
 from incident_engine.store.postgresql import conninfo
 from incident_engine.store.writer import Unit
-from incident_engine.telemetry import logger
 from incident_engine.timers import fleet_schema
 from incident_engine.timers.fleet_worker import Periodic, Wakeable, daily_after, monthly_after
 from incident_engine.timers.local import LocalTimers

@@ -10,7 +10,7 @@ from procrastinate.schema import SchemaManager
 from sqlalchemy import Connection
 
 from incident_engine.store.dialect import driver
-from incident_engine.store.marks import mark, marked
+from incident_engine.store.flags import mark, marked
 
 _MARK = "procrastinate_schema"
 

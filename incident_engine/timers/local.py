@@ -11,7 +11,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.date import DateTrigger
 
-from incident_engine.clock import Clock, ticks
+from incident_engine.common.clock import Clock, ticks
 from incident_engine.store.writer import Unit
 
 HEARTBEAT_SECONDS = 5.0

@@ -1,1 +1,1 @@
-"""What is seen over HTTP: the API, its documentation and the metrics."""
+"""Everything that is served over HTTP: the API, action links, documentation and metrics."""

@@ -7,8 +7,8 @@ from typing import Any, cast
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
-from incident_engine.errors import OverloadedError
-from incident_engine.telemetry import Metrics, RefusedReason, Sparing, logger
+from incident_engine.common.errors import OverloadedError
+from incident_engine.common.telemetry import Metrics, RefusedReason, Sparing, logger
 from incident_engine.web.problems import problem_response
 
 HEAD_BYTES = 65_536

@@ -9,11 +9,11 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from sqlalchemy import Connection
 
-from incident_engine.errors import StoreError
-from incident_engine.grading.pack import Pack
-from incident_engine.store import queries
+from incident_engine.common.errors import StoreError
+from incident_engine.common.telemetry import logger
+from incident_engine.domain.grading.pack import Pack
+from incident_engine.store import read_models as queries
 from incident_engine.store.database import Database
-from incident_engine.telemetry import logger
 
 WORST = 50
 """How many open incidents have series of their own; all of them are counted."""

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from starlette.requests import Request
 
-from incident_engine.errors import InvalidDocumentError, Problem
-from incident_engine.validation import unknown
+from incident_engine.common.errors import InvalidDocumentError, Problem
+from incident_engine.common.validation import unknown
 
 
 def refuse_unknown(request: Request, known: Sequence[str], repeated: Sequence[str] = ()) -> None:

@@ -16,10 +16,10 @@ from docx import Document
 from support.bank import contacts, write_config
 from support.servers import LOOPBACK, http_receiver, smtp_server
 
-from incident_engine.clock import SteppedClock
-from incident_engine.configuration.settings import load_settings
+from incident_engine.common.clock import SteppedClock
+from incident_engine.config.rulebook import load_rulebook
+from incident_engine.config.settings import load_settings
 from incident_engine.daemon import Daemon
-from incident_engine.rulebook import load_rulebook
 
 BEGAN = datetime.fromisoformat("2026-03-02T09:00:00+08:00")  # a Monday
 KEY = "INC-2026-03"

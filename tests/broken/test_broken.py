@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from support.build import CONFIG, RULES
 
-from incident_engine.checking import check
-from incident_engine.rulebook import SHIPPED
+from incident_engine.cli.check import check
+from incident_engine.config.rulebook import SHIPPED
 
 HERE = Path(__file__).parent
 SUFFIXES = (".yaml", ".md.j2")

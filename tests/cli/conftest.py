@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from incident_engine import cli
+from incident_engine.cli import app as cli
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import pytest
 from support.fixtures import CONFIG, cst, event, restored, started
 
 from incident_engine import __version__
-from incident_engine.rulebook import SHIPPED
+from incident_engine.config.rulebook import SHIPPED
 
 COMMANDS = ("serve", "check", "grade", "drill")
 

@@ -12,11 +12,11 @@ import pytest
 import typer
 from support.fixtures import House, bank, cst, event, house, restored, started
 
-from incident_engine.commands import keeping
-from incident_engine.errors import StoreError
-from incident_engine.store.copying import copy_database, restore_database, verify
+from incident_engine.cli import database as keeping
+from incident_engine.common.errors import StoreError
+from incident_engine.common.i18n import Wording
+from incident_engine.store.backup import copy_database, restore_database, verify
 from incident_engine.store.tables import events, incidents
-from incident_engine.wording import Wording
 
 Run = Callable[..., Any]
 DATA = Path(__file__).parent.parent / "contract" / "data"

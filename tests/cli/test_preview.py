@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from support.build import CONFIG
 
-from incident_engine.configuration.settings import Settings, load_settings
-from incident_engine.drills.scenario import Scenario
-from incident_engine.preview import Preview, Wanted, preview
-from incident_engine.response.messages import Form
-from incident_engine.rulebook import Rulebook, load_rulebook
-from incident_engine.yaml_loader import load_text
+from incident_engine.common.yaml_loader import load_text
+from incident_engine.config.rulebook import Rulebook, load_rulebook
+from incident_engine.config.scenario import Scenario
+from incident_engine.config.settings import Settings, load_settings
+from incident_engine.domain.messages.templates import Form
+from incident_engine.engine.preview import Preview, Wanted, preview
 
 Run = Callable[..., Any]
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from support.fixtures import cst
 
-from incident_engine.configuration.channels import OutgoingSettings
+from incident_engine.config.channels import OutgoingSettings
 from incident_engine.delivery.channels.base import Channel, DeliveryError
-from incident_engine.store.outgoing import Claimed
+from incident_engine.store.deliveries import Claimed
 
 from .servers import LOOPBACK
 

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook
 
-from incident_engine.configuration.channels import EmailSettings, OutboxSettings, OutgoingSettings, WebhookSettings
-from incident_engine.configuration.secret import Secret
+from incident_engine.common.errors import StartupError
+from incident_engine.config.channels import EmailSettings, OutboxSettings, OutgoingSettings, WebhookSettings
+from incident_engine.config.secret import Secret
 from incident_engine.delivery.channels.base import Outcome
 from incident_engine.delivery.channels.email import EmailChannel
 from incident_engine.delivery.channels.outbox import OutboxChannel
+from incident_engine.delivery.channels.registry import open_channels
 from incident_engine.delivery.channels.webhook import WebhookChannel
-from incident_engine.delivery.opening import open_channels
-from incident_engine.errors import StartupError
 
 from .channel_support import CREATED, SECRET, claimed, failure, send
 from .servers import LOOPBACK, Answer, free_port, mail_server, silent_server, web_server

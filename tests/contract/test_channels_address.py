@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from incident_engine.configuration.channels import OutgoingSettings, WebhookSettings
-from incident_engine.configuration.secret import Secret
+from incident_engine.config.channels import OutgoingSettings, WebhookSettings
+from incident_engine.config.secret import Secret
 from incident_engine.delivery.channels.base import DeliveryError, Outcome
-from incident_engine.delivery.channels.http import Answer as Got
-from incident_engine.delivery.channels.http import Http
+from incident_engine.delivery.channels.http_client import Answer as Got
+from incident_engine.delivery.channels.http_client import Http
 from incident_engine.delivery.channels.webhook import WebhookChannel
 
 from .channel_support import LOCAL, SECRET, failure

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from incident_engine.configuration.channels import AppriseSettings
-from incident_engine.configuration.secret import Secret
+from incident_engine.common.errors import StartupError
+from incident_engine.config.channels import AppriseSettings
+from incident_engine.config.secret import Secret
 from incident_engine.delivery.channels.apprise import AppriseChannel
 from incident_engine.delivery.channels.base import Outcome
-from incident_engine.delivery.opening import open_channels
-from incident_engine.errors import StartupError
+from incident_engine.delivery.channels.registry import open_channels
 
 from .channel_support import claimed, failure, send
 from .servers import Answer, web_server

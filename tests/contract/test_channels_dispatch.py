@@ -7,12 +7,12 @@ from typing import Any
 from prometheus_client.exposition import generate_latest
 from support.fixtures import rows
 
-from incident_engine.configuration.channels import WecomSettings
-from incident_engine.configuration.common import Rate
-from incident_engine.configuration.secret import Secret
+from incident_engine.config.channels import WecomSettings
+from incident_engine.config.common import Rate
+from incident_engine.config.secret import Secret
 from incident_engine.delivery.channels.base import Channel
-from incident_engine.delivery.circuit import FAILURES, SHORTEST
-from incident_engine.delivery.opening import open_channels
+from incident_engine.delivery.channels.registry import open_channels
+from incident_engine.delivery.circuit_breaker import FAILURES, SHORTEST
 from incident_engine.store.tables import attempts, steps
 
 from .channel_support import LOCAL

@@ -11,14 +11,14 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from incident_engine.configuration.channels import DingtalkSettings, FeishuSettings, OutgoingSettings, WecomSettings
-from incident_engine.configuration.secret import Secret
+from incident_engine.common.errors import StartupError
+from incident_engine.config.channels import DingtalkSettings, FeishuSettings, OutgoingSettings, WecomSettings
+from incident_engine.config.secret import Secret
 from incident_engine.delivery.channels.base import Channel, DeliveryError, Outcome
 from incident_engine.delivery.channels.dingtalk import DingtalkChannel
 from incident_engine.delivery.channels.feishu import FeishuChannel
+from incident_engine.delivery.channels.registry import open_channels
 from incident_engine.delivery.channels.wecom import WecomChannel
-from incident_engine.delivery.opening import open_channels
-from incident_engine.errors import StartupError
 
 from .channel_support import CREATED, LOCAL, claimed, failure, send
 from .servers import LOOPBACK, Answer, Posted, free_port, silent_server, web_server

@@ -13,12 +13,12 @@ import pytest
 from pydantic import TypeAdapter
 from support.fixtures import rows
 
-from incident_engine.configuration.channels import ChannelSettings
+from incident_engine.common.telemetry import configure_logging
+from incident_engine.config.channels import ChannelSettings
 from incident_engine.delivery.channels.base import Outcome
-from incident_engine.delivery.channels.guarded import Guarded
-from incident_engine.store.outgoing import Claimed
+from incident_engine.delivery.channels.redaction import Guarded
+from incident_engine.store.deliveries import Claimed
 from incident_engine.store.tables import attempts, deliveries
-from incident_engine.telemetry import configure_logging
 
 from .channel_support import failure, send
 from .servers import LOOPBACK, Answer, free_port, mail_server, silent_server, web_server

@@ -8,8 +8,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from pydantic import ValidationError
 
-from incident_engine.configuration.secret import Secret
-from incident_engine.configuration.sms import SmsCase, SmsSettings, SmsSuccess
+from incident_engine.config.secret import Secret
+from incident_engine.config.sms import SmsCase, SmsSettings, SmsSuccess
 from incident_engine.delivery.channels.base import Outcome
 from incident_engine.delivery.channels.sms import SmsChannel
 

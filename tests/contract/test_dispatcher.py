@@ -17,25 +17,25 @@ from sqlalchemy.exc import OperationalError
 from support.claims import claim_each
 from support.fixtures import MICROSECOND, SetClock, cst, rows
 
-from incident_engine.configuration.channels import (
+from incident_engine.common.telemetry import Metrics
+from incident_engine.config.channels import (
     ChannelSettings,
     EmailSettings,
     OutboxSettings,
     OutgoingSettings,
     RetrySettings,
 )
-from incident_engine.configuration.channels import WebhookSettings as Hook
-from incident_engine.configuration.secret import Secret
+from incident_engine.config.channels import WebhookSettings as Hook
+from incident_engine.config.secret import Secret
 from incident_engine.delivery.channels.base import Channel
 from incident_engine.delivery.channels.email import EmailChannel
-from incident_engine.delivery.dispatch import AT_ONCE, Dispatcher
-from incident_engine.delivery.opening import open_channels
-from incident_engine.delivery.targets import Targets
+from incident_engine.delivery.channels.registry import open_channels
+from incident_engine.delivery.dispatcher import AT_ONCE, Dispatcher
+from incident_engine.delivery.endpoints import Targets
 from incident_engine.store.database import Database
-from incident_engine.store.outgoing import Claimed
+from incident_engine.store.deliveries import Claimed
 from incident_engine.store.tables import attempts, deliveries, incidents, steps
 from incident_engine.store.writer import Unit, Writer
-from incident_engine.telemetry import Metrics
 
 from .servers import LOOPBACK, Answer, mail_server, web_server
 from .test_store import A_DELIVERY, A_STEP, AN_INCIDENT

@@ -17,19 +17,19 @@ from procrastinate.schema import SchemaManager
 from sqlalchemy import delete, insert, text
 from support.fixtures import cst, eventually
 
-from incident_engine.clock import SystemClock
-from incident_engine.store import records
+from incident_engine.common.clock import SystemClock
+from incident_engine.store import incidents as records
 from incident_engine.store.database import Database
-from incident_engine.store.marks import mark, marked
+from incident_engine.store.flags import mark, marked
 from incident_engine.store.postgresql import conninfo
 from incident_engine.store.tables import deliveries, incidents, steps
 from incident_engine.store.tables import timers as timer_rows
 from incident_engine.store.writer import Unit
 from incident_engine.timers import fleet, fleet_schema
+from incident_engine.timers.factory import open_timers
 from incident_engine.timers.fleet import MONTHLY, WAKE_UP, FleetTimers
 from incident_engine.timers.fleet_worker import monthly_after
 from incident_engine.timers.local import LocalTimers
-from incident_engine.timers.opening import open_timers
 
 from .test_store import A_DELIVERY, A_STEP, AN_INCIDENT
 

@@ -11,14 +11,14 @@ import pytest
 from sqlalchemy import insert, text, update
 from support.fixtures import INCIDENT, House, cst, house, rows, started
 
-from incident_engine.response.step import StepState
-from incident_engine.selfaudit import stored
-from incident_engine.selfaudit.finding import Kind, Moment
-from incident_engine.selfaudit.stored import StoreWatch
+from incident_engine.domain.response.step import StepState
 from incident_engine.store import health as store_health
+from incident_engine.store.deliveries import DeliveryState, Priority
 from incident_engine.store.health import Health, Limits, health
-from incident_engine.store.outgoing import DeliveryState, Priority
 from incident_engine.store.tables import deliveries, steps, timers
+from incident_engine.watchdog import store_probe as stored
+from incident_engine.watchdog.findings import Kind, Moment
+from incident_engine.watchdog.store_probe import StoreWatch
 
 BEGAN = cst("10:35")
 NOW = cst("11:30")

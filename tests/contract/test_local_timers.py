@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from support.fixtures import cst, eventually
 
-from incident_engine.clock import SystemClock, VirtualClock
+from incident_engine.common.clock import SystemClock, VirtualClock
 from incident_engine.timers import local
 from incident_engine.timers.local import LocalTimers
 

@@ -12,8 +12,9 @@ from alembic.runtime.migration import MigrationContext
 from support.fixtures import cst, event, house, restored, rows, started
 from support.reproduction import reproduced
 
-from incident_engine.errors import StoreError
-from incident_engine.store import revisions, schema
+from incident_engine.common.errors import StoreError
+from incident_engine.store import migrate as revisions
+from incident_engine.store import schema
 from incident_engine.store.database import Database
 from incident_engine.store.tables import deliveries, incidents, metadata, quarantine, steps
 

@@ -10,9 +10,9 @@ from sqlalchemy import insert
 from support.claims import claim_each
 from support.fixtures import MICROSECOND, cst, rows
 
-from incident_engine.store import outgoing
+from incident_engine.store import deliveries as outgoing
 from incident_engine.store.database import Database
-from incident_engine.store.outgoing import Choice, Claimed, DeliveryState
+from incident_engine.store.deliveries import Choice, Claimed, DeliveryState
 from incident_engine.store.tables import attempts, deliveries, incidents, steps
 
 from .test_store import A_DELIVERY, A_STEP, AN_INCIDENT

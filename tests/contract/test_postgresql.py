@@ -13,10 +13,10 @@ from sqlalchemy import create_engine, func, insert, make_url, select, text
 from sqlalchemy.pool import NullPool
 from support.fixtures import cst
 
-from incident_engine.errors import StoreError
+from incident_engine.common.errors import StoreError
 from incident_engine.store import postgresql
 from incident_engine.store.database import Database
-from incident_engine.store.reading import read_only
+from incident_engine.store.read_only import read_only
 from incident_engine.store.steps import link_key
 from incident_engine.store.tables import incidents
 from incident_engine.store.writer import Unit, Writer

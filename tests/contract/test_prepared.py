@@ -9,8 +9,8 @@ from sqlalchemy import Connection, bindparam, func, insert, select, update
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 from support.fixtures import cst, rows
 
-from incident_engine.errors import StoreError
-from incident_engine.response.step import StepState
+from incident_engine.common.errors import StoreError
+from incident_engine.domain.response.step import StepState
 from incident_engine.store.database import Database
 from incident_engine.store.dialect import savepoint
 from incident_engine.store.prepared import Prepared, insert_row, update_row

@@ -10,12 +10,13 @@ from sqlalchemy import insert, select, update
 from support.build import at, cbrc, incident, recorded, restored, settings, started, verdict
 from support.reports import TWO_PROVINCES, book, wrote
 
-from incident_engine.errors import StoreError
-from incident_engine.facts.events import Recorded
-from incident_engine.facts.handling import ReportWritten
-from incident_engine.reporting import facts_of, keep_versions, outlook, wrong_writing
+from incident_engine.common.errors import StoreError
+from incident_engine.domain.events.actions import ReportWritten
+from incident_engine.domain.events.model import Recorded
+from incident_engine.domain.reports.definition import wrong_writing
+from incident_engine.engine.report_versions import facts_of, keep_versions, outlook
 from incident_engine.store.database import Database
-from incident_engine.store.reading import read_only
+from incident_engine.store.read_only import read_only
 from incident_engine.store.reports import Head, ReportState, Version, versions_of
 from incident_engine.store.tables import incidents, reports, steps
 from incident_engine.store.writer import Unit

@@ -7,7 +7,7 @@ import pytest
 from support.fixtures import SHANGHAI, House, bank, cst, event, house, restored, started
 from support.reproduction import reproduced
 
-from incident_engine.configuration.settings import Settings
+from incident_engine.config.settings import Settings
 from incident_engine.store.tables import assessments
 
 SAID = {"by": "李工", "reason": "备件也坏了"}

@@ -14,13 +14,14 @@ import pytest
 from sqlalchemy import update
 from support.fixtures import MICROSECOND, House, bank, cst, event, house, restored, rows, started
 
-from incident_engine import retention
-from incident_engine.errors import ArchiveError, InvalidDocumentError, InvalidFilesError
-from incident_engine.facts.values import parse_duration
+from incident_engine.common.errors import ArchiveError, InvalidDocumentError, InvalidFilesError
+from incident_engine.domain.values import parse_duration
+from incident_engine.engine import retention
+from incident_engine.engine.retention import Archiver, Hold, Outcome
 from incident_engine.intake.native import parse_events
-from incident_engine.retention import Archiver, Hold, Outcome
-from incident_engine.review import Period, Review, review
-from incident_engine.store import archive_files, archives
+from incident_engine.review.period import Period, Review, review
+from incident_engine.store import archive as archives
+from incident_engine.store import archive_files
 from incident_engine.store.tables import (
     archived_incidents,
     assessments,

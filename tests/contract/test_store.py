@@ -17,7 +17,7 @@ from sqlalchemy import Table, insert, inspect, select
 from sqlalchemy.exc import IntegrityError
 from support.fixtures import MICROSECOND, SHANGHAI, cst
 
-from incident_engine.errors import StoreError
+from incident_engine.common.errors import StoreError
 from incident_engine.store.database import Database
 from incident_engine.store.tables import (
     attempts,

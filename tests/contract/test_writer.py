@@ -15,11 +15,11 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from structlog.testing import capture_logs
 from support.fixtures import cst, eventually, held_up
 
-from incident_engine.errors import OverloadedError, StoreError
+from incident_engine.common.errors import OverloadedError, StoreError
+from incident_engine.common.telemetry import configure_logging, logger
 from incident_engine.store.database import Database
 from incident_engine.store.tables import incidents
 from incident_engine.store.writer import BATCH, Unit, Writer, in_savepoint
-from incident_engine.telemetry import configure_logging, logger
 
 NOW = cst("10:35")
 

@@ -12,17 +12,17 @@ from sqlalchemy import select
 from support.fixtures import bank, cst, restored, rulebook_of, started
 from support.postgresql import new_database, shared_server
 
-from incident_engine.configuration.settings import Settings
-from incident_engine.engine import Engine
-from incident_engine.facts.folding import fold
-from incident_engine.grading.assess import assess
+from incident_engine.common.telemetry import Metrics
+from incident_engine.config.rulebook import Rulebook
+from incident_engine.config.settings import Settings
+from incident_engine.domain.grading.assessment import assess
+from incident_engine.domain.incidents.fold import fold
+from incident_engine.engine.service import Engine
 from incident_engine.intake.native import parse_events
-from incident_engine.rulebook import Rulebook
-from incident_engine.store import records
+from incident_engine.store import incidents as records
 from incident_engine.store.database import Database
 from incident_engine.store.tables import incidents
 from incident_engine.store.writer import Writer
-from incident_engine.telemetry import Metrics
 
 KEY = {"incident": "outage"}
 

@@ -12,8 +12,8 @@ from support.fixtures import MICROSECOND, House, bank, event, house
 from support.quick import write_bank
 from support.servers import client, daemon, wait_for
 
-from incident_engine.configuration.settings import load_settings
-from incident_engine.rulebook import load_rulebook
+from incident_engine.config.rulebook import load_rulebook
+from incident_engine.config.settings import load_settings
 from incident_engine.store.tables import assessments, deliveries, incidents, timers
 
 KEY = "outage-1"

@@ -28,10 +28,10 @@ from support.fixtures import (
     started,
 )
 
-from incident_engine.configuration.settings import Settings
-from incident_engine.facts.values import NEVER
-from incident_engine.response.messages import MessageBook
-from incident_engine.rulebook import SHIPPED, Rulebook, load_rulebook
+from incident_engine.config.rulebook import SHIPPED, Rulebook, load_rulebook
+from incident_engine.config.settings import Settings
+from incident_engine.domain.messages.templates import MessageBook
+from incident_engine.domain.values import NEVER
 from incident_engine.store.tables import (
     assessments,
     deliveries,
@@ -317,7 +317,7 @@ def test_a_step_and_its_messages_keep_their_ids_when_they_are_done_over(tmp_path
 def test_many_incidents_that_fall_due_together_are_looked_at_in_turns(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("incident_engine.engine._TIMERS_AT_ONCE", 4)
+    monkeypatch.setattr("incident_engine.engine.service._TIMERS_AT_ONCE", 4)
     with house(tmp_path) as engine:
         down = [started(f"e{number}", BEGAN, incident=f"outage-{number}") for number in range(7)]
         engine.report(BEGAN, *down)

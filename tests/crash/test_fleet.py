@@ -17,13 +17,13 @@ from support.bank import contacts, write_config, write_rules
 from support.postgresql import new_database, start_server
 from support.servers import LOOPBACK, Daemon, Posted, Receiver, client, daemon, http_receiver, wait_for
 
-from incident_engine.configuration.settings import Settings, load_settings
-from incident_engine.delivery.dispatch import AT_ONCE
-from incident_engine.facts.folding import fold
-from incident_engine.grading.assess import assess
-from incident_engine.rulebook import load_rulebook
-from incident_engine.store import records
-from incident_engine.store.reading import read_only
+from incident_engine.config.rulebook import load_rulebook
+from incident_engine.config.settings import Settings, load_settings
+from incident_engine.delivery.dispatcher import AT_ONCE
+from incident_engine.domain.grading.assessment import assess
+from incident_engine.domain.incidents.fold import fold
+from incident_engine.store import incidents as records
+from incident_engine.store.read_only import read_only
 from incident_engine.store.tables import attempts, deliveries, events, incidents, steps, timers
 
 SECRET = "whsec_dGhlIHNlY3JldCBvZiB0aGUgYWNjZXB0YW5jZSB0ZXN0"

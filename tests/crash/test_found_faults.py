@@ -16,16 +16,16 @@ from support.desk import desk
 from support.fixtures import House, cst, event, house, served
 from support.quick import write_bank
 
-from incident_engine.clock import SystemClock
-from incident_engine.configuration.settings import load_settings
+from incident_engine.common.clock import SystemClock
+from incident_engine.common.errors import InvalidFilesError, StoreError
+from incident_engine.config.rulebook import load_rulebook
+from incident_engine.config.settings import load_settings
 from incident_engine.daemon import Daemon
-from incident_engine.errors import InvalidFilesError, StoreError
-from incident_engine.facts.events import Event
+from incident_engine.domain.events.model import Event
+from incident_engine.domain.response.step import StepState
 from incident_engine.intake.native import parse_events
-from incident_engine.response.step import StepState
-from incident_engine.rulebook import load_rulebook
-from incident_engine.store import outgoing
-from incident_engine.store.outgoing import Claimed, DeliveryState
+from incident_engine.store import deliveries as outgoing
+from incident_engine.store.deliveries import Claimed, DeliveryState
 from incident_engine.store.tables import assessments, deliveries, incidents, steps, timers
 from incident_engine.store.writer import Unit
 

@@ -14,7 +14,7 @@ from support.desk import Arrival
 from support.lives import Cold, Warm
 from support.senders import Sender
 
-from incident_engine.faults import Point
+from incident_engine.common.failpoints import Point
 
 FIRST = [Point.DURING_MIGRATION, Point.DURING_RECOVERY]
 LATER = [point for point in Point if point not in FIRST]

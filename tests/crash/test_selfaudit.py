@@ -19,15 +19,15 @@ from sqlalchemy import insert, update
 from support.bank import contacts, write_config
 from support.servers import LOOPBACK, Posted, Receiver, http_receiver
 
-from incident_engine.clock import SystemClock
-from incident_engine.configuration.selfaudit import SelfAuditSettings
-from incident_engine.configuration.settings import load_settings
+from incident_engine.common.clock import SystemClock
+from incident_engine.common.telemetry import configure_logging
+from incident_engine.config.rulebook import load_rulebook
+from incident_engine.config.settings import load_settings
+from incident_engine.config.watchdog import SelfAuditSettings
 from incident_engine.daemon import Daemon
-from incident_engine.rulebook import load_rulebook
-from incident_engine.store.outgoing import DeliveryState
+from incident_engine.store.deliveries import DeliveryState
 from incident_engine.store.tables import deliveries, steps, timers
 from incident_engine.store.writer import Unit
-from incident_engine.telemetry import configure_logging
 from incident_engine.timers.local import LocalTimers
 
 SECRET = "whsec_dGhlIHNlY3JldCBvZiB0aGUgYWNjZXB0YW5jZSB0ZXN0"

@@ -19,7 +19,7 @@ from support.desk import Desk, desk
 from support.quick import write_bank
 from support.servers import Daemon, client, daemon, wait_for
 
-from incident_engine.errors import StoreError
+from incident_engine.common.errors import StoreError
 from incident_engine.store.database import Database
 
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from incident_engine.configuration.settings import AlertmanagerSettings
-from incident_engine.facts.events import Event
+from incident_engine.config.settings import AlertmanagerSettings
+from incident_engine.domain.events.model import Event
 from incident_engine.intake.alertmanager import AlertMapper, Notification
 
 LATEST = datetime(2026, 11, 22, 15, 5, tzinfo=UTC)

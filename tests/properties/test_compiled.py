@@ -6,13 +6,13 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from incident_engine.facts.incident import Impairment, Incident, Interval, Outage
-from incident_engine.facts.values import NEVER
-from incident_engine.grading.compiled import FOREVER, counted_spans, instant_of, microseconds, program_of
-from incident_engine.grading.conditions import reach
-from incident_engine.grading.course import course, reached
-from incident_engine.grading.downtime import Downtime
-from incident_engine.grading.parsing import parse_pack
+from incident_engine.domain.grading.compiler import FOREVER, counted_spans, instant_of, microseconds, program_of
+from incident_engine.domain.grading.conditions import reach
+from incident_engine.domain.grading.downtime import Downtime
+from incident_engine.domain.grading.level_history import course, reached
+from incident_engine.domain.grading.pack_parser import parse_pack
+from incident_engine.domain.incidents.incident import Impairment, Incident, Interval, Outage
+from incident_engine.domain.values import NEVER
 
 DAY = datetime(2026, 3, 2, tzinfo=UTC)
 REGIONS = ("CN-BJ", "CN-GD", "CN-HN", "CN-SC", "CN-SH")

@@ -10,15 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.build import RULES, at, cbrc, incident, recorded, restored, started
 
-from incident_engine.facts.events import Recorded
-from incident_engine.facts.incident import Incident
-from incident_engine.grading.assess import Assessment, assess
-from incident_engine.response.escalation import answered_at
-from incident_engine.response.occasions import Basis
-from incident_engine.response.plan import plan, reconcile
-from incident_engine.response.playbook import Playbook, parse_playbook
-from incident_engine.response.step import Step, StepState
-from incident_engine.yaml_loader import load_file
+from incident_engine.common.yaml_loader import load_file
+from incident_engine.domain.events.model import Recorded
+from incident_engine.domain.grading.assessment import Assessment, assess
+from incident_engine.domain.incidents.incident import Incident
+from incident_engine.domain.response.escalation import answered_at
+from incident_engine.domain.response.occurrences import Basis
+from incident_engine.domain.response.plan import plan, reconcile
+from incident_engine.domain.response.playbook import Playbook, parse_playbook
+from incident_engine.domain.response.step import Step, StepState
 
 NAMES = ("emergency-response", "regulator-reports", "customer-communication", "partners", "outage-response")
 PLAYBOOKS: tuple[Playbook, ...] = tuple(

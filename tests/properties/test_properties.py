@@ -30,10 +30,9 @@ from support.build import (
 from support.fixtures import house
 from support.reproduction import reproduced
 
-from incident_engine.errors import InvalidDocumentError
-from incident_engine.facts.events import LevelCorrected, Recorded, wire
-from incident_engine.facts.folding import fold
-from incident_engine.facts.hours import (
+from incident_engine.common.errors import InvalidDocumentError
+from incident_engine.common.yaml_loader import load_file
+from incident_engine.domain.calendar.service_hours import (
     ALWAYS,
     Interrupted,
     Segment,
@@ -44,16 +43,17 @@ from incident_engine.facts.hours import (
     union,
     weekly_hours,
 )
-from incident_engine.facts.values import NEVER
-from incident_engine.grading.assess import assess
-from incident_engine.grading.course import Reached
-from incident_engine.grading.document import assessment_document
-from incident_engine.grading.obligations import ObligationState
-from incident_engine.grading.pack import Pack
-from incident_engine.grading.parsing import parse_pack
-from incident_engine.response.plan import Changes, plan, reconcile
-from incident_engine.response.step import Step, StepState
-from incident_engine.yaml_loader import load_file
+from incident_engine.domain.events.model import LevelCorrected, Recorded, wire
+from incident_engine.domain.grading.assessment import assess
+from incident_engine.domain.grading.assessment_document import assessment_document
+from incident_engine.domain.grading.level_history import Reached
+from incident_engine.domain.grading.obligation_status import ObligationState
+from incident_engine.domain.grading.pack import Pack
+from incident_engine.domain.grading.pack_parser import parse_pack
+from incident_engine.domain.incidents.fold import fold
+from incident_engine.domain.response.plan import Changes, plan, reconcile
+from incident_engine.domain.response.step import Step, StepState
+from incident_engine.domain.values import NEVER
 
 FAST = settings(max_examples=150, deadline=None, derandomize=True)
 STORED = settings(max_examples=20, deadline=None, derandomize=True)

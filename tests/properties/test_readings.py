@@ -10,10 +10,18 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support.build import CHINA, at, cbrc, degraded, event, restored, started, verdict
 
-from incident_engine.facts.events import Recorded
-from incident_engine.facts.hours import ServiceHours, weekly_hours
-from incident_engine.grading.assess import Assessment
-from incident_engine.grading.reading import Counting, Degraded, Flapping, HoursClock, OutsideHours, Reading, Services
+from incident_engine.domain.calendar.service_hours import ServiceHours, weekly_hours
+from incident_engine.domain.events.model import Recorded
+from incident_engine.domain.grading.assessment import Assessment
+from incident_engine.domain.grading.interpretation import (
+    Counting,
+    Degraded,
+    Flapping,
+    HoursClock,
+    OutsideHours,
+    Reading,
+    Services,
+)
 
 EXAMPLES = settings(max_examples=120, deadline=None, derandomize=True)
 FEW = settings(max_examples=60, deadline=None, derandomize=True)

@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.build import at, closed, degraded, recorded, restored, started
 
-from incident_engine.facts.events import MaintenanceAnnounced, Recorded
-from incident_engine.facts.folding import fold
-from incident_engine.facts.incident import Incident
-from incident_engine.facts.standing import Bearing, Standing
+from incident_engine.domain.events.model import MaintenanceAnnounced, Recorded
+from incident_engine.domain.incidents.fold import fold
+from incident_engine.domain.incidents.incident import Incident
+from incident_engine.domain.incidents.incremental import Bearing, Standing
 
 THOROUGH = settings(max_examples=400, deadline=None, derandomize=True)
 MAKERS = (started, started, started, restored, restored, degraded)

@@ -8,16 +8,16 @@ from zoneinfo import ZoneInfo
 import pytest
 from support.build import RULES, degraded, recorded, restored, started, verdict
 
-from incident_engine.facts.events import Recorded
-from incident_engine.facts.folding import fold
-from incident_engine.facts.incident import Incident
-from incident_engine.facts.values import RESOLUTION
-from incident_engine.grading.assess import Assessment
-from incident_engine.grading.obligations import ObligationStatus
-from incident_engine.grading.parsing import parse_pack
-from incident_engine.grading.reading import HoursClock
-from incident_engine.grading.recurring import recurrences
-from incident_engine.yaml_loader import load_file
+from incident_engine.common.yaml_loader import load_file
+from incident_engine.domain.events.model import Recorded
+from incident_engine.domain.grading.assessment import Assessment
+from incident_engine.domain.grading.interpretation import HoursClock
+from incident_engine.domain.grading.obligation_status import ObligationStatus
+from incident_engine.domain.grading.pack_parser import parse_pack
+from incident_engine.domain.grading.recurring import recurrences
+from incident_engine.domain.incidents.fold import fold
+from incident_engine.domain.incidents.incident import Incident
+from incident_engine.domain.values import RESOLUTION
 
 DORA = parse_pack(load_file(RULES / "grading" / "eu-dora-2024.yaml").data)
 BRUSSELS = ZoneInfo("Europe/Brussels")

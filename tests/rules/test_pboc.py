@@ -6,12 +6,12 @@ from zoneinfo import ZoneInfo
 import pytest
 from support.build import CHINA, RULES, at, degraded, recorded, restored, started, verdict
 
-from incident_engine.facts.events import Recorded
-from incident_engine.facts.hours import ServiceHours, weekly_hours
-from incident_engine.facts.values import RESOLUTION, spell_cite
-from incident_engine.grading.assess import Assessment
-from incident_engine.grading.parsing import parse_pack
-from incident_engine.yaml_loader import load_file
+from incident_engine.common.yaml_loader import load_file
+from incident_engine.domain.calendar.service_hours import ServiceHours, weekly_hours
+from incident_engine.domain.events.model import Recorded
+from incident_engine.domain.grading.assessment import Assessment
+from incident_engine.domain.grading.pack_parser import parse_pack
+from incident_engine.domain.values import RESOLUTION, spell_cite
 
 PBOC = parse_pack(load_file(RULES / "grading" / "cn-pboc-2025.yaml").data)
 NINE = at("2026-03-02 09:00")

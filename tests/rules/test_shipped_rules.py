@@ -6,15 +6,15 @@ from datetime import date, timedelta
 import pytest
 from support.build import CONFIG, RULES, at, cbrc, recorded, restored, started, verdict
 
-from incident_engine.checking import check
-from incident_engine.facts.values import RESOLUTION
-from incident_engine.grading.case import Case
-from incident_engine.grading.cases import failing_cases
-from incident_engine.grading.conditions import leaves
-from incident_engine.grading.pack import Pack
-from incident_engine.grading.parsing import parse_pack
-from incident_engine.grading.reading import HoursClock, Reading
-from incident_engine.yaml_loader import load_file
+from incident_engine.cli.check import check
+from incident_engine.common.yaml_loader import load_file
+from incident_engine.domain.grading.conditions import leaves
+from incident_engine.domain.grading.interpretation import HoursClock, Reading
+from incident_engine.domain.grading.pack import Pack
+from incident_engine.domain.grading.pack_case import Case
+from incident_engine.domain.grading.pack_case_runner import failing_cases
+from incident_engine.domain.grading.pack_parser import parse_pack
+from incident_engine.domain.values import RESOLUTION
 
 PACKS: list[Pack] = [parse_pack(load_file(path).data) for path in sorted((RULES / "grading").glob("*.yaml"))]
 CASES = [pytest.param(pack, case, id=f"{pack.pack}: {case.name}") for pack in PACKS for case in pack.cases]

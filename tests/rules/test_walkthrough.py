@@ -12,11 +12,11 @@ import pytest
 import yaml
 from support.build import CONFIG, RULES, write
 
-from incident_engine import cli
-from incident_engine.facts.events import EVENT
-from incident_engine.grading.pack import Pack
-from incident_engine.grading.parsing import parse_pack
-from incident_engine.yaml_loader import load_text
+from incident_engine.cli import app as cli
+from incident_engine.common.yaml_loader import load_text
+from incident_engine.domain.events.model import EVENT
+from incident_engine.domain.grading.pack import Pack
+from incident_engine.domain.grading.pack_parser import parse_pack
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "grading.md"
 

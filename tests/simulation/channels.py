@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
 
-from incident_engine.delivery.bundles import bundled
 from incident_engine.delivery.channels.base import DeliveryError, Outcome
-from incident_engine.store.outgoing import Claimed
+from incident_engine.delivery.digest import bundled
+from incident_engine.store.deliveries import Claimed
 from simulation.clock import SECOND, Agenda, SteppedLoop, WorldClock
 
 FATES = ("unreachable", "silent", "lost_answer", "server_error", "too_many", "refused", "fault")

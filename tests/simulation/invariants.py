@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from incident_engine.response.step import StepState
-from incident_engine.store.outgoing import Claimed, DeliveryState
+from incident_engine.domain.response.step import StepState
+from incident_engine.store.deliveries import Claimed, DeliveryState
 from simulation.bank import Bank, changed
 from simulation.channels import Sending
 from simulation.clock import WorldClock

@@ -13,15 +13,16 @@ from typing import Any, Self
 
 from sqlalchemy import Connection, event
 
-from incident_engine.delivery.dispatch import Batch, Dispatcher
-from incident_engine.delivery.targets import Targets
-from incident_engine.engine import Engine, Receipt
-from incident_engine.errors import StoreError
+from incident_engine.common.errors import StoreError
+from incident_engine.common.telemetry import Metrics
+from incident_engine.delivery.dispatcher import Batch, Dispatcher
+from incident_engine.delivery.endpoints import Targets
+from incident_engine.engine.service import Engine, Receipt
 from incident_engine.intake.native import parse_events
-from incident_engine.store import outgoing, records
+from incident_engine.store import deliveries as outgoing
+from incident_engine.store import incidents as records
 from incident_engine.store.database import Database
 from incident_engine.store.writer import Unit, Writer
-from incident_engine.telemetry import Metrics
 from simulation.bank import Bank
 from simulation.channels import Net, SimulatedChannel
 from simulation.clock import Agenda, SteppedLoop, WorldClock

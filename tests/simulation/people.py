@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
-from incident_engine.configuration.settings import Settings
-from incident_engine.store.outgoing import Claimed
+from incident_engine.config.settings import Settings
+from incident_engine.store.deliveries import Claimed
 from incident_engine.store.steps import StoredStep
 from simulation.clock import HOUR, MINUTE, SECOND
 

@@ -16,8 +16,8 @@ from typing import Any
 import structlog
 from sqlalchemy import select, text
 
-from incident_engine.engine import Receipt
-from incident_engine.errors import InvalidDocumentError
+from incident_engine.common.errors import InvalidDocumentError
+from incident_engine.engine.service import Receipt
 from incident_engine.store import steps
 from incident_engine.store.tables import incidents, metadata
 from simulation import people
@@ -39,7 +39,7 @@ _EXPECTED_WARNINGS = frozenset(
         "circuit_half_open",
     }
 )
-NO_WARNING = "the engine warns of nothing but channels that fail and a store that fails (decisions.py)"
+NO_WARNING = "the engine warns of nothing but channels that fail and a store that fails (decision_log.py)"
 NOT_QUIET = "when everything works again, everything that is due goes out (decision 15)"
 RESTLESS = "the work of one instant comes to an end (nothing polls)"
 _RESTLESS = 200

@@ -7,15 +7,16 @@ from typing import Any
 
 from sqlalchemy import Connection, select, text
 
-from incident_engine.facts.folding import fold
-from incident_engine.grading.assess import Assessment, assess
-from incident_engine.grading.document import assessment_document, trajectory_from
-from incident_engine.grading.obligations import ObligationState
-from incident_engine.response.occasions import Basis
-from incident_engine.response.plan import plan
-from incident_engine.response.step import Step, StepState
-from incident_engine.response.triggers import ObligationMoment
-from incident_engine.store import records, steps
+from incident_engine.domain.grading.assessment import Assessment, assess
+from incident_engine.domain.grading.assessment_document import assessment_document, trajectory_from
+from incident_engine.domain.grading.obligation_status import ObligationState
+from incident_engine.domain.incidents.fold import fold
+from incident_engine.domain.response.occurrences import Basis
+from incident_engine.domain.response.plan import plan
+from incident_engine.domain.response.step import Step, StepState
+from incident_engine.domain.response.triggers import ObligationMoment
+from incident_engine.store import incidents as records
+from incident_engine.store import steps
 from incident_engine.store.tables import assessments, incidents
 from simulation.bank import Bank
 from simulation.invariants import OBLIGATION_FORGOTTEN, ViolationError

@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, update
 
-from incident_engine.store import outgoing, records, steps
-from incident_engine.store.outgoing import Claimed, DeliveryState
+from incident_engine.engine.update import Upkeep
+from incident_engine.store import deliveries as outgoing
+from incident_engine.store import incidents as records
+from incident_engine.store import steps
+from incident_engine.store.deliveries import Claimed, DeliveryState
 from incident_engine.store.tables import deliveries
-from incident_engine.upkeep import Upkeep
 from simulation import invariants, play, scratch
 from simulation.bank import DUTY, FULL, LEAN
 from simulation.clock import DAY

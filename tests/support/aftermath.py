@@ -11,12 +11,12 @@ from pathlib import Path
 
 from sqlalchemy import select
 
-from incident_engine.configuration.settings import load_settings
-from incident_engine.response.occasions import Basis
-from incident_engine.response.plan import plan
-from incident_engine.response.playbook import Playbook
-from incident_engine.response.step import StepState
-from incident_engine.rulebook import load_rulebook
+from incident_engine.config.rulebook import load_rulebook
+from incident_engine.config.settings import load_settings
+from incident_engine.domain.response.occurrences import Basis
+from incident_engine.domain.response.plan import plan
+from incident_engine.domain.response.playbook import Playbook
+from incident_engine.domain.response.step import StepState
 from incident_engine.store import steps
 from incident_engine.store.tables import deliveries, incidents
 from support.desk import Arrival

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from incident_engine.yaml_loader import load_file
+from incident_engine.common.yaml_loader import load_file
 from support.servers import ROOT
 
 PACK = "in-seconds"

@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from incident_engine.configuration.settings import PREFIX, Settings, load_settings
-from incident_engine.facts.events import EVENT, Event, Recorded
-from incident_engine.facts.folding import fold
-from incident_engine.facts.hours import ServiceHours
-from incident_engine.facts.incident import Incident
-from incident_engine.grading.assess import Assessment, assess
-from incident_engine.grading.course import Reached
-from incident_engine.grading.pack import Pack
-from incident_engine.grading.parsing import parse_pack
-from incident_engine.rulebook import SHIPPED, Rulebook, load_rulebook
-from incident_engine.yaml_loader import load_file
+from incident_engine.common.yaml_loader import load_file
+from incident_engine.config.rulebook import SHIPPED, Rulebook, load_rulebook
+from incident_engine.config.settings import PREFIX, Settings, load_settings
+from incident_engine.domain.calendar.service_hours import ServiceHours
+from incident_engine.domain.events.model import EVENT, Event, Recorded
+from incident_engine.domain.grading.assessment import Assessment, assess
+from incident_engine.domain.grading.level_history import Reached
+from incident_engine.domain.grading.pack import Pack
+from incident_engine.domain.grading.pack_parser import parse_pack
+from incident_engine.domain.incidents.fold import fold
+from incident_engine.domain.incidents.incident import Incident
 
 CHINA = ZoneInfo("Asia/Shanghai")
 CONFIG = SHIPPED / "config.yaml"

@@ -5,8 +5,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from incident_engine.store import outgoing
-from incident_engine.store.outgoing import Choice, Claimed
+from incident_engine.store import deliveries as outgoing
+from incident_engine.store.deliveries import Choice, Claimed
 
 
 def claim_each(connection: Connection, now: datetime, lease_until: datetime, limit: int) -> list[Claimed]:

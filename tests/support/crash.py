@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
-from incident_engine.clock import SystemClock
-from incident_engine.faults import VARIABLE, Point
+from incident_engine.common.clock import SystemClock
+from incident_engine.common.failpoints import VARIABLE, Point
 from support.aftermath import Found, look, wrong_after_a_kill, wrong_in_the_end
 from support.desk import Desk, desk
 from support.lives import Life, Starter, kill, wait_ready

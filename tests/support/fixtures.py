@@ -15,15 +15,15 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Table, select
 from starlette.testclient import TestClient
 
-from incident_engine.configuration.settings import PREFIX, Settings, load_settings
-from incident_engine.engine import Engine, Receipt
+from incident_engine.common.signed_links import Links
+from incident_engine.common.telemetry import Metrics
+from incident_engine.config.rulebook import SHIPPED, Rulebook, load_rulebook
+from incident_engine.config.settings import PREFIX, Settings, load_settings
+from incident_engine.engine.service import Engine, Receipt
 from incident_engine.intake.native import parse_events
-from incident_engine.links import Links
-from incident_engine.rulebook import SHIPPED, Rulebook, load_rulebook
 from incident_engine.store.database import Database
 from incident_engine.store.writer import Unit, Writer, transaction
-from incident_engine.telemetry import Metrics
-from incident_engine.web.api import Parts, create_app
+from incident_engine.web.app import Parts, create_app
 from incident_engine.web.metrics import OpenIncidents
 
 T = TypeVar("T")

@@ -14,7 +14,7 @@ from pathlib import Path
 from random import Random
 from statistics import median
 
-from incident_engine.faults import Point
+from incident_engine.common.failpoints import Point
 from support.crash import Kill, Tally, ViolationError, Where, play, schedule
 from support.lives import Cold, Starter, Warm
 

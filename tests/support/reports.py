@@ -2,12 +2,12 @@
 
 from functools import cache
 
-from incident_engine.errors import Finding
-from incident_engine.facts.events import Recorded
-from incident_engine.report_files import load_reports
-from incident_engine.reporting import facts_of
-from incident_engine.response.report_facts import ReportFacts
-from incident_engine.response.reports import Drafted, Report, ReportBook
+from incident_engine.common.errors import Finding
+from incident_engine.config.report_loader import load_reports
+from incident_engine.domain.events.model import Recorded
+from incident_engine.domain.reports.drafting import Drafted, Report, ReportBook
+from incident_engine.domain.reports.facts import ReportFacts
+from incident_engine.engine.report_versions import facts_of
 from support.build import CHINA, RULES, cbrc, incident, recorded, settings, started, verdict
 
 TWO_PROVINCES = (started("10:35"), started("11:20", "CN-HN"))

@@ -4,10 +4,10 @@ from typing import Any
 
 from sqlalchemy import select
 
-from incident_engine.facts.folding import fold
-from incident_engine.grading.assess import assess
-from incident_engine.grading.document import assessment_document, trajectory_from
-from incident_engine.store import records
+from incident_engine.domain.grading.assessment import assess
+from incident_engine.domain.grading.assessment_document import assessment_document, trajectory_from
+from incident_engine.domain.incidents.fold import fold
+from incident_engine.store import incidents as records
 from incident_engine.store.tables import assessments
 from support.fixtures import House, rulebook_of
 

@@ -9,8 +9,8 @@ import os
 import sys
 from typing import Any, NoReturn
 
-from incident_engine import cli
 from incident_engine import daemon as _imported  # noqa: F401 - what a daemon needs, before the first is forked
+from incident_engine.cli import app as cli
 
 
 def _live(order: dict[str, Any]) -> NoReturn:

@@ -4,12 +4,12 @@ from typing import Any
 
 from support.build import CHINA, at, cbrc, incident, recorded, reported, restored, rulebook, settings, started, verdict
 
-from incident_engine.facts.events import Recorded
-from incident_engine.facts.hours import weekly_hours
-from incident_engine.grading.obligations import ObligationState
-from incident_engine.response.plan import plan
-from incident_engine.response.reader import Situation
-from incident_engine.stepwork import bank_words
+from incident_engine.domain.calendar.service_hours import weekly_hours
+from incident_engine.domain.events.model import Recorded
+from incident_engine.domain.grading.obligation_status import ObligationState
+from incident_engine.domain.messages.context import Situation
+from incident_engine.domain.response.plan import plan
+from incident_engine.engine.steps import bank_words
 
 CLOSED_AT_NIGHT = {"core-banking": weekly_hours(CHINA, [("mon-sun", "09:00-17:00")])}
 

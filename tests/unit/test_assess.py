@@ -17,14 +17,14 @@ from support.build import (
     verdict,
 )
 
-from incident_engine.facts.hours import weekly_hours
-from incident_engine.facts.incident import Impairment, Interval
-from incident_engine.facts.values import NEVER
-from incident_engine.grading.assess import Assessment
-from incident_engine.grading.document import assessment_document, trajectory_from
-from incident_engine.grading.obligations import ObligationState, ObligationStatus
-from incident_engine.grading.pack import Pack
-from incident_engine.grading.parsing import parse_pack
+from incident_engine.domain.calendar.service_hours import weekly_hours
+from incident_engine.domain.grading.assessment import Assessment
+from incident_engine.domain.grading.assessment_document import assessment_document, trajectory_from
+from incident_engine.domain.grading.obligation_status import ObligationState, ObligationStatus
+from incident_engine.domain.grading.pack import Pack
+from incident_engine.domain.grading.pack_parser import parse_pack
+from incident_engine.domain.incidents.incident import Impairment, Interval
+from incident_engine.domain.values import NEVER
 
 TICK = timedelta(microseconds=1)
 # 2013-06-23 10:35, Guangdong: III after half an hour, II after three, I after six.

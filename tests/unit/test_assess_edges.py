@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from support.build import CHINA, at, cbrc_document, degraded, incident, recorded, restored, started, steps_of, verdict
 
-from incident_engine.facts.events import Recorded
-from incident_engine.facts.hours import weekly_hours
-from incident_engine.grading.assess import Assessment, assess, course_of
-from incident_engine.grading.pack import Pack
-from incident_engine.grading.parsing import parse_pack
+from incident_engine.domain.calendar.service_hours import weekly_hours
+from incident_engine.domain.events.model import Recorded
+from incident_engine.domain.grading.assessment import Assessment, assess, course_of
+from incident_engine.domain.grading.pack import Pack
+from incident_engine.domain.grading.pack_parser import parse_pack
 
 CLOSED_AT_NIGHT = {"core-banking": weekly_hours(CHINA, [("mon-sun", "09:00-17:00")])}
 FAILED = {"by": "王", "reason": "备件也坏了"}

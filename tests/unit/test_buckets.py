@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.fixtures import MICROSECOND, cst
 
-from incident_engine.configuration.common import Rate
-from incident_engine.delivery.buckets import Bucket, Buckets
+from incident_engine.config.common import Rate
+from incident_engine.delivery.rate_limit import Bucket, Buckets
 
 NOW = cst("10:35")
 SECOND = timedelta(seconds=1)

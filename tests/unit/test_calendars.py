@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.build import CHINA, at
 
-from incident_engine.errors import InvalidFilesError
-from incident_engine.facts.calendars import Calendar, DayKind
-from incident_engine.facts.hours import WeeklyHours, elapsed, reach, weekly_hours
-from incident_engine.facts.values import NEVER
-from incident_engine.rulebook import guessed_years, load_calendar
+from incident_engine.common.errors import InvalidFilesError
+from incident_engine.config.rulebook import guessed_years, load_calendar
+from incident_engine.domain.calendar.holidays import Calendar, DayKind
+from incident_engine.domain.calendar.service_hours import WeeklyHours, elapsed, reach, weekly_hours
+from incident_engine.domain.values import NEVER
 
 HOUR = timedelta(hours=1)
 COUNTER = weekly_hours(CHINA, [("mon-fri", "09:00-17:00")], Calendar("CN"))

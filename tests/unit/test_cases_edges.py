@@ -7,13 +7,13 @@ from zoneinfo import ZoneInfo
 import pytest
 from support.build import CHINA
 
-from incident_engine.errors import InvalidDocumentError
-from incident_engine.facts.events import wire
-from incident_engine.facts.hours import ALWAYS
-from incident_engine.grading.cases import day_of, failing_cases, out_of_force, run_case
-from incident_engine.grading.pack import Pack
-from incident_engine.grading.parsing import parse_pack
-from incident_engine.grading.reading import Counting
+from incident_engine.common.errors import InvalidDocumentError
+from incident_engine.domain.calendar.service_hours import ALWAYS
+from incident_engine.domain.events.model import wire
+from incident_engine.domain.grading.interpretation import Counting
+from incident_engine.domain.grading.pack import Pack
+from incident_engine.domain.grading.pack_case_runner import day_of, failing_cases, out_of_force, run_case
+from incident_engine.domain.grading.pack_parser import parse_pack
 
 SAID = {"zh-CN": "文", "en": "text"}
 DAY = datetime(2020, 1, 1, tzinfo=CHINA)

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 from support.build import CONFIG, write
 
-from incident_engine.checking import _missing_secrets
-from incident_engine.configuration.channels import FeishuSettings, OutgoingSettings, WecomSettings, channel_secrets
-from incident_engine.configuration.common import Rate
-from incident_engine.configuration.placeholders import fill, in_header, in_json, in_query, in_xml, placeholders
-from incident_engine.configuration.settings import Settings, load_settings
-from incident_engine.errors import InvalidFilesError
+from incident_engine.cli.check import _missing_secrets
+from incident_engine.common.errors import InvalidFilesError
+from incident_engine.config.channels import FeishuSettings, OutgoingSettings, WecomSettings, channel_secrets
+from incident_engine.config.common import Rate
+from incident_engine.config.placeholders import fill, in_header, in_json, in_query, in_xml, placeholders
+from incident_engine.config.settings import Settings, load_settings
 
 TEXT = CONFIG.read_text(encoding="utf-8")
 SMS = (

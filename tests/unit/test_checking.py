@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from support.build import CBRC_FILE, CONFIG, RULES, at, cbrc, settings, write
 
-from incident_engine.checking import check
-from incident_engine.drills.scenario import find_scenario, load_scenario
-from incident_engine.errors import InvalidDocumentError, InvalidFilesError
-from incident_engine.rulebook import load_packs
+from incident_engine.cli.check import check
+from incident_engine.common.errors import InvalidDocumentError, InvalidFilesError
+from incident_engine.config.rulebook import load_packs
+from incident_engine.config.scenario import find_scenario, load_scenario
 
 SCENARIO = (RULES / "scenarios" / "two-provinces.yaml").read_text(encoding="utf-8")
 PACK = CBRC_FILE.read_text(encoding="utf-8")

@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 import pytest
 from support.fixtures import cst
 
+from incident_engine.common.telemetry import CircuitState
 from incident_engine.delivery.channels.base import Outcome
-from incident_engine.delivery.circuit import FAILURES, LONGEST, SHORTEST, Circuit
-from incident_engine.telemetry import CircuitState
+from incident_engine.delivery.circuit_breaker import FAILURES, LONGEST, SHORTEST, Circuit
 
 NOW = cst("10:35")
 CLOSED, HALF_OPEN, OPEN = CircuitState

@@ -5,9 +5,8 @@ from typing import Any
 
 from support.build import CHINA, at, cbrc, cbrc_document, incident, restored, started
 
-from incident_engine.facts.hours import weekly_hours
-from incident_engine.facts.values import NEVER, RESOLUTION
-from incident_engine.grading.compiled import (
+from incident_engine.domain.calendar.service_hours import weekly_hours
+from incident_engine.domain.grading.compiler import (
     FOREVER,
     LimitMet,
     RegionTotal,
@@ -16,9 +15,10 @@ from incident_engine.grading.compiled import (
     microseconds,
     program_of,
 )
-from incident_engine.grading.downtime import Downtime
-from incident_engine.grading.pack import Pack
-from incident_engine.grading.parsing import parse_pack
+from incident_engine.domain.grading.downtime import Downtime
+from incident_engine.domain.grading.pack import Pack
+from incident_engine.domain.grading.pack_parser import parse_pack
+from incident_engine.domain.values import NEVER, RESOLUTION
 
 HOUR = timedelta(hours=1) // RESOLUTION
 DAYTIME = {"core-banking": weekly_hours(CHINA, [("mon-sun", "09:00-17:00")])}

@@ -8,13 +8,13 @@ import pytest
 from pydantic import ValidationError
 from support.build import CHINA, at, degraded, incident, restored, started
 
-from incident_engine.facts.events import Recorded
-from incident_engine.facts.hours import ServiceHours, weekly_hours
-from incident_engine.facts.values import NEVER
-from incident_engine.grading.conditions import Condition, leaves, reach
-from incident_engine.grading.downtime import Downtime
-from incident_engine.grading.reading import HoursClock
-from incident_engine.validation import problems_of
+from incident_engine.common.validation import problems_of
+from incident_engine.domain.calendar.service_hours import ServiceHours, weekly_hours
+from incident_engine.domain.events.model import Recorded
+from incident_engine.domain.grading.conditions import Condition, leaves, reach
+from incident_engine.domain.grading.downtime import Downtime
+from incident_engine.domain.grading.interpretation import HoursClock
+from incident_engine.domain.values import NEVER
 
 TICK = timedelta(microseconds=1)
 COUNTER = weekly_hours(CHINA, [("mon-fri", "09:00-17:00")])

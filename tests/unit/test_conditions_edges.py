@@ -7,11 +7,11 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 from support.build import CHINA, at, incident, recorded, started
 
-from incident_engine.facts.events import Recorded
-from incident_engine.facts.hours import weekly_hours
-from incident_engine.facts.values import NEVER
-from incident_engine.grading.conditions import Condition, exactly_one, reach
-from incident_engine.grading.downtime import Downtime
+from incident_engine.domain.calendar.service_hours import weekly_hours
+from incident_engine.domain.events.model import Recorded
+from incident_engine.domain.grading.conditions import Condition, exactly_one, reach
+from incident_engine.domain.grading.downtime import Downtime
+from incident_engine.domain.values import NEVER
 
 CLOSED_AT_NIGHT = {"core-banking": weekly_hours(CHINA, [("mon-sun", "09:00-17:00")])}
 CONDITION: TypeAdapter[Condition] = TypeAdapter(Condition)

@@ -6,9 +6,9 @@ from datetime import timedelta
 import pytest
 from support.build import at, closed, event, recorded, reported, restored, started
 
-from incident_engine.errors import InvalidDocumentError
-from incident_engine.facts.correlation import Span, fitting, group_of, new_incident_id, split
-from incident_engine.facts.events import Recorded
+from incident_engine.common.errors import InvalidDocumentError
+from incident_engine.domain.events.model import Recorded
+from incident_engine.domain.incidents.correlation import Span, fitting, group_of, new_incident_id, split
 
 WINDOW = timedelta(hours=2)
 GROUPS = {"core-banking": "banking", "mobile": "banking", "payments": "payments"}

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from support.build import CHINA, at, cbrc, recorded, restored, started, verdict
 
-from incident_engine.facts.events import Recorded
-from incident_engine.facts.hours import weekly_hours
-from incident_engine.facts.incident import Correction
-from incident_engine.grading.assess import Assessment
-from incident_engine.grading.course import Reached, corrections_of, course, severity_of
-from incident_engine.grading.document import assessment_document, trajectory_from
+from incident_engine.domain.calendar.service_hours import weekly_hours
+from incident_engine.domain.events.model import Recorded
+from incident_engine.domain.grading.assessment import Assessment
+from incident_engine.domain.grading.assessment_document import assessment_document, trajectory_from
+from incident_engine.domain.grading.level_history import Reached, corrections_of, course, severity_of
+from incident_engine.domain.incidents.incident import Correction
 
 DOWN = started("09:00")  # III at 09:30, II at 12:00, I at 15:00
 CLOSED_AT_NIGHT = {"core-banking": weekly_hours(CHINA, [("mon-sun", "09:00-17:00")])}

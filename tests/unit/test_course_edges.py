@@ -5,7 +5,7 @@ from itertools import permutations
 import pytest
 from support.build import at, recorded, started, steps_of, verdict
 
-from incident_engine.facts.events import Recorded
+from incident_engine.domain.events.model import Recorded
 
 
 def corrected(name: str, level: str | None) -> Recorded:

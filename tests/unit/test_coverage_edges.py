@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from support.build import cbrc
 
-from incident_engine.grading.coverage import idle, uncovered
-from incident_engine.grading.pack import Pack
-from incident_engine.grading.parsing import parse_pack
+from incident_engine.domain.grading.pack import Pack
+from incident_engine.domain.grading.pack_coverage import idle, uncovered
+from incident_engine.domain.grading.pack_parser import parse_pack
 
 SAID = {"zh-CN": "文", "en": "text"}
 SUCH = "such cases under cases"

@@ -5,14 +5,14 @@ from typing import Any
 
 from support.build import CHINA, at, cbrc, cbrc_document, incident, recorded, reported, restored, started, verdict
 
-from incident_engine.facts.events import Recorded
-from incident_engine.facts.hours import weekly_hours
-from incident_engine.facts.values import NEVER
-from incident_engine.grading.assess import assess
-from incident_engine.grading.course import Reached
-from incident_engine.grading.document import assessment_document, spelled, trajectory_from
-from incident_engine.grading.parsing import parse_pack
-from incident_engine.grading.recurring import Recurrence, recurrence_document
+from incident_engine.domain.calendar.service_hours import weekly_hours
+from incident_engine.domain.events.model import Recorded
+from incident_engine.domain.grading.assessment import assess
+from incident_engine.domain.grading.assessment_document import assessment_document, spelled, trajectory_from
+from incident_engine.domain.grading.level_history import Reached
+from incident_engine.domain.grading.pack_parser import parse_pack
+from incident_engine.domain.grading.recurring import Recurrence, recurrence_document
+from incident_engine.domain.values import NEVER
 
 CLOSED_AT_NIGHT = {"core-banking": weekly_hours(CHINA, [("mon-sun", "09:00-17:00")])}
 LOSS = {"loss": {"says": {"zh-CN": "损失", "en": "Loss"}}}

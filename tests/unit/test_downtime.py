@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from support.build import CHINA, at, degraded, incident, recorded, restored, started
 
-from incident_engine.facts.events import Recorded
-from incident_engine.facts.hours import ServiceHours, weekly_hours
-from incident_engine.facts.values import NEVER
-from incident_engine.grading.downtime import Downtime, Moment
-from incident_engine.grading.reading import HoursClock, Reading
+from incident_engine.domain.calendar.service_hours import ServiceHours, weekly_hours
+from incident_engine.domain.events.model import Recorded
+from incident_engine.domain.grading.downtime import Downtime, Moment
+from incident_engine.domain.grading.interpretation import HoursClock, Reading
+from incident_engine.domain.values import NEVER
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 # 2013-06-24 is a Monday.

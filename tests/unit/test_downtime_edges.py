@@ -6,12 +6,12 @@ from datetime import timedelta
 import pytest
 from support.build import CHINA, at, incident, recorded, restored, started
 
-from incident_engine.facts.calendars import Calendar
-from incident_engine.facts.events import Recorded
-from incident_engine.facts.hours import ALWAYS, ServiceHours, weekly_hours
-from incident_engine.facts.values import NEVER
-from incident_engine.grading.downtime import Downtime
-from incident_engine.grading.reading import Counting, HoursClock, Reading
+from incident_engine.domain.calendar.holidays import Calendar
+from incident_engine.domain.calendar.service_hours import ALWAYS, ServiceHours, weekly_hours
+from incident_engine.domain.events.model import Recorded
+from incident_engine.domain.grading.downtime import Downtime
+from incident_engine.domain.grading.interpretation import Counting, HoursClock, Reading
+from incident_engine.domain.values import NEVER
 
 MINUTE = timedelta(minutes=1)
 COUNTER: Mapping[str, ServiceHours] = {"counter": weekly_hours(CHINA, [("mon-sun", "09:00-17:00")])}

@@ -6,16 +6,16 @@ from typing import Any
 import pytest
 from support.build import at, closed, restored, started
 
-from incident_engine.clock import SteppedClock
-from incident_engine.delivery.bundles import bundled
-from incident_engine.drafts import marked, marked_wording
-from incident_engine.drills.drill import parse_speed, step_meant
-from incident_engine.drills.scenario import Happening
-from incident_engine.response.messages import Form, Message
-from incident_engine.response.occasions import Basis
-from incident_engine.response.plan import plan
-from incident_engine.response.playbook import parse_playbook
-from incident_engine.store.outgoing import Claimed
+from incident_engine.common.clock import SteppedClock
+from incident_engine.config.scenario import Happening
+from incident_engine.delivery.digest import bundled
+from incident_engine.domain.messages.drill_marks import marked, marked_wording
+from incident_engine.domain.messages.templates import Form, Message
+from incident_engine.domain.response.occurrences import Basis
+from incident_engine.domain.response.plan import plan
+from incident_engine.domain.response.playbook import parse_playbook
+from incident_engine.drills.runner import parse_speed, step_meant
+from incident_engine.store.deliveries import Claimed
 
 START = datetime(2013, 6, 23, 2, 35, tzinfo=UTC)
 

@@ -7,11 +7,11 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 from support.build import event
 
-from incident_engine.errors import Problem
-from incident_engine.facts.events import Event, MaintenanceAnnounced, OutageEvent, RecoveryEstimated, wire
-from incident_engine.facts.fields import KNOWN_SERVICES
-from incident_engine.facts.handling import StepCompleted
-from incident_engine.validation import problems_of
+from incident_engine.common.errors import Problem
+from incident_engine.common.validation import problems_of
+from incident_engine.domain.events.actions import StepCompleted
+from incident_engine.domain.events.fields import KNOWN_SERVICES
+from incident_engine.domain.events.model import Event, MaintenanceAnnounced, OutageEvent, RecoveryEstimated, wire
 
 EVENTS: TypeAdapter[list[Event]] = TypeAdapter(list[Event])
 

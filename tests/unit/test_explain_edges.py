@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from support.build import CHINA, at, cbrc_document, incident, recorded, restored, started
 
-from incident_engine.facts.events import Recorded
-from incident_engine.facts.hours import ALWAYS, ServiceHours, weekly_hours
-from incident_engine.facts.values import NEVER
-from incident_engine.grading.downtime import Moment
-from incident_engine.grading.explain import ExplainedCondition, explain, explanation_document
-from incident_engine.grading.pack import Pack
-from incident_engine.grading.parsing import parse_pack
+from incident_engine.domain.calendar.service_hours import ALWAYS, ServiceHours, weekly_hours
+from incident_engine.domain.events.model import Recorded
+from incident_engine.domain.grading.downtime import Moment
+from incident_engine.domain.grading.explanation import ExplainedCondition, explain, explanation_document
+from incident_engine.domain.grading.pack import Pack
+from incident_engine.domain.grading.pack_parser import parse_pack
+from incident_engine.domain.values import NEVER
 
 CLOSED_AT_NIGHT = {"core-banking": weekly_hours(CHINA, [("mon-sun", "09:00-17:00")])}
 SAID = {"zh-CN": "文", "en": "text"}

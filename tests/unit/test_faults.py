@@ -9,8 +9,8 @@ import pytest
 from support.bank import write_config
 from support.servers import daemon
 
-from incident_engine.errors import StartupError
-from incident_engine.faults import VARIABLE, Deed, Fault, InjectedFaultError, Point, arm, fault_of, reach
+from incident_engine.common.errors import StartupError
+from incident_engine.common.failpoints import VARIABLE, Deed, Fault, InjectedFaultError, Point, arm, fault_of, reach
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from support.build import CHINA, at
 
-from incident_engine.facts.hours import (
+from incident_engine.domain.calendar.service_hours import (
     AlwaysOpen,
     Segment,
     WeeklyHours,
@@ -19,7 +19,7 @@ from incident_engine.facts.hours import (
     union,
     weekly_hours,
 )
-from incident_engine.facts.values import NEVER
+from incident_engine.domain.values import NEVER
 
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)

@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from support.build import CHINA, at
 
-from incident_engine.facts.calendars import Calendar
-from incident_engine.facts.hours import WeeklyHours, elapsed, parse_days, parse_window, weekly_hours
+from incident_engine.domain.calendar.holidays import Calendar
+from incident_engine.domain.calendar.service_hours import WeeklyHours, elapsed, parse_days, parse_window, weekly_hours
 
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)

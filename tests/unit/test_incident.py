@@ -6,10 +6,10 @@ from itertools import permutations
 import pytest
 from support.build import CHINA, at, closed, degraded, incident, recorded, reported, restored, started
 
-from incident_engine.facts.events import Recorded
-from incident_engine.facts.folding import fold, in_order
-from incident_engine.facts.incident import Impairment, Incident
-from incident_engine.facts.values import NEVER
+from incident_engine.domain.events.model import Recorded
+from incident_engine.domain.incidents.fold import fold, in_order
+from incident_engine.domain.incidents.incident import Impairment, Incident
+from incident_engine.domain.values import NEVER
 
 DOWN, DEGRADED = Impairment.DOWN, Impairment.DEGRADED
 Spelled = list[tuple[str, str | None, Impairment]]

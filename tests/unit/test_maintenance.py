@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from support.build import CHINA, at, closed, degraded, incident, recorded, restored, started, steps_of, verdict
 
-from incident_engine.facts.calendars import Calendar
-from incident_engine.facts.events import Recorded
-from incident_engine.facts.hours import ALWAYS, Interrupted, Segment, ServiceHours, weekly_hours
-from incident_engine.facts.incident import Incident
-from incident_engine.facts.values import NEVER
-from incident_engine.grading.obligations import ObligationState
+from incident_engine.domain.calendar.holidays import Calendar
+from incident_engine.domain.calendar.service_hours import ALWAYS, Interrupted, Segment, ServiceHours, weekly_hours
+from incident_engine.domain.events.model import Recorded
+from incident_engine.domain.grading.obligation_status import ObligationState
+from incident_engine.domain.incidents.incident import Incident
+from incident_engine.domain.values import NEVER
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 

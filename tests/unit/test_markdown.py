@@ -2,7 +2,7 @@
 
 import pytest
 
-from incident_engine.markdown import as_html
+from incident_engine.common.markdown import as_html
 
 
 @pytest.mark.parametrize(

@@ -27,10 +27,15 @@ from support.build import (
     verdict,
 )
 
-from incident_engine.configuration.settings import PREFIX, load_settings
-from incident_engine.errors import InvalidFilesError, Problem
-from incident_engine.facts.events import Recorded
-from incident_engine.response.messages import (
+from incident_engine.common.errors import InvalidFilesError, Problem
+from incident_engine.common.yaml_loader import load_file
+from incident_engine.config.rulebook import SHIPPED, load_rulebook
+from incident_engine.config.settings import PREFIX, load_settings
+from incident_engine.domain.events.model import Recorded
+from incident_engine.domain.messages.context import Situation
+from incident_engine.domain.messages.formatting import spell_duration, spell_instant, spell_names
+from incident_engine.domain.messages.samples import Use, failures, sample, situations, uses
+from incident_engine.domain.messages.templates import (
     LOCALES,
     Form,
     Message,
@@ -38,16 +43,11 @@ from incident_engine.response.messages import (
     TemplateTooLongError,
     template_problems,
 )
-from incident_engine.response.plan import plan
-from incident_engine.response.playbook import StepTemplate, parse_playbook
-from incident_engine.response.reader import Situation
-from incident_engine.response.samples import Use, failures, sample, situations, uses
-from incident_engine.response.spelling import spell_duration, spell_instant, spell_names
-from incident_engine.response.step import Step
-from incident_engine.response.variables import VARIABLES
-from incident_engine.rulebook import SHIPPED, load_rulebook
-from incident_engine.stepwork import bank_words
-from incident_engine.yaml_loader import load_file
+from incident_engine.domain.messages.variables import VARIABLES
+from incident_engine.domain.response.plan import plan
+from incident_engine.domain.response.playbook import StepTemplate, parse_playbook
+from incident_engine.domain.response.step import Step
+from incident_engine.engine.steps import bank_words
 
 TEMPLATES = sorted({path.name.removesuffix(".md.j2") for path in (RULES / "messages").rglob("*.md.j2")})
 CORRECTED = {

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from support.build import at, cbrc_document, closed, incident, recorded, reported, restored, started
 
-from incident_engine.facts.calendars import Calendar, DayKind
-from incident_engine.facts.events import Recorded
-from incident_engine.grading.assess import assess
-from incident_engine.grading.obligations import ObligationState, ObligationStatus
-from incident_engine.grading.pack import Pack
-from incident_engine.grading.parsing import parse_pack
+from incident_engine.domain.calendar.holidays import Calendar, DayKind
+from incident_engine.domain.events.model import Recorded
+from incident_engine.domain.grading.assessment import assess
+from incident_engine.domain.grading.obligation_status import ObligationState, ObligationStatus
+from incident_engine.domain.grading.pack import Pack
+from incident_engine.domain.grading.pack_parser import parse_pack
 
 NOT_YET, PENDING, MET, OVERDUE = (
     ObligationState.NOT_APPLICABLE,

@@ -4,10 +4,10 @@ from typing import Any
 
 from support.build import at, cbrc_document, incident, recorded, reported, restored, started
 
-from incident_engine.facts.events import Recorded
-from incident_engine.grading.assess import assess
-from incident_engine.grading.obligations import ObligationState, ObligationStatus
-from incident_engine.grading.parsing import parse_pack
+from incident_engine.domain.events.model import Recorded
+from incident_engine.domain.grading.assessment import assess
+from incident_engine.domain.grading.obligation_status import ObligationState, ObligationStatus
+from incident_engine.domain.grading.pack_parser import parse_pack
 
 MET, PENDING, NOT_YET = ObligationState.MET, ObligationState.PENDING, ObligationState.NOT_APPLICABLE
 TWO_PROVINCES = started("09:00", "CN-GD", "CN-HN")  # II at 09:30, I at 12:00

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from support.build import cbrc, cbrc_document
 
-from incident_engine.errors import InvalidDocumentError, Problem
-from incident_engine.grading.cases import failing_cases
-from incident_engine.grading.pack import Pack
-from incident_engine.grading.parsing import parse_pack
+from incident_engine.common.errors import InvalidDocumentError, Problem
+from incident_engine.domain.grading.pack import Pack
+from incident_engine.domain.grading.pack_case_runner import failing_cases
+from incident_engine.domain.grading.pack_parser import parse_pack
 
 Document = dict[str, Any]
 Change = Callable[[Document], object]

@@ -3,8 +3,8 @@
 import pytest
 from support.build import cbrc_document
 
-from incident_engine.errors import InvalidDocumentError
-from incident_engine.grading.parsing import parse_pack
+from incident_engine.common.errors import InvalidDocumentError
+from incident_engine.domain.grading.pack_parser import parse_pack
 
 
 @pytest.mark.parametrize("code", ["CHN", "cn", "Cn", "C", "ÄÖ", "C1N", "China"])

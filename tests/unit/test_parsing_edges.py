@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from incident_engine.errors import InvalidDocumentError
-from incident_engine.grading.pack import Pack
-from incident_engine.grading.parsing import parse_pack
+from incident_engine.common.errors import InvalidDocumentError
+from incident_engine.domain.grading.pack import Pack
+from incident_engine.domain.grading.pack_parser import parse_pack
 
 SAID = {"zh-CN": "文", "en": "text"}
 HALF_AN_HOUR = {"regions_down": {"at_least": 1, "for": {"at_least": "30m"}}}

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from incident_engine.delivery.channels.parts import Measure, in_json, numbered, pieces_of, utf8
+from incident_engine.delivery.channels.splitting import Measure, in_json, numbered, pieces_of, utf8
 
 TEXTS = st.text(st.sampled_from('ab 三级\n\n"\\é🙂\t'), max_size=400)
 

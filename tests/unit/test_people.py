@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from incident_engine.configuration.people import ContactSettings, People, RotationSettings, wrong_people
+from incident_engine.config.people import ContactSettings, People, RotationSettings, wrong_people
 
 
 def contact(name: str) -> ContactSettings:

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from support.build import CHINA, at, closed, incident, reported, restored, rulebook, started, verdict
 
-from incident_engine.errors import InvalidDocumentError
-from incident_engine.facts.events import Recorded
-from incident_engine.response.plan import Changes, plan, reconcile
-from incident_engine.response.playbook import Playbook, parse_playbook
-from incident_engine.response.step import Step, StepState
+from incident_engine.common.errors import InvalidDocumentError
+from incident_engine.domain.events.model import Recorded
+from incident_engine.domain.response.plan import Changes, plan, reconcile
+from incident_engine.domain.response.playbook import Playbook, parse_playbook
+from incident_engine.domain.response.step import Step, StepState
 
 TICK = timedelta(microseconds=1)
 GUANGDONG = started("10:35")  # III at 11:05, II at 13:35, I at 16:35; the first report is due at 11:35

@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 from support.build import CHINA, at, cbrc, closed, incident, recorded, reported, restored, started
 
-from incident_engine.facts.calendars import Calendar
-from incident_engine.facts.events import Recorded
-from incident_engine.grading.assess import assess
-from incident_engine.response.occasions import Basis
-from incident_engine.response.plan import plan, why_withdrawn
-from incident_engine.response.playbook import parse_playbook
-from incident_engine.response.step import Step, Withdrawal
+from incident_engine.domain.calendar.holidays import Calendar
+from incident_engine.domain.events.model import Recorded
+from incident_engine.domain.grading.assessment import assess
+from incident_engine.domain.response.occurrences import Basis
+from incident_engine.domain.response.plan import plan, why_withdrawn
+from incident_engine.domain.response.playbook import parse_playbook
+from incident_engine.domain.response.step import Step, Withdrawal
 
 BASIS = Basis(CHINA, Calendar("CN"), timedelta(minutes=30))
 

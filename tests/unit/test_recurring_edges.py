@@ -6,13 +6,13 @@ from zoneinfo import ZoneInfo
 
 from support.build import recorded, restored, started
 
-from incident_engine.facts.events import Recorded
-from incident_engine.facts.folding import fold
-from incident_engine.facts.incident import Incident
-from incident_engine.facts.values import RESOLUTION
-from incident_engine.grading.pack import Pack
-from incident_engine.grading.parsing import parse_pack
-from incident_engine.grading.recurring import Recurrence, recurrences, together
+from incident_engine.domain.events.model import Recorded
+from incident_engine.domain.grading.pack import Pack
+from incident_engine.domain.grading.pack_parser import parse_pack
+from incident_engine.domain.grading.recurring import Recurrence, recurrences, together
+from incident_engine.domain.incidents.fold import fold
+from incident_engine.domain.incidents.incident import Incident
+from incident_engine.domain.values import RESOLUTION
 
 BRUSSELS = ZoneInfo("Europe/Brussels")
 SAID = {"zh-CN": "文", "en": "text"}

@@ -14,15 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.build import CBRC_FILE, CHINA, CONFIG, at, cbrc, cbrc_document, recorded, restored, settings, started
 
-from incident_engine.errors import InvalidDocumentError, InvalidFilesError
-from incident_engine.facts.events import Recorded
-from incident_engine.facts.folding import fold
-from incident_engine.grading.assess import assess
-from incident_engine.grading.pack import Pack
-from incident_engine.grading.parsing import parse_pack
-from incident_engine.replay import Candidate, Difference, Replay, load_candidates, replay, replay_document
-from incident_engine.replay_text import display_width, fitted, replay_text
-from incident_engine.wording import Wording
+from incident_engine.cli.text.replay import display_width, fitted, replay_text
+from incident_engine.common.errors import InvalidDocumentError, InvalidFilesError
+from incident_engine.common.i18n import Wording
+from incident_engine.domain.events.model import Recorded
+from incident_engine.domain.grading.assessment import assess
+from incident_engine.domain.grading.pack import Pack
+from incident_engine.domain.grading.pack_parser import parse_pack
+from incident_engine.domain.incidents.fold import fold
+from incident_engine.engine.replay import Candidate, Difference, Replay, load_candidates, replay, replay_document
 
 NOW = at("2013-06-30 12:00")
 PROVINCES = ("CN-GD", "CN-HN", "CN-BJ")

@@ -7,9 +7,9 @@ from pathlib import Path
 from support.build import CHINA, RULES, write
 from support.reports import TWO_PROVINCES, book, facts
 
-from incident_engine.errors import Finding
-from incident_engine.report_files import check_report, load_reports
-from incident_engine.response.messages import LOCALES
+from incident_engine.common.errors import Finding
+from incident_engine.config.report_loader import check_report, load_reports
+from incident_engine.domain.messages.templates import LOCALES
 
 FIFTH = """
 report: mas-first

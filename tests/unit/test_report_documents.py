@@ -8,11 +8,11 @@ from docx import Document
 from support.build import CHINA, at, recorded
 from support.reports import TWO_PROVINCES, report, wrote
 
-from incident_engine.reports.docx import report_docx
-from incident_engine.reports.html import report_html
-from incident_engine.reports.stamp import Stamp
-from incident_engine.reports.text import report_text
-from incident_engine.response.reports import GAP, Report
+from incident_engine.documents.docx import report_docx
+from incident_engine.documents.html import report_html
+from incident_engine.documents.text import report_text
+from incident_engine.documents.version_stamp import Stamp
+from incident_engine.domain.reports.drafting import GAP, Report
 
 NASTY = '<script>alert(1)</script> & "quoted" {{ 7 * 7 }}'
 EVENTS = (

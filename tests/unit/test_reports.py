@@ -6,12 +6,12 @@ import pytest
 from support.build import CHINA, RULES, at, cbrc, incident, recorded, reported, restored, settings, verdict
 from support.reports import TWO_PROVINCES, book, drafted, facts, report, text, wrote
 
-from incident_engine.facts.events import Recorded
-from incident_engine.reporting import facts_of
-from incident_engine.response.report_facts import report_variables
-from incident_engine.response.report_samples import samples
-from incident_engine.response.report_variables import REPORT_VARIABLES
-from incident_engine.response.reports import GAP, ReportBook, content_hash, report_from
+from incident_engine.domain.events.model import Recorded
+from incident_engine.domain.reports.drafting import GAP, ReportBook, content_hash, report_from
+from incident_engine.domain.reports.facts import report_variables
+from incident_engine.domain.reports.samples import samples
+from incident_engine.domain.reports.variables import REPORT_VARIABLES
+from incident_engine.engine.report_versions import facts_of
 
 OVER = (*TWO_PROVINCES, restored("14:45"), restored("14:45", "CN-HN"))
 ART_36 = {

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from support.build import CONFIG, RULES
 
-from incident_engine.configuration.settings import PREFIX, load_settings
-from incident_engine.errors import InvalidFilesError
-from incident_engine.rulebook import fingerprint_of, load_rulebook
+from incident_engine.common.errors import InvalidFilesError
+from incident_engine.config.rulebook import fingerprint_of, load_rulebook
+from incident_engine.config.settings import PREFIX, load_settings
 
 BAD = "{{ nobody.knows }}"
 

@@ -11,20 +11,20 @@ from jsonschema_rs import Draft202012Validator
 from pydantic import TypeAdapter, ValidationError
 from support.build import CBRC_FILE, CONFIG, RULES, cbrc_document, document
 
-from incident_engine.checking import check
-from incident_engine.configuration.settings import Settings, load_settings
-from incident_engine.errors import InvalidDocumentError, InvalidFilesError
-from incident_engine.facts.events import EVENT, wire
-from incident_engine.facts.fields import Instant, Region
-from incident_engine.facts.hours import parse_days, parse_window
-from incident_engine.facts.values import Day, Duration, Identifier
-from incident_engine.grading.case import TimeOfDay
-from incident_engine.grading.parsing import parse_pack
-from incident_engine.response.messages import LOCALES
-from incident_engine.response.playbook import parse_playbook
-from incident_engine.schema_models import VALUES
-from incident_engine.schemas import documents, stale, texts, write
-from incident_engine.yaml_loader import load_file
+from incident_engine.cli.check import check
+from incident_engine.common.errors import InvalidDocumentError, InvalidFilesError
+from incident_engine.common.yaml_loader import load_file
+from incident_engine.config.json_schema import documents, stale, texts, write
+from incident_engine.config.json_schema_models import VALUES
+from incident_engine.config.settings import Settings, load_settings
+from incident_engine.domain.calendar.service_hours import parse_days, parse_window
+from incident_engine.domain.events.fields import Instant, Region
+from incident_engine.domain.events.model import EVENT, wire
+from incident_engine.domain.grading.pack_case import TimeOfDay
+from incident_engine.domain.grading.pack_parser import parse_pack
+from incident_engine.domain.messages.templates import LOCALES
+from incident_engine.domain.response.playbook import parse_playbook
+from incident_engine.domain.values import Day, Duration, Identifier
 
 SCHEMAS = documents()
 FOLDERS = {

@@ -6,18 +6,18 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from support.fixtures import CONFIG, LEAST, cst
 
-from incident_engine.configuration.channels import RetrySettings, WebhookSettings
-from incident_engine.configuration.people import ContactSettings
-from incident_engine.configuration.secret import Secret
-from incident_engine.configuration.selfaudit import SelfAuditSettings
-from incident_engine.configuration.settings import PREFIX, Settings, load_settings
-from incident_engine.errors import InvalidFilesError
-from incident_engine.selfaudit.finding import SEEN_TWICE, UNREADY, Change, Kind, Moment, Sight, texts
-from incident_engine.selfaudit.letter import Letters
-from incident_engine.selfaudit.mailbox import PER_HOUR, Mailbox
-from incident_engine.selfaudit.register import Register
-from incident_engine.selfaudit.wording import WORDS
-from incident_engine.selfaudit.workers import ClockWatch, LoopWatch, Workers
+from incident_engine.common.errors import InvalidFilesError
+from incident_engine.config.channels import RetrySettings, WebhookSettings
+from incident_engine.config.people import ContactSettings
+from incident_engine.config.secret import Secret
+from incident_engine.config.settings import PREFIX, Settings, load_settings
+from incident_engine.config.watchdog import SelfAuditSettings
+from incident_engine.watchdog.finding_state import Register
+from incident_engine.watchdog.findings import SEEN_TWICE, UNREADY, Change, Kind, Moment, Sight, texts
+from incident_engine.watchdog.notice_message import Letters
+from incident_engine.watchdog.pending_notices import PER_HOUR, Mailbox
+from incident_engine.watchdog.probes import ClockWatch, LoopWatch, Workers
+from incident_engine.watchdog.texts import WORDS
 
 NOW = cst("03:00")
 MINUTE = timedelta(minutes=1)

@@ -7,11 +7,11 @@ import pytest
 from pydantic import ValidationError
 from support.build import CONFIG, at, settings, write
 
-from incident_engine.configuration.channels import EmailSettings, OutboxSettings
-from incident_engine.configuration.secret import Secret
-from incident_engine.configuration.settings import Settings, load_settings
-from incident_engine.errors import InvalidFilesError
-from incident_engine.facts.hours import AlwaysOpen, elapsed
+from incident_engine.common.errors import InvalidFilesError
+from incident_engine.config.channels import EmailSettings, OutboxSettings
+from incident_engine.config.secret import Secret
+from incident_engine.config.settings import Settings, load_settings
+from incident_engine.domain.calendar.service_hours import AlwaysOpen, elapsed
 
 TEXT = CONFIG.read_text(encoding="utf-8")
 

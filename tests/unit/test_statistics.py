@@ -5,8 +5,16 @@ from datetime import timedelta
 
 from support.build import at, incident, recorded, reported, restored, started, verdict
 
-from incident_engine.facts.events import Recorded
-from incident_engine.statistics import Deadlines, IncidentFigures, Messages, Milestone, Task, figures_of, totals_of
+from incident_engine.domain.events.model import Recorded
+from incident_engine.domain.reports.statistics import (
+    Deadlines,
+    IncidentFigures,
+    Messages,
+    Milestone,
+    Task,
+    figures_of,
+    totals_of,
+)
 
 M = timedelta(minutes=1)
 

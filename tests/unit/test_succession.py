@@ -9,12 +9,12 @@ import pytest
 import yaml
 from support.build import CHINA, CONFIG, RULES, recorded, verdict, write
 
-from incident_engine.checking import check
-from incident_engine.configuration.settings import load_settings
-from incident_engine.errors import InvalidFilesError
-from incident_engine.facts.values import RESOLUTION
-from incident_engine.grading.parsing import parse_pack
-from incident_engine.rulebook import check_succession, load_rulebook
+from incident_engine.cli.check import check
+from incident_engine.common.errors import InvalidFilesError
+from incident_engine.config.rulebook import check_succession, load_rulebook
+from incident_engine.config.settings import load_settings
+from incident_engine.domain.grading.pack_parser import parse_pack
+from incident_engine.domain.values import RESOLUTION
 
 PLAYBOOK = """
 playbook: duty

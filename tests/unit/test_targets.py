@@ -7,22 +7,22 @@ from typing import Any
 import pytest
 from support.fixtures import cst
 
-from incident_engine.configuration.channels import (
+from incident_engine.common.telemetry import CircuitState
+from incident_engine.config.channels import (
     ChannelSettings,
     EmailSettings,
     OutboxSettings,
     WebhookSettings,
     WecomSettings,
 )
-from incident_engine.configuration.common import Rate
-from incident_engine.configuration.secret import Secret
-from incident_engine.delivery.bundles import bundled
+from incident_engine.config.common import Rate
+from incident_engine.config.secret import Secret
 from incident_engine.delivery.channels.base import Outcome
 from incident_engine.delivery.channels.wecom import WecomChannel
-from incident_engine.delivery.circuit import FAILURES, SHORTEST
-from incident_engine.delivery.targets import Reason, Targets
-from incident_engine.store.outgoing import Claimed
-from incident_engine.telemetry import CircuitState
+from incident_engine.delivery.circuit_breaker import FAILURES, SHORTEST
+from incident_engine.delivery.digest import bundled
+from incident_engine.delivery.endpoints import Reason, Targets
+from incident_engine.store.deliveries import Claimed
 
 NOW = cst("10:35")
 SECOND = timedelta(seconds=1)
@@ -190,7 +190,7 @@ def test_when_its_time_is_over_one_goes_to_see_alone() -> None:
 
 
 def test_of_very_many_targets_those_that_answer_are_forgotten_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("incident_engine.delivery.targets.MANY_TARGETS", 3)
+    monkeypatch.setattr("incident_engine.delivery.endpoints.MANY_TARGETS", 3)
     mail = EmailSettings(type="email", host="h", port=25, sender="a@b.example", tls="none")
     found = targets(mail=mail)
     silent = waiting("silent", channel="mail", address="silent@bank.example")

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from support.build import write
 
-from incident_engine.errors import InvalidFilesError, Problem
-from incident_engine.yaml_loader import load_file, load_text
+from incident_engine.common.errors import InvalidFilesError, Problem
+from incident_engine.common.yaml_loader import load_file, load_text
 
 
 def findings(text: str) -> list[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from support.fixtures import Served, cst, restored, served, started
 
-from incident_engine.retention import Archiver
+from incident_engine.engine.retention import Archiver
 from incident_engine.store.tables import archived_incidents
 
 LATER = cst("03:00", "2014-07-01")

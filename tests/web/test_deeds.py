@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from support.fixtures import Served, served, started
 
-from incident_engine.links import VALID_SECONDS, Link, LinkAction, Links
+from incident_engine.common.signed_links import VALID_SECONDS, Link, LinkAction, Links
 from incident_engine.store.tables import deliveries, events
 
 BEGAN = datetime(2013, 6, 23, 2, 35, tzinfo=UTC)

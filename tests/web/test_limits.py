@@ -14,12 +14,12 @@ from structlog.testing import capture_logs
 from support.quick import write_bank
 from support.servers import LOOPBACK, Daemon, client, daemon, wait_for
 
-from incident_engine import telemetry
-from incident_engine.clock import SystemClock
-from incident_engine.configuration.settings import load_settings
+from incident_engine.common import telemetry
+from incident_engine.common.clock import SystemClock
+from incident_engine.common.telemetry import Sparing, logger
+from incident_engine.config.rulebook import load_rulebook
+from incident_engine.config.settings import load_settings
 from incident_engine.daemon import Daemon as InProcess
-from incident_engine.rulebook import load_rulebook
-from incident_engine.telemetry import Sparing, logger
 from incident_engine.web import limits
 from incident_engine.web.limits import HEAD_BYTES, RESERVE
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from support.fixtures import cst, event, served
 
+from incident_engine.engine.update import Upkeep
 from incident_engine.store.tables import events, incidents, quarantine
 from incident_engine.store.writer import Unit
-from incident_engine.upkeep import Upkeep
 
 NOW = cst("10:40")
 POISON = "poisoned"

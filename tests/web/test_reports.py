@@ -11,7 +11,7 @@ from httpx2 import Response
 from sqlalchemy import Insert, insert
 from support.fixtures import Served, cst, event, restored, served, started
 
-from incident_engine import reporting
+from incident_engine.engine import report_versions as reporting
 from incident_engine.store.tables import deliveries, steps
 
 BEGAN = cst("10:35")

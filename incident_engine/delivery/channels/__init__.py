@@ -1,1 +1,1 @@
-"""The channels over which messages go out."""
+"""The channels that messages are sent over: one module a channel."""

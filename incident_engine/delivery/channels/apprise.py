@@ -12,9 +12,9 @@ from contextvars import ContextVar
 from datetime import datetime
 from typing import Any
 
-from incident_engine.configuration.channels import AppriseSettings
+from incident_engine.config.channels import AppriseSettings
 from incident_engine.delivery.channels.base import DeliveryError, Outcome
-from incident_engine.store.outgoing import Claimed
+from incident_engine.store.deliveries import Claimed
 
 _AT_ONCE = 4
 """How many messages of one channel may be under way; Apprise blocks a thread for each."""

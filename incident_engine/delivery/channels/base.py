@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
-from incident_engine.store.outgoing import Claimed
+from incident_engine.store.deliveries import Claimed
 
 
 class Outcome(StrEnum):

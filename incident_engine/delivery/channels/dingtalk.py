@@ -12,9 +12,9 @@ from datetime import datetime, timedelta
 from typing import Any, ClassVar
 from urllib.parse import quote_plus
 
-from incident_engine.configuration.channels import DingtalkSettings, OutgoingSettings
+from incident_engine.config.channels import DingtalkSettings, OutgoingSettings
 from incident_engine.delivery.channels.base import Outcome
-from incident_engine.delivery.channels.robot import Meaning, Robot
+from incident_engine.delivery.channels.chat_bot import Meaning, Robot
 
 _LIMITED = Meaning(Outcome.RATE_LIMITED, wait=timedelta(minutes=1))
 _UNKNOWN_ROBOT = Meaning(Outcome.AUTHENTICATION_FAILED, permanent=True)

@@ -13,10 +13,10 @@ from aiosmtplib.errors import (
     SMTPTimeoutError,
 )
 
-from incident_engine.configuration.channels import EmailSettings
+from incident_engine.common.markdown import as_html
+from incident_engine.config.channels import EmailSettings
 from incident_engine.delivery.channels.base import DeliveryError, Outcome
-from incident_engine.markdown import as_html
-from incident_engine.store.outgoing import Claimed
+from incident_engine.store.deliveries import Claimed
 
 _PERMANENT = 500
 

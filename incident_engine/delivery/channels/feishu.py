@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, ClassVar
 
-from incident_engine.configuration.channels import FeishuSettings, OutgoingSettings
+from incident_engine.config.channels import FeishuSettings, OutgoingSettings
 from incident_engine.delivery.channels.base import Outcome
-from incident_engine.delivery.channels.robot import Meaning, Robot
+from incident_engine.delivery.channels.chat_bot import Meaning, Robot
 
 _LIMITED = Meaning(Outcome.RATE_LIMITED)
 _REFUSED = Meaning(Outcome.REFUSED, permanent=True)

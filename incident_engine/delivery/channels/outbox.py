@@ -5,9 +5,9 @@ import os
 from datetime import datetime
 from pathlib import Path
 
-from incident_engine.configuration.channels import OutboxSettings
+from incident_engine.config.channels import OutboxSettings
 from incident_engine.delivery.channels.base import DeliveryError, Outcome
-from incident_engine.store.outgoing import Claimed
+from incident_engine.store.deliveries import Claimed
 
 
 class OutboxChannel:

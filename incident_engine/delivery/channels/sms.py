@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from incident_engine.configuration.channels import OutgoingSettings
-from incident_engine.configuration.placeholders import fill, in_header, in_query
-from incident_engine.configuration.sms import SmsCase, SmsSettings
+from incident_engine.config.channels import OutgoingSettings
+from incident_engine.config.placeholders import fill, in_header, in_query
+from incident_engine.config.sms import SmsCase, SmsSettings
 from incident_engine.delivery.channels.base import DeliveryError, Outcome
-from incident_engine.delivery.channels.http import Answer, Http, explained, retry_after
-from incident_engine.delivery.channels.parts import numbered
-from incident_engine.delivery.channels.robot import Progress
-from incident_engine.store.outgoing import Claimed
+from incident_engine.delivery.channels.chat_bot import Progress
+from incident_engine.delivery.channels.http_client import Answer, Http, explained, retry_after
+from incident_engine.delivery.channels.splitting import numbered
+from incident_engine.store.deliveries import Claimed
 
 _TYPES = {
     "json": "application/json; charset=utf-8",

@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 
 from standardwebhooks import Webhook
 
-from incident_engine.configuration.channels import OutgoingSettings, WebhookSettings
-from incident_engine.delivery.channels.http import Http, explained
-from incident_engine.store.outgoing import Claimed
+from incident_engine.config.channels import OutgoingSettings, WebhookSettings
+from incident_engine.delivery.channels.http_client import Http, explained
+from incident_engine.store.deliveries import Claimed
 
 
 class WebhookChannel:

@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from incident_engine.delivery.channels.base import Outcome
-from incident_engine.delivery.channels.parts import utf8
-from incident_engine.delivery.channels.robot import Meaning, Robot
+from incident_engine.delivery.channels.chat_bot import Meaning, Robot
+from incident_engine.delivery.channels.splitting import utf8
 
 _MINUTE = timedelta(minutes=1)
 

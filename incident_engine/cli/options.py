@@ -1,0 +1,71 @@
+"""What the commands share: the options for configuration and language, and how they are looked up."""
+
+from datetime import date, datetime, tzinfo
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from incident_engine.common.i18n import Wording
+    from incident_engine.config.settings import Settings
+
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", "-c", metavar="FILE", help="This bank's config.yaml. Default: ./config.yaml, else the shipped one."
+    ),
+]
+Lang = Annotated[
+    str | None, typer.Option("--lang", metavar="zh-CN|en", help="Language of what is printed. Default: by LANG.")
+]
+
+
+def config_file(config: Path | None) -> Path:
+    """Return the configuration that is meant: the given one, ./config.yaml, or the shipped one."""
+    from incident_engine.config.rulebook import SHIPPED
+
+    if config is not None:
+        return config
+    local = Path("config.yaml")
+    return local if local.is_file() else SHIPPED / "config.yaml"
+
+
+def read_settings(config: Path | None) -> tuple["Settings", Path]:
+    """Return what the configuration and the environment say, and the file. Raises InvalidFilesError."""
+    import os
+
+    from incident_engine.config.settings import load_settings
+
+    path = config_file(config)
+    return load_settings(path, os.environ), path
+
+
+def wording_of(lang: str | None) -> "Wording":
+    """Return the words of the wanted language, by default that of LANG."""
+    from incident_engine.common.i18n import Wording, locale_of
+
+    if lang not in (None, "zh-CN", "en"):
+        raise typer.BadParameter("expected zh-CN or en", param_hint="--lang")
+    return Wording(lang or locale_of())
+
+
+def instant_of(text: str | None, zone: tzinfo, option: str = "--at") -> datetime | None:
+    """Return an instant in ISO 8601; without an offset it is the bank's local time."""
+    if text is None:
+        return None
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter("expected ISO 8601, such as 2013-06-23T11:05:00+08:00", param_hint=option) from None
+    return instant if instant.tzinfo else instant.replace(tzinfo=zone)
+
+
+def day_of(text: str | None, option: str) -> date | None:
+    """Return a day in ISO 8601; `option` is where it was given."""
+    if text is None:
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter("expected a day, such as 2026-01-01", param_hint=option) from None

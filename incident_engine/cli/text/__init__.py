@@ -1,0 +1,1 @@
+"""Gradings, explanations and replays as text for a terminal."""

@@ -1,0 +1,227 @@
+"""Turn pydantic's errors into problems that name the place, what was expected and the nearest valid name."""
+
+import re
+import types
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from difflib import SequenceMatcher, get_close_matches
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from incident_engine.common.errors import Path, Problem
+
+
+class Strict(BaseModel):
+    """A frozen model that refuses unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def nearest(name: object, valid: Iterable[str]) -> str:
+    """Return the valid name most like `name`, or "" when none is close."""
+    names = list(valid)
+    folded = [candidate.casefold() for candidate in names]
+    matches = get_close_matches(str(name).casefold(), folded, n=10, cutoff=0.5)
+    if not matches:
+        return ""
+    likeness = {match: SequenceMatcher(None, match, str(name).casefold()).ratio() for match in matches}
+    best = max(likeness.values())
+    return next(names[place] for place, text in enumerate(folded) if likeness.get(text) == best)
+
+
+def unknown_name(kind: str, name: object, valid: Iterable[str], expected: str = "") -> PydanticCustomError:
+    """Return the error for a name that is not among the valid ones; `expected` replaces their list."""
+    names = sorted(valid)
+    return PydanticCustomError(
+        "unknown_name",
+        "unknown {kind} '{name}'",
+        {
+            "kind": kind,
+            "name": str(name),
+            "expected": expected or f"one of: {_listed(names)}",
+            "nearest": nearest(name, names),
+        },
+    )
+
+
+def invalid(message: str, expected: str) -> PydanticCustomError:
+    """Return an error that says what was expected."""
+    return PydanticCustomError("invalid", "{message}", {"message": message, "expected": expected})
+
+
+def problems_of(error: ValidationError, schema: object, document: object) -> list[Problem]:
+    """Return every problem of a failed validation of `document` against `schema` (a type annotation)."""
+    details = error.errors(include_url=False)
+    found = [_problem(detail, schema, document) for detail in details if not _is_echo(detail, details)]
+    return list(dict.fromkeys(found))
+
+
+def _is_echo(detail: ErrorDetails, details: Sequence[ErrorDetails]) -> bool:
+    """Return whether a list is called too short only because its wrong items were left out."""
+    loc = detail["loc"]
+    return detail["type"] == "too_short" and any(
+        len(other["loc"]) > len(loc) and other["loc"][: len(loc)] == loc for other in details
+    )
+
+
+def _problem(detail: ErrorDetails, schema: object, document: object) -> Problem:
+    path = _document_path(detail["loc"], document)
+    if not _SECRET.isdisjoint(path):
+        detail["input"] = "(not shown)"
+    context = detail.get("ctx", {})
+    match detail["type"]:
+        case "extra_forbidden":
+            return _unknown(path, f"unknown key '{path[-1]}'", path[-1], _field_names(schema, detail["loc"][:-1]))
+        case "missing":
+            return Problem(path, f"missing key '{path[-1]}'" if path else "nothing here")
+        case "union_tag_invalid":
+            key, tag = str(context["discriminator"]).strip("'"), str(context["tag"])
+            return _unknown((*path, key), f"unknown {key} '{tag}'", tag, _quoted(context["expected_tags"]))
+        case "union_tag_not_found":
+            key = str(context["discriminator"]).strip("'")
+            return Problem((*path, key), f"missing key '{key}'")
+        case "literal_error" | "enum":
+            given = detail["input"]
+            return _unknown(path, f"unknown value {given!r}", given, _quoted(context["expected"]))
+        case "value_error":
+            return Problem(path, str(context.get("error", detail["msg"])))
+        case kind if kind in _PLAINLY:
+            return Problem(path, f"{_PLAINLY[kind][0]}: {_shown(detail['input'])}", _PLAINLY[kind][1])
+    return Problem(path, _plain(detail), str(context.get("expected", "")), str(context.get("nearest", "")))
+
+
+_INSTANT = "an instant with its offset, such as 2013-06-23T10:35:00+08:00"
+_PLAINLY = {
+    "model_type": ("not an object", "keys and values"),
+    "model_attributes_type": ("not an object", "keys and values"),
+    "dict_type": ("not an object", "keys and values"),
+    "tuple_type": ("not a list", "a list"),
+    "list_type": ("not a list", "a list"),
+    "string_type": ("not a text", "a text; put it in quotation marks"),
+    "int_type": ("not a whole number", "a whole number"),
+    "too_short": ("too few", "at least one item"),
+    "string_too_short": ("empty", "at least one character"),
+    "string_too_long": ("too long", "a shorter text"),
+    "timezone_aware": ("an instant without an offset", _INSTANT),
+    "datetime_type": ("not an instant", _INSTANT),
+    "datetime_parsing": ("not an instant", _INSTANT),
+    "datetime_from_date_parsing": ("not an instant", _INSTANT),
+    "datetime_object_invalid": ("not an instant", _INSTANT),
+}
+"""What pydantic says in its own terms, in those of whoever wrote the document, and what is expected."""
+
+
+def _shown(given: object) -> str:
+    text = repr(given)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+_SECRET = frozenset({"secret", "password", "keys", "token"})
+"""Keys under which nothing is ever shown."""
+
+
+def _unknown(path: Path, message: str, name: object, valid: Sequence[str]) -> Problem:
+    return Problem(path, message, f"one of: {_listed(valid)}", nearest(name, valid))
+
+
+def _quoted(listing: object) -> list[str]:
+    """Return the names in a listing such as "'a', 'b' or 'c'" or "<Kind.A: 'a'>, …"."""
+    return re.findall(r"'([^']*)'", str(listing))
+
+
+def _plain(detail: ErrorDetails) -> str:
+    message = detail["msg"].removeprefix("Input should ")
+    if message == detail["msg"]:
+        return message
+    return f"should {message}, not {_shown(detail['input'])}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:40])
+    return shown + (f" and {len(names) - 40} more" if len(names) > 40 else "")
+
+
+def _document_path(loc: Path, document: object) -> Path:
+    """Drop the union tags that pydantic puts between the keys of the document."""
+    path: list[str | int] = []
+    here = document
+    for part in loc:
+        if isinstance(here, Mapping) and part not in here and part == here.get("type"):
+            continue
+        path.append(part)
+        here = _child(here, part)
+    return tuple(path)
+
+
+def _child(here: object, part: str | int) -> object:
+    if isinstance(here, Mapping):
+        return here.get(part)
+    if isinstance(here, list) and isinstance(part, int) and part < len(here):
+        return here[part]
+    return None
+
+
+def _field_names(schema: object, loc: Path) -> list[str]:
+    for part in loc:
+        schema = _inside(schema, part)
+    model = _model(schema)
+    return [field.alias or name for name, field in model.model_fields.items()] if model else []
+
+
+def _inside(schema: object, part: str | int) -> object:
+    model = _model(schema)
+    if model is not None:
+        field = model.model_fields.get(str(part)) or next(
+            (f for f in model.model_fields.values() if f.alias == part), None
+        )
+        return field.annotation if field else None
+    for member in _members(schema):
+        found = _model(member)
+        if found is not None and part in _tags(found):
+            return found
+        arguments = get_args(member)
+        if arguments and get_origin(member) in _CONTAINERS:
+            return arguments[0 if isinstance(part, int) else -1]
+    return schema
+
+
+_CONTAINERS = (dict, list, tuple, Mapping, Sequence)
+
+
+def _members(schema: object) -> Sequence[object]:
+    schema = _bare(schema)
+    if get_origin(schema) in (Union, types.UnionType):
+        return [_bare(member) for member in get_args(schema)]
+    return [schema]
+
+
+def _bare(schema: object) -> object:
+    while get_origin(schema) is Annotated:
+        schema = get_args(schema)[0]
+    return schema
+
+
+def _model(schema: object) -> type[BaseModel] | None:
+    models = [m for m in _members(schema) if isinstance(m, type) and issubclass(m, BaseModel)]
+    return models[0] if len(models) == 1 else None
+
+
+def _tags(model: type[BaseModel]) -> tuple[Any, ...]:
+    field = model.model_fields.get("type")
+    return get_args(field.annotation) if field and get_origin(field.annotation) is Literal else ()
+
+
+def unknown(path: Path, kind: str, name: str, valid: Iterable[str]) -> Iterator[Problem]:
+    """Yield a problem if a name that stands at `path` is not among the valid ones."""
+    names = list(valid)
+    if name not in names:
+        listed = f"one of: {_listed(names) or '(there is none)'}"
+        yield Problem(path, f"unknown {kind} '{name}'", listed, nearest(name, names))
+
+
+def doubles(section: str, ids: Sequence[str]) -> Iterator[Problem]:
+    """Yield a problem for each id that an item before it in a section has already."""
+    for place, name in enumerate(ids):
+        if name in ids[:place]:
+            yield Problem((section, place, "id"), f"'{name}' is used twice", "an id of its own")

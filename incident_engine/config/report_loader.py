@@ -1,0 +1,87 @@
+"""The definitions of reports, read from rules/reports and checked against the packs that they name."""
+
+from collections.abc import Iterator, Sequence
+from datetime import tzinfo
+from pathlib import Path
+
+from incident_engine.common.errors import Finding, InvalidDocumentError, InvalidFilesError, Problem
+from incident_engine.common.validation import unknown
+from incident_engine.common.yaml_loader import load_file
+from incident_engine.domain.reports.definition import ReportDefinition, parse_report
+from incident_engine.domain.reports.drafting import ReportBook
+from incident_engine.domain.reports.samples import definition_problems
+
+
+def load_reports(rules: Path, zone: tzinfo, findings: list[Finding], *, is_tried: bool = False) -> ReportBook:
+    """Return all definitions of reports under a folder of rules, adding what is wrong with them to the findings.
+
+    What `is_tried` was found right before.
+    """
+    found: list[ReportDefinition] = []
+    packs = _Packs(rules / "grading")
+    for path in sorted((rules / "reports").glob("*.yaml")):
+        try:
+            definition, wrong = _read(path, None if is_tried else packs)
+        except InvalidFilesError as error:
+            findings += error.findings
+            continue
+        findings += wrong
+        if definition.report != path.stem:
+            findings.append(_misnamed(path, definition.report))
+        found.append(definition)
+    return ReportBook(found, zone)
+
+
+def check_report(path: Path) -> list[Finding]:
+    """Return what is wrong with the file of a report's definition by itself, and with what it names of its pack."""
+    try:
+        return _read(path, _Packs(path.parent.parent / "grading"))[1]
+    except InvalidFilesError as error:
+        return list(error.findings)
+
+
+class _Packs:
+    """The names of the figures that the packs of a folder know; each file is read once."""
+
+    def __init__(self, directory: Path) -> None:
+        self._files = {file.stem: file for file in sorted(directory.glob("*.yaml"))}
+        self._measures: dict[str, Sequence[str] | None] = {}
+
+    def problems(self, name: str) -> Iterator[Problem]:
+        """Yield a problem if there is no such pack; none if there are no packs beside the reports."""
+        if self._files:
+            yield from unknown(("pack",), "pack", name, self._files)
+
+    def measures(self, name: str) -> Sequence[str] | None:
+        """Return the names of a pack's figures; None if its file cannot be read: `check` says why."""
+        if name not in self._measures:
+            self._measures[name] = _measures(self._files[name]) if name in self._files else None
+        return self._measures[name]
+
+
+def _measures(pack: Path) -> Sequence[str] | None:
+    try:
+        data = load_file(pack).data
+    except InvalidFilesError:
+        return None
+    declared = data.get("measures") if isinstance(data, dict) else None
+    return list(declared) if isinstance(declared, dict) else []
+
+
+def _read(path: Path, packs: _Packs | None) -> tuple[ReportDefinition, list[Finding]]:
+    document = load_file(path)
+    try:
+        definition = parse_report(document.data)
+    except InvalidDocumentError as error:
+        raise document.refuse(error.problems) from None
+    if packs is None:
+        return definition, []
+    problems = [] if definition.pack is None else list(packs.problems(definition.pack))
+    measures = None if definition.pack is None else packs.measures(definition.pack)
+    problems += definition_problems(definition, measures)
+    return definition, [document.finding(problem) for problem in problems]
+
+
+def _misnamed(path: Path, given: str) -> Finding:
+    said = f"the file is {path.name} but its report is '{given}'"
+    return load_file(path).finding(Problem(("report",), said, f"report: {path.stem}"))

@@ -1,1 +1,0 @@
-"""What the bank says of itself: config.yaml as typed settings."""

@@ -1,0 +1,210 @@
+"""Outgoing HTTP: every name is resolved once, checked, and connected to at that very address.
+
+Between a check and a second resolution a name could come to mean an address inside the bank (DNS rebinding), so there
+is no second one. The Host header, the TLS server name and the check of the certificate stay those of the name
+(httpx: extension `sni_hostname`). Redirects are not followed, and no proxy is taken from the environment.
+"""
+
+import asyncio
+import ipaddress
+import json
+import socket
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
+from functools import cache
+from typing import Any
+
+import httpx2
+
+from incident_engine.config.channels import OutgoingSettings
+from incident_engine.delivery.channels.base import DeliveryError, Outcome
+
+Resolve = Callable[[str, int], Awaitable[list[str]]]
+"""From a host's name and a port to its addresses."""
+_Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_LARGEST_ANSWER = 65_536
+_NOT_NOW = frozenset({408, 425})
+LONGEST_WAIT = timedelta(hours=1)
+"""The longest wait that another side may ask for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a server answered; the names of headers are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    text: str
+
+    @property
+    def is_success(self) -> bool:
+        """Return whether the status says so; the body may say otherwise."""
+        return 200 <= self.status < 300
+
+    def data(self) -> Any:
+        """Return the body as JSON, or None if it is none."""
+        try:
+            return json.loads(self.text)
+        except ValueError:
+            return None
+
+    def __str__(self) -> str:
+        return f"HTTP {self.status}: {self.text}"
+
+
+async def resolve(host: str, port: int) -> list[str]:
+    """Return the addresses of a name, by the system's resolver. Raises OSError if there are none."""
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(address[4][0]) for address in found))
+
+
+class Http:
+    """Sends requests to addresses that may be reached; public ones always may. `timeout` holds for a whole request."""
+
+    def __init__(
+        self,
+        outgoing: OutgoingSettings,
+        timeout: timedelta,
+        resolve: Resolve = resolve,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._networks, self._names = _allowed(outgoing.allow)
+        self._timeout = timeout
+        self._resolve = resolve
+        self._client = httpx2.AsyncClient(
+            timeout=timeout.total_seconds(), follow_redirects=False, trust_env=False, verify=tls or _tls()
+        )
+
+    async def send(self, method: str, url: str, headers: Mapping[str, str], content: bytes | None = None) -> Answer:
+        """Send a request and return the answer. Raises DeliveryError if there is none, or the address is refused."""
+        given = httpx2.URL(url)
+        error: DeliveryError | None = None
+        async with self._in_time():
+            for address in await self._addresses(given):
+                try:
+                    return await self._send(method, given, address, headers, content)
+                except httpx2.ConnectError as failure:
+                    error = DeliveryError(Outcome.CONNECTION_FAILED, repr(failure))
+        raise error or DeliveryError(Outcome.CONNECTION_FAILED, f"{given.host} has no address")
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+    async def _send(
+        self, method: str, url: httpx2.URL, address: str, headers: Mapping[str, str], content: bytes | None
+    ) -> Answer:
+        request = self._client.build_request(
+            method,
+            url.copy_with(host=address),
+            headers={**headers, "host": url.netloc.decode("ascii")},
+            content=content,
+            extensions={"sni_hostname": url.raw_host.decode("ascii")},
+        )
+        response = await self._client.send(request, stream=True)
+        try:
+            body = bytearray()
+            async for piece in response.aiter_bytes():
+                body += piece
+                if len(body) >= _LARGEST_ANSWER:
+                    break
+        finally:
+            await response.aclose()
+        text = bytes(body[:_LARGEST_ANSWER]).decode("utf-8", errors="replace")
+        return Answer(response.status_code, {name.lower(): value for name, value in response.headers.items()}, text)
+
+    async def _addresses(self, url: httpx2.URL) -> list[str]:
+        """Return the addresses of a host that may be reached. Raises DeliveryError if there are others only."""
+        port = url.port or (443 if url.scheme == "https" else 80)
+        try:
+            found = [str(ipaddress.ip_address(url.host))]
+        except ValueError:
+            try:
+                found = await self._resolve(url.host, port)
+            except OSError as error:
+                said = f"{url.host} cannot be resolved: {error}"
+                raise DeliveryError(Outcome.CONNECTION_FAILED, said) from error
+        reachable = [address for address in found if self._may_reach(url.host, address)]
+        if found and not reachable:
+            said = (
+                f"{url.host} is at {', '.join(found)}, which is not public; if that is right, name it in outgoing.allow"
+            )
+            raise DeliveryError(Outcome.MISCONFIGURED, said, permanent=True)
+        return reachable
+
+    def _may_reach(self, host: str, address: str) -> bool:
+        meant = list(_meant(ipaddress.ip_address(address)))
+        return (
+            host.casefold() in self._names
+            or all(ip.is_global and not ip.is_multicast for ip in meant)
+            or any(ip in network for ip in meant for network in self._networks)
+        )
+
+    @asynccontextmanager
+    async def _in_time(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(self._timeout.total_seconds()):
+                yield
+        except (httpx2.TimeoutException, TimeoutError) as error:
+            said = f"no answer within {self._timeout.total_seconds():g} s: {error!r}"
+            raise DeliveryError(Outcome.TIMED_OUT, said) from error
+        except httpx2.HTTPError as error:
+            raise DeliveryError(Outcome.CONNECTION_FAILED, repr(error)) from error
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """Return the context in which certificates are checked; reading the authorities takes a while, so once."""
+    return httpx2.create_ssl_context(trust_env=False)
+
+
+def _allowed(allow: Iterable[str]) -> tuple[list[Any], frozenset[str]]:
+    networks, names = [], []
+    for each in allow:
+        try:
+            networks.append(ipaddress.ip_network(each))
+        except ValueError:
+            names.append(each.casefold())
+    return networks, frozenset(names)
+
+
+def _meant(address: _Ip) -> Iterator[_Ip]:
+    """Yield an address and the IPv4 addresses that it stands for: mapped, 6to4, Teredo, NAT64."""
+    yield address
+    if isinstance(address, ipaddress.IPv6Address):
+        inner = [address.ipv4_mapped, address.sixtofour, address.teredo[1] if address.teredo else None]
+        yield from (each for each in inner if each is not None)
+        if address in _NAT64:
+            yield ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+
+
+def explained(answer: Answer, now: datetime) -> DeliveryError:
+    """Return the failure that the status of an answer means (RFC 9110)."""
+    wait = retry_after(answer.headers.get("retry-after"), now)
+    if answer.status == 429:
+        return DeliveryError(Outcome.RATE_LIMITED, str(answer), retry_after=wait)
+    if answer.status >= 500 or answer.status in _NOT_NOW:
+        return DeliveryError(Outcome.SERVER_ERROR, str(answer), retry_after=wait)
+    if answer.status in (401, 403):
+        return DeliveryError(Outcome.AUTHENTICATION_FAILED, str(answer))
+    # Only "gone" is final (Standard Webhooks): a receiver that is being deployed answers 404 or redirects for a while.
+    return DeliveryError(Outcome.REFUSED, str(answer), permanent=answer.status == 410)
+
+
+def retry_after(value: str | None, now: datetime) -> timedelta | None:
+    """Return the wait that a Retry-After header asks for (RFC 9110, 10.2.3), an hour at most."""
+    if value is None:
+        return None
+    if value.strip().isdigit():
+        seconds = float(value)  # never too large for a float, which an int of many digits may be for a timedelta
+        return timedelta(seconds=min(seconds, LONGEST_WAIT.total_seconds()))
+    try:
+        asked = parsedate_to_datetime(value) - now
+    except (ValueError, TypeError):
+        return None
+    return min(max(asked, timedelta(0)), LONGEST_WAIT)

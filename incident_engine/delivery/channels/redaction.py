@@ -1,0 +1,58 @@
+"""No secret leaves a channel: neither in an error nor in what the other side answered."""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from urllib.parse import quote, quote_plus, unquote, urlsplit
+
+from incident_engine.delivery.channels.base import Channel, DeliveryError, Outcome
+from incident_engine.store.deliveries import Claimed
+
+_SHORTEST = 4
+"""A shorter secret is no secret, and hiding it would make words unreadable."""
+_LONGEST = 300
+"""Characters that are kept of what the other side said."""
+_LONG = 16
+"""Parts of a path from this length on are keys (Feishu's), shorter ones are names."""
+
+
+class Guarded:
+    """A channel whose secrets are hidden in everything that it says."""
+
+    def __init__(self, channel: Channel, secrets: Iterable[str]) -> None:
+        self._channel = channel
+        spelled = {form for secret in secrets for form in _forms(secret) if len(form) >= _SHORTEST}
+        self._secrets = sorted(spelled, key=len, reverse=True)
+
+    async def send(self, delivery: Claimed, now: datetime) -> str:
+        """Send; return what the other side answered. Raises DeliveryError, and nothing else."""
+        try:
+            return self._hide(await self._channel.send(delivery, now))
+        except DeliveryError as error:
+            failure = DeliveryError(
+                error.outcome, self._hide(error.detail), permanent=error.permanent, retry_after=error.retry_after
+            )
+        except Exception as error:  # noqa: BLE001 - a fault of ours may quote an address as well
+            failure = DeliveryError(Outcome.UNEXPECTED_ERROR, self._hide(repr(error)))
+        raise failure
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        await self._channel.close()
+
+    def _hide(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return text[:_LONGEST]  # only now: a cut before could leave half a secret
+
+
+def secret_parts(url: str) -> Iterator[str]:
+    """Yield an address and those parts of it that open something: password, values of the query, long names."""
+    parts = urlsplit(url)
+    yield url
+    yield from (part for part in (parts.username, parts.password) if part)
+    yield from (pair.partition("=")[2] for pair in parts.query.split("&"))
+    yield from (part for part in parts.path.split("/") if len(part) >= _LONG)
+
+
+def _forms(secret: str) -> Iterator[str]:
+    yield from (secret, quote(secret, safe=""), quote_plus(secret), unquote(secret), repr(secret)[1:-1])

@@ -1,0 +1,1 @@
+"""Reports and timelines as documents: HTML to print, DOCX to edit, plain text."""

@@ -1,0 +1,104 @@
+"""A report as a DOCX file, to be edited and signed."""
+
+from io import BytesIO
+
+from docx import Document
+from docx.document import Document as DocumentObject
+from docx.enum.text import WD_ALIGN_PARAGRAPH
+from docx.oxml.ns import qn
+from docx.shared import Cm, Pt, RGBColor
+from docx.table import _Cell
+from docx.text.run import Run
+
+from incident_engine.common.i18n import Wording
+from incident_engine.documents.text import heads
+from incident_engine.documents.version_stamp import Stamp, shown, written_by
+from incident_engine.domain.reports.drafting import FilledField, Report
+
+MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+
+_LATIN, _CHINESE = "Arial", "Microsoft YaHei"  # a font for Chinese must be named, or Word chooses one by the machine
+_GAP, _GREY = RGBColor(0xB3, 0x26, 0x1E), RGBColor(0x44, 0x44, 0x44)
+_WIDTHS = Cm(5), Cm(12)
+_STYLES = ("Normal", "Title", "Heading 1", "Header", "Footer")
+
+
+def report_docx(report: Report, stamp: Stamp) -> bytes:
+    """Return a report as the content of a DOCX file: a table of fields a section, the version in the footer."""
+    say, document = Wording(report.locale), Document()
+    _set_up(document, report, stamp)
+    document.add_heading(report.title, level=0).alignment = WD_ALIGN_PARAGRAPH.CENTER
+    document.add_paragraph(f"{report.source} {report.cite}".strip()).alignment = WD_ALIGN_PARAGRAPH.CENTER
+    _table(document, [(say(name), "", value) for name, value in heads(report)])
+    if stamp.gaps:
+        _write(document.add_paragraph().add_run(stamp.gap_line(report.locale)), is_gap=True)
+    for section in report.sections:
+        document.add_heading(section.title, level=1)
+        _fields(document, section.fields, report.locale)
+    document.add_paragraph()
+    content = BytesIO()
+    document.save(content)
+    return content.getvalue()
+
+
+def _set_up(document: DocumentObject, report: Report, stamp: Stamp) -> None:
+    for name in _STYLES:
+        style = document.styles[name]
+        style.font.name = _LATIN
+        fonts = style.element.get_or_add_rPr().get_or_add_rFonts()
+        for script, font in (("w:ascii", _LATIN), ("w:hAnsi", _LATIN), ("w:cs", _LATIN), ("w:eastAsia", _CHINESE)):
+            fonts.set(qn(script), font)
+        for theme in ("w:asciiTheme", "w:hAnsiTheme", "w:eastAsiaTheme", "w:cstheme"):
+            fonts.attrib.pop(qn(theme), None)  # a theme's font would overrule the ones named
+    document.styles["Normal"].font.size = Pt(10.5)
+    document.styles["Title"].font.size = Pt(18)
+    section = document.sections[0]
+    section.page_width, section.page_height = Cm(21), Cm(29.7)
+    section.left_margin = section.right_margin = Cm(2)
+    section.header.paragraphs[0].text = f"{report.bank} · {report.incident}"
+    section.footer.paragraphs[0].text = stamp.line(report.locale)
+    core = document.core_properties
+    core.title, core.author, core.language = report.title, report.unit, report.locale
+    core.comments, core.created, core.modified = stamp.content_hash, stamp.at, stamp.at
+    core.last_modified_by, core.version = stamp.by or report.unit, str(stamp.version)
+
+
+def _fields(document: DocumentObject, fields: tuple[FilledField, ...], locale: str) -> None:
+    table = _table(document, [(field.label, field.cite, shown(field, locale)) for field in fields])
+    for row, field in zip(table, fields, strict=True):
+        if field.is_gap:
+            for run in row[1].paragraphs[0].runs:
+                _write(run, is_gap=True)
+        if field.by:
+            _write(row[1].add_paragraph().add_run(written_by(field, locale)), is_gap=False)
+
+
+def _table(document: DocumentObject, rows: list[tuple[str, str, str]]) -> list[tuple[_Cell, _Cell]]:
+    """Add a table of (label, article, text); return its cells."""
+    table = document.add_table(rows=len(rows), cols=2, style="Table Grid")
+    table.autofit = False
+    found = []
+    for row, (label, cite, text) in zip(table.rows, rows, strict=True):
+        left, right = row.cells
+        left.width, right.width = _WIDTHS
+        left.paragraphs[0].add_run(label).bold = True
+        if cite:
+            _write(left.add_paragraph().add_run(cite), is_gap=False)
+        first, *others = text.splitlines() or [""]
+        right.paragraphs[0].add_run(_printable(first))
+        for line in others:
+            right.add_paragraph(_printable(line))
+        found.append((left, right))
+    return found
+
+
+def _write(run: Run, *, is_gap: bool) -> None:
+    """Set how a run looks: a gap stands out, an article or a name stands back."""
+    run.font.color.rgb = _GAP if is_gap else _GREY
+    run.font.bold = is_gap
+    run.font.size = None if is_gap else Pt(9)
+
+
+def _printable(text: str) -> str:
+    """Return a text without the characters that XML cannot hold."""
+    return "".join(char for char in text if char.isprintable() or char in "\t\u3000\u00a0")

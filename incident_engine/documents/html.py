@@ -1,0 +1,38 @@
+"""A report, or the review of a period, as one HTML page: to look at and to print, with nothing from elsewhere."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from incident_engine.common.i18n import Wording
+from incident_engine.documents.text import heads
+from incident_engine.documents.version_stamp import Stamp, shown, written_by
+from incident_engine.domain.reports.drafting import Report
+
+_PAGES = Environment(
+    loader=FileSystemLoader(Path(__file__).parent),
+    autoescape=True,  # whatever people wrote is text, never markup
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+def report_html(report: Report, stamp: Stamp) -> str:
+    """Return a report as a page; everything in it is escaped."""
+    locale = report.locale
+    return _PAGES.get_template("report.html.j2").render(
+        report=report,
+        heads=[(Wording(locale)(name), value) for name, value in heads(report)],
+        stamp=stamp.line(locale),
+        gaps=stamp.gap_line(locale),
+        shown=lambda field: shown(field, locale),
+        written_by=lambda field: written_by(field, locale),
+    )
+
+
+def review_html(tables: Mapping[str, Any]) -> str:
+    """Return the review of a period as a page. `tables` is what `review_text.tables` makes of it."""
+    return _PAGES.get_template("review.html.j2").render(**tables)

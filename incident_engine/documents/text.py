@@ -1,0 +1,26 @@
+"""A report as plain text for a terminal."""
+
+from incident_engine.common.i18n import Wording
+from incident_engine.documents.version_stamp import Stamp, shown, written_by
+from incident_engine.domain.reports.drafting import Report
+
+
+def report_text(report: Report, stamp: Stamp) -> str:
+    """Return a report as text, a field at a time."""
+    say = Wording(report.locale)
+    lines = [report.title, f"{report.source} {report.cite}".strip(), ""]
+    lines += [f"{say(name)}: {value}" for name, value in heads(report)]
+    for section in report.sections:
+        lines += ["", section.title]
+        for field in section.fields:
+            cite = f" ({field.cite})" if field.cite else ""
+            by = written_by(field, report.locale)
+            lines.append(f"  {field.label}{cite}{f' [{by}]' if by else ''}")
+            lines += [f"    {line}" for line in shown(field, report.locale).splitlines()]
+    lines += ["", stamp.line(report.locale), stamp.gap_line(report.locale)]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def heads(report: Report) -> tuple[tuple[str, str], ...]:
+    """Return what stands above every report: (what, value)."""
+    return (("addressee", report.addressee), ("reporting unit", report.unit), ("incident", report.incident))

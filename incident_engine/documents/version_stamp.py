@@ -1,0 +1,53 @@
+"""What marks a version of a report wherever it is read: number, state, who, when, hash; in the reader's language."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+
+from incident_engine.common.i18n import Wording
+from incident_engine.domain.messages.formatting import spell_local
+from incident_engine.domain.reports.drafting import GAP, FilledField
+
+_STATES: Mapping[str, str] = {
+    "draft": "draft version",
+    "approved": "approved version",
+    "submitted": "submitted version",
+    "withdrawn": "withdrawn version",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """Which version of a report this is. Version 0 was made for this look alone and is not kept."""
+
+    version: int
+    state: str
+    by: str | None
+    at: datetime
+    content_hash: str
+    gaps: int
+    zone: tzinfo
+
+    def line(self, locale: str) -> str:
+        """Return version, state, person, instant and hash on one line."""
+        say = Wording(locale)
+        number = f"{say('version')} {self.version}" if self.version else say("not kept")
+        parts = [number, say(_STATES[self.state])]
+        if self.by:
+            parts.append(self.by)
+        parts += [spell_local(self.at, self.zone), f"SHA-256 {self.content_hash[:16]}"]
+        return " · ".join(parts)
+
+    def gap_line(self, locale: str) -> str:
+        """Return how many fields must still be filled in; empty if none."""
+        return f"{Wording(locale)('fields to be filled in')}: {self.gaps}" if self.gaps else ""
+
+
+def shown(field: FilledField, locale: str) -> str:
+    """Return what stands in a field: its text, the mark of a gap, or a dash."""
+    return field.text or (GAP[locale] if field.is_gap else "—")
+
+
+def written_by(field: FilledField, locale: str) -> str:
+    """Return who wrote in a field; empty if nobody."""
+    return f"{Wording(locale)('written by')}: {field.by}" if field.by else ""

@@ -1,0 +1,1 @@
+"""Service hours and public holidays."""

@@ -1,0 +1,1 @@
+"""Events that monitors and people report."""

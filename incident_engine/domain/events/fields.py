@@ -1,0 +1,88 @@
+"""What the fields of an event may hold: names, keys, services, regions, instants, figures."""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BeforeValidator,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    TypeAdapter,
+    ValidationInfo,
+)
+
+from incident_engine.common.validation import invalid, unknown_name
+from incident_engine.domain.regions import resolve_region
+
+KNOWN_SERVICES = "known_services"
+"""Key of the validation context: the ids of the services that the bank has."""
+
+
+def _known_service(service: str, info: ValidationInfo) -> str:
+    known: Mapping[str, object] | None = (info.context or {}).get(KNOWN_SERVICES)
+    if known is not None and service not in known:
+        raise unknown_name("service", service, known)
+    return service
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable() or text != text.strip():
+        raise invalid(f"not a plain name: {text!r}", "printable characters without spaces at the ends")
+    return text
+
+
+Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_printable)]
+
+
+def _key(text: str) -> str:
+    if not _KEY.fullmatch(text):
+        raise invalid(
+            f"not an incident's key: {text!r}", "letters, digits, '.', '_' and '-', such as INC-2026-17; 80 at most"
+        )
+    return text
+
+
+_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+IncidentKey = Annotated[str, AfterValidator(_key)]
+Service = Annotated[Name, AfterValidator(_known_service)]
+Region = Annotated[Name, AfterValidator(resolve_region)]
+Text = Annotated[str, Field(min_length=1, max_length=10_000)]
+
+
+_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST = datetime(2200, 1, 1, tzinfo=UTC)
+
+
+def _in_utc(instant: datetime) -> datetime:
+    if not _EARLIEST <= instant < _LATEST:  # a clock never set, such as the year 1 of Go's zero time
+        raise invalid(f"not a plausible instant: {instant.isoformat()}", "one from 1970 to 2199")
+    return instant.astimezone(UTC)
+
+
+def _written(value: object) -> object:
+    if not isinstance(value, str | datetime) or (isinstance(value, str) and value.strip().lstrip("-").isdigit()):
+        raise invalid(f"not an instant: {value!r}", "an instant with its offset, such as 2013-06-23T10:35:00+08:00")
+    return value
+
+
+Instant = Annotated[AwareDatetime, BeforeValidator(_written, json_schema_input_type=str), AfterValidator(_in_utc)]
+
+
+INSTANT: TypeAdapter[datetime] = TypeAdapter(Instant)
+
+
+def _figure(value: object) -> object:
+    if not isinstance(value, bool | int | float) or value != value or value in (float("inf"), -float("inf")):  # noqa: PLR0124 - NaN
+        raise invalid(f"not a figure: {value!r}", "a number, or true or false")
+    return value
+
+
+Figure = Annotated[
+    StrictBool | StrictInt | StrictFloat, BeforeValidator(_figure, json_schema_input_type=bool | int | float)
+]

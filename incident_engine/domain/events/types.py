@@ -1,0 +1,50 @@
+"""What every event has, and the types of events."""
+
+from enum import StrEnum
+
+from incident_engine.common.validation import Strict
+from incident_engine.domain.events.fields import IncidentKey, Instant, Name, Region, Service
+
+ITSELF = "incident-engine"
+"""The source of the events that the engine reports itself."""
+
+
+class EventType(StrEnum):
+    """What an event reports."""
+
+    OUTAGE_STARTED = "outage.started"
+    OUTAGE_DEGRADED = "outage.degraded"
+    OUTAGE_RESTORED = "outage.restored"
+    REPAIR_FAILED = "repair.failed"
+    RECOVERY_ESTIMATED = "recovery.estimated"
+    MAINTENANCE_ANNOUNCED = "maintenance.announced"
+    HARM_ASSESSED = "harm.assessed"
+    IMPACT_MEASURED = "impact.measured"
+    PLAN_FAILED = "plan.failed"
+    LEVEL_CORRECTED = "level.corrected"
+    NOTE_ADDED = "note.added"
+    STEP_ACKNOWLEDGED = "step.acknowledged"
+    STEP_APPROVED = "step.approved"
+    STEP_COMPLETED = "step.completed"
+    STEP_SKIPPED = "step.skipped"
+    STEP_ASSIGNED = "step.assigned"
+    STEP_ADDED = "step.added"
+    REPORT_WRITTEN = "report.written"
+    LESSON_RECORDED = "lesson.recorded"
+    INCIDENT_CLOSED = "incident.closed"
+
+
+class BaseEvent(Strict):
+    """What every event has: `(source, id)` is its idempotency key."""
+
+    source: Name
+    id: Name
+    occurred_at: Instant
+    incident: IncidentKey | None = None
+
+
+class PersonEvent(BaseEvent):
+    """An event about an incident as a whole: named by its key, or the open one of a service."""
+
+    service: Service | None = None
+    regions: tuple[Region, ...] = ()

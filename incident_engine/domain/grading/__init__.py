@@ -1,0 +1,1 @@
+"""Rule packs and the assessment of an incident under them."""

@@ -1,0 +1,145 @@
+"""The verdict as a document: what `grade` prints, the API answers and the store keeps. Instants in local time."""
+
+from collections.abc import Mapping
+from datetime import datetime, tzinfo
+from typing import Any
+
+from incident_engine.domain.grading.assessment import Assessment, Evidence, RegionEvidence
+from incident_engine.domain.grading.level_history import Reached
+from incident_engine.domain.grading.obligation_status import ObligationStatus
+from incident_engine.domain.incidents.incident import Correction, Harm, Interval, Measurement
+from incident_engine.domain.regions import region_name
+from incident_engine.domain.values import NEVER
+
+
+def assessment_document(assessment: Assessment, zone: tzinfo) -> dict[str, Any]:
+    """Return an assessment as JSON values."""
+    upcoming = assessment.next
+    return {
+        "pack": assessment.pack,
+        "version": assessment.version,
+        "content_hash": assessment.content_hash,
+        "at": spelled(assessment.at, zone),
+        "level": assessment.level,
+        "severity": assessment.severity,
+        "held": assessment.held,
+        "provisional": assessment.provisional,
+        "trajectory": [_reached(step, zone) for step in assessment.trajectory],
+        "next": _reached(upcoming, zone) if upcoming else None,
+        "forecast": [_reached(step, zone) for step in assessment.forecast],
+        "obligations": [_obligation(status, zone) for status in assessment.obligations],
+        "evidence": _evidence(assessment.evidence, zone),
+    }
+
+
+def trajectory_from(document: Mapping[str, Any]) -> tuple[Reached, ...]:
+    """Return the trajectory that a verdict's document holds, without the corrections in it: events tell of them."""
+    return tuple(
+        Reached(step["level"], datetime.fromisoformat(step["at"]), step["rule"], step["cite"])
+        for step in document["trajectory"]
+        if "corrected_by" not in step
+    )
+
+
+def spelled(instant: datetime | None, zone: tzinfo) -> str | None:
+    """Return an instant in ISO 8601 with the zone's offset; None for what never comes."""
+    return None if instant is None or instant == NEVER else instant.astimezone(zone).isoformat()
+
+
+def _reached(step: Reached, zone: tzinfo) -> dict[str, Any]:
+    document = {"level": step.level, "at": spelled(step.at, zone), "rule": step.rule, "cite": step.cite}
+    if step.correction is not None:
+        document |= {"corrected_by": step.correction.by, "reason": step.correction.reason}
+    return document
+
+
+def _obligation(status: ObligationStatus, zone: tzinfo) -> dict[str, Any]:
+    return {
+        "id": status.id,
+        "instance": status.instance,
+        "due_at": spelled(status.due_at, zone),
+        "cite": status.cite,
+        "state": status.state.value,
+        "to": status.to,
+        "applies_at": spelled(status.applies_at, zone),
+        "met_at": spelled(status.met_at, zone),
+        "met_by": status.met_by,
+        "met_late": status.met_late,
+        "overdue_at_detection": status.overdue_at_detection,
+        "missed": status.missed,
+    }
+
+
+def _evidence(evidence: Evidence, zone: tzinfo) -> dict[str, Any]:
+    return {
+        "in_force": evidence.in_force,
+        "guessed_years": list(evidence.guessed_years),
+        "occurred_at": spelled(evidence.occurred_at, zone),
+        "detected_at": spelled(evidence.detected_at, zone),
+        "restored_at": spelled(evidence.restored_at, zone),
+        "regions": [_region(region, zone) for region in evidence.regions],
+        "rules": [
+            {
+                "rule": rule.rule,
+                "level": rule.level,
+                "cite": rule.cite,
+                "at": spelled(rule.at, zone),
+                "regions": [{"region": region, "at": spelled(at, zone)} for region, at in rule.regions],
+            }
+            for rule in evidence.rules
+        ],
+        "readings": [
+            {"reading": other.point, "value": other.value, "level": other.level} for other in evidence.readings
+        ],
+        "harms": [harm_document(harm, zone) for harm in evidence.harms],
+        "measurements": [measurement_document(found, zone) for found in evidence.measurements],
+        "closed_doors": [
+            {"at": spelled(moment.at, zone), "recovery_expected_at": spelled(moment.recovery_at, zone)}
+            for moment in evidence.moments
+        ],
+        "corrections": [_correction(said, zone) for said in evidence.corrections],
+    }
+
+
+def interval_document(service: str, interval: Interval, zone: tzinfo) -> dict[str, Any]:
+    """Return one impairment of a service, with the events that said so."""
+    return {
+        "service": service,
+        "start": spelled(interval.start, zone),
+        "end": spelled(interval.end, zone),
+        "impairment": interval.impairment.value,
+        "begun_by": "/".join(interval.begun_by),
+        "ended_by": "/".join(interval.ended_by) if interval.ended_by else None,
+    }
+
+
+def window_document(service: str, start: datetime, end: datetime, zone: tzinfo) -> dict[str, Any]:
+    """Return a maintenance window of a service."""
+    return {"service": service, "start": spelled(start, zone), "end": spelled(end, zone)}
+
+
+def harm_document(harm: Harm, zone: tzinfo) -> dict[str, Any]:
+    """Return a person's judgement of a harm."""
+    return {"at": spelled(harm.at, zone), **harm.judged.model_dump(mode="json")}
+
+
+def measurement_document(found: Measurement, zone: tzinfo) -> dict[str, Any]:
+    """Return a figure of the impact."""
+    return {"at": spelled(found.at, zone), "name": found.name, "value": found.value, "by": found.by}
+
+
+def _correction(said: Correction, zone: tzinfo) -> dict[str, Any]:
+    return {"at": spelled(said.at, zone), "level": said.level, "by": said.by, "reason": said.reason}
+
+
+def _region(region: RegionEvidence, zone: tzinfo) -> dict[str, Any]:
+    return {
+        "region": region.region,
+        "name": {"zh-CN": region_name(region.region, "zh-CN"), "en": region_name(region.region, "en")},
+        "services": list(region.services),
+        "counted_seconds": region.counted.total_seconds(),
+        "in_service_seconds": region.in_service.total_seconds(),
+        "wall_clock_seconds": region.wall_clock.total_seconds(),
+        "intervals": [interval_document(service, interval, zone) for service, interval in region.intervals],
+        "maintenance": [window_document(*window, zone) for window in region.maintenance],
+    }

@@ -1,0 +1,261 @@
+"""Conditions of a rule, each a function from the downtime to the earliest instant at which it holds.
+
+    reach(condition, downtime) → the instant at which it holds if nothing new happens, or NEVER
+
+Every condition is monotone: once it holds it goes on holding. So `any` is the earliest, `all` the latest and
+`at_least n of` the n-th earliest, and a strict `more_than` is the smallest step after `at_least`.
+"""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Self
+
+from pydantic import Field, StrictBool, StrictFloat, StrictInt, model_validator
+
+from incident_engine.common.validation import Strict, invalid
+from incident_engine.domain.events.model import HarmCause, HarmKind, Seriousness
+from incident_engine.domain.grading.downtime import Downtime
+from incident_engine.domain.grading.interpretation import HoursClock
+from incident_engine.domain.incidents.incident import Harm, Measurement
+from incident_engine.domain.values import NEVER, RESOLUTION, Duration, Identifier
+
+
+class DurationLimit(Strict):
+    """A limit of time, which says whether the limit itself counts."""
+
+    at_least: Duration | None = None
+    more_than: Duration | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_bare_limit(cls, value: object) -> object:
+        if isinstance(value, str):
+            raise invalid(f"a bare limit: {value!r}", f"{{at_least: {value}}} or {{more_than: {value}}}")
+        return value
+
+    @model_validator(mode="after")
+    def _one_bound(self) -> Self:
+        _exactly_one(self, "at_least", "more_than")
+        return self
+
+    @property
+    def least(self) -> timedelta:
+        """Return the shortest length that satisfies the limit."""
+        if self.at_least is not None:
+            return self.at_least
+        return (self.more_than or timedelta(0)) + RESOLUTION
+
+
+class CountLimit(Strict):
+    """A limit of a count, which says whether the limit itself counts."""
+
+    at_least: int | None = Field(default=None, ge=1, strict=True)
+    more_than: int | None = Field(default=None, ge=0, strict=True)
+
+    @property
+    def least(self) -> int:
+        """Return the smallest count that satisfies the limit."""
+        return self.at_least if self.at_least is not None else (self.more_than or 0) + 1
+
+
+class RegionsDown(CountLimit):
+    """So many regions cannot do business for so long, counted by a clock (without one: as the pack reads it)."""
+
+    for_: DurationLimit = Field(alias="for")
+    clock: HoursClock | None = None
+
+    @model_validator(mode="after")
+    def _one_bound(self) -> Self:
+        _exactly_one(self, "at_least", "more_than")
+        return self
+
+
+class OutageFor(Strict):
+    """Something has been down somewhere for so long, all regions and services taken together."""
+
+    for_: DurationLimit = Field(alias="for")
+    clock: HoursClock | None = None
+
+
+class CountriesHit(CountLimit):
+    """Regions of so many countries are hit by what counts, among those listed (ISO 3166-1), or among all."""
+
+    at_least: int | None = Field(default=None, ge=1, strict=True)
+    more_than: int | None = Field(default=None, ge=1, strict=True)
+    among: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_bound(self) -> Self:
+        _exactly_one(self, "at_least", "more_than")
+        return self
+
+
+class HarmLimit(Strict):
+    """A person judged a harm of one of these kinds, at least so serious, by one of these causes."""
+
+    kinds: tuple[HarmKind, ...] = Field(min_length=1)
+    at_least: Seriousness = Seriousness.CONSIDERABLE
+    causes: tuple[HarmCause, ...] = Field(default=tuple(HarmCause), min_length=1)
+
+    def is_met_by(self, harm: Harm) -> bool:
+        """Return whether a judgement is of such a harm."""
+        judged = harm.judged
+        is_such = judged.kind in self.kinds and judged.cause in self.causes
+        return is_such and judged.seriousness.rank >= self.at_least.rank
+
+
+class Measured(Strict):
+    """A figure of the impact, by its name among the pack's measures, passes a limit; or a question is answered."""
+
+    name: Identifier
+    at_least: StrictInt | StrictFloat | None = None
+    more_than: StrictInt | StrictFloat | None = None
+    is_: StrictBool | None = Field(default=None, alias="is")
+
+    @model_validator(mode="after")
+    def _one_bound(self) -> Self:
+        given = {"at_least": self.at_least, "more_than": self.more_than, "is": self.is_}
+        exactly_one(given)
+        return self
+
+    def is_met_by(self, found: Measurement) -> bool:
+        """Return whether a figure passes the limit."""
+        if found.name != self.name:
+            return False
+        if self.is_ is not None:
+            return found.value is self.is_
+        if isinstance(found.value, bool):
+            return False
+        return found.value >= self.at_least if self.at_least is not None else found.value > (self.more_than or 0)
+
+
+class Forecast(Strict):
+    """Outside service hours: what an unrepaired failure may lead to, by the condition of another rule."""
+
+    rule: Identifier
+
+
+class Condition(Strict):
+    """One condition: exactly one of its keys is given."""
+
+    any: tuple["Condition", ...] | None = Field(default=None, min_length=1)
+    all: tuple["Condition", ...] | None = Field(default=None, min_length=1)
+    n_of: "NOf | None" = None
+    regions_down: RegionsDown | None = None
+    outage: OutageFor | None = None
+    countries_hit: CountriesHit | None = None
+    harm: HarmLimit | None = None
+    measured: Measured | None = None
+    forecast: Forecast | None = None
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        _exactly_one(self, *type(self).model_fields)
+        return self
+
+    @property
+    def parts(self) -> "tuple[Condition, ...]":
+        """Return the conditions of which it is made; empty for a leaf."""
+        return self.any or self.all or (self.n_of.of if self.n_of else ())
+
+
+class NOf(Strict):
+    """At least so many of several conditions."""
+
+    at_least: int = Field(ge=1, strict=True)
+    of: tuple[Condition, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _enough(self) -> Self:
+        if self.at_least > len(self.of):
+            raise invalid(f"at least {self.at_least} of {len(self.of)} can never hold", "a smaller at_least")
+        return self
+
+
+def _exactly_one(model: Strict, *keys: str) -> None:
+    exactly_one({key: getattr(model, key) for key in keys})
+
+
+def exactly_one(values: Mapping[str, object]) -> None:
+    """Refuse values of which not exactly one is given (is not None)."""
+    keys, given = list(values), [key for key, value in values.items() if value is not None]
+    if len(given) != 1:
+        said = "none is given" if not given else f"{' and '.join(given)} are given"
+        raise invalid(f"exactly one of {', '.join(keys)} must be given: {said}", f"one of: {', '.join(keys)}")
+
+
+Rules = Mapping[str, Condition]
+"""The conditions of a pack's rules by id, for those that refer to another."""
+
+
+_NONE: Rules = MappingProxyType({})
+
+
+def reach(
+    condition: Condition,
+    downtime: Downtime,
+    rules: Rules = _NONE,
+    *,
+    sure: bool = False,
+    since: datetime | None = None,
+) -> datetime:
+    """Return the earliest instant at which the condition holds if nothing new happens, or NEVER.
+
+    `sure` leaves out what rests on the worst credible case alone: an unrepaired failure without an estimate. `since`
+    leaves out forecasts that were made up to then.
+    """
+    if condition.any is not None:
+        return min(reach(part, downtime, rules, sure=sure, since=since) for part in condition.any)
+    if condition.all is not None:
+        return max(reach(part, downtime, rules, sure=sure, since=since) for part in condition.all)
+    if condition.n_of is not None:
+        of = sorted(reach(part, downtime, rules, sure=sure, since=since) for part in condition.n_of.of)
+        return of[condition.n_of.at_least - 1]
+    if condition.forecast is not None:
+        return _reach_forecast(rules[condition.forecast.rule], downtime, rules, sure=sure, since=since)
+    return _reach_leaf(condition, downtime)
+
+
+def _reach_leaf(condition: Condition, downtime: Downtime) -> datetime:
+    incident = downtime.incident
+    if condition.regions_down is not None:
+        limit = condition.regions_down
+        return downtime.reach(limit.least, limit.for_.least, limit.clock)
+    if condition.outage is not None:
+        return downtime.reach_anywhere(condition.outage.for_.least, condition.outage.clock)
+    if condition.countries_hit is not None:
+        return _reach_countries(condition.countries_hit, downtime)
+    if condition.harm is not None:
+        return min((harm.at for harm in incident.harms if condition.harm.is_met_by(harm)), default=NEVER)
+    assert condition.measured is not None  # noqa: S101 - the validator saw to it
+    return min((found.at for found in incident.measurements if condition.measured.is_met_by(found)), default=NEVER)
+
+
+def _reach_countries(limit: CountriesHit, downtime: Downtime) -> datetime:
+    first: dict[str, datetime] = {}
+    for region in downtime.regions:
+        country = region.partition("-")[0]
+        if not limit.among or country in limit.among:
+            first[country] = min(first.get(country, NEVER), downtime.first_in(region))
+    hit = sorted(first.values())
+    return hit[limit.least - 1] if len(hit) >= limit.least else NEVER
+
+
+def _reach_forecast(
+    condition: Condition, downtime: Downtime, rules: Rules, *, sure: bool, since: datetime | None
+) -> datetime:
+    """Return the first moment at which an unrepaired failure, met by closed doors, was to lead to the condition."""
+    for moment in downtime.moments():
+        is_expected = (not sure or moment.recovery_at is not None) and (since is None or moment.at > since)
+        if is_expected and reach(condition, downtime.expected_at(moment), rules) < NEVER:
+            return moment.at
+    return NEVER
+
+
+def leaves(condition: Condition) -> Iterator[Condition]:
+    """Yield the conditions at the leaves."""
+    if not condition.parts:
+        yield condition
+    for part in condition.parts:
+        yield from leaves(part)

@@ -1,0 +1,66 @@
+"""The course of the level: every rise by a rule, and every word of a person on it."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from incident_engine.domain.grading.pack import Pack
+from incident_engine.domain.incidents.incident import Correction
+from incident_engine.domain.values import NEVER
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """A level with the instant at which it was or will be reached, and the rule that says so.
+
+    With a correction, a person said so: then there is no rule, and the level may be None (below the lowest).
+    """
+
+    level: str | None
+    at: datetime
+    rule: str
+    cite: str
+    correction: Correction | None = None
+
+
+def reached(pack: Pack, instants: Mapping[str, datetime]) -> Iterator[Reached]:
+    """Yield the level of each rule that is ever reached."""
+    for rule in pack.rules:
+        if instants[rule.id] != NEVER:
+            yield Reached(rule.level, instants[rule.id], rule.id, rule.cite)
+
+
+def course(pack: Pack, steps: Iterable[Reached], corrections: Sequence[Correction] = ()) -> tuple[Reached, ...]:
+    """Return what changes the level, in order.
+
+    Of several levels met at one instant the worst counts (Art. 9), and the level never falls by itself (Art. 10). A
+    correction overrules what was reached up to then; what is reached later raises the level again.
+    """
+    words = [Reached(said.level, said.at, "", "", said) for said in corrections]
+    changes: list[Reached] = []
+    severity = 0
+    for step in sorted([*steps, *words], key=lambda step: _order(pack, step)):
+        reached_severity = pack.severity[step.level] if step.level is not None else 0
+        if reached_severity > severity or (step.correction is not None and reached_severity != severity):
+            changes.append(step)
+            severity = reached_severity
+    return tuple(changes)
+
+
+def _order(pack: Pack, step: Reached) -> tuple[datetime, bool, int]:
+    """At one instant the worst comes first, but of several corrections last: in doubt the worse word stands."""
+    severity = 0 if step.level is None else pack.severity[step.level]
+    return step.at, step.correction is not None, severity if step.correction is not None else -severity
+
+
+def severity_of(pack: Pack, changes: Sequence[Reached]) -> int:
+    """Return the severity at the end of a course: 0 below the lowest level."""
+    level = changes[-1].level if changes else None
+    return 0 if level is None else pack.severity[level]
+
+
+def corrections_of(pack: Pack, given: Iterable[Correction]) -> tuple[Correction, ...]:
+    """Return the corrections that are about a pack: those that name it, or none but a level that it has."""
+    return tuple(
+        said for said in given if said.pack in (None, pack.pack) and (said.level is None or said.level in pack.severity)
+    )

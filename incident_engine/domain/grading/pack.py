@@ -1,0 +1,173 @@
+"""A rule pack: one regulation, typed and dated, with its levels, rules, obligations and cases."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from functools import cached_property
+from typing import Annotated, Literal, Self
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, Field, model_validator
+
+from incident_engine.common.validation import Strict, invalid, unknown_name
+from incident_engine.domain.calendar.holidays import known_countries
+from incident_engine.domain.grading.conditions import Condition, leaves
+from incident_engine.domain.grading.interpretation import Reading
+from incident_engine.domain.grading.obligation import Obligation
+from incident_engine.domain.grading.pack_case import Case
+from incident_engine.domain.values import Day, Identifier, LocalizedText, Zone
+
+
+class InForce(Strict):
+    """From when (inclusive) until when (exclusive) the regulation is in force."""
+
+    from_: Day = Field(alias="from")
+    until: Day | None = None
+
+    @model_validator(mode="after")
+    def _some_time(self) -> Self:
+        if self.until is not None and self.until <= self.from_:
+            raise invalid(f"in force until {self.until}, which is not after {self.from_}", "a later day (exclusive)")
+        return self
+
+
+class Parameter(Strict):
+    """A value that a rule or obligation names with a $: from the law (cite) or our default (why)."""
+
+    value: str | int
+    cite: str | None = None
+    why: LocalizedText | None = None
+    one_of: tuple[str, ...] | None = None
+
+    @model_validator(mode="after")
+    def _founded(self) -> Self:
+        if self.cite is None and self.why is None:
+            raise invalid("a parameter needs its foundation", "cite (article of the law) or why (our default)")
+        if self.one_of is not None and self.value not in self.one_of:
+            raise invalid(f"{self.value!r} is not allowed", f"one of: {', '.join(self.one_of)}")
+        return self
+
+
+class Level(Strict):
+    """A grade of the pack; levels stand worst first."""
+
+    id: Identifier
+    name: LocalizedText
+
+
+class Rule(Strict):
+    """The condition under which a level is reached, with the clause that says so."""
+
+    id: Identifier
+    level: Identifier
+    cite: str
+    says: LocalizedText
+    when: Condition
+
+
+class Measure(Strict):
+    """A figure of the impact that the pack's conditions name."""
+
+    says: LocalizedText
+    kind: Literal["number", "yes_no"] = "number"
+    unit: str | None = None
+    recurring: Literal["sum", "max"] = "max"
+    """What the figures of recurring incidents come to when they are graded as one."""
+
+
+class Recurring(Strict):
+    """So many incidents with the same root cause, within months of each other, are graded as one."""
+
+    cite: str
+    says: LocalizedText
+    at_least: int = Field(ge=2, strict=True)
+    months: int = Field(ge=1, le=120, strict=True)
+
+
+def _calendar(code: str) -> str:
+    countries = known_countries()
+    if code not in countries:
+        raise unknown_name("country", code, countries, "the ISO 3166 code of a country, such as CN")
+    return code
+
+
+def _country(code: str) -> str:
+    if code and not (len(code) == 2 and code.isascii() and code.isupper()):
+        raise invalid(f"not a country's code: {code!r}", "two capital letters (ISO 3166-1), such as CN")
+    return code
+
+
+class NotModelled(Strict):
+    """A sentence of the regulation that the pack leaves to people, and why."""
+
+    cite: str
+    why: LocalizedText
+
+
+class Pack(Strict):
+    """One regulation."""
+
+    pack: Identifier
+    version: str = Field(min_length=1)
+    title: LocalizedText
+    source: str
+    replaces: Identifier | None = None
+    """The pack that this one follows: it must cease to be in force on the day on which this one begins."""
+    in_force: InForce
+    timezone: Zone = "UTC"
+    """Where the dates of `in_force` begin."""
+    country: Annotated[str, AfterValidator(_country)] = ""
+    """ISO 3166 code of the country whose regions count; empty for all."""
+    calendar: Annotated[str, AfterValidator(_calendar)] | None = None
+    """Country whose working days count for deadlines."""
+    parameters: dict[Identifier, Parameter] = {}
+    reading: Reading = Reading()
+    measures: dict[Identifier, Measure] = {}
+    levels: tuple[Level, ...] = Field(min_length=1)
+    rules: tuple[Rule, ...] = Field(min_length=1)
+    obligations: tuple[Obligation, ...] = ()
+    recurring: Recurring | None = None
+    not_modelled: tuple[NotModelled, ...] = ()
+    cases: tuple[Case, ...] = ()
+
+    @property
+    def region_prefix(self) -> str:
+        """Return how the codes of the regions that count begin."""
+        return f"{self.country}-" if self.country else ""
+
+    def is_in_force(self, instant: datetime) -> bool:
+        """Return whether the regulation is in force at an instant."""
+        day = instant.astimezone(ZoneInfo(self.timezone)).date()
+        return self.in_force.from_ <= day and (self.in_force.until is None or day < self.in_force.until)
+
+    @cached_property
+    def severity(self) -> Mapping[str, int]:
+        """Return each level's severity: 1 for the least severe, rising to the worst."""
+        return {level.id: len(self.levels) - place for place, level in enumerate(self.levels)}
+
+    @cached_property
+    def level_names(self) -> Mapping[str, LocalizedText]:
+        """Return the levels' names by id."""
+        return {level.id: level.name for level in self.levels}
+
+    @cached_property
+    def rule_by_id(self) -> Mapping[str, Rule]:
+        """Return the rules by id."""
+        return {rule.id: rule for rule in self.rules}
+
+    @cached_property
+    def conditions(self) -> Mapping[str, Condition]:
+        """Return the rules' conditions by id."""
+        return {rule.id: rule.when for rule in self.rules}
+
+    @cached_property
+    def forecasts(self) -> frozenset[str]:
+        """Return the rules that look at what an unrepaired failure may lead to."""
+        return frozenset(r.id for r in self.rules if any(leaf.forecast is not None for leaf in leaves(r.when)))
+
+    @cached_property
+    def content_hash(self) -> str:
+        """Return the SHA-256 of the pack's content (without its cases), which marks every verdict."""
+        content = self.model_dump(mode="json", by_alias=True, exclude={"cases"})
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,173 @@
+"""A case that stands beside the law in a pack: what happened, and the whole course that must follow."""
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Self
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from incident_engine.common.errors import InvalidDocumentError
+from incident_engine.common.validation import Strict, invalid, problems_of
+from incident_engine.domain.calendar.service_hours import ALWAYS, ServiceHours, parse_window, weekly_hours
+from incident_engine.domain.events.fields import Figure
+from incident_engine.domain.events.model import EVENT, Event, MaintenanceAnnounced
+from incident_engine.domain.events.types import EventType
+from incident_engine.domain.grading.interpretation import Reading
+from incident_engine.domain.regions import resolve_region
+from incident_engine.domain.values import Day, Identifier
+
+SERVICE = "case"
+"""The service of a case, unless an event names another."""
+
+_TIME_OF_DAY = re.compile(r"(\d{2,3}):([0-5]\d)(?::([0-5]\d)(?:\.(\d{6}))?)?")
+_INSTANTS = ("recovery_at", "start", "end")
+_SOME_DAY = datetime(2000, 1, 3, tzinfo=UTC)
+
+
+def _time_of_day(value: object) -> timedelta:
+    match = _TIME_OF_DAY.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        expected = "HH:MM, HH:MM:SS or HH:MM:SS.ffffff; hours may exceed 24 for the days that follow"
+        raise invalid(f"not a time: {value!r}", expected)
+    hours, minutes, seconds, micros = (int(part or 0) for part in match.groups())
+    return timedelta(hours=hours, minutes=minutes, seconds=seconds, microseconds=micros)
+
+
+def _spans(value: object) -> object:
+    return [value] if isinstance(value, list) and value and not isinstance(value[0], list) else value
+
+
+TimeOfDay = Annotated[timedelta, BeforeValidator(_time_of_day, json_schema_input_type=str)]
+"""Counted from the midnight that begins the case's day, in the pack's time zone."""
+
+
+def _in_order(span: tuple[timedelta, ...]) -> tuple[timedelta, ...]:
+    if len(span) == 2 and span[1] <= span[0]:
+        raise invalid("ends before it begins", "an end after the beginning; hours may exceed 24 for the next day")
+    return span
+
+
+Span = Annotated[tuple[TimeOfDay, ...], Field(min_length=1, max_length=2), AfterValidator(_in_order)]
+"""From, or from and to, of an outage."""
+
+Spans = Annotated[list[Span], BeforeValidator(_spans)]
+
+
+def _window(text: str) -> str:
+    try:
+        parse_window(text)
+    except ValueError as error:
+        raise invalid(str(error), "a window such as 09:00-17:00") from None
+    return text
+
+
+class CaseEvent(BaseModel):
+    """An event in the native format, but for source and id; instants are times of the case's day."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+    at: TimeOfDay
+    type: EventType
+    service: str | None = None
+    data: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _is_an_event(self) -> Self:
+        given = sorted({"source", "id", "occurred_at"} & set(self.model_extra or {}))
+        if given:
+            raise invalid(f"a case gives its events their {' and '.join(given)}", "at: HH:MM alone")
+        self.event(_SOME_DAY, "1")
+        return self
+
+    def event(self, day: datetime, name: str) -> Event:
+        """Return the event as it is on a day."""
+        data = {key: day + _time_of_day(value) if key in _INSTANTS else value for key, value in self.data.items()}
+        given = self.model_dump(exclude={"at"}, exclude_none=True) | {"data": data}
+        document = {"source": "case", "id": name, "service": SERVICE, "occurred_at": day + self.at} | given
+        try:
+            return EVENT.validate_python(document)
+        except ValidationError as error:
+            wrong = InvalidDocumentError(problems_of(error, Event, document))
+            raise invalid(f"no event: {wrong}", "an event in the native format, see docs/events.md") from None
+
+
+class Expectation(Strict):
+    """A level that is reached at a time, and by which rule; below the lowest (null) only by a correction."""
+
+    at: TimeOfDay
+    level: Identifier | None
+    rule: Identifier | None = None
+
+
+class Case(Strict):
+    """What happened to one service, and the whole course of the level that must follow."""
+
+    name: str
+    day: Day | None = None
+    """The day from which times count. Default: the first on which the pack is in force."""
+    hours: tuple[Annotated[str, AfterValidator(_window)], ...] = ()
+    """The windows of every day in which the service is open. Default: always."""
+    reading: dict[str, str] = {}
+    """Points of the pack's reading that are read otherwise."""
+    down: dict[str, Spans] = {}
+    degraded: dict[str, Spans] = {}
+    measured: dict[str, dict[str, Figure]] = {}
+    """By the time at which the figures were known."""
+    events: tuple[CaseEvent, ...] = ()
+    expect: tuple[Expectation, ...]
+    provisional: bool | None = None
+    due: dict[str, TimeOfDay] = {}
+    """When obligations (with .instance, if they repeat) are due."""
+
+    @model_validator(mode="after")
+    def _known_regions(self) -> Self:
+        for region in (*self.down, *self.degraded):
+            resolve_region(region)
+        for at in self.measured:
+            _time_of_day(at)
+        return self
+
+    @model_validator(mode="after")
+    def _open_some_time(self) -> Self:
+        self.service_hours(ZoneInfo("UTC"))
+        return self
+
+    def service_hours(self, zone: ZoneInfo) -> ServiceHours:
+        """Return the hours of the case's service."""
+        if not self.hours:
+            return ALWAYS
+        try:
+            return weekly_hours(zone, [("mon-sun", window) for window in self.hours])
+        except ValueError as error:
+            raise invalid(f"hours: {error}", "windows that do not overlap, such as 09:00-17:00") from None
+
+    def read(self, reading: Reading) -> Reading:
+        """Return the reading of the pack with what the case reads otherwise."""
+        return Reading.model_validate(reading.model_dump() | self.reading)
+
+    def history(self, day: datetime) -> list[Event]:
+        """Return the events of the case on a day, what was announced first."""
+        events = [given.event(day, f"event/{place}") for place, given in enumerate(self.events)]
+        for place, (at, measures) in enumerate(self.measured.items()):
+            said = {"type": EventType.IMPACT_MEASURED, "at": at, "data": {"by": "case", "measures": measures}}
+            events.append(CaseEvent.model_validate(said).event(day, f"measured/{place}"))
+        for kind, outages in ((EventType.OUTAGE_STARTED, self.down), (EventType.OUTAGE_DEGRADED, self.degraded)):
+            events += _outages(kind, outages, day)
+        return sorted(events, key=lambda event: not isinstance(event, MaintenanceAnnounced))
+
+
+def _outages(kind: EventType, outages: Mapping[str, list[Span]], day: datetime) -> Iterator[Event]:
+    for region, spans in outages.items():
+        for place, span in enumerate(spans):
+            for type_, offset in zip((kind, EventType.OUTAGE_RESTORED), span, strict=False):
+                yield EVENT.validate_python(
+                    {
+                        "source": "case",
+                        "id": f"{region}/{kind}/{place}/{type_}",
+                        "type": type_,
+                        "service": SERVICE,
+                        "regions": [region],
+                        "occurred_at": day + offset,
+                    }
+                )

@@ -1,0 +1,153 @@
+"""What a pack's cases leave untried, and what in a pack can never matter."""
+
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+
+from incident_engine.common.errors import Problem
+from incident_engine.domain.events.fields import Figure
+from incident_engine.domain.events.model import HarmAssessed, Seriousness
+from incident_engine.domain.grading.conditions import (
+    Condition,
+    CountriesHit,
+    DurationLimit,
+    HarmLimit,
+    Measured,
+    leaves,
+)
+from incident_engine.domain.grading.pack import Pack, Rule
+from incident_engine.domain.grading.pack_case import Case, Span
+from incident_engine.domain.grading.pack_case_runner import day_of
+from incident_engine.domain.regions import PROVINCES
+from incident_engine.domain.values import write_duration
+
+_A_MINUTE = timedelta(minutes=1)
+_FOR_EVER = timedelta(days=36_500)
+
+
+def uncovered(pack: Pack) -> Iterator[Problem]:
+    """Yield a problem for each limit without a case just below, on and above it, and each rule that no case reaches."""
+    for place, rule in enumerate(pack.rules):
+        named = f"rule '{rule.id}' ({rule.cite}): "
+        for leaf in leaves(rule.when):
+            for said in _missing(leaf, pack):
+                yield Problem(("rules", place, "when"), named + said, "such cases under cases")
+        if not any(step.rule == rule.id for case in pack.cases for step in case.expect):
+            yield Problem(("rules", place), f"{named}no case is reached by it", "a case that expects it")
+
+
+def idle(pack: Pack) -> Iterator[Problem]:
+    """Yield a problem for each level that no rule gives, each rule that can never give its own, and each double."""
+    for place, level in enumerate(pack.levels):
+        if all(rule.level != level.id for rule in pack.rules):
+            yield Problem(("levels", place), f"no rule gives level '{level.id}'", "a rule for it, or no such level")
+    for place, rule in enumerate(pack.rules):
+        yield from _never(place, rule, pack)
+        for other in pack.rules[:place]:
+            if other.when == rule.when:
+                said = f"rule '{rule.id}' ({rule.cite}) has the condition of '{other.id}'"
+                yield Problem(("rules", place, "when"), said, "a condition of its own")
+
+
+def _never(place: int, rule: Rule, pack: Pack) -> Iterator[Problem]:
+    number = len(PROVINCES) if pack.country == "CN" else None
+    for leaf in leaves(rule.when):
+        limit = leaf.regions_down
+        if limit is not None and number is not None and limit.least > number:
+            said = f"rule '{rule.id}' ({rule.cite}) can never hold: {pack.country} has {number} provinces"
+            yield Problem(("rules", place, "when"), said, f"at_least: {number} or fewer")
+
+
+def _missing(leaf: Condition, pack: Pack) -> list[str]:
+    """Return what the cases lack for a condition."""
+    plain = [case for case in pack.cases if not (case.hours or case.reading or case.events)]
+    if leaf.regions_down is not None:
+        down = leaf.regions_down
+        found = [length for case in plain if (length := _shortest_of(case, down.least)) is not None]
+        return _untried_length(down.for_, found, f"in {down.least} region(s)")
+    if leaf.outage is not None:
+        return _untried_length(leaf.outage.for_, [_together(case) for case in plain], "anywhere")
+    if leaf.measured is not None:
+        return _untried_figure(leaf.measured, [f for case in pack.cases for f in case.measured.values()])
+    if leaf.countries_hit is not None:
+        return _untried_countries(leaf.countries_hit, plain)
+    if leaf.harm is not None:
+        return _untried_harm(leaf.harm, pack)
+    return []
+
+
+def _untried(tries: Mapping[str, bool], limit: str) -> list[str]:
+    missing = [name for name, is_there in tries.items() if not is_there]
+    return [f"no case is {' or '.join(missing)} {limit}"] if missing else []
+
+
+def _untried_length(limit: DurationLimit, lengths: list[timedelta], where: str) -> list[str]:
+    wanted = limit.at_least if limit.at_least is not None else limit.more_than or timedelta(0)
+    if limit.least == timedelta(0):
+        return []  # any outage at all
+    tries = {
+        "just below (by less than a minute)": any(_A_MINUTE > wanted - has > timedelta(0) for has in lengths),
+        "exactly on": wanted in lengths,
+        "above": any(has > wanted for has in lengths),
+    }
+    return _untried(tries, f"the limit of {write_duration(wanted)} {where}")
+
+
+def _untried_figure(limit: Measured, figures: list[dict[str, Figure]]) -> list[str]:
+    tried = [given[limit.name] for given in figures if limit.name in given]
+    if limit.is_ is not None:
+        answers = {"'true' for": True in tried, "'false' for": False in tried}
+        return _untried(answers, f"the question '{limit.name}'")
+    wanted = limit.at_least if limit.at_least is not None else limit.more_than or 0
+    tries = {
+        "below": any(value < wanted for value in tried),
+        "exactly on": wanted in tried,
+        "above": any(value > wanted for value in tried),
+    }
+    return _untried(tries, f"the limit of {wanted} for '{limit.name}'")
+
+
+def _untried_countries(limit: CountriesHit, cases: list[Case]) -> list[str]:
+    counts = [
+        len({c for c in (region.partition("-")[0] for region in case.down) if not limit.among or c in limit.among})
+        for case in cases
+    ]
+    least = limit.least
+    tries = {"below": least - 1 in counts, "exactly on": least in counts, "above": any(n > least for n in counts)}
+    return _untried(tries, f"the limit of {least} countries")
+
+
+def _untried_harm(limit: HarmLimit, pack: Pack) -> list[str]:
+    judged = [
+        event.data
+        for case in pack.cases
+        for event in case.history(day_of(case, pack))
+        if isinstance(event, HarmAssessed)
+    ]
+    missing: list[str] = []
+    for kind in limit.kinds:
+        ranks = {said.seriousness.rank for said in judged if said.kind is kind and said.cause in limit.causes}
+        tries: dict[str, bool] = {"on": limit.at_least.rank in ranks}
+        if limit.at_least is not Seriousness.CONSIDERABLE:
+            tries["below"] = any(rank < limit.at_least.rank for rank in ranks)
+        missing += _untried(tries, f"'{limit.at_least}' for harm of kind '{kind}'")
+    return missing
+
+
+def _shortest_of(case: Case, number: int) -> timedelta | None:
+    """Return how long the last of exactly so many regions is down; None if more or fewer are."""
+    totals = sorted((_total(spans) for spans in case.down.values()), reverse=True)
+    return totals[-1] if len(totals) == number else None
+
+
+def _total(spans: list[Span]) -> timedelta:
+    return sum((span[1] - span[0] if len(span) > 1 else _FOR_EVER for span in spans), timedelta(0))
+
+
+def _together(case: Case) -> timedelta:
+    """Return how long anything is down in any region."""
+    spans = [(each[0], each[1] if len(each) > 1 else _FOR_EVER) for spans in case.down.values() for each in spans]
+    total, reached = timedelta(0), timedelta(0)
+    for start, end in sorted(spans):
+        total += max(end - max(start, reached), timedelta(0))
+        reached = max(reached, end)
+    return total

@@ -1,0 +1,176 @@
+"""Reading a pack from a document: parameters put in place, types, and whether what it names exists."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from pydantic import ValidationError
+
+from incident_engine.common.errors import InvalidDocumentError, Path, Problem
+from incident_engine.common.validation import doubles, nearest, problems_of, unknown
+from incident_engine.domain.grading.compiler import program_of
+from incident_engine.domain.grading.conditions import Condition, leaves
+from incident_engine.domain.grading.interpretation import Reading
+from incident_engine.domain.grading.obligation import DayOff
+from incident_engine.domain.grading.pack import Pack
+from incident_engine.domain.grading.pack_case import Case
+
+
+def parse_pack(document: object) -> Pack:
+    """Return the pack that a document (as read from YAML or JSON) describes.
+
+    Raises InvalidDocumentError with every problem and its path.
+    """
+    problems: list[Problem] = []
+    resolved = _with_parameters(document, problems)
+    try:
+        pack = Pack.model_validate(resolved)
+    except ValidationError as error:
+        unresolved = {problem.path for problem in problems}
+        wrong = [problem for problem in problems_of(error, Pack, resolved) if problem.path not in unresolved]
+        raise InvalidDocumentError([*problems, *wrong]) from None
+    problems += _wrong_references(pack)
+    if problems:
+        raise InvalidDocumentError(problems)
+    program_of(pack)  # compiled as it is loaded, not when the first incident waits for it
+    return pack
+
+
+def _with_parameters(document: object, problems: list[Problem]) -> object:
+    """Put the parameters' values where rules and obligations name them."""
+    if not isinstance(document, Mapping):
+        return document
+    given = document.get("parameters")
+    values = {
+        name: parameter["value"]
+        for name, parameter in (given.items() if isinstance(given, Mapping) else ())
+        if isinstance(parameter, Mapping) and "value" in parameter
+    }
+    return {
+        key: _substituted(part, values, (str(key),), problems) if key in _PARAMETRIC else part
+        for key, part in document.items()
+    }
+
+
+_PARAMETRIC = ("reading", "rules", "obligations")
+
+
+def _substituted(part: Any, values: Mapping[str, object], path: Path, problems: list[Problem]) -> Any:
+    if isinstance(part, Mapping):
+        return {key: _substituted(inner, values, (*path, key), problems) for key, inner in part.items()}
+    if isinstance(part, list):
+        return [_substituted(inner, values, (*path, place), problems) for place, inner in enumerate(part)]
+    if not (isinstance(part, str) and part.startswith("$")):
+        return part
+    name = part[1:]
+    if name not in values:
+        expected = f"one of: {', '.join(sorted(values)) or '(none is declared)'}"
+        problems.append(Problem(path, f"unknown parameter '{name}'", expected, nearest(name, values)))
+    return values.get(name, part)
+
+
+def _wrong_leaves(path: Path, condition: Condition, pack: Pack) -> Iterator[Problem]:
+    for where, leaf in _placed_leaves(path, condition):
+        if leaf.measured is not None:
+            measured, at = leaf.measured, (*where, "measured", "name")
+            yield from unknown(at, "measure", measured.name, pack.measures)
+            declared = pack.measures.get(measured.name)
+            if declared is not None and (declared.kind == "yes_no") != (measured.is_ is not None):
+                said = f"'{measured.name}' is declared as {declared.kind}"
+                yield Problem(at, said, "is: true" if declared.kind == "yes_no" else "at_least or more_than")
+        if leaf.forecast is not None:
+            at = (*where, "forecast", "rule")
+            yield from unknown(at, "rule", leaf.forecast.rule, pack.conditions)
+            of = pack.conditions.get(leaf.forecast.rule)
+            if of is not None and any(part.forecast is not None for part in leaves(of)):
+                yield Problem(at, f"rule '{leaf.forecast.rule}' is a forecast itself", "a rule of facts")
+
+
+def _placed_leaves(path: Path, condition: Condition) -> Iterator[tuple[Path, Condition]]:
+    if not condition.parts:
+        yield path, condition
+    inside: Path = ("any",) if condition.any else ("all",) if condition.all else ("n_of", "of")
+    for place, part in enumerate(condition.parts):
+        yield from _placed_leaves((*path, *inside, place), part)
+
+
+def _wrong_references(pack: Pack) -> Iterator[Problem]:
+    """Yield a problem for each name in a pack that names nothing, and for each that is given twice."""
+    levels = [level.id for level in pack.levels]
+    yield from doubles("levels", levels)
+    yield from doubles("rules", [rule.id for rule in pack.rules])
+    yield from doubles("obligations", [obligation.id for obligation in pack.obligations])
+    for place, rule in enumerate(pack.rules):
+        yield from unknown(("rules", place, "level"), "level", rule.level, levels)
+        yield from _wrong_leaves(("rules", place, "when"), rule.when, pack)
+    for place in range(len(pack.obligations)):
+        yield from _wrong_obligation(place, pack)
+    for place, case in enumerate(pack.cases):
+        yield from _wrong_case(("cases", place), case, pack)
+
+
+def _wrong_obligation(place: int, pack: Pack) -> Iterator[Problem]:
+    obligation, where = pack.obligations[place], ("obligations", place)
+    for index, level in enumerate(obligation.levels or ()):
+        yield from unknown((*where, "levels", index), "level", level, pack.level_names)
+    if obligation.when is not None:
+        yield from _wrong_leaves((*where, "when"), obligation.when, pack)
+    before = [other.id for other in pack.obligations[:place]]
+    for index, deadline in enumerate(obligation.due.deadlines):
+        at: Path = (*where, "due") if obligation.due.earliest is None else (*where, "due", "earliest", index)
+        if deadline.of is not None:
+            yield from unknown((*at, "of"), "obligation (before this one)", deadline.of, before)
+        if deadline.working_days is not None and pack.calendar is None:
+            yield Problem((*at, "working_days"), "working days need a calendar", "calendar: CN at the pack's top")
+    if obligation.due.on_day_off is not DayOff.KEEP and pack.calendar is None:
+        yield Problem((*where, "due", "on_day_off"), "days off need a calendar", "calendar: CN at the pack's top")
+
+
+def _wrong_figures(where: Path, figures: Mapping[str, object], pack: Pack) -> Iterator[Problem]:
+    for name, value in figures.items():
+        yield from unknown((*where, name), "measure", name, pack.measures)
+        declared = pack.measures.get(name)
+        if declared is not None and (declared.kind == "yes_no") != isinstance(value, bool):
+            expected = "true or false" if declared.kind == "yes_no" else "a number"
+            yield Problem((*where, name), f"'{name}' is declared as {declared.kind}", expected)
+
+
+def _wrong_names(where: Path, data: Mapping[str, Any], pack: Pack) -> Iterator[Problem]:
+    """Yield a problem for each name in the data of a case's event that names nothing."""
+    yield from _wrong_figures((*where, "measures"), data.get("measures", {}), pack)
+    if data.get("level") is not None:
+        yield from unknown((*where, "level"), "level", data["level"], pack.level_names)
+    if data.get("pack") is not None:
+        yield from unknown((*where, "pack"), "pack", data["pack"], [pack.pack])
+    if data.get("fulfils") is not None:
+        demands = [demand.id for demand in pack.obligations]
+        yield from unknown((*where, "fulfils"), "obligation", data["fulfils"], demands)
+
+
+def _wrong_case(where: Path, case: Case, pack: Pack) -> Iterator[Problem]:
+    for index, expected in enumerate(case.expect):
+        at = (*where, "expect", index)
+        if expected.level is not None:
+            yield from unknown((*at, "level"), "level", expected.level, pack.level_names)
+        if expected.rule is not None:
+            yield from unknown((*at, "rule"), "rule", expected.rule, pack.conditions)
+    for time, figures in case.measured.items():
+        yield from _wrong_figures((*where, "measured", time), figures, pack)
+    for index, event in enumerate(case.events):
+        yield from _wrong_names((*where, "events", index, "data"), event.data, pack)
+    for key in case.due:
+        name = key.partition(".")[0]
+        yield from unknown((*where, "due", key), "obligation", name, [demand.id for demand in pack.obligations])
+    yield from _wrong_reading((*where, "reading"), case, pack)
+
+
+def _wrong_reading(where: Path, case: Case, pack: Pack) -> Iterator[Problem]:
+    for key in case.reading:
+        yield from unknown((*where, key), "point", key, type(pack.reading).model_fields)
+    if not set(case.reading) <= set(type(pack.reading).model_fields):
+        return
+    try:
+        case.read(pack.reading)
+    except ValidationError as error:
+        wrong = problems_of(error, Reading, case.reading)
+        yield from (replace(problem, path=(*where, *problem.path)) for problem in wrong)

@@ -1,0 +1,1 @@
+"""Incidents: events folded into a case, and the correlation of events with incidents."""

@@ -1,0 +1,70 @@
+"""What if: the events that would be reported if things went on in another way."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from incident_engine.common.errors import InvalidDocumentError, Problem
+from incident_engine.domain.events.model import EVENT, Event
+from incident_engine.domain.events.types import EventType
+from incident_engine.domain.incidents.incident import Incident
+from incident_engine.domain.values import NEVER
+
+_SOURCE = "what-if"
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """Everything works again at an instant; more regions are hit (since an instant, by default now)."""
+
+    restored_at: datetime | None = None
+    add_regions: tuple[str, ...] = ()
+    since: datetime | None = None
+
+
+def supposed_events(incident: Incident, hypothesis: Hypothesis, now: datetime) -> list[Event]:
+    """Return the events of a hypothesis: in the services that are impaired now.
+
+    Raises InvalidDocumentError if nothing is impaired, or if it would end before it began.
+    """
+    impaired = [outage for outage in incident.outages if outage.intervals[-1].end == NEVER]
+    problems = list(_problems(incident, hypothesis, now))
+    if problems:
+        raise InvalidDocumentError(problems)
+    events: list[Event] = []
+    for service in sorted({outage.service for outage in impaired}):
+        regions = {outage.region for outage in impaired if outage.service == service}
+        added = sorted(set(hypothesis.add_regions) - regions)
+        if added:
+            events.append(_event(EventType.OUTAGE_STARTED, service, added, hypothesis.since or now))
+        if hypothesis.restored_at is not None:
+            everywhere = sorted({*regions, *added})
+            events.append(_event(EventType.OUTAGE_RESTORED, service, everywhere, hypothesis.restored_at))
+    return events
+
+
+def _problems(incident: Incident, hypothesis: Hypothesis, now: datetime) -> Iterator[Problem]:
+    if not incident.is_down:
+        yield Problem((), f"nothing is impaired in incident '{incident.id}'", "an incident that goes on")
+        return
+    if hypothesis.since is not None and not hypothesis.add_regions:
+        yield Problem(("since",), "says nothing without add_region", "add_region, or no since")
+    begun = [outage.intervals[-1].start for outage in incident.outages if outage.intervals[-1].end == NEVER]
+    if hypothesis.add_regions:
+        begun.append(hypothesis.since or now)
+    if hypothesis.restored_at is not None and hypothesis.restored_at <= max(begun):
+        said = f"restored at {hypothesis.restored_at.isoformat()}, before it began ({max(begun).isoformat()})"
+        yield Problem(("restored_at",), said, "a later instant")
+
+
+def _event(kind: EventType, service: str, regions: list[str], at: datetime) -> Event:
+    return EVENT.validate_python(
+        {
+            "source": _SOURCE,
+            "id": f"{kind}/{service}",
+            "type": kind,
+            "service": service,
+            "regions": regions,
+            "occurred_at": at,
+        }
+    )

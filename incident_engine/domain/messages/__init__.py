@@ -1,0 +1,1 @@
+"""The texts that are sent: templates, their variables and their sandbox."""

@@ -1,0 +1,138 @@
+"""What a text in Jinja may do: read data, decide and repeat; never call, grow without end or take for ever."""
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, tzinfo
+from functools import cache
+from typing import Any
+
+from babel.numbers import format_decimal
+from jinja2 import StrictUndefined, TemplateSyntaxError, meta, nodes
+from jinja2.exceptions import SecurityError
+from jinja2.runtime import Context
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from incident_engine.common.errors import Problem
+from incident_engine.common.validation import nearest
+from incident_engine.domain.messages.formatting import (
+    babel_of,
+    spell_date,
+    spell_duration,
+    spell_instant,
+    spell_local,
+    spell_names,
+)
+
+_FILTERS = frozenset({"default", "first", "int", "join", "last", "length", "list", "lower", "round", "trim", "upper"})
+_FORBIDDEN: tuple[tuple[type[nodes.Node], str], ...] = (
+    (nodes.Macro, "macro"),
+    (nodes.CallBlock, "call"),
+    (nodes.Include, "include"),
+    (nodes.Import, "import"),
+    (nodes.FromImport, "from"),
+    (nodes.Extends, "extends"),
+    (nodes.Block, "block"),
+    (nodes.AssignBlock, "set … endset"),
+)
+
+
+def source_problems(source: str, variables: Mapping[str, Mapping[str, str]]) -> Iterator[Problem]:
+    """Yield what is wrong with a text in Jinja that may name these variables and their parts; the path is (line,)."""
+    environment = _for_checking()
+    try:
+        tree = environment.parse(source)
+    except TemplateSyntaxError as error:
+        yield Problem((error.lineno,), f"not a valid template: {error.message}")
+        return
+    for known, kind, used in (
+        (environment.filters, "filter", [(node.name, node.lineno) for node in tree.find_all(nodes.Filter)]),
+        (environment.tests, "test", [(node.name, node.lineno) for node in tree.find_all(nodes.Test)]),
+    ):
+        unknown = [(what, line) for what, line in used if what not in known]
+        for what, line in unknown:
+            expected = f"one of: {', '.join(sorted(known))}"
+            yield Problem((line,), f"unknown {kind} '{what}'", expected, nearest(what, known))
+        if unknown:
+            return
+    undeclared = meta.find_undeclared_variables(tree) - set(variables) - set(environment.globals)
+    local = {name.name for name in tree.find_all(nodes.Name)} - set(variables)
+    for name in tree.find_all(nodes.Name):
+        if name.name in undeclared:
+            expected = f"one of: {', '.join(variables)}"
+            yield Problem((name.lineno,), f"unknown variable '{name.name}'", expected, nearest(name.name, variables))
+    for part in tree.find_all(nodes.Getattr):
+        yield from _unknown_part(part, local, variables)
+    yield from _forbidden(tree)
+    yield from _loops_too_deep(tree, 0)
+
+
+def _forbidden(tree: nodes.Template) -> Iterator[Problem]:
+    for kind, said in _FORBIDDEN:
+        for node in tree.find_all(kind):
+            yield Problem((node.lineno,), f"'{said}' is not allowed here", "text, if, for and set")
+    for assigned in tree.find_all(nodes.Assign):
+        if next(assigned.node.find_all(nodes.Concat), None) is not None or isinstance(assigned.node, nodes.Concat):
+            yield Problem((assigned.lineno,), "'set' with '~' could grow without end", "the texts one after the other")
+
+
+@cache
+def _for_checking() -> ImmutableSandboxedEnvironment:
+    return sandbox("en", None)
+
+
+def _loops_too_deep(node: nodes.Node, depth: int) -> Iterator[Problem]:
+    """Yield a problem for each loop that could make a template take long: it must end in time for the notice."""
+    for child in node.iter_child_nodes():
+        is_loop = isinstance(child, nodes.For)
+        if isinstance(child, nodes.For) and (depth >= 2 or child.recursive):
+            yield Problem((child.lineno,), "loops within loops within loops, or a recursive one", "two deep at most")
+        else:
+            yield from _loops_too_deep(child, depth + is_loop)
+
+
+def _unknown_part(
+    part: nodes.Getattr, local: set[str], variables: Mapping[str, Mapping[str, str]]
+) -> Iterator[Problem]:
+    if not isinstance(part.node, nodes.Name) or part.node.name in local:
+        return
+    parts = variables.get(part.node.name)
+    if parts is not None and part.attr not in parts:
+        expected = f"one of: {', '.join(parts) or '(it has no parts)'}"
+        said = f"'{part.node.name}' has no '{part.attr}'"
+        yield Problem((part.lineno,), said, expected, nearest(part.attr, parts))
+
+
+class _Sandbox(ImmutableSandboxedEnvironment):
+    """A sandbox in which a text can neither call methods nor grow what it was given."""
+
+    intercepted_binops = frozenset({"*", "**", "%"})
+
+    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+        """Return whether a template may read an attribute: data, never a method."""
+        return super().is_safe_attribute(obj, attr, value) and not callable(value)
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        """Compute with numbers and lengths of time alone: text times a number could be of any size."""
+        if operator == "**" or isinstance(left, str | list | tuple) or isinstance(right, str | list | tuple):
+            raise SecurityError(f"'{operator}' is not allowed here")
+        return super().call_binop(context, operator, left, right)
+
+
+def sandbox(locale: str, zone: tzinfo | None) -> ImmutableSandboxedEnvironment:
+    """Return the environment in which texts are rendered for readers of a language, in local time."""
+    environment = _Sandbox(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
+    environment.globals.clear()
+    environment.filters = {name: environment.filters[name] for name in _FILTERS}
+    _add_filters(environment, locale, zone)
+    return environment
+
+
+def _add_filters(environment: ImmutableSandboxedEnvironment, locale: str, zone: tzinfo | None) -> None:
+    environment.filters["instant"] = lambda value: spell_instant(value, locale, zone)
+    environment.filters["date"] = lambda value: spell_date(value, locale, zone)
+    environment.filters["number"] = lambda value: format_decimal(value, locale=babel_of(locale))
+    environment.filters["duration"] = lambda value: spell_duration(value, locale)
+    environment.filters["names"] = lambda value, most=None: spell_names(value, locale, most)
+    environment.filters["local"] = lambda value: spell_local(value, zone)
+    environment.filters["iso"] = lambda value: (
+        value.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    )

@@ -1,0 +1,142 @@
+"""Templates and the messages made of them, in the reader's language.
+
+A template is Markdown for Jinja's immutable sandbox. Its first line is the subject, the second is empty. Beside this
+long form a message may have a short one (text messages) and one for the web page.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import tzinfo
+from enum import StrEnum
+from typing import Any
+
+from jinja2 import Template, TemplateError
+
+from incident_engine.common.errors import Problem
+from incident_engine.domain.messages.formatting import spell_instant, spell_names
+from incident_engine.domain.messages.sandbox import sandbox, source_problems
+from incident_engine.domain.messages.variables import VARIABLES
+
+LOCALES = ("zh-CN", "en")
+
+LONGEST = 60_000
+"""How many characters a message may have."""
+SMS_PART = 70
+"""How many characters one part of a text message holds."""
+
+
+class Form(StrEnum):
+    """How long a message may be: e-mail and chat, text messages, the status page."""
+
+    LONG = "long"
+    SHORT = "short"
+    WEB = "web"
+
+
+SUFFIXES: Mapping[Form, str] = {Form.LONG: ".md.j2", Form.SHORT: ".sms.j2", Form.WEB: ".web.j2"}
+"""How the file of a template ends in each form."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What one recipient reads: a line of subject and a text in Markdown."""
+
+    subject: str
+    body: str
+    locale: str
+
+    @property
+    def sms_parts(self) -> int:
+        """Return how many text messages the body takes."""
+        return -(-len(self.body.strip()) // SMS_PART)
+
+
+class MessageBook:
+    """All templates, by locale and name; those of another form than the long one by their name and the form."""
+
+    def __init__(self, sources: Mapping[tuple[str, str], str], zone: tzinfo) -> None:
+        self._sources = dict(sources)
+        self._zone = zone
+        self._environments = {locale: sandbox(locale, zone) for locale in LOCALES}
+        self._compiled: dict[tuple[str, str], Template] = {}
+
+    def names(self) -> set[str]:
+        """Return the names of the templates that exist in every locale."""
+        return set.intersection(
+            *({name for where, name in self._sources if where == locale and "." not in name} for locale in LOCALES)
+        )
+
+    def forms(self, name: str, locale: str) -> list[Form]:
+        """Return the forms that a template has of its own."""
+        return [form for form in Form if (locale, form_name(name, form)) in self._sources]
+
+    def render(self, name: str, locale: str, variables: Mapping[str, Any], form: Form = Form.LONG) -> Message:
+        """Return the message of a template in a form; where it has no such form, the subject (short) or the long one.
+
+        Raises KeyError for an unknown template, jinja2.TemplateError else; TemplateTooLongError is one.
+        """
+        if form is not Form.LONG and (locale, form_name(name, form)) in self._sources:
+            text = self._text(form_name(name, form), locale, variables)
+            if form is Form.SHORT:
+                text = " ".join(text.split())
+                return Message(text, text + "\n", locale)
+        else:
+            text = self._text(name, locale, variables)
+        subject, _, body = text.partition("\n")
+        subject = " ".join(subject.split())
+        return Message(subject, (subject if form is Form.SHORT else body.strip()) + "\n", locale)
+
+    def plain(self, locale: str, variables: Mapping[str, Any], step: str | None) -> Message:
+        """Return the bare facts, for a template that fails; with a step, also what those need who work on it."""
+        incident, obligation, level = (variables[name] for name in ("incident", "obligation", "level"))
+        is_chinese = locale.startswith("zh")
+        lines = [
+            ("系统" if is_chinese else "Services", spell_names(incident["services"], locale)),
+            ("地区" if is_chinese else "Regions", spell_names(incident["regions"], locale)),
+            ("发生" if is_chinese else "Since", spell_instant(incident["occurred_at"], locale, self._zone)),
+        ]
+        if incident["restored_at"] is not None:
+            ended = spell_instant(incident["restored_at"], locale, self._zone)
+            lines.append(("恢复" if is_chinese else "Restored", ended))
+        lines.append(("事件" if is_chinese else "Incident", incident["id"]))
+        if step is not None:
+            lines.append(("步骤" if is_chinese else "Step", step))
+            if level is not None:
+                lines.append(("级别" if is_chinese else "Level", level["id"]))
+            if obligation is not None:
+                due = spell_instant(obligation["due_at"], locale, self._zone)
+                lines.append((obligation["says"], f"{'期限' if is_chinese else 'due'} {due}"))
+        subject = f"{variables['bank']['name']}: {spell_names(incident['services'], locale)}"
+        colon = "：" if is_chinese else ": "
+        return Message(subject, "".join(f"- {name}{colon}{text}\n" for name, text in lines), locale)
+
+    def _text(self, name: str, locale: str, variables: Mapping[str, Any]) -> str:
+        parts: list[str] = []
+        length = 0
+        key = locale, name
+        if key not in self._compiled:
+            self._compiled[key] = self._environments[locale].from_string(self._sources[key])
+        for part in self._compiled[key].generate(variables):
+            length += len(part)
+            if length > LONGEST:
+                raise TemplateTooLongError(f"longer than {LONGEST} characters")
+            parts.append(part)
+        return "".join(parts)
+
+
+class TemplateTooLongError(TemplateError):
+    """A template does not come to an end within the length that a message may have."""
+
+
+def form_name(name: str, form: Form) -> str:
+    """Return the key of a template in a form."""
+    return name if form is Form.LONG else f"{name}.{form}"
+
+
+def template_problems(source: str, form: Form = Form.LONG) -> Iterator[Problem]:
+    """Yield what is wrong with a template's source; the path is (line,)."""
+    found = list(source_problems(source, VARIABLES))
+    yield from found
+    is_jinja = not any(problem.message.startswith("not a valid template") for problem in found)
+    if form is not Form.SHORT and is_jinja and (len(source.splitlines()) < 3 or source.splitlines()[1].strip()):
+        yield Problem((1,), "no subject", "the subject on the first line, then an empty line, then the text")

@@ -1,0 +1,1 @@
+"""Reports to authorities: definitions, drafts, and the facts that fill them."""

@@ -1,0 +1,204 @@
+"""Drafts of reports: what the facts and people have filled in, and what is still missing.
+
+The same facts always give the same draft, so that a new version arises only when they change.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, tzinfo
+from functools import lru_cache
+from typing import Any
+
+from jinja2 import Template
+
+from incident_engine.domain.incidents.incident import Writing
+from incident_engine.domain.messages.sandbox import sandbox
+from incident_engine.domain.messages.templates import LOCALES
+from incident_engine.domain.reporting_unit import addressee_of
+from incident_engine.domain.reports.definition import ReportDefinition, ReportField
+from incident_engine.domain.reports.facts import ReportFacts, report_variables
+from incident_engine.domain.values import spell_cite
+
+GAP: Mapping[str, str] = {"zh-CN": "【待填写】", "en": "[to be filled in]"}
+"""What stands in a required field that nobody has filled in."""
+
+
+@dataclass(frozen=True, slots=True)
+class FilledField:
+    """A field as it stands: what the facts say, what a person wrote below it (and who), or nothing."""
+
+    id: str
+    label: str
+    cite: str
+    required: bool
+    facts: str
+    written: str
+    by: str | None
+
+    @property
+    def is_gap(self) -> bool:
+        """Return whether it must still be filled in."""
+        return self.required and not self.text
+
+    @property
+    def text(self) -> str:
+        """Return all that it says; empty if nothing."""
+        return "\n".join(part for part in (self.facts, self.written) if part)
+
+
+@dataclass(frozen=True, slots=True)
+class FilledSection:
+    """Fields that belong together, as they stand."""
+
+    id: str
+    title: str
+    fields: tuple[FilledField, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A report in one language."""
+
+    id: str
+    locale: str
+    title: str
+    source: str
+    cite: str
+    incident: str
+    bank: str
+    addressee: str
+    unit: str
+    sections: tuple[FilledSection, ...]
+
+    @property
+    def fields(self) -> tuple[FilledField, ...]:
+        """Return the fields of all sections, in order."""
+        return tuple(field for section in self.sections for field in section.fields)
+
+    @property
+    def gaps(self) -> tuple[FilledField, ...]:
+        """Return the required fields that nobody has filled in."""
+        return tuple(field for field in self.fields if field.is_gap)
+
+
+@dataclass(frozen=True, slots=True)
+class Drafted:
+    """A report in every language, and the fields whose texts could not be made (with why)."""
+
+    by_locale: Mapping[str, Report]
+    failures: tuple[tuple[str, str], ...]
+
+    def document(self) -> dict[str, Any]:
+        """Return it as JSON values, by locale."""
+        return {locale: asdict(report) for locale, report in self.by_locale.items()}
+
+
+def content_hash(document: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a report's content in all languages, which marks every version."""
+    content = json.dumps(document, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def report_from(document: Mapping[str, Any]) -> Report:
+    """Return the report that one language's part of a document holds."""
+    sections = tuple(
+        FilledSection(part["id"], part["title"], tuple(FilledField(**field) for field in part["fields"]))
+        for part in document["sections"]
+    )
+    return Report(**{**document, "sections": sections})
+
+
+def report_document(report: Report) -> dict[str, Any]:
+    """Return a report as the API answers it: section by section, with its gaps, and the texts by section and field."""
+    sections = [
+        {
+            "id": section.id,
+            "title": section.title,
+            "fields": [{**asdict(field), "text": field.text, "is_gap": field.is_gap} for field in section.fields],
+        }
+        for section in report.sections
+    ]
+    texts = {section.id: {field.id: field.text or None for field in section.fields} for section in report.sections}
+    gaps = [field.id for field in report.gaps]
+    return {**asdict(report), "sections": sections, "fields": texts, "gaps": gaps}
+
+
+class ReportBook:
+    """All definitions of reports, by id."""
+
+    def __init__(self, definitions: Iterable[ReportDefinition], zone: tzinfo) -> None:
+        self.definitions: Mapping[str, ReportDefinition] = {each.report: each for each in definitions}
+        self._texts = FieldTexts(zone)
+
+    def draft(self, name: str, facts: ReportFacts, since: datetime | None = None) -> Drafted:
+        """Return a report in every language as it follows from the facts. Raises KeyError for an unknown one.
+
+        Of what people wrote into it, only what they wrote after `since` counts: of a report that is owed again and
+        again, each instance has words of its own.
+        """
+        definition = self.definitions[name]
+        writings = [w for w in facts.incident.writings if w.report == name and (since is None or w.at > since)]
+        failures: list[tuple[str, str]] = []
+        found = {locale: self._draft(definition, facts, writings, locale, failures) for locale in LOCALES}
+        return Drafted(found, tuple(failures))
+
+    def _draft(
+        self,
+        definition: ReportDefinition,
+        facts: ReportFacts,
+        writings: Sequence[Writing],
+        locale: str,
+        failures: list[tuple[str, str]],
+    ) -> Report:
+        variables = report_variables(facts, definition.pack, definition.addressee, locale, progress=definition.progress)
+        latest = {writing.field: writing for writing in writings}  # in order of time: the latest word counts
+
+        def fill(field: ReportField) -> FilledField:
+            try:
+                said = self._texts.render(field, locale, variables)
+            except Exception as error:  # noqa: BLE001 - whatever a text does, the report is drafted, with a gap
+                failures.append((field.id, repr(error)))
+                said = ""
+            written = latest.get(field.id)
+            text = written.text.strip() if written else ""
+            by = written.by if written and text else None
+            label, cite = field.label.in_(locale), spell_cite(field.cite, locale)
+            return FilledField(field.id, label, cite, field.required, said, text, by)
+
+        return Report(
+            id=definition.report,
+            locale=locale,
+            title=definition.title.in_(locale),
+            source=definition.source,
+            cite=spell_cite(definition.cite, locale),
+            incident=facts.incident.id,
+            bank=facts.bank_name.in_(locale),
+            addressee=addressee_of(facts.unit, definition.addressee, locale),
+            unit=facts.unit.name.in_(locale),
+            sections=tuple(
+                FilledSection(section.id, section.title.in_(locale), tuple(fill(field) for field in section.fields))
+                for section in definition.sections
+            ),
+        )
+
+
+class FieldTexts:
+    """Renders what the facts say of a field; each text is compiled once."""
+
+    def __init__(self, zone: tzinfo) -> None:
+        environments = {locale: sandbox(locale, zone) for locale in LOCALES}
+
+        @lru_cache(maxsize=4_096)
+        def compiled(source: str, locale: str) -> Template:
+            return environments[locale].from_string(source)
+
+        self._compiled = compiled
+
+    def render(self, field: ReportField, locale: str, variables: Mapping[str, Any]) -> str:
+        """Return the text; empty if the facts say nothing. Raises whatever the text raises."""
+        if field.facts is None:
+            return ""
+        lines = self._compiled(field.facts.in_(locale), locale).render(variables).splitlines()
+        return "\n".join(line.rstrip() for line in lines if line.strip()).strip()

@@ -1,0 +1,185 @@
+"""What is wrong with the texts of a report's definition, found by rendering them in sample situations."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Any
+
+from incident_engine.common.errors import Problem
+from incident_engine.domain.messages.sandbox import sandbox, source_problems
+from incident_engine.domain.reports.definition import ReportDefinition
+from incident_engine.domain.reports.variables import REPORT_VARIABLES
+
+_BEGAN = datetime(2013, 6, 23, 2, 35, tzinfo=UTC)
+_LATER = _BEGAN + timedelta(hours=4)
+_RISE = {"id": "III", "name": "Name", "at": _BEGAN + timedelta(minutes=30), "cite": "Art. 1", "says": "so"}
+_SAID = {"at": _LATER, "by": "A", "reason": "so"}
+_LINE = {"at": _LATER, "text": "so", "by": "A"}
+
+
+class _AnyFigure(dict[str, Any]):
+    """Has every figure, or none of them."""
+
+    def __init__(self, value: str | None) -> None:
+        super().__init__()
+        self._value = value
+
+    def __missing__(self, name: str) -> str | None:
+        return self._value
+
+
+class _AnyName(dict[str, str]):
+    """Has every name."""
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+
+def definition_problems(definition: ReportDefinition, measures: Iterable[str] | None = None) -> Iterator[Problem]:
+    """Yield what is wrong with the texts of a definition, each with its path in the document.
+
+    `measures` are the names of the figures that its pack knows; None if that is not known here.
+    """
+    known = None if measures is None else tuple(measures)
+    for place, section in enumerate(definition.sections):
+        for index, field in enumerate(section.fields):
+            given = field.facts.as_mapping() if field.facts is not None else {}
+            sources = {source: locale for locale, source in reversed(given.items())}
+            for source, locale in reversed(sources.items()):  # one that is the same in both is tried once
+                where = ("sections", place, "fields", index, "facts", locale)
+                for said in _wrong(source, locale, definition.progress, known):
+                    yield Problem(where, *said)
+
+
+@lru_cache(maxsize=4_096)  # reports of one regulation share many texts
+def _wrong(
+    source: str, locale: str, progress: bool, measures: tuple[str, ...] | None
+) -> tuple[tuple[str, str, str], ...]:
+    """Return what is wrong with a text: message, what was expected, the nearest name."""
+    names: Mapping[str, str] = _AnyName() if measures is None else dict.fromkeys(measures, "a figure")
+    wrong = source_problems(source, {**REPORT_VARIABLES, "measured": names})
+    found = [(f"{said.message} (line {said.path[0]} of the text)", said.expected, said.nearest) for said in wrong]
+    if not found:
+        text = sandbox(locale, UTC).from_string(source)
+        for situation, variables in samples(progress=progress):
+            try:
+                text.render(variables)
+            except Exception as error:  # noqa: BLE001 - a text may raise anything; it is what we look for
+                return ((f"fails {situation}: {error}", "a guard such as {% if level %}", ""),)
+    return tuple(found)
+
+
+def samples(*, progress: bool = False) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield situations in which a report (of progress or not) may be drafted, each with its name."""
+    whole, bare = _whole(), _bare()
+    so_far: dict[str, Any] = {"restored_at": None, "is_down": True, "closed_at": None, "closed_by": None}
+    so_far |= {} if progress else {"duration": None}
+    open_hit = _hit(_LATER if progress else None) | {"end": None, "in_service": None}
+    yield "when everything is known", whole
+    yield "when hardly anything is known", bare
+    yield "while it lasts", whole | {"incident": whole["incident"] | so_far, "impact": [open_hit], "next": _RISE}
+    yield "when nobody signs", whole | {"course": [_LINE | {"by": None}], "measures": [_LINE | {"by": None}]}
+
+
+def _hit(end: datetime | None) -> dict[str, Any]:
+    length = None if end is None else end - _BEGAN
+    about = {"service": "Core banking", "region": "Guangdong", "start": _BEGAN, "end": end}
+    return about | {"lasted": length, "in_service": length}
+
+
+def _unit() -> dict[str, Any]:
+    names = ("name", "addressee", "reporter", "contact")
+    return dict.fromkeys(names, "Name") | {"is_branch": True}
+
+
+def _whole() -> dict[str, Any]:
+    return {
+        "bank": {"name": "Bank"},
+        "unit": _unit(),
+        "pack": {"title": "Title", "source": "Source"},
+        "incident": {
+            "id": "20130623-banking-00000000",
+            "services": ["Core banking", "ATM"],
+            "regions": ["Guangdong"],
+            "occurred_at": _BEGAN,
+            "detected_at": _BEGAN,
+            "restored_at": _LATER,
+            "duration": _LATER - _BEGAN,
+            "recovery_at": _LATER,
+            "has_outage": True,
+            "is_down": False,
+            "closed_at": _LATER,
+            "closed_by": "A",
+        },
+        "level": _RISE,
+        "classified": _RISE,
+        "provisional": True,
+        "next": None,
+        "impact": [_hit(_LATER)],
+        "course": [_LINE],
+        "measures": [_LINE],
+        "failures": [_SAID],
+        "plan_failures": [_SAID],
+        "harms": [_SAID | {"kind": "bank", "seriousness": "serious", "cause": "interruption"}],
+        "figures": [
+            {"name": "clients", "says": "Clients", "value": "1,000", "unit": "clients", "at": _LATER, "by": "A"}
+        ],
+        "measured": _AnyFigure("1,000"),
+        "root_causes": [{"at": _LATER, "text": "so"}],
+        "obligations": [
+            {
+                "id": "report",
+                "says": "Report",
+                "cite": "Art. 2",
+                "due_at": _LATER,
+                "state": "met",
+                "met_at": _LATER,
+                "met_by": "A",
+                "is_late": False,
+                "missed": 0,
+            },
+            {
+                "id": "summary",
+                "says": "Summary",
+                "cite": "Art. 3",
+                "due_at": _LATER,
+                "state": "overdue",
+                "met_at": None,
+                "met_by": None,
+                "is_late": True,
+                "missed": 2,
+            },
+        ],
+        "lessons": [{"at": _LATER, "by": "A", "text": "so", "for_customers": None}],
+        "tasks": [
+            {
+                "title": "Task",
+                "owner": None,
+                "due_at": None,
+                "by": "A",
+                "reason": "so",
+                "done_at": None,
+                "done_by": None,
+            },
+            {
+                "title": "Task",
+                "owner": "B",
+                "due_at": _LATER,
+                "by": "A",
+                "reason": "so",
+                "done_at": _LATER,
+                "done_by": "B",
+            },
+        ],
+        "as_of": _LATER,
+    }
+
+
+def _bare() -> dict[str, Any]:
+    whole = _whole()
+    lists: dict[str, Any] = {name: [] for name, value in whole.items() if isinstance(value, list)}
+    none: dict[str, Any] = {"level": None, "classified": None, "next": None, "provisional": False}
+    incident = dict.fromkeys(whole["incident"], None) | {"id": "i", "services": [], "regions": []}
+    incident |= {"has_outage": False, "is_down": False}
+    unit = _unit() | {"is_branch": False, "reporter": "", "contact": ""}
+    return whole | lists | none | {"incident": incident, "unit": unit, "measured": _AnyFigure(None)}

@@ -1,0 +1,203 @@
+"""The figures of an incident and of a period: how long everything took, what was owed and done (Art. 48-49).
+
+Pure calculations; `review` brings the facts.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from statistics import median_low
+
+from incident_engine.domain.grading.assessment import Assessment
+from incident_engine.domain.grading.obligation import Recipient
+from incident_engine.domain.grading.obligation_status import ObligationState
+from incident_engine.domain.incidents.incident import Incident
+from incident_engine.domain.reports.timeline import completion_of
+
+
+class Milestone(StrEnum):
+    """What is timed, each from the occurrence, from which the statutory clocks run."""
+
+    DETECTED = "detected"
+    """The first event reached us."""
+    ACKNOWLEDGED = "acknowledged"
+    """The first person took care of it."""
+    CUSTOMERS_TOLD = "customers_told"
+    """The first message to customers was delivered."""
+    REPORTED = "reported"
+    """The first report was handed in to the regulator."""
+    RESTORED = "restored"
+    """Everything worked again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """How many deadlines were kept, kept late, and passed without anything having been done so far."""
+
+    met: int = 0
+    late: int = 0
+    missed: int = 0
+
+    def __add__(self, other: "Deadlines") -> "Deadlines":
+        return Deadlines(self.met + other.met, self.late + other.late, self.missed + other.missed)
+
+
+@dataclass(frozen=True, slots=True)
+class Messages:
+    """How many deliveries arrived, and how many were given up."""
+
+    delivered: int = 0
+    failed: int = 0
+    first_to_customers_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Something to be done after an incident."""
+
+    incident: str
+    title: str
+    owner: str | None
+    due_at: datetime | None
+    done_at: datetime | None
+
+    def is_late(self, now: datetime) -> bool:
+        """Return whether it was done, or is still to be done, after it was due."""
+        return self.due_at is not None and (self.done_at or now) > self.due_at
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """A lesson of an incident."""
+
+    incident: str
+    at: datetime
+    by: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentFigures:
+    """The figures of one incident."""
+
+    incident: str
+    level: str | None
+    services: tuple[str, ...]
+    regions: tuple[str, ...]
+    root_cause: str | None
+    occurred_at: datetime | None
+    times: Mapping[Milestone, timedelta]
+    """What has not happened has no time."""
+    deadlines: Deadlines
+    messages: Messages
+    lessons: tuple[Learned, ...]
+    tasks: tuple[Task, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """One milestone over many incidents: the median (of an even number the lower), the worst, and of which incident."""
+
+    count: int
+    median: timedelta
+    worst: timedelta
+    worst_incident: str
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """The figures of a period. Times are of the incidents that reached a level; everything else is of all."""
+
+    incidents: int
+    graded: int
+    by_level: Mapping[str | None, int]
+    by_service: Mapping[str, int]
+    by_root_cause: Mapping[str | None, int]
+    times: Mapping[Milestone, Spread]
+    deadlines: Deadlines
+    messages: Messages
+    lessons: tuple[Learned, ...]
+    tasks: tuple[Task, ...]
+
+
+def figures_of(incident: Incident, assessments: Sequence[Assessment], messages: Messages) -> IncidentFigures:
+    """Return the figures of an incident. The level is that of the first assessment; deadlines are those of all."""
+    return IncidentFigures(
+        incident=incident.id,
+        level=assessments[0].level,
+        services=incident.services,
+        regions=incident.regions,
+        root_cause=incident.root_causes[-1][1] if incident.root_causes else None,
+        occurred_at=incident.occurred_at,
+        times=_times(incident, assessments[0], messages),
+        deadlines=sum((deadlines_of(assessment) for assessment in assessments), Deadlines()),
+        messages=messages,
+        lessons=tuple(Learned(incident.id, each.at, each.by, each.text) for each in incident.lessons),
+        tasks=tuple(_tasks(incident)),
+    )
+
+
+def deadlines_of(assessment: Assessment) -> Deadlines:
+    """Return how a pack's deadlines were kept; of what is owed again and again each one that was missed counts."""
+    met = late = missed = 0
+    for status in assessment.obligations:
+        if status.state is ObligationState.MET:
+            late += max(status.missed, 1) if status.met_late else 0
+            met += 0 if status.met_late else 1
+        elif status.state is ObligationState.OVERDUE:
+            missed += max(status.missed, 1)
+    return Deadlines(met, late, missed)
+
+
+def totals_of(figures: Sequence[IncidentFigures]) -> Totals:
+    """Return the figures of many incidents together."""
+    graded = [each for each in figures if each.level is not None]
+    delivered, failed = sum(f.messages.delivered for f in figures), sum(f.messages.failed for f in figures)
+    return Totals(
+        incidents=len(figures),
+        graded=len(graded),
+        by_level=Counter(each.level for each in figures),
+        by_service=Counter(service for each in figures for service in each.services),
+        by_root_cause=Counter(each.root_cause for each in figures),
+        times={milestone: spread for milestone in Milestone if (spread := _spread(graded, milestone)) is not None},
+        deadlines=sum((each.deadlines for each in figures), Deadlines()),
+        messages=Messages(delivered, failed),
+        lessons=tuple(lesson for each in figures for lesson in each.lessons),
+        tasks=tuple(task for each in figures for task in each.tasks),
+    )
+
+
+def _times(incident: Incident, primary: Assessment, messages: Messages) -> dict[Milestone, timedelta]:
+    reported = [
+        status.met_at
+        for status in primary.obligations
+        if status.to == Recipient.REGULATOR and status.state is ObligationState.MET and status.met_at is not None
+    ]
+    instants: dict[Milestone, datetime | None] = {
+        Milestone.DETECTED: incident.detected_at,
+        Milestone.ACKNOWLEDGED: min((deed.at for deed in incident.acknowledgements), default=None),
+        Milestone.CUSTOMERS_TOLD: messages.first_to_customers_at,
+        Milestone.REPORTED: min(reported, default=None),
+        Milestone.RESTORED: incident.restored_at,
+    }
+    began = incident.occurred_at
+    if began is None:
+        return {}
+    return {name: max(at - began, timedelta(0)) for name, at in instants.items() if at is not None}
+
+
+def _tasks(incident: Incident) -> Iterable[Task]:
+    for added in incident.additions:
+        if added.title is not None:
+            done = completion_of(added, incident.completions)
+            yield Task(incident.id, added.title, added.assignee, added.due_at, done.at if done else None)
+
+
+def _spread(figures: Sequence[IncidentFigures], milestone: Milestone) -> Spread | None:
+    known = [(each.times[milestone], each.incident) for each in figures if milestone in each.times]
+    if not known:
+        return None
+    worst, incident = max(known)
+    return Spread(len(known), median_low(time for time, _ in known), worst, incident)

@@ -1,0 +1,126 @@
+"""What happened and what was done about it, line by line, in a reader's language."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from typing import Any
+
+from incident_engine.common.i18n import Wording
+from incident_engine.domain.grading.level_history import Reached
+from incident_engine.domain.grading.pack import Pack
+from incident_engine.domain.incidents.incident import Addition, Completion, Impairment, Incident
+from incident_engine.domain.messages.formatting import spell_local
+from incident_engine.domain.regions import region_name
+from incident_engine.domain.values import NEVER, LocalizedText, spell_cite
+
+Entry = tuple[datetime, str, str | None]
+"""When, what, and who said so."""
+
+
+def completion_of(addition: Addition, completions: Sequence[Completion]) -> Completion | None:
+    """Return by what a task was done: the completion of the step that was made of it."""
+    return next((done for done in completions if done.step is not None and addition.key in done.step), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Chronicle:
+    """Tells an incident's course, with the level's rises by one pack."""
+
+    incident: Incident
+    pack: Pack
+    packs: Sequence[Pack]
+    rises: Sequence[Reached]
+    service_names: Mapping[str, LocalizedText]
+    zone: tzinfo
+    locale: str
+    step_titles: Mapping[str, LocalizedText]
+
+    def course(self) -> list[dict[str, Any]]:
+        """Return everything that happened, in order: outages, levels, judgements, deeds, the end."""
+        return _told([*self._outages(), *self._judgements(), *self._measures()])
+
+    def measures(self) -> list[dict[str, Any]]:
+        """Return what people did and noted, in order."""
+        return _told(self._measures())
+
+    def _of(self, what: str, about: str) -> str:
+        """Return `what: about` as the language writes it."""
+        return f"{what}：{about}" if self.locale.startswith("zh") else f"{what}: {about}"
+
+    def _beside(self, what: str, about: str) -> str:
+        """Return `what (about)` as the language writes it."""
+        return f"{what}（{about}）" if self.locale.startswith("zh") else f"{what} ({about})"
+
+    def _outages(self) -> Iterator[Entry]:
+        """Yield what broke and what was restored; regions hit at one instant stand together."""
+        say = Wording(self.locale)
+        hit: dict[tuple[datetime, str, str], list[str]] = defaultdict(list)
+        for outage in self.incident.outages:
+            region = region_name(outage.region, self.locale)
+            for interval in outage.intervals:
+                begun = "outage.started" if interval.impairment is Impairment.DOWN else "outage.degraded"
+                hit[interval.start, outage.service, begun].append(region)
+                if interval.end != NEVER and all(other.start != interval.end for other in outage.intervals):
+                    hit[interval.end, outage.service, "outage.restored"].append(region)
+        for (at, service, what), regions in hit.items():
+            name = self.service_names[service].in_(self.locale) if service in self.service_names else service
+            yield at, self._of(self._beside(name, self._joined(regions)), say(what)), None
+        for estimate in self.incident.estimates:
+            expected = spell_local(estimate.recovery_at, self.zone)
+            yield estimate.said_at, self._of(say("recovery.estimated"), expected), None
+
+    def _judgements(self) -> Iterator[Entry]:
+        """Yield what the level did, what people judged, and the end."""
+        say, known = Wording(self.locale), self.incident
+        for rise in self.rises:
+            yield self._rise(rise)
+        for harm in known.harms:
+            judged = self._joined((say(harm.judged.kind.value), say(harm.judged.seriousness.value)))
+            yield harm.at, f"{self._of(say('harm.assessed'), judged)} — {harm.judged.reason}", harm.judged.by
+        for failure in known.plan_failures:
+            yield failure.at, self._of(say("plan.failed"), failure.reason), failure.by
+        if known.closing is not None:
+            yield known.closing.at, say("incident.closed"), known.closing.by
+
+    def _rise(self, rise: Reached) -> Entry:
+        say, said = Wording(self.locale), rise.correction
+        named = f"{rise.level} {self.pack.level_names[rise.level].in_(self.locale)}" if rise.level else say("below")
+        if said is not None:
+            return rise.at, f"{self._of(say('level.corrected'), named)} — {said.reason}", said.by
+        return rise.at, self._of(say("level reached"), self._beside(named, spell_cite(rise.cite, self.locale))), None
+
+    def _measures(self) -> Iterator[Entry]:
+        """Yield notes, steps completed, repairs that did not work."""
+        say, known = Wording(self.locale), self.incident
+        for at, text in known.notes:
+            yield at, text, None
+        for done in known.completions:
+            note = f" — {done.note}" if done.note else ""
+            yield done.at, self._of(say("done"), self._what_was_done(done)) + note, done.by
+        for failure in known.repair_failures:
+            yield failure.at, self._of(say("repair.failed"), failure.reason), failure.by
+
+    def _what_was_done(self, done: Completion) -> str:
+        demands = {demand.id: demand for pack in self.packs for demand in pack.obligations}
+        if done.fulfils in demands:
+            demand = demands[done.fulfils]
+            return self._beside(demand.says.in_(self.locale), spell_cite(demand.cite, self.locale))
+        titles = [added.title for added in self.incident.additions if added.title and completion_of(added, [done])]
+        return next(iter(titles), done.fulfils or self._step(done.step))
+
+    def _step(self, step_id: str | None) -> str:
+        """Return what a step of a playbook is called, else its id there."""
+        if step_id is None:
+            return "—"
+        parts = step_id.split(":")
+        name = parts[2] if len(parts) > 2 else step_id
+        task = next((each.title for each in self.incident.additions if each.key in step_id and each.title), None)
+        return task or (self.step_titles[name].in_(self.locale) if name in self.step_titles else name)
+
+    def _joined(self, names: Sequence[str]) -> str:
+        return ("、" if self.locale.startswith("zh") else ", ").join(names)
+
+
+def _told(entries: Iterable[Entry]) -> list[dict[str, Any]]:
+    return [{"at": at, "text": text, "by": by} for at, text, by in sorted(entries, key=lambda entry: entry[0])]

@@ -1,0 +1,1 @@
+"""Playbooks and the plan of steps that they ask for."""

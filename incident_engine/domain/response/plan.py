@@ -1,0 +1,295 @@
+"""The plan: every step that must happen, past and future, with deterministic ids; and what to change for it."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, time, timedelta
+from itertools import zip_longest
+
+from incident_engine.domain.grading.assessment import Assessment
+from incident_engine.domain.incidents.incident import Addition, Incident
+from incident_engine.domain.response.escalation import derived, is_skipped
+from incident_engine.domain.response.occurrences import Basis, Occasion, View, occasions, stretch_at
+from incident_engine.domain.response.playbook import (
+    DeadlineFrom,
+    Playbook,
+    RepeatEnd,
+    StepDeadline,
+    StepTemplate,
+    by_level,
+)
+from incident_engine.domain.response.step import Step, StepState, Withdrawal
+from incident_engine.domain.response.triggers import LengthByLevel
+from incident_engine.domain.values import NEVER, stamp
+
+_A_DAY = timedelta(days=1)
+_MORNING = time(9)
+
+
+def plan(
+    incident: Incident,
+    assessments: Sequence[Assessment],
+    playbooks: Iterable[Playbook],
+    now: datetime,
+    basis: Basis | None = None,
+    begun: Mapping[str, datetime] | None = None,
+) -> tuple[Step, ...]:
+    """Return every step that the playbooks want for the incident as it is known at `now`.
+
+    The first assessment is that of the primary pack. Steps of the future are those that will be due if nothing new
+    happens; of what is repeated without end, the next one. The same facts always give the same steps with the same ids.
+    `begun` says when steps, by their ids, did begin: who was asked late is given as much time to answer.
+    """
+    if not assessments:
+        return ()
+    steps: list[Step] = []
+    promises: dict[str, list[datetime]] = {}
+    for playbook in playbooks:
+        view = View(incident, assessments, now, playbook.settle, basis or Basis(), begun or {})
+        for template in playbook.steps:
+            found = list(_Planned(view, playbook, template).steps())
+            steps += found
+            if template.repeat is not None:
+                promises.setdefault(template.audience, []).extend(step.due_at for step in found)
+    told = [_with_promise(step, promises.get(step.audience, ()), now) for step in steps if step.due_at < NEVER]
+    return tuple(sorted(told, key=lambda step: (step.due_at, step.id)))
+
+
+def _with_promise(step: Step, promised: Sequence[datetime], now: datetime) -> Step:
+    """Return a step with the instant of its audience's next update, which it may name."""
+    later = [at for at in promised if max(step.due_at, now) < at < NEVER]
+    return replace(step, next_update_at=min(later)) if later else step
+
+
+class _Planned:
+    """The steps of one template of a playbook."""
+
+    def __init__(self, view: View, playbook: Playbook, template: StepTemplate) -> None:
+        self._view = view
+        self._playbook = playbook
+        self._template = template
+        self._prefix = f"{view.incident.id}:{playbook.playbook}:{template.id}"
+
+    def steps(self) -> Iterator[Step]:
+        """Yield the steps, and what is derived of each: tiers that are told, hand-overs."""
+        if self._template.follows is not None and not self._has_begun(self._template.follows):
+            return
+        found = self._occasions()
+        for occasion, following in zip_longest(found, found[1:]):
+            ends_at = self._ends_at(occasion, following)
+            for step in self._of(occasion):
+                has_begun = step.id in self._view.begun
+                if not has_begun and ends_at <= max(step.due_at, self._view.now):
+                    continue  # a person has lifted the level, or the next one speaks
+                if self._template.until is None or not self._works_again():
+                    yield from self._with_derived(occasion, step, ends_at)
+                elif has_begun and self._survives_closing(occasion, step):
+                    yield step  # what has gone out stays, and nobody is told any more
+
+    def _with_derived(self, occasion: Occasion, step: Step, ends_at: datetime) -> Iterator[Step]:
+        if not is_skipped(self._view.incident, step.id) and self._survives_closing(occasion, step):
+            yield step
+        since = self._view.begun_at(step)
+        for each in derived(self._template, step, self._view.incident, self._view.now, since, ends_at):
+            if self._survives_closing(occasion, each):
+                yield each
+
+    def _ends_at(self, occasion: Occasion, following: Occasion | None) -> datetime:
+        """Return when what a level asks for is asked for no more: a person lifted it, or a worse one is reached."""
+        if occasion.level is None:
+            return NEVER
+        ends_at = self._view.lifted_at(occasion.level, occasion.at)
+        is_asked = self._template.asks or self._template.until is not None  # nobody need answer both
+        return min(ends_at, following.at) if is_asked and following is not None else ends_at
+
+    def _has_begun(self, step: str) -> bool:
+        prefix = f"{self._view.incident.id}:{self._playbook.playbook}:{step}:"
+        return any(name.startswith(prefix) for name in self._view.begun)
+
+    def _works_again(self) -> bool:
+        ended = self._view.incident.restored_at
+        return ended is not None and ended + self._playbook.settle <= self._view.now
+
+    def _occasions(self) -> list[Occasion]:
+        """Return the trigger's occasions, and those for which a person did not want to wait, in order."""
+        wanted = {occasion.instance: occasion for occasion in occasions(self._template.on, self._view)}
+        for added in self._view.incident.additions:
+            if added.step != self._template.id:
+                continue
+            occasion = self._brought_forward(added)
+            if occasion is not None:
+                wanted[occasion.instance] = occasion
+        return sorted(wanted.values(), key=lambda occasion: (occasion.at, occasion.instance))
+
+    def _brought_forward(self, added: Addition) -> Occasion | None:
+        """Return the occasion that a person brings forward, or one of its own; None if what it tells of is over."""
+        stretch = stretch_at(self._view, added.at)
+        instance = f"added.{added.key}"
+        if stretch is not None and self._template.on.first_level:
+            begun_at = self._view.begun.get(f"{self._prefix}:{stamp(stretch[0])}", NEVER)
+            instance = stamp(stretch[0]) if begun_at >= added.at else instance  # told already: it is told again
+            if stretch[1] <= self._view.now and f"{self._prefix}:{instance}" not in self._view.begun:
+                return None
+        return Occasion(instance, added.at, stretch=stretch, at_once=True)
+
+    def _of(self, occasion: Occasion) -> Iterator[Step]:
+        first_at = self._begins_at(occasion)
+        if self._template.repeat is None:
+            yield self._step(occasion, occasion.instance, first_at)
+            return
+        ends_at = self._repeats_until(self._template.repeat.until, occasion)
+        number, at = 1, first_at
+        while at < ends_at:
+            after = self._by_rhythm(at, self._template.repeat.every)
+            is_graded = self._view.primary.level_at(at) is not None  # or a person has said that it is nothing
+            is_latest = after > self._view.now or after >= ends_at  # earlier ones are superseded: one word, not ten
+            if is_graded and is_latest:
+                instance = occasion.instance if number == 1 else f"{occasion.instance}.{number}"
+                yield self._step(occasion, instance, at)
+            if at > self._view.now:
+                return
+            number, at = number + 1, after
+
+    def _repeats_until(self, until: RepeatEnd, occasion: Occasion) -> datetime:
+        incident = self._view.incident
+        closed_at = incident.closing.at if incident.closing else NEVER
+        if until is RepeatEnd.CLOSED:
+            return closed_at
+        ended = occasion.stretch[1] if occasion.stretch else incident.restored_at or NEVER
+        return min(ended, closed_at)
+
+    def _begins_at(self, occasion: Occasion) -> datetime:
+        if occasion.at_once:
+            return occasion.at
+        days = self._template.offset_working_days
+        if days is not None:
+            return self._working_day(occasion.at, days, _MORNING)
+        return self._by_rhythm(occasion.at, self._template.offset)
+
+    def _by_rhythm(self, start: datetime, lengths: LengthByLevel) -> datetime:
+        """Return when a length of time has passed; a level that rises meanwhile can only bring it nearer."""
+        due_at = start + by_level(lengths, self._view.primary.level_at(start))
+        for rise in self._view.rises:
+            if start < rise.at < due_at:
+                due_at = min(due_at, rise.at + by_level(lengths, rise.level))
+        return due_at
+
+    def _deadline(self, occasion: Occasion, step_id: str, begins_at: datetime) -> datetime | None:
+        if occasion.obligation is not None:
+            return occasion.obligation.due_at
+        if occasion.task is not None and occasion.task.due_at is not None:
+            return occasion.task.due_at
+        if self._template.deadline is None:
+            return None
+        asked_at = self._view.begun.get(step_id, max(begins_at, self._view.now))
+        return self._own_deadline(self._template.deadline, begins_at, asked_at)
+
+    def _own_deadline(self, deadline: StepDeadline, begins_at: datetime, asked_at: datetime) -> datetime:
+        level = self._view.primary.level_at(begins_at)
+        begun = asked_at
+        if deadline.after is DeadlineFrom.OCCURRENCE:
+            begun = self._view.incident.occurred_at or begins_at
+        if deadline.working_days is not None:
+            return self._working_day(begun, by_level(deadline.working_days, level), time()) + _A_DAY
+        assert deadline.within is not None  # noqa: S101 - the validator saw to it
+        return begun + by_level(deadline.within, level)
+
+    def _working_day(self, start: datetime, days: int, at: time) -> datetime:
+        """Return a time of the so-manieth working day after the day of an instant."""
+        calendar, day = self._view.basis.calendar, start.astimezone(self._view.basis.zone).date()
+        for _ in range(days):
+            day += _A_DAY
+            while calendar is not None and not calendar.is_workday(day):
+                day += _A_DAY
+        return datetime.combine(day, at, self._view.basis.zone).astimezone(UTC)
+
+    def _step(self, occasion: Occasion, instance: str, due_at: datetime) -> Step:
+        template, task = self._template, occasion.task
+        approval = None if template.approval is None or template.approval.preapproved else template.approval
+        return Step(
+            id=f"{self._prefix}:{instance}",
+            playbook=self._playbook.playbook,
+            step=template.id,
+            instance=instance,
+            due_at=due_at,
+            audience=task.assignee if task is not None and task.assignee else template.audience,
+            template=template.template,
+            level=occasion.level,
+            obligation=occasion.obligation.id if occasion.obligation else None,
+            fulfils=template.fulfils,
+            deadline=self._deadline(occasion, f"{self._prefix}:{instance}", due_at),
+            awaits=template.awaits or ("completion" if template.fulfils else None),
+            approval=approval.by if approval is not None else None,
+            report=template.report,
+            stretch=occasion.stretch,
+            channels=template.channels,
+            request=approval.template if approval is not None else None,
+            task=task,
+        )
+
+    def _survives_closing(self, occasion: Occasion, step: Step) -> bool:
+        """A closed incident asks for nothing more, except what is owed for its end, by law, or for a level since."""
+        closing = self._view.incident.closing
+        if closing is None:
+            return True
+        if step.due_at <= closing.at:  # but nobody is called to what is over
+            return self._template.awaits != "acknowledgement" or occasion.at > closing.at
+        on = self._template.on
+        is_task = self._template.awaits == "completion" and not on.observed  # what asks for the closing is done by it
+        is_of_the_end = on.level_corrected or on.closed or on.restored or on.task_added or is_task
+        is_new = occasion.level is not None and occasion.at > closing.at
+        return bool(is_of_the_end or is_new or step.obligation is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What must be written so that the stored steps are the wanted ones."""
+
+    insert: tuple[Step, ...] = ()
+    reschedule: tuple[Step, ...] = ()
+    """Not begun: to be put back to pending, with this due instant."""
+    withdraw: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.insert or self.reschedule or self.withdraw)
+
+
+def reconcile(existing: Mapping[str, tuple[StepState, datetime]], wanted: Iterable[Step]) -> Changes:
+    """Return the changes from the existing steps (state and due instant by id) to the wanted ones.
+
+    What is new is inserted, what is no longer wanted and has not gone out is withdrawn, what has begun is left alone.
+    Applied once, a second call has nothing to change.
+    """
+    by_id = {step.id: step for step in wanted}
+    return Changes(
+        insert=tuple(step for step in by_id.values() if step.id not in existing),
+        reschedule=tuple(step for step in by_id.values() if step.id in existing and _differs(*existing[step.id], step)),
+        withdraw=tuple(
+            name
+            for name, (state, _) in existing.items()
+            if state in (StepState.PENDING, StepState.AWAITING) and name not in by_id
+        ),
+    )
+
+
+def _differs(state: StepState, due_at: datetime, step: Step) -> bool:
+    if state is StepState.WITHDRAWN:
+        return True
+    return state is StepState.PENDING and due_at != step.due_at
+
+
+def why_withdrawn(step: Step, incident: Incident, wanted: Iterable[Step]) -> Withdrawal:
+    """Return why a step is no longer wanted, as far as the facts say."""
+    if is_skipped(incident, step.base):
+        return Withdrawal.SKIPPED
+    others = [each for each in wanted if (each.playbook, each.step) == (step.playbook, step.step)]
+    if step.of is not None and any(each.id == step.of for each in others):
+        return Withdrawal.DONE if not any(each.of == step.of for each in others) else Withdrawal.SUPERSEDED
+    if step.fulfils is not None and any(done.fulfils == step.fulfils for done in incident.completions):
+        return Withdrawal.DONE
+    series = step.instance.partition(".")[0]
+    later = [each.instance.removeprefix(f"{series}.") for each in others if each.due_at > step.due_at]
+    if any(name.isdigit() for name in later):
+        return Withdrawal.SUPERSEDED
+    if incident.closing is not None:
+        return Withdrawal.CLOSED
+    return Withdrawal.FACTS_CHANGED if incident.is_down or not incident.outages else Withdrawal.RESTORED

@@ -1,0 +1,208 @@
+"""A playbook: who is told what, when, and who must do something by when. The bank's side, as the pack is the law's."""
+
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from enum import StrEnum
+from typing import Literal, Self, TypeVar
+
+from pydantic import Field, ValidationError, model_validator
+
+from incident_engine.common.errors import InvalidDocumentError
+from incident_engine.common.validation import Strict, invalid, problems_of, unknown_name
+from incident_engine.domain.response.triggers import ANY_LEVEL, DaysByLevel, LengthByLevel, Trigger
+from incident_engine.domain.values import Duration, Identifier, LocalizedText
+
+T = TypeVar("T")
+
+
+class DeadlineFrom(StrEnum):
+    """From what a deadline of the bank's own runs."""
+
+    OCCURRENCE = "occurrence"
+    BEGIN = "begin"
+    """The step's own beginning."""
+
+
+class StepDeadline(Strict):
+    """By when the bank wants a step done: a length of time by level, or whole working days after the day."""
+
+    after: DeadlineFrom
+    within: LengthByLevel | None = None
+    working_days: DaysByLevel | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.within is None) == (self.working_days is None):
+            raise invalid("says not how long", "exactly one of: within, working_days")
+        return self
+
+
+class RepeatEnd(StrEnum):
+    """What ends a repeated step."""
+
+    RESTORED = "restored"
+    CLOSED = "closed"
+
+
+class Repeat(Strict):
+    """A step that comes again in a rhythm, which quickens when the level rises; what was promised never moves back."""
+
+    every: LengthByLevel
+    until: RepeatEnd
+
+    @model_validator(mode="after")
+    def _moves(self) -> Self:
+        short = [level for level, every in self.every.items() if every < timedelta(minutes=1)]
+        if short:
+            raise invalid(f"every {self.every[short[0]]} is too often", "a minute at least")
+        return self
+
+
+class Until(StrEnum):
+    """From when on a step is not wanted any more, unless it has gone out."""
+
+    RESTORED = "restored"
+
+
+class Approval(Strict):
+    """Whose word a message needs before it goes out; `preapproved` words go out at once."""
+
+    by: Identifier
+    preapproved: bool = False
+    template: Identifier = "approval-request"
+
+
+class Tier(Strict):
+    """Who is told when nobody has acknowledged, approved or done a step: so long after it began, or by its deadline."""
+
+    to: Identifier
+    after: Duration | None = None
+    before_deadline: Duration | None = None
+    after_deadline: Duration | None = None
+    template: Identifier | None = None
+    """The step's own, or the request for approval, unless another is given."""
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        keys = ("after", "before_deadline", "after_deadline")
+        given = [key for key in keys if getattr(self, key) is not None]
+        if len(given) != 1:
+            raise invalid(f"a tier has one time, not {len(given)}", f"one of: {', '.join(keys)}")
+        if self.after == timedelta(0):
+            raise invalid("a tier that is told at once gives nobody time", "a longer time, or a step of its own")
+        return self
+
+
+class StepTemplate(Strict):
+    """One step of a playbook."""
+
+    id: Identifier
+    title: LocalizedText | None = None
+    """What it is called where people read of it, such as in reports."""
+    on: Trigger
+    offset: LengthByLevel = {ANY_LEVEL: timedelta(0)}
+    """How long after its trigger it begins."""
+    offset_working_days: int | None = Field(default=None, ge=1, le=250)
+    """Or on which working day after it, at nine in the morning."""
+    repeat: Repeat | None = None
+    until: Until | None = None
+    """Once everything has worked for `settle`, it does not begin, its words are not approved, and nobody is told."""
+    follows: Identifier | None = None
+    """A step of this playbook without which it does not begin: nobody hears the end of what they were not told."""
+    audience: Identifier
+    channels: tuple[Identifier, ...] | None = Field(default=None, min_length=1)
+    """The only channels over which it goes; all of a contact's if not given."""
+    template: Identifier
+    approval: Approval | None = None
+    awaits: Literal["acknowledgement", "completion"] | None = None
+    """What a person must report before the step is done."""
+    deadline: StepDeadline | None = None
+    """The bank's own; a step about an obligation has that obligation's."""
+    escalation: tuple[Tier, ...] = ()
+    again: Duration | None = Field(default=None, ge=timedelta(minutes=1))
+    """How long after it began everything starts over: the audience first, then every tier."""
+    fulfils: Identifier | None = None
+    """The obligation that a person fulfils by this step; the step stays open until somebody reports it completed."""
+    report: Identifier | None = None
+    """The report that is drafted for this step."""
+
+    @property
+    def asks(self) -> bool:
+        """Return whether the step is done only by a person's deed."""
+        return self.awaits is not None or self.fulfils is not None
+
+    @property
+    def has_deadline(self) -> bool:
+        """Return whether there is an instant by which it is to be done; of a task, whoever adds it may say."""
+        return self.deadline is not None or self.on.obligation is not None
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Self:
+        waits = self.asks or (self.approval is not None and not self.approval.preapproved)
+        if (self.escalation or self.again) and not waits:
+            raise invalid("nobody is waited for", "awaits, fulfils or approval, or no escalation")
+        if not (self.has_deadline or self.on.task_added) and any(tier.after is None for tier in self.escalation):
+            raise invalid("the step has no deadline", "deadline, or tiers with after")
+        if self.deadline is not None and self.on.obligation is not None:
+            raise invalid("a step about an obligation has that obligation's deadline", "no deadline")
+        if self.approval is not None and not self.approval.preapproved and self.asks:
+            raise invalid("a step waits for one deed, not for an approval and another", "two steps")
+        if self.fulfils is not None and self.awaits == "acknowledgement":
+            raise invalid("what fulfils an obligation awaits its completion", "no awaits")
+        if self.repeat is not None and (self.asks or self.offset_working_days):
+            raise invalid("only what is told is repeated; what is asked for is escalated", "escalation and again")
+        return self
+
+
+class Playbook(Strict):
+    """Steps that belong together."""
+
+    playbook: Identifier
+    title: LocalizedText
+    settle: Duration = timedelta(0)
+    """How long everything must have worked before it counts as restored; shorter gaps are part of the outage."""
+    steps: tuple[StepTemplate, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _unique(self) -> Self:
+        ids = [step.id for step in self.steps]
+        doubles = sorted({name for name in ids if ids.count(name) > 1})
+        if doubles:
+            raise invalid(f"steps named twice: {', '.join(doubles)}", "an id of its own for each step")
+        lost = [step for step in self.steps if step.follows is not None and step.follows not in ids]
+        if lost:
+            raise unknown_name("step", lost[0].follows or "", ids)
+        return self
+
+
+def by_level(values: Mapping[str, T], level: str | None) -> T:
+    """Return what holds at a level; where it is not named, what holds at any, else at the level named last."""
+    found = values.get(level or ANY_LEVEL, values.get(ANY_LEVEL))
+    return found if found is not None else list(values.values())[-1]
+
+
+def audiences_of(step: StepTemplate) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Yield every audience that a step names, with its place in it."""
+    yield ("audience",), step.audience
+    if step.approval is not None:
+        yield ("approval", "by"), step.approval.by
+    for place, tier in enumerate(step.escalation):
+        yield ("escalation", place, "to"), tier.to
+
+
+def templates_of(step: StepTemplate) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Yield every template that a step names, with its place in it."""
+    yield ("template",), step.template
+    if step.approval is not None and not step.approval.preapproved:
+        yield ("approval", "template"), step.approval.template
+    for place, tier in enumerate(step.escalation):
+        if tier.template is not None:
+            yield ("escalation", place, "template"), tier.template
+
+
+def parse_playbook(document: object) -> Playbook:
+    """Return the playbook that a document describes; raises InvalidDocumentError with every problem and its path."""
+    try:
+        return Playbook.model_validate(document)
+    except ValidationError as error:
+        raise InvalidDocumentError(problems_of(error, Playbook, document)) from None

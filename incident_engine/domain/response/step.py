@@ -1,0 +1,109 @@
+"""A step: something that must happen at an instant."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from incident_engine.domain.incidents.incident import Addition
+
+DERIVED = "~"
+"""Parts the id of a step from what was derived of it: a tier that is told, a hand-over."""
+
+ASK = "ask"
+"""Names the step that asks for the approval of another."""
+
+
+class StepState(StrEnum):
+    """How far a step has come."""
+
+    PENDING = "pending"
+    AWAITING = "awaiting"
+    """Its words are written and wait for a person's approval."""
+    BEGUN = "begun"
+    FAILED = "failed"
+    """None of its messages could be delivered."""
+    COMPLETED = "completed"
+    SKIPPED = "skipped"
+    """A person decided that it need not be done."""
+    WITHDRAWN = "withdrawn"
+
+
+class Withdrawal(StrEnum):
+    """Why a step was withdrawn before it began."""
+
+    DONE = "done"
+    """It had been acknowledged, approved, completed or met."""
+    SKIPPED = "skipped"
+    RESTORED = "restored"
+    CLOSED = "closed"
+    SUPERSEDED = "superseded"
+    """A later one of the same series has taken its place."""
+    FACTS_CHANGED = "facts_changed"
+
+
+@dataclass(frozen=True, slots=True)
+class Escalation:
+    """That nobody has answered yet: which round of telling this is, which tier (0: the audience), since when."""
+
+    round: int
+    tier: int
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """A person handed a step over: who, why, and when."""
+
+    at: datetime
+    by: str
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Something that must happen at `due_at`. `instance` tells apart what one step of a playbook does several times."""
+
+    id: str
+    playbook: str
+    step: str
+    instance: str
+    due_at: datetime
+    audience: str
+    template: str
+    level: str | None = None
+    obligation: str | None = None
+    fulfils: str | None = None
+    deadline: datetime | None = None
+    awaits: str | None = None
+    """`acknowledgement` or `completion`: the deed of a person that ends the step."""
+    approval: str | None = None
+    """The audience whose approval it needs before it goes out."""
+    report: str | None = None
+    of: str | None = None
+    """The step from which this one is derived."""
+    # What follows is not stored: the plan always knows it.
+    stretch: tuple[datetime, datetime] | None = None
+    """The stretch of impairment that the step is about."""
+    channels: tuple[str, ...] | None = None
+    request: str | None = None
+    """The template that asks for the approval."""
+    next_update_at: datetime | None = None
+    """When the same audience hears again, if nothing changes."""
+    escalation: Escalation | None = None
+    handover: Handover | None = None
+    task: Addition | None = None
+    base_awaits: str | None = None
+    """The deed that the step awaits from which this one is derived."""
+
+    @property
+    def base(self) -> str:
+        """Return the id of the step from which this one is derived, or its own."""
+        return self.of or self.id
+
+
+NOT_STORED = ("stretch", "channels", "request", "next_update_at", "escalation", "handover", "task", "base_awaits")
+
+
+def is_about(named: str, step_id: str) -> bool:
+    """Return whether a person who named a step meant this one: itself, or what was derived of it."""
+    return named == step_id or named.startswith(step_id + DERIVED)

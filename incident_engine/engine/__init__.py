@@ -1,0 +1,1 @@
+"""Use cases: load an incident, call the domain, write the result."""

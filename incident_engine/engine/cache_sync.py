@@ -1,0 +1,43 @@
+"""What this process keeps in memory of incidents, and other replicas have changed since.
+
+Every change of an incident comes with an event, and events are numbered in the order in which they are committed: there
+is one writer at a time. So what is newer than this process' last look is what it must forget.
+"""
+
+from functools import partial
+
+from incident_engine.engine.incident_cache import Ledger
+from incident_engine.engine.open_incidents import Spans
+from incident_engine.store import incidents as records
+from incident_engine.store.writer import Unit
+
+
+class CatchingUp:
+    """Compares the newest event with the one that this process saw last, at both ends of a writing transaction."""
+
+    def __init__(self, ledger: Ledger, spans: Spans) -> None:
+        self._ledger = ledger
+        self._spans = spans
+        self._seen: int | None = None
+
+    def begin(self, unit: Unit) -> None:
+        """Forget the incidents to which others have added since."""
+        last = records.last_event(unit.connection)
+        if self._seen is not None and last != self._seen:
+            self._forget(unit, self._seen)
+        self._seen = last
+
+    def end(self, unit: Unit) -> None:
+        """Note the events of this transaction as seen, once they are on disk."""
+        unit.after_commit.append(partial(self._note, records.last_event(unit.connection)))
+
+    def _forget(self, unit: Unit, seen: int) -> None:
+        for incident_id, group in records.incidents_since(unit.connection, seen):
+            if incident_id is None or group is None:  # maintenance may bear on any incident of its service
+                self._ledger.forget_all()
+                continue
+            self._ledger.forget(incident_id)
+            self._spans.forget(group)
+
+    def _note(self, last: int) -> None:
+        self._seen = last

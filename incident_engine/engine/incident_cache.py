@@ -1,0 +1,101 @@
+"""The incidents on which the writer works, kept folded in memory; the events on disk are the truth.
+
+Only the writer's transactions use it. What a transaction took in is forgotten when it is rolled back.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable
+
+from sqlalchemy import Connection
+
+from incident_engine.domain.events.model import MaintenanceAnnounced, Recorded
+from incident_engine.domain.incidents.incident import Incident
+from incident_engine.domain.incidents.incremental import Bearing, Standing
+from incident_engine.store import incidents as records
+from incident_engine.store.writer import Unit
+
+_EVENTS = 300_000
+"""How many events the incidents that are kept may have in all (about 300 bytes each)."""
+_INCIDENTS = 2_000
+
+
+class Ledger:
+    """Appends events, and knows what each incident is after them."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[str, Standing] = OrderedDict()
+        self._weight = 0
+        self._unwritten: dict[records.Key, records.EventRow] = {}
+
+    def known(self, connection: Connection, keys: Iterable[records.Key]) -> dict[records.Key, str | None]:
+        """Return those of the events that have been appended, each with its incident (None: of no incident)."""
+        wanted = list(keys)
+        here = {key: self._unwritten[key].incident_id for key in wanted if key in self._unwritten}
+        return here | records.known_events(connection, [key for key in wanted if key not in here])
+
+    def incident(self, connection: Connection, incident_id: str) -> Incident:
+        """Return what is known of a stored incident."""
+        return self._standing(connection, incident_id).incident
+
+    def append(self, unit: Unit, recorded: Recorded, incident_id: str | None) -> bool:
+        """Take an event in; return whether its incident has changed. It is written by `flush` at the latest."""
+        if not self._unwritten:
+            unit.on_failure.append(self._unwritten.clear)
+        if incident_id is None or isinstance(recorded.event, MaintenanceAnnounced):
+            self._write(recorded, incident_id)
+            self.forget_all()  # it may bear on any incident of its service
+            unit.on_failure.append(self.forget_all)
+            return True
+        unit.on_failure.append(lambda: self.forget(incident_id))
+        standing = self._kept.get(incident_id)
+        if standing is None:
+            self._write(recorded, incident_id)
+            return True
+        before = standing.incident
+        bearing = standing.take(recorded)
+        self._write(recorded, incident_id)
+        if bearing is Bearing.UNCLEAR:
+            self.forget(incident_id)
+            return self._standing(unit.connection, incident_id).incident != before
+        self._weight += 1
+        return bearing is Bearing.SOME
+
+    def is_changing(self, incident_id: str) -> bool:
+        """Return whether an incident has events that are not written yet."""
+        return any(row.incident_id == incident_id for row in self._unwritten.values())
+
+    def flush(self, connection: Connection) -> None:
+        """Write what has been appended."""
+        if self._unwritten:
+            rows, self._unwritten = list(self._unwritten.values()), {}
+            records.append_all(connection, rows)
+
+    def forget(self, incident_id: str) -> None:
+        """Fold an incident anew when it is asked for next."""
+        standing = self._kept.pop(incident_id, None)
+        if standing is not None:
+            self._weight -= standing.weight
+
+    def forget_all(self) -> None:
+        """Fold every incident anew when it is asked for next."""
+        self._kept.clear()
+        self._weight = 0
+
+    def _write(self, recorded: Recorded, incident_id: str | None) -> None:
+        self._unwritten[recorded.key] = records.event_row(recorded, incident_id)
+
+    def _standing(self, connection: Connection, incident_id: str) -> Standing:
+        standing = self._kept.get(incident_id)
+        if standing is None:
+            self.flush(connection)
+            standing = Standing(incident_id, records.events_of(connection, incident_id))
+            self._kept[incident_id] = standing
+            self._weight += standing.weight
+            self._make_room()
+        self._kept.move_to_end(incident_id)
+        return standing
+
+    def _make_room(self) -> None:
+        while len(self._kept) > 1 and (self._weight > _EVENTS or len(self._kept) > _INCIDENTS):
+            _, oldest = self._kept.popitem(last=False)
+            self._weight -= oldest.weight

@@ -1,0 +1,77 @@
+"""How far the open incidents of each service group reach, kept in memory for the writer's transactions.
+
+The rows of the incidents are the truth; what a transaction changed here is forgotten when it is rolled back.
+"""
+
+from collections import OrderedDict
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import Connection
+
+from incident_engine.domain.incidents.correlation import Span
+from incident_engine.store import incidents as records
+from incident_engine.store.writer import Unit
+
+_GROUPS = 500
+
+
+class Spans:
+    """The open incidents by service group."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[str, dict[str, Span]] = OrderedDict()
+        self._group_of: dict[str, str] = {}
+
+    def of(self, connection: Connection, group: str) -> Collection[Span]:
+        """Return how far each open incident of a group reaches."""
+        known = self._kept.get(group)
+        if known is None:
+            known = {span.incident_id: span for span in records.open_spans(connection, group)}
+            self._kept[group] = known
+            self._group_of.update(dict.fromkeys(known, group))
+            if len(self._kept) > _GROUPS:
+                self.forget(next(iter(self._kept)))
+        self._kept.move_to_end(group)
+        return known.values()
+
+    def get(self, incident_id: str) -> Span | None:
+        """Return how far an incident reaches, if it is open and its group is kept."""
+        return self._kept.get(self._group_of.get(incident_id, ""), {}).get(incident_id)
+
+    def put(self, unit: Unit, span: Span) -> None:
+        """Note a new incident, or that one reaches elsewhere now."""
+        unit.on_failure.append(lambda: self.forget(span.group))
+        known = self._kept.get(span.group)
+        if known is None:
+            return
+        if span.closed:
+            known.pop(span.incident_id, None)
+            self._group_of.pop(span.incident_id, None)
+        else:
+            known[span.incident_id] = span
+            self._group_of[span.incident_id] = span.group
+
+    def amend(self, unit: Unit, incident_id: str, values: Mapping[str, Any]) -> None:
+        """Note what was stored of an incident: any of `first_at`, `last_at`, `closed_at`, `services`."""
+        span = self.get(incident_id)
+        if span is None:
+            unit.on_failure.append(self.forget_all)
+            if values.get("closed_at") is None:  # it may be open again, in a group that is kept without it
+                self.forget(records.service_group(unit.connection, incident_id))
+            return
+        changed = {name: values[name] for name in ("first_at", "last_at") if name in values}
+        is_closed = values.get("closed_at") is not None
+        is_shell = not values["services"] if "services" in values else span.is_shell
+        self.put(unit, replace(span, **changed, closed=is_closed, is_shell=is_shell))
+
+    def forget(self, group: str) -> None:
+        """Ask the rows when a group is asked for next."""
+        for incident_id in self._kept.pop(group, {}):
+            self._group_of.pop(incident_id, None)
+
+    def forget_all(self) -> None:
+        """Ask the rows for every group."""
+        self._kept.clear()
+        self._group_of.clear()

@@ -1,0 +1,313 @@
+"""What becomes of an incident's steps: planned, begun, approved, completed, skipped, handed over, withdrawn."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from incident_engine.common.signed_links import Links
+from incident_engine.config.rulebook import Rulebook
+from incident_engine.config.settings import Settings
+from incident_engine.domain.grading.assessment import Assessment
+from incident_engine.domain.grading.obligation_status import ObligationState, ObligationStatus
+from incident_engine.domain.grading.pack import Pack
+from incident_engine.domain.incidents.incident import Incident
+from incident_engine.domain.messages.context import BankWords, ReportWords, Situation
+from incident_engine.domain.messages.drill_marks import marked_wording
+from incident_engine.domain.reports.facts import ReportFacts
+from incident_engine.domain.response.escalation import answered_at, approval_of, latest_assignment
+from incident_engine.domain.response.occurrences import Basis
+from incident_engine.domain.response.plan import plan, reconcile, why_withdrawn
+from incident_engine.domain.response.step import Step, StepState, is_about
+from incident_engine.domain.values import NEVER, LocalizedText
+from incident_engine.engine import messages as drafts
+from incident_engine.engine.decision_log import Reason, say, warn
+from incident_engine.engine.report_versions import facts_of, keep_versions, outlook, reporting_unit
+from incident_engine.store import deliveries as outgoing
+from incident_engine.store import incidents as records
+from incident_engine.store import steps
+from incident_engine.store.writer import Unit
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """An incident with the verdicts on it, the primary pack's first."""
+
+    incident: Incident
+    packs: Sequence[Pack]
+    assessments: Sequence[Assessment]
+    before: Sequence[Mapping[str, Any] | None]
+    """The documents of the verdicts before these."""
+
+
+class StepWork:
+    """Keeps an incident's steps as the playbooks want them."""
+
+    def __init__(self, settings: Settings, rulebook: Rulebook, links: Links, *, drill: bool = False) -> None:
+        self._settings = settings
+        self._rulebook = rulebook
+        self._links = links
+        self._drill = drill
+        self._bank = bank_words(settings)
+        self._templates = {
+            (playbook.playbook, step.id): step for playbook in rulebook.playbooks for step in playbook.steps
+        }
+        self._basis = Basis(
+            settings.bank.zone, rulebook.bank_calendar(settings.bank.calendar), settings.closing.observation
+        )
+
+    def carry_on(self, unit: Unit, case: Case, now: datetime) -> None:
+        """Store the plan, take in what people did, and begin what is due."""
+        stored = steps.steps_of(unit.connection, case.incident.id)
+        begun = steps.begun_of(stored)
+        planned = plan(case.incident, case.assessments, self._rulebook.playbooks, now, self._basis, begun)
+        wanted = {step.id: step for step in planned}
+        if self._reconcile(unit, case.incident, wanted, stored):
+            stored = steps.steps_of(unit.connection, case.incident.id)
+        for name in self._settle(unit, case, stored, now):
+            del stored[name]
+        self._give_up(unit, case.incident, wanted, stored, now)
+        facts = facts_of(self._settings, case.incident, case.packs, case.assessments, self._rulebook.playbooks)
+        self._begin(unit, case, wanted, stored, facts, now)
+        keep_versions(unit, facts, self._rulebook.reports, now)
+
+    def _reconcile(
+        self,
+        unit: Unit,
+        incident: Incident,
+        wanted: Mapping[str, Step],
+        stored: Mapping[str, steps.StoredStep],
+    ) -> bool:
+        """Store how what is wanted differs from what is stored; return whether it does."""
+        given_up = {name for name, each in stored.items() if each.state is StepState.WITHDRAWN}
+        anew = {name for name, each in stored.items() if given_up & {name, each.step.of} and name in wanted}
+        existing = {
+            name: (StepState.WITHDRAWN if name in anew and each.step.of in anew else each.state, each.step.due_at)
+            for name, each in stored.items()
+        }
+        changes = reconcile(existing, self._allowed(unit, incident, wanted, stored))
+        reasons = {name: why_withdrawn(stored[name].step, incident, wanted.values()).value for name in changes.withdraw}
+        steps.apply_changes(unit.connection, incident.id, changes, reasons, anew)
+        differs = bool(changes)
+        for name, each in stored.items():
+            if each.state is StepState.PENDING and name in wanted and wanted[name].audience != each.step.audience:
+                steps.readdress_step(unit.connection, name, wanted[name].audience)
+                differs = True
+            is_open = each.state in (StepState.PENDING, StepState.AWAITING, StepState.BEGUN)
+            if is_open and name in wanted and wanted[name].deadline != each.step.deadline:
+                steps.move_deadline(unit.connection, name, wanted[name].deadline)
+                differs = True
+        for name in changes.withdraw:
+            say(unit, Reason.STEP_WITHDRAWN, incident=incident.id, step=name, because=reasons[name])
+        return differs
+
+    def _allowed(
+        self, unit: Unit, incident: Incident, wanted: Mapping[str, Step], stored: Mapping[str, steps.StoredStep]
+    ) -> list[Step]:
+        """Return what is wanted; in an incident that had been closed, nothing that should have been before the closing.
+
+        A playbook that was chosen since must not be played to incidents that are long over.
+        """
+        closing = incident.closing
+        if closing is None or records.closed_at(unit.connection, incident.id) != closing.at:
+            return list(wanted.values())
+        return [
+            step
+            for step in wanted.values()
+            if step.id in stored or step.due_at > closing.at or step.obligation is not None
+        ]
+
+    def _settle(self, unit: Unit, case: Case, stored: Mapping[str, steps.StoredStep], now: datetime) -> set[str]:
+        """Take in what people did: approvals, acknowledgements, completions, skips. Return the steps they ended."""
+        ended: set[str] = set()
+        met = {
+            status.key: status
+            for assessment in case.assessments
+            for status in assessment.obligations
+            if status.state is ObligationState.MET
+        }
+        for name, each in stored.items():
+            if each.state is StepState.AWAITING:
+                self._approve(unit, case.incident, each.step, now)
+            elif each.state is StepState.BEGUN:
+                approval = approval_of(each.step, case.incident) if each.step.report is not None else None
+                if approval is not None and not each.approved:
+                    steps.approve_step(unit.connection, name, approval.at, approval.by)
+                if self._end(unit, case.incident, each.step, met, stored, now):
+                    ended.add(name)
+            skipped = next((deed for deed in case.incident.skips if is_about(deed.step, name)), None)
+            is_open = each.state in (StepState.PENDING, StepState.AWAITING, StepState.BEGUN, StepState.WITHDRAWN)
+            if skipped is not None and is_open and each.step.of is None:
+                steps.skip_step(unit.connection, name, skipped.at, skipped.by, skipped.note)
+                self._stop_telling(unit, name, stored, now)
+                ended.add(name)
+            owner = latest_assignment(case.incident, name)
+            if owner is not None and owner.to != each.assignee and each.step.of is None:
+                steps.assign_step(unit.connection, name, owner.to)
+        return ended
+
+    def _give_up(
+        self,
+        unit: Unit,
+        incident: Incident,
+        wanted: Mapping[str, Step],
+        stored: Mapping[str, steps.StoredStep],
+        now: datetime,
+    ) -> None:
+        """What was asked for and nobody did, and is no longer wanted, waits for nobody any more."""
+        for name, each in stored.items():
+            asks = each.step.awaits is not None or each.step.fulfils is not None
+            if each.state is StepState.BEGUN and asks and name not in wanted:
+                reason = why_withdrawn(each.step, incident, wanted.values()).value
+                steps.withdraw_step(unit.connection, name, reason)
+                self._stop_telling(unit, name, stored, now)
+                say(unit, Reason.STEP_WITHDRAWN, incident=incident.id, step=name, because=reason)
+
+    def _approve(self, unit: Unit, incident: Incident, step: Step, now: datetime) -> None:
+        deed = approval_of(step, incident)
+        if deed is None:
+            return
+        wording = marked_wording(deed.wording) if self._drill else deed.wording
+        released = steps.release_held(unit.connection, step.id, now, wording)
+        steps.begin_step(unit.connection, step, now)
+        steps.approve_step(unit.connection, step.id, deed.at, deed.by)
+        say(unit, Reason.STEP_APPROVED, incident=incident.id, step=step.id, by=deed.by, deliveries=released)
+
+    def _end(
+        self,
+        unit: Unit,
+        incident: Incident,
+        step: Step,
+        met: Mapping[str, ObligationStatus],
+        stored: Mapping[str, steps.StoredStep],
+        now: datetime,
+    ) -> bool:
+        done_at, done_by = _done(step, incident, met)
+        template = self._templates.get((step.playbook, step.step))
+        if done_at is None and incident.closing is not None and template is not None and template.on.observed:
+            done_at, done_by = incident.closing.at, incident.closing.by  # what asks for the closing is done by it
+        if done_at is None:
+            return False
+        steps.complete_step(unit.connection, step.id, done_at, done_by)
+        self._stop_telling(unit, step.id, stored, now)
+        return True
+
+    def _stop_telling(self, unit: Unit, step_id: str, stored: Mapping[str, steps.StoredStep], now: datetime) -> None:
+        """Whoever was to hear of it over a later channel, or in a tier, need not any more."""
+        family = [name for name, each in stored.items() if step_id in (name, each.step.of)]
+        outgoing.cancel(unit.connection, family, now)
+
+    def _begin(
+        self,
+        unit: Unit,
+        case: Case,
+        wanted: Mapping[str, Step],
+        stored: Mapping[str, steps.StoredStep],
+        facts: ReportFacts,
+        now: datetime,
+    ) -> None:
+        """Begin what is due, as the playbooks want it now: they may have been changed since the step was stored."""
+        due = [name for name, each in stored.items() if each.state is StepState.PENDING and each.step.due_at <= now]
+        for name in sorted(due, key=lambda name: (stored[name].step.due_at, name)):
+            step = self._addressed(wanted[name], now)
+            base = stored.get(step.of or "")
+            if base is not None and base.state is StepState.AWAITING and base.step.id in wanted:
+                self._refresh(unit, case, wanted[base.step.id], facts, base.life, now)
+            is_held = step.approval is not None
+            situation = self._situation(unit, case, step, facts, now)
+            rows = drafts.deliveries(
+                situation, self._settings, self._rulebook.messages, self._links, held=is_held, life=stored[name].life
+            )
+            records.insert_deliveries(unit.connection, rows)
+            if is_held:
+                steps.await_approval(unit.connection, step)
+            else:
+                steps.begin_step(unit.connection, step, now)
+            say(
+                unit,
+                Reason.STEP_AWAITS_APPROVAL if is_held else Reason.STEP_BEGUN,
+                incident=case.incident.id,
+                step=name,
+                incident_level=case.assessments[0].level,
+                deliveries=len(rows),
+            )
+
+    def _refresh(self, unit: Unit, case: Case, step: Step, facts: ReportFacts, life: int, now: datetime) -> None:
+        """Write the words anew that still wait: whoever is asked again must not approve what has grown old."""
+        situation = self._situation(unit, case, self._addressed(step, now), facts, now)
+        rows = drafts.deliveries(situation, self._settings, self._rulebook.messages, self._links, held=True, life=life)
+        steps.refresh_held(unit.connection, rows)
+
+    def _addressed(self, step: Step, now: datetime) -> Step:
+        """Return a step for somebody: if its audience is gone from the configuration, for those of the playbook."""
+        if self._settings.people.members(step.audience, now):
+            return step
+        audience = self._templates[step.playbook, step.step].audience
+        warn(Reason.AUDIENCE_GONE, LookupError(step.audience), step=step.id, instead=audience)
+        return replace(step, audience=audience)
+
+    def _situation(self, unit: Unit, case: Case, step: Step, facts: ReportFacts, now: datetime) -> Situation:
+        waiting: Iterable[steps.Draft] = steps.drafts_of(unit.connection, step.of) if step.of is not None else ()
+        return Situation(
+            bank=self._bank,
+            service_names=self._settings.service_names,
+            incident=case.incident,
+            packs=case.packs,
+            assessments=case.assessments,
+            step=step,
+            now=now,
+            drafts=[asdict(draft) for draft in waiting],
+            report=self._report(case, step, facts),
+            drill=self._drill,
+        )
+
+    def _report(self, case: Case, step: Step, facts: ReportFacts) -> ReportWords | None:
+        """Return how the report stands for which a step, or the one it is derived of, asks."""
+        name = self._templates[step.playbook, step.step].report
+        current = outlook(facts, self._rulebook.reports, name, step.instance) if name is not None else None
+        if current is None:
+            return None
+        url = None
+        if self._settings.server.public_url is not None:
+            base = self._settings.server.public_url.rstrip("/")
+            url = f"{base}/api/v1/incidents/{case.incident.id}/reports/{current.report}?format=html"
+        return ReportWords(current.report, LocalizedText.model_validate(current.titles), current.gaps, url)
+
+
+def bank_words(settings: Settings) -> BankWords:
+    """Return what messages say of the bank."""
+    bank = settings.bank
+    return BankWords(
+        name=bank.name,
+        unit=reporting_unit(settings),
+        hotline=bank.customers.hotline,
+        status_page=bank.customers.status_page,
+        compensation=bank.customers.compensation,
+    )
+
+
+def _done(step: Step, incident: Incident, met: Mapping[str, ObligationStatus]) -> tuple[datetime | None, str | None]:
+    """Return when and by whom a step was done, by its id or by the obligation that it fulfils."""
+    fulfils = step.fulfils
+    if fulfils is not None and fulfils == step.obligation:
+        status = met.get(step.instance) or _met_with_later(met, fulfils, step.instance)
+        return (status.met_at, status.met_by) if status else (None, None)
+    if step.awaits is None and fulfils is None:  # only told: whoever says that it is done says nothing new
+        done = [each for each in incident.completions if each.step == step.id]
+        return (done[0].at, done[0].by) if done else (None, None)
+    at = answered_at(step, incident)
+    if at < NEVER:
+        deeds = [(deed.at, deed.by, deed.step) for deed in incident.acknowledgements]
+        deeds += [(done.at, done.by, done.step) for done in incident.completions if done.step is not None]
+        return at, next(by for done_at, by, named in deeds if done_at == at and is_about(named, step.id))
+    done = [each for each in incident.completions if fulfils and each.fulfils == fulfils]
+    return (done[0].at, done[0].by) if done else (None, None)
+
+
+def _met_with_later(met: Mapping[str, ObligationStatus], name: str, instance: str) -> ObligationStatus | None:
+    """Return what met a later instance of what is owed again and again: it met those missed before, too."""
+    number = instance.removeprefix(f"{name}.")
+    if not number.isdigit():
+        return None
+    later = [s for s in met.values() if s.id == name and s.instance.isdigit() and int(s.instance) > int(number)]
+    return min(later, key=lambda status: int(status.instance), default=None)

@@ -1,1 +1,0 @@
-"""What the facts mean: rule packs, conditions and the assessment. Pure."""

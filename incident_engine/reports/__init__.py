@@ -1,1 +1,0 @@
-"""Reports as documents: HTML to print, DOCX to edit, plain text."""

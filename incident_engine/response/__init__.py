@@ -1,1 +1,0 @@
-"""What must happen: playbooks, the plan and the messages. Pure."""

@@ -1,0 +1,1 @@
+"""The yearly review: figures of a period and their text."""

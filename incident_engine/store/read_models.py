@@ -1,0 +1,146 @@
+"""What the pages, the API and the metrics read. Never within the writer's transaction."""
+
+from collections.abc import Collection
+from datetime import datetime, tzinfo
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, func, select
+
+from incident_engine.domain.grading.assessment_document import spelled
+from incident_engine.store.tables import assessments, attempts, deliveries, events, incidents, quarantine, steps
+
+
+def incident_rows(
+    connection: Connection, zone: tzinfo, *, closed: bool | None, limit: int, offset: int
+) -> list[dict[str, Any]]:
+    """Return incidents, the worst and latest first among the open ones, then the closed ones by their opening."""
+    query = select(incidents).order_by(
+        incidents.c.closed_at.is_not(None), incidents.c.severity.desc(), incidents.c.opened_at.desc(), incidents.c.id
+    )
+    if closed is not None:
+        query = query.where(incidents.c.closed_at.is_not(None) if closed else incidents.c.closed_at.is_(None))
+    rows = connection.execute(query.limit(limit).offset(offset)).mappings()
+    return [_incident(row, zone) for row in rows]
+
+
+def incident_count(connection: Connection, *, closed: bool | None) -> int:
+    """Return how many incidents there are."""
+    query = select(func.count()).select_from(incidents)
+    if closed is not None:
+        query = query.where(incidents.c.closed_at.is_not(None) if closed else incidents.c.closed_at.is_(None))
+    return int(connection.scalar(query) or 0)
+
+
+def incident_row(connection: Connection, incident_id: str, zone: tzinfo) -> dict[str, Any] | None:
+    """Return one incident as it stands in the list."""
+    row = connection.execute(select(incidents).where(incidents.c.id == incident_id)).mappings().one_or_none()
+    return None if row is None else _incident(row, zone)
+
+
+def step_rows(connection: Connection, incident_id: str, zone: tzinfo) -> list[dict[str, Any]]:
+    """Return an incident's steps in the order in which they are due."""
+    query = select(steps).where(steps.c.incident_id == incident_id).order_by(steps.c.due_at, steps.c.id)
+    return [_plain(row, zone, leave_out=("incident_id",)) for row in connection.execute(query).mappings()]
+
+
+def delivery_rows(connection: Connection, incident_id: str, zone: tzinfo) -> list[dict[str, Any]]:
+    """Return an incident's deliveries with every attempt."""
+    query = (
+        select(deliveries)
+        .where(deliveries.c.incident_id == incident_id)
+        .order_by(deliveries.c.created_at, deliveries.c.id)
+    )
+    rows = [
+        _plain(row, zone, leave_out=("incident_id", "attempts")) | {"attempts": []}
+        for row in connection.execute(query).mappings()
+    ]
+    by_id = {row["id"]: row for row in rows}
+    tries = (
+        select(attempts)
+        .join(deliveries, deliveries.c.id == attempts.c.delivery_id)
+        .where(deliveries.c.incident_id == incident_id)
+        .order_by(attempts.c.seq)
+    )
+    for attempt in connection.execute(tries).mappings():
+        by_id[attempt["delivery_id"]]["attempts"].append(_plain(attempt, zone, leave_out=("seq", "delivery_id")))
+    return rows
+
+
+def event_rows(connection: Connection, incident_id: str, zone: tzinfo) -> list[dict[str, Any]]:
+    """Return an incident's events in order of occurrence, in the native format with `received_at`."""
+    query = (
+        select(events.c.document, events.c.occurred_at, events.c.received_at)
+        .where(events.c.incident_id == incident_id)
+        .order_by(events.c.occurred_at, events.c.seq)
+    )
+    return [
+        row.document | {"occurred_at": spelled(row.occurred_at, zone), "received_at": spelled(row.received_at, zone)}
+        for row in connection.execute(query)
+    ]
+
+
+def quarantine_rows(connection: Connection, zone: tzinfo, limit: int, offset: int) -> list[dict[str, Any]]:
+    """Return what could not be mapped, the latest first."""
+    query = select(quarantine).order_by(quarantine.c.last_received_at.desc(), quarantine.c.seq.desc())
+    rows = connection.execute(query.limit(limit).offset(offset)).mappings()
+    return [_plain(row, zone, leave_out=("seq",)) for row in rows]
+
+
+def quarantine_count(connection: Connection) -> int:
+    """Return how many are in quarantine."""
+    return int(connection.scalar(select(func.count()).select_from(quarantine)) or 0)
+
+
+def open_incidents_by_level(connection: Connection) -> dict[str | None, int]:
+    """Return how many incidents are open at each level; None: below the lowest."""
+    query = select(incidents.c.level, func.count()).where(incidents.c.closed_at.is_(None)).group_by(incidents.c.level)
+    return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def worst_open_verdicts(connection: Connection, limit: int) -> list[int]:
+    """Return the number of the latest verdict of each pack on the worst open incidents, of alike ones the latest."""
+    worst = (
+        select(incidents.c.id)
+        .where(incidents.c.closed_at.is_(None))
+        .order_by(incidents.c.severity.desc(), incidents.c.first_at.desc())
+        .limit(limit)
+        .subquery()
+    )
+    latest = (
+        select(func.max(assessments.c.seq))
+        .where(assessments.c.incident_id.in_(select(worst.c.id)))
+        .group_by(assessments.c.incident_id, assessments.c.pack)
+    )
+    return list(connection.scalars(latest))
+
+
+def verdicts(connection: Connection, numbers: Collection[int]) -> dict[int, dict[str, Any]]:
+    """Return verdicts by number, with `incident`."""
+    query = select(assessments.c.seq, assessments.c.incident_id, assessments.c.document)
+    rows = connection.execute(query.where(assessments.c.seq.in_(numbers))) if numbers else ()
+    return {row.seq: row.document | {"incident": row.incident_id} for row in rows}
+
+
+def _incident(row: RowMapping, zone: tzinfo) -> dict[str, Any]:
+    going_on = "restored" if row["last_at"] is not None and row["services"] else "open"  # harm alone is not restored
+    state = "closed" if row["closed_at"] is not None else going_on
+    return {
+        "id": row["id"],
+        "state": state,
+        "level": row["level"],
+        "group": row["service_group"],
+        "services": row["services"],
+        "regions": row["regions"],
+        "occurred_at": spelled(row["first_at"], zone),
+        "restored_at": spelled(row["last_at"], zone) if state != "open" and row["services"] else None,
+        "opened_at": spelled(row["opened_at"], zone),
+        "closed_at": spelled(row["closed_at"], zone),
+    }
+
+
+def _plain(row: RowMapping, zone: tzinfo, leave_out: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        name: spelled(value, zone) if isinstance(value, datetime) else value
+        for name, value in row.items()
+        if name not in leave_out
+    }

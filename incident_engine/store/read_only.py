@@ -1,0 +1,42 @@
+"""Reading a database beside the daemon that holds it: nothing is written, nothing is locked, nothing is migrated."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Connection, make_url
+from sqlalchemy.exc import DatabaseError
+
+from incident_engine.common.errors import StoreError
+from incident_engine.store import postgresql, schema, sqlite
+from incident_engine.store.diagnosis import cause
+from incident_engine.store.flags import RULES_TRIED, marked
+
+
+@contextmanager
+def read_only(url: str, *, any_schema: bool = False) -> Iterator[Connection]:
+    """Open a transaction that reads one consistent state of a database.
+
+    Raises StoreError if there is no such database, or its schema is not the one of this version (unless any may do).
+    """
+    given = make_url(url)
+    is_file = given.drivername == "sqlite"
+    name = str(given.database) if is_file else postgresql.shown(given)
+    engine = sqlite.reading_engine(given) if is_file else postgresql.reading_engine(given)
+    try:
+        with engine.connect() as connection, connection.begin():
+            if not any_schema:
+                schema.refuse_other_schema(connection, name)
+            yield connection
+    except DatabaseError as error:
+        raise StoreError(f"{name} cannot be read as a database: {cause(error)}") from error
+    finally:
+        engine.dispose()
+
+
+def tried_rules(url: str) -> str | None:
+    """Return the fingerprint of the rules with which a database was served last; None: of none, or nobody can tell."""
+    try:
+        with read_only(url, any_schema=True) as connection:
+            return marked(connection, RULES_TRIED)
+    except StoreError:
+        return None

@@ -1,0 +1,43 @@
+"""What the review of a period asks of the store."""
+
+from collections.abc import Collection
+from datetime import datetime
+
+from sqlalchemy import Connection, func, select
+
+from incident_engine.store.deliveries import DeliveryState
+from incident_engine.store.tables import deliveries, incidents, steps
+
+
+def incidents_between(connection: Connection, start: datetime, end: datetime) -> list[str]:
+    """Return the ids of the incidents that began in [start, end), in order."""
+    query = (
+        select(incidents.c.id)
+        .where(incidents.c.first_at >= start, incidents.c.first_at < end)
+        .order_by(incidents.c.first_at, incidents.c.id)
+    )
+    return list(connection.scalars(query))
+
+
+def deliveries_by_state(connection: Connection, incident_id: str) -> dict[str, int]:
+    """Return how many of an incident's deliveries are in each state."""
+    query = (
+        select(deliveries.c.state, func.count())
+        .where(deliveries.c.incident_id == incident_id)
+        .group_by(deliveries.c.state)
+    )
+    return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def first_delivered_at(connection: Connection, incident_id: str, audiences: Collection[str]) -> datetime | None:
+    """Return when the first message to one of these audiences was delivered; None if none was."""
+    found: datetime | None = connection.scalar(
+        select(func.min(deliveries.c.ended_at))
+        .join(steps, steps.c.id == deliveries.c.step_id)
+        .where(
+            deliveries.c.incident_id == incident_id,
+            deliveries.c.state == DeliveryState.DELIVERED,
+            steps.c.audience.in_(audiences),
+        )
+    )
+    return found

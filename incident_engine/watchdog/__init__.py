@@ -1,0 +1,1 @@
+"""Self-monitoring: find late, dead or stuck parts and notify without them."""

@@ -1,0 +1,103 @@
+"""The words of a notice: what is wrong, since when, what it means, what to do; or that it is over."""
+
+import hashlib
+import platform
+from collections.abc import Sequence
+from datetime import datetime
+
+from incident_engine import __version__
+from incident_engine.config.channels import Address
+from incident_engine.config.people import ContactSettings
+from incident_engine.config.settings import Settings
+from incident_engine.domain.messages.drill_marks import marked
+from incident_engine.domain.messages.formatting import spell_instant
+from incident_engine.domain.messages.templates import Form, Message
+from incident_engine.store.deliveries import Claimed, Priority
+from incident_engine.watchdog.findings import Change
+from incident_engine.watchdog.texts import WORDS
+
+ABOUT = "self-audit"
+"""What stands in a notice where other messages have their incident and step."""
+
+
+class Letters:
+    """Writes notices in their reader's language, for the channel over which they go; in a drill marked as such."""
+
+    def __init__(self, settings: Settings, url: str, *, drill: bool) -> None:
+        self._settings = settings
+        self._where = f"{platform.node()} · {url}/readyz · incident-engine {__version__}"
+        self._drill = drill
+
+    def write(self, contact: ContactSettings, address: Address, changes: Sequence[Change], now: datetime) -> Claimed:
+        """Return the notice of these changes. The same changes have the same id, so that a repeat is known for one."""
+        form = Form(self._settings.channels[address.channel].form)
+        message = self._message(changes, contact.locale, form)
+        if self._drill:
+            message = marked(message, form)
+        what = [f"{each.finding.kind} {each.finding.since.isoformat()} {each.ended_at}" for each in changes]
+        digest = hashlib.sha256("\0".join([contact.id, address.channel, *what]).encode()).hexdigest()
+        return Claimed(
+            id=f"aud_{digest[:32]}",
+            step_id=ABOUT,
+            incident_id=ABOUT,
+            contact=contact.id,
+            channel=address.channel,
+            address=address.to,
+            locale=contact.locale,
+            subject=message.subject,
+            body=message.body,
+            created_at=now,
+            attempt=1,
+            priority=Priority.URGENT,
+        )
+
+    def _message(self, changes: Sequence[Change], locale: str, form: Form) -> Message:
+        bank = self._settings.bank.name.in_(locale)
+        lines = [_headline(change, locale) for change in changes]
+        zh = locale == "zh-CN"
+        subject = f"【{bank} 自检】" + "；".join(lines) if zh else f"[{bank} self-audit] " + "; ".join(lines)
+        if form is Form.SHORT:
+            told = [self._short(change, locale) for change in changes]
+            body = ("【自检】" if zh else "[Self-audit] ") + " ".join(told)
+            return Message(body, body, locale)
+        sections = [self._section(change, locale) for change in changes]
+        return Message(subject, "\n\n".join([*sections, self._where]) + "\n", locale)
+
+    def _short(self, change: Change, locale: str) -> str:
+        words, since = WORDS[change.finding.kind], self._spelled(change.finding.since, locale)
+        if change.ended_at is not None:
+            end = "。" if locale == "zh-CN" else "."
+            return f"{_headline(change, locale)}{end}"
+        if locale == "zh-CN":
+            return f"{words.title.zh_cn}，自{since}。{words.means.zh_cn}{words.remedy.zh_cn}"
+        return f"{words.title.en}, since {since}. {words.means.en} {words.remedy.en}"
+
+    def _section(self, change: Change, locale: str) -> str:
+        finding = change.finding
+        words, since = WORDS[finding.kind], self._spelled(finding.since, locale)
+        title, means, remedy = (text.in_(locale) for text in (words.title, words.means, words.remedy))
+        detail = finding.detail.in_(locale)
+        if change.ended_at is not None:
+            ended_at = self._spelled(change.ended_at, locale)
+            if locale == "zh-CN":
+                end = f"情况曾是：{detail}。请核对这段时间内到期的报告。"
+                return f"**已恢复：{title}**\n\n自{since}起，至{ended_at}结束。\n\n{end}"
+            return (
+                f"**Over: {title}**\n\nFrom {since} until {ended_at}.\n\nIt was: {detail}. Check the reports that "
+                "fell due meanwhile."
+            )
+        if locale == "zh-CN":
+            lines = [f"情况：{detail}", f"开始：{since}", f"意味着：{means}", f"请处理：{remedy}"]
+        else:
+            lines = [f"What: {detail}", f"Since: {since}", f"What it means: {means}", f"What to do: {remedy}"]
+        return f"**{title}**\n\n" + "\n".join(f"- {line}" for line in lines)
+
+    def _spelled(self, instant: datetime, locale: str) -> str:
+        return spell_instant(instant.replace(microsecond=0), locale, self._settings.bank.zone)
+
+
+def _headline(change: Change, locale: str) -> str:
+    title = WORDS[change.finding.kind].title.in_(locale)
+    if change.ended_at is None:
+        return title
+    return f"已恢复：{title}" if locale == "zh-CN" else f"over: {title}"

@@ -1,0 +1,155 @@
+"""What each finding is called, what it means, and what to do about it: for somebody who is woken by it at 3 a.m."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from incident_engine.domain.values import LocalizedText
+from incident_engine.watchdog.findings import Kind, texts
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """A finding's name, its meaning and its remedy."""
+
+    title: LocalizedText
+    means: LocalizedText
+    remedy: LocalizedText
+
+
+_RESTART = (
+    "查看日志后重启 incident-engine；重启随时安全，已受理的事件都在磁盘上。重启前请人工核对将到期限的报告。",
+    "Look at the log, then restart incident-engine: it is always safe, what was acknowledged is on disk. Until then "
+    "watch by hand the deadlines of reports that are due soon.",
+)
+_NOTHING_GOES = "到期的报告和通知可能发不出去。", "Reports and notices that are due may not go out."
+_STORE = (
+    "检查磁盘空间、磁盘故障和数据库所在的机器；随后重启 incident-engine。",
+    "Look at disk space, the disk, and the machine of the database; then restart incident-engine.",
+)
+_SYNCHRONISE = (
+    "检查本机和发送方的时间同步（如 chronyc tracking），并核对未关闭事件的发生时间和期限。",
+    "Look at the time synchronisation of both machines (such as chronyc tracking), and check the times and deadlines "
+    "of open incidents.",
+)
+
+
+def _words(title: tuple[str, str], means: tuple[str, str], remedy: tuple[str, str]) -> Words:
+    return Words(texts(*title), texts(*means), texts(*remedy))
+
+
+WORDS: Mapping[Kind, Words] = {
+    Kind.WRITER_DEAD: _words(
+        ("写入线程已停止", "The writer does not run"),
+        (
+            "无法受理事件，级别不再上升。" + _NOTHING_GOES[0],
+            "No event is taken and no level rises. " + _NOTHING_GOES[1],
+        ),
+        _RESTART,
+    ),
+    Kind.WRITER_STUCK: _words(
+        ("写入线程卡住", "The writer is stuck"),
+        (
+            "事件得不到受理，级别不再上升。" + _NOTHING_GOES[0],
+            "Events are not taken and no level rises. " + _NOTHING_GOES[1],
+        ),
+        _STORE,
+    ),
+    Kind.DISPATCHER_DEAD: _words(
+        ("消息发送已停止", "The dispatcher does not run"),
+        ("任何消息都发不出去。" + _NOTHING_GOES[0], "No message goes out. " + _NOTHING_GOES[1]),
+        _RESTART,
+    ),
+    Kind.DISPATCHER_STUCK: _words(
+        ("消息发送卡住", "The dispatcher is stuck"),
+        ("任何消息都发不出去。" + _NOTHING_GOES[0], "No message goes out. " + _NOTHING_GOES[1]),
+        _RESTART,
+    ),
+    Kind.TIMERS_DEAD: _words(
+        ("定时器已停止", "The timers do not run"),
+        ("级别不会按时上升。" + _NOTHING_GOES[0], "Levels do not rise in time. " + _NOTHING_GOES[1]),
+        _RESTART,
+    ),
+    Kind.TIMERS_STUCK: _words(
+        ("定时器卡住", "The timers are stuck"),
+        ("级别可能不按时上升。" + _NOTHING_GOES[0], "Levels may not rise in time. " + _NOTHING_GOES[1]),
+        _RESTART,
+    ),
+    Kind.EVENT_LOOP_STUCK: _words(
+        ("事件循环无应答", "The event loop does not answer"),
+        (
+            "接口不应答，消息发不出去。" + _NOTHING_GOES[0],
+            "No request is answered, no message sent. " + _NOTHING_GOES[1],
+        ),
+        _RESTART,
+    ),
+    Kind.STORE_UNREADABLE: _words(
+        ("数据库无法读取", "The database cannot be read"),
+        ("事件可能得不到受理。" + _NOTHING_GOES[0], "Events may not be taken. " + _NOTHING_GOES[1]),
+        _STORE,
+    ),
+    Kind.TIMER_OVERDUE: _words(
+        ("定时逾期未触发", "Timers are overdue"),
+        (
+            "有事件的级别和步骤没有按时更新。" + _NOTHING_GOES[0],
+            "Levels and steps are not up to date. " + _NOTHING_GOES[1],
+        ),
+        _RESTART,
+    ),
+    Kind.DELIVERY_UNCLAIMED: _words(
+        ("到期消息无人领取", "Messages that are due are not taken"),
+        ("这些消息会迟到。" + _NOTHING_GOES[0], "These messages will be late. " + _NOTHING_GOES[1]),
+        (
+            "如消息很多，说明发送能力不足，请查看各渠道；否则重启 incident-engine。请先人工通知最紧急的收件人。",
+            "If they are many, the channels are too slow: look at them; if not, restart incident-engine. Tell the most "
+            "urgent recipients by hand first.",
+        ),
+    ),
+    Kind.DELIVERY_LEASE_LAPSED: _words(
+        ("消息停在发送中", "Messages hang while being sent"),
+        ("不清楚这些消息是否已送达。" + _NOTHING_GOES[0], "Whether they arrived is not known. " + _NOTHING_GOES[1]),
+        (
+            "重启 incident-engine，它会以同一标识重发；请先与最紧急的收件人核对。",
+            "Restart incident-engine: it sends them again under the same id. Ask the most urgent recipients first.",
+        ),
+    ),
+    Kind.STATUTORY_AT_RISK: _words(
+        ("法定通知有逾期风险", "Statutory notices are failing"),
+        (
+            "负责报告的人可能不知道期限将至，法定报告可能逾期。",
+            "Whoever has to report may not know it, and a report that the law demands may be late.",
+        ),
+        (
+            "立即以电话通知应报告的人，并查看该渠道为何失败（日志 room=delivery）。报告后登记该步骤已完成。",
+            "Call whoever has to report, now, and look why the channel fails (the log's room=delivery). Record the "
+            "step as completed once it is reported.",
+        ),
+    ),
+    Kind.CLOCK_STEPPED: _words(
+        ("系统时钟跳变", "The clock was set"),
+        (
+            "本机时间被调整，或机器曾休眠。中断时长和报告期限按时钟计算，可能有误。",
+            "The time was changed, or the machine slept. Lengths of outages and deadlines are the clock's, and may be "
+            "wrong.",
+        ),
+        _SYNCHRONISE,
+    ),
+    Kind.EVENTS_AHEAD: _words(
+        ("事件时间超前", "Events from ahead of the clock"),
+        (
+            "发送方或本机的时钟不准。超前过多的事件不予受理，级别和期限可能有误。",
+            "The sender's clock is wrong, or ours. Events too far ahead are refused; levels and deadlines may be "
+            "wrong.",
+        ),
+        _SYNCHRONISE,
+    ),
+    Kind.DATABASE_CLOCK_SKEW: _words(
+        ("数据库时钟偏差", "The database's clock differs"),
+        ("本机或数据库的时钟不准，期限可能有误。", "Our clock is wrong or the database's; deadlines may be wrong."),
+        _SYNCHRONISE,
+    ),
+    Kind.LOOK_FAILED: _words(
+        ("自检出错", "The self-audit failed"),
+        ("自检的一部分没有进行，其他故障可能未被发现。", "Part of it was not done: other faults may go unseen."),
+        ("查看日志（room=selfaudit）并报告此缺陷。", "Look at the log (room=selfaudit) and report the defect."),
+    ),
+}

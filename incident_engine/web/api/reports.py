@@ -1,0 +1,200 @@
+"""The reports of incidents with all their versions, and the review of a period."""
+
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+from fastapi import FastAPI, Path, Query
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+
+from incident_engine.common.clock import Clock
+from incident_engine.common.errors import InvalidDocumentError, Problem
+from incident_engine.common.lazy_import import Lazily
+from incident_engine.common.validation import nearest
+from incident_engine.config.settings import Settings
+from incident_engine.documents.html import report_html, review_html
+from incident_engine.domain.reports.drafting import report_from
+from incident_engine.engine.service import Engine
+from incident_engine.review import period as review
+from incident_engine.review.text import tables
+from incident_engine.store import incidents as records
+from incident_engine.store.database import Database
+from incident_engine.store.reports import Version
+from incident_engine.web.api.archive import NoIncidentError
+from incident_engine.web.parameters import refuse_unknown
+
+if TYPE_CHECKING:
+    from incident_engine.documents import docx
+else:
+    docx = Lazily("incident_engine.documents.docx")
+
+_POLICY = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:"}
+"""What people wrote is escaped; were it not, it still could run nothing."""
+
+
+class Form(StrEnum):
+    """How a report is given."""
+
+    JSON = "json"
+    HTML = "html"
+    DOCX = "docx"
+
+
+class PageForm(StrEnum):
+    """How the review of a period is given."""
+
+    JSON = "json"
+    HTML = "html"
+
+
+class Language(StrEnum):
+    """The languages of reports."""
+
+    CHINESE = "zh-CN"
+    ENGLISH = "en"
+
+
+IncidentId = Annotated[str, Path(description="The incident's id.")]
+ReportId = Annotated[str, Path(description="The report's id, such as cbrc-formal-report.")]
+Instance = Annotated[str, Path(description="Which of several, such as progress-report.2; without: the latest.")]
+Number = Annotated[
+    int | None, Query(ge=1, le=100_000, description="The version; without: what was handed in, or the newest.")
+]
+First = Annotated[date | None, Query(alias="from", description="The first day; without: the first of January.")]
+Last = Annotated[date | None, Query(alias="to", description="The last day, included; without: today.")]
+Lang = Annotated[Language | None, Query(description="Without: the bank's (bank.locale).")]
+
+
+@dataclass(frozen=True, slots=True)
+class _Desk:
+    """What answers for reports."""
+
+    database: Database
+    engine: Engine
+    settings: Settings
+    clock: Clock
+
+    def list(self, incident_id: str) -> Response:
+        with self.database.read() as connection:
+            if records.incident(connection, incident_id) is None:
+                raise NoIncidentError(incident_id)
+            found = review.versions(connection, incident_id)
+        available = self.engine.reports.definitions
+        return JSONResponse(review.list_document(incident_id, found, list(available), self.settings.bank.zone))
+
+    def one(self, incident_id: str, report: str, instance: str | None, number: int | None) -> Version:
+        """Return the version that is asked for. Raises HTTPException(404) if there is none."""
+        with self.database.read() as connection:
+            if records.incident(connection, incident_id) is None:
+                raise NoIncidentError(incident_id)
+            found = review.versions(connection, incident_id)
+            instances = [key for key in found if key[0] == report and instance in (None, key[1])]
+            if not instances and report not in self.engine.reports.definitions:
+                raise _no_report(report, list(self.engine.reports.definitions))
+            if not instances and instance is None and number is None:
+                now = self.clock.now()
+                drafted = review.drafted_now(connection, self.engine, self.settings, incident_id, report, now)
+                if drafted is not None:
+                    return drafted
+        version = review.chosen_version(found[instances[-1]], number) if instances else None
+        if version is None:
+            wanted = f"version {number}" if instances or instance is None else f"instance '{instance}'"
+            said = f"there is no {wanted} of '{report}'; GET /api/v1/incidents/{incident_id}/reports lists all"
+            raise HTTPException(404, said)
+        return version
+
+    def answer(self, version: Version, form: Form, language: Language | None) -> Response:
+        zone = self.settings.bank.zone
+        locale = (language or Language(self.settings.bank.locale)).value
+        if form is Form.JSON:
+            return JSONResponse(review.full_document(version, locale, zone))
+        report, stamp = report_from(version.document[locale]), review.stamp_of(version, zone)
+        if form is Form.HTML:
+            return HTMLResponse(report_html(report, stamp), headers=_POLICY)
+        name = f"{version.incident_id}-{version.instance or version.report}-v{version.version}-{locale}.docx"
+        headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+        return Response(docx.report_docx(report, stamp), media_type=docx.MEDIA_TYPE, headers=headers)
+
+    def review(self, first: date | None, last: date | None, form: PageForm, language: Language | None) -> Response:
+        zone, now = self.settings.bank.zone, self.clock.now()
+        year = review.this_year(now, zone)
+        begins = first or (year.first if last is None else last.replace(month=1, day=1))
+        period = review.Period(begins, last or max(year.last, begins))
+        if period.last < period.first:
+            raise InvalidDocumentError([Problem(("to",), f"{period.last} is before {period.first}", "a later day")])
+        with self.database.read() as connection:
+            found = review.review(connection, self.engine, period, zone, now, self.settings.retention.directory)
+        if form is PageForm.JSON:
+            return JSONResponse(review.review_document(found, zone))
+        locale = (language or Language(self.settings.bank.locale)).value
+        return HTMLResponse(review_html(tables(found, self.settings, locale)), headers=_POLICY)
+
+
+def install(app: FastAPI, database: Database, engine: Engine, settings: Settings, clock: Clock) -> None:
+    """Add the routes of reports to the application."""
+    desk = _Desk(database, engine, settings, clock)
+    base = "/api/v1/incidents/{incident_id}/reports"
+
+    @app.get(
+        base, tags=["reports"], summary="一个事件的报告及其所有版本 · An incident's reports with all their versions"
+    )
+    def reports(request: Request, incident_id: IncidentId) -> Response:
+        refuse_unknown(request, ())
+        return desk.list(incident_id)
+
+    @app.get(
+        f"{base}/{{report}}",
+        tags=["reports"],
+        summary="一份报告：JSON、可打印网页或 DOCX · One report: JSON, a page to print, or DOCX",
+    )
+    def report(
+        request: Request,
+        incident_id: IncidentId,
+        report: ReportId,
+        version: Number = None,
+        lang: Lang = None,
+        format: Form = Form.JSON,  # noqa: A002 - the parameter's name on the wire
+    ) -> Response:
+        refuse_unknown(request, ("version", "lang", "format"))
+        return desk.answer(desk.one(incident_id, report, None, version), format, lang)
+
+    @app.get(
+        f"{base}/{{report}}/{{instance}}",
+        tags=["reports"],
+        summary="多次报送的报告中的一份 · One of the reports that are owed several times",
+    )
+    def instance(
+        request: Request,
+        incident_id: IncidentId,
+        report: ReportId,
+        instance: Instance,
+        version: Number = None,
+        lang: Lang = None,
+        format: Form = Form.JSON,  # noqa: A002 - the parameter's name on the wire
+    ) -> Response:
+        refuse_unknown(request, ("version", "lang", "format"))
+        return desk.answer(desk.one(incident_id, report, instance, version), format, lang)
+
+    @app.get(
+        "/api/v1/reports/summary",
+        tags=["reports"],
+        summary="一段时间的统计，供年度评估 · The figures of a period, for the yearly review",
+    )
+    def summary(
+        request: Request,
+        first: First = None,
+        last: Last = None,
+        lang: Lang = None,
+        format: PageForm = PageForm.JSON,  # noqa: A002 - the parameter's name on the wire
+    ) -> Response:
+        refuse_unknown(request, ("from", "to", "lang", "format"))
+        return desk.review(first, last, format, lang)
+
+
+def _no_report(report: str, available: list[str]) -> HTTPException:
+    near = nearest(report, available)
+    hint = f"; did you mean {near!r}?" if near else ""
+    return HTTPException(404, f"there is no report '{report}'; expected one of: {', '.join(available)}{hint}")

@@ -1,0 +1,95 @@
+"""Who may speak to the daemon: bearer keys (RFC 6750) for everything but health.
+
+A browser cannot send a bearer key; for pages it is asked for the key as a password (RFC 7617), with any user name.
+"""
+
+import base64
+import binascii
+import hmac
+from collections.abc import Sequence
+from functools import lru_cache
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from incident_engine.config.settings import is_loopback
+from incident_engine.web.problems import problem_response
+
+_OPEN_TO_ALL = frozenset({"/healthz", "/readyz"})
+_SIGNED = "/do/"
+"""Links in messages carry a signature of their own."""
+
+
+_READS = frozenset({"GET", "HEAD"})
+
+
+class Guard:
+    """Refuses what comes without one of the keys, and what a web page of somebody else's makes a browser send.
+
+    Without any key (loopback only) the Host must be a name of this machine, or any web site whose name is made to
+    point here could read along.
+    """
+
+    def __init__(self, app: ASGIApp, keys: Sequence[str]) -> None:
+        self._app = app
+        self._keys = [key.encode() for key in keys]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or answer 401 or 403."""
+        is_open = scope["type"] != "http" or scope["path"] in _OPEN_TO_ALL or scope["path"].startswith(_SIGNED)
+        refusal = None if is_open else self._refusal(scope)
+        await (refusal or self._app)(scope, receive, send)
+
+    def _refusal(self, scope: Scope) -> Response | None:
+        headers = Headers(scope=scope)
+        if not self._keys and not _is_this_machine(headers.get("host", "")):
+            return problem_response(
+                403, "Forbidden", "without a key only http://127.0.0.1 or http://localhost is served"
+            )
+        if scope["method"] not in _READS and _is_cross_site(headers):
+            return problem_response(403, "Forbidden", "a page of another site may not write here")
+        if self._keys and not self._knows(headers, may_be_basic=scope["method"] in _READS):
+            return problem_response(
+                401,
+                "Unauthorized",
+                "send one of the keys of server.keys as 'Authorization: Bearer KEY'",
+                headers={"WWW-Authenticate": 'Bearer realm="incident-engine", Basic realm="incident-engine"'},
+            )
+        return None
+
+    def _knows(self, headers: Headers, *, may_be_basic: bool) -> bool:
+        scheme, _, given = headers.get("authorization", "").partition(" ")
+        token = given.strip().encode()
+        if scheme.lower() == "basic" and may_be_basic:
+            token = _password(token)
+        elif scheme.lower() != "bearer":
+            return False
+        return any(hmac.compare_digest(token, key) for key in self._keys)
+
+
+@lru_cache(maxsize=1_024)
+def _is_this_machine(host: str) -> bool:
+    try:
+        name = urlsplit(f"//{host}").hostname
+    except ValueError:  # no address at all, such as "["
+        return False
+    return name is None or is_loopback(name)
+
+
+def _is_cross_site(headers: Headers) -> bool:
+    if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+        return True
+    origin = headers.get("origin")
+    try:
+        return origin is not None and urlsplit(origin).netloc != headers.get("host")
+    except ValueError:
+        return True
+
+
+def _password(credentials: bytes) -> bytes:
+    try:
+        return base64.b64decode(credentials, validate=True).partition(b":")[2]
+    except binascii.Error:
+        return b""
