@@ -5,11 +5,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from incident_engine import __version__
-from incident_engine.cli import database as keeping
-from incident_engine.cli import drills as exercises
-from incident_engine.cli import grade as histories
-from incident_engine.cli import serve as serving
-from incident_engine.cli import steps
+from incident_engine.cli import database, drills, grade, replay, report, serve, steps
 from incident_engine.common.errors import IncidentEngineError, InvalidFilesError
 
 app = typer.Typer(
@@ -22,18 +18,18 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for _command in (
-    serving.serve,
-    serving.check,
-    histories.grade,
-    histories.replay,
-    histories.report,
-    serving.schema,
-    exercises.drill,
-    exercises.preview,
-    keeping.migrate,
-    keeping.backup,
-    keeping.restore,
-    keeping.archive,
+    serve.serve,
+    serve.check,
+    grade.grade,
+    replay.replay,
+    report.report,
+    serve.schema,
+    drills.drill,
+    drills.preview,
+    database.migrate,
+    database.backup,
+    database.restore,
+    database.archive,
 ):
     app.command()(_command)
 app.add_typer(steps.app, name="step")

@@ -109,10 +109,10 @@ def archive(
     from contextlib import nullcontext
 
     from incident_engine.common.clock import SystemClock
-    from incident_engine.common.telemetry import Metrics, configure_logging
+    from incident_engine.common.telemetry import configure_logging
     from incident_engine.config.rulebook import load_rulebook
+    from incident_engine.engine.reader import Reader
     from incident_engine.engine.retention import Outcome, due, run_alone
-    from incident_engine.engine.service import Engine
     from incident_engine.store.read_only import read_only
 
     configure_logging(sys.stderr, level=logging.WARNING)
@@ -121,17 +121,17 @@ def archive(
     if settings.retention.closed_incidents is None:
         typer.echo(say("no retention"))
         return
-    engine, now = Engine(settings, load_rulebook(settings, config_file), Metrics()), SystemClock().now()
+    reader, now = Reader(settings, load_rulebook(settings, config_file)), SystemClock().now()
     if dry_run:
         done, found = say("would be archived"), Outcome()
         with read_only(settings.store.url) as connection:
-            for ended, hold in due(lambda: nullcontext(connection), settings.retention, engine, now):
+            for ended, hold in due(lambda: nullcontext(connection), settings.retention, reader, now):
                 if hold is not None:
                     found.held[ended.id] = hold
                 else:
                     found.archived.setdefault(str(settings.retention.directory), []).append(ended.id)
     else:
-        done, found = say("archived"), run_alone(settings, engine, now)
+        done, found = say("archived"), run_alone(settings, reader, now)
         found.archived = {str(settings.retention.directory / file): names for file, names in found.archived.items()}
     for name, hold in found.held.items():
         typer.echo(f"{say('kept')}: {name}: {say(hold.value)}")

@@ -43,7 +43,8 @@ def read_settings(config: Path | None) -> tuple["Settings", Path]:
 
 def wording_of(lang: str | None) -> "Wording":
     """Return the words of the wanted language, by default that of LANG."""
-    from incident_engine.common.i18n import Wording, locale_of
+    from incident_engine.cli.locale import locale_of
+    from incident_engine.common.i18n import Wording
 
     if lang not in (None, "zh-CN", "en"):
         raise typer.BadParameter("expected zh-CN or en", param_hint="--lang")

@@ -1,129 +1,73 @@
-"""`report`: the review of a period, the figures of an incident, or one of its reports, read beside the daemon."""
+"""`report`: print the review of a period, the figures of an incident, or one of its reports."""
 
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
-from enum import StrEnum
-from typing import Any
+from pathlib import Path
+from typing import Annotated
 
-from sqlalchemy import Connection
+import typer
 
-from incident_engine.common.errors import InvalidDocumentError, Problem
-from incident_engine.common.telemetry import Metrics
-from incident_engine.common.validation import unknown
-from incident_engine.config.rulebook import Rulebook
-from incident_engine.config.settings import Settings
-from incident_engine.documents.docx import report_docx
-from incident_engine.documents.html import report_html, review_html
-from incident_engine.documents.text import report_text
-from incident_engine.domain.reports.drafting import report_from
-from incident_engine.engine.service import Engine
-from incident_engine.review import period as review
-from incident_engine.review.text import figures_text, review_text, tables, versions_text
-from incident_engine.store.reports import Version
+from incident_engine.cli.options import Config, Lang, day_of, read_settings, wording_of
 
 
-class Form(StrEnum):
-    """How it is written."""
+def report(
+    *,
+    first: Annotated[
+        str | None, typer.Option("--from", metavar="DATE", help="The first day. Default: the first of January.")
+    ] = None,
+    last: Annotated[str | None, typer.Option("--to", metavar="DATE", help="The last day, included.")] = None,
+    incident: Annotated[
+        str | None, typer.Option("--incident", metavar="ID", help="One incident: its figures and reports.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option("--report", metavar="ID", help="One of its reports, such as cbrc-formal-report.")
+    ] = None,
+    instance: Annotated[
+        str | None, typer.Option("--instance", metavar="ID", help="Which, of a report owed several times.")
+    ] = None,
+    version: Annotated[
+        int | None, typer.Option("--version", metavar="N", help="Default: what was handed in, or the newest.")
+    ] = None,
+    output_format: Annotated[
+        str, typer.Option("--format", metavar="text|json|html|docx", help="docx is for one report.")
+    ] = "text",
+    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Default: stdout.")] = None,
+    config: Config = None,
+    lang: Lang = None,
+) -> None:
+    """Print the review of a period, an incident's figures, or one of its reports. Reads beside a running daemon."""
+    from incident_engine.cli import report_output
+    from incident_engine.common.clock import SystemClock
+    from incident_engine.config.rulebook import load_rulebook
+    from incident_engine.review.period import Period, this_year
+    from incident_engine.store.read_only import read_only
 
-    TEXT = "text"
-    JSON = "json"
-    HTML = "html"
-    DOCX = "docx"
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What is asked for: a period, an incident, or one of its reports in one version."""
-
-    period: review.Period
-    incident: str | None = None
-    report: str | None = None
-    instance: str | None = None
-    version: int | None = None
-
-
-def produce(
-    connection: Connection,
-    settings: Settings,
-    rulebook: Rulebook,
-    wanted: Wanted,
-    form: Form,
-    locale: str,
-    now: datetime,
-) -> str | bytes:
-    """Return what is asked for, in a form and a language.
-
-    Raises InvalidDocumentError if there is no such incident, report or version, or the form is not one of it.
-    """
-    engine = Engine(settings, rulebook, Metrics())
-    zone = settings.bank.zone
-    if wanted.incident is None:
-        found = review.review(connection, engine, wanted.period, zone, now, settings.retention.directory)
-        _refuse_form(form, Form.TEXT, Form.JSON, Form.HTML)
-        if form is Form.HTML:
-            return review_html(tables(found, settings, locale))
-        return _json(review.review_document(found, zone)) if form is Form.JSON else review_text(found, settings, locale)
-    with review.holding(connection, wanted.incident, settings.retention.directory) as held:
-        if held is None:
-            raise InvalidDocumentError([Problem((), f"there is no incident '{wanted.incident}'")])
-        if wanted.report is not None:
-            return _report(_version(held, engine, settings, wanted, now), form, locale, settings)
-        _refuse_form(form, Form.TEXT, Form.JSON)
-        return _overview(held, engine, settings, wanted.incident, form, locale, now)
-
-
-def _overview(
-    connection: Connection,
-    engine: Engine,
-    settings: Settings,
-    incident: str,
-    form: Form,
-    locale: str,
-    now: datetime,
-) -> str:
-    """Return an incident's figures, and which reports there are."""
-    zone = settings.bank.zone
-    figures = review.figures(connection, engine, incident, now)
-    found = review.versions(connection, incident)
-    if figures is None or form is Form.JSON:
-        figures_part = review.figures_document(figures, zone, now) if figures else {}
-        return _json(figures_part | review.list_document(incident, found, list(engine.reports.definitions), zone))
-    return figures_text(figures, settings, locale) + versions_text(found, settings, locale)
-
-
-def _version(connection: Connection, engine: Engine, settings: Settings, wanted: Wanted, now: datetime) -> Version:
-    incident, report = wanted.incident or "", wanted.report or ""
-    found = review.versions(connection, incident)
-    mine = [rows for key, rows in found.items() if key[0] == report and wanted.instance in (None, key[1])]
-    problems = [] if mine else list(unknown((), "report", report, engine.reports.definitions))
-    if problems:
-        raise InvalidDocumentError(problems)
-    version = review.chosen_version(mine[-1], wanted.version) if mine else None
-    if not mine and wanted.version is None and wanted.instance is None:
-        version = review.drafted_now(connection, engine, settings, incident, report, now)
-    if version is None:
-        about = wanted.instance or f"version {wanted.version}"
-        raise InvalidDocumentError([Problem((), f"incident '{incident}' has no {about} of report '{report}'")])
-    return version
-
-
-def _report(version: Version, form: Form, locale: str, settings: Settings) -> str | bytes:
-    zone = settings.bank.zone
-    if form is Form.JSON:
-        return _json(review.full_document(version, locale, zone))
-    report, stamp = report_from(version.document[locale]), review.stamp_of(version, zone)
-    if form is Form.DOCX:
-        return report_docx(report, stamp)
-    return report_html(report, stamp) if form is Form.HTML else report_text(report, stamp)
-
-
-def _refuse_form(form: Form, *allowed: Form) -> None:
-    if form not in allowed:
-        said = f"{form} is a form of one report alone (--incident with --report)"
-        raise InvalidDocumentError([Problem((), said, f"--format {' or '.join(allowed)}")])
-
-
-def _json(document: Mapping[str, Any]) -> str:
-    return json.dumps(document, ensure_ascii=False, indent=2) + "\n"
+    if output_format not in list(report_output.Form):
+        raise typer.BadParameter("expected text, json, html or docx", param_hint="--format")
+    form = report_output.Form(output_format)
+    if form is report_output.Form.DOCX and output is None:
+        raise typer.BadParameter("a DOCX file needs a name: --output FILE", param_hint="--output")
+    if incident is None and (name or instance or version):
+        raise typer.BadParameter("which incident? --incident ID", param_hint="--report")
+    if name is None and (instance or version):
+        raise typer.BadParameter("which report? --report ID", param_hint="--version")
+    if incident is not None and (first or last):
+        raise typer.BadParameter("a period has many incidents: without --incident", param_hint="--from")
+    settings, config_file = read_settings(config)
+    now, begins, ends = SystemClock().now(), day_of(first, "--from"), day_of(last, "--to")
+    year = this_year(now, settings.bank.zone)
+    begins = begins or (ends or year.first).replace(month=1, day=1)
+    period = Period(begins, ends or max(year.last, begins))
+    if period.last < period.first:
+        raise typer.BadParameter(f"{period.last} is before {period.first}", param_hint="--to")
+    wanted = report_output.Wanted(period, incident, name, instance, version)
+    say = wording_of(lang)
+    with read_only(settings.store.url) as connection:
+        rulebook = load_rulebook(settings, config_file)
+        found = report_output.produce(connection, settings, rulebook, wanted, form, say.locale, now)
+    if output is None:
+        typer.echo(found, nl=False)
+        return
+    try:
+        output.write_bytes(found if isinstance(found, bytes) else found.encode())
+    except OSError as error:
+        raise typer.BadParameter(f"{output}: {error.strerror}", param_hint="--output") from None
+    typer.echo(f"{say('written')}: {output}")

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from incident_engine.common.errors import IncidentEngineError, StartupError
+from incident_engine.common.telemetry import logger
 
 VARIABLE = "INCIDENT_ENGINE_FAULT"
 _LINGER_SECONDS = 0.05
@@ -90,6 +91,20 @@ def reach(point: Point) -> None:
 def arm(fault: Fault | None) -> None:
     """Arm a fault, or none."""
     _Switch.armed = fault
+
+
+def arm_for_tests(fault: Fault | None, *, is_exposed: bool) -> None:
+    """Arm a fault, or none, and log it. Raises StartupError if others can reach the daemon (`is_exposed`)."""
+    if fault is not None and is_exposed:
+        raise StartupError(
+            f"{VARIABLE} is set, which makes the daemon fail on purpose; it is for tests, on a loopback "
+            "address and without keys. Unset it"
+        )
+    arm(fault)
+    if fault is not None:
+        logger("daemon").warning(
+            "fault_armed", reason="for_tests", point=fault.point, count=fault.count, deed=fault.deed
+        )
 
 
 def fault_of(environment: Mapping[str, str]) -> Fault | None:

@@ -1,6 +1,5 @@
 """What the command line says, in Chinese and English."""
 
-import os
 from collections.abc import Mapping
 
 _PHRASES: Mapping[str, tuple[str, str]] = {
@@ -310,11 +309,3 @@ class Wording:
     def __call__(self, key: str) -> str:
         """Return a phrase; what has none stands for itself."""
         return _PHRASES[key][self._place] if key in _PHRASES else key
-
-
-def locale_of(environment: Mapping[str, str] = os.environ) -> str:
-    """Return the reader's language by the usual variables of the environment: zh-CN or en."""
-    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
-        if environment.get(name):
-            return "zh-CN" if environment[name].lower().startswith("zh") else "en"
-    return "en"

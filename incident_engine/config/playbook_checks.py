@@ -8,9 +8,10 @@ from incident_engine.common.validation import unknown
 from incident_engine.config.settings import Settings
 from incident_engine.domain.grading.pack import Pack
 from incident_engine.domain.messages.samples import failures, kind_of, uses
-from incident_engine.domain.messages.templates import LOCALES, SUFFIXES, Form, MessageBook
+from incident_engine.domain.messages.templates import SUFFIXES, Form, MessageBook
 from incident_engine.domain.response.playbook import Playbook, StepTemplate, audiences_of, templates_of
 from incident_engine.domain.response.triggers import ANY_LEVEL
+from incident_engine.domain.values import LOCALES
 
 
 def wrong_references(

@@ -22,9 +22,10 @@ from incident_engine.domain.grading.pack import Pack
 from incident_engine.domain.grading.pack_case_runner import failing_cases, out_of_force
 from incident_engine.domain.grading.pack_coverage import idle, uncovered
 from incident_engine.domain.grading.pack_parser import parse_pack
-from incident_engine.domain.messages.templates import LOCALES, SUFFIXES, MessageBook, form_name, template_problems
+from incident_engine.domain.messages.templates import SUFFIXES, MessageBook, form_name, template_problems
 from incident_engine.domain.reports.drafting import ReportBook
 from incident_engine.domain.response.playbook import Playbook, parse_playbook
+from incident_engine.domain.values import LOCALES
 
 T = TypeVar("T")
 

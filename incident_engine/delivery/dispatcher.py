@@ -18,7 +18,8 @@ from incident_engine.delivery.digest import bundled
 from incident_engine.delivery.endpoints import Reason, Targets
 from incident_engine.store import deliveries as outgoing
 from incident_engine.store.deliveries import Choice, Claimed, DeliveryState
-from incident_engine.store.writer import Unit, Writer, in_savepoint
+from incident_engine.store.unit_of_work import Unit, in_savepoint
+from incident_engine.store.writer import Writer
 
 _SHARE_OF_LEASE = 0.8
 """How much of its lease an attempt may take: it must be recorded before somebody else may try."""

@@ -130,3 +130,6 @@ _CITES = (
     (re.compile(r"Annex parts? (\d+)"), r"附件第\1部分"),
     (re.compile(r"Annex"), "附件"),
 )
+
+
+LOCALES = ("zh-CN", "en")

@@ -6,7 +6,6 @@ from datetime import datetime
 from pathlib import Path
 
 from incident_engine.common.i18n import Wording
-from incident_engine.common.telemetry import Metrics
 from incident_engine.config.rulebook import Rulebook
 from incident_engine.config.scenario import Scenario
 from incident_engine.config.settings import Settings
@@ -15,11 +14,11 @@ from incident_engine.documents.html import report_html
 from incident_engine.documents.timeline_text import obligation_name
 from incident_engine.documents.version_stamp import Stamp
 from incident_engine.domain.messages.formatting import spell_local
-from incident_engine.domain.messages.templates import LOCALES
 from incident_engine.domain.reports.drafting import Report, content_hash
+from incident_engine.domain.values import LOCALES
 from incident_engine.drills.checks import Check, Due, failed
+from incident_engine.engine.reader import Reader
 from incident_engine.engine.report_versions import facts_of
-from incident_engine.engine.service import Engine
 from incident_engine.store.read_only import read_only
 
 NAME = "drill-report"
@@ -70,10 +69,10 @@ def write(directory: Path, played: Played, at: datetime) -> list[Path]:
 def _drafts(played: Played) -> Mapping[str, Sequence[Report]]:
     """Return the reports as they follow from the facts of each incident, by language."""
     settings, found = played.settings, []
-    engine = Engine(settings, played.rulebook, Metrics(), drill=True)
+    reader = Reader(settings, played.rulebook)
     with read_only(settings.store.url) as connection:
         for name in played.incidents:
-            case = engine.case(connection, name, played.ended_at)
+            case = reader.case(connection, name, played.ended_at)
             assert case is not None, name  # noqa: S101 - the daemon named it
             facts = facts_of(settings, case.incident, case.packs, case.assessments, played.rulebook.playbooks)
             found.append(played.rulebook.reports.draft(NAME, facts))

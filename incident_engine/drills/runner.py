@@ -23,10 +23,11 @@ from incident_engine.domain.events.model import wire
 from incident_engine.domain.events.types import EventType
 from incident_engine.domain.incidents.correlation import group_of
 from incident_engine.domain.messages.formatting import spell_local
-from incident_engine.domain.messages.templates import LOCALES
 from incident_engine.domain.response.step import StepState
+from incident_engine.domain.values import LOCALES
 from incident_engine.drills import report as drill_report
 from incident_engine.drills.checks import Check, Due, checks, deadlines, dues, is_named
+from incident_engine.drills.settling import settle
 
 MAX = "max"
 """The speed of a drill that waits for nothing."""
@@ -194,7 +195,7 @@ class _Steps:
 
     async def until(self, instant: datetime) -> None:
         while True:
-            due = await self._daemon.settled()
+            due = await settle(self._daemon)
             await self._watch.look()
             if self._clock.now() >= instant:
                 return

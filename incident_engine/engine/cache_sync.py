@@ -8,8 +8,8 @@ from functools import partial
 
 from incident_engine.engine.incident_cache import Ledger
 from incident_engine.engine.open_incidents import Spans
-from incident_engine.store import incidents as records
-from incident_engine.store.writer import Unit
+from incident_engine.store.events import incidents_since, last_event
+from incident_engine.store.unit_of_work import Unit
 
 
 class CatchingUp:
@@ -22,17 +22,17 @@ class CatchingUp:
 
     def begin(self, unit: Unit) -> None:
         """Forget the incidents to which others have added since."""
-        last = records.last_event(unit.connection)
+        last = last_event(unit.connection)
         if self._seen is not None and last != self._seen:
             self._forget(unit, self._seen)
         self._seen = last
 
     def end(self, unit: Unit) -> None:
         """Note the events of this transaction as seen, once they are on disk."""
-        unit.after_commit.append(partial(self._note, records.last_event(unit.connection)))
+        unit.after_commit.append(partial(self._note, last_event(unit.connection)))
 
     def _forget(self, unit: Unit, seen: int) -> None:
-        for incident_id, group in records.incidents_since(unit.connection, seen):
+        for incident_id, group in incidents_since(unit.connection, seen):
             if incident_id is None or group is None:  # maintenance may bear on any incident of its service
                 self._ledger.forget_all()
                 continue

@@ -3,7 +3,7 @@
 from enum import StrEnum
 
 from incident_engine.common.telemetry import logger
-from incident_engine.store.writer import Unit
+from incident_engine.store.unit_of_work import Unit
 
 _LOG = "engine"
 

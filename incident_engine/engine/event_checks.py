@@ -22,7 +22,7 @@ from incident_engine.domain.events.model import Event, ImpactMeasured, LevelCorr
 from incident_engine.domain.grading.pack import Pack
 from incident_engine.domain.incidents.fold import fold
 from incident_engine.domain.response.step import StepState
-from incident_engine.store import incidents as records
+from incident_engine.store.events import events_of
 from incident_engine.store.steps import steps_of
 
 _NOT_YET = (StepState.PENDING, StepState.WITHDRAWN)
@@ -157,7 +157,7 @@ def wrong_correction(pack: str, level: str | None, packs: Mapping[str, Pack]) ->
 
 
 def _too_early(connection: Connection, at: datetime, incident_id: str) -> list[Problem]:
-    began = fold(incident_id, records.events_of(connection, incident_id)).first_event_at
+    began = fold(incident_id, events_of(connection, incident_id)).first_event_at
     if began is None or at >= began:
         return []
     said = f"{at.isoformat()} is before the incident began ({began.isoformat()})"

@@ -11,8 +11,8 @@ from sqlalchemy import Connection
 from incident_engine.domain.events.model import MaintenanceAnnounced, Recorded
 from incident_engine.domain.incidents.incident import Incident
 from incident_engine.domain.incidents.incremental import Bearing, Standing
-from incident_engine.store import incidents as records
-from incident_engine.store.writer import Unit
+from incident_engine.store.events import EventRow, Key, append_all, event_row, events_of, known_events
+from incident_engine.store.unit_of_work import Unit
 
 _EVENTS = 300_000
 """How many events the incidents that are kept may have in all (about 300 bytes each)."""
@@ -25,13 +25,13 @@ class Ledger:
     def __init__(self) -> None:
         self._kept: OrderedDict[str, Standing] = OrderedDict()
         self._weight = 0
-        self._unwritten: dict[records.Key, records.EventRow] = {}
+        self._unwritten: dict[Key, EventRow] = {}
 
-    def known(self, connection: Connection, keys: Iterable[records.Key]) -> dict[records.Key, str | None]:
+    def known(self, connection: Connection, keys: Iterable[Key]) -> dict[Key, str | None]:
         """Return those of the events that have been appended, each with its incident (None: of no incident)."""
         wanted = list(keys)
         here = {key: self._unwritten[key].incident_id for key in wanted if key in self._unwritten}
-        return here | records.known_events(connection, [key for key in wanted if key not in here])
+        return here | known_events(connection, [key for key in wanted if key not in here])
 
     def incident(self, connection: Connection, incident_id: str) -> Incident:
         """Return what is known of a stored incident."""
@@ -68,7 +68,7 @@ class Ledger:
         """Write what has been appended."""
         if self._unwritten:
             rows, self._unwritten = list(self._unwritten.values()), {}
-            records.append_all(connection, rows)
+            append_all(connection, rows)
 
     def forget(self, incident_id: str) -> None:
         """Fold an incident anew when it is asked for next."""
@@ -82,13 +82,13 @@ class Ledger:
         self._weight = 0
 
     def _write(self, recorded: Recorded, incident_id: str | None) -> None:
-        self._unwritten[recorded.key] = records.event_row(recorded, incident_id)
+        self._unwritten[recorded.key] = event_row(recorded, incident_id)
 
     def _standing(self, connection: Connection, incident_id: str) -> Standing:
         standing = self._kept.get(incident_id)
         if standing is None:
             self.flush(connection)
-            standing = Standing(incident_id, records.events_of(connection, incident_id))
+            standing = Standing(incident_id, events_of(connection, incident_id))
             self._kept[incident_id] = standing
             self._weight += standing.weight
             self._make_room()

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from incident_engine.domain.incidents.correlation import Span
 from incident_engine.store import incidents as records
-from incident_engine.store.writer import Unit
+from incident_engine.store.unit_of_work import Unit
 
 _GROUPS = 500
 

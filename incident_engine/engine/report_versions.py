@@ -26,7 +26,7 @@ from incident_engine.store.reports import (
     insert_version,
     report_steps,
 )
-from incident_engine.store.writer import Unit
+from incident_engine.store.unit_of_work import Unit
 
 REGULATORS: Mapping[str, LocalizedText] = {
     kind: LocalizedText.model_validate({"zh-CN": chinese, "en": english})

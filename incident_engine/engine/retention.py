@@ -25,13 +25,14 @@ from incident_engine.common.telemetry import logger
 from incident_engine.config.settings import RetentionSettings, Settings
 from incident_engine.domain.grading.obligation_status import ObligationState
 from incident_engine.domain.values import stamp
-from incident_engine.engine.service import Engine
+from incident_engine.engine.reader import Reader
 from incident_engine.store import archive as archives
 from incident_engine.store import archive_files
 from incident_engine.store import retention as retained
 from incident_engine.store.database import Database
 from incident_engine.store.retention import Ended
-from incident_engine.store.writer import Unit, Writer
+from incident_engine.store.unit_of_work import Unit
+from incident_engine.store.writer import Writer
 
 T = TypeVar("T")
 Read = Callable[[], AbstractContextManager[Connection]]
@@ -62,7 +63,7 @@ class Outcome:
     held: dict[str, Hold] = field(default_factory=dict)
 
 
-def due(read: Read, settings: RetentionSettings, engine: Engine, now: datetime) -> Iterator[tuple[Ended, Hold | None]]:
+def due(read: Read, settings: RetentionSettings, reader: Reader, now: datetime) -> Iterator[tuple[Ended, Hold | None]]:
     """Yield each incident that was closed long enough before `now`, with what keeps it, the first closed first."""
     if settings.closed_incidents is None:
         return
@@ -74,15 +75,15 @@ def due(read: Read, settings: RetentionSettings, engine: Engine, now: datetime) 
             return
         for ended in page:
             with read() as connection:
-                hold = hold_of(connection, engine, ended.id, now)
+                hold = hold_of(connection, reader, ended.id, now)
             yield ended, hold
         last = page[-1]
 
 
-def hold_of(connection: Connection, engine: Engine, incident_id: str, now: datetime) -> Hold | None:
+def hold_of(connection: Connection, reader: Reader, incident_id: str, now: datetime) -> Hold | None:
     """Return what keeps a closed incident from being archived; None if nothing does."""
     found = _stored_hold(connection, incident_id)
-    case = engine.case(connection, incident_id, now)
+    case = reader.case(connection, incident_id, now)
     if case is not None and any(
         status.state in _OWED for assessment in case.assessments for status in assessment.obligations
     ):
@@ -93,11 +94,20 @@ def hold_of(connection: Connection, engine: Engine, incident_id: str, now: datet
 class Archiver:
     """Archives what is due."""
 
-    def __init__(self, settings: RetentionSettings, database: Database, writer: Writer, engine: Engine) -> None:
+    def __init__(
+        self,
+        settings: RetentionSettings,
+        database: Database,
+        writer: Writer,
+        reader: Reader,
+        is_changing: Callable[[str], bool] = lambda _: False,
+    ) -> None:
+        """Keep the collaborators. `is_changing` tells of incidents with events that are not written yet."""
         self._settings = settings
         self._database = database
         self._writer = writer
-        self._engine = engine
+        self._reader = reader
+        self._is_changing = is_changing
         self._stopping = threading.Event()
         self._log = logger("retention")
 
@@ -134,7 +144,7 @@ class Archiver:
         self._stopping.set()
 
     def _free(self, now: datetime, outcome: Outcome) -> Iterator[str]:
-        for ended, hold in due(self._database.read, self._settings, self._engine, now):
+        for ended, hold in due(self._database.read, self._settings, self._reader, now):
             if hold is None:
                 yield ended.id
             else:
@@ -153,21 +163,33 @@ class Archiver:
         for name in names:
             if self._stopping.is_set():
                 break
-            if self._do(partial(_remove, engine=self._engine, name=name, digest=digests.get(name), now=now)):
+            if self._do(partial(self._remove, name=name, digest=digests.get(name), now=now)):
                 removed.append(name)
         self._log.info("incidents_archived", reason="retention", file=str(path), count=len(removed))
+
+    def _remove(self, unit: Unit, name: str, digest: str | None, now: datetime) -> bool:
+        """Remove an incident if the file holds exactly what is stored of it; else it stays for another day."""
+        document = archives.document_of(unit.connection, name)
+        if document is None:
+            return False  # another replica was here first
+        is_same = digest == archive_files.digest_of(archives.line_of(document))
+        if digest is None or not is_same or self._is_changing(name) or _stored_hold(unit.connection, name) is not None:
+            archives.unchoose(unit.connection, name)
+            return False
+        archives.remove(unit.connection, name, digest, now)
+        return True
 
     def _do(self, work: Callable[[Unit], T]) -> T:
         return self._writer.submit(work, urgent=True).result()
 
 
-def run_alone(settings: Settings, engine: Engine, now: datetime) -> Outcome:
+def run_alone(settings: Settings, reader: Reader, now: datetime) -> Outcome:
     """Archive without a daemon. Raises StoreError if one holds the database."""
     database = Database(settings.store.url)
     writer = Writer(database, settings.intake.queue, lambda: None)
     writer.start()
     try:
-        return Archiver(settings.retention, database, writer, engine).run(now)
+        return Archiver(settings.retention, database, writer, reader).run(now)
     finally:
         writer.stop(_STOP_SECONDS)
         database.close()
@@ -176,19 +198,6 @@ def run_alone(settings: Settings, engine: Engine, now: datetime) -> Outcome:
 def _choose(unit: Unit, names: Sequence[str], file: str) -> None:
     for name in names:
         archives.choose(unit.connection, name, file)
-
-
-def _remove(unit: Unit, engine: Engine, name: str, digest: str | None, now: datetime) -> bool:
-    """Remove an incident if the file holds exactly what is stored of it; else it stays for another day."""
-    document = archives.document_of(unit.connection, name)
-    if document is None:
-        return False  # another replica was here first
-    is_same = digest == archive_files.digest_of(archives.line_of(document))
-    if digest is None or not is_same or engine.is_changing(name) or _stored_hold(unit.connection, name) is not None:
-        archives.unchoose(unit.connection, name)
-        return False
-    archives.remove(unit.connection, name, digest, now)
-    return True
 
 
 def _stored_hold(connection: Connection, incident_id: str) -> Hold | None:

@@ -21,7 +21,8 @@ from incident_engine.engine.incident_cache import Ledger
 from incident_engine.engine.open_incidents import Spans
 from incident_engine.store import archive as archives
 from incident_engine.store import incidents as records
-from incident_engine.store.writer import Unit
+from incident_engine.store.events import events_of
+from incident_engine.store.unit_of_work import Unit
 
 
 class Router:
@@ -112,7 +113,7 @@ def not_to_be_closed(connection: Connection, incident_id: str, at: datetime, obs
 
     That has shown itself once everything has worked for the time of observation.
     """
-    known = [recorded for recorded in records.events_of(connection, incident_id) if recorded.event.occurred_at <= at]
+    known = [recorded for recorded in events_of(connection, incident_id) if recorded.event.occurred_at <= at]
     incident = fold(incident_id, known)
     if incident.closing is not None and incident.closing.by != ITSELF:
         said = f"incident '{incident_id}' was closed at {incident.closing.at.isoformat()} by {incident.closing.by}"

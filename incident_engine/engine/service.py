@@ -9,8 +9,6 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import NamedTuple
 
-from sqlalchemy import Connection
-
 from incident_engine.common import failpoints as faults
 from incident_engine.common.errors import InvalidDocumentError, Problem
 from incident_engine.common.signed_links import Links
@@ -20,21 +18,19 @@ from incident_engine.config.settings import Settings
 from incident_engine.domain.events.actions import IncidentClosed
 from incident_engine.domain.events.model import Event, MaintenanceAnnounced, OutageEvent, Recorded, wire
 from incident_engine.domain.events.types import EventType
-from incident_engine.domain.grading.assessment import Assessment
-from incident_engine.domain.grading.recurring import Recurrence
 from incident_engine.domain.incidents.fold import occurrence
-from incident_engine.domain.incidents.incident import Incident
-from incident_engine.domain.incidents.what_if import Hypothesis, supposed_events
 from incident_engine.domain.reports.definition import wrong_writing
 from incident_engine.engine.cache_sync import CatchingUp
 from incident_engine.engine.decision_log import Reason, note, warn
 from incident_engine.engine.event_checks import NAMING, Known, resolved
 from incident_engine.engine.incident_cache import Ledger
+from incident_engine.engine.reader import Reader
 from incident_engine.engine.router import Router, not_to_be_closed
-from incident_engine.engine.steps import Case
 from incident_engine.engine.update import Upkeep
-from incident_engine.store import incidents as records
-from incident_engine.store.writer import Unit, in_savepoint
+from incident_engine.store.events import Key
+from incident_engine.store.quarantine import is_anything_in_quarantine, put_in_quarantine, release_from_quarantine
+from incident_engine.store.timers import due_timers, set_timer
+from incident_engine.store.unit_of_work import Unit, in_savepoint
 
 _TIMERS_AT_ONCE = 200
 _TRY_AGAIN = timedelta(minutes=1)
@@ -62,22 +58,22 @@ class Engine:
         self,
         settings: Settings,
         rulebook: Rulebook,
+        reader: Reader,
         metrics: Metrics,
         links: Links | None = None,
         *,
         drill: bool = False,
     ) -> None:
         self._metrics = metrics
-        self.reports = rulebook.reports
+        self._reader = reader
         self._ledger = Ledger()
-        self._upkeep = Upkeep(settings, rulebook, links or Links(), self._ledger, drill=drill)
+        self._upkeep = Upkeep(settings, rulebook, links or Links(), reader, self._ledger, drill=drill)
         steps = [step for playbook in rulebook.playbooks for step in playbook.steps]
         self._known = Known(
             people=settings.people.names,
             steps=[step.id for step in steps if step.on.obligation is None and not step.on.task_added],
             wrong_writing=lambda event: wrong_writing(event, rulebook.reports.definitions),
         )
-        self.customers = settings.bank.customers.audiences
         self._observation = settings.closing.observation
         self._router = Router(settings, {pack.content_hash: pack for pack in rulebook.packs}, self._ledger)
         self.catching_up = CatchingUp(self._ledger, self._router.spans)
@@ -129,56 +125,23 @@ class Engine:
 
     def fire(self, unit: Unit, now: datetime) -> int:
         """Bring every incident up to date whose timer is due. Return how many."""
-        due = records.due_timers(unit.connection, now, _TIMERS_AT_ONCE)
+        due = due_timers(unit.connection, now, _TIMERS_AT_ONCE)
         for incident_id, due_at in due:
             self._fire_one(unit, incident_id, now)
             lateness = (now - due_at).total_seconds()
             unit.after_commit.append(partial(self._metrics.lateness.observe, lateness))
         return len(due)
 
-    def look(
-        self, connection: Connection, incident_id: str, now: datetime
-    ) -> tuple[Incident, Sequence[Assessment]] | None:
-        """Return what is known of an incident and what it means at `now`, the primary pack first; None: unknown."""
-        if records.incident(connection, incident_id) is None:
-            return None
-        case = self._upkeep.look(connection, incident_id, now)
-        return case.incident, case.assessments
-
-    def case(self, connection: Connection, incident_id: str, now: datetime) -> Case | None:
-        """Return an incident with its packs and what they say of it at `now`; None: unknown."""
-        if records.incident(connection, incident_id) is None:
-            return None
-        return self._upkeep.look(connection, incident_id, now)
-
-    def suppose(
-        self, connection: Connection, incident_id: str, hypothesis: Hypothesis, now: datetime
-    ) -> tuple[Incident, Sequence[Assessment]] | None:
-        """Return what an incident would mean at `now` if the hypothesis held; None: unknown. Nothing is stored.
-
-        Raises InvalidDocumentError if the hypothesis contradicts what is known.
-        """
-        looked = self.look(connection, incident_id, now)
-        if looked is None:
-            return None
-        supposed = [Recorded(event, now) for event in supposed_events(looked[0], hypothesis, now)]
-        case = self._upkeep.look(connection, incident_id, now, supposed)
-        return case.incident, case.assessments
-
     def is_changing(self, incident_id: str) -> bool:
         """Return whether the writer's transaction has events of an incident that are not written yet."""
         return self._ledger.is_changing(incident_id)
-
-    def recurring(self, connection: Connection, now: datetime) -> Sequence[Recurrence]:
-        """Return the incidents with one root cause that only together reach a level."""
-        return self._upkeep.recurring(connection, now)
 
     def _report_one(self, unit: Unit, event: Event, now: datetime) -> Receipt:
         return self.report(unit, [event], now)[0]
 
     def _isolate(self, unit: Unit, event: Event, failure: Exception, now: datetime) -> Receipt:
         warn(Reason.EVENT_ISOLATED, failure, source=event.source, id=event.id, type=event.type.value)
-        records.put_in_quarantine(
+        put_in_quarantine(
             unit.connection, event.source, event.id, Reason.EVENT_ISOLATED.value, repr(failure), wire(event), now
         )
         receipt = Receipt(event.source, event.id, EventOutcome.QUARANTINED, None)
@@ -204,15 +167,15 @@ class Engine:
         self._ledger.flush(unit.connection)
         faults.reach(faults.Point.AFTER_APPEND)
         taken: Mapping[_Alike, Sequence[str]] = unit.shared.get(_ALIKE, {})
-        if records.is_anything_in_quarantine(unit.connection):
+        if is_anything_in_quarantine(unit.connection):
             for (source, *_), ids in taken.items():
-                records.release_from_quarantine(unit.connection, source, ids)
+                release_from_quarantine(unit.connection, source, ids)
 
     def _bring_up_to_date(self, unit: Unit, incident_id: str, now: datetime) -> None:
         self._router.spans.amend(unit, incident_id, self._upkeep.bring_up_to_date(unit, incident_id, now))
 
     def _take(
-        self, unit: Unit, event: Event, now: datetime, known: Mapping[records.Key, str | None]
+        self, unit: Unit, event: Event, now: datetime, known: Mapping[Key, str | None]
     ) -> Receipt | list[Problem]:
         key = event.source, event.id
         if key in known:
@@ -238,7 +201,7 @@ class Engine:
         self._ledger.flush(unit.connection)
         unit.settle(incident_id)
         if isinstance(event, NAMING):
-            packs = self._upkeep.packs_of(unit.connection, incident_id)
+            packs = self._reader.packs_of(unit.connection, incident_id)
             checked = resolved(unit.connection, event, incident_id, packs, self._known)
             if isinstance(checked, list):
                 return checked
@@ -253,7 +216,7 @@ class Engine:
         """Update one incident; its failure must not keep the others from what is due, and it is tried again."""
         _, failure = in_savepoint(unit, partial(self._bring_up_to_date, incident_id=incident_id, now=now))
         if failure is not None:
-            records.set_timer(unit.connection, incident_id, now + _TRY_AGAIN)
+            set_timer(unit.connection, incident_id, now + _TRY_AGAIN)
             warn(Reason.UPDATE_FAILED, failure, incident=incident_id)
 
     def _account(self, unit: Unit, events: Sequence[Event], receipts: Sequence[Receipt]) -> None:

@@ -1,43 +1,32 @@
 """What becomes of an incident's steps: planned, begun, approved, completed, skipped, handed over, withdrawn."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, replace
 from datetime import datetime
-from typing import Any
 
 from incident_engine.common.signed_links import Links
 from incident_engine.config.rulebook import Rulebook
 from incident_engine.config.settings import Settings
-from incident_engine.domain.grading.assessment import Assessment
 from incident_engine.domain.grading.obligation_status import ObligationState, ObligationStatus
-from incident_engine.domain.grading.pack import Pack
 from incident_engine.domain.incidents.incident import Incident
 from incident_engine.domain.messages.context import BankWords, ReportWords, Situation
 from incident_engine.domain.messages.drill_marks import marked_wording
 from incident_engine.domain.reports.facts import ReportFacts
 from incident_engine.domain.response.escalation import answered_at, approval_of, latest_assignment
 from incident_engine.domain.response.occurrences import Basis
-from incident_engine.domain.response.plan import plan, reconcile, why_withdrawn
+from incident_engine.domain.response.plan import plan
+from incident_engine.domain.response.reconcile import reconcile, why_withdrawn
 from incident_engine.domain.response.step import Step, StepState, is_about
 from incident_engine.domain.values import NEVER, LocalizedText
 from incident_engine.engine import messages as drafts
 from incident_engine.engine.decision_log import Reason, say, warn
+from incident_engine.engine.reader import Case
 from incident_engine.engine.report_versions import facts_of, keep_versions, outlook, reporting_unit
 from incident_engine.store import deliveries as outgoing
 from incident_engine.store import incidents as records
 from incident_engine.store import steps
-from incident_engine.store.writer import Unit
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """An incident with the verdicts on it, the primary pack's first."""
-
-    incident: Incident
-    packs: Sequence[Pack]
-    assessments: Sequence[Assessment]
-    before: Sequence[Mapping[str, Any] | None]
-    """The documents of the verdicts before these."""
+from incident_engine.store.deliveries import insert_deliveries
+from incident_engine.store.unit_of_work import Unit
 
 
 class StepWork:
@@ -218,7 +207,7 @@ class StepWork:
             rows = drafts.deliveries(
                 situation, self._settings, self._rulebook.messages, self._links, held=is_held, life=stored[name].life
             )
-            records.insert_deliveries(unit.connection, rows)
+            insert_deliveries(unit.connection, rows)
             if is_held:
                 steps.await_approval(unit.connection, step)
             else:

@@ -1,79 +1,44 @@
 """Bringing one incident up to date: fold, assess, plan, reconcile, and write the difference."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
-
-from sqlalchemy import Connection
 
 from incident_engine.common.signed_links import Links
 from incident_engine.config.rulebook import Rulebook
 from incident_engine.config.settings import Settings
 from incident_engine.domain.events.model import EVENT, Recorded
 from incident_engine.domain.events.types import ITSELF, EventType
-from incident_engine.domain.grading.assessment import assess
-from incident_engine.domain.grading.assessment_document import assessment_document, trajectory_from
+from incident_engine.domain.grading.assessment_document import assessment_document
 from incident_engine.domain.grading.obligation_status import ObligationState
-from incident_engine.domain.grading.pack import Pack
-from incident_engine.domain.grading.recurring import Recurrence, recurrences
-from incident_engine.domain.incidents.fold import fold
-from incident_engine.domain.incidents.incident import Incident
 from incident_engine.domain.values import RESOLUTION
 from incident_engine.engine.decision_log import Reason, say
 from incident_engine.engine.incident_cache import Ledger
-from incident_engine.engine.steps import Case, StepWork
+from incident_engine.engine.reader import Case, Reader
+from incident_engine.engine.steps import StepWork
 from incident_engine.store import incidents as records
 from incident_engine.store import steps
-from incident_engine.store.writer import Unit
+from incident_engine.store.timers import set_timer
+from incident_engine.store.unit_of_work import Unit
 
 
 class Upkeep:
     """Knows the packs, and what follows from an incident at an instant."""
 
     def __init__(
-        self, settings: Settings, rulebook: Rulebook, links: Links, ledger: Ledger, *, drill: bool = False
+        self,
+        settings: Settings,
+        rulebook: Rulebook,
+        links: Links,
+        reader: Reader,
+        ledger: Ledger,
+        *,
+        drill: bool = False,
     ) -> None:
         self._settings = settings
         self._ledger = ledger
         self._steps = StepWork(settings, rulebook, links, drill=drill)
-        self._rulebook = rulebook
-        self._kept: dict[str, Pack] = {pack.content_hash: pack for pack in rulebook.packs}
-
-    def packs_of(self, connection: Connection, incident_id: str) -> list[Pack]:
-        """Return the packs with which an incident began, the primary one first."""
-        row = records.incident(connection, incident_id)
-        hashes = list(row.pack_hashes.values()) if row else []
-        for content_hash in hashes:
-            if content_hash not in self._kept:
-                kept = records.kept_pack(connection, content_hash)
-                assert kept is not None, content_hash  # noqa: S101 - it was stored with the incident
-                self._kept[content_hash] = kept
-        packs = [self._kept[content_hash] for content_hash in hashes]
-        return sorted(packs, key=lambda pack: pack.pack != self._settings.grading.primary)
-
-    def look(self, connection: Connection, incident_id: str, now: datetime, supposed: Sequence[Recorded] = ()) -> Case:
-        """Return what is known of a stored incident and what it means at `now`, with events that are only supposed."""
-        incident = fold(incident_id, [*records.events_of(connection, incident_id), *supposed])
-        return self._case(connection, incident, now)
-
-    def _case(self, connection: Connection, incident: Incident, now: datetime) -> Case:
-        incident_id = incident.id
-        packs = self.packs_of(connection, incident_id)
-        latest = records.latest_assessments(connection, incident_id)
-        before = [latest.get(pack.pack) for pack in packs]
-        hours, calendars = self._rulebook.hours, self._rulebook.calendars
-        assessments = [
-            assess(incident, pack, hours, now, trajectory_from(document) if document else (), calendars)
-            for pack, document in zip(packs, before, strict=True)
-        ]
-        return Case(incident, packs, assessments, before)
-
-    def recurring(self, connection: Connection, now: datetime) -> list[Recurrence]:
-        """Return the incidents with one root cause that only together reach a level, by every chosen pack."""
-        names = records.incidents_with_event(connection, EventType.IMPACT_MEASURED)
-        incidents = [fold(name, records.events_of(connection, name)) for name in names]
-        packs, hours = self._rulebook.packs, self._rulebook.hours
-        return [found for pack in packs for found in recurrences(incidents, pack, hours, now)]
+        self._reader = reader
 
     def bring_up_to_date(self, unit: Unit, incident_id: str, now: datetime) -> Mapping[str, Any]:
         """Write everything that follows from the incident's events at `now`, and when to look again.
@@ -82,16 +47,16 @@ class Upkeep:
         """
         connection = unit.connection
         self._ledger.flush(connection)
-        case = self._case(connection, self._ledger.incident(connection, incident_id), now)
+        case = self._reader.graded(connection, self._ledger.incident(connection, incident_id), now)
         ends_at = self._ends_at(case)
         if ends_at is not None and now >= ends_at:
             self._close(unit, incident_id, now)
-            case = self._case(connection, self._ledger.incident(connection, incident_id), now)
+            case = self._reader.graded(connection, self._ledger.incident(connection, incident_id), now)
         self._keep_verdicts(unit, case, now)
         self._steps.carry_on(unit, case, now)
         summary = _summary(case, now)
         records.update_incident(connection, incident_id, summary)
-        records.set_timer(unit.connection, incident_id, self._wake_at(unit, case, now))
+        set_timer(unit.connection, incident_id, self._wake_at(unit, case, now))
         return summary
 
     def _keep_verdicts(self, unit: Unit, case: Case, now: datetime) -> None:

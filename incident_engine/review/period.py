@@ -24,8 +24,8 @@ from incident_engine.domain.reports.statistics import (
     figures_of,
     totals_of,
 )
+from incident_engine.engine.reader import Reader
 from incident_engine.engine.report_versions import facts_of, preview
-from incident_engine.engine.service import Engine
 from incident_engine.store.archive import archived, archived_between, reading
 from incident_engine.store.archive_files import documents
 from incident_engine.store.deliveries import DeliveryState
@@ -67,26 +67,26 @@ def this_year(now: datetime, zone: tzinfo) -> Period:
     return Period(today.replace(month=1, day=1), today)
 
 
-def figures(connection: Connection, engine: Engine, incident_id: str, now: datetime) -> IncidentFigures | None:
+def figures(connection: Connection, reader: Reader, incident_id: str, now: datetime) -> IncidentFigures | None:
     """Return the figures of an incident as of `now`; None if there is none."""
-    case = engine.case(connection, incident_id, now)
+    case = reader.case(connection, incident_id, now)
     if case is None:
         return None
     counts = deliveries_by_state(connection, incident_id)
-    told_at = first_delivered_at(connection, incident_id, engine.customers)
+    told_at = first_delivered_at(connection, incident_id, reader.customers)
     messages = Messages(counts.get(DeliveryState.DELIVERED, 0), counts.get(DeliveryState.FAILED, 0), told_at)
     return figures_of(case.incident, case.assessments, messages)
 
 
 def review(
-    connection: Connection, engine: Engine, period: Period, zone: tzinfo, now: datetime, archive: Path
+    connection: Connection, reader: Reader, period: Period, zone: tzinfo, now: datetime, archive: Path
 ) -> Review:
     """Return the figures of the incidents that began in a period, as of `now`.
 
     Those that were archived are read from their files in `archive`; what cannot be read is named.
     """
     start, end = period.bounds(zone)
-    found = [figures(connection, engine, name, now) for name in incidents_between(connection, start, end)]
+    found = [figures(connection, reader, name, now) for name in incidents_between(connection, start, end)]
     counts: dict[str, int] = {}
     unread: dict[str, str] = {}
     by_file: dict[str, dict[str, str]] = {}
@@ -96,7 +96,7 @@ def review(
         counts[file] = len(wanted)
         try:
             with reading(documents(archive / file, wanted)) as kept:
-                found += [figures(kept, engine, name, now) for name in wanted]
+                found += [figures(kept, reader, name, now) for name in wanted]
         except ArchiveError as error:
             unread[file] = str(error)
     known = sorted((each for each in found if each is not None), key=_when)
@@ -138,13 +138,13 @@ def chosen_version(found: Sequence[Version], number: int | None) -> Version | No
 
 
 def drafted_now(
-    connection: Connection, engine: Engine, settings: Settings, incident_id: str, report: str, now: datetime
+    connection: Connection, reader: Reader, settings: Settings, incident_id: str, report: str, now: datetime
 ) -> Version | None:
     """Return a report that no step has asked for, as it would be drafted now (version 0); None: no such incident."""
-    case = engine.case(connection, incident_id, now)
+    case = reader.case(connection, incident_id, now)
     if case is None:
         return None
-    return preview(facts_of(settings, case.incident, case.packs, case.assessments), engine.reports, report)
+    return preview(facts_of(settings, case.incident, case.packs, case.assessments), reader.reports, report)
 
 
 # As documents

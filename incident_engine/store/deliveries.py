@@ -1,16 +1,22 @@
 """Claiming deliveries and recording how they went: claim with a lease, send, record."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
+from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, or_, select, tuple_, update
 
 from incident_engine.common import failpoints as faults
 from incident_engine.domain.response.step import StepState
 from incident_engine.store.prepared import Prepared, insert_row, update_row
-from incident_engine.store.tables import attempts, deliveries, events, steps
+from incident_engine.store.tables import (
+    attempts,
+    deliveries,
+    events,
+    steps,
+)
 
 
 class DeliveryState(StrEnum):
@@ -322,3 +328,9 @@ _END_STEP = Prepared(
     ),
     ("state", "completed_at"),
 )
+
+
+def insert_deliveries(connection: Connection, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Store deliveries to be made."""
+    for row in rows:
+        insert_row(connection, deliveries, row)

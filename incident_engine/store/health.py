@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import BigInteger, Connection, Select, and_, case, func, or_, select, text, type_coerce
 
 from incident_engine.domain.response.step import StepState
-from incident_engine.store import incidents as records
 from incident_engine.store.deliveries import DeliveryState, Priority
+from incident_engine.store.events import last_event as newest_event
 from incident_engine.store.tables import deliveries, events, steps, timers
 
 _CLOCKS = {"postgresql": text("SELECT clock_timestamp()")}
@@ -62,7 +62,7 @@ def health(connection: Connection, now: datetime, limits: Limits, last_event: in
         waiting=_late(connection, _waiting(now)),
         at_risk=_late(connection, _at_risk(now, limits.deadline)),
         ahead=None if last_event is None else _late(connection, _ahead(last_event, limits.ahead)),
-        last_event=records.last_event(connection),
+        last_event=newest_event(connection),
         database_now=_database_now(connection),
     )
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, update
 
-from incident_engine.domain.response.plan import Changes
+from incident_engine.domain.response.reconcile import Changes
 from incident_engine.domain.response.step import NOT_STORED, Step, StepState
 from incident_engine.store.deliveries import DeliveryState
 from incident_engine.store.prepared import Prepared, insert_row, update_row

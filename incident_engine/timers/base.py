@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime, tzinfo
 from typing import Protocol
 
-from incident_engine.store.writer import Unit
+from incident_engine.store.unit_of_work import Unit
 
 
 class Timers(Protocol):

@@ -22,12 +22,12 @@ from sqlalchemy import text
 
 from incident_engine.common.clock import Clock
 from incident_engine.common.telemetry import logger
-from incident_engine.store import incidents as records
 from incident_engine.store.database import Database
 from incident_engine.store.dialect import driver
 from incident_engine.store.flags import mark, marked
 from incident_engine.store.postgresql import conninfo
-from incident_engine.store.writer import Unit
+from incident_engine.store.timers import next_due
+from incident_engine.store.unit_of_work import Unit
 from incident_engine.timers import fleet_schema
 from incident_engine.timers.fleet_worker import Periodic, Wakeable, daily_after, monthly_after
 from incident_engine.timers.local import LocalTimers
@@ -116,7 +116,7 @@ class FleetTimers:
 
     def enqueue(self, unit: Unit) -> None:
         """Enqueue the next wake-up in the transaction that makes it necessary, and tell the others of what is due."""
-        timer, delivery = records.next_due(unit.connection)
+        timer, delivery = next_due(unit.connection)
         if delivery is not None and delivery <= self._clock.now():
             unit.connection.execute(text("SELECT pg_notify(:to, :who)"), {"to": CHANNEL, "who": self._name})
         instant = min((instant for instant in (timer, delivery) if instant is not None), default=None)
@@ -274,7 +274,7 @@ class FleetTimers:
     def _is_overdue(self) -> bool:
         limit = self._clock.now() - timedelta(seconds=2 * _POLL_SECONDS * self._clock.speed)
         with self._database.read() as connection:
-            return any(instant is not None and instant <= limit for instant in records.next_due(connection))
+            return any(instant is not None and instant <= limit for instant in next_due(connection))
 
     async def _connection(self) -> psycopg.AsyncConnection[Any]:
         return await psycopg.AsyncConnection.connect(self._conninfo, autocommit=True, **_OPTIONS)

@@ -12,7 +12,7 @@ from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.date import DateTrigger
 
 from incident_engine.common.clock import Clock, ticks
-from incident_engine.store.writer import Unit
+from incident_engine.store.unit_of_work import Unit
 
 HEARTBEAT_SECONDS = 5.0
 _JOB = "wake-up"

@@ -109,7 +109,7 @@ def _describe_bodies(schema: dict[str, Any]) -> None:
         },
     }
     bodies = {
-        "/api/v1/steps/{step_id}/{deed}": (deeds, {"by": "王敏", "note": "已电话报送"}),
+        "/api/v1/steps/{step_id}/{action}": (deeds, {"by": "王敏", "note": "已电话报送"}),
         "/api/v1/incidents/{incident_id}/steps": (
             {"$ref": "#/components/schemas/AdditionData"},
             {"by": "陈总", "reason": "复盘", "title": "核对日志卷容量", "assignee": "execution-group"},

@@ -20,6 +20,7 @@ from incident_engine.common.clock import SteppedClock
 from incident_engine.config.rulebook import load_rulebook
 from incident_engine.config.settings import load_settings
 from incident_engine.daemon import Daemon
+from incident_engine.drills.settling import settle
 
 BEGAN = datetime.fromisoformat("2026-03-02T09:00:00+08:00")  # a Monday
 KEY = "INC-2026-03"
@@ -62,7 +63,7 @@ class House:
     async def until(self, **after: float) -> None:
         instant = BEGAN + timedelta(**after)
         while True:
-            due = await self.daemon.settled()
+            due = await settle(self.daemon)
             if self.clock.now() >= instant:
                 return
             self.clock.advance_to(instant if due is None else min(due, instant))

@@ -35,7 +35,8 @@ from incident_engine.delivery.endpoints import Targets
 from incident_engine.store.database import Database
 from incident_engine.store.deliveries import Claimed
 from incident_engine.store.tables import attempts, deliveries, incidents, steps
-from incident_engine.store.writer import Unit, Writer
+from incident_engine.store.unit_of_work import Unit
+from incident_engine.store.writer import Writer
 
 from .servers import LOOPBACK, Answer, mail_server, web_server
 from .test_store import A_DELIVERY, A_STEP, AN_INCIDENT

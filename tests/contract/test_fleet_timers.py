@@ -18,13 +18,13 @@ from sqlalchemy import delete, insert, text
 from support.fixtures import cst, eventually
 
 from incident_engine.common.clock import SystemClock
-from incident_engine.store import incidents as records
 from incident_engine.store.database import Database
 from incident_engine.store.flags import mark, marked
 from incident_engine.store.postgresql import conninfo
 from incident_engine.store.tables import deliveries, incidents, steps
 from incident_engine.store.tables import timers as timer_rows
-from incident_engine.store.writer import Unit
+from incident_engine.store.timers import due_timers, set_timer
+from incident_engine.store.unit_of_work import Unit
 from incident_engine.timers import fleet, fleet_schema
 from incident_engine.timers.factory import open_timers
 from incident_engine.timers.fleet import MONTHLY, WAKE_UP, FleetTimers
@@ -69,8 +69,8 @@ class Replica:
         return future
 
     def _fire(self, unit: Unit) -> None:
-        for incident_id, _ in records.due_timers(unit.connection, now(), 1):  # one at a time: the rest is due still
-            records.set_timer(unit.connection, incident_id, None)
+        for incident_id, _ in due_timers(unit.connection, now(), 1):  # one at a time: the rest is due still
+            set_timer(unit.connection, incident_id, None)
             self.done.append(incident_id)
 
     def _on_news(self) -> None:
@@ -100,8 +100,8 @@ def replicas(postgresql_url: str) -> Iterator[list[Replica]]:
         yield found
 
 
-def set_timer(replica: Replica, name: str, due_at: datetime) -> None:
-    replica.commit(lambda unit: records.set_timer(unit.connection, name, due_at))
+def put_timer(replica: Replica, name: str, due_at: datetime) -> None:
+    replica.commit(lambda unit: set_timer(unit.connection, name, due_at))
 
 
 def jobs(replica: Replica, task: str = WAKE_UP) -> list[tuple[str, str]]:
@@ -116,7 +116,7 @@ def done(replicas: list[Replica]) -> list[str]:
 
 def test_a_wake_up_comes_on_time_and_is_run_once_in_the_fleet(replicas: list[Replica]) -> None:
     due = now() + timedelta(seconds=2.3)
-    set_timer(replicas[0], "a", due)
+    put_timer(replicas[0], "a", due)
     replicas[0].timers.arm(due)
     assert len(jobs(replicas[0])) == 1
     eventually(lambda: done(replicas))
@@ -127,14 +127,14 @@ def test_a_wake_up_comes_on_time_and_is_run_once_in_the_fleet(replicas: list[Rep
 
 
 def test_a_replica_that_nobody_armed_wakes_up_too(replicas: list[Replica]) -> None:
-    set_timer(replicas[0], "a", now() + timedelta(seconds=0.5))
+    put_timer(replicas[0], "a", now() + timedelta(seconds=0.5))
     eventually(lambda: done(replicas) == ["a"], 5)
 
 
 def test_what_is_left_due_is_enqueued_again_until_nothing_is(replicas: list[Replica]) -> None:
     past = now() - timedelta(minutes=1)
     for name in ("a", "b", "c"):
-        set_timer(replicas[0], name, past)
+        put_timer(replicas[0], name, past)
     eventually(lambda: done(replicas) == ["a", "b", "c"], 4)  # sooner than anybody looks for what is overdue
     eventually(lambda: not jobs(replicas[0]))
 
@@ -143,22 +143,22 @@ def test_the_wake_up_is_on_disk_with_the_row_or_not_at_all(replicas: list[Replic
     one, due = replicas[0], now() + timedelta(hours=1)
 
     def fail(unit: Unit) -> None:
-        records.set_timer(unit.connection, "a", due)
+        set_timer(unit.connection, "a", due)
         one.timers.enqueue(unit)
         raise RuntimeError("on purpose")
 
     with pytest.raises(RuntimeError):
         one.commit(fail)
     assert jobs(one) == []
-    set_timer(one, "a", due)  # the wake-up that was rolled back is not remembered as enqueued
+    put_timer(one, "a", due)  # the wake-up that was rolled back is not remembered as enqueued
     assert jobs(one) == [("todo", f"{WAKE_UP} {due.isoformat()}")]
-    set_timer(replicas[1], "b", due)
+    put_timer(replicas[1], "b", due)
     assert len(jobs(one)) == 1  # one wake-up for all that is due at an instant, whoever asks for it
 
 
 def test_a_wake_up_for_nothing_does_nothing(replicas: list[Replica]) -> None:
     due = now() + timedelta(seconds=0.5)
-    set_timer(replicas[0], "a", due)
+    put_timer(replicas[0], "a", due)
     with replicas[0].database.write() as connection:
         connection.execute(delete(timer_rows))
     eventually(lambda: [each for replica in replicas for each in replica.woken])
@@ -167,16 +167,16 @@ def test_a_wake_up_for_nothing_does_nothing(replicas: list[Replica]) -> None:
 
 def test_what_is_overdue_is_done_although_its_wake_up_was_lost(replicas: list[Replica]) -> None:
     with replicas[0].database.write() as connection:  # as if written by somebody who enqueued nothing
-        records.set_timer(connection, "a", now() - timedelta(minutes=1))
+        set_timer(connection, "a", now() - timedelta(minutes=1))
     eventually(lambda: done(replicas) == ["a"], 3 * fleet.LOOK_SECONDS)
 
 
 def test_what_a_lost_replica_had_begun_is_done_by_another(replicas: list[Replica]) -> None:
     """The replica took a wake-up and died: the job is in hand, and nobody gives a sign of life for it."""
     one = replicas[0]
-    set_timer(one, "a", now() + timedelta(hours=1))
+    put_timer(one, "a", now() + timedelta(hours=1))
     with one.database.write() as connection:
-        records.set_timer(connection, "a", now() - timedelta(seconds=1))
+        set_timer(connection, "a", now() - timedelta(seconds=1))
         worker = connection.scalar(
             text("INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now() - interval '1 hour') RETURNING id")
         )
@@ -228,7 +228,7 @@ def test_a_database_that_goes_away_is_found_again_by_itself(replicas: list[Repli
             )
         )
     eventually(lambda: all(replica.news > 1 and replica.timers.is_alive for replica in replicas))
-    set_timer(one, "a", now() + timedelta(seconds=0.3))
+    put_timer(one, "a", now() + timedelta(seconds=0.3))
     eventually(lambda: done(replicas) == ["a"], 10)
 
 
@@ -339,7 +339,7 @@ def test_stopping_waits_for_what_is_under_way(postgresql_url: str) -> None:
     with replica.database.write() as connection:
         connection.execute(insert(incidents).values(**AN_INCIDENT | {"id": "a"}))
     replica.timers.start()
-    set_timer(replica, "a", now() - timedelta(seconds=1))
+    put_timer(replica, "a", now() - timedelta(seconds=1))
     assert begun.wait(10)
     replica.close()
     assert ended == [True]

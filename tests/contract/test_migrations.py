@@ -76,9 +76,9 @@ def test_the_engine_goes_on_with_the_database_of_a_release(tmp_path: Path, revis
         closed, still_open = engine.rows(incidents)
         assert (closed["level"], still_open["level"], still_open["closed_at"]) == ("III", "II", None)
         with engine.database.read() as connection:
-            looked = engine.engine.look(connection, still_open["id"], cst("16:00"))
-        assert looked is not None
-        assert looked[1][0].level == "I"  # two provinces, three hours: Art. 9(1)2
+            case = engine.reader.case(connection, still_open["id"], cst("16:00"))
+        assert case is not None
+        assert case.assessments[0].level == "I"  # two provinces, three hours: Art. 9(1)2
         before = len(engine.rows(deliveries))
         assert engine.fire(cst("16:00")) > 0
         assert [row["level"] for row in engine.rows(incidents) if row["closed_at"] is None] == ["I"]

@@ -19,7 +19,8 @@ from incident_engine.store.database import Database
 from incident_engine.store.read_only import read_only
 from incident_engine.store.steps import link_key
 from incident_engine.store.tables import incidents
-from incident_engine.store.writer import Unit, Writer
+from incident_engine.store.unit_of_work import Unit
+from incident_engine.store.writer import Writer
 
 from .test_store import AN_INCIDENT
 

@@ -19,7 +19,7 @@ from incident_engine.store.database import Database
 from incident_engine.store.read_only import read_only
 from incident_engine.store.reports import Head, ReportState, Version, versions_of
 from incident_engine.store.tables import incidents, reports, steps
-from incident_engine.store.writer import Unit
+from incident_engine.store.unit_of_work import Unit
 
 FORMAL = "cbrc-formal-report"
 Keep = Callable[..., dict[str, Head]]

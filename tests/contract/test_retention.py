@@ -34,7 +34,8 @@ from incident_engine.store.tables import (
     steps,
     timers,
 )
-from incident_engine.store.writer import Unit, Writer
+from incident_engine.store.unit_of_work import Unit
+from incident_engine.store.writer import Writer
 
 LATER = cst("03:00", "2014-07-01")
 OF_INCIDENTS = (incidents, assessments, steps, deliveries, attempts, reports, timers)
@@ -68,7 +69,7 @@ class Kept:
     def figures(self) -> Review:
         zone = self.house.settings.bank.zone
         with self.house.database.read() as connection:
-            return review(connection, self.house.engine, YEAR, zone, LATER, self.folder)
+            return review(connection, self.house.reader, YEAR, zone, LATER, self.folder)
 
 
 @contextmanager
@@ -79,7 +80,7 @@ def bank_that_keeps(folder: Path, keep: str | None = "365d", **overrides: str) -
         writer = Writer(opened.database, 100, lambda: None)
         writer.start()
         try:
-            archiver = Archiver(settings.retention, opened.database, writer, opened.engine)
+            archiver = Archiver(settings.retention, opened.database, writer, opened.reader, opened.engine.is_changing)
             yield Kept(opened, archiver, folder / "archive")
         finally:
             writer.stop(30)
@@ -262,8 +263,8 @@ def test_archived_events_are_no_maintenance_of_later_incidents(kept: Kept) -> No
     kept.run()
     kept.house.report(LATER, started("more", LATER, incident="new"))
     with kept.house.database.read() as connection:
-        looked = kept.house.engine.look(connection, "new", LATER)
-    assert looked is not None
+        case = kept.house.reader.case(connection, "new", LATER)
+    assert case is not None
     ((_, document),) = kept.documents().values()
     assert [row["event_id"] for row in document["maintenance"]] == ["window"]
     assert "window" in [row["event_id"] for row in kept.house.rows(events) if row["service"] == "core-banking"]
@@ -371,7 +372,7 @@ def test_an_incident_of_which_the_same_transaction_takes_an_event_stays(kept: Ke
         archives.choose(unit.connection, "old", "file")
         engine.report(unit, found, LATER)
         assert engine.is_changing("old")
-        return retention._remove(unit, engine, "old", digest, LATER)
+        return kept.archiver._remove(unit, "old", digest, LATER)
 
     assert kept.house.work(work) is False
     assert not engine.is_changing("old")
@@ -402,16 +403,16 @@ def test_what_cannot_be_read_back_removes_nothing(kept: Kept, monkeypatch: pytes
 
 def test_stopping_ends_a_run_and_the_next_goes_on(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
     blips(kept.house, "old-0", "old-1")
-    remove = retention._remove
+    remove = kept.archiver._remove
 
     def stop(unit: Unit, **given: Any) -> bool:
         kept.archiver.stop()
         return remove(unit, **given)
 
     with monkeypatch.context() as patched:
-        patched.setattr(retention, "_remove", stop)
+        patched.setattr(kept.archiver, "_remove", stop)
         assert [*kept.run().archived.values()] == [["old-0"]]
-    again = Archiver(kept.house.settings.retention, kept.house.database, kept.archiver._writer, kept.house.engine)
+    again = Archiver(kept.house.settings.retention, kept.house.database, kept.archiver._writer, kept.house.reader)
     assert [*again.run(LATER).archived.values()] == [["old-1"]]
     assert len(kept.documents()) == 2
 

@@ -19,7 +19,8 @@ from incident_engine.common.errors import OverloadedError, StoreError
 from incident_engine.common.telemetry import configure_logging, logger
 from incident_engine.store.database import Database
 from incident_engine.store.tables import incidents
-from incident_engine.store.writer import BATCH, Unit, Writer, in_savepoint
+from incident_engine.store.unit_of_work import Unit, in_savepoint
+from incident_engine.store.writer import BATCH, Writer
 
 NOW = cst("10:35")
 

@@ -17,10 +17,11 @@ from incident_engine.config.rulebook import Rulebook
 from incident_engine.config.settings import Settings
 from incident_engine.domain.grading.assessment import assess
 from incident_engine.domain.incidents.fold import fold
+from incident_engine.engine.reader import Reader
 from incident_engine.engine.service import Engine
 from incident_engine.intake.native import parse_events
-from incident_engine.store import incidents as records
 from incident_engine.store.database import Database
+from incident_engine.store.events import events_of
 from incident_engine.store.tables import incidents
 from incident_engine.store.writer import Writer
 
@@ -53,7 +54,8 @@ def replicas(tmp_path: Path) -> Iterator[Replicas]:
         for _ in range(3):
             database = Database(settings.store.url)
             stack.callback(database.close)
-            engine = Engine(settings, rulebook_of(settings), Metrics())
+            rulebook = rulebook_of(settings)
+            engine = Engine(settings, rulebook, Reader(settings, rulebook), Metrics())
             seen = engine.catching_up
             writer = Writer(database, 100, lambda: None, seen.begin, seen.end)
             writer.start()
@@ -69,7 +71,7 @@ def stored(replica: Replica) -> dict[str, Any]:
 
 def recomputed(replica: Replica, book: Rulebook, now: str) -> tuple[str | None, list[str]]:
     with replica.database.read() as connection:
-        incident = fold("outage", records.events_of(connection, "outage"))
+        incident = fold("outage", events_of(connection, "outage"))
     verdict = assess(incident, book.packs[0], book.hours, cst(now), (), book.calendars)
     return verdict.level, list(incident.regions)
 

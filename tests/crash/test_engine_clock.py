@@ -42,7 +42,7 @@ from incident_engine.store.tables import (
     steps,
     timers,
 )
-from incident_engine.store.writer import Unit
+from incident_engine.store.unit_of_work import Unit
 
 BEGAN = cst("10:35")
 LEVEL_III, LEVEL_II, LEVEL_I = cst("11:05"), cst("13:35"), cst("16:35")

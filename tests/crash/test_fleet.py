@@ -22,7 +22,7 @@ from incident_engine.config.settings import Settings, load_settings
 from incident_engine.delivery.dispatcher import AT_ONCE
 from incident_engine.domain.grading.assessment import assess
 from incident_engine.domain.incidents.fold import fold
-from incident_engine.store import incidents as records
+from incident_engine.store.events import events_of
 from incident_engine.store.read_only import read_only
 from incident_engine.store.tables import attempts, deliveries, events, incidents, steps, timers
 
@@ -95,7 +95,7 @@ def recomputed(connection: Connection, settings: Settings, config: Path) -> dict
     now = datetime.now(UTC)
     found = {}
     for name in connection.scalars(select(incidents.c.id)):
-        incident = fold(name, records.events_of(connection, name))
+        incident = fold(name, events_of(connection, name))
         level = assess(incident, book.packs[0], book.hours, now, (), book.calendars).level
         found[name] = level, list(incident.regions)
     return found

@@ -27,7 +27,7 @@ from incident_engine.intake.native import parse_events
 from incident_engine.store import deliveries as outgoing
 from incident_engine.store.deliveries import Claimed, DeliveryState
 from incident_engine.store.tables import assessments, deliveries, incidents, steps, timers
-from incident_engine.store.writer import Unit
+from incident_engine.store.unit_of_work import Unit
 
 KEY = "outage-1"
 
@@ -242,7 +242,7 @@ def test_a_commit_that_fails_does_not_disarm_the_alarm_for_what_is_stored(tmp_pa
             config = write_bank(tmp_path, told.address(1))
             settings = load_settings(config, {"INCIDENT_ENGINE__SERVER__PORT": "0"})
             daemon = Daemon(settings, load_rulebook(settings, config), SystemClock())
-            database = daemon._database
+            database = daemon.database
             write = database.write
             database.write = breaking  # type: ignore[method-assign]
             async with daemon.running(), httpx2.AsyncClient(base_url=daemon.url, trust_env=False) as http:

@@ -25,9 +25,10 @@ from incident_engine.config.rulebook import load_rulebook
 from incident_engine.config.settings import load_settings
 from incident_engine.config.watchdog import SelfAuditSettings
 from incident_engine.daemon import Daemon
+from incident_engine.drills.settling import settle
 from incident_engine.store.deliveries import DeliveryState
 from incident_engine.store.tables import deliveries, steps, timers
-from incident_engine.store.writer import Unit
+from incident_engine.store.unit_of_work import Unit
 from incident_engine.timers.local import LocalTimers
 
 SECRET = "whsec_dGhlIHNlY3JldCBvZiB0aGUgYWNjZXB0YW5jZSB0ZXN0"
@@ -138,7 +139,7 @@ async def incident(run: Running) -> str:
     }
     answer = await run.http.post("/api/v1/events", json=event)
     assert answer.status_code == 202, answer.text
-    await run.daemon.settled()
+    await settle(run.daemon)
     name: str = answer.json()["events"][0]["incident"]
     return name
 
@@ -147,19 +148,19 @@ async def incident(run: Running) -> str:
 
 
 async def kill_dispatcher(run: Running) -> None:
-    assert run.daemon._dispatcher._task is not None
-    run.daemon._dispatcher._task.cancel()
+    assert run.daemon.dispatcher._task is not None
+    run.daemon.dispatcher._task.cancel()
 
 
 async def revive_dispatcher(run: Running) -> None:
-    run.daemon._dispatcher.start()
+    run.daemon.dispatcher.start()
 
 
 async def block_writer(run: Running) -> None:
     def wait(_: Unit) -> None:
         run.go_on.wait(PATIENCE)
 
-    run.daemon._writer.submit(wait, urgent=True)
+    run.daemon.writer.submit(wait, urgent=True)
 
 
 async def go_on(run: Running) -> None:
@@ -186,7 +187,7 @@ async def plant_overdue_timer(run: Running) -> None:
     """Make a timer overdue without a commit of the writer: nobody arms the alarm clock for it."""
     name = await incident(run)
     await asyncio.sleep(0.3)  # the alarm has been armed for what there is
-    with run.daemon._database.write() as connection:
+    with run.daemon.database.write() as connection:
         values = {"due_at": run.clock.now() - timedelta(minutes=1)}
         connection.execute(update(timers).where(timers.c.incident_id == name).values(**values))
 
@@ -194,7 +195,7 @@ async def plant_overdue_timer(run: Running) -> None:
 async def plant_hanging_delivery(run: Running) -> None:
     name = await incident(run)
     await asyncio.sleep(0.3)
-    with run.daemon._database.write() as connection:
+    with run.daemon.database.write() as connection:
         now = run.clock.now()
         connection.execute(
             insert(steps).values(
@@ -213,7 +214,7 @@ async def plant_hanging_delivery(run: Running) -> None:
 
 async def any_work(run: Running) -> None:
     """Have the writer commit anything: it arms the alarm clock and wakes the dispatcher for what is due."""
-    await asyncio.wrap_future(run.daemon._writer.submit(lambda _: None, urgent=True))
+    await asyncio.wrap_future(run.daemon.writer.submit(lambda _: None, urgent=True))
 
 
 async def set_clock(run: Running) -> None:
@@ -280,7 +281,7 @@ def test_a_fault_is_seen_told_and_seen_to_be_over(tmp_path: Path, kind: str) -> 
 def test_a_writer_that_has_ended_is_told_although_nothing_can_be_stored(tmp_path: Path) -> None:
     async def play(desk: Receiver) -> None:
         async with running(tmp_path, desk, audience=("duty-engineer",)) as run:
-            run.daemon._writer.stop(PATIENCE)
+            run.daemon.writer.stop(PATIENCE)
             answer = await run.http.get("/readyz")  # at once, before any look
             assert answer.status_code == 503
             assert answer.json()["reasons"] == ["writer_dead: the writer does not run"]

@@ -16,8 +16,9 @@ from incident_engine.domain.grading.assessment import Assessment, assess
 from incident_engine.domain.incidents.incident import Incident
 from incident_engine.domain.response.escalation import answered_at
 from incident_engine.domain.response.occurrences import Basis
-from incident_engine.domain.response.plan import plan, reconcile
+from incident_engine.domain.response.plan import plan
 from incident_engine.domain.response.playbook import Playbook, parse_playbook
+from incident_engine.domain.response.reconcile import reconcile
 from incident_engine.domain.response.step import Step, StepState
 
 NAMES = ("emergency-response", "regulator-reports", "customer-communication", "partners", "outage-response")

@@ -51,7 +51,8 @@ from incident_engine.domain.grading.obligation_status import ObligationState
 from incident_engine.domain.grading.pack import Pack
 from incident_engine.domain.grading.pack_parser import parse_pack
 from incident_engine.domain.incidents.fold import fold
-from incident_engine.domain.response.plan import Changes, plan, reconcile
+from incident_engine.domain.response.plan import plan
+from incident_engine.domain.response.reconcile import Changes, reconcile
 from incident_engine.domain.response.step import Step, StepState
 from incident_engine.domain.values import NEVER
 

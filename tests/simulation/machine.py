@@ -17,12 +17,14 @@ from incident_engine.common.errors import StoreError
 from incident_engine.common.telemetry import Metrics
 from incident_engine.delivery.dispatcher import Batch, Dispatcher
 from incident_engine.delivery.endpoints import Targets
+from incident_engine.engine.reader import Reader
 from incident_engine.engine.service import Engine, Receipt
 from incident_engine.intake.native import parse_events
 from incident_engine.store import deliveries as outgoing
-from incident_engine.store import incidents as records
 from incident_engine.store.database import Database
-from incident_engine.store.writer import Unit, Writer
+from incident_engine.store.timers import next_due, set_timer
+from incident_engine.store.unit_of_work import Unit
+from incident_engine.store.writer import Writer
 from simulation.bank import Bank
 from simulation.channels import Net, SimulatedChannel
 from simulation.clock import Agenda, SteppedLoop, WorldClock
@@ -194,7 +196,7 @@ class Machine:
         self._writer = _SteppedWriter(
             self.database, settings.intake.queue, self._after_commit, before_commit=self._before_commit
         )
-        self._engine = Engine(settings, rulebook, self.metrics)
+        self._engine = Engine(settings, rulebook, Reader(settings, rulebook), self.metrics)
         channels = dict.fromkeys(settings.channels, SimulatedChannel(self._net))
         self._dispatcher = _WatchedDispatcher(
             self._writer, channels, settings.retry, self._clock, self.metrics, Targets(settings.channels)
@@ -276,14 +278,14 @@ class Machine:
     def _before_commit(self, unit: Unit) -> None:
         if not unit.is_quiet:
             self._dispatcher.claim_within(unit)
-            found = records.next_due(unit.connection)
+            found = next_due(unit.connection)
             unit.after_commit.append(partial(setattr, self, "_next_due", found))
 
     def _after_commit(self) -> None:
         found, self._next_due = self._next_due, None
         if found is None:
             with self.database.read() as connection:
-                found = records.next_due(connection)
+                found = next_due(connection)
         timer, delivery = found
         if delivery is not None and delivery <= self._clock.now():
             self._dispatcher.notify()
@@ -295,12 +297,13 @@ class Machine:
 
         Nothing of it is kept.
         """
-        engine = Engine(self._bank.settings, self._bank.rulebook, Metrics())
+        settings, rulebook = self._bank.settings, self._bank.rulebook
+        engine = Engine(settings, rulebook, Reader(settings, rulebook), Metrics())
         with self.database.engine.connect() as connection:  # not the one that breaks off
             transaction = connection.begin()
             try:
                 yield connection
-                records.set_timer(connection, incident_id, datetime.fromisoformat("1971-01-01T00:00:00+00:00"))
+                set_timer(connection, incident_id, datetime.fromisoformat("1971-01-01T00:00:00+00:00"))
                 unit = Unit(connection)
                 engine.fire(unit, now)
                 unit.settle()

@@ -17,6 +17,7 @@ from incident_engine.domain.response.step import Step, StepState
 from incident_engine.domain.response.triggers import ObligationMoment
 from incident_engine.store import incidents as records
 from incident_engine.store import steps
+from incident_engine.store.events import events_of
 from incident_engine.store.tables import assessments, incidents
 from simulation.bank import Bank
 from simulation.invariants import OBLIGATION_FORGOTTEN, ViolationError
@@ -102,7 +103,7 @@ def _spelled(changes: Sequence[tuple[str, Any, str | None, str | None]]) -> str:
 
 def worked_out_anew(bank: Bank, connection: Connection, incident_id: str, now: datetime) -> None:
     """Check verdict, summary, plan and obligations of an incident against the pure rooms, from its events alone."""
-    incident = fold(incident_id, records.events_of(connection, incident_id))
+    incident = fold(incident_id, events_of(connection, incident_id))
     row = connection.execute(select(incidents).where(incidents.c.id == incident_id)).one()
     found: list[Assessment] = []
     for name, content_hash in row.packs.items():

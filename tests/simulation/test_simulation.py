@@ -16,6 +16,7 @@ from incident_engine.store import deliveries as outgoing
 from incident_engine.store import incidents as records
 from incident_engine.store import steps
 from incident_engine.store.deliveries import Claimed, DeliveryState
+from incident_engine.store.events import EventRow, append_all
 from incident_engine.store.tables import deliveries
 from simulation import invariants, play, scratch
 from simulation.bank import DUTY, FULL, LEAN
@@ -119,9 +120,9 @@ def test_words_that_go_out_without_an_approval_are_found(monkeypatch: pytest.Mon
 
 
 def test_a_lost_event_is_found_and_told_in_few_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    append = records.append_all
+    append = append_all
 
-    def loses(connection: Connection, rows: Sequence[records.EventRow]) -> None:
+    def loses(connection: Connection, rows: Sequence[EventRow]) -> None:
         append(connection, [row for row in rows if row.type != "note.added"])
 
     monkeypatch.setattr(records, "append_all", loses)

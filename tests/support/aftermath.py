@@ -135,7 +135,7 @@ def _wrong_verdicts(engine: House) -> Iterator[str]:
 def _wrong_levels(engine: House, now: datetime) -> Iterator[str]:
     with engine.database.read() as connection:
         for row in connection.execute(select(incidents.c.id, incidents.c.level)):
-            case = engine.engine.case(connection, row.id, now)
+            case = engine.reader.case(connection, row.id, now)
             level = case.assessments[0].level if case else None
             if row.level != level:
                 yield f"incident {row.id} is stored with level {row.level}; its events say {level}"
@@ -154,7 +154,7 @@ def _wrong_steps(
         for row in rows:
             sent[row.step_id][row.contact] = row.id, row.state
         for name in list(connection.scalars(select(incidents.c.id))):
-            case = engine.engine.case(connection, name, now)
+            case = engine.reader.case(connection, name, now)
             assert case is not None
             stored = steps.steps_of(connection, name)
             begun = steps.begun_of(stored)

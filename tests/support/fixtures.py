@@ -1,4 +1,4 @@
-"""What several folders of tests need: a clock set by hand, a bank of its own, and the parts that decide and write."""
+"""What several folders of tests need: a clock set by hand, a bank of its own, and the context that decide and write."""
 
 import json
 import threading
@@ -19,11 +19,14 @@ from incident_engine.common.signed_links import Links
 from incident_engine.common.telemetry import Metrics
 from incident_engine.config.rulebook import SHIPPED, Rulebook, load_rulebook
 from incident_engine.config.settings import PREFIX, Settings, load_settings
+from incident_engine.engine.reader import Reader
 from incident_engine.engine.service import Engine, Receipt
 from incident_engine.intake.native import parse_events
 from incident_engine.store.database import Database
-from incident_engine.store.writer import Unit, Writer, transaction
-from incident_engine.web.app import Parts, create_app
+from incident_engine.store.unit_of_work import Unit, transaction
+from incident_engine.store.writer import Writer
+from incident_engine.web.app import create_app
+from incident_engine.web.context import AppContext
 from incident_engine.web.metrics import OpenIncidents
 
 T = TypeVar("T")
@@ -101,6 +104,7 @@ class House:
     settings: Settings
     database: Database
     engine: Engine
+    reader: Reader
     metrics: Metrics
 
     def work(self, work: Callable[[Unit], T]) -> T:
@@ -135,10 +139,11 @@ def rows(database: Database, table: Table) -> list[dict[str, Any]]:
 def house(folder: Path, settings: Settings | None = None, rulebook: Rulebook | None = None) -> Iterator[House]:
     """Open the parts on a folder's database; opened a second time it is as after a restart."""
     settings = settings or bank(folder)
-    metrics = Metrics()
+    rules, metrics = rulebook or rulebook_of(settings), Metrics()
+    reader = Reader(settings, rules)
     database = Database(settings.store.url)
     try:
-        yield House(settings, database, Engine(settings, rulebook or rulebook_of(settings), metrics), metrics)
+        yield House(settings, database, Engine(settings, rules, reader, metrics), reader, metrics)
     finally:
         database.close()
 
@@ -152,6 +157,7 @@ class Served:
     database: Database
     writer: Writer
     engine: Engine
+    reader: Reader
     settings: Settings
     unready: list[str]
     warnings: list[str]
@@ -176,14 +182,17 @@ def served(
     database = Database(settings.store.url)
     metrics.registry.register(OpenIncidents(database, rulebook.packs[0]))
     writer = Writer(database, settings.intake.queue, lambda: None)
-    engine = Engine(settings, rulebook, metrics, links)
+    reader = Reader(settings, rulebook)
+    engine = Engine(settings, rulebook, reader, metrics, links)
     unready: list[str] = []
     warnings: list[str] = []
-    parts = Parts(settings, database, writer, engine, metrics, clock, keys, links, lambda: unready, lambda: warnings)
+    context = AppContext(
+        settings, database, writer, engine, reader, metrics, clock, keys, links, lambda: unready, lambda: warnings
+    )
     writer.start()
     try:
-        with TestClient(create_app(parts), raise_server_exceptions=False, base_url="http://127.0.0.1") as client:
-            yield Served(client, clock, database, writer, engine, settings, unready, warnings)
+        with TestClient(create_app(context), raise_server_exceptions=False, base_url="http://127.0.0.1") as client:
+            yield Served(client, clock, database, writer, engine, reader, settings, unready, warnings)
     finally:
         writer.stop(10)
         database.close()

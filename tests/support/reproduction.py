@@ -8,6 +8,7 @@ from incident_engine.domain.grading.assessment import assess
 from incident_engine.domain.grading.assessment_document import assessment_document, trajectory_from
 from incident_engine.domain.incidents.fold import fold
 from incident_engine.store import incidents as records
+from incident_engine.store.events import events_of
 from incident_engine.store.tables import assessments
 from support.fixtures import House, rulebook_of
 
@@ -19,7 +20,7 @@ def reproduced(engine: House) -> int:
     with engine.database.read() as connection:
         rows = connection.execute(select(assessments).order_by(assessments.c.seq)).all()
         for row in rows:
-            events = records.events_of(connection, row.incident_id, until=row.events_until)
+            events = events_of(connection, row.incident_id, until=row.events_until)
             pack = records.kept_pack(connection, row.content_hash)
             assert pack is not None
             assert pack.content_hash == row.content_hash

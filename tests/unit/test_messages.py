@@ -36,7 +36,6 @@ from incident_engine.domain.messages.context import Situation
 from incident_engine.domain.messages.formatting import spell_duration, spell_instant, spell_names
 from incident_engine.domain.messages.samples import Use, failures, sample, situations, uses
 from incident_engine.domain.messages.templates import (
-    LOCALES,
     Form,
     Message,
     MessageBook,
@@ -47,6 +46,7 @@ from incident_engine.domain.messages.variables import VARIABLES
 from incident_engine.domain.response.plan import plan
 from incident_engine.domain.response.playbook import StepTemplate, parse_playbook
 from incident_engine.domain.response.step import Step
+from incident_engine.domain.values import LOCALES
 from incident_engine.engine.steps import bank_words
 
 TEMPLATES = sorted({path.name.removesuffix(".md.j2") for path in (RULES / "messages").rglob("*.md.j2")})

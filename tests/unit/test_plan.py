@@ -9,8 +9,9 @@ from support.build import CHINA, at, closed, incident, reported, restored, ruleb
 
 from incident_engine.common.errors import InvalidDocumentError
 from incident_engine.domain.events.model import Recorded
-from incident_engine.domain.response.plan import Changes, plan, reconcile
+from incident_engine.domain.response.plan import plan
 from incident_engine.domain.response.playbook import Playbook, parse_playbook
+from incident_engine.domain.response.reconcile import Changes, reconcile
 from incident_engine.domain.response.step import Step, StepState
 
 TICK = timedelta(microseconds=1)

@@ -10,8 +10,9 @@ from incident_engine.domain.calendar.holidays import Calendar
 from incident_engine.domain.events.model import Recorded
 from incident_engine.domain.grading.assessment import assess
 from incident_engine.domain.response.occurrences import Basis
-from incident_engine.domain.response.plan import plan, why_withdrawn
+from incident_engine.domain.response.plan import plan
 from incident_engine.domain.response.playbook import parse_playbook
+from incident_engine.domain.response.reconcile import why_withdrawn
 from incident_engine.domain.response.step import Step, Withdrawal
 
 BASIS = Basis(CHINA, Calendar("CN"), timedelta(minutes=30))

@@ -9,7 +9,7 @@ from support.reports import TWO_PROVINCES, book, facts
 
 from incident_engine.common.errors import Finding
 from incident_engine.config.report_loader import check_report, load_reports
-from incident_engine.domain.messages.templates import LOCALES
+from incident_engine.domain.values import LOCALES
 
 FIFTH = """
 report: mas-first

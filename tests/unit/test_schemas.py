@@ -22,9 +22,8 @@ from incident_engine.domain.events.fields import Instant, Region
 from incident_engine.domain.events.model import EVENT, wire
 from incident_engine.domain.grading.pack_case import TimeOfDay
 from incident_engine.domain.grading.pack_parser import parse_pack
-from incident_engine.domain.messages.templates import LOCALES
 from incident_engine.domain.response.playbook import parse_playbook
-from incident_engine.domain.values import Day, Duration, Identifier
+from incident_engine.domain.values import LOCALES, Day, Duration, Identifier
 
 SCHEMAS = documents()
 FOLDERS = {

@@ -22,7 +22,7 @@ def api(tmp_path: Path) -> Iterator[Served]:
         found.clock.set(cst("12:40"))
         found.fire()
         found.clock.set(LATER)
-        Archiver(found.settings.retention, found.database, found.writer, found.engine).run(LATER)
+        Archiver(found.settings.retention, found.database, found.writer, found.reader).run(LATER)
         yield found
 
 

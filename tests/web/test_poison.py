@@ -10,7 +10,7 @@ from support.fixtures import cst, event, served
 
 from incident_engine.engine.update import Upkeep
 from incident_engine.store.tables import events, incidents, quarantine
-from incident_engine.store.writer import Unit
+from incident_engine.store.unit_of_work import Unit
 
 NOW = cst("10:40")
 POISON = "poisoned"

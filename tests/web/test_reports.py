@@ -48,10 +48,10 @@ def keep(api: Served) -> None:
     now = api.clock.now()
 
     def work(unit: Any) -> None:
-        case = api.engine.case(unit.connection, "k", now)
+        case = api.reader.case(unit.connection, "k", now)
         assert case is not None
         facts = reporting.facts_of(api.settings, case.incident, case.packs, case.assessments)
-        reporting.keep_versions(unit, facts, api.engine.reports, now)
+        reporting.keep_versions(unit, facts, api.reader.reports, now)
 
     api.writer.submit(work, urgent=True).result(30)
 

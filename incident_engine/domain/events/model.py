@@ -6,7 +6,6 @@ An event is one fact; it is never changed and never deleted. `(source, id)` is i
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import (
@@ -33,6 +32,7 @@ from incident_engine.domain.events.actions import (
     StepSkipped,
 )
 from incident_engine.domain.events.fields import Figure, Instant, Name, Region, Service, Text
+from incident_engine.domain.events.harm import HarmAssessed
 from incident_engine.domain.events.types import BaseEvent, EventType, PersonEvent
 from incident_engine.domain.values import Identifier
 
@@ -168,56 +168,6 @@ class MaintenanceAnnounced(BaseEvent):
     def covers(self, service: str, region: str) -> bool:
         """Return whether a service is maintained in a region."""
         return self.service == service and (not self.regions or region in self.regions)
-
-
-class HarmKind(StrEnum):
-    """What is harmed (银监办发〔2008〕53号 Art. 9, clause 1)."""
-
-    ECONOMIC_DISORDER = "economic_disorder"
-    FINANCIAL_STABILITY = "financial_stability"
-    """A major economic loss that affects financial stability."""
-    PUBLIC = "public"
-    BANK = "bank"
-    CUSTOMERS = "customers"
-
-
-class Seriousness(StrEnum):
-    """How serious a harm is, the least first."""
-
-    CONSIDERABLE = "considerable"
-    SERIOUS = "serious"
-    PARTICULARLY_SERIOUS = "particularly_serious"
-
-    @property
-    def rank(self) -> int:
-        """Return the place, from 0 for the least."""
-        return list(Seriousness).index(self)
-
-
-class HarmCause(StrEnum):
-    """What the harm comes from (Art. 9, clause 1)."""
-
-    SYSTEM_INTERRUPTION = "system_interruption"
-    DATA_DAMAGE = "data_damage"
-    DATA_LOSS = "data_loss"
-    DATA_LEAK = "data_leak"
-
-
-class HarmData(Strict):
-    """A person's judgement of a harm: of what kind, how serious, by what cause, judged by whom and why."""
-
-    kind: HarmKind
-    seriousness: Seriousness
-    cause: HarmCause
-    by: Name
-    reason: Text
-
-
-class HarmAssessed(PersonEvent):
-    """A person judged the harm; nothing infers it from figures."""
-
-    type: Literal[EventType.HARM_ASSESSED]
-    data: HarmData
 
 
 class ImpactData(Strict):

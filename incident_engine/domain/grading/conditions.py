@@ -14,7 +14,7 @@ from typing import Self
 from pydantic import Field, StrictBool, StrictFloat, StrictInt, model_validator
 
 from incident_engine.common.validation import Strict, invalid
-from incident_engine.domain.events.model import HarmCause, HarmKind, Seriousness
+from incident_engine.domain.events.harm import HarmCause, HarmKind, Seriousness
 from incident_engine.domain.grading.downtime import Downtime
 from incident_engine.domain.grading.interpretation import HoursClock
 from incident_engine.domain.incidents.incident import Harm, Measurement

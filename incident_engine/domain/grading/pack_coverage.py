@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from incident_engine.common.errors import Problem
 from incident_engine.domain.events.fields import Figure
-from incident_engine.domain.events.model import HarmAssessed, Seriousness
+from incident_engine.domain.events.harm import HarmAssessed, Seriousness
 from incident_engine.domain.grading.conditions import (
     Condition,
     CountriesHit,

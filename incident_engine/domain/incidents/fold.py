@@ -22,9 +22,9 @@ from incident_engine.domain.events.actions import (
     StepCompleted,
     StepSkipped,
 )
+from incident_engine.domain.events.harm import HarmAssessed
 from incident_engine.domain.events.model import (
     Event,
-    HarmAssessed,
     ImpactMeasured,
     LevelCorrected,
     MaintenanceAnnounced,

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from incident_engine.domain.calendar.service_hours import union
 from incident_engine.domain.events.fields import Figure
-from incident_engine.domain.events.model import HarmData
+from incident_engine.domain.events.harm import HarmData
 from incident_engine.domain.values import NEVER
 
 

@@ -16,8 +16,7 @@ from incident_engine.common.errors import Problem
 from incident_engine.domain.messages.formatting import spell_instant, spell_names
 from incident_engine.domain.messages.sandbox import sandbox, source_problems
 from incident_engine.domain.messages.variables import VARIABLES
-
-LOCALES = ("zh-CN", "en")
+from incident_engine.domain.values import LOCALES
 
 LONGEST = 60_000
 """How many characters a message may have."""

@@ -15,11 +15,10 @@ from jinja2 import Template
 
 from incident_engine.domain.incidents.incident import Writing
 from incident_engine.domain.messages.sandbox import sandbox
-from incident_engine.domain.messages.templates import LOCALES
 from incident_engine.domain.reporting_unit import addressee_of
 from incident_engine.domain.reports.definition import ReportDefinition, ReportField
 from incident_engine.domain.reports.facts import ReportFacts, report_variables
-from incident_engine.domain.values import spell_cite
+from incident_engine.domain.values import LOCALES, spell_cite
 
 GAP: Mapping[str, str] = {"zh-CN": "【待填写】", "en": "[to be filled in]"}
 """What stands in a required field that nobody has filled in."""

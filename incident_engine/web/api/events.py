@@ -15,8 +15,9 @@ from incident_engine.config.settings import Settings
 from incident_engine.domain.events.model import Event
 from incident_engine.engine.service import Engine, Receipt
 from incident_engine.intake import alertmanager, native
-from incident_engine.store import incidents as records
-from incident_engine.store.writer import Unit, Writer
+from incident_engine.store.quarantine import is_anything_in_quarantine, put_in_quarantine, release_from_quarantine
+from incident_engine.store.unit_of_work import Unit
+from incident_engine.store.writer import Writer
 from incident_engine.web import problems
 from incident_engine.web.request import read_body
 
@@ -80,10 +81,10 @@ class Intake:
         ended = [
             event.id.removesuffix(alertmanager.RESOLVED) for event in events if event.id.endswith(alertmanager.RESOLVED)
         ]
-        if ended and records.is_anything_in_quarantine(unit.connection):
-            records.release_from_quarantine(unit.connection, alertmanager.SOURCE, ended)
+        if ended and is_anything_in_quarantine(unit.connection):
+            release_from_quarantine(unit.connection, alertmanager.SOURCE, ended)
         for alert in odd:
-            records.put_in_quarantine(
+            put_in_quarantine(
                 unit.connection, alertmanager.SOURCE, alert.key, alert.reason, alert.detail, dict(alert.document), now
             )
         if odd:

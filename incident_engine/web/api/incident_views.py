@@ -9,7 +9,7 @@ from incident_engine.domain.grading.assessment import Assessment
 from incident_engine.domain.grading.assessment_document import assessment_document, spelled
 from incident_engine.domain.grading.obligation_status import ObligationState
 from incident_engine.domain.incidents.what_if import Hypothesis
-from incident_engine.engine.service import Engine
+from incident_engine.engine.reader import Reader
 from incident_engine.store import read_models as queries
 
 
@@ -26,37 +26,37 @@ def quarantine_view(connection: Connection, zone: tzinfo, limit: int, offset: in
 
 
 def incident_view(
-    connection: Connection, engine: Engine, incident_id: str, now: datetime, zone: tzinfo
+    connection: Connection, reader: Reader, incident_id: str, now: datetime, zone: tzinfo
 ) -> dict[str, Any] | None:
     """Return an incident with its verdicts as of `now`, its steps and deliveries; None if there is none."""
-    looked = engine.look(connection, incident_id, now)
+    case = reader.case(connection, incident_id, now)
     row = queries.incident_row(connection, incident_id, zone)
-    if looked is None or row is None:
+    if case is None or row is None:
         return None
-    incident, assessments = looked
+    incident = case.incident
     return {
         **row,
         "occurred_at": spelled(incident.occurred_at, zone),
         "detected_at": spelled(incident.detected_at, zone),
         "recovery_estimated_at": spelled(incident.estimate.recovery_at, zone) if incident.estimate else None,
         "closed_by": incident.closing.by if incident.closing else None,
-        "assessments": [assessment_document(assessment, zone) for assessment in assessments],
+        "assessments": [assessment_document(assessment, zone) for assessment in case.assessments],
         "steps": queries.step_rows(connection, incident_id, zone),
         "deliveries": queries.delivery_rows(connection, incident_id, zone),
     }
 
 
 def what_if_view(
-    connection: Connection, engine: Engine, incident_id: str, hypothesis: Hypothesis, now: datetime, zone: tzinfo
+    connection: Connection, reader: Reader, incident_id: str, hypothesis: Hypothesis, now: datetime, zone: tzinfo
 ) -> dict[str, Any] | None:
     """Return the course of an incident's level under a hypothesis, beside that of the facts; None if there is none.
 
     Raises InvalidDocumentError if the hypothesis contradicts the facts.
     """
-    known = engine.look(connection, incident_id, now)
-    supposed = engine.suppose(connection, incident_id, hypothesis, now)
-    if known is None or supposed is None:
+    known = reader.case(connection, incident_id, now)
+    if known is None:
         return None
+    supposed = reader.what_if(connection, known, hypothesis, now)
     return {
         "incident": incident_id,
         "at": spelled(now, zone),
@@ -71,7 +71,7 @@ def what_if_view(
                 "as_known": _course(here, zone),
                 "as_supposed": _course(there, zone),
             }
-            for here, there in zip(known[1], supposed[1], strict=True)
+            for here, there in zip(known.assessments, supposed.assessments, strict=True)
         ],
     }
 
@@ -84,18 +84,17 @@ def _course(assessment: Assessment, zone: tzinfo) -> dict[str, Any]:
 
 
 def timeline_view(
-    connection: Connection, engine: Engine, incident_id: str, now: datetime, zone: tzinfo
+    connection: Connection, reader: Reader, incident_id: str, now: datetime, zone: tzinfo
 ) -> dict[str, Any] | None:
     """Return everything that happened to an incident in order of time; None if there is none."""
-    looked = engine.look(connection, incident_id, now)
-    if looked is None:
+    case = reader.case(connection, incident_id, now)
+    if case is None:
         return None
-    _, assessments = looked
     events = queries.event_rows(connection, incident_id, zone)
     entries = [
         *({"at": event["occurred_at"], "kind": "event", **event} for event in events),
-        *(entry for assessment in assessments for entry in _rises(assessment, zone)),
-        *(entry for assessment in assessments for entry in _obligations(assessment, zone)),
+        *(entry for assessment in case.assessments for entry in _rises(assessment, zone)),
+        *(entry for assessment in case.assessments for entry in _obligations(assessment, zone)),
         *_steps(connection, incident_id, zone),
         *_attempts(connection, incident_id, zone),
     ]

@@ -17,7 +17,7 @@ from incident_engine.common.validation import nearest
 from incident_engine.config.settings import Settings
 from incident_engine.documents.html import report_html, review_html
 from incident_engine.domain.reports.drafting import report_from
-from incident_engine.engine.service import Engine
+from incident_engine.engine.reader import Reader
 from incident_engine.review import period as review
 from incident_engine.review.text import tables
 from incident_engine.store import incidents as records
@@ -73,7 +73,7 @@ class _Desk:
     """What answers for reports."""
 
     database: Database
-    engine: Engine
+    reader: Reader
     settings: Settings
     clock: Clock
 
@@ -82,7 +82,7 @@ class _Desk:
             if records.incident(connection, incident_id) is None:
                 raise NoIncidentError(incident_id)
             found = review.versions(connection, incident_id)
-        available = self.engine.reports.definitions
+        available = self.reader.reports.definitions
         return JSONResponse(review.list_document(incident_id, found, list(available), self.settings.bank.zone))
 
     def one(self, incident_id: str, report: str, instance: str | None, number: int | None) -> Version:
@@ -92,11 +92,11 @@ class _Desk:
                 raise NoIncidentError(incident_id)
             found = review.versions(connection, incident_id)
             instances = [key for key in found if key[0] == report and instance in (None, key[1])]
-            if not instances and report not in self.engine.reports.definitions:
-                raise _no_report(report, list(self.engine.reports.definitions))
+            if not instances and report not in self.reader.reports.definitions:
+                raise _no_report(report, list(self.reader.reports.definitions))
             if not instances and instance is None and number is None:
                 now = self.clock.now()
-                drafted = review.drafted_now(connection, self.engine, self.settings, incident_id, report, now)
+                drafted = review.drafted_now(connection, self.reader, self.settings, incident_id, report, now)
                 if drafted is not None:
                     return drafted
         version = review.chosen_version(found[instances[-1]], number) if instances else None
@@ -126,16 +126,16 @@ class _Desk:
         if period.last < period.first:
             raise InvalidDocumentError([Problem(("to",), f"{period.last} is before {period.first}", "a later day")])
         with self.database.read() as connection:
-            found = review.review(connection, self.engine, period, zone, now, self.settings.retention.directory)
+            found = review.review(connection, self.reader, period, zone, now, self.settings.retention.directory)
         if form is PageForm.JSON:
             return JSONResponse(review.review_document(found, zone))
         locale = (language or Language(self.settings.bank.locale)).value
         return HTMLResponse(review_html(tables(found, self.settings, locale)), headers=_POLICY)
 
 
-def install(app: FastAPI, database: Database, engine: Engine, settings: Settings, clock: Clock) -> None:
+def install(app: FastAPI, database: Database, reader: Reader, settings: Settings, clock: Clock) -> None:
     """Add the routes of reports to the application."""
-    desk = _Desk(database, engine, settings, clock)
+    desk = _Desk(database, reader, settings, clock)
     base = "/api/v1/incidents/{incident_id}/reports"
 
     @app.get(

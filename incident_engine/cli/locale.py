@@ -1,0 +1,12 @@
+"""The operator's language, from the environment."""
+
+import os
+from collections.abc import Mapping
+
+
+def locale_of(environment: Mapping[str, str] = os.environ) -> str:
+    """Return the reader's language by the usual variables of the environment: zh-CN or en."""
+    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
+        if environment.get(name):
+            return "zh-CN" if environment[name].lower().startswith("zh") else "en"
+    return "en"

@@ -1,0 +1,80 @@
+"""`replay`: grade a history under several packs and show where they differ."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from incident_engine.cli.options import Config, Lang, instant_of, read_settings, wording_of
+from incident_engine.common.errors import Finding, InvalidFilesError
+
+
+def replay(
+    file: Annotated[
+        str, typer.Argument(metavar="EVENTS|-", help="Events as JSON, JSON lines or YAML; - reads from stdin.")
+    ],
+    pack: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--pack", metavar="ID|FILE", help="A pack by its id, or a version of one by its file; may be repeated."
+        ),
+    ] = None,
+    *,
+    at: Annotated[
+        str | None,
+        typer.Option(
+            "--at",
+            metavar="TIME",
+            help="Leave out what occurred later (ISO 8601; without an offset: the bank's local time). Default: now.",
+        ),
+    ] = None,
+    only_differences: Annotated[
+        bool, typer.Option("--only-differences", help="Leave out the incidents on which all packs agree.")
+    ] = False,
+    fail_on_difference: Annotated[
+        bool, typer.Option("--fail-on-difference", help="Exit with 1 if the packs disagree on any incident.")
+    ] = False,
+    config: Config = None,
+    output: Annotated[str, typer.Option("--format", metavar="text|json", help="How to print it.")] = "text",
+    lang: Lang = None,
+) -> None:
+    """Grade a history of incidents under several packs, or versions of one, side by side; differences come first.
+
+    To try a change of rules: replay year.jsonl --pack cn-cbrc-2008 --pack changed.yaml
+    """
+    import json
+    import shutil
+
+    from incident_engine.cli.text.replay import replay_text
+    from incident_engine.common.clock import SystemClock
+    from incident_engine.config.rulebook import load_calendars, load_every_pack
+    from incident_engine.engine import offline as history
+    from incident_engine.engine import replay as replays
+
+    if output not in ("text", "json"):
+        raise typer.BadParameter("expected text or json", param_hint="--format")
+    if not pack:
+        raise typer.BadParameter("expected at least one pack, by its id or its file", param_hint="--pack")
+    say = wording_of(lang)
+    settings, config_file = read_settings(config)
+    until = instant_of(at, settings.bank.zone)
+    findings: list[Finding] = []
+    calendars = load_calendars(settings, findings)
+    if findings:
+        raise InvalidFilesError(findings)
+    candidates = replays.load_candidates(settings, config_file, pack)
+    text = sys.stdin.read() if file == "-" else history.read_text(Path(file))
+    events = history.read_events(text, "<stdin>" if file == "-" else file, settings.service_names)
+    packs = [each.pack for each in candidates] + load_every_pack(settings, config_file)
+    history.refuse_unknown_names(events, settings, packs)
+    hours = settings.service_hours(calendars)
+    found = replays.replay(events, candidates, hours, settings, until, SystemClock().now())
+    if output == "json":
+        document = replays.replay_document(found, settings.bank.zone, only_differences=only_differences)
+        typer.echo(json.dumps(document, ensure_ascii=False, indent=2))
+    else:
+        width = shutil.get_terminal_size((160, 24)).columns
+        typer.echo(replay_text(found, settings, say, width, only_differences=only_differences))
+    if fail_on_difference and any(found.differences.values()):
+        raise typer.Exit(1)

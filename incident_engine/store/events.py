@@ -1,0 +1,147 @@
+"""The table of events: append only."""
+
+from collections.abc import Iterable, Sequence
+from functools import cache
+from itertools import chain
+from typing import NamedTuple
+
+from sqlalchemy import Connection, bindparam, func, or_, select
+
+from incident_engine.domain.events.model import EVENT, Recorded, wire_json
+from incident_engine.domain.events.types import EventType
+from incident_engine.store.dialect import driver, fetch, told_as_sqlalchemy
+from incident_engine.store.prepared import Prepared
+from incident_engine.store.tables import (
+    events,
+    incidents,
+    microseconds,
+)
+
+Key = tuple[str, str]
+"""An event's idempotency key: source and id."""
+
+
+def known_events(connection: Connection, keys: Iterable[Key]) -> dict[Key, str | None]:
+    """Return those of the events that are already stored, each with its incident (None: of no incident)."""
+    by_source: dict[str, list[str]] = {}
+    for source, event_id in keys:
+        by_source.setdefault(source, []).append(event_id)
+    found: dict[Key, str | None] = {}
+    for source, ids in by_source.items():
+        for start in range(0, len(ids), _ASKED_AT_ONCE):
+            part = ids[start : start + _ASKED_AT_ONCE]
+            rows = fetch(connection, _known(connection.dialect.paramstyle, len(part)), (source, *part))
+            found.update({(source, event_id): incident_id for event_id, incident_id in rows})
+    return found
+
+
+_ASKED_AT_ONCE = 64
+
+
+@cache
+def _known(paramstyle: str, size: int) -> str:
+    mark = _mark(paramstyle)
+    return (
+        f"SELECT event_id, incident_id FROM events WHERE source = {mark} AND event_id IN ({', '.join([mark] * size)})"  # noqa: S608 - no data
+    )
+
+
+def _mark(paramstyle: str) -> str:
+    return "?" if paramstyle == "qmark" else "%s"
+
+
+class EventRow(NamedTuple):
+    """An event as the database has it: instants in microseconds, the event in JSON."""
+
+    source: str
+    event_id: str
+    incident_id: str | None
+    type: str
+    service: str | None
+    occurred_at: int
+    received_at: int
+    document: str
+
+
+def event_row(recorded: Recorded, incident_id: str | None) -> EventRow:
+    """Return an event as a row."""
+    event = recorded.event
+    instants = microseconds(event.occurred_at), microseconds(recorded.received_at)
+    about = event.source, event.id, incident_id, event.type.value, event.service
+    return EventRow(*about, *instants, wire_json(event))
+
+
+def append_all(connection: Connection, rows: Sequence[EventRow]) -> None:
+    """Store events; they are never changed and never deleted."""
+    done = 0
+    for size in _AT_ONCE:
+        statement = _appending(connection.dialect.paramstyle, size)
+        while len(rows) - done >= size:
+            values = tuple(chain.from_iterable(rows[done : done + size]))
+            with told_as_sqlalchemy(connection, statement):
+                driver(connection).execute(statement, values)
+            done += size
+
+
+_AT_ONCE = 64, 8, 1
+"""Rows in one statement: few sizes, so that each is prepared once; few statements, for each gives way to others."""
+
+
+@cache
+def _appending(paramstyle: str, size: int) -> str:
+    mark = _mark(paramstyle)
+    row = f"({', '.join([mark] * len(EventRow._fields))})"
+    return f"INSERT INTO events ({', '.join(EventRow._fields)}) VALUES {', '.join([row] * size)}"  # noqa: S608 - no data
+
+
+def events_of(connection: Connection, incident_id: str, until: int | None = None) -> list[Recorded]:
+    """Return an incident's events in the order in which they were received, with the maintenance of its services.
+
+    `until` leaves out what was stored after the event with that number.
+    """
+    rows = _EVENTS.rows(connection, id=incident_id, until=_ALL if until is None else until)
+    return [Recorded(EVENT.validate_python(row.document), row.received_at) for row in rows]
+
+
+_ALL = 2**63 - 1
+
+
+_EVENTS = Prepared(
+    select(events.c.document, events.c.received_at)
+    .where(
+        or_(
+            events.c.incident_id == bindparam("id"),
+            events.c.incident_id.is_(None)
+            & events.c.service.in_(select(events.c.service).where(events.c.incident_id == bindparam("id"))),
+        ),
+        events.c.seq <= bindparam("until"),
+    )
+    .order_by(events.c.seq)
+)
+
+
+def incidents_with_event(connection: Connection, kind: EventType) -> list[str]:
+    """Return the ids of the incidents that have an event of a type."""
+    query = (
+        select(events.c.incident_id).where(events.c.type == kind.value, events.c.incident_id.is_not(None)).distinct()
+    )
+    return list(connection.scalars(query))
+
+
+def last_event(connection: Connection) -> int:
+    """Return the number of the event stored last; 0 if there is none."""
+    return int(_LAST_EVENT.value(connection) or 0)
+
+
+_LAST_EVENT = Prepared(select(func.max(events.c.seq)))
+
+
+def incidents_since(connection: Connection, seq: int) -> list[tuple[str | None, str | None]]:
+    """Return the incidents of the events after a number, each with its service group; (None, None): maintenance."""
+    query = (
+        select(events.c.incident_id, incidents.c.service_group)
+        .join(incidents, incidents.c.id == events.c.incident_id, isouter=True)
+        .where(events.c.seq > seq)
+        .distinct()
+    )
+    return [(row.incident_id, row.service_group) for row in connection.execute(query)]

@@ -1,0 +1,54 @@
+"""The table of timers: when each incident must be updated next."""
+
+from datetime import datetime
+from functools import cache
+
+from sqlalchemy import Connection, bindparam, delete, func, select
+
+from incident_engine.store import deliveries as outgoing
+from incident_engine.store.dialect import upsert
+from incident_engine.store.prepared import Prepared
+from incident_engine.store.tables import (
+    timers,
+)
+
+
+def set_timer(connection: Connection, incident_id: str, due_at: datetime | None) -> None:
+    """Set when an incident must be looked at again, or that it need not be."""
+    if due_at is None:
+        _DELETE_TIMER.run(connection, {"id": incident_id})
+        return
+    _set_timer(connection.dialect.name).run(connection, {"incident_id": incident_id, "due_at": due_at})
+
+
+_DELETE_TIMER = Prepared(delete(timers).where(timers.c.incident_id == bindparam("id")))
+
+
+@cache
+def _set_timer(dialect: str) -> Prepared:
+    statement = upsert(dialect, timers)
+    new = {"due_at": statement.excluded.due_at}
+    return Prepared(
+        statement.on_conflict_do_update(index_elements=["incident_id"], set_=new), ("incident_id", "due_at")
+    )
+
+
+def due_timers(connection: Connection, now: datetime, limit: int) -> list[tuple[str, datetime]]:
+    """Return the incidents to be looked at, those waiting longest first."""
+    return [(row.incident_id, row.due_at) for row in _DUE.rows(connection, now=now, limit=limit)]
+
+
+_DUE = Prepared(
+    select(timers.c.incident_id, timers.c.due_at)
+    .where(timers.c.due_at <= bindparam("now"))
+    .order_by(timers.c.due_at)
+    .limit(bindparam("limit"))
+)
+
+
+def next_due(connection: Connection) -> tuple[datetime | None, datetime | None]:
+    """Return the earliest instants at which an incident must be looked at and a delivery be attempted."""
+    return _NEXT_TIMER.value(connection), outgoing.earliest_due(connection)
+
+
+_NEXT_TIMER = Prepared(select(func.min(timers.c.due_at)))

@@ -1,0 +1,66 @@
+"""What people do with steps, as events: the one way for the API, the links and the console."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from incident_engine.common.errors import InvalidDocumentError, Problem
+from incident_engine.common.validation import problems_of
+from incident_engine.domain.events.model import EVENT, Event
+from incident_engine.domain.events.types import EventType
+from incident_engine.engine.service import Receipt
+from incident_engine.store.unit_of_work import Unit
+from incident_engine.web.context import AppContext
+
+_TYPES: Mapping[str, EventType] = {
+    "acknowledge": EventType.STEP_ACKNOWLEDGED,
+    "approve": EventType.STEP_APPROVED,
+    "complete": EventType.STEP_COMPLETED,
+    "skip": EventType.STEP_SKIPPED,
+    "assign": EventType.STEP_ASSIGNED,
+    "add": EventType.STEP_ADDED,
+}
+
+
+class ActionEvents:
+    """Builds the events of people's actions and reports them to the engine."""
+
+    def __init__(self, context: AppContext) -> None:
+        self._context = context
+
+    def event(self, source: str, name: str, action: str, incident_id: str, data: Mapping[str, Any]) -> Event:
+        """Return the event of an action. Raises InvalidDocumentError; its paths are those of `data`."""
+        document = {
+            "source": source,
+            "id": name,
+            "type": _TYPES[action],
+            "incident": incident_id,
+            "occurred_at": self._context.clock.now(),
+            "data": dict(data),
+        }
+        try:
+            return EVENT.validate_python(document)
+        except ValidationError as error:
+            problems = problems_of(error, Event, document)
+            raise InvalidDocumentError([_of_body(problem) for problem in problems]) from None
+
+    async def report(self, event: Event) -> Receipt:
+        """Report an event; the receipt comes after the commit. Raises InvalidDocumentError, as `event` does."""
+        context = self._context
+
+        def work(unit: Unit) -> list[Receipt]:
+            return context.engine.report(unit, [event], context.clock.now())
+
+        try:
+            receipts = await asyncio.wrap_future(context.writer.submit(work))
+        except InvalidDocumentError as error:
+            raise InvalidDocumentError([_of_body(problem) for problem in error.problems]) from None
+        return receipts[0]
+
+
+def _of_body(problem: Problem) -> Problem:
+    """Return a problem of an event's data as one of the body that was sent."""
+    path = [part for part in problem.path if part not in (0, "data")]
+    return Problem(tuple(path), problem.message, problem.expected, problem.nearest)

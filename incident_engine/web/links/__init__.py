@@ -1,0 +1,1 @@
+"""Signed links in messages: pages on which a recipient acts."""

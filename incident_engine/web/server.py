@@ -1,0 +1,88 @@
+"""The HTTP server: its socket, its limits and the keys that open it."""
+
+import contextlib
+import os
+import resource
+import socket
+from collections.abc import Iterator, Sized
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from incident_engine.common.errors import StartupError
+from incident_engine.common.telemetry import Metrics, logger
+from incident_engine.config.settings import Settings
+from incident_engine.web.limits import RESERVE, Limit, bounded_protocol
+
+_OTHER_FILES = 256
+"""Files that may be open beside connections from outside: database, channels, log."""
+
+
+class _SignalFreeServer(uvicorn.Server):
+    """uvicorn without its own handling of signals: they would end the process before the daemon has drained."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals to the daemon."""
+        yield
+
+
+def read_keys(settings: Settings) -> list[str]:
+    """Return the bearer keys. Raises StartupError where the daemon would be open to others without one."""
+    try:
+        keys = [key.read() for key in settings.server.keys]
+    except OSError as error:
+        raise StartupError(f"server.keys: {error.filename}: {error.strerror}") from error
+    if any(len(key) < 16 for key in keys):
+        raise StartupError("server.keys: a key needs at least 16 characters; make one with 'openssl rand -hex 32'")
+    if not keys and not settings.server.is_loopback:
+        raise StartupError(
+            f"server.host is {settings.server.host}, which others can reach, and server.keys is empty; "
+            "set a key ('openssl rand -hex 32'), or bind to 127.0.0.1"
+        )
+    return keys
+
+
+def listen(settings: Settings) -> socket.socket:
+    """Open the socket. Raises StartupError if the address is taken or not of this machine."""
+    host, port = settings.server.host, settings.server.port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise StartupError(
+            f"cannot listen on {host} port {port}: {os.strerror(error.errno or 0)}; "
+            "set another with INCIDENT_ENGINE__SERVER__PORT or server.port"
+        ) from error
+
+
+def http_server(app: ASGIApp, settings: Settings, metrics: Metrics) -> uvicorn.Server:
+    """Return the server of an application, with limits on connections and on the size and time of request heads."""
+    most = settings.server.max_connections
+
+    def connections() -> Sized:
+        return server.server_state.connections
+
+    server = _SignalFreeServer(
+        uvicorn.Config(
+            Limit(app, most, connections, metrics),
+            http=bounded_protocol(most),
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            timeout_graceful_shutdown=1,
+        )
+    )
+    return server
+
+
+def raise_file_limit(connections: int) -> None:
+    """Let the process open as many files as it may need, as far as the system lets it."""
+    wanted = connections + RESERVE + _OTHER_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if resource.RLIM_INFINITY != soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    if allowed < wanted:
+        logger("web").warning("few_open_files", reason="limit_of_the_system", allowed=allowed, wanted=wanted)
