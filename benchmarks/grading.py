@@ -20,7 +20,7 @@ from peers import peers
 from incident_engine import __version__
 from incident_engine.common.yaml_loader import load_file
 from incident_engine.domain.grading.assessment import assess
-from incident_engine.domain.grading.compiler import Program, Rise, program_of
+from incident_engine.domain.grading.compiler import CompiledChange, Program, program_of
 from incident_engine.domain.grading.pack import Pack
 from incident_engine.domain.grading.pack_parser import parse_pack
 from incident_engine.domain.incidents import incident as facts
@@ -41,7 +41,7 @@ def with_course(_: Sequence[Incident]) -> Contender:
     """Return the pack as it is compiled when it is loaded: the level now and every rise, past and to come."""
     course = _program().course
 
-    def grade(incident: Incident) -> tuple[str | None, tuple[Rise, ...]]:
+    def grade(incident: Incident) -> tuple[str | None, tuple[CompiledChange, ...]]:
         rises, level = course(incident), None
         for rise in rises:
             if rise[0] > NOW:

@@ -238,7 +238,7 @@ def _bank(directory: Path, services: Sequence[Mapping[str, Any]], receiver: Rece
         outgoing={"allow": ["127.0.0.1"]},
         contacts=[contact],
         audiences={"receiver": ["receiver"]},
-        self_audit={"audience": []},
+        watchdog={"audience": []},
         bank={"name": {"zh-CN": "云帆银行", "en": "Cloudsail Bank"}, "timezone": "Asia/Shanghai"},
     )
 

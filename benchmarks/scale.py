@@ -116,7 +116,7 @@ def _overdue(server: Server, path: Path, seed: Seed) -> float:
     began = time.monotonic()
     wanted, among = (
         len(seed.ripe),
-        f"incident_id BETWEEN '{numbered(INCIDENT, seed.ripe[0])}' AND '{numbered(INCIDENT, seed.ripe[-1])}'",
+        f"case_id BETWEEN '{numbered(INCIDENT, seed.ripe[0])}' AND '{numbered(INCIDENT, seed.ripe[-1])}'",
     )
     graded = f"SELECT count(*) FROM assessments WHERE level = 'III' AND {among}"  # noqa: S608 - ids of our own
     unsent = f"SELECT count(*) FROM deliveries WHERE state <> 'delivered' AND {among}"  # noqa: S608
@@ -128,7 +128,7 @@ def _overdue(server: Server, path: Path, seed: Seed) -> float:
     took = time.monotonic() - began
     for what, query, right in (
         ("verdicts", graded, wanted),
-        ("incidents", graded.replace("count(*)", "count(DISTINCT incident_id)"), wanted),
+        ("incidents", graded.replace("count(*)", "count(DISTINCT case_id)"), wanted),
         ("kinds of messages", _KINDS.format(among=among), 1),
         ("messages sent twice", f"SELECT count(*) FROM deliveries WHERE attempts <> 1 AND {among}", 0),  # noqa: S608
     ):
@@ -141,9 +141,9 @@ def _overdue(server: Server, path: Path, seed: Seed) -> float:
 
 
 _KINDS = (
-    "SELECT count(DISTINCT told) FROM (SELECT group_concat(told) AS told FROM (SELECT incident_id, "
+    "SELECT count(DISTINCT told) FROM (SELECT group_concat(told) AS told FROM (SELECT case_id, "
     "substr(step_id, instr(step_id, ':')) || contact AS told FROM deliveries WHERE {among} ORDER BY 1, 2) "
-    "GROUP BY incident_id)"
+    "GROUP BY case_id)"
 )
 """In how many ways they differ in who was told what; all of them are copies of one."""
 

@@ -18,7 +18,7 @@ from servers import BenchmarkError, Server
 from sqlalchemy import JSON, String, Table
 
 from incident_engine.domain.regions import PROVINCES
-from incident_engine.store.tables import events, incidents, metadata
+from incident_engine.store.tables import cases, events, metadata
 
 INCIDENT, SERVICE = "open", "bank"
 PER_SERVICE = 50
@@ -90,12 +90,12 @@ def copy_originals(path: Path, seed: Seed, now: datetime) -> None:
     with connection:
         for number in seed.originals:
             last = min(number + seed.copies, seed.incidents) - 1
-            for table in sorted(metadata.sorted_tables, key=lambda table: table not in (incidents, events)):
+            for table in sorted(metadata.sorted_tables, key=lambda table: table not in (cases, events)):
                 _copy(connection, table, number, last)
         later = int(now.timestamp() + 3600) * 1_000_000
         ripe = numbered(INCIDENT, seed.ripe[0]), numbered(INCIDENT, seed.ripe[-1])
         connection.execute(
-            "UPDATE timers SET due_at = ? + rowid % 3600 * 1000000 WHERE incident_id NOT BETWEEN ? AND ?",
+            "UPDATE timers SET due_at = ? + rowid % 3600 * 1000000 WHERE case_id NOT BETWEEN ? AND ?",
             (later, *ripe),
         )
     connection.execute("PRAGMA journal_mode=WAL")
@@ -171,18 +171,18 @@ def _copy(connection: sqlite3.Connection, table: Table, number: int, last: int) 
 
 
 def _rows_of_one(table: Table) -> str | None:
-    if table.name == "incidents":
+    if table.name == "cases":
         return "t.id = :incident"
-    if "incident_id" in table.c:
-        return "t.incident_id = :incident"
+    if "case_id" in table.c:
+        return "t.case_id = :incident"
     if "delivery_id" in table.c:
-        return "t.delivery_id IN (SELECT id FROM deliveries WHERE incident_id = :incident)"
+        return "t.delivery_id IN (SELECT id FROM deliveries WHERE case_id = :incident)"
     return None
 
 
 _DIGESTS = (("deliveries", "id"), ("attempts", "delivery_id"))
 """Ids in which the incident's does not stand as text."""
-_EVENTS_OF_ONE = "(SELECT count(*) FROM events WHERE incident_id = :incident)"
+_EVENTS_OF_ONE = "(SELECT count(*) FROM events WHERE case_id = :incident)"
 
 
 def _copied(table: Table, name: str) -> str:
@@ -190,7 +190,7 @@ def _copied(table: Table, name: str) -> str:
     if table is events and name == "seq":
         return f"(SELECT max(seq) FROM events) + (k.n - :first) * {_EVENTS_OF_ONE} + {_place('t.seq')}"  # noqa: S608
     if name == "events_until":  # the last of its own that a verdict knew
-        first = f"(SELECT min(seq) FROM events WHERE incident_id = printf('{INCIDENT}-%05d', k.n))"  # noqa: S608
+        first = f"(SELECT min(seq) FROM events WHERE case_id = printf('{INCIDENT}-%05d', k.n))"  # noqa: S608
         return f"{first} - 1 + {_place('t.events_until')}"
     if (table.name, name) in _DIGESTS:
         return f"t.{name} || printf('-%05d', k.n)"
@@ -201,7 +201,7 @@ def _copied(table: Table, name: str) -> str:
 
 
 def _place(seq: str) -> str:
-    return f"(SELECT count(*) FROM events WHERE incident_id = :incident AND seq <= {seq})"  # noqa: S608
+    return f"(SELECT count(*) FROM events WHERE case_id = :incident AND seq <= {seq})"  # noqa: S608
 
 
 def _meaning(server: Server, number: int) -> str:

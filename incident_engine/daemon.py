@@ -15,7 +15,7 @@ from incident_engine.config.rulebook import Rulebook, guessed_years
 from incident_engine.config.settings import Settings
 from incident_engine.delivery.channels.registry import open_channels
 from incident_engine.delivery.dispatcher import Dispatcher
-from incident_engine.delivery.endpoints import Targets
+from incident_engine.delivery.endpoints import Endpoints
 from incident_engine.engine.alarm import Alarm
 from incident_engine.engine.reader import Reader
 from incident_engine.engine.recurring import log_recurring
@@ -23,16 +23,16 @@ from incident_engine.engine.retention import Archiver
 from incident_engine.engine.service import Engine
 from incident_engine.store.database import Database
 from incident_engine.store.recovery import recover
-from incident_engine.store.unit_of_work import Unit
+from incident_engine.store.unit_of_work import UnitOfWork
 from incident_engine.store.writer import Writer
 from incident_engine.timers.factory import open_timers
-from incident_engine.watchdog.factory import open_self_audit
+from incident_engine.watchdog.factory import open_watchdog
 from incident_engine.watchdog.readiness import unready_reasons
-from incident_engine.watchdog.watchdog import Watched
+from incident_engine.watchdog.watchdog import WatchedParts
 from incident_engine.web.app import create_app
 from incident_engine.web.context import AppContext
 from incident_engine.web.links.factory import open_links
-from incident_engine.web.metrics import OpenIncidents
+from incident_engine.web.metrics import OpenIncidentCollector
 from incident_engine.web.server import http_server, listen, raise_file_limit, read_keys
 
 _GRACE_SECONDS = 1.5
@@ -51,7 +51,7 @@ class Daemon:
         clock: Clock,
         *,
         drill: bool = False,
-        fault: faults.Fault | None = None,
+        fault: faults.Failpoint | None = None,
     ) -> None:
         """Build the parts; in a drill every message says that it is one. A fault is for tests of this program."""
         self._settings = settings
@@ -69,7 +69,7 @@ class Daemon:
             self._socket.close()
             raise
         metrics = Metrics()
-        metrics.registry.register(OpenIncidents(self.database, rulebook.packs[0]))
+        metrics.registry.register(OpenIncidentCollector(self.database, rulebook.packs[0]))
         self._alarm = Alarm(self.database, clock)
         self.writer = Writer(
             self.database, settings.intake.queue, self._alarm.after_commit, self._begun, self._before_commit
@@ -77,11 +77,13 @@ class Daemon:
         links = open_links(settings, self.database)
         self.reader = Reader(settings, rulebook)
         self.engine = Engine(settings, rulebook, self.reader, metrics, links, drill=drill)
-        self.dispatcher = Dispatcher(self.writer, channels, settings.retry, clock, metrics, Targets(settings.channels))
+        self.dispatcher = Dispatcher(
+            self.writer, channels, settings.retry, clock, metrics, Endpoints(settings.channels)
+        )
         self._timers = open_timers(self.database, clock, self._on_due, self._alarm.refresh, settings.store.lost_after)
         self._alarm.connect(send_due=self.dispatcher.notify, arm=self._timers.arm)
-        watched = Watched(self.database, self.writer, self.dispatcher, self._timers, metrics)
-        self._audit = open_self_audit(settings, watched, clock, self.url, drill=drill)
+        watched = WatchedParts(self.database, self.writer, self.dispatcher, self._timers, metrics)
+        self._watchdog = open_watchdog(settings, watched, clock, self.url, drill=drill)
         self._archiver = Archiver(settings.retention, self.database, self.writer, self.reader, self.engine.is_changing)
         context = AppContext(
             settings=settings,
@@ -93,8 +95,8 @@ class Daemon:
             clock=clock,
             keys=keys,
             links=links,
-            unready=lambda: list(unready_reasons(self._audit, self.writer, self.database)),
-            warnings=self._audit.warnings,
+            unready=lambda: list(unready_reasons(self._watchdog, self.writer, self.database)),
+            warnings=self._watchdog.warnings,
         )
         self._server = http_server(create_app(context), settings, metrics)
 
@@ -152,10 +154,10 @@ class Daemon:
         self._timers.every_day(zone, lambda: self._archiver.attempt(self.clock.now()))
         self._timers.start()
         self._submit(lambda unit: recover(unit, self.database, self._rules, self.clock.now()))
-        self._audit.start(asyncio.get_running_loop())
+        self._watchdog.start(asyncio.get_running_loop())
 
     async def _drain(self) -> None:
-        await asyncio.to_thread(self._audit.stop, _GRACE_SECONDS)
+        await asyncio.to_thread(self._watchdog.stop, _GRACE_SECONDS)
         self._archiver.stop()
         await asyncio.to_thread(self._timers.stop)
         await self.dispatcher.stop(_GRACE_SECONDS)
@@ -163,14 +165,14 @@ class Daemon:
         self.database.close()
         self._log.info("stopped", reason="drained")
 
-    def _begun(self, unit: Unit) -> None:
+    def _begun(self, unit: UnitOfWork) -> None:
         if self.database.is_shared:
-            self.engine.catching_up.begin(unit)
+            self.engine.cache_sync.begin(unit)
 
-    def _before_commit(self, unit: Unit) -> None:
+    def _before_commit(self, unit: UnitOfWork) -> None:
         if self.database.is_shared:
-            self.engine.catching_up.end(unit)
-        if not unit.is_quiet:
+            self.engine.cache_sync.end(unit)
+        if not unit.nothing_due_changed:
             self.dispatcher.claim_within(unit)
             self._timers.enqueue(unit)
             self._alarm.read_within(unit)

@@ -12,7 +12,7 @@ from incident_engine.common.yaml_loader import load_file
 from incident_engine.config import rulebook
 from incident_engine.config.channels import channel_secrets
 from incident_engine.config.report_loader import check_report
-from incident_engine.config.scenario import load_scenario, unknown_names
+from incident_engine.config.scenario import load_scenario, unknown_name_problems
 from incident_engine.config.secret import Secret
 from incident_engine.config.settings import Settings, load_settings
 from incident_engine.delivery.channels.registry import open_channels
@@ -135,7 +135,7 @@ def _of_scenario(path: Path, settings: Settings, checked: Checked) -> list[Findi
     if book is None:
         return []  # the rules have findings of their own
     document = load_file(path)
-    return [document.finding(problem) for problem in unknown_names(scenario, book)]
+    return [document.finding(problem) for problem in unknown_name_problems(scenario, book)]
 
 
 def _of_kind(path: Path, settings: Settings | None, checked: Checked) -> list[Finding]:

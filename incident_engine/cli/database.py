@@ -9,7 +9,7 @@ import typer
 from incident_engine.cli.options import Config, Lang, read_settings, wording_of
 
 if TYPE_CHECKING:
-    from incident_engine.common.i18n import Wording
+    from incident_engine.common.i18n import Translator
     from incident_engine.store.backup import Contents
 
 
@@ -27,7 +27,7 @@ def migrate(
     from incident_engine.common.telemetry import configure_logging
     from incident_engine.store.database import Database
     from incident_engine.store.read_only import read_only
-    from incident_engine.store.schema import way_of
+    from incident_engine.store.schema import migration_path
 
     configure_logging(sys.stderr, level=logging.WARNING)
     say = wording_of(lang)
@@ -35,7 +35,7 @@ def migrate(
     path = _file(settings.store.url, say)
     if only_check or path.is_file():
         with read_only(settings.store.url, any_schema=True) as connection:
-            way = way_of(connection, path)
+            way = migration_path(connection, path)
         typer.echo(f"{path}: {say('schema')} {' → '.join((way.current or say('new'), *way.revisions))}")
         if not way.revisions:
             typer.echo(say("up to date"))
@@ -112,7 +112,7 @@ def archive(
     from incident_engine.common.telemetry import configure_logging
     from incident_engine.config.rulebook import load_rulebook
     from incident_engine.engine.reader import Reader
-    from incident_engine.engine.retention import Outcome, due, run_alone
+    from incident_engine.engine.retention import ArchiveResult, due, run_alone
     from incident_engine.store.read_only import read_only
 
     configure_logging(sys.stderr, level=logging.WARNING)
@@ -123,7 +123,7 @@ def archive(
         return
     reader, now = Reader(settings, load_rulebook(settings, config_file)), SystemClock().now()
     if dry_run:
-        done, found = say("would be archived"), Outcome()
+        done, found = say("would be archived"), ArchiveResult()
         with read_only(settings.store.url) as connection:
             for ended, hold in due(lambda: nullcontext(connection), settings.retention, reader, now):
                 if hold is not None:
@@ -142,7 +142,7 @@ def archive(
     typer.echo(f"{done}: {sum(map(len, found.archived.values()))}, {say('kept')}: {len(found.held)}")
 
 
-def _file(url: str, say: "Wording") -> Path:
+def _file(url: str, say: "Translator") -> Path:
     """Return the database's file; exits with 1 if it is no file."""
     from sqlalchemy import make_url
 
@@ -153,7 +153,7 @@ def _file(url: str, say: "Wording") -> Path:
     return Path(given.database or "")
 
 
-def _tell(done: str, file: Path, found: "Contents", say: "Wording") -> None:
+def _tell(done: str, file: Path, found: "Contents", say: "Translator") -> None:
     size = f"{file.stat().st_size / 1_000_000:.1f} MB"
-    held = ", ".join(f"{name} {found.rows[name]}" for name in ("incidents", "events", "deliveries"))
+    held = ", ".join(f"{name} {found.rows[name]}" for name in ("cases", "events", "deliveries"))
     typer.echo(f"{done}: {file} ({size}, {say('schema')} {found.revision}; {say('rows')}: {held})")

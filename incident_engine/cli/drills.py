@@ -89,11 +89,11 @@ def preview(
     """Show a message as its reader would get it in a scenario. Nothing is sent."""
     from incident_engine.config.rulebook import load_rulebook
     from incident_engine.config.scenario import find_scenario, load_scenario
-    from incident_engine.domain.messages.templates import Form
+    from incident_engine.domain.messages.templates import MessageForm
     from incident_engine.domain.values import parse_duration
     from incident_engine.engine import preview as previews
 
-    if form not in list(Form):
+    if form not in list(MessageForm):
         raise typer.BadParameter("expected long, short or web", param_hint="--form")
     try:
         after = None if at is None else parse_duration(at)
@@ -101,7 +101,7 @@ def preview(
         raise typer.BadParameter(str(error), param_hint="--at") from None
     settings, config_file = read_settings(config)
     say = wording_of(lang)
-    wanted = previews.Wanted(template, say.locale, Form(form), step, after)
+    wanted = previews.PreviewRequest(template, say.locale, MessageForm(form), step, after)
     found = load_scenario(find_scenario(scenario, settings), settings)
     shown = previews.preview(wanted, found, settings, load_rulebook(settings, config_file))
     for line in previews.lines(shown, wanted, found, settings, say):

@@ -49,7 +49,7 @@ def grade(
     findings: list[Finding] = []
     calendars = load_calendars(settings, findings)
     packs = load_packs(settings, config_file, pack or [])
-    basis = history.Basis(packs, settings.service_hours(calendars), calendars)
+    basis = history.GradingBasis(packs, settings.service_hours(calendars), calendars)
     if findings:
         raise InvalidFilesError(findings)
     text = sys.stdin.read() if file == "-" else history.read_text(Path(file))

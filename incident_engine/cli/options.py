@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from incident_engine.common.i18n import Wording
+    from incident_engine.common.i18n import Translator
     from incident_engine.config.settings import Settings
 
 Config = Annotated[
@@ -41,14 +41,14 @@ def read_settings(config: Path | None) -> tuple["Settings", Path]:
     return load_settings(path, os.environ), path
 
 
-def wording_of(lang: str | None) -> "Wording":
+def wording_of(lang: str | None) -> "Translator":
     """Return the words of the wanted language, by default that of LANG."""
     from incident_engine.cli.locale import locale_of
-    from incident_engine.common.i18n import Wording
+    from incident_engine.common.i18n import Translator
 
     if lang not in (None, "zh-CN", "en"):
         raise typer.BadParameter("expected zh-CN or en", param_hint="--lang")
-    return Wording(lang or locale_of())
+    return Translator(lang or locale_of())
 
 
 def instant_of(text: str | None, zone: tzinfo, option: str = "--at") -> datetime | None:

@@ -40,10 +40,10 @@ def report(
     from incident_engine.review.period import Period, this_year
     from incident_engine.store.read_only import read_only
 
-    if output_format not in list(report_output.Form):
+    if output_format not in list(report_output.OutputFormat):
         raise typer.BadParameter("expected text, json, html or docx", param_hint="--format")
-    form = report_output.Form(output_format)
-    if form is report_output.Form.DOCX and output is None:
+    form = report_output.OutputFormat(output_format)
+    if form is report_output.OutputFormat.DOCX and output is None:
         raise typer.BadParameter("a DOCX file needs a name: --output FILE", param_hint="--output")
     if incident is None and (name or instance or version):
         raise typer.BadParameter("which incident? --incident ID", param_hint="--report")
@@ -58,7 +58,7 @@ def report(
     period = Period(begins, ends or max(year.last, begins))
     if period.last < period.first:
         raise typer.BadParameter(f"{period.last} is before {period.first}", param_hint="--to")
-    wanted = report_output.Wanted(period, incident, name, instance, version)
+    wanted = report_output.ReportRequest(period, incident, name, instance, version)
     say = wording_of(lang)
     with read_only(settings.store.url) as connection:
         rulebook = load_rulebook(settings, config_file)

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from incident_engine.common.errors import InvalidDocumentError, Problem
-from incident_engine.common.validation import unknown
+from incident_engine.common.validation import unknown_problems
 from incident_engine.config.rulebook import Rulebook
 from incident_engine.config.settings import Settings
 from incident_engine.documents.docx import report_docx
@@ -23,7 +23,7 @@ from incident_engine.review.text import figures_text, review_text, tables, versi
 from incident_engine.store.reports import Version
 
 
-class Form(StrEnum):
+class OutputFormat(StrEnum):
     """How it is written."""
 
     TEXT = "text"
@@ -33,7 +33,7 @@ class Form(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ReportRequest:
     """What is asked for: a period, an incident, or one of its reports in one version."""
 
     period: review.Period
@@ -47,8 +47,8 @@ def produce(
     connection: Connection,
     settings: Settings,
     rulebook: Rulebook,
-    wanted: Wanted,
-    form: Form,
+    wanted: ReportRequest,
+    form: OutputFormat,
     locale: str,
     now: datetime,
 ) -> str | bytes:
@@ -60,16 +60,20 @@ def produce(
     zone = settings.bank.zone
     if wanted.incident is None:
         found = review.review(connection, reader, wanted.period, zone, now, settings.retention.directory)
-        _refuse_form(form, Form.TEXT, Form.JSON, Form.HTML)
-        if form is Form.HTML:
+        _refuse_form(form, OutputFormat.TEXT, OutputFormat.JSON, OutputFormat.HTML)
+        if form is OutputFormat.HTML:
             return review_html(tables(found, settings, locale))
-        return _json(review.review_document(found, zone)) if form is Form.JSON else review_text(found, settings, locale)
+        return (
+            _json(review.review_document(found, zone))
+            if form is OutputFormat.JSON
+            else review_text(found, settings, locale)
+        )
     with review.holding(connection, wanted.incident, settings.retention.directory) as held:
         if held is None:
             raise InvalidDocumentError([Problem((), f"there is no incident '{wanted.incident}'")])
         if wanted.report is not None:
             return _report(_version(held, reader, settings, wanted, now), form, locale, settings)
-        _refuse_form(form, Form.TEXT, Form.JSON)
+        _refuse_form(form, OutputFormat.TEXT, OutputFormat.JSON)
         return _overview(held, reader, settings, wanted.incident, form, locale, now)
 
 
@@ -78,7 +82,7 @@ def _overview(
     reader: Reader,
     settings: Settings,
     incident: str,
-    form: Form,
+    form: OutputFormat,
     locale: str,
     now: datetime,
 ) -> str:
@@ -86,17 +90,19 @@ def _overview(
     zone = settings.bank.zone
     figures = review.figures(connection, reader, incident, now)
     found = review.versions(connection, incident)
-    if figures is None or form is Form.JSON:
+    if figures is None or form is OutputFormat.JSON:
         figures_part = review.figures_document(figures, zone, now) if figures else {}
         return _json(figures_part | review.list_document(incident, found, list(reader.reports.definitions), zone))
     return figures_text(figures, settings, locale) + versions_text(found, settings, locale)
 
 
-def _version(connection: Connection, reader: Reader, settings: Settings, wanted: Wanted, now: datetime) -> Version:
+def _version(
+    connection: Connection, reader: Reader, settings: Settings, wanted: ReportRequest, now: datetime
+) -> Version:
     incident, report = wanted.incident or "", wanted.report or ""
     found = review.versions(connection, incident)
     mine = [rows for key, rows in found.items() if key[0] == report and wanted.instance in (None, key[1])]
-    problems = [] if mine else list(unknown((), "report", report, reader.reports.definitions))
+    problems = [] if mine else list(unknown_problems((), "report", report, reader.reports.definitions))
     if problems:
         raise InvalidDocumentError(problems)
     version = review.chosen_version(mine[-1], wanted.version) if mine else None
@@ -108,17 +114,17 @@ def _version(connection: Connection, reader: Reader, settings: Settings, wanted:
     return version
 
 
-def _report(version: Version, form: Form, locale: str, settings: Settings) -> str | bytes:
+def _report(version: Version, form: OutputFormat, locale: str, settings: Settings) -> str | bytes:
     zone = settings.bank.zone
-    if form is Form.JSON:
+    if form is OutputFormat.JSON:
         return _json(review.full_document(version, locale, zone))
     report, stamp = report_from(version.document[locale]), review.stamp_of(version, zone)
-    if form is Form.DOCX:
+    if form is OutputFormat.DOCX:
         return report_docx(report, stamp)
-    return report_html(report, stamp) if form is Form.HTML else report_text(report, stamp)
+    return report_html(report, stamp) if form is OutputFormat.HTML else report_text(report, stamp)
 
 
-def _refuse_form(form: Form, *allowed: Form) -> None:
+def _refuse_form(form: OutputFormat, *allowed: OutputFormat) -> None:
     if form not in allowed:
         said = f"{form} is a form of one report alone (--incident with --report)"
         raise InvalidDocumentError([Problem((), said, f"--format {' or '.join(allowed)}")])

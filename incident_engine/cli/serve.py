@@ -10,7 +10,7 @@ from incident_engine import __version__
 from incident_engine.cli.options import Config, Lang, config_file, read_settings, wording_of
 
 if TYPE_CHECKING:
-    from incident_engine.common.i18n import Wording
+    from incident_engine.common.i18n import Translator
     from incident_engine.config.settings import Settings
 
 _EXAMPLE_BANK = "Cloudsail Bank"
@@ -28,7 +28,7 @@ def serve(config: Config = None, lang: Lang = None) -> None:
     gc.disable()  # what a start makes stays, and looking through it would take a third of the start
 
     from incident_engine.common.clock import SystemClock
-    from incident_engine.common.failpoints import fault_of
+    from incident_engine.common.failpoints import failpoint_from
     from incident_engine.common.telemetry import configure_logging
     from incident_engine.config.rulebook import load_rulebook
     from incident_engine.daemon import Daemon
@@ -37,7 +37,7 @@ def serve(config: Config = None, lang: Lang = None) -> None:
     configure_logging(sys.stderr)
     say = wording_of(lang)
     settings, config_file = read_settings(config)
-    fault = fault_of(os.environ)
+    fault = failpoint_from(os.environ)
     rulebook = load_rulebook(settings, config_file, tried_rules(settings.store.url))
     daemon = Daemon(settings, rulebook, SystemClock(), fault=fault)
     with contextlib.suppress(KeyboardInterrupt):
@@ -59,10 +59,10 @@ def check(
     """
     from incident_engine.cli.check import check as check_files
     from incident_engine.common.clock import SystemClock
-    from incident_engine.common.i18n import Wording
+    from incident_engine.common.i18n import Translator
     from incident_engine.config.rulebook import guessed_years
 
-    say: Wording = wording_of(lang)
+    say: Translator = wording_of(lang)
     checked = check_files(paths or [], config_file(config))
     for service, years in guessed_years(checked.hours, SystemClock().now()).items():
         listed = ", ".join(str(year) for year in years)
@@ -104,7 +104,7 @@ def schema(
     typer.echo(f"{directory}: {say('all correct')}")
 
 
-def _banner(settings: "Settings", config_file: Path, url: str, say: "Wording") -> None:
+def _banner(settings: "Settings", config_file: Path, url: str, say: "Translator") -> None:
     from datetime import timedelta
 
     from incident_engine.common.clock import SystemClock

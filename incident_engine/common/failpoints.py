@@ -41,7 +41,7 @@ class Point(StrEnum):
     """The writer is about to record how it went."""
 
 
-class Deed(StrEnum):
+class FailAction(StrEnum):
     """What happens there."""
 
     KILL = "kill"
@@ -57,28 +57,28 @@ class InjectedFaultError(IncidentEngineError):
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class Failpoint:
     """What happens when the process comes to a point for the given time (counted from 1), and at no other time."""
 
     point: Point
     count: int
-    deed: Deed
+    action: FailAction
     _visits: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1), compare=False, repr=False)
 
     def visit(self, point: Point) -> None:
         """Note that the process has come to a point."""
         if point is not self.point or next(self._visits) != self.count:
             return
-        if self.deed is Deed.RAISE:
+        if self.action is FailAction.RAISE:
             raise InjectedFaultError(f"{VARIABLE} asked for this at '{point}'")
         time.sleep(_LINGER_SECONDS)
-        os.kill(os.getpid(), signal.SIGKILL if self.deed is Deed.KILL else signal.SIGSTOP)
+        os.kill(os.getpid(), signal.SIGKILL if self.action is FailAction.KILL else signal.SIGSTOP)
 
 
 class _Switch:
     """Holds the armed fault; None in every daemon that is not being tested."""
 
-    armed: Fault | None = None
+    armed: Failpoint | None = None
 
 
 def reach(point: Point) -> None:
@@ -88,12 +88,12 @@ def reach(point: Point) -> None:
         armed.visit(point)
 
 
-def arm(fault: Fault | None) -> None:
+def arm(fault: Failpoint | None) -> None:
     """Arm a fault, or none."""
     _Switch.armed = fault
 
 
-def arm_for_tests(fault: Fault | None, *, is_exposed: bool) -> None:
+def arm_for_tests(fault: Failpoint | None, *, is_exposed: bool) -> None:
     """Arm a fault, or none, and log it. Raises StartupError if others can reach the daemon (`is_exposed`)."""
     if fault is not None and is_exposed:
         raise StartupError(
@@ -103,11 +103,11 @@ def arm_for_tests(fault: Fault | None, *, is_exposed: bool) -> None:
     arm(fault)
     if fault is not None:
         logger("daemon").warning(
-            "fault_armed", reason="for_tests", point=fault.point, count=fault.count, deed=fault.deed
+            "fault_armed", reason="for_tests", point=fault.point, count=fault.count, deed=fault.action
         )
 
 
-def fault_of(environment: Mapping[str, str]) -> Fault | None:
+def failpoint_from(environment: Mapping[str, str]) -> Failpoint | None:
     """Return the fault that the environment asks for. Raises StartupError if it cannot be understood."""
     text = environment.get(VARIABLE)
     if not text:
@@ -115,12 +115,12 @@ def fault_of(environment: Mapping[str, str]) -> Fault | None:
     point, _, rest = text.partition(":")
     count, _, deed = rest.partition(":")
     try:
-        fault = Fault(Point(point), int(count), Deed(deed))
+        fault = Failpoint(Point(point), int(count), FailAction(deed))
     except ValueError:
         fault = None
     if fault is None or fault.count < 1:
         raise StartupError(
             f"{VARIABLE}={text!r} is not POINT:COUNT:DEED, such as before_commit:3:kill; points: {', '.join(Point)}; "
-            f"deeds: {', '.join(Deed)}. It is for tests: unset it"
+            f"deeds: {', '.join(FailAction)}. It is for tests: unset it"
         )
     return fault

@@ -77,7 +77,7 @@ _PHRASES: Mapping[str, tuple[str, str]] = {
     ),
     "warning": ("警告", "warning"),
     "not in force": ("发生时该规定未施行，不予定级", "not in force when the outage began: it gives no level"),
-    "held": ("按第10条不降级", "held: a level never falls (Art. 10)"),
+    "level retained": ("按第10条不降级", "held: a level never falls (Art. 10)"),
     "provisional": (
         "暂定：当时恢复时间未知，按最坏可能定级；其后的预计不会降级，请以 level.corrected 确认或更正",
         "provisional: recovery was unknown, so the worst case counts; confirm or correct it by level.corrected",
@@ -299,7 +299,7 @@ _PHRASES: Mapping[str, tuple[str, str]] = {
 }
 
 
-class Wording:
+class Translator:
     """The phrases of one language."""
 
     def __init__(self, locale: str) -> None:

@@ -4,7 +4,7 @@ import importlib
 from typing import Any
 
 
-class Lazily:
+class LazyModule:
     """Stands for a module until something of it is wanted.
 
     For the few that bring much for a rare deed; typed by an import under TYPE_CHECKING beside it, which also keeps it

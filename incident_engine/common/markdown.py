@@ -4,12 +4,12 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING
 
-from incident_engine.common.lazy_import import Lazily
+from incident_engine.common.lazy_import import LazyModule
 
 if TYPE_CHECKING:
     import markdown_it
 else:
-    markdown_it = Lazily("markdown_it")
+    markdown_it = LazyModule("markdown_it")
 
 _BOLD = "**"
 _ENDS_WITH_PUNCTUATION = re.compile(r"^(.*?)([。，；：！？、）】」』》]+)$")

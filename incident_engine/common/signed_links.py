@@ -19,7 +19,7 @@ class LinkAction(StrEnum):
     COMPLETE = "complete"
 
 
-class WrongLinkError(Exception):
+class InvalidLinkError(Exception):
     """A link was changed, or it is too old (`expired`)."""
 
     def __init__(self, *, expired: bool) -> None:
@@ -43,7 +43,7 @@ class Links:
         self._url = public_url.rstrip("/") if public_url else None
         self._serializer = URLSafeTimedSerializer(key, salt=_SALT) if key else None
 
-    def of(self, step: str, contact: str) -> Mapping[str, str] | None:
+    def for_step(self, step: str, contact: str) -> Mapping[str, str] | None:
         """Return the links of a step for a reader, by what they are for."""
         if self._url is None or self._serializer is None:
             return None
@@ -52,14 +52,14 @@ class Links:
     def read(self, token: str) -> Link:
         """Return what a link says. Raises WrongLinkError."""
         if self._serializer is None:
-            raise WrongLinkError(expired=False)
+            raise InvalidLinkError(expired=False)
         try:
             step, action, contact = self._serializer.loads(token, max_age=VALID_SECONDS)
             return Link(step, LinkAction(action), contact)
         except SignatureExpired as error:
-            raise WrongLinkError(expired=True) from error
+            raise InvalidLinkError(expired=True) from error
         except (BadSignature, ValueError, TypeError) as error:
-            raise WrongLinkError(expired=False) from error
+            raise InvalidLinkError(expired=False) from error
 
     def _token(self, link: Link) -> str:
         assert self._serializer is not None  # noqa: S101 - `of` saw to it

@@ -111,7 +111,7 @@ def logger(room: str) -> Log:
     return log
 
 
-class Sparing:
+class RateLimitedLog:
     """Logs one kind of line at most once in so many seconds; `times` says how often it would have been logged."""
 
     def __init__(self, log: Callable[..., object], seconds: float) -> None:
@@ -131,7 +131,7 @@ class Sparing:
             times, self._kept_back, self._logged_at = self._kept_back, 0, now
         self._log(event, times=times, **fields)
 
-    def begin_anew(self) -> None:
+    def reset(self) -> None:
         """Log the next line at once: it tells of something new."""
         with self._lock:
             self._kept_back, self._logged_at = 0, None
@@ -216,7 +216,7 @@ class Metrics:
         """Count one attempt to deliver."""
         self._deliveries.labels(channel, outcome).inc()
 
-    def count_bundled(self, channel: str, deliveries: int) -> None:
+    def count_digest(self, channel: str, deliveries: int) -> None:
         """Count deliveries that went out in one message."""
         self._bundled.labels(channel).inc(deliveries)
 

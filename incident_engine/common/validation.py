@@ -212,7 +212,7 @@ def _tags(model: type[BaseModel]) -> tuple[Any, ...]:
     return get_args(field.annotation) if field and get_origin(field.annotation) is Literal else ()
 
 
-def unknown(path: Path, kind: str, name: str, valid: Iterable[str]) -> Iterator[Problem]:
+def unknown_problems(path: Path, kind: str, name: str, valid: Iterable[str]) -> Iterator[Problem]:
     """Yield a problem if a name that stands at `path` is not among the valid ones."""
     names = list(valid)
     if name not in names:
@@ -220,7 +220,7 @@ def unknown(path: Path, kind: str, name: str, valid: Iterable[str]) -> Iterator[
         yield Problem(path, f"unknown {kind} '{name}'", listed, nearest(name, names))
 
 
-def doubles(section: str, ids: Sequence[str]) -> Iterator[Problem]:
+def duplicate_problems(section: str, ids: Sequence[str]) -> Iterator[Problem]:
     """Yield a problem for each id that an item before it in a section has already."""
     for place, name in enumerate(ids):
         if name in ids[:place]:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, Field
 
 from incident_engine.common.errors import Path, Problem
-from incident_engine.common.validation import Strict, invalid, unknown
+from incident_engine.common.validation import Strict, invalid, unknown_problems
 from incident_engine.config.common import Form, Rate
 from incident_engine.config.secret import Secret
 from incident_engine.config.sms import SmsSettings
@@ -62,7 +62,7 @@ def _address_if_given(secret: Secret) -> Secret:
     return secret
 
 
-RobotUrl = Annotated[Secret, AfterValidator(_address_if_given)]
+ChatBotUrl = Annotated[Secret, AfterValidator(_address_if_given)]
 
 
 class WecomSettings(Strict):
@@ -70,7 +70,7 @@ class WecomSettings(Strict):
 
     form: ClassVar[Form] = "long"
     type: Literal["wecom"]
-    url: RobotUrl
+    url: ChatBotUrl
     """The robot's webhook address; it holds the key, so it is a secret."""
     timeout: Duration = timedelta(seconds=10)
     rate: Rate = Rate(per_minute=20)
@@ -81,7 +81,7 @@ class DingtalkSettings(Strict):
 
     form: ClassVar[Form] = "long"
     type: Literal["dingtalk"]
-    url: RobotUrl
+    url: ChatBotUrl
     """The robot's webhook address; it holds the access token, so it is a secret."""
     secret: Secret | None = None
     """The signing secret (SEC…), if the robot demands signatures."""
@@ -94,7 +94,7 @@ class FeishuSettings(Strict):
 
     form: ClassVar[Form] = "long"
     type: Literal["feishu"]
-    url: RobotUrl
+    url: ChatBotUrl
     """The robot's webhook address; it holds the key, so it is a secret."""
     secret: Secret | None = None
     """The signing secret, if the robot demands signatures."""
@@ -174,9 +174,9 @@ class Address(Strict):
     """How long after the first of a contact's channels this one is tried, if nobody has answered by then."""
 
 
-def wrong_address(path: Path, address: Address, channels: Mapping[str, Any]) -> Iterator[Problem]:
+def address_problems(path: Path, address: Address, channels: Mapping[str, Any]) -> Iterator[Problem]:
     """Yield what is wrong with a contact's address that stands at `path`."""
-    yield from unknown((*path, "channel"), "channel", address.channel, channels)
+    yield from unknown_problems((*path, "channel"), "channel", address.channel, channels)
     channel = channels.get(address.channel)
     if channel is not None and channel.type == "email" and not _is_address(address.to or ""):
         said = f"an e-mail channel needs one plain address, not {address.to!r}"

@@ -87,8 +87,8 @@ def _pack() -> Schema:
     pack = schema_of(Pack)
     _allow_parameters(pack)
     definitions: dict[str, Schema] = pack["$defs"]
-    case = definitions["Case"]["properties"]
-    case["reading"] = {"description": case["reading"]["description"], **link("Reading")}
+    case = definitions["PackCase"]["properties"]
+    case["interpretation"] = {"description": case["interpretation"]["description"], **link("Interpretation")}
     events, named = _happenings("TimeOfDay", "TimeOfDay")
     for name in named:
         _drop_required(events[name], "service")  # a case has a service of its own
@@ -175,7 +175,7 @@ def _reachable(part: Any, definitions: Mapping[str, Schema]) -> dict[str, Schema
 
 # Parameters of a pack
 
-_PARAMETRIC = ("reading", "rules", "obligations")
+_PARAMETRIC = ("interpretation", "rules", "obligations")
 
 
 def _allow_parameters(pack: Schema) -> None:

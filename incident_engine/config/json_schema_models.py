@@ -17,10 +17,10 @@ from incident_engine.config.rulebook import CalendarFile
 from incident_engine.config.sms import SmsCase, SmsSettings, SmsSuccess
 from incident_engine.domain.calendar.service_hours import DAY_NAMES, HOLIDAYS, MAKEUP_WORKDAYS
 from incident_engine.domain.events.fields import IncidentKey, Instant, Region
-from incident_engine.domain.grading.conditions import Condition, CountriesHit, DurationLimit, Measured, RegionsDown
-from incident_engine.domain.grading.obligation import Deadline, Due, Obligation
+from incident_engine.domain.grading.conditions import Condition, CountriesHit, DurationLimit, MeasureLimit, RegionsDown
+from incident_engine.domain.grading.obligation import Deadline, DueRule, Obligation
 from incident_engine.domain.grading.pack import Pack, Parameter
-from incident_engine.domain.grading.pack_case import Case, Spans, TimeOfDay
+from incident_engine.domain.grading.pack_case import PackCase, Spans, TimeOfDay
 from incident_engine.domain.regions import PROVINCES
 from incident_engine.domain.response.triggers import Trigger
 from incident_engine.domain.values import Day, Duration, Identifier, Zone, write_duration
@@ -165,10 +165,10 @@ _FIELDS: Mapping[tuple[type, str], Schema] = {
     (SmsCase, "equals"): _one_or_more("string", "integer"),
     (CalendarFile, "calendar"): _linked("Country"),
     (CalendarFile, "days"): {"propertyNames": _linked("Day")},
-    (Case, "hours"): {"items": _linked("Window")},
-    (Case, "down"): {"propertyNames": _linked("Region")},
-    (Case, "degraded"): {"propertyNames": _linked("Region")},
-    (Case, "measured"): {"propertyNames": _linked("TimeOfDay")},
+    (PackCase, "hours"): {"items": _linked("Window")},
+    (PackCase, "down"): {"propertyNames": _linked("Region")},
+    (PackCase, "degraded"): {"propertyNames": _linked("Region")},
+    (PackCase, "measured"): {"propertyNames": _linked("TimeOfDay")},
 }
 """What validators of single fields, and of whole models, accept in a field."""
 
@@ -188,9 +188,9 @@ _BOUNDS: Mapping[type, Schema] = {
     secret.Secret: _ONLY_ONE,
     RegionsDown: _COUNT,
     CountriesHit: _COUNT,
-    Measured: _exactly_one("at_least", "more_than", "is"),
+    MeasureLimit: _exactly_one("at_least", "more_than", "is"),
     Deadline: _LENGTH,
-    Due: {
+    DueRule: {
         "oneOf": [
             {"required": ["earliest"]},
             *({"required": ["after", key]} for key in ("within", "months", "working_days")),

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AwareDatetime, Field, model_validator
 
 from incident_engine.common.errors import Path, Problem
-from incident_engine.common.validation import Strict, doubles, invalid, unknown
+from incident_engine.common.validation import Strict, duplicate_problems, invalid, unknown_problems
 from incident_engine.config.channels import Address
 from incident_engine.domain.values import Duration, Identifier, LocalizedText, Zone
 
@@ -140,24 +140,24 @@ class People:
         return [self._contacts[each] for each in dict.fromkeys(ids) if each in self._contacts]
 
 
-def wrong_people(
+def people_problems(
     contacts: Sequence[ContactSettings],
     rotations: Sequence[RotationSettings],
     audiences: Mapping[str, Sequence[str]],
 ) -> Iterator[Problem]:
     """Yield what is wrong between contacts, rotations and audiences."""
     known = [contact.id for contact in contacts]
-    yield from doubles("contacts", known)
-    yield from doubles("rotations", [rotation.id for rotation in rotations])
+    yield from duplicate_problems("contacts", known)
+    yield from duplicate_problems("rotations", [rotation.id for rotation in rotations])
     for place, rotation in enumerate(rotations):
         where: Path = ("rotations", place)
         if rotation.id in known:
             yield Problem((*where, "id"), f"'{rotation.id}' is a contact", "an id of its own")
         for index, member in enumerate(rotation.members):
-            yield from unknown((*where, "members", index), "contact", member, known)
+            yield from unknown_problems((*where, "members", index), "contact", member, known)
         for index, override in enumerate(rotation.overrides):
-            yield from unknown((*where, "overrides", index, "contact"), "contact", override.contact, known)
+            yield from unknown_problems((*where, "overrides", index, "contact"), "contact", override.contact, known)
     everybody = [*known, *(rotation.id for rotation in rotations)]
     for name, members in audiences.items():
         for index, member in enumerate(members):
-            yield from unknown(("audiences", name, index), "contact", member, everybody)
+            yield from unknown_problems(("audiences", name, index), "contact", member, everybody)

@@ -4,17 +4,17 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from incident_engine.common.errors import Finding, Problem
-from incident_engine.common.validation import unknown
+from incident_engine.common.validation import unknown_problems
 from incident_engine.config.settings import Settings
 from incident_engine.domain.grading.pack import Pack
 from incident_engine.domain.messages.samples import failures, kind_of, uses
-from incident_engine.domain.messages.templates import SUFFIXES, Form, MessageBook
+from incident_engine.domain.messages.templates import SUFFIXES, MessageBook, MessageForm
 from incident_engine.domain.response.playbook import Playbook, StepTemplate, audiences_of, templates_of
 from incident_engine.domain.response.triggers import ANY_LEVEL
 from incident_engine.domain.values import LOCALES
 
 
-def wrong_references(
+def reference_problems(
     playbook: Playbook,
     settings: Settings,
     messages: MessageBook,
@@ -26,13 +26,13 @@ def wrong_references(
     for place, step in enumerate(playbook.steps):
         where = ("steps", place)
         for path, name in audiences_of(step):
-            yield from unknown((*where, *path), "audience", name, settings.people.names)
+            yield from unknown_problems((*where, *path), "audience", name, settings.people.names)
         for path, name in templates_of(step):
-            yield from unknown((*where, *path), "template", name, templates)
+            yield from unknown_problems((*where, *path), "template", name, templates)
         for index, channel in enumerate(step.channels or ()):
-            yield from unknown((*where, "channels", index), "channel", channel, settings.channels)
+            yield from unknown_problems((*where, "channels", index), "channel", channel, settings.channels)
         if step.report is not None:
-            yield from unknown((*where, "report"), "report", step.report, sorted(reports))
+            yield from unknown_problems((*where, "report"), "report", step.report, sorted(reports))
         if packs:
             yield from _unknown_to_packs(step, where, packs)
 
@@ -41,18 +41,20 @@ def _unknown_to_packs(step: StepTemplate, where: tuple[str | int, ...], packs: S
     obligations = {demand.id: demand for pack in packs for demand in pack.obligations}
     levels = packs[0].severity
     for index, level in enumerate(step.on.level_reached or ()):
-        yield from unknown((*where, "on", "level_reached", index), "level", level, levels)
+        yield from unknown_problems((*where, "on", "level_reached", index), "level", level, levels)
     for path, named in _by_level(step):
         for level in named:
-            yield from unknown((*where, *path, level), "level", level, [*levels, ANY_LEVEL])
+            yield from unknown_problems((*where, *path, level), "level", level, [*levels, ANY_LEVEL])
         missing = [level for level in levels if level not in named and ANY_LEVEL not in named]
         if missing:
             said = f"says nothing for {', '.join(missing)}"
             yield Problem((*where, *path), said, f"every level of {packs[0].pack}, or {ANY_LEVEL}")
     if step.on.obligation is not None:
-        yield from unknown((*where, "on", "obligation", "id"), "obligation", step.on.obligation.id, obligations)
+        yield from unknown_problems(
+            (*where, "on", "obligation", "id"), "obligation", step.on.obligation.id, obligations
+        )
     if step.fulfils is not None:
-        yield from unknown((*where, "fulfils"), "obligation", step.fulfils, obligations)
+        yield from unknown_problems((*where, "fulfils"), "obligation", step.fulfils, obligations)
 
 
 def _by_level(step: StepTemplate) -> Iterator[tuple[tuple[str, ...], Mapping[str, object]]]:
@@ -94,6 +96,6 @@ def failing_templates(
         yield Finding(str(directory), 1, 1, f"{said}; expected {name}.md.j2 in every language")
 
 
-def form_of(path: Path) -> Form | None:
+def form_of(path: Path) -> MessageForm | None:
     """Return the form that a template's file name says; None if it is no template's."""
     return next((form for form, suffix in SUFFIXES.items() if path.name.endswith(suffix)), None)

@@ -5,7 +5,7 @@ from datetime import tzinfo
 from pathlib import Path
 
 from incident_engine.common.errors import Finding, InvalidDocumentError, InvalidFilesError, Problem
-from incident_engine.common.validation import unknown
+from incident_engine.common.validation import unknown_problems
 from incident_engine.common.yaml_loader import load_file
 from incident_engine.domain.reports.definition import ReportDefinition, parse_report
 from incident_engine.domain.reports.drafting import ReportBook
@@ -50,7 +50,7 @@ class _Packs:
     def problems(self, name: str) -> Iterator[Problem]:
         """Yield a problem if there is no such pack; none if there are no packs beside the reports."""
         if self._files:
-            yield from unknown(("pack",), "pack", name, self._files)
+            yield from unknown_problems(("pack",), "pack", name, self._files)
 
     def measures(self, name: str) -> Sequence[str] | None:
         """Return the names of a pack's figures; None if its file cannot be read: `check` says why."""

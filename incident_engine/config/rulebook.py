@@ -11,9 +11,9 @@ from pydantic import ValidationError
 
 from incident_engine import __version__
 from incident_engine.common.errors import Finding, InvalidDocumentError, InvalidFilesError, Problem
-from incident_engine.common.validation import Strict, nearest, problems_of, unknown
+from incident_engine.common.validation import Strict, nearest, problems_of, unknown_problems
 from incident_engine.common.yaml_loader import Document, load_file
-from incident_engine.config.playbook_checks import failing_templates, form_of, wrong_references
+from incident_engine.config.playbook_checks import failing_templates, form_of, reference_problems
 from incident_engine.config.report_loader import load_reports
 from incident_engine.config.settings import Settings
 from incident_engine.domain.calendar.holidays import Calendar, DayKind, known_countries
@@ -82,7 +82,7 @@ def load_rulebook(settings: Settings, config_file: Path, tried: str | None = Non
     ordered = sorted((pack for pack, _ in packs.values()), key=lambda pack: pack.pack != settings.grading.primary)
     known = ordered if settings.grading.primary in packs else []
     for name, (playbook, document) in playbooks.items():
-        problems = wrong_references(playbook, settings, messages, known, list(reports.definitions))
+        problems = reference_problems(playbook, settings, messages, known, list(reports.definitions))
         findings += [document.finding(problem) for problem in problems]
         findings += _misnamed(document, "playbook", playbook.playbook, name)
     chosen = tuple(playbook for playbook, _ in playbooks.values())
@@ -100,7 +100,7 @@ def load_rulebook(settings: Settings, config_file: Path, tried: str | None = Non
 
 def fingerprint_of(settings: Settings) -> str:
     """Return a digest of this program's version, the settings that rules can tell and every file of their rules."""
-    digest = sha256(f"{__version__}\0{settings.model_dump_json(exclude=_UNTOLD)}".encode())
+    digest = sha256(f"{__version__}\0{settings.model_dump_json(exclude=_NOT_IN_TEMPLATES)}".encode())
     directory = rules_directory(settings)
     for path in sorted(path for folder in _READ for path in (directory / folder).rglob("*") if path.is_file()):
         content = path.read_bytes()
@@ -108,7 +108,7 @@ def fingerprint_of(settings: Settings) -> str:
     return digest.hexdigest()
 
 
-_UNTOLD = {"server", "store", "intake", "channels"}
+_NOT_IN_TEMPLATES = {"server", "store", "intake", "channels"}
 """Where the daemon listens and keeps, and what it takes: nothing that a template tells."""
 _READ = "grading", "playbooks", "messages", "reports", "calendars"
 
@@ -298,7 +298,7 @@ def _wrong_succession(pack: Pack, packs: Mapping[str, Pack]) -> Iterator[Problem
     if pack.replaces is None:
         return
     if pack.replaces not in packs:
-        yield from unknown(("replaces",), "pack", pack.replaces, packs)
+        yield from unknown_problems(("replaces",), "pack", pack.replaces, packs)
         return
     before, begins = packs[pack.replaces], pack.in_force.from_
     ends = before.in_force.until

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import AwareDatetime, BeforeValidator, Field, ValidationError
 
 from incident_engine.common.errors import Finding, InvalidFilesError, Problem
-from incident_engine.common.validation import Strict, nearest, problems_of, unknown
+from incident_engine.common.validation import Strict, nearest, problems_of, unknown_problems
 from incident_engine.common.yaml_loader import load_file
 from incident_engine.config.rulebook import Rulebook, rules_directory
 from incident_engine.config.settings import Settings
@@ -18,12 +18,12 @@ from incident_engine.domain.events.fields import KNOWN_SERVICES
 from incident_engine.domain.events.model import EVENT, Event
 from incident_engine.domain.events.types import EventType
 from incident_engine.domain.grading.obligation_status import ObligationState
-from incident_engine.domain.reports.definition import wrong_writing
+from incident_engine.domain.reports.definition import report_entry_problems
 from incident_engine.domain.response.playbook import StepTemplate, audiences_of
 from incident_engine.domain.values import Duration, LocalizedText, parse_duration
 
 SOURCE = "drill"
-DEEDS = (
+STEP_ACTIONS = (
     EventType.STEP_ACKNOWLEDGED,
     EventType.STEP_APPROVED,
     EventType.STEP_COMPLETED,
@@ -43,7 +43,7 @@ Offset = Annotated[timedelta, BeforeValidator(_offset, json_schema_input_type=st
 """A length of time after the scenario's start, or with a - before it."""
 
 
-class Happening(Strict):
+class ScenarioEvent(Strict):
     """One event, so long after the scenario's start. It is written as in the native format."""
 
     at: Offset
@@ -105,7 +105,7 @@ class Scenario(Strict):
     title: LocalizedText
     start: AwareDatetime
     lasts: Duration
-    events: tuple[Happening, ...] = Field(min_length=1)
+    events: tuple[ScenarioEvent, ...] = Field(min_length=1)
     expect: Expectations = Expectations()
     drill: DrillPlan = DrillPlan()
 
@@ -174,19 +174,21 @@ def _wrong_events(scenario: Scenario, settings: Settings) -> Iterator[Problem]:
             yield Problem(("events", place, "at"), "is after the end of the scenario", "a time within `lasts`")
         for key, kind in (("to", EventType.STEP_ASSIGNED), ("assignee", EventType.STEP_ADDED)):
             if happening.type == kind and happening.data.get(key) is not None:
-                yield from unknown(("events", place, "data", key), "contact or audience", happening.data[key], people)
+                yield from unknown_problems(
+                    ("events", place, "data", key), "contact or audience", happening.data[key], people
+                )
 
 
-def unknown_names(scenario: Scenario, book: Rulebook) -> Iterator[Problem]:
+def unknown_name_problems(scenario: Scenario, book: Rulebook) -> Iterator[Problem]:
     """Yield what a scenario names and the chosen pack, playbooks and reports do not have."""
     expected = scenario.expect
     levels = [level.id for level in book.packs[0].levels]
     obligations = [demand.id for demand in book.packs[0].obligations]
     steps = {step.id: step for playbook in book.playbooks for step in playbook.steps}
     for place, level in enumerate(expected.levels or ()):
-        yield from unknown(("expect", "levels", place, "level"), "level", level.level, levels)
+        yield from unknown_problems(("expect", "levels", place, "level"), "level", level.level, levels)
     for name in expected.obligations:
-        yield from unknown(("expect", "obligations", name), "obligation", name.partition(".")[0], obligations)
+        yield from unknown_problems(("expect", "obligations", name), "obligation", name.partition(".")[0], obligations)
     for key, names in (("steps", expected.steps), ("not_steps", expected.not_steps)):
         for place, named in enumerate(names):
             yield from _unknown_step(("expect", key, place), named, steps)
@@ -202,29 +204,29 @@ def unknown_names(scenario: Scenario, book: Rulebook) -> Iterator[Problem]:
 def _unknown_in_event(
     scenario: Scenario,
     place: int,
-    event: Happening,
+    event: ScenarioEvent,
     obligations: Sequence[str],
     steps: Mapping[str, StepTemplate],
     book: Rulebook,
 ) -> Iterator[Problem]:
     fulfils, step = event.data.get("fulfils"), event.data.get("step")
     if isinstance(fulfils, str):
-        yield from unknown(("data", "fulfils"), "obligation", fulfils, obligations)
+        yield from unknown_problems(("data", "fulfils"), "obligation", fulfils, obligations)
     if isinstance(step, str) and ":" not in step:
         yield from _unknown_step(("data", "step"), step, steps)
     if event.type == EventType.REPORT_WRITTEN:
         native = scenario.native_event(place)
         if isinstance(native, ReportWritten):
-            yield from wrong_writing(native, book.reports.definitions)
+            yield from report_entry_problems(native, book.reports.definitions)
 
 
 def _unknown_step(path: tuple[str | int, ...], named: str, steps: Mapping[str, StepTemplate]) -> Iterator[Problem]:
     """Yield a problem if no playbook has a step, or it never has this instance (as far as that can be told)."""
     name, _, instance = named.partition("/")
-    yield from unknown(path, "step", name, steps)
+    yield from unknown_problems(path, "step", name, steps)
     reached = steps[name].on.level_reached if name in steps else None
     if instance and reached is not None:
-        yield from unknown(path, f"instance of {name}", instance.partition(".")[0].partition("~")[0], reached)
+        yield from unknown_problems(path, f"instance of {name}", instance.partition(".")[0].partition("~")[0], reached)
 
 
 def _unknown_message(scenario: Scenario, named: str, steps: Mapping[str, StepTemplate]) -> Iterator[Problem]:
@@ -238,11 +240,11 @@ def _unknown_message(scenario: Scenario, named: str, steps: Mapping[str, StepTem
         told = [who for _, who in audiences_of(steps[name.partition("/")[0]])]
         named_by_people = [happening.data.get(key) for happening in scenario.events for key in ("to", "assignee")]
         known = dict.fromkeys([*told, *(who for who in named_by_people if isinstance(who, str))])
-        yield from unknown(path, "audience", audience, known)
+        yield from unknown_problems(path, "audience", audience, known)
 
 
 def refuse_unknown_names(scenario: Scenario, path: Path, book: Rulebook) -> None:
     """Raise InvalidFilesError with everything that a scenario names and that is not there."""
-    problems = list(unknown_names(scenario, book))
+    problems = list(unknown_name_problems(scenario, book))
     if problems:
         raise load_file(path).refuse(problems)

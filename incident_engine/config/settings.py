@@ -22,9 +22,16 @@ from pydantic_settings import (
 )
 
 from incident_engine.common.errors import Finding, InvalidFilesError, Problem
-from incident_engine.common.validation import Strict, doubles, invalid, problems_of, unknown, unknown_name
+from incident_engine.common.validation import (
+    Strict,
+    duplicate_problems,
+    invalid,
+    problems_of,
+    unknown_name,
+    unknown_problems,
+)
 from incident_engine.common.yaml_loader import Document, load_file
-from incident_engine.config.channels import ChannelSettings, OutgoingSettings, RetrySettings, wrong_address
+from incident_engine.config.channels import ChannelSettings, OutgoingSettings, RetrySettings, address_problems
 from incident_engine.config.people import (
     Audience,
     ClosingSettings,
@@ -35,10 +42,10 @@ from incident_engine.config.people import (
     People,
     RotationSettings,
     UnitSettings,
-    wrong_people,
+    people_problems,
 )
 from incident_engine.config.secret import Secret
-from incident_engine.config.watchdog import SelfAuditSettings, wrong_self_audit
+from incident_engine.config.watchdog import WatchdogSettings, watchdog_problems
 from incident_engine.domain.calendar.holidays import Calendar, known_countries
 from incident_engine.domain.calendar.service_hours import ALWAYS, ServiceHours, WeeklyHours, weekly_hours
 from incident_engine.domain.values import Duration, Identifier, LocalizedText, Zone, write_duration
@@ -224,7 +231,7 @@ class Settings(BaseSettings):
     closing: ClosingSettings = ClosingSettings()
     retention: RetentionSettings = RetentionSettings()
     drills: DrillSettings = DrillSettings()
-    self_audit: SelfAuditSettings = SelfAuditSettings()
+    watchdog: WatchdogSettings = WatchdogSettings()
 
     @classmethod
     def settings_customise_sources(
@@ -332,16 +339,16 @@ def _wrong_references(settings: Settings) -> Iterator[Problem]:
     if kept is not None and kept < max(_LEAST_KEPT, settings.intake.window):
         said = f"too short: {write_duration(kept)}"
         yield Problem(("retention", "closed_incidents"), said, "1d and intake.window at least, such as 365d")
-    yield from doubles("services", [service.id for service in settings.services])
-    yield from wrong_people(settings.contacts, settings.rotations, settings.audiences)
+    yield from duplicate_problems("services", [service.id for service in settings.services])
+    yield from people_problems(settings.contacts, settings.rotations, settings.audiences)
     readers = [contact.id for contact in settings.contacts] + [rotation.id for rotation in settings.rotations]
     for place, name in enumerate(settings.drills.recipients):
-        yield from unknown(("drills", "recipients", place), "contact or rotation", name, readers)
-    yield from wrong_self_audit(settings.self_audit, settings.people)
+        yield from unknown_problems(("drills", "recipients", place), "contact or rotation", name, readers)
+    yield from watchdog_problems(settings.watchdog, settings.people)
     for place, service in enumerate(settings.services):
-        yield from unknown(("services", place, "hours"), "hours", service.hours, ["always", *settings.hours])
+        yield from unknown_problems(("services", place, "hours"), "hours", service.hours, ["always", *settings.hours])
     for place, contact in enumerate(settings.contacts):
         for index, address in enumerate(contact.via):
-            yield from wrong_address(("contacts", place, "via", index), address, settings.channels)
+            yield from address_problems(("contacts", place, "via", index), address, settings.channels)
     if "always" in settings.hours:
         yield Problem(("hours", "always"), "'always' is built in (24 hours on 7 days)", "another name")

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 from incident_engine.common.errors import Problem
-from incident_engine.common.validation import Strict, invalid, unknown
+from incident_engine.common.validation import Strict, invalid, unknown_problems
 from incident_engine.config.people import People
 from incident_engine.domain.values import Duration, Identifier
 
@@ -28,7 +28,7 @@ _TWO_HEARTBEATS = timedelta(seconds=10)
 Limit = Annotated[Duration, AfterValidator(_positive)]
 
 
-class SelfAuditSettings(Strict):
+class WatchdogSettings(Strict):
     """How often the daemon looks at itself, from when on something is wrong, and who is told.
 
     With the defaults everything is seen within a minute.
@@ -56,7 +56,9 @@ class SelfAuditSettings(Strict):
     """How long after a notice of one kind the next one of it may go out."""
 
 
-def wrong_self_audit(settings: SelfAuditSettings, people: People) -> Iterator[Problem]:
+def watchdog_problems(settings: WatchdogSettings, people: People) -> Iterator[Problem]:
     """Yield the names in the audience that nobody has."""
     for place, name in enumerate(settings.audience):
-        yield from unknown(("self_audit", "audience", place), "audience, rotation or contact", name, people.names)
+        yield from unknown_problems(
+            ("watchdog", "audience", place), "audience, rotation or contact", name, people.names
+        )

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from incident_engine.common.telemetry import CircuitState
-from incident_engine.delivery.channels.base import Outcome
+from incident_engine.delivery.channels.base import DeliveryOutcome
 
 FAILURES = 5
 """After so many failures in a row a circuit opens."""
@@ -11,11 +11,18 @@ SHORTEST = timedelta(seconds=30)
 LONGEST = timedelta(minutes=5)
 _PROBE = timedelta(seconds=5)
 """How long others wait while one message finds out whether the target is back."""
-TRANSIENT = frozenset({Outcome.CONNECTION_FAILED, Outcome.TIMED_OUT, Outcome.SERVER_ERROR, Outcome.UNEXPECTED_ERROR})
+TRANSIENT = frozenset(
+    {
+        DeliveryOutcome.CONNECTION_FAILED,
+        DeliveryOutcome.TIMED_OUT,
+        DeliveryOutcome.SERVER_ERROR,
+        DeliveryOutcome.UNEXPECTED_ERROR,
+    }
+)
 """Outcomes that say that nobody is there; any other is an answer."""
 
 
-class Circuit:
+class CircuitBreaker:
     """Closed: everything goes. Open: nothing but statutory messages. Half open: one message goes to see."""
 
     def __init__(self) -> None:
@@ -41,7 +48,7 @@ class Circuit:
         """Return whether the target did not answer."""
         return self.state is not CircuitState.CLOSED
 
-    def note(self, outcome: Outcome, now: datetime) -> None:
+    def record(self, outcome: DeliveryOutcome, now: datetime) -> None:
         """Note how an attempt went."""
         if outcome not in TRANSIENT:
             self.state, self._failures, self._wait, self._until = CircuitState.CLOSED, 0, SHORTEST, None

@@ -6,14 +6,14 @@ from dataclasses import replace
 
 from incident_engine.delivery.channels.splitting import in_json
 from incident_engine.domain.messages.drill_marks import DRILL_MARKS
-from incident_engine.store.deliveries import Claimed
+from incident_engine.store.deliveries import ClaimedDelivery
 
 _SUBJECTS = {"zh-CN": "{count} 条消息", "en": "{count} messages"}
 _FRAME = 120
 """Bytes that the bundle's own subject takes, generously."""
 
 
-def bundled(deliveries: Sequence[Claimed]) -> Claimed:
+def digest_of(deliveries: Sequence[ClaimedDelivery]) -> ClaimedDelivery:
     """Return one message with the texts of all, each under its subject; its id is that of these deliveries."""
     first = deliveries[0]
     digest = hashlib.sha256("\0".join(delivery.id for delivery in deliveries).encode()).hexdigest()
@@ -25,7 +25,7 @@ def bundled(deliveries: Sequence[Claimed]) -> Claimed:
     return replace(first, id=f"bun_{digest[:32]}", subject=subject, body=body)
 
 
-def fitting(deliveries: Sequence[Claimed], room: int) -> int:
+def fitting(deliveries: Sequence[ClaimedDelivery], room: int) -> int:
     """Return how many deliveries, from the first on, fit into one message of so many bytes; one at least."""
     used = _FRAME
     for count, delivery in enumerate(deliveries):
@@ -35,5 +35,5 @@ def fitting(deliveries: Sequence[Claimed], room: int) -> int:
     return len(deliveries)
 
 
-def _section(delivery: Claimed) -> str:
+def _section(delivery: ClaimedDelivery) -> str:
     return f"**{delivery.subject.strip()}**\n\n{delivery.body.strip()}\n"

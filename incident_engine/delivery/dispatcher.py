@@ -11,14 +11,14 @@ from functools import partial
 from incident_engine.common import failpoints as faults
 from incident_engine.common.clock import Clock, ticks
 from incident_engine.common.errors import StoreError
-from incident_engine.common.telemetry import CircuitState, Metrics, Sparing, logger
+from incident_engine.common.telemetry import CircuitState, Metrics, RateLimitedLog, logger
 from incident_engine.config.channels import RetrySettings
-from incident_engine.delivery.channels.base import Channels, DeliveryError, Outcome
-from incident_engine.delivery.digest import bundled
-from incident_engine.delivery.endpoints import Reason, Targets
+from incident_engine.delivery.channels.base import Channels, DeliveryError, DeliveryOutcome
+from incident_engine.delivery.digest import digest_of
+from incident_engine.delivery.endpoints import Endpoints, PostponeReason
 from incident_engine.store import deliveries as outgoing
-from incident_engine.store.deliveries import Choice, Claimed, DeliveryState
-from incident_engine.store.unit_of_work import Unit, in_savepoint
+from incident_engine.store.deliveries import Choice, ClaimedDelivery, DeliveryState
+from incident_engine.store.unit_of_work import UnitOfWork, in_savepoint
 from incident_engine.store.writer import Writer
 
 _SHARE_OF_LEASE = 0.8
@@ -35,16 +35,16 @@ AT_ONCE = 16
 
 
 _Attempt = tuple[str, int]
-Batch = tuple[Claimed, ...]
+Batch = tuple[ClaimedDelivery, ...]
 """Deliveries that go out as one message."""
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class AttemptResult:
     """How an attempt went and what follows from it."""
 
     state: DeliveryState
-    outcome: Outcome
+    outcome: DeliveryOutcome
     detail: str
     retry_at: datetime | None = None
 
@@ -55,12 +55,12 @@ def backoff(retry: RetrySettings, attempt: int) -> timedelta:
     return min(retry.first * factor, retry.longest)
 
 
-def judge(error: DeliveryError, attempt: int, retry: RetrySettings, now: datetime) -> Verdict:
+def result_of(error: DeliveryError, attempt: int, retry: RetrySettings, now: datetime) -> AttemptResult:
     """Return what follows from a failed attempt."""
     if error.permanent or attempt >= retry.attempts:
-        return Verdict(DeliveryState.FAILED, error.outcome, error.detail)
+        return AttemptResult(DeliveryState.FAILED, error.outcome, error.detail)
     wait = max(backoff(retry, attempt), error.retry_after or timedelta(0))
-    return Verdict(DeliveryState.PENDING, error.outcome, error.detail, now + wait)
+    return AttemptResult(DeliveryState.PENDING, error.outcome, error.detail, now + wait)
 
 
 class Dispatcher:
@@ -76,17 +76,17 @@ class Dispatcher:
         retry: RetrySettings,
         clock: Clock,
         metrics: Metrics,
-        targets: Targets | None = None,
+        targets: Endpoints | None = None,
     ) -> None:
         self._writer = writer
         self._channels = channels
         self._retry = retry
         self._clock = clock
         self._metrics = metrics
-        self._targets = targets or Targets({})
+        self._targets = targets or Endpoints({})
         self._log = logger("delivery")
         self._seen = clock.now()
-        self._failures = Sparing(self._log.warning, 60)
+        self._failures = RateLimitedLog(self._log.warning, 60)
         self._wake = asyncio.Event()
         self._sending: set[asyncio.Task[None]] = set()
         self._lock = threading.Lock()
@@ -147,7 +147,7 @@ class Dispatcher:
                 await asyncio.sleep(_CLAIM_AGAIN_SECONDS)
                 self._wake.set()
 
-    def claim_within(self, unit: Unit) -> None:
+    def claim_within(self, unit: UnitOfWork) -> None:
         """Claim what is due with what makes it due, at the end of a transaction of the writer.
 
         Sent as soon as that is on disk. If it cannot be claimed now, it is a moment later: it must not keep others'
@@ -159,11 +159,11 @@ class Dispatcher:
                 self._say_failed(failure)
             unit.after_commit.insert(0, hand_over or self._later)  # before all others: people wait for it
 
-    def _claim_now(self, unit: Unit) -> None:
+    def _claim_now(self, unit: UnitOfWork) -> None:
         if self._has_place():
             unit.after_commit.append(self._claim(unit))
 
-    def _claim(self, unit: Unit) -> Callable[[], None]:
+    def _claim(self, unit: UnitOfWork) -> Callable[[], None]:
         """Take what is ours to send, for as many messages as there is place for; return what hands it over."""
         now = self._clock.now()
         lease_until = now + self._retry.lease * self._clock.speed
@@ -172,17 +172,17 @@ class Dispatcher:
         if self._seen - now > _SET_BACK:
             outgoing.set_back(unit.connection, now, lease_until)
 
-        def choose(due: Sequence[Claimed], limit: int) -> Choice:
+        def choose(due: Sequence[ClaimedDelivery], limit: int) -> Choice:
             choice, why = self._targets.choose(due, limit, now)
             self._report_waiting([delivery for delivery in due if delivery.id in why], choice.later, why)
             return choice
 
-        def are_open(due: Sequence[Claimed]) -> bool:
+        def are_open(due: Sequence[ClaimedDelivery]) -> bool:
             return self._targets.are_open(due, now)
 
         choice = outgoing.claim(unit.connection, now, lease_until, free, under_way, choose, are_open)
         self._take_in_hand(choice.batches, has_more=len(choice.batches) >= free)
-        unit.on_failure.append(partial(self._let_go, choice.batches))
+        unit.on_rollback.append(partial(self._let_go, choice.batches))
         return partial(self._hand_over, choice, now, lease_until)
 
     def _hand_over(self, choice: Choice, now: datetime, lease_until: datetime) -> None:
@@ -246,12 +246,12 @@ class Dispatcher:
             self._has_more = self._has_more or not has_lease
         return has_lease
 
-    def _make_place(self, unit: Unit, batch: Batch) -> None:
+    def _make_place(self, unit: UnitOfWork, batch: Batch) -> None:
         """Let another message be claimed in the transaction that records how this one went."""
         key = _attempt(batch[0])
         with self._lock:
             if self._in_hand.pop(key, None) is not None:
-                unit.on_failure.append(partial(self._in_hand.update, {key: batch}))
+                unit.on_rollback.append(partial(self._in_hand.update, {key: batch}))
 
     def _say_failed(self, error: Exception) -> None:
         self._failures("claim_failed", reason="store_error", error=repr(error))
@@ -265,10 +265,10 @@ class Dispatcher:
             self._loop.call_soon_threadsafe(function, *given)
 
     async def _deliver(self, batch: Batch, lease_until: datetime) -> None:
-        message = batch[0] if len(batch) == 1 else bundled(batch)
+        message = batch[0] if len(batch) == 1 else digest_of(batch)
         if not self._begin(batch, lease_until):  # this process was frozen: another may have sent it meanwhile
             for delivery in batch:
-                about = {"delivery": delivery.id, "incident": delivery.incident_id, "attempt": delivery.attempt}
+                about = {"delivery": delivery.id, "incident": delivery.case_id, "attempt": delivery.attempt}
                 self._log.warning("delivery_not_attempted", reason="lease_lost", channel=delivery.channel, **about)
             return
         faults.reach(faults.Point.BEFORE_SEND)
@@ -278,17 +278,17 @@ class Dispatcher:
         verdicts = [_verdict(answer, delivery, message, self._retry, now) for delivery in batch]
         counted = await self._record(batch, verdicts, now, lease_until)
         if len(batch) > 1 and isinstance(answer, str):
-            self._metrics.count_bundled(message.channel, len(batch))
+            self._metrics.count_digest(message.channel, len(batch))
         for delivery, verdict, is_counted in zip(batch, verdicts, counted, strict=True):
             self._metrics.count_delivery(delivery.channel, verdict.outcome)
             self._report(delivery, verdict, is_counted)
 
     async def _record(
-        self, batch: Batch, verdicts: Sequence[Verdict], now: datetime, lease_until: datetime
+        self, batch: Batch, verdicts: Sequence[AttemptResult], now: datetime, lease_until: datetime
     ) -> Sequence[bool]:
         """Record how an attempt went; again and again for as long as the lease lasts, if the store is away."""
 
-        def work(unit: Unit) -> list[bool]:
+        def work(unit: UnitOfWork) -> list[bool]:
             self._make_place(unit, batch)
             return [
                 outgoing.record(
@@ -312,13 +312,13 @@ class Dispatcher:
                     raise
                 await asyncio.sleep(_AGAIN_SECONDS)
 
-    async def _attempt(self, message: Claimed) -> str | DeliveryError:
+    async def _attempt(self, message: ClaimedDelivery) -> str | DeliveryError:
         """Return what the other side answered, or the failure; the target hears of either."""
         answer = await self._send(message)
         failure = answer if isinstance(answer, DeliveryError) else None
-        outcome = failure.outcome if failure else Outcome.DELIVERED
+        outcome = failure.outcome if failure else DeliveryOutcome.DELIVERED
         wait = failure.retry_after if failure else None
-        changed = self._targets.note(message, outcome, self._clock.now(), wait)
+        changed = self._targets.record(message, outcome, self._clock.now(), wait)
         if changed is not None:
             state = self._targets.state(message.channel)
             self._metrics.show_circuit(message.channel, state)
@@ -326,29 +326,29 @@ class Dispatcher:
             log(f"circuit_{changed}", reason=outcome.value, channel=message.channel, state=state.value)
         return answer
 
-    async def _send(self, message: Claimed) -> str | DeliveryError:
+    async def _send(self, message: ClaimedDelivery) -> str | DeliveryError:
         channel = self._channels.get(message.channel)
         if channel is None:
             said = f"channel '{message.channel}' is no longer configured"
-            return DeliveryError(Outcome.MISCONFIGURED, said, permanent=True)
+            return DeliveryError(DeliveryOutcome.MISCONFIGURED, said, permanent=True)
         try:
             async with asyncio.timeout(self._retry.lease.total_seconds() * _SHARE_OF_LEASE):
                 return await channel.send(message, self._clock.now())
         except DeliveryError as error:
             return error
         except TimeoutError as error:
-            return DeliveryError(Outcome.TIMED_OUT, f"no answer within {self._retry.lease}: {error}")
+            return DeliveryError(DeliveryOutcome.TIMED_OUT, f"no answer within {self._retry.lease}: {error}")
         except Exception as error:  # noqa: BLE001 - a fault of ours in one channel must not stop the others
-            return DeliveryError(Outcome.UNEXPECTED_ERROR, repr(error))
+            return DeliveryError(DeliveryOutcome.UNEXPECTED_ERROR, repr(error))
 
-    def _report(self, delivery: Claimed, verdict: Verdict, is_counted: bool) -> None:
+    def _report(self, delivery: ClaimedDelivery, verdict: AttemptResult, is_counted: bool) -> None:
         log = self._log.warning if verdict.state is DeliveryState.FAILED else self._log.info
         log(
             "delivery_given_up" if verdict.state is DeliveryState.FAILED else "delivery_attempted",
             reason=verdict.outcome.value if is_counted else "lease_lost",
             detail=verdict.detail,
             delivery=delivery.id,
-            incident=delivery.incident_id,
+            incident=delivery.case_id,
             step=delivery.step_id,
             contact=delivery.contact,
             channel=delivery.channel,
@@ -358,7 +358,7 @@ class Dispatcher:
         )
 
     def _report_waiting(
-        self, waiting: Sequence[Claimed], later: Mapping[str, datetime], why: Mapping[str, Reason]
+        self, waiting: Sequence[ClaimedDelivery], later: Mapping[str, datetime], why: Mapping[str, PostponeReason]
     ) -> None:
         for delivery in waiting:
             self._metrics.count_postponed(delivery.channel, why[delivery.id])
@@ -370,16 +370,20 @@ class Dispatcher:
             )
 
 
-def _attempt(delivery: Claimed) -> _Attempt:
+def _attempt(delivery: ClaimedDelivery) -> _Attempt:
     return delivery.id, delivery.attempt
 
 
 def _verdict(
-    answer: str | DeliveryError, delivery: Claimed, message: Claimed, retry: RetrySettings, now: datetime
-) -> Verdict:
+    answer: str | DeliveryError,
+    delivery: ClaimedDelivery,
+    message: ClaimedDelivery,
+    retry: RetrySettings,
+    now: datetime,
+) -> AttemptResult:
     """Return what follows for one delivery from the answer to the message in which it went out."""
     suffix = "" if message.id == delivery.id else f" (in the bundle {message.id})"
     if isinstance(answer, str):
-        return Verdict(DeliveryState.DELIVERED, Outcome.DELIVERED, answer + suffix)
-    verdict = judge(answer, delivery.attempt, retry, now)
+        return AttemptResult(DeliveryState.DELIVERED, DeliveryOutcome.DELIVERED, answer + suffix)
+    verdict = result_of(answer, delivery.attempt, retry, now)
     return replace(verdict, detail=verdict.detail + suffix)

@@ -8,7 +8,7 @@ _ONE = 1 - 1e-4
 """A token, nearly: rounding to microseconds must not keep it back at the very instant that was promised."""
 
 
-class Bucket:
+class RateLimit:
     """Tokens for a limit of so many messages within a span, which hold in every span of that length.
 
     Half of the limit may go at once, the other half flows in over the span: together never more than the limit.
@@ -40,12 +40,12 @@ class Bucket:
         self._at = now
 
 
-class Buckets:
+class RateLimits:
     """The buckets of one target; a message needs a token of each. Without limits there are always tokens."""
 
     def __init__(self, rate: Rate) -> None:
         limits = (rate.per_minute, timedelta(minutes=1)), (rate.per_second, timedelta(seconds=1))
-        self._buckets = [Bucket(limit, span) for limit, span in limits if limit is not None]
+        self._buckets = [RateLimit(limit, span) for limit, span in limits if limit is not None]
         self._paused_until: datetime | None = None
         self._paused_at: datetime | None = None
 

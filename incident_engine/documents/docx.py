@@ -10,7 +10,7 @@ from docx.shared import Cm, Pt, RGBColor
 from docx.table import _Cell
 from docx.text.run import Run
 
-from incident_engine.common.i18n import Wording
+from incident_engine.common.i18n import Translator
 from incident_engine.documents.text import heads
 from incident_engine.documents.version_stamp import Stamp, shown, written_by
 from incident_engine.domain.reports.drafting import FilledField, Report
@@ -25,7 +25,7 @@ _STYLES = ("Normal", "Title", "Heading 1", "Header", "Footer")
 
 def report_docx(report: Report, stamp: Stamp) -> bytes:
     """Return a report as the content of a DOCX file: a table of fields a section, the version in the footer."""
-    say, document = Wording(report.locale), Document()
+    say, document = Translator(report.locale), Document()
     _set_up(document, report, stamp)
     document.add_heading(report.title, level=0).alignment = WD_ALIGN_PARAGRAPH.CENTER
     document.add_paragraph(f"{report.source} {report.cite}".strip()).alignment = WD_ALIGN_PARAGRAPH.CENTER

@@ -6,7 +6,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from incident_engine.common.i18n import Wording
+from incident_engine.common.i18n import Translator
 from incident_engine.documents.text import heads
 from incident_engine.documents.version_stamp import Stamp, shown, written_by
 from incident_engine.domain.reports.drafting import Report
@@ -25,7 +25,7 @@ def report_html(report: Report, stamp: Stamp) -> str:
     locale = report.locale
     return _PAGES.get_template("report.html.j2").render(
         report=report,
-        heads=[(Wording(locale)(name), value) for name, value in heads(report)],
+        heads=[(Translator(locale)(name), value) for name, value in heads(report)],
         stamp=stamp.line(locale),
         gaps=stamp.gap_line(locale),
         shown=lambda field: shown(field, locale),

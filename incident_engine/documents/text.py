@@ -1,13 +1,13 @@
 """A report as plain text for a terminal."""
 
-from incident_engine.common.i18n import Wording
+from incident_engine.common.i18n import Translator
 from incident_engine.documents.version_stamp import Stamp, shown, written_by
 from incident_engine.domain.reports.drafting import Report
 
 
 def report_text(report: Report, stamp: Stamp) -> str:
     """Return a report as text, a field at a time."""
-    say = Wording(report.locale)
+    say = Translator(report.locale)
     lines = [report.title, f"{report.source} {report.cite}".strip(), ""]
     lines += [f"{say(name)}: {value}" for name, value in heads(report)]
     for section in report.sections:

@@ -4,19 +4,19 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, tzinfo
 from typing import Any
 
-from incident_engine.common.i18n import Wording
+from incident_engine.common.i18n import Translator
 from incident_engine.domain.grading.obligation_status import ObligationStatus
 from incident_engine.domain.grading.pack import Pack
-from incident_engine.domain.messages.formatting import spell_names
+from incident_engine.domain.messages.formatting import format_names
 from incident_engine.domain.regions import region_name
-from incident_engine.domain.values import spell_cite
+from incident_engine.domain.values import format_cite
 
 
-def _level(level: str | None, pack: Pack, say: Wording) -> str:
+def _level(level: str | None, pack: Pack, say: Translator) -> str:
     return say("below") if level is None else f"{level} {pack.level_names[level].in_(say.locale)}"
 
 
-def obligation_line(status: ObligationStatus, pack: Pack, zone: tzinfo, say: Wording) -> str:
+def obligation_line(status: ObligationStatus, pack: Pack, zone: tzinfo, say: Translator) -> str:
     """Return an obligation on one line: what, by when, how it stands."""
     demand = next(demand for demand in pack.obligations if demand.id == status.id)
     state = say("met late") if status.met_late else say(status.state.value)
@@ -24,14 +24,14 @@ def obligation_line(status: ObligationStatus, pack: Pack, zone: tzinfo, say: Wor
         state = f"{state} ({status.missed} {say('missed')})"
     due = f"  {say('due')} {local_time(status.due_at, zone)}" if status.due_at else ""
     number = f" #{status.instance}" if status.instance and demand.every else ""
-    return f"{demand.says.in_(say.locale)}{number} ({spell_cite(status.cite, say.locale)}){due}  {state}"
+    return f"{demand.says.in_(say.locale)}{number} ({format_cite(status.cite, say.locale)}){due}  {state}"
 
 
-def obligation_name(name: str, instance: str, cite: str, pack: Pack, say: Wording) -> str:
+def obligation_name(name: str, instance: str, cite: str, pack: Pack, say: Translator) -> str:
     """Return what an obligation demands, with its number and clause."""
     demand = next(demand for demand in pack.obligations if demand.id == name)
     number = f" #{instance}" if instance and demand.every else ""
-    return f"{demand.says.in_(say.locale)}{number} ({spell_cite(cite, say.locale)})"
+    return f"{demand.says.in_(say.locale)}{number} ({format_cite(cite, say.locale)})"
 
 
 def local_time(instant: datetime, zone: tzinfo) -> str:
@@ -39,7 +39,7 @@ def local_time(instant: datetime, zone: tzinfo) -> str:
     return instant.astimezone(zone).isoformat(sep=" ", timespec="seconds")
 
 
-def timeline_line(entry: Mapping[str, Any], packs: Mapping[str, Pack], say: Wording) -> str | None:
+def timeline_line(entry: Mapping[str, Any], packs: Mapping[str, Pack], say: Translator) -> str | None:
     """Return an entry of an incident's timeline as one line; None for what tells a reader nothing new."""
     at = datetime.fromisoformat(entry["at"]).isoformat(sep=" ", timespec="seconds")[:19]
     kinds = {"event": _event_line, "level": _level_line, "obligation": _obligation_entry, "delivery": _delivery_line}
@@ -49,8 +49,8 @@ def timeline_line(entry: Mapping[str, Any], packs: Mapping[str, Pack], say: Word
     return None if text is None else f"{at}  {text}"
 
 
-def _event_line(entry: Mapping[str, Any], _: Pack, say: Wording) -> str:
-    where = spell_names([region_name(region, say.locale) for region in entry["regions"]], say.locale)
+def _event_line(entry: Mapping[str, Any], _: Pack, say: Translator) -> str:
+    where = format_names([region_name(region, say.locale) for region in entry["regions"]], say.locale)
     about = f"  {entry['service'] or ''}  {where}" if entry["regions"] else ""
     data = entry["data"] if isinstance(entry["data"], Mapping) else {}
     about += "".join(f"  {said}" for said in _said(data))
@@ -66,26 +66,26 @@ def _said(data: Mapping[str, Any]) -> Iterator[str]:
             yield "/".join(given.split(":")[2:]) if key == "step" and given.count(":") > 2 else given
 
 
-def _level_line(entry: Mapping[str, Any], pack: Pack, say: Wording) -> str:
+def _level_line(entry: Mapping[str, Any], pack: Pack, say: Translator) -> str:
     if entry["corrected_by"] is not None:
         said = f"{entry['corrected_by']}: {entry['reason']}"
         return f"▲  {say('corrected')} {_level(entry['level'], pack, say)}  {said}"
     name = pack.level_names[entry["level"]].in_(say.locale)
     says = pack.rule_by_id[entry["rule"]].says.in_(say.locale)
-    return f"▲  {say('level reached')} {entry['level']} {name}  {spell_cite(entry['cite'], say.locale)}: {says}"
+    return f"▲  {say('level reached')} {entry['level']} {name}  {format_cite(entry['cite'], say.locale)}: {says}"
 
 
-def _obligation_entry(entry: Mapping[str, Any], pack: Pack, say: Wording) -> str:
+def _obligation_entry(entry: Mapping[str, Any], pack: Pack, say: Translator) -> str:
     name, _, instance = entry["obligation"].partition(".")
     demand = next(demand for demand in pack.obligations if demand.id == name)
     mark = "✔" if entry["state"] == "met" and not entry.get("late") else "✘"
     state = say("met late") if entry.get("late") else say(entry["state"])
     return (
         f"{mark}  {say('obligation')}: {demand.says.in_(say.locale)}{f' #{instance}' if demand.every else ''}"
-        f" ({spell_cite(entry['cite'], say.locale)})  {state}"
+        f" ({format_cite(entry['cite'], say.locale)})  {state}"
     )
 
 
-def _delivery_line(entry: Mapping[str, Any], _: Pack, say: Wording) -> str:
+def _delivery_line(entry: Mapping[str, Any], _: Pack, say: Translator) -> str:
     outcome = say(entry["outcome"]) if entry["outcome"] else "…"
     return f"✉  {say('notice')} → {entry['contact']} ({entry['channel']}, {outcome}): {entry['subject']}"

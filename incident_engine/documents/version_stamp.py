@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
-from incident_engine.common.i18n import Wording
-from incident_engine.domain.messages.formatting import spell_local
+from incident_engine.common.i18n import Translator
+from incident_engine.domain.messages.formatting import format_local
 from incident_engine.domain.reports.drafting import GAP, FilledField
 
 _STATES: Mapping[str, str] = {
@@ -30,17 +30,17 @@ class Stamp:
 
     def line(self, locale: str) -> str:
         """Return version, state, person, instant and hash on one line."""
-        say = Wording(locale)
+        say = Translator(locale)
         number = f"{say('version')} {self.version}" if self.version else say("not kept")
         parts = [number, say(_STATES[self.state])]
         if self.by:
             parts.append(self.by)
-        parts += [spell_local(self.at, self.zone), f"SHA-256 {self.content_hash[:16]}"]
+        parts += [format_local(self.at, self.zone), f"SHA-256 {self.content_hash[:16]}"]
         return " · ".join(parts)
 
     def gap_line(self, locale: str) -> str:
         """Return how many fields must still be filled in; empty if none."""
-        return f"{Wording(locale)('fields to be filled in')}: {self.gaps}" if self.gaps else ""
+        return f"{Translator(locale)('fields to be filled in')}: {self.gaps}" if self.gaps else ""
 
 
 def shown(field: FilledField, locale: str) -> str:
@@ -50,4 +50,4 @@ def shown(field: FilledField, locale: str) -> str:
 
 def written_by(field: FilledField, locale: str) -> str:
     """Return who wrote in a field; empty if nobody."""
-    return f"{Wording(locale)('written by')}: {field.by}" if field.by else ""
+    return f"{Translator(locale)('written by')}: {field.by}" if field.by else ""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from incident_engine.common.i18n import Wording
+from incident_engine.common.i18n import Translator
 from incident_engine.domain.grading.obligation import Recipient
 from incident_engine.domain.values import LocalizedText
 
@@ -20,4 +20,6 @@ class ReportingUnit:
 
 def addressee_of(unit: ReportingUnit, addressee: Recipient, locale: str) -> str:
     """Return who gets a report: the regulator of the bank's unit, or others by their kind."""
-    return unit.regulator.in_(locale) if addressee is Recipient.REGULATOR else Wording(locale)(f"to {addressee.value}")
+    return (
+        unit.regulator.in_(locale) if addressee is Recipient.REGULATOR else Translator(locale)(f"to {addressee.value}")
+    )

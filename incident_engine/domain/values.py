@@ -115,7 +115,7 @@ class LocalizedText(Strict):
         return {"zh-CN": self.zh_cn, "en": self.en}
 
 
-def spell_cite(cite: str, locale: str) -> str:
+def format_cite(cite: str, locale: str) -> str:
     """Return a citation such as "Art. 9(1)2" as the reader's language writes it: 第9条(1)2."""
     if not locale.lower().startswith("zh"):
         return cite

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from incident_engine.common.i18n import Wording
+from incident_engine.common.i18n import Translator
 from incident_engine.config.scenario import Scenario
 from incident_engine.domain.grading.obligation_status import ObligationState
 from incident_engine.domain.response.step import DERIVED
@@ -23,14 +23,14 @@ class Check:
     ok: bool
     found: str = ""
 
-    def text(self, say: Wording) -> str:
+    def text(self, say: Translator) -> str:
         """Return it on one line."""
         about = f"{say(self.kind)}: {self.about}"
         return about if self.ok else f"{about} — {say('found')} {say(self.found)}"
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
+class ObligationOutcome:
     """One deadline of the primary pack as it stands in the end."""
 
     incident: str
@@ -144,7 +144,7 @@ def is_named(name: str, row: Mapping[str, Any]) -> bool:
 
 
 def _first_begun(name: str, steps: Rows) -> datetime | None:
-    begun = [instant(row["begun_at"]) for row in steps if row["begun_at"] and is_named(name, row)]
+    begun = [instant(row["started_at"]) for row in steps if row["started_at"] and is_named(name, row)]
     return min(begun, default=None)
 
 
@@ -159,16 +159,16 @@ def _after(at: datetime, scenario: Scenario) -> str:
 
 def deadlines(incidents: Rows) -> tuple[int, int]:
     """Return how many deadlines were met in time and how many missed."""
-    owed = list(dues(incidents))
+    owed = list(obligation_outcomes(incidents))
     missed = [each for each in owed if each.is_missed]
     met = [each for each in owed if each.state is ObligationState.MET and not each.is_missed]
     return len(met), len(missed)
 
 
-def dues(incidents: Rows) -> Iterator[Due]:
+def obligation_outcomes(incidents: Rows) -> Iterator[ObligationOutcome]:
     """Yield every deadline of the primary pack that came to apply, in order."""
     found = [
-        Due(
+        ObligationOutcome(
             incident["id"],
             status["id"],
             status["instance"],

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from incident_engine.common.i18n import Wording
+from incident_engine.common.i18n import Translator
 from incident_engine.config.rulebook import Rulebook
 from incident_engine.config.scenario import Scenario
 from incident_engine.config.settings import Settings
@@ -13,10 +13,10 @@ from incident_engine.documents.docx import report_docx
 from incident_engine.documents.html import report_html
 from incident_engine.documents.timeline_text import obligation_name
 from incident_engine.documents.version_stamp import Stamp
-from incident_engine.domain.messages.formatting import spell_local
+from incident_engine.domain.messages.formatting import format_local
 from incident_engine.domain.reports.drafting import Report, content_hash
 from incident_engine.domain.values import LOCALES
-from incident_engine.drills.checks import Check, Due, failed
+from incident_engine.drills.checks import Check, ObligationOutcome, failed
 from incident_engine.engine.reader import Reader
 from incident_engine.engine.report_versions import facts_of
 from incident_engine.store.read_only import read_only
@@ -25,7 +25,7 @@ NAME = "drill-report"
 _IMPROVEMENTS = "improvements"
 """The field that is always left to people: tasks of what was played are no improvements after the drill."""
 
-Words = Mapping[str, Callable[[Wording], str]]
+Words = Mapping[str, Callable[[Translator], str]]
 """What stands in a field, in a reader's language; an empty text leaves what the facts say, or a gap."""
 
 
@@ -39,7 +39,7 @@ class Played:
     rulebook: Rulebook
     incidents: Sequence[str]
     checks: Sequence[Check]
-    dues: Sequence[Due]
+    dues: Sequence[ObligationOutcome]
     told: Mapping[str, Sequence[str]]
     """The timeline by language."""
     ended_at: datetime
@@ -54,7 +54,7 @@ def write(directory: Path, played: Played, at: datetime) -> list[Path]:
     if not played.incidents or NAME not in played.rulebook.reports.definitions:
         return []
     drafts, words, zone = _drafts(played), _words(played), played.settings.bank.zone
-    reports = {locale: _filled(drafts[locale], words, played.told[locale], Wording(locale)) for locale in LOCALES}
+    reports = {locale: _filled(drafts[locale], words, played.told[locale], Translator(locale)) for locale in LOCALES}
     mark = content_hash({locale: asdict(report) for locale, report in reports.items()})
     files: list[Path] = []
     for locale, report in reports.items():
@@ -79,7 +79,7 @@ def _drafts(played: Played) -> Mapping[str, Sequence[Report]]:
     return {locale: [draft.by_locale[locale] for draft in found] for locale in LOCALES}
 
 
-def _filled(drafts: Sequence[Report], words: Words, told: Sequence[str], say: Wording) -> Report:
+def _filled(drafts: Sequence[Report], words: Words, told: Sequence[str], say: Translator) -> Report:
     """Return one report of those of all incidents, with the words that the facts do not have."""
     facts: dict[str, list[str]] = {field.id: [] for field in drafts[0].fields}
     for draft in drafts:
@@ -109,24 +109,24 @@ def _words(played: Played) -> Words:
     wrong, missed = failed(checks), [due for due in played.dues if due.is_missed]
     zone, pack = played.settings.bank.zone, played.rulebook.packs[0]
 
-    def people(say: Wording) -> str:
+    def people(say: Translator) -> str:
         joint = "、" if say.locale.startswith("zh") else ", "
         return plan.people.in_(say.locale) if plan.people else joint.join(scenario.speakers)
 
-    def arranged(say: Wording) -> str:
+    def arranged(say: Translator) -> str:
         title = scenario.title.in_(say.locale)
         return f"{title}\n{plan.plan.in_(say.locale)}" if plan.plan else title
 
-    def problems(say: Wording) -> str:
+    def problems(say: Translator) -> str:
         lines = [f"{say('not as expected')} — {check.text(say)}" for check in wrong]
         lines += [
             f"{say('overdue')} — {obligation_name(due.obligation, due.instance, due.cite, pack, say)}, "
-            f"{say('due')} {spell_local(due.due_at, zone)}"
+            f"{say('due')} {format_local(due.due_at, zone)}"
             for due in missed
         ]
         return "\n".join(lines) or say("no problems")
 
-    def conclusion(say: Wording) -> str:
+    def conclusion(say: Translator) -> str:
         met = sum(1 for due in played.dues if due.met_at is not None and not due.is_missed)
         counted = f"{say('deadlines met')}: {met}; {say('deadlines missed')}: {len(missed)}"
         verdict = say("drill went as expected" if not wrong else "drill did not go as expected")

@@ -12,21 +12,21 @@ import httpx2
 
 from incident_engine.common.clock import SteppedClock, SystemClock, VirtualClock
 from incident_engine.common.errors import StartupError
-from incident_engine.common.i18n import Wording
+from incident_engine.common.i18n import Translator
 from incident_engine.config.channels import OutboxSettings
 from incident_engine.config.rulebook import Rulebook
-from incident_engine.config.scenario import DEEDS, Scenario
+from incident_engine.config.scenario import STEP_ACTIONS, Scenario
 from incident_engine.config.settings import RetentionSettings, ServerSettings, Settings, StoreSettings
 from incident_engine.daemon import Daemon
 from incident_engine.documents.timeline_text import obligation_name, timeline_line
 from incident_engine.domain.events.model import wire
 from incident_engine.domain.events.types import EventType
 from incident_engine.domain.incidents.correlation import group_of
-from incident_engine.domain.messages.formatting import spell_local
+from incident_engine.domain.messages.formatting import format_local
 from incident_engine.domain.response.step import StepState
 from incident_engine.domain.values import LOCALES
 from incident_engine.drills import report as drill_report
-from incident_engine.drills.checks import Check, Due, checks, deadlines, dues, is_named
+from incident_engine.drills.checks import Check, ObligationOutcome, checks, deadlines, is_named, obligation_outcomes
 from incident_engine.drills.settling import settle
 
 MAX = "max"
@@ -69,9 +69,9 @@ class DrillResult:
         return [check for check in self.checks if not check.ok]
 
     @property
-    def dues(self) -> list[Due]:
+    def dues(self) -> list[ObligationOutcome]:
         """Return every deadline that came to apply."""
-        return list(dues(self.incidents))
+        return list(obligation_outcomes(self.incidents))
 
 
 def parse_speed(text: str) -> float | None:
@@ -131,7 +131,7 @@ async def run(
     rulebook: Rulebook,
     directory: Path,
     speed: float | None,
-    say: Wording,
+    say: Translator,
     show: Callable[[str], None],
     *,
     real: bool = False,
@@ -218,7 +218,7 @@ class _Feeder:
         if document["type"] not in _ROUTED or document.get("service") is None:
             document["incident"] = incident  # people name the incident, also once it is closed
         data = document["data"]
-        if document["type"] in DEEDS and data.get("step") and ":" not in data["step"]:
+        if document["type"] in STEP_ACTIONS and data.get("step") and ":" not in data["step"]:
             found = None if incident is None else await self._step(incident, data["step"])
             if found is None:
                 self.refused.append(f"{name}: step {data['step']}")
@@ -254,9 +254,9 @@ def step_meant(name: str, rows: Sequence[Mapping[str, Any]]) -> str | None:
 
     If none waits, the next that will begin, else the latest that there is.
     """
-    mine = [row for row in rows if is_named(name, row) and (row["of"] is None or "/" in name)]
+    mine = [row for row in rows if is_named(name, row) and (row["parent_id"] is None or "/" in name)]
     mine = sorted((row for row in mine if row["state"] != StepState.WITHDRAWN), key=lambda row: str(row["due_at"]))
-    waiting = [row for row in mine if row["state"] in (StepState.BEGUN, StepState.AWAITING)]
+    waiting = [row for row in mine if row["state"] in (StepState.STARTED, StepState.AWAITING)]
     pending = [row for row in mine if row["state"] == StepState.PENDING]
     chosen = [*mine[-1:], *pending[:1], *waiting[-1:]]
     return str(chosen[-1]["id"]) if chosen else None
@@ -266,7 +266,7 @@ class _Watch:
     """Shows what is new on the incidents' timelines."""
 
     def __init__(
-        self, client: httpx2.AsyncClient, rulebook: Rulebook, say: Wording, show: Callable[[str], None]
+        self, client: httpx2.AsyncClient, rulebook: Rulebook, say: Translator, show: Callable[[str], None]
     ) -> None:
         self._client = client
         self._packs = {pack.pack: pack for pack in rulebook.packs}
@@ -292,7 +292,7 @@ class _Watch:
         entries = sorted(await self._entries(), key=lambda entry: datetime.fromisoformat(entry["at"]))
         found: dict[str, list[str]] = {}
         for locale in LOCALES:
-            lines = [timeline_line(entry, self._packs, Wording(locale)) for entry in entries]
+            lines = [timeline_line(entry, self._packs, Translator(locale)) for entry in entries]
             found[locale] = list(dict.fromkeys(line for line in lines if line is not None))
         return found
 
@@ -316,7 +316,7 @@ def new_directory(name: str) -> Path:
     return directory
 
 
-def summary(result: DrillResult, rulebook: Rulebook, settings: Settings, say: Wording) -> Iterator[str]:
+def summary(result: DrillResult, rulebook: Rulebook, settings: Settings, say: Translator) -> Iterator[str]:
     """Yield what came of a drill, a line each."""
     rises = [rise["level"] for incident in result.incidents for rise in incident["assessments"][0]["trajectory"]]
     sent = [d for incident in result.incidents for d in incident["deliveries"] if d["state"] == "delivered"]
@@ -340,10 +340,10 @@ def summary(result: DrillResult, rulebook: Rulebook, settings: Settings, say: Wo
     yield f"  ✘ {say('not as expected')}: {len(result.failures)}" if result.failures else f"  ✔ {say('as expected')}"
 
 
-def _due_line(due: Due, rulebook: Rulebook, settings: Settings, say: Wording) -> str:
+def _due_line(due: ObligationOutcome, rulebook: Rulebook, settings: Settings, say: Translator) -> str:
     zone = settings.bank.zone
     name = obligation_name(due.obligation, due.instance, due.cite, rulebook.packs[0], say)
     mark = "✘" if due.is_missed else "✔" if due.met_at is not None else "…"
     state = say("met late") if due.is_missed and due.met_at is not None else say(due.state.value)
-    at = f" {spell_local(due.met_at, zone)}" if due.met_at is not None else ""
-    return f"{mark} {name}  {say('due')} {spell_local(due.due_at, zone)}  {state}{at}"
+    at = f" {format_local(due.met_at, zone)}" if due.met_at is not None else ""
+    return f"{mark} {name}  {say('due')} {format_local(due.due_at, zone)}  {state}{at}"

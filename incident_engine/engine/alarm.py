@@ -9,7 +9,7 @@ from typing import Any
 from incident_engine.common.clock import Clock
 from incident_engine.store.database import Database
 from incident_engine.store.timers import next_due
-from incident_engine.store.unit_of_work import Unit
+from incident_engine.store.unit_of_work import UnitOfWork
 
 _REST = timedelta(seconds=1)
 
@@ -34,7 +34,7 @@ class Alarm:
         self._send_due = send_due
         self._arm = arm
 
-    def read_within(self, unit: Unit) -> None:
+    def read_within(self, unit: UnitOfWork) -> None:
         """Read the next due instants in a transaction, for use after its commit."""
         # Kept after the commit only: a transaction that is rolled back must leave no trace here.
         unit.after_commit.append(partial(setattr, self, "_next_due", next_due(unit.connection)))

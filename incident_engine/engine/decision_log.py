@@ -3,7 +3,7 @@
 from enum import StrEnum
 
 from incident_engine.common.telemetry import logger
-from incident_engine.store.unit_of_work import Unit
+from incident_engine.store.unit_of_work import UnitOfWork
 
 _LOG = "engine"
 
@@ -16,9 +16,9 @@ class Reason(StrEnum):
     EVENT_ISOLATED = "event_isolated"
     INCIDENT_OPENED = "incident_opened"
     LEVEL_REACHED = "level_reached"
-    LEVEL_HELD = "level_held"
+    LEVEL_RETAINED = "level_retained"
     LEVEL_CORRECTED = "level_corrected"
-    STEP_BEGUN = "step_begun"
+    STEP_STARTED = "step_started"
     STEP_AWAITS_APPROVAL = "step_awaits_approval"
     STEP_APPROVED = "step_approved"
     AUDIENCE_GONE = "audience_gone"
@@ -29,13 +29,13 @@ class Reason(StrEnum):
     CLOSED_BELOW_LOWEST_LEVEL = "closed_below_lowest_level"
 
 
-def say(unit: Unit, reason: Reason, **fields: object) -> None:
+def log_after_commit(unit: UnitOfWork, reason: Reason, **fields: object) -> None:
     """Log a decision after the commit; what is rolled back was never decided."""
 
-    unit.after_commit.append(lambda: note(reason, **fields))
+    unit.after_commit.append(lambda: log(reason, **fields))
 
 
-def note(reason: Reason, **fields: object) -> None:
+def log(reason: Reason, **fields: object) -> None:
     """Log, at once, a decision that is on disk."""
     logger(_LOG).info(reason.value, reason=reason.value, **fields)
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from incident_engine.common.errors import Path, Problem
-from incident_engine.common.validation import nearest, unknown
+from incident_engine.common.validation import nearest, unknown_problems
 from incident_engine.domain.events.actions import (
     ReportWritten,
     StepAcknowledged,
@@ -26,14 +26,14 @@ from incident_engine.store.events import events_of
 from incident_engine.store.steps import steps_of
 
 _NOT_YET = (StepState.PENDING, StepState.WITHDRAWN)
-DEEDS = (StepAcknowledged, StepApproved, StepSkipped, StepAssigned)
+STEP_ACTIONS = (StepAcknowledged, StepApproved, StepSkipped, StepAssigned)
 """What people do with a step that they name."""
-NAMING = (StepCompleted, LevelCorrected, ImpactMeasured, StepAdded, ReportWritten, *DEEDS)
+NAMING = (StepCompleted, LevelCorrected, ImpactMeasured, StepAdded, ReportWritten, *STEP_ACTIONS)
 """The events that name something of their incident's packs or steps."""
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class Names:
     """What this bank has that people can name: whom to hand a step to, steps that can be added, report fields."""
 
     people: Sequence[str] = ()
@@ -41,31 +41,31 @@ class Known:
     wrong_writing: Callable[[ReportWritten], Iterable[Problem]] = lambda _: ()
 
 
-def resolved(
-    connection: Connection, event: Event, incident_id: str, packs: Sequence[Pack], known: Known
+def checked(
+    connection: Connection, event: Event, case_id: str, packs: Sequence[Pack], known: Names
 ) -> Event | list[Problem]:
     """Return the event as it is to be stored, or what is wrong with what it names. The primary pack is the first."""
     match event:
         case StepAcknowledged() | StepApproved() | StepSkipped() | StepAssigned():
-            return list(_wrong_deed(connection, event, incident_id, known)) or event
+            return list(_action_problems(connection, event, case_id, known)) or event
         case StepAdded(data=said):
-            problems = list(unknown(("data", "step"), "step", said.step, known.steps)) if said.step else []
+            problems = list(unknown_problems(("data", "step"), "step", said.step, known.steps)) if said.step else []
             if said.assignee is not None:
-                problems += unknown(("data", "assignee"), "contact or audience", said.assignee, known.people)
+                problems += unknown_problems(("data", "assignee"), "contact or audience", said.assignee, known.people)
             return problems or event
         case ReportWritten():
             return list(known.wrong_writing(event)) or event
         case StepCompleted():
-            return _completed(connection, event, incident_id, packs)
+            return _completed(connection, event, case_id, packs)
         case LevelCorrected():
-            return _corrected(connection, event, incident_id, packs)
+            return _corrected(connection, event, case_id, packs)
         case ImpactMeasured():
-            return list(wrong_measures(event, packs)) or event
+            return list(measure_problems(event, packs)) or event
         case _:
             return event
 
 
-def wrong_measures(event: ImpactMeasured, packs: Sequence[Pack]) -> Iterator[Problem]:
+def measure_problems(event: ImpactMeasured, packs: Sequence[Pack]) -> Iterator[Problem]:
     """Yield a problem for each figure that no pack knows, and for each of the wrong kind."""
     kinds: dict[str, set[str]] = {}
     for pack in packs:
@@ -82,20 +82,20 @@ def wrong_measures(event: ImpactMeasured, packs: Sequence[Pack]) -> Iterator[Pro
 
 
 def _completed(
-    connection: Connection, event: StepCompleted, incident_id: str, packs: Sequence[Pack]
+    connection: Connection, event: StepCompleted, case_id: str, packs: Sequence[Pack]
 ) -> StepCompleted | list[Problem]:
     """Return the event with the obligation that its step fulfils, or what is wrong with what it names."""
     given = event.data
-    stored = steps_of(connection, incident_id)
+    stored = steps_of(connection, case_id)
     obligations = sorted({demand.id for pack in packs for demand in pack.obligations})
-    problems = _too_early(connection, event.occurred_at, incident_id)
+    problems = _too_early(connection, event.occurred_at, case_id)
     if given.step is None and given.fulfils is None:
         problems.append(Problem(("data",), "does not say what was completed", "step or fulfils"))
     if given.step is not None and given.step not in stored:
-        said = f"incident '{incident_id}' has no step '{given.step}'"
+        said = f"incident '{case_id}' has no step '{given.step}'"
         problems.append(Problem(("data", "step"), said, f"one of: {', '.join(stored)}", nearest(given.step, stored)))
     if given.fulfils is not None:
-        problems += unknown(("data", "fulfils"), "obligation", given.fulfils, obligations)
+        problems += unknown_problems(("data", "fulfils"), "obligation", given.fulfils, obligations)
     if given.step in stored and stored[given.step].step.base in stored:
         base = stored[stored[given.step].step.base].step
         if base.approval is not None:
@@ -107,16 +107,16 @@ def _completed(
     return event.model_copy(update={"data": given.model_copy(update={"fulfils": fulfils})})
 
 
-def _wrong_deed(
+def _action_problems(
     connection: Connection,
     event: StepAcknowledged | StepApproved | StepSkipped | StepAssigned,
-    incident_id: str,
-    known: Known,
+    case_id: str,
+    known: Names,
 ) -> Iterator[Problem]:
     """Yield what is wrong with what a person did to a step."""
-    named, stored = event.data.step, steps_of(connection, incident_id)
+    named, stored = event.data.step, steps_of(connection, case_id)
     if named not in stored:
-        said = f"incident '{incident_id}' has no step '{named}'"
+        said = f"incident '{case_id}' has no step '{named}'"
         yield Problem(("data", "step"), said, f"one of: {', '.join(stored)}", nearest(named, stored))
         return
     found = stored.get(stored[named].step.base, stored[named])
@@ -127,37 +127,37 @@ def _wrong_deed(
         said = f"step '{named}' awaits {base.awaits or 'nobody'}, not an acknowledgement"
         yield Problem(("data", "step"), said, "a step that awaits an acknowledgement")
     elif isinstance(event, StepApproved | StepAcknowledged) and found.state in _NOT_YET:
-        if found.begun_at is not None or found.state is StepState.WITHDRAWN:
+        if found.started_at is not None or found.state is StepState.WITHDRAWN:
             yield Problem(("data", "step"), f"step '{named}' waits for nobody any more", "a step that is open")
             return
         said = f"step '{named}' has not begun: what it will say is not written yet"
         yield Problem(("data", "step"), said, f"a step that has begun; this one is due at {base.due_at.isoformat()}")
     if isinstance(event, StepAssigned):
-        yield from unknown(("data", "to"), "contact or audience", event.data.to, known.people)
-    yield from _too_early(connection, event.occurred_at, incident_id)
+        yield from unknown_problems(("data", "to"), "contact or audience", event.data.to, known.people)
+    yield from _too_early(connection, event.occurred_at, case_id)
 
 
 def _corrected(
-    connection: Connection, event: LevelCorrected, incident_id: str, packs: Sequence[Pack]
+    connection: Connection, event: LevelCorrected, case_id: str, packs: Sequence[Pack]
 ) -> LevelCorrected | list[Problem]:
     """Return the event with the pack that it is about, or what is wrong with what it names."""
     given = event.data
     by_id = {pack.pack: pack for pack in packs}
     about = given.pack or packs[0].pack
-    problems = _too_early(connection, event.occurred_at, incident_id)
-    problems += wrong_correction(about, given.level, by_id)
+    problems = _too_early(connection, event.occurred_at, case_id)
+    problems += correction_problems(about, given.level, by_id)
     return problems or event.model_copy(update={"data": given.model_copy(update={"pack": about})})
 
 
-def wrong_correction(pack: str, level: str | None, packs: Mapping[str, Pack]) -> Iterator[Problem]:
+def correction_problems(pack: str, level: str | None, packs: Mapping[str, Pack]) -> Iterator[Problem]:
     """Yield a problem if a correction is about a pack that is not there, or a level that the pack does not have."""
-    yield from unknown(("data", "pack"), "pack", pack, packs)
+    yield from unknown_problems(("data", "pack"), "pack", pack, packs)
     if pack in packs and level is not None:
-        yield from unknown(("data", "level"), f"level of {pack}", level, packs[pack].severity)
+        yield from unknown_problems(("data", "level"), f"level of {pack}", level, packs[pack].severity)
 
 
-def _too_early(connection: Connection, at: datetime, incident_id: str) -> list[Problem]:
-    began = fold(incident_id, events_of(connection, incident_id)).first_event_at
+def _too_early(connection: Connection, at: datetime, case_id: str) -> list[Problem]:
+    began = fold(case_id, events_of(connection, case_id)).first_event_at
     if began is None or at >= began:
         return []
     said = f"{at.isoformat()} is before the incident began ({began.isoformat()})"

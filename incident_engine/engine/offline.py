@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from incident_engine.common.errors import Finding, InvalidDocumentError, InvalidFilesError, MalformedBodyError, Problem
-from incident_engine.common.validation import unknown
+from incident_engine.common.validation import unknown_problems
 from incident_engine.common.yaml_loader import Document, load_text
 from incident_engine.config.settings import Settings
 from incident_engine.domain.calendar.holidays import Calendar
@@ -23,7 +23,7 @@ from incident_engine.domain.grading.recurring import Recurrence, recurrence_docu
 from incident_engine.domain.incidents.correlation import split
 from incident_engine.domain.incidents.fold import fold
 from incident_engine.domain.incidents.incident import Incident
-from incident_engine.engine.event_checks import wrong_correction, wrong_measures
+from incident_engine.engine.event_checks import correction_problems, measure_problems
 from incident_engine.intake.native import parse_events, parse_json
 
 
@@ -38,7 +38,7 @@ class Graded:
 
 
 @dataclass(frozen=True, slots=True)
-class Basis:
+class GradingBasis:
     """What a history is graded by: packs, and the service hours of each service."""
 
     packs: Sequence[Pack]
@@ -63,7 +63,7 @@ def read_events(text: str, name: str, services: Mapping[str, object]) -> list[Ev
 
 def grade(
     events: Sequence[Event],
-    basis: Basis,
+    basis: GradingBasis,
     settings: Settings,
     at: datetime | None,
     now: datetime,
@@ -150,23 +150,23 @@ def refuse_unknown_names(events: Sequence[Event], settings: Settings, packs: Seq
 def _wrong_names(event: Event, packs: Mapping[str, Pack]) -> Iterator[Problem]:
     match event:
         case ImpactMeasured():
-            yield from wrong_measures(event, list(packs.values()))
+            yield from measure_problems(event, list(packs.values()))
         case StepCompleted(data=done) if done.fulfils is not None:
             obligations = sorted({demand.id for pack in packs.values() for demand in pack.obligations})
-            yield from unknown(("data", "fulfils"), "obligation", done.fulfils, obligations)
+            yield from unknown_problems(("data", "fulfils"), "obligation", done.fulfils, obligations)
         case LevelCorrected(data=said):
-            yield from wrong_correction(said.pack or "", said.level, packs)
+            yield from correction_problems(said.pack or "", said.level, packs)
         case _:
             return
 
 
-def recurring(graded: Sequence[Graded], basis: Basis, now: datetime) -> list[Recurrence]:
+def recurring(graded: Sequence[Graded], basis: GradingBasis, now: datetime) -> list[Recurrence]:
     """Return the incidents of a history that only together reach a level, by each pack that knows such."""
     incidents = [found.incident for found in graded]
     return [each for pack in basis.packs for each in recurrences(incidents, pack, basis.hours, now)]
 
 
-def _graded(incident: Incident, basis: Basis, at: datetime, *, explained: bool) -> Graded:
+def _graded(incident: Incident, basis: GradingBasis, at: datetime, *, explained: bool) -> Graded:
     return Graded(
         incident,
         tuple(assess(incident, pack, basis.hours, at, (), basis.calendars) for pack in basis.packs),

@@ -10,25 +10,25 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from incident_engine.domain.incidents.correlation import Span
-from incident_engine.store import incidents as records
-from incident_engine.store.unit_of_work import Unit
+from incident_engine.domain.incidents.correlation import IncidentWindow
+from incident_engine.store import cases
+from incident_engine.store.unit_of_work import UnitOfWork
 
 _GROUPS = 500
 
 
-class Spans:
+class OpenIncidents:
     """The open incidents by service group."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[str, dict[str, Span]] = OrderedDict()
+        self._kept: OrderedDict[str, dict[str, IncidentWindow]] = OrderedDict()
         self._group_of: dict[str, str] = {}
 
-    def of(self, connection: Connection, group: str) -> Collection[Span]:
+    def of(self, connection: Connection, group: str) -> Collection[IncidentWindow]:
         """Return how far each open incident of a group reaches."""
         known = self._kept.get(group)
         if known is None:
-            known = {span.incident_id: span for span in records.open_spans(connection, group)}
+            known = {span.case_id: span for span in cases.open_windows(connection, group)}
             self._kept[group] = known
             self._group_of.update(dict.fromkeys(known, group))
             if len(self._kept) > _GROUPS:
@@ -36,40 +36,40 @@ class Spans:
         self._kept.move_to_end(group)
         return known.values()
 
-    def get(self, incident_id: str) -> Span | None:
+    def get(self, case_id: str) -> IncidentWindow | None:
         """Return how far an incident reaches, if it is open and its group is kept."""
-        return self._kept.get(self._group_of.get(incident_id, ""), {}).get(incident_id)
+        return self._kept.get(self._group_of.get(case_id, ""), {}).get(case_id)
 
-    def put(self, unit: Unit, span: Span) -> None:
+    def put(self, unit: UnitOfWork, span: IncidentWindow) -> None:
         """Note a new incident, or that one reaches elsewhere now."""
-        unit.on_failure.append(lambda: self.forget(span.group))
+        unit.on_rollback.append(lambda: self.forget(span.group))
         known = self._kept.get(span.group)
         if known is None:
             return
         if span.closed:
-            known.pop(span.incident_id, None)
-            self._group_of.pop(span.incident_id, None)
+            known.pop(span.case_id, None)
+            self._group_of.pop(span.case_id, None)
         else:
-            known[span.incident_id] = span
-            self._group_of[span.incident_id] = span.group
+            known[span.case_id] = span
+            self._group_of[span.case_id] = span.group
 
-    def amend(self, unit: Unit, incident_id: str, values: Mapping[str, Any]) -> None:
+    def update(self, unit: UnitOfWork, case_id: str, values: Mapping[str, Any]) -> None:
         """Note what was stored of an incident: any of `first_at`, `last_at`, `closed_at`, `services`."""
-        span = self.get(incident_id)
+        span = self.get(case_id)
         if span is None:
-            unit.on_failure.append(self.forget_all)
+            unit.on_rollback.append(self.forget_all)
             if values.get("closed_at") is None:  # it may be open again, in a group that is kept without it
-                self.forget(records.service_group(unit.connection, incident_id))
+                self.forget(cases.service_group(unit.connection, case_id))
             return
         changed = {name: values[name] for name in ("first_at", "last_at") if name in values}
         is_closed = values.get("closed_at") is not None
-        is_shell = not values["services"] if "services" in values else span.is_shell
-        self.put(unit, replace(span, **changed, closed=is_closed, is_shell=is_shell))
+        is_shell = not values["services"] if "services" in values else span.has_no_start
+        self.put(unit, replace(span, **changed, closed=is_closed, has_no_start=is_shell))
 
     def forget(self, group: str) -> None:
         """Ask the rows when a group is asked for next."""
-        for incident_id in self._kept.pop(group, {}):
-            self._group_of.pop(incident_id, None)
+        for case_id in self._kept.pop(group, {}):
+            self._group_of.pop(case_id, None)
 
     def forget_all(self) -> None:
         """Ask the rows for every group."""

@@ -6,40 +6,40 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from incident_engine.common.errors import InvalidDocumentError
-from incident_engine.common.i18n import Wording
+from incident_engine.common.i18n import Translator
 from incident_engine.common.signed_links import Links
-from incident_engine.common.validation import unknown
+from incident_engine.common.validation import unknown_problems
 from incident_engine.config.rulebook import Rulebook
-from incident_engine.config.scenario import DEEDS, Scenario
+from incident_engine.config.scenario import STEP_ACTIONS, Scenario
 from incident_engine.config.settings import Settings
 from incident_engine.domain.events.model import OPENING, Event, MaintenanceAnnounced
 from incident_engine.domain.grading.assessment import Assessment, assess
 from incident_engine.domain.incidents.correlation import group_of
 from incident_engine.domain.incidents.incident import Incident
-from incident_engine.domain.messages.context import ReportWords, Situation
-from incident_engine.domain.messages.formatting import spell_duration, spell_instant
+from incident_engine.domain.messages.context import MessageContext, ReportSummary
+from incident_engine.domain.messages.formatting import format_duration, spell_instant
 from incident_engine.domain.messages.samples import Use, sample, uses
-from incident_engine.domain.messages.templates import Form, Message
-from incident_engine.domain.response.occurrences import Basis
+from incident_engine.domain.messages.templates import Message, MessageForm
+from incident_engine.domain.response.occurrences import PlanSettings
 from incident_engine.domain.response.plan import plan
 from incident_engine.domain.response.playbook import Playbook, StepTemplate
 from incident_engine.domain.response.step import Step
 from incident_engine.domain.values import NEVER, LocalizedText
 from incident_engine.engine.offline import incidents_of
 from incident_engine.engine.report_versions import facts_of, outlook
-from incident_engine.engine.steps import bank_words
+from incident_engine.engine.steps import bank_context
 
 _LOOKS = 100
 """How often the plan may move a step away before it is given up."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class PreviewRequest:
     """What to look at: a template in a form and a language, for any step that uses it or for one of them."""
 
     template: str
     locale: str
-    form: Form = Form.LONG
+    form: MessageForm = MessageForm.LONG
     step: str | None = None
     after: timedelta | None = None
     """How long after the scenario's start; none: when the step begins."""
@@ -58,7 +58,7 @@ class Preview:
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class _KnownIncident:
     """An incident as it is known at an instant, with the steps that follow."""
 
     incident: Incident
@@ -67,12 +67,12 @@ class _Known:
     now: datetime
 
 
-def preview(wanted: Wanted, scenario: Scenario, settings: Settings, rulebook: Rulebook) -> Preview:
+def preview(wanted: PreviewRequest, scenario: Scenario, settings: Settings, rulebook: Rulebook) -> Preview:
     """Return a template as its reader gets it. Raises InvalidDocumentError for a template or step that there is not."""
-    problems = list(unknown((), "template", wanted.template, sorted(rulebook.messages.names())))
+    problems = list(unknown_problems((), "template", wanted.template, sorted(rulebook.messages.names())))
     if wanted.step is not None:
         steps = [step.id for playbook in rulebook.playbooks for step in playbook.steps]
-        problems += unknown((), "step", wanted.step, steps)
+        problems += unknown_problems((), "step", wanted.step, steps)
     if problems:
         raise InvalidDocumentError(problems)
     course = _Course(scenario, settings, rulebook)
@@ -87,7 +87,7 @@ class _Course:
         self._settings = settings
         self._rulebook = rulebook
         calendar = rulebook.bank_calendar(settings.bank.calendar)
-        self._basis = Basis(settings.bank.zone, calendar, settings.closing.observation)
+        self._basis = PlanSettings(settings.bank.zone, calendar, settings.closing.observation)
         self._events: list[Event] = []
         for event in scenario.native_events():
             self._events.append(self._as_meant(event))
@@ -102,14 +102,14 @@ class _Course:
         if not own:
             return event
         event = event.model_copy(update={"incident": own[-1].incident.id})
-        named = getattr(event.data, "step", None) if event.type in DEEDS else None
+        named = getattr(event.data, "step", None) if event.type in STEP_ACTIONS else None
         meant = None if named is None or ":" in named else _meant(named, own[-1])
         return event.model_copy(update={"data": event.data.model_copy(update={"step": meant})}) if meant else event
 
     def _groups(self, incident: Incident) -> set[str]:
         return {group_of(service, self._settings.groups) for service in incident.services}
 
-    def first(self, wanted: Wanted) -> tuple[_Known, Step] | None:
+    def first(self, wanted: PreviewRequest) -> tuple[_KnownIncident, Step] | None:
         """Return the first step that uses a template, as it is known when it begins."""
         instants = sorted({event.occurred_at for event in self._events})
         for said_at, until in zip(instants, [*instants[1:], NEVER], strict=True):
@@ -124,7 +124,7 @@ class _Course:
                     break
         return None
 
-    def at(self, wanted: Wanted, now: datetime) -> tuple[_Known, Step] | None:
+    def at(self, wanted: PreviewRequest, now: datetime) -> tuple[_KnownIncident, Step] | None:
         """Return the latest step that uses a template and has begun; else the next one, as it is expected to begin."""
         steps = list(self._using(wanted, now, now))
         begun = [found for found in steps if found[1].due_at <= now]
@@ -136,50 +136,54 @@ class _Course:
         later = (found for found in self._using(wanted, now, coming[1].due_at) if found[1].id == coming[1].id)
         return next(later, coming)
 
-    def _using(self, wanted: Wanted, known_at: datetime, now: datetime) -> Iterator[tuple[_Known, Step]]:
+    def _using(
+        self, wanted: PreviewRequest, known_at: datetime, now: datetime
+    ) -> Iterator[tuple[_KnownIncident, Step]]:
         """Yield the steps that use a template, by what had been said at `known_at`, as they are planned at `now`."""
         for known in self._known(known_at, now):
             for step in known.steps:
                 if step.template == wanted.template and wanted.step in (None, step.step):
                     yield known, step
 
-    def _known(self, known_at: datetime, now: datetime) -> Iterator[_Known]:
+    def _known(self, known_at: datetime, now: datetime) -> Iterator[_KnownIncident]:
         book = self._rulebook
         for incident, _ in incidents_of(self._events, self._settings, known_at):
             verdicts = [assess(incident, pack, book.hours, now, (), book.calendars) for pack in book.packs]
             planned = plan(incident, verdicts, book.playbooks, now, self._basis)
-            begun = {step.id: step.due_at for step in planned if step.of is None and step.due_at <= now}
+            begun = {step.id: step.due_at for step in planned if step.parent_id is None and step.due_at <= now}
             steps = plan(incident, verdicts, book.playbooks, now, self._basis, begun)
-            yield _Known(incident, verdicts, steps, now)
+            yield _KnownIncident(incident, verdicts, steps, now)
 
 
-def _meant(name: str, known: _Known) -> str | None:
+def _meant(name: str, known: _KnownIncident) -> str | None:
     """Return the id of the step that a short name means, `page` or `page/II`: the latest that has begun, or the next.
 
     What is derived of a step is not meant.
     """
     step_name, _, instance = name.partition("/")
     steps = [each for each in known.steps if each.step == step_name and instance in ("", each.instance)]
-    steps = [each for each in steps if each.of is None]
+    steps = [each for each in steps if each.parent_id is None]
     begun = [each for each in steps if each.due_at <= known.now]
     return next((each.id for each in [*reversed(begun), *steps]), None)
 
 
-def _written(wanted: Wanted, known: _Known, step: Step, settings: Settings, rulebook: Rulebook) -> Preview:
+def _written(
+    wanted: PreviewRequest, known: _KnownIncident, step: Step, settings: Settings, rulebook: Rulebook
+) -> Preview:
     situation = _situation(known, step, settings, rulebook, _drafts(known, step, settings, rulebook))
     members = settings.people.members(step.audience, known.now)
     reader = next((each for each in members if each.locale == wanted.locale), members[0])
-    asks = step.awaits is not None or step.of is not None
-    links = Links(settings.server.public_url, "preview").of(step.base, reader.id) if asks else None
+    asks = step.awaits is not None or step.parent_id is not None
+    links = Links(settings.server.public_url, "preview").for_step(step.base, reader.id) if asks else None
     name = reader.name.in_(wanted.locale)
     return _preview(wanted, rulebook, situation.variables(wanted.locale, name, links), known.now, name, step)
 
 
 def _situation(
-    known: _Known, step: Step, settings: Settings, rulebook: Rulebook, drafts: Sequence[Mapping[str, str]] = ()
-) -> Situation:
-    return Situation(
-        bank=bank_words(settings),
+    known: _KnownIncident, step: Step, settings: Settings, rulebook: Rulebook, drafts: Sequence[Mapping[str, str]] = ()
+) -> MessageContext:
+    return MessageContext(
+        bank=bank_context(settings),
         service_names=settings.service_names,
         incident=known.incident,
         packs=rulebook.packs,
@@ -191,7 +195,7 @@ def _situation(
     )
 
 
-def _report(known: _Known, step: Step, settings: Settings, rulebook: Rulebook) -> ReportWords | None:
+def _report(known: _KnownIncident, step: Step, settings: Settings, rulebook: Rulebook) -> ReportSummary | None:
     """Return how the report stands for which a step, or the one it is derived of, asks."""
     name = next((each.report for each in known.steps if each.id == step.base), step.report)
     if name is None:
@@ -200,12 +204,12 @@ def _report(known: _Known, step: Step, settings: Settings, rulebook: Rulebook) -
     current = outlook(facts, rulebook.reports, name, step.instance)
     if current is None:
         return None
-    return ReportWords(current.report, LocalizedText.model_validate(current.titles), current.gaps, None)
+    return ReportSummary(current.report, LocalizedText.model_validate(current.titles), current.gaps, None)
 
 
-def _drafts(known: _Known, step: Step, settings: Settings, rulebook: Rulebook) -> list[Mapping[str, str]]:
+def _drafts(known: _KnownIncident, step: Step, settings: Settings, rulebook: Rulebook) -> list[Mapping[str, str]]:
     """Return the words that wait for an approval, if a step asks for one: once in each language of their readers."""
-    held = next((each for each in known.steps if each.id == step.of and each.approval is not None), None)
+    held = next((each for each in known.steps if each.id == step.parent_id and each.approval is not None), None)
     if held is None:
         return []
     situation = _situation(known, held, settings, rulebook)
@@ -217,15 +221,15 @@ def _drafts(known: _Known, step: Step, settings: Settings, rulebook: Rulebook) -
     return drafts
 
 
-def _sampled(wanted: Wanted, settings: Settings, rulebook: Rulebook) -> Preview:
+def _sampled(wanted: PreviewRequest, settings: Settings, rulebook: Rulebook) -> Preview:
     """Return a template in a sample situation, of the first step that can use it, else of one that tells a level."""
     step, use = next(_users(wanted, rulebook.playbooks), (_any_step(wanted.template), Use.STEP))
     variables = sample(step, use)
-    variables["bank"] = bank_words(settings).variables(wanted.locale)
+    variables["bank"] = bank_context(settings).variables(wanted.locale)
     return _preview(wanted, rulebook, variables, variables["now"], variables["recipient"]["name"], None)
 
 
-def _users(wanted: Wanted, playbooks: Sequence[Playbook]) -> Iterator[tuple[StepTemplate, Use]]:
+def _users(wanted: PreviewRequest, playbooks: Sequence[Playbook]) -> Iterator[tuple[StepTemplate, Use]]:
     for playbook in playbooks:
         for step in playbook.steps:
             if wanted.step in (None, step.id):
@@ -239,27 +243,34 @@ def _any_step(template: str) -> StepTemplate:
 
 
 def _preview(
-    wanted: Wanted, rulebook: Rulebook, variables: Mapping[str, Any], at: datetime, reader: str, step: Step | None
+    wanted: PreviewRequest,
+    rulebook: Rulebook,
+    variables: Mapping[str, Any],
+    at: datetime,
+    reader: str,
+    step: Step | None,
 ) -> Preview:
     message = rulebook.messages.render(wanted.template, wanted.locale, variables, wanted.form)
     has_form = wanted.form in rulebook.messages.forms(wanted.template, wanted.locale)
     return Preview(message, at, reader, step, has_form)
 
 
-def lines(found: Preview, wanted: Wanted, scenario: Scenario, settings: Settings, say: Wording) -> Iterator[str]:
+def lines(
+    found: Preview, wanted: PreviewRequest, scenario: Scenario, settings: Settings, say: Translator
+) -> Iterator[str]:
     """Yield what is printed of a preview: whose message it is and when, the message itself, how long it is."""
     if found.step is None:
         yield f"! {say('no such step')}"
     else:
         at, after = spell_instant(found.at, say.locale, settings.bank.zone), found.at - scenario.start
         yield f"{say('step')}: {found.step.id}"
-        yield f"{say('at')}: {at} ({say('after the start').format(spell_duration(after, say.locale))})"
+        yield f"{say('at')}: {at} ({say('after the start').format(format_duration(after, say.locale))})"
     yield f"{say('reader')}: {found.reader}"
     yield f"{say('form')}: {say(wanted.form)}{'' if found.has_form else ' – ' + say('no form of its own')}"
-    if wanted.form is not Form.SHORT:
+    if wanted.form is not MessageForm.SHORT:
         yield f"{say('subject')}: {found.message.subject}"
     yield ""
     yield found.message.body
     length = f"{say('length')}: {len(found.message.body.strip())}"
-    parts = f" · {say('text messages')}: {found.message.sms_parts}" if wanted.form is Form.SHORT else ""
+    parts = f" · {say('text messages')}: {found.message.sms_parts}" if wanted.form is MessageForm.SHORT else ""
     yield length + parts

@@ -17,13 +17,13 @@ from incident_engine.domain.grading.pack import Pack
 from incident_engine.domain.grading.recurring import Recurrence, recurrences
 from incident_engine.domain.incidents.fold import fold
 from incident_engine.domain.incidents.incident import Incident
-from incident_engine.domain.incidents.what_if import Hypothesis, supposed_events
-from incident_engine.store import incidents as records
-from incident_engine.store.events import events_of, incidents_with_event
+from incident_engine.domain.incidents.what_if import WhatIf, what_if_events
+from incident_engine.store import cases
+from incident_engine.store.events import cases_with_event, events_of
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class GradedCase:
     """An incident with the verdicts on it, the primary pack's first."""
 
     incident: Incident
@@ -43,40 +43,40 @@ class Reader:
         self._rulebook = rulebook
         self._kept: dict[str, Pack] = {pack.content_hash: pack for pack in rulebook.packs}
 
-    def case(self, connection: Connection, incident_id: str, now: datetime) -> Case | None:
+    def case(self, connection: Connection, case_id: str, now: datetime) -> GradedCase | None:
         """Return an incident with its packs and their verdicts at `now`; None if there is no such incident."""
-        if records.incident(connection, incident_id) is None:
+        if cases.case_row(connection, case_id) is None:
             return None
-        return self.graded(connection, fold(incident_id, events_of(connection, incident_id)), now)
+        return self.graded(connection, fold(case_id, events_of(connection, case_id)), now)
 
-    def what_if(self, connection: Connection, case: Case, hypothesis: Hypothesis, now: datetime) -> Case:
+    def what_if(self, connection: Connection, case: GradedCase, hypothesis: WhatIf, now: datetime) -> GradedCase:
         """Return a case as it would be at `now` if the hypothesis held. Stores nothing.
 
         Raises InvalidDocumentError if the hypothesis contradicts known facts.
         """
-        supposed = [Recorded(event, now) for event in supposed_events(case.incident, hypothesis, now)]
-        incident_id = case.incident.id
-        return self.graded(connection, fold(incident_id, [*events_of(connection, incident_id), *supposed]), now)
+        supposed = [Recorded(event, now) for event in what_if_events(case.incident, hypothesis, now)]
+        case_id = case.incident.id
+        return self.graded(connection, fold(case_id, [*events_of(connection, case_id), *supposed]), now)
 
-    def graded(self, connection: Connection, incident: Incident, now: datetime) -> Case:
+    def graded(self, connection: Connection, incident: Incident, now: datetime) -> GradedCase:
         """Return the case of a folded incident: its verdicts at `now` under the packs with which it began."""
         packs = self.packs_of(connection, incident.id)
-        latest = records.latest_assessments(connection, incident.id)
+        latest = cases.latest_assessments(connection, incident.id)
         before = [latest.get(pack.pack) for pack in packs]
         hours, calendars = self._rulebook.hours, self._rulebook.calendars
         assessments = [
             assess(incident, pack, hours, now, trajectory_from(document) if document else (), calendars)
             for pack, document in zip(packs, before, strict=True)
         ]
-        return Case(incident, packs, assessments, before)
+        return GradedCase(incident, packs, assessments, before)
 
-    def packs_of(self, connection: Connection, incident_id: str) -> list[Pack]:
+    def packs_of(self, connection: Connection, case_id: str) -> list[Pack]:
         """Return the packs with which an incident began, the primary one first."""
-        row = records.incident(connection, incident_id)
+        row = cases.case_row(connection, case_id)
         hashes = list(row.pack_hashes.values()) if row else []
         for content_hash in hashes:
             if content_hash not in self._kept:
-                kept = records.kept_pack(connection, content_hash)
+                kept = cases.stored_pack(connection, content_hash)
                 assert kept is not None, content_hash  # noqa: S101 - it was stored with the incident
                 self._kept[content_hash] = kept
         packs = [self._kept[content_hash] for content_hash in hashes]
@@ -84,7 +84,7 @@ class Reader:
 
     def recurring(self, connection: Connection, now: datetime) -> list[Recurrence]:
         """Return the incidents with one root cause that reach a level only together, by every chosen pack."""
-        names = incidents_with_event(connection, EventType.IMPACT_MEASURED)
+        names = cases_with_event(connection, EventType.IMPACT_MEASURED)
         incidents = [fold(name, events_of(connection, name)) for name in names]
         packs, hours = self._rulebook.packs, self._rulebook.hours
         return [recurrence for pack in packs for recurrence in recurrences(incidents, pack, hours, now)]

@@ -15,9 +15,9 @@ from incident_engine.config.rulebook import load_packs, rules_directory
 from incident_engine.config.settings import Settings
 from incident_engine.domain.calendar.service_hours import ServiceHours
 from incident_engine.domain.events.model import Event
-from incident_engine.domain.grading.assessment import course_of
-from incident_engine.domain.grading.assessment_document import spelled
-from incident_engine.domain.grading.level_history import Reached
+from incident_engine.domain.grading.assessment import history_of
+from incident_engine.domain.grading.assessment_document import to_local_iso
+from incident_engine.domain.grading.level_history import LevelChange
 from incident_engine.domain.grading.pack import Pack
 from incident_engine.domain.grading.pack_parser import parse_pack
 from incident_engine.domain.grading.recurring import recurrences
@@ -48,7 +48,7 @@ class Candidate:
 class Verdict:
     """What one pack says of an incident at its end."""
 
-    course: tuple[Reached, ...]
+    course: tuple[LevelChange, ...]
     """Every change of the level, in order."""
     in_force: bool = True
     """Whether the regulation was in force when the incident began; if not, it gives no level."""
@@ -178,7 +178,7 @@ def _row(incident: Incident, at: datetime, candidates: Sequence[Candidate], hour
     begun = incident.occurred_at
     verdicts = tuple(
         Verdict(
-            tuple(step for step in course_of(incident, each.pack, hours) if step.at <= at),
+            tuple(step for step in history_of(incident, each.pack, hours) if step.at <= at),
             begun is None or each.pack.is_in_force(begun),
         )
         for each in candidates
@@ -292,8 +292,8 @@ def _row_document(row: Row, labels: Sequence[str], zone: tzinfo) -> dict[str, An
     return {
         "incident": "+".join(row.incidents),
         "root_cause": row.root_cause,
-        "occurred_at": spelled(row.occurred_at, zone),
-        "at": spelled(row.at, zone),
+        "occurred_at": to_local_iso(row.occurred_at, zone),
+        "at": to_local_iso(row.at, zone),
         "services": list(row.services),
         "regions": list(row.regions),
         "difference": row.difference,
@@ -301,7 +301,7 @@ def _row_document(row: Row, labels: Sequence[str], zone: tzinfo) -> dict[str, An
             {
                 "pack": label,
                 "level": verdict.level,
-                "since": spelled(verdict.since, zone),
+                "since": to_local_iso(verdict.since, zone),
                 "in_force": verdict.in_force,
                 "trajectory": [_step_document(step, zone) for step in verdict.course],
             }
@@ -310,6 +310,6 @@ def _row_document(row: Row, labels: Sequence[str], zone: tzinfo) -> dict[str, An
     }
 
 
-def _step_document(step: Reached, zone: tzinfo) -> dict[str, Any]:
-    document = {"level": step.level, "at": spelled(step.at, zone), "rule": step.rule, "cite": step.cite}
+def _step_document(step: LevelChange, zone: tzinfo) -> dict[str, Any]:
+    document = {"level": step.level, "at": to_local_iso(step.at, zone), "rule": step.rule, "cite": step.cite}
     return document if step.correction is None else document | {"corrected_by": step.correction.by}

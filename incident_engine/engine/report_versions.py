@@ -15,7 +15,7 @@ from incident_engine.domain.reports.facts import ReportFacts
 from incident_engine.domain.response.playbook import Playbook
 from incident_engine.domain.response.step import StepState
 from incident_engine.domain.values import LocalizedText
-from incident_engine.engine.decision_log import Reason, say, warn
+from incident_engine.engine.decision_log import Reason, log_after_commit, warn
 from incident_engine.store.reports import (
     Head,
     ReportState,
@@ -26,7 +26,7 @@ from incident_engine.store.reports import (
     insert_version,
     report_steps,
 )
-from incident_engine.store.unit_of_work import Unit
+from incident_engine.store.unit_of_work import UnitOfWork
 
 REGULATORS: Mapping[str, LocalizedText] = {
     kind: LocalizedText.model_validate({"zh-CN": chinese, "en": english})
@@ -37,12 +37,12 @@ REGULATORS: Mapping[str, LocalizedText] = {
 }
 """To whom a head office and a branch report unless the configuration says otherwise (银监办发〔2008〕53号 Art. 34)."""
 
-_OPEN = (StepState.AWAITING, StepState.BEGUN, StepState.FAILED, StepState.COMPLETED)
+_OPEN = (StepState.AWAITING, StepState.STARTED, StepState.FAILED, StepState.COMPLETED)
 _GIVEN_UP = (StepState.SKIPPED, StepState.WITHDRAWN)
 
 
 @dataclass(frozen=True, slots=True)
-class Current:
+class CurrentReport:
     """How a report stands: what messages say of it."""
 
     report: str
@@ -79,7 +79,7 @@ def facts_of(
     return ReportFacts(*about, titles)
 
 
-def keep_versions(unit: Unit, facts: ReportFacts, book: ReportBook, now: datetime) -> dict[str, Head]:
+def keep_versions(unit: UnitOfWork, facts: ReportFacts, book: ReportBook, now: datetime) -> dict[str, Head]:
     """Store what has changed of an incident's reports; return how they stand, by the id of the step that asks for them.
 
     A report is drafted for each step that has begun and is not done, and for each report into which somebody wrote
@@ -89,7 +89,7 @@ def keep_versions(unit: Unit, facts: ReportFacts, book: ReportBook, now: datetim
     seen: set[tuple[str, str]] = set()
     handed_in: dict[str, datetime] = {}
     asking = report_steps(unit.connection, facts.incident.id)
-    kept = heads_of(unit.connection, facts.incident.id) if asking or facts.incident.writings else {}
+    kept = heads_of(unit.connection, facts.incident.id) if asking or facts.incident.report_entries else {}
     for step in asking:
         known = step.report in book.definitions and (step.report, step.instance) not in seen
         if known and (step.state in _OPEN or step.state in _GIVEN_UP):
@@ -102,14 +102,14 @@ def keep_versions(unit: Unit, facts: ReportFacts, book: ReportBook, now: datetim
         if step.completed_at is not None:
             handed_in[step.report] = step.completed_at
     asked = {report for report, _ in seen}
-    written = dict.fromkeys(w.report for w in facts.incident.writings if w.report in book.definitions)
+    written = dict.fromkeys(w.report for w in facts.incident.report_entries if w.report in book.definitions)
     for name in written:
         if name not in asked:
             _Keeper(unit, facts, book, now, name, "", kept.get((name, ""), []), None).draft()
     return found
 
 
-def outlook(facts: ReportFacts, book: ReportBook, name: str, instance: str) -> Current | None:
+def outlook(facts: ReportFacts, book: ReportBook, name: str, instance: str) -> CurrentReport | None:
     """Return how a report would stand if it were drafted now: for the message with which its step begins.
 
     None if there is no such definition.
@@ -118,7 +118,7 @@ def outlook(facts: ReportFacts, book: ReportBook, name: str, instance: str) -> C
         return None
     found = preview(facts, book, name)
     titles = {locale: str(part["title"]) for locale, part in found.document.items()}
-    return Current(found.report, instance, 1, titles, found.gaps)
+    return CurrentReport(found.report, instance, 1, titles, found.gaps)
 
 
 def preview(facts: ReportFacts, book: ReportBook, name: str) -> Version:
@@ -131,7 +131,7 @@ def preview(facts: ReportFacts, book: ReportBook, name: str) -> Version:
 class _Keeper:
     """Keeps the versions of one instance of a report."""
 
-    unit: Unit
+    unit: UnitOfWork
     facts: ReportFacts
     book: ReportBook
     now: datetime
@@ -190,7 +190,7 @@ class _Keeper:
 
     def _note(self, head: Head, by: str | None) -> None:
         self.heads.append(head)
-        say(
+        log_after_commit(
             self.unit,
             Reason.REPORT_VERSION,
             incident=self.facts.incident.id,
@@ -210,7 +210,7 @@ def _at(heads: Iterable[Head], at: datetime) -> Head:
 
 
 def _version(
-    incident_id: str,
+    case_id: str,
     report: str,
     instance: str,
     number: int,
@@ -219,7 +219,7 @@ def _version(
 ) -> Version:
     gaps = max(len(report_from(part).gaps) for part in document.values())
     mark = content_hash(document)
-    return Version(incident_id, report, instance, number, ReportState.DRAFT, None, at, mark, gaps, document)
+    return Version(case_id, report, instance, number, ReportState.DRAFT, None, at, mark, gaps, document)
 
 
 def _head(version: Version) -> Head:

@@ -31,7 +31,7 @@ from incident_engine.store import archive_files
 from incident_engine.store import retention as retained
 from incident_engine.store.database import Database
 from incident_engine.store.retention import Ended
-from incident_engine.store.unit_of_work import Unit
+from incident_engine.store.unit_of_work import UnitOfWork
 from incident_engine.store.writer import Writer
 
 T = TypeVar("T")
@@ -56,7 +56,7 @@ class Hold(StrEnum):
 
 
 @dataclass(slots=True)
-class Outcome:
+class ArchiveResult:
     """What a run did: the incidents that are in files now, by file, and those that stay, with the reason."""
 
     archived: dict[str, list[str]] = field(default_factory=dict)
@@ -80,10 +80,10 @@ def due(read: Read, settings: RetentionSettings, reader: Reader, now: datetime) 
         last = page[-1]
 
 
-def hold_of(connection: Connection, reader: Reader, incident_id: str, now: datetime) -> Hold | None:
+def hold_of(connection: Connection, reader: Reader, case_id: str, now: datetime) -> Hold | None:
     """Return what keeps a closed incident from being archived; None if nothing does."""
-    found = _stored_hold(connection, incident_id)
-    case = reader.case(connection, incident_id, now)
+    found = _stored_hold(connection, case_id)
+    case = reader.case(connection, case_id, now)
     if case is not None and any(
         status.state in _OWED for assessment in case.assessments for status in assessment.obligations
     ):
@@ -111,13 +111,13 @@ class Archiver:
         self._stopping = threading.Event()
         self._log = logger("retention")
 
-    def run(self, now: datetime) -> Outcome:
+    def run(self, now: datetime) -> ArchiveResult:
         """Archive what was closed long enough before `now`, after what an earlier run left unfinished.
 
         Raises ArchiveError if a file cannot be written or read, StoreError if the database cannot take it. What is not
         in a file that was read back stays in the database.
         """
-        outcome = Outcome()
+        outcome = ArchiveResult()
         with self._database.read() as connection:
             unfinished = archives.chosen(connection)
         for file, names in unfinished.items():
@@ -143,14 +143,14 @@ class Archiver:
         """Let a run under way end after the incident that it is at; the next one goes on."""
         self._stopping.set()
 
-    def _free(self, now: datetime, outcome: Outcome) -> Iterator[str]:
+    def _free(self, now: datetime, outcome: ArchiveResult) -> Iterator[str]:
         for ended, hold in due(self._database.read, self._settings, self._reader, now):
             if hold is None:
                 yield ended.id
             else:
                 outcome.held[ended.id] = hold
 
-    def _archive(self, file: str, names: Sequence[str], now: datetime, outcome: Outcome) -> None:
+    def _archive(self, file: str, names: Sequence[str], now: datetime, outcome: ArchiveResult) -> None:
         """Write the file, unless incidents were removed for it already, and remove those that it holds."""
         path = self._settings.directory / file
         with self._database.read() as connection:
@@ -167,23 +167,23 @@ class Archiver:
                 removed.append(name)
         self._log.info("incidents_archived", reason="retention", file=str(path), count=len(removed))
 
-    def _remove(self, unit: Unit, name: str, digest: str | None, now: datetime) -> bool:
+    def _remove(self, unit: UnitOfWork, name: str, digest: str | None, now: datetime) -> bool:
         """Remove an incident if the file holds exactly what is stored of it; else it stays for another day."""
         document = archives.document_of(unit.connection, name)
         if document is None:
             return False  # another replica was here first
         is_same = digest == archive_files.digest_of(archives.line_of(document))
         if digest is None or not is_same or self._is_changing(name) or _stored_hold(unit.connection, name) is not None:
-            archives.unchoose(unit.connection, name)
+            archives.unmark_chosen(unit.connection, name)
             return False
         archives.remove(unit.connection, name, digest, now)
         return True
 
-    def _do(self, work: Callable[[Unit], T]) -> T:
+    def _do(self, work: Callable[[UnitOfWork], T]) -> T:
         return self._writer.submit(work, urgent=True).result()
 
 
-def run_alone(settings: Settings, reader: Reader, now: datetime) -> Outcome:
+def run_alone(settings: Settings, reader: Reader, now: datetime) -> ArchiveResult:
     """Archive without a daemon. Raises StoreError if one holds the database."""
     database = Database(settings.store.url)
     writer = Writer(database, settings.intake.queue, lambda: None)
@@ -195,17 +195,17 @@ def run_alone(settings: Settings, reader: Reader, now: datetime) -> Outcome:
         database.close()
 
 
-def _choose(unit: Unit, names: Sequence[str], file: str) -> None:
+def _choose(unit: UnitOfWork, names: Sequence[str], file: str) -> None:
     for name in names:
-        archives.choose(unit.connection, name, file)
+        archives.mark_chosen(unit.connection, name, file)
 
 
-def _stored_hold(connection: Connection, incident_id: str) -> Hold | None:
-    if retained.has_delivery_under_way(connection, incident_id):
+def _stored_hold(connection: Connection, case_id: str) -> Hold | None:
+    if retained.has_delivery_under_way(connection, case_id):
         return Hold.DELIVERY_UNDER_WAY
-    if retained.has_open_step(connection, incident_id):
+    if retained.has_open_step(connection, case_id):
         return Hold.STEP_OPEN
-    return Hold.SOMETHING_DUE if retained.has_timer(connection, incident_id) else None
+    return Hold.SOMETHING_DUE if retained.has_timer(connection, case_id) else None
 
 
 def _batches(names: Iterator[str]) -> Iterator[list[str]]:

@@ -19,18 +19,18 @@ from incident_engine.domain.events.actions import IncidentClosed
 from incident_engine.domain.events.model import Event, MaintenanceAnnounced, OutageEvent, Recorded, wire
 from incident_engine.domain.events.types import EventType
 from incident_engine.domain.incidents.fold import occurrence
-from incident_engine.domain.reports.definition import wrong_writing
-from incident_engine.engine.cache_sync import CatchingUp
-from incident_engine.engine.decision_log import Reason, note, warn
-from incident_engine.engine.event_checks import NAMING, Known, resolved
-from incident_engine.engine.incident_cache import Ledger
+from incident_engine.domain.reports.definition import report_entry_problems
+from incident_engine.engine.cache_sync import CacheSync
+from incident_engine.engine.decision_log import Reason, log, warn
+from incident_engine.engine.event_checks import NAMING, Names, checked
+from incident_engine.engine.incident_cache import IncidentCache
 from incident_engine.engine.reader import Reader
 from incident_engine.engine.router import Router, not_to_be_closed
-from incident_engine.engine.update import Upkeep
+from incident_engine.engine.update import CaseUpdater
 from incident_engine.store.events import Key
 from incident_engine.store.quarantine import is_anything_in_quarantine, put_in_quarantine, release_from_quarantine
 from incident_engine.store.timers import due_timers, set_timer
-from incident_engine.store.unit_of_work import Unit, in_savepoint
+from incident_engine.store.unit_of_work import UnitOfWork, in_savepoint
 
 _TIMERS_AT_ONCE = 200
 _TRY_AGAIN = timedelta(minutes=1)
@@ -66,20 +66,20 @@ class Engine:
     ) -> None:
         self._metrics = metrics
         self._reader = reader
-        self._ledger = Ledger()
-        self._upkeep = Upkeep(settings, rulebook, links or Links(), reader, self._ledger, drill=drill)
+        self._cache = IncidentCache()
+        self._updater = CaseUpdater(settings, rulebook, links or Links(), reader, self._cache, drill=drill)
         steps = [step for playbook in rulebook.playbooks for step in playbook.steps]
-        self._known = Known(
+        self._names = Names(
             people=settings.people.names,
             steps=[step.id for step in steps if step.on.obligation is None and not step.on.task_added],
-            wrong_writing=lambda event: wrong_writing(event, rulebook.reports.definitions),
+            wrong_writing=lambda event: report_entry_problems(event, rulebook.reports.definitions),
         )
         self._observation = settings.closing.observation
-        self._router = Router(settings, {pack.content_hash: pack for pack in rulebook.packs}, self._ledger)
-        self.catching_up = CatchingUp(self._ledger, self._router.spans)
+        self._router = Router(settings, {pack.content_hash: pack for pack in rulebook.packs}, self._cache)
+        self.cache_sync = CacheSync(self._cache, self._router.open_incidents)
 
     def report(
-        self, unit: Unit, events: Sequence[Event | None], now: datetime, problems: Sequence[Problem] = ()
+        self, unit: UnitOfWork, events: Sequence[Event | None], now: datetime, problems: Sequence[Problem] = ()
     ) -> list[Receipt]:
         """Take events: append what is new, and bring their incidents up to date.
 
@@ -89,7 +89,7 @@ class Engine:
         found = list(problems)
         receipts: dict[int, Receipt] = {}
         given = [(place, event) for place, event in enumerate(events) if event is not None]
-        known = self._ledger.known(unit.connection, [(event.source, event.id) for _, event in given])
+        known = self._cache.known(unit.connection, [(event.source, event.id) for _, event in given])
         # In order of occurrence, so that one request means the same as one request for each event.
         for place, event in sorted(given, key=lambda item: occurrence(item[1])):
             taken = self._take(unit, event, now, known)
@@ -100,13 +100,13 @@ class Engine:
                 found += [replace(problem, path=(place, *problem.path)) for problem in taken]
         if found:
             raise InvalidDocumentError(sorted(found, key=_first_place))
-        unit.at_end.setdefault(_WRITING, self._write)
+        unit.before_commit.setdefault(_WRITING, self._write)
         answers = [receipts[place] for place, _ in given]
         self._follow(unit, [event for _, event in given], answers, now)
         self._account(unit, [event for _, event in given], answers)
         return answers
 
-    def report_each(self, unit: Unit, events: Sequence[Event], now: datetime) -> list[Receipt]:
+    def report_each(self, unit: UnitOfWork, events: Sequence[Event], now: datetime) -> list[Receipt]:
         """Take events one by one, each with all that follows from it; what makes the engine fail waits in quarantine.
 
         For events of which `report` could not take all, and no problem is known with any.
@@ -123,23 +123,23 @@ class Engine:
             receipts[place] = taken
         return [receipts[place] for place in range(len(events))]
 
-    def fire(self, unit: Unit, now: datetime) -> int:
+    def fire(self, unit: UnitOfWork, now: datetime) -> int:
         """Bring every incident up to date whose timer is due. Return how many."""
         due = due_timers(unit.connection, now, _TIMERS_AT_ONCE)
-        for incident_id, due_at in due:
-            self._fire_one(unit, incident_id, now)
+        for case_id, due_at in due:
+            self._fire_one(unit, case_id, now)
             lateness = (now - due_at).total_seconds()
             unit.after_commit.append(partial(self._metrics.lateness.observe, lateness))
         return len(due)
 
-    def is_changing(self, incident_id: str) -> bool:
+    def is_changing(self, case_id: str) -> bool:
         """Return whether the writer's transaction has events of an incident that are not written yet."""
-        return self._ledger.is_changing(incident_id)
+        return self._cache.is_changing(case_id)
 
-    def _report_one(self, unit: Unit, event: Event, now: datetime) -> Receipt:
+    def _report_one(self, unit: UnitOfWork, event: Event, now: datetime) -> Receipt:
         return self.report(unit, [event], now)[0]
 
-    def _isolate(self, unit: Unit, event: Event, failure: Exception, now: datetime) -> Receipt:
+    def _isolate(self, unit: UnitOfWork, event: Event, failure: Exception, now: datetime) -> Receipt:
         warn(Reason.EVENT_ISOLATED, failure, source=event.source, id=event.id, type=event.type.value)
         put_in_quarantine(
             unit.connection, event.source, event.id, Reason.EVENT_ISOLATED.value, repr(failure), wire(event), now
@@ -148,7 +148,7 @@ class Engine:
         unit.after_commit.append(lambda: self._metrics.count_events(receipt.source, receipt.outcome))
         return receipt
 
-    def _follow(self, unit: Unit, events: Sequence[Event], answers: Sequence[Receipt], now: datetime) -> None:
+    def _follow(self, unit: UnitOfWork, events: Sequence[Event], answers: Sequence[Receipt], now: datetime) -> None:
         """See to it that every incident that changed is brought up to date: at once, or once for the transaction.
 
         What people say is followed at once, so that what others say next is checked against what it led to.
@@ -156,84 +156,84 @@ class Engine:
         is_from_monitors = all(isinstance(event, OutageEvent) for event in events)
         touched = dict.fromkeys(name for receipt in answers for name in receipt.touched)
         if not touched:
-            unit.quiet += 1
-        for incident_id in touched:
-            unit.at_end[incident_id] = partial(self._bring_up_to_date, incident_id=incident_id, now=now)
+            unit.unchanged += 1
+        for case_id in touched:
+            unit.before_commit[case_id] = partial(self._update_case, case_id=case_id, now=now)
             if not is_from_monitors:
-                unit.settle(incident_id)
+                unit.run_before_commit(case_id)
 
-    def _write(self, unit: Unit) -> None:
+    def _write(self, unit: UnitOfWork) -> None:
         """Write the events; what waited in quarantine and was taken now need not wait any more."""
-        self._ledger.flush(unit.connection)
+        self._cache.flush(unit.connection)
         faults.reach(faults.Point.AFTER_APPEND)
         taken: Mapping[_Alike, Sequence[str]] = unit.shared.get(_ALIKE, {})
         if is_anything_in_quarantine(unit.connection):
             for (source, *_), ids in taken.items():
                 release_from_quarantine(unit.connection, source, ids)
 
-    def _bring_up_to_date(self, unit: Unit, incident_id: str, now: datetime) -> None:
-        self._router.spans.amend(unit, incident_id, self._upkeep.bring_up_to_date(unit, incident_id, now))
+    def _update_case(self, unit: UnitOfWork, case_id: str, now: datetime) -> None:
+        self._router.open_incidents.update(unit, case_id, self._updater.update_case(unit, case_id, now))
 
     def _take(
-        self, unit: Unit, event: Event, now: datetime, known: Mapping[Key, str | None]
+        self, unit: UnitOfWork, event: Event, now: datetime, known: Mapping[Key, str | None]
     ) -> Receipt | list[Problem]:
         key = event.source, event.id
         if key in known:
             return Receipt(event.source, event.id, EventOutcome.DUPLICATE, known[key])
         if isinstance(event, MaintenanceAnnounced):
-            self._ledger.append(unit, Recorded(event, now), None)
-            touched = self._router.maintained(unit.connection, event)
+            self._cache.append(unit, Recorded(event, now), None)
+            touched = self._router.affected_by_maintenance(unit.connection, event)
             return Receipt(event.source, event.id, EventOutcome.ACCEPTED, None, tuple(touched))
-        incident_id = self._router.route(unit, event, now)
-        if isinstance(incident_id, Problem):
-            return [incident_id]
-        checked = event if isinstance(event, OutageEvent) else self._checked(unit, event, incident_id)
+        case_id = self._router.route(unit, event, now)
+        if isinstance(case_id, Problem):
+            return [case_id]
+        checked = event if isinstance(event, OutageEvent) else self._checked(unit, event, case_id)
         if isinstance(checked, list):
             return checked
-        has_changed = self._ledger.append(unit, Recorded(checked, now), incident_id)
+        has_changed = self._cache.append(unit, Recorded(checked, now), case_id)
         if isinstance(event, OutageEvent) and has_changed:
-            self._router.widen(unit, incident_id, event)
-        changed = (incident_id,) if has_changed else ()
-        return Receipt(event.source, event.id, EventOutcome.ACCEPTED, incident_id, changed)
+            self._router.widen(unit, case_id, event)
+        changed = (case_id,) if has_changed else ()
+        return Receipt(event.source, event.id, EventOutcome.ACCEPTED, case_id, changed)
 
-    def _checked(self, unit: Unit, event: Event, incident_id: str) -> Event | list[Problem]:
+    def _checked(self, unit: UnitOfWork, event: Event, case_id: str) -> Event | list[Problem]:
         """Return what a person says as it is to be stored, or what is wrong with it as things stand now."""
-        self._ledger.flush(unit.connection)
-        unit.settle(incident_id)
+        self._cache.flush(unit.connection)
+        unit.run_before_commit(case_id)
         if isinstance(event, NAMING):
-            packs = self._reader.packs_of(unit.connection, incident_id)
-            checked = resolved(unit.connection, event, incident_id, packs, self._known)
-            if isinstance(checked, list):
-                return checked
-            event = checked
+            packs = self._reader.packs_of(unit.connection, case_id)
+            result = checked(unit.connection, event, case_id, packs, self._names)
+            if isinstance(result, list):
+                return result
+            event = result
         if isinstance(event, IncidentClosed):
-            problem = not_to_be_closed(unit.connection, incident_id, event.occurred_at, self._observation)
+            problem = not_to_be_closed(unit.connection, case_id, event.occurred_at, self._observation)
             if problem is not None:
                 return [problem]
         return event
 
-    def _fire_one(self, unit: Unit, incident_id: str, now: datetime) -> None:
+    def _fire_one(self, unit: UnitOfWork, case_id: str, now: datetime) -> None:
         """Update one incident; its failure must not keep the others from what is due, and it is tried again."""
-        _, failure = in_savepoint(unit, partial(self._bring_up_to_date, incident_id=incident_id, now=now))
+        _, failure = in_savepoint(unit, partial(self._update_case, case_id=case_id, now=now))
         if failure is not None:
-            set_timer(unit.connection, incident_id, now + _TRY_AGAIN)
-            warn(Reason.UPDATE_FAILED, failure, incident=incident_id)
+            set_timer(unit.connection, case_id, now + _TRY_AGAIN)
+            warn(Reason.UPDATE_FAILED, failure, incident=case_id)
 
-    def _account(self, unit: Unit, events: Sequence[Event], receipts: Sequence[Receipt]) -> None:
+    def _account(self, unit: UnitOfWork, events: Sequence[Event], receipts: Sequence[Receipt]) -> None:
         """Count what was taken, and say it once it is on disk: what is alike of one transaction in one line."""
         if _ALIKE not in unit.shared:
             unit.shared[_ALIKE] = {}
-            unit.after_commit.append(partial(self._say, unit.shared[_ALIKE]))
+            unit.after_commit.append(partial(self._log_alike, unit.shared[_ALIKE]))
         alike: dict[_Alike, list[str]] = unit.shared[_ALIKE]
         for event, receipt in zip(events, receipts, strict=True):
             alike.setdefault((receipt.source, receipt.outcome, event.type, receipt.incident), []).append(receipt.id)
 
-    def _say(self, alike: Mapping[_Alike, Sequence[str]]) -> None:
+    def _log_alike(self, alike: Mapping[_Alike, Sequence[str]]) -> None:
         for (source, outcome, kind, incident), ids in alike.items():
             self._metrics.count_events(source, outcome, len(ids))
             reason = Reason.EVENT_DUPLICATE if outcome is EventOutcome.DUPLICATE else Reason.EVENT_ACCEPTED
             more = {"count": len(ids), "last": ids[-1]} if len(ids) > 1 else {}
-            note(reason, source=source, id=ids[0], type=kind.value, incident=incident, **more)
+            log(reason, source=source, id=ids[0], type=kind.value, incident=incident, **more)
 
 
 def _first_place(problem: Problem) -> int:

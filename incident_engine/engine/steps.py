@@ -9,27 +9,26 @@ from incident_engine.config.rulebook import Rulebook
 from incident_engine.config.settings import Settings
 from incident_engine.domain.grading.obligation_status import ObligationState, ObligationStatus
 from incident_engine.domain.incidents.incident import Incident
-from incident_engine.domain.messages.context import BankWords, ReportWords, Situation
+from incident_engine.domain.messages.context import BankContext, MessageContext, ReportSummary
 from incident_engine.domain.messages.drill_marks import marked_wording
 from incident_engine.domain.reports.facts import ReportFacts
 from incident_engine.domain.response.escalation import answered_at, approval_of, latest_assignment
-from incident_engine.domain.response.occurrences import Basis
+from incident_engine.domain.response.occurrences import PlanSettings
 from incident_engine.domain.response.plan import plan
 from incident_engine.domain.response.reconcile import reconcile, why_withdrawn
-from incident_engine.domain.response.step import Step, StepState, is_about
+from incident_engine.domain.response.step import Step, StepState, concerns_step
 from incident_engine.domain.values import NEVER, LocalizedText
 from incident_engine.engine import messages as drafts
-from incident_engine.engine.decision_log import Reason, say, warn
-from incident_engine.engine.reader import Case
+from incident_engine.engine.decision_log import Reason, log_after_commit, warn
+from incident_engine.engine.reader import GradedCase
 from incident_engine.engine.report_versions import facts_of, keep_versions, outlook, reporting_unit
+from incident_engine.store import cases, steps
 from incident_engine.store import deliveries as outgoing
-from incident_engine.store import incidents as records
-from incident_engine.store import steps
 from incident_engine.store.deliveries import insert_deliveries
-from incident_engine.store.unit_of_work import Unit
+from incident_engine.store.unit_of_work import UnitOfWork
 
 
-class StepWork:
+class StepRunner:
     """Keeps an incident's steps as the playbooks want them."""
 
     def __init__(self, settings: Settings, rulebook: Rulebook, links: Links, *, drill: bool = False) -> None:
@@ -37,41 +36,44 @@ class StepWork:
         self._rulebook = rulebook
         self._links = links
         self._drill = drill
-        self._bank = bank_words(settings)
+        self._bank = bank_context(settings)
         self._templates = {
             (playbook.playbook, step.id): step for playbook in rulebook.playbooks for step in playbook.steps
         }
-        self._basis = Basis(
+        self._basis = PlanSettings(
             settings.bank.zone, rulebook.bank_calendar(settings.bank.calendar), settings.closing.observation
         )
 
-    def carry_on(self, unit: Unit, case: Case, now: datetime) -> None:
+    def advance(self, unit: UnitOfWork, case: GradedCase, now: datetime) -> None:
         """Store the plan, take in what people did, and begin what is due."""
         stored = steps.steps_of(unit.connection, case.incident.id)
-        begun = steps.begun_of(stored)
+        begun = steps.started_steps(stored)
         planned = plan(case.incident, case.assessments, self._rulebook.playbooks, now, self._basis, begun)
         wanted = {step.id: step for step in planned}
         if self._reconcile(unit, case.incident, wanted, stored):
             stored = steps.steps_of(unit.connection, case.incident.id)
-        for name in self._settle(unit, case, stored, now):
+        for name in self._apply_actions(unit, case, stored, now):
             del stored[name]
-        self._give_up(unit, case.incident, wanted, stored, now)
+        self._withdraw_unplanned(unit, case.incident, wanted, stored, now)
         facts = facts_of(self._settings, case.incident, case.packs, case.assessments, self._rulebook.playbooks)
-        self._begin(unit, case, wanted, stored, facts, now)
+        self._start_due(unit, case, wanted, stored, facts, now)
         keep_versions(unit, facts, self._rulebook.reports, now)
 
     def _reconcile(
         self,
-        unit: Unit,
+        unit: UnitOfWork,
         incident: Incident,
         wanted: Mapping[str, Step],
         stored: Mapping[str, steps.StoredStep],
     ) -> bool:
         """Store how what is wanted differs from what is stored; return whether it does."""
         given_up = {name for name, each in stored.items() if each.state is StepState.WITHDRAWN}
-        anew = {name for name, each in stored.items() if given_up & {name, each.step.of} and name in wanted}
+        anew = {name for name, each in stored.items() if given_up & {name, each.step.parent_id} and name in wanted}
         existing = {
-            name: (StepState.WITHDRAWN if name in anew and each.step.of in anew else each.state, each.step.due_at)
+            name: (
+                StepState.WITHDRAWN if name in anew and each.step.parent_id in anew else each.state,
+                each.step.due_at,
+            )
             for name, each in stored.items()
         }
         changes = reconcile(existing, self._allowed(unit, incident, wanted, stored))
@@ -82,23 +84,23 @@ class StepWork:
             if each.state is StepState.PENDING and name in wanted and wanted[name].audience != each.step.audience:
                 steps.readdress_step(unit.connection, name, wanted[name].audience)
                 differs = True
-            is_open = each.state in (StepState.PENDING, StepState.AWAITING, StepState.BEGUN)
+            is_open = each.state in (StepState.PENDING, StepState.AWAITING, StepState.STARTED)
             if is_open and name in wanted and wanted[name].deadline != each.step.deadline:
                 steps.move_deadline(unit.connection, name, wanted[name].deadline)
                 differs = True
         for name in changes.withdraw:
-            say(unit, Reason.STEP_WITHDRAWN, incident=incident.id, step=name, because=reasons[name])
+            log_after_commit(unit, Reason.STEP_WITHDRAWN, incident=incident.id, step=name, because=reasons[name])
         return differs
 
     def _allowed(
-        self, unit: Unit, incident: Incident, wanted: Mapping[str, Step], stored: Mapping[str, steps.StoredStep]
+        self, unit: UnitOfWork, incident: Incident, wanted: Mapping[str, Step], stored: Mapping[str, steps.StoredStep]
     ) -> list[Step]:
         """Return what is wanted; in an incident that had been closed, nothing that should have been before the closing.
 
         A playbook that was chosen since must not be played to incidents that are long over.
         """
         closing = incident.closing
-        if closing is None or records.closed_at(unit.connection, incident.id) != closing.at:
+        if closing is None or cases.closed_at(unit.connection, incident.id) != closing.at:
             return list(wanted.values())
         return [
             step
@@ -106,7 +108,9 @@ class StepWork:
             if step.id in stored or step.due_at > closing.at or step.obligation is not None
         ]
 
-    def _settle(self, unit: Unit, case: Case, stored: Mapping[str, steps.StoredStep], now: datetime) -> set[str]:
+    def _apply_actions(
+        self, unit: UnitOfWork, case: GradedCase, stored: Mapping[str, steps.StoredStep], now: datetime
+    ) -> set[str]:
         """Take in what people did: approvals, acknowledgements, completions, skips. Return the steps they ended."""
         ended: set[str] = set()
         met = {
@@ -118,26 +122,26 @@ class StepWork:
         for name, each in stored.items():
             if each.state is StepState.AWAITING:
                 self._approve(unit, case.incident, each.step, now)
-            elif each.state is StepState.BEGUN:
+            elif each.state is StepState.STARTED:
                 approval = approval_of(each.step, case.incident) if each.step.report is not None else None
                 if approval is not None and not each.approved:
                     steps.approve_step(unit.connection, name, approval.at, approval.by)
                 if self._end(unit, case.incident, each.step, met, stored, now):
                     ended.add(name)
-            skipped = next((deed for deed in case.incident.skips if is_about(deed.step, name)), None)
-            is_open = each.state in (StepState.PENDING, StepState.AWAITING, StepState.BEGUN, StepState.WITHDRAWN)
-            if skipped is not None and is_open and each.step.of is None:
+            skipped = next((deed for deed in case.incident.skips if concerns_step(deed.step, name)), None)
+            is_open = each.state in (StepState.PENDING, StepState.AWAITING, StepState.STARTED, StepState.WITHDRAWN)
+            if skipped is not None and is_open and each.step.parent_id is None:
                 steps.skip_step(unit.connection, name, skipped.at, skipped.by, skipped.note)
-                self._stop_telling(unit, name, stored, now)
+                self._cancel_deliveries(unit, name, stored, now)
                 ended.add(name)
             owner = latest_assignment(case.incident, name)
-            if owner is not None and owner.to != each.assignee and each.step.of is None:
+            if owner is not None and owner.to != each.assignee and each.step.parent_id is None:
                 steps.assign_step(unit.connection, name, owner.to)
         return ended
 
-    def _give_up(
+    def _withdraw_unplanned(
         self,
-        unit: Unit,
+        unit: UnitOfWork,
         incident: Incident,
         wanted: Mapping[str, Step],
         stored: Mapping[str, steps.StoredStep],
@@ -146,25 +150,27 @@ class StepWork:
         """What was asked for and nobody did, and is no longer wanted, waits for nobody any more."""
         for name, each in stored.items():
             asks = each.step.awaits is not None or each.step.fulfils is not None
-            if each.state is StepState.BEGUN and asks and name not in wanted:
+            if each.state is StepState.STARTED and asks and name not in wanted:
                 reason = why_withdrawn(each.step, incident, wanted.values()).value
                 steps.withdraw_step(unit.connection, name, reason)
-                self._stop_telling(unit, name, stored, now)
-                say(unit, Reason.STEP_WITHDRAWN, incident=incident.id, step=name, because=reason)
+                self._cancel_deliveries(unit, name, stored, now)
+                log_after_commit(unit, Reason.STEP_WITHDRAWN, incident=incident.id, step=name, because=reason)
 
-    def _approve(self, unit: Unit, incident: Incident, step: Step, now: datetime) -> None:
+    def _approve(self, unit: UnitOfWork, incident: Incident, step: Step, now: datetime) -> None:
         deed = approval_of(step, incident)
         if deed is None:
             return
         wording = marked_wording(deed.wording) if self._drill else deed.wording
         released = steps.release_held(unit.connection, step.id, now, wording)
-        steps.begin_step(unit.connection, step, now)
+        steps.start_step(unit.connection, step, now)
         steps.approve_step(unit.connection, step.id, deed.at, deed.by)
-        say(unit, Reason.STEP_APPROVED, incident=incident.id, step=step.id, by=deed.by, deliveries=released)
+        log_after_commit(
+            unit, Reason.STEP_APPROVED, incident=incident.id, step=step.id, by=deed.by, deliveries=released
+        )
 
     def _end(
         self,
-        unit: Unit,
+        unit: UnitOfWork,
         incident: Incident,
         step: Step,
         met: Mapping[str, ObligationStatus],
@@ -178,18 +184,20 @@ class StepWork:
         if done_at is None:
             return False
         steps.complete_step(unit.connection, step.id, done_at, done_by)
-        self._stop_telling(unit, step.id, stored, now)
+        self._cancel_deliveries(unit, step.id, stored, now)
         return True
 
-    def _stop_telling(self, unit: Unit, step_id: str, stored: Mapping[str, steps.StoredStep], now: datetime) -> None:
+    def _cancel_deliveries(
+        self, unit: UnitOfWork, step_id: str, stored: Mapping[str, steps.StoredStep], now: datetime
+    ) -> None:
         """Whoever was to hear of it over a later channel, or in a tier, need not any more."""
-        family = [name for name, each in stored.items() if step_id in (name, each.step.of)]
+        family = [name for name, each in stored.items() if step_id in (name, each.step.parent_id)]
         outgoing.cancel(unit.connection, family, now)
 
-    def _begin(
+    def _start_due(
         self,
-        unit: Unit,
-        case: Case,
+        unit: UnitOfWork,
+        case: GradedCase,
         wanted: Mapping[str, Step],
         stored: Mapping[str, steps.StoredStep],
         facts: ReportFacts,
@@ -199,33 +207,42 @@ class StepWork:
         due = [name for name, each in stored.items() if each.state is StepState.PENDING and each.step.due_at <= now]
         for name in sorted(due, key=lambda name: (stored[name].step.due_at, name)):
             step = self._addressed(wanted[name], now)
-            base = stored.get(step.of or "")
+            base = stored.get(step.parent_id or "")
             if base is not None and base.state is StepState.AWAITING and base.step.id in wanted:
-                self._refresh(unit, case, wanted[base.step.id], facts, base.life, now)
+                self._refresh(unit, case, wanted[base.step.id], facts, base.generation, now)
             is_held = step.approval is not None
             situation = self._situation(unit, case, step, facts, now)
-            rows = drafts.deliveries(
-                situation, self._settings, self._rulebook.messages, self._links, held=is_held, life=stored[name].life
+            rows = drafts.build_deliveries(
+                situation,
+                self._settings,
+                self._rulebook.messages,
+                self._links,
+                held=is_held,
+                generation=stored[name].generation,
             )
             insert_deliveries(unit.connection, rows)
             if is_held:
                 steps.await_approval(unit.connection, step)
             else:
-                steps.begin_step(unit.connection, step, now)
-            say(
+                steps.start_step(unit.connection, step, now)
+            log_after_commit(
                 unit,
-                Reason.STEP_AWAITS_APPROVAL if is_held else Reason.STEP_BEGUN,
+                Reason.STEP_AWAITS_APPROVAL if is_held else Reason.STEP_STARTED,
                 incident=case.incident.id,
                 step=name,
                 incident_level=case.assessments[0].level,
                 deliveries=len(rows),
             )
 
-    def _refresh(self, unit: Unit, case: Case, step: Step, facts: ReportFacts, life: int, now: datetime) -> None:
+    def _refresh(
+        self, unit: UnitOfWork, case: GradedCase, step: Step, facts: ReportFacts, generation: int, now: datetime
+    ) -> None:
         """Write the words anew that still wait: whoever is asked again must not approve what has grown old."""
         situation = self._situation(unit, case, self._addressed(step, now), facts, now)
-        rows = drafts.deliveries(situation, self._settings, self._rulebook.messages, self._links, held=True, life=life)
-        steps.refresh_held(unit.connection, rows)
+        rows = drafts.build_deliveries(
+            situation, self._settings, self._rulebook.messages, self._links, held=True, generation=generation
+        )
+        steps.refresh_held_texts(unit.connection, rows)
 
     def _addressed(self, step: Step, now: datetime) -> Step:
         """Return a step for somebody: if its audience is gone from the configuration, for those of the playbook."""
@@ -235,9 +252,13 @@ class StepWork:
         warn(Reason.AUDIENCE_GONE, LookupError(step.audience), step=step.id, instead=audience)
         return replace(step, audience=audience)
 
-    def _situation(self, unit: Unit, case: Case, step: Step, facts: ReportFacts, now: datetime) -> Situation:
-        waiting: Iterable[steps.Draft] = steps.drafts_of(unit.connection, step.of) if step.of is not None else ()
-        return Situation(
+    def _situation(
+        self, unit: UnitOfWork, case: GradedCase, step: Step, facts: ReportFacts, now: datetime
+    ) -> MessageContext:
+        waiting: Iterable[steps.HeldText] = (
+            steps.held_texts_of(unit.connection, step.parent_id) if step.parent_id is not None else ()
+        )
+        return MessageContext(
             bank=self._bank,
             service_names=self._settings.service_names,
             incident=case.incident,
@@ -250,7 +271,7 @@ class StepWork:
             drill=self._drill,
         )
 
-    def _report(self, case: Case, step: Step, facts: ReportFacts) -> ReportWords | None:
+    def _report(self, case: GradedCase, step: Step, facts: ReportFacts) -> ReportSummary | None:
         """Return how the report stands for which a step, or the one it is derived of, asks."""
         name = self._templates[step.playbook, step.step].report
         current = outlook(facts, self._rulebook.reports, name, step.instance) if name is not None else None
@@ -260,13 +281,13 @@ class StepWork:
         if self._settings.server.public_url is not None:
             base = self._settings.server.public_url.rstrip("/")
             url = f"{base}/api/v1/incidents/{case.incident.id}/reports/{current.report}?format=html"
-        return ReportWords(current.report, LocalizedText.model_validate(current.titles), current.gaps, url)
+        return ReportSummary(current.report, LocalizedText.model_validate(current.titles), current.gaps, url)
 
 
-def bank_words(settings: Settings) -> BankWords:
+def bank_context(settings: Settings) -> BankContext:
     """Return what messages say of the bank."""
     bank = settings.bank
-    return BankWords(
+    return BankContext(
         name=bank.name,
         unit=reporting_unit(settings),
         hotline=bank.customers.hotline,
@@ -288,7 +309,7 @@ def _done(step: Step, incident: Incident, met: Mapping[str, ObligationStatus]) -
     if at < NEVER:
         deeds = [(deed.at, deed.by, deed.step) for deed in incident.acknowledgements]
         deeds += [(done.at, done.by, done.step) for done in incident.completions if done.step is not None]
-        return at, next(by for done_at, by, named in deeds if done_at == at and is_about(named, step.id))
+        return at, next(by for done_at, by, named in deeds if done_at == at and concerns_step(named, step.id))
     done = [each for each in incident.completions if fulfils and each.fulfils == fulfils]
     return (done[0].at, done[0].by) if done else (None, None)
 

@@ -12,17 +12,16 @@ from incident_engine.domain.events.types import ITSELF, EventType
 from incident_engine.domain.grading.assessment_document import assessment_document
 from incident_engine.domain.grading.obligation_status import ObligationState
 from incident_engine.domain.values import RESOLUTION
-from incident_engine.engine.decision_log import Reason, say
-from incident_engine.engine.incident_cache import Ledger
-from incident_engine.engine.reader import Case, Reader
-from incident_engine.engine.steps import StepWork
-from incident_engine.store import incidents as records
-from incident_engine.store import steps
+from incident_engine.engine.decision_log import Reason, log_after_commit
+from incident_engine.engine.incident_cache import IncidentCache
+from incident_engine.engine.reader import GradedCase, Reader
+from incident_engine.engine.steps import StepRunner
+from incident_engine.store import cases, steps
 from incident_engine.store.timers import set_timer
-from incident_engine.store.unit_of_work import Unit
+from incident_engine.store.unit_of_work import UnitOfWork
 
 
-class Upkeep:
+class CaseUpdater:
     """Knows the packs, and what follows from an incident at an instant."""
 
     def __init__(
@@ -31,45 +30,45 @@ class Upkeep:
         rulebook: Rulebook,
         links: Links,
         reader: Reader,
-        ledger: Ledger,
+        ledger: IncidentCache,
         *,
         drill: bool = False,
     ) -> None:
         self._settings = settings
-        self._ledger = ledger
-        self._steps = StepWork(settings, rulebook, links, drill=drill)
+        self._cache = ledger
+        self._steps = StepRunner(settings, rulebook, links, drill=drill)
         self._reader = reader
 
-    def bring_up_to_date(self, unit: Unit, incident_id: str, now: datetime) -> Mapping[str, Any]:
+    def update_case(self, unit: UnitOfWork, case_id: str, now: datetime) -> Mapping[str, Any]:
         """Write everything that follows from the incident's events at `now`, and when to look again.
 
         Returns what the incident's row says of it now.
         """
         connection = unit.connection
-        self._ledger.flush(connection)
-        case = self._reader.graded(connection, self._ledger.incident(connection, incident_id), now)
+        self._cache.flush(connection)
+        case = self._reader.graded(connection, self._cache.incident(connection, case_id), now)
         ends_at = self._ends_at(case)
         if ends_at is not None and now >= ends_at:
-            self._close(unit, incident_id, now)
-            case = self._reader.graded(connection, self._ledger.incident(connection, incident_id), now)
+            self._close(unit, case_id, now)
+            case = self._reader.graded(connection, self._cache.incident(connection, case_id), now)
         self._keep_verdicts(unit, case, now)
-        self._steps.carry_on(unit, case, now)
+        self._steps.advance(unit, case, now)
         summary = _summary(case, now)
-        records.update_incident(connection, incident_id, summary)
-        set_timer(unit.connection, incident_id, self._wake_at(unit, case, now))
+        cases.update_case(connection, case_id, summary)
+        set_timer(unit.connection, case_id, self._wake_at(unit, case, now))
         return summary
 
-    def _keep_verdicts(self, unit: Unit, case: Case, now: datetime) -> None:
+    def _keep_verdicts(self, unit: UnitOfWork, case: GradedCase, now: datetime) -> None:
         for assessment, before in zip(case.assessments, case.before, strict=True):
             document = assessment_document(assessment, self._settings.bank.zone)
             if before is None or _verdict(before) != _verdict(document):
-                records.insert_assessment(unit.connection, case.incident.id, now, document)
+                cases.insert_assessment(unit.connection, case.incident.id, now, document)
             if assessment.level != (before["level"] if before else None):
                 rise = document["trajectory"][-1]
                 reached = Reason.LEVEL_CORRECTED if "corrected_by" in rise else Reason.LEVEL_REACHED
-                say(
+                log_after_commit(
                     unit,
-                    Reason.LEVEL_HELD if assessment.held else reached,
+                    Reason.LEVEL_RETAINED if assessment.level_retained else reached,
                     incident=case.incident.id,
                     pack=assessment.pack,
                     incident_level=assessment.level,
@@ -78,7 +77,7 @@ class Upkeep:
                     by=rise.get("corrected_by"),
                 )
 
-    def _ends_at(self, case: Case) -> datetime | None:
+    def _ends_at(self, case: GradedCase) -> datetime | None:
         """Return when a blip that never reached a level, and asks for nothing, ends by itself: nobody need close it."""
         incident = case.incident
         graded = any(assessment.trajectory or assessment.forecast for assessment in case.assessments)
@@ -94,22 +93,22 @@ class Upkeep:
         told_at = [*(found.at for found in incident.measurements), *(at for at, _ in incident.root_causes)]
         return max([quiet_since, *told_at]) + self._settings.intake.window
 
-    def _close(self, unit: Unit, incident_id: str, now: datetime) -> None:
+    def _close(self, unit: UnitOfWork, case_id: str, now: datetime) -> None:
         event = EVENT.validate_python(
             {
                 "source": ITSELF,
-                "id": f"closed/{incident_id}/{now.isoformat()}",
+                "id": f"closed/{case_id}/{now.isoformat()}",
                 "type": EventType.INCIDENT_CLOSED,
-                "incident": incident_id,
+                "incident": case_id,
                 "occurred_at": now,
                 "data": {"by": ITSELF, "reason": Reason.CLOSED_BELOW_LOWEST_LEVEL.value},
             }
         )
-        self._ledger.append(unit, Recorded(event, now), incident_id)
-        self._ledger.flush(unit.connection)
-        say(unit, Reason.CLOSED_BELOW_LOWEST_LEVEL, incident=incident_id)
+        self._cache.append(unit, Recorded(event, now), case_id)
+        self._cache.flush(unit.connection)
+        log_after_commit(unit, Reason.CLOSED_BELOW_LOWEST_LEVEL, incident=case_id)
 
-    def _wake_at(self, unit: Unit, case: Case, now: datetime) -> datetime | None:
+    def _wake_at(self, unit: UnitOfWork, case: GradedCase, now: datetime) -> datetime | None:
         """Return the next instant at which anything changes by itself: a level, an obligation, a step, the end."""
         instants = [assessment.next.at for assessment in case.assessments if assessment.next is not None]
         instants += [
@@ -133,7 +132,7 @@ class Upkeep:
         return min(instants, default=None)
 
 
-def _summary(case: Case, now: datetime) -> dict[str, Any]:
+def _summary(case: GradedCase, now: datetime) -> dict[str, Any]:
     incident, primary, pack = case.incident, case.assessments[0], case.packs[0]
     first_at = incident.occurred_at or incident.first_event_at or now
     return {
@@ -156,9 +155,9 @@ def _verdict(document: Mapping[str, Any]) -> tuple[object, ...]:
         document["content_hash"],
         document["trajectory"],
         document["forecast"],
-        document["held"],
+        document["level_retained"],
         document["provisional"],
-        [other["level"] for other in document["evidence"]["readings"]],
+        [other["level"] for other in document["evidence"]["interpretations"]],
         obligations,
         document["evidence"]["restored_at"],
         document["evidence"].get("corrections", []),

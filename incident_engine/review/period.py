@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from incident_engine.common.errors import ArchiveError
 from incident_engine.config.settings import Settings
 from incident_engine.documents.version_stamp import Stamp
-from incident_engine.domain.grading.assessment_document import spelled
+from incident_engine.domain.grading.assessment_document import to_local_iso
 from incident_engine.domain.reports.drafting import report_document, report_from
 from incident_engine.domain.reports.statistics import (
     IncidentFigures,
@@ -28,8 +28,8 @@ from incident_engine.engine.reader import Reader
 from incident_engine.engine.report_versions import facts_of, preview
 from incident_engine.store.archive import archived, archived_between, reading
 from incident_engine.store.archive_files import documents
+from incident_engine.store.cases import case_row
 from incident_engine.store.deliveries import DeliveryState
-from incident_engine.store.incidents import incident
 from incident_engine.store.reports import ReportState, Version, versions_of
 from incident_engine.store.statistics import deliveries_by_state, first_delivered_at, incidents_between
 
@@ -111,7 +111,7 @@ def holding(connection: Connection, incident_id: str, archive: Path) -> Iterator
     """
     gone = archived(connection, incident_id)
     if gone is None:
-        yield connection if incident(connection, incident_id) is not None else None
+        yield connection if case_row(connection, incident_id) is not None else None
         return
     with reading(documents(archive / gone.file, {gone.id: gone.sha256})) as kept:
         yield kept
@@ -162,7 +162,7 @@ def version_document(version: Version, zone: tzinfo) -> dict[str, Any]:
         "version": version.version,
         "state": version.state.value,
         "by": version.by,
-        "at": spelled(version.created_at, zone),
+        "at": to_local_iso(version.created_at, zone),
         "content_hash": version.content_hash,
         "gaps": version.gaps,
     }
@@ -198,7 +198,7 @@ def review_document(found: Review, zone: tzinfo) -> dict[str, Any]:
     return {
         "from": found.period.first.isoformat(),
         "to": found.period.last.isoformat(),
-        "at": spelled(found.at, zone),
+        "at": to_local_iso(found.at, zone),
         "archived": {"files": dict(found.archived), "unread": dict(found.unread)},
         "incidents": {
             "total": totals.incidents,
@@ -232,7 +232,7 @@ def figures_document(found: IncidentFigures, zone: tzinfo, now: datetime) -> dic
         "services": list(found.services),
         "regions": list(found.regions),
         "root_cause": found.root_cause,
-        "occurred_at": spelled(found.occurred_at, zone),
+        "occurred_at": to_local_iso(found.occurred_at, zone),
         "seconds_to": {
             milestone.value: found.times[milestone].total_seconds() if milestone in found.times else None
             for milestone in Milestone
@@ -249,7 +249,7 @@ def _deadlines(found: Totals | IncidentFigures) -> dict[str, int]:
 
 
 def _lesson(lesson: Learned, zone: tzinfo) -> dict[str, Any]:
-    return {"incident": lesson.incident, "at": spelled(lesson.at, zone), "by": lesson.by, "text": lesson.text}
+    return {"incident": lesson.incident, "at": to_local_iso(lesson.at, zone), "by": lesson.by, "text": lesson.text}
 
 
 def _task(task: Task, zone: tzinfo, now: datetime) -> dict[str, Any]:
@@ -257,7 +257,7 @@ def _task(task: Task, zone: tzinfo, now: datetime) -> dict[str, Any]:
         "incident": task.incident,
         "title": task.title,
         "owner": task.owner,
-        "due_at": spelled(task.due_at, zone),
-        "done_at": spelled(task.done_at, zone),
+        "due_at": to_local_iso(task.due_at, zone),
+        "done_at": to_local_iso(task.done_at, zone),
         "late": task.is_late(now),
     }

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from incident_engine.common.i18n import Wording
+from incident_engine.common.i18n import Translator
 from incident_engine.config.settings import Settings
-from incident_engine.domain.messages.formatting import spell_duration, spell_local, spell_names
+from incident_engine.domain.messages.formatting import format_duration, format_local, format_names
 from incident_engine.domain.regions import region_name
 from incident_engine.domain.reports.statistics import IncidentFigures, Milestone, Task
 from incident_engine.review.period import Review, stamp_of
@@ -18,7 +18,7 @@ Row = tuple[str, ...]
 
 def tables(found: Review, settings: Settings, locale: str) -> dict[str, Any]:
     """Return the review in a language: a title, what it is about, and tables of (title, head, rows)."""
-    teller = _Teller(found, settings, Wording(locale))
+    teller = _Teller(found, settings, Translator(locale))
     say = teller.say
     sections = [
         (
@@ -38,7 +38,7 @@ def tables(found: Review, settings: Settings, locale: str) -> dict[str, Any]:
         "about": f"{found.period.first} – {found.period.last}",
         "heads": list(teller.heads()),
         "sections": [(title, head, rows) for title, head, each in sections if (rows := list(each))],
-        "foot": f"{say('as of')} {spell_local(found.at, settings.bank.zone)}",
+        "foot": f"{say('as of')} {format_local(found.at, settings.bank.zone)}",
     }
 
 
@@ -53,7 +53,7 @@ def review_text(found: Review, settings: Settings, locale: str) -> str:
 
 def figures_text(found: IncidentFigures, settings: Settings, locale: str) -> str:
     """Return the figures of one incident as text for a terminal."""
-    say = Wording(locale)
+    say = Translator(locale)
     rows = [(say(name.value), _length(found.times.get(name), locale)) for name in Milestone]
     kept = found.deadlines
     rows.append(
@@ -67,7 +67,7 @@ def figures_text(found: IncidentFigures, settings: Settings, locale: str) -> str
 
 def versions_text(found: Mapping[tuple[str, str], Sequence[Version]], settings: Settings, locale: str) -> str:
     """Return which reports of an incident there are, a line for each version, as text for a terminal."""
-    say = Wording(locale)
+    say = Translator(locale)
     rows = [
         (f"{report} {instance}".strip(), *stamp_of(row, settings.bank.zone).line(locale).split(" · "))
         for (report, instance), versions in found.items()
@@ -83,7 +83,7 @@ def versions_text(found: Mapping[tuple[str, str], Sequence[Version]], settings: 
 class _Teller:
     """Spells the figures for readers of one language."""
 
-    def __init__(self, found: Review, settings: Settings, say: Wording) -> None:
+    def __init__(self, found: Review, settings: Settings, say: Translator) -> None:
         self.say = say
         self._found = found
         self._settings = settings
@@ -130,11 +130,11 @@ class _Teller:
         for each in self._found.figures:
             services = [names[service].in_(locale) if service in names else service for service in each.services]
             regions = [region_name(region, locale) for region in each.regions]
-            began = spell_local(each.occurred_at, self._settings.bank.zone) if each.occurred_at else "—"
+            began = format_local(each.occurred_at, self._settings.bank.zone) if each.occurred_at else "—"
             lasted, reported = (
                 _length(each.times.get(name), locale) for name in (Milestone.RESTORED, Milestone.REPORTED)
             )
-            about = (spell_names(services, locale), spell_names(regions, locale), began, lasted, reported)
+            about = (format_names(services, locale), format_names(regions, locale), began, lasted, reported)
             yield each.incident, each.level or self.say("below"), *about, each.root_cause or "—"
 
     def lessons(self) -> Iterator[Row]:
@@ -150,11 +150,11 @@ class _Teller:
         return f"{state} ({self.say('late')})" if task.is_late(self._found.at) else state
 
     def _instant(self, at: Any) -> str:
-        return spell_local(at, self._settings.bank.zone) if at else "—"
+        return format_local(at, self._settings.bank.zone) if at else "—"
 
 
 def _length(length: timedelta | None, locale: str) -> str:
-    return "—" if length is None else spell_duration(length, locale)
+    return "—" if length is None else format_duration(length, locale)
 
 
 def _aligned(rows: Sequence[Row]) -> Iterator[str]:

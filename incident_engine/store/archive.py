@@ -31,9 +31,9 @@ from incident_engine.store.tables import (
     archived_incidents,
     assessments,
     attempts,
+    cases,
     deliveries,
     events,
-    incidents,
     metadata,
     packs,
     reports,
@@ -74,20 +74,20 @@ class Archived:
 _COLUMNS = tuple(Archived.__slots__)
 
 
-def document_of(connection: Connection, incident_id: str) -> dict[str, Any] | None:
+def document_of(connection: Connection, case_id: str) -> dict[str, Any] | None:
     """Return everything that is stored of an incident, in JSON values; None if there is none.
 
     It can be read without anything else: it has the packs under which it was graded, and the maintenance of its
     services. Rows are those of the tables; instants are ISO 8601 in UTC.
     """
-    row = connection.execute(select(incidents).where(incidents.c.id == incident_id)).mappings().one_or_none()
+    row = connection.execute(select(cases).where(cases.c.id == case_id)).mappings().one_or_none()
     if row is None:
         return None
     parts = {
-        name: [_spelled(table, found) for found in connection.execute(_rows_of(name, incident_id)).mappings()]
+        name: [_spelled(table, found) for found in connection.execute(_rows_of(name, case_id)).mappings()]
         for name, table in _PARTS.items()
     }
-    return {"format": FORMAT, "schema": newest(), "incident": _spelled(incidents, row), **parts}
+    return {"format": FORMAT, "schema": newest(), "incident": _spelled(cases, row), **parts}
 
 
 def line_of(document: Mapping[str, Any]) -> bytes:
@@ -112,17 +112,17 @@ def reading(documents: Iterable[Mapping[str, Any]]) -> Iterator[Connection]:
         engine.dispose()
 
 
-def choose(connection: Connection, incident_id: str, file: str) -> None:
+def mark_chosen(connection: Connection, case_id: str, file: str) -> None:
     """Note that an incident is to be archived in a file. What it will be called is on disk before the file is."""
-    row = connection.execute(select(incidents).where(incidents.c.id == incident_id)).one()
+    row = connection.execute(select(cases).where(cases.c.id == case_id)).one()
     verdicts = connection.execute(
         select(assessments.c.pack, assessments.c.level)
-        .where(assessments.c.incident_id == incident_id)
+        .where(assessments.c.case_id == case_id)
         .order_by(assessments.c.seq)
     )
     connection.execute(
         insert(archived_incidents).values(
-            id=incident_id,
+            id=case_id,
             service_group=row.service_group,
             levels={verdict.pack: verdict.level for verdict in verdicts},  # the latest of each pack
             occurred_at=row.first_at,
@@ -132,12 +132,10 @@ def choose(connection: Connection, incident_id: str, file: str) -> None:
     )
 
 
-def unchoose(connection: Connection, incident_id: str) -> None:
+def unmark_chosen(connection: Connection, case_id: str) -> None:
     """Note that an incident stays after all."""
     connection.execute(
-        delete(archived_incidents).where(
-            archived_incidents.c.id == incident_id, archived_incidents.c.archived_at.is_(None)
-        )
+        delete(archived_incidents).where(archived_incidents.c.id == case_id, archived_incidents.c.archived_at.is_(None))
     )
 
 
@@ -162,30 +160,30 @@ def is_in_use(connection: Connection, file: str) -> bool:
     return connection.scalar(query.limit(1)) is not None
 
 
-def remove(connection: Connection, incident_id: str, sha256: str, now: datetime) -> None:
+def remove(connection: Connection, case_id: str, sha256: str, now: datetime) -> None:
     """Remove an incident that is in the file of its choice.
 
     Of its events the keys stay, so that one that is sent again is known and opens no other incident; they belong to
     no incident and no service any more, and their content is in the file.
     """
-    mine = select(deliveries.c.id).where(deliveries.c.incident_id == incident_id)
+    mine = select(deliveries.c.id).where(deliveries.c.case_id == case_id)
     connection.execute(delete(attempts).where(attempts.c.delivery_id.in_(mine)))
     for table in (deliveries, steps, reports, assessments, timers):
-        connection.execute(delete(table).where(table.c.incident_id == incident_id))
+        connection.execute(delete(table).where(table.c.case_id == case_id))
     connection.execute(
         update(events)
-        .where(events.c.incident_id == incident_id)
-        .values(incident_id=None, service=None, document={"archived": incident_id})
+        .where(events.c.case_id == case_id)
+        .values(case_id=None, service=None, document={"archived": case_id})
     )
-    connection.execute(delete(incidents).where(incidents.c.id == incident_id))
+    connection.execute(delete(cases).where(cases.c.id == case_id))
     connection.execute(
-        update(archived_incidents).where(archived_incidents.c.id == incident_id).values(sha256=sha256, archived_at=now)
+        update(archived_incidents).where(archived_incidents.c.id == case_id).values(sha256=sha256, archived_at=now)
     )
 
 
-def archived(connection: Connection, incident_id: str) -> Archived | None:
+def archived(connection: Connection, case_id: str) -> Archived | None:
     """Return what stays of an incident that was removed; None if it was not."""
-    row = _GONE.row(connection, id=incident_id)
+    row = _GONE.row(connection, id=case_id)
     return None if row is None else Archived(*row)
 
 
@@ -216,21 +214,21 @@ def _archived() -> Select[Any]:
 _GONE = Prepared(_archived().where(archived_incidents.c.id == bindparam("id")))
 
 
-def _rows_of(part: str, incident_id: str) -> Select[Any]:
+def _rows_of(part: str, case_id: str) -> Select[Any]:
     match part:
         case "packs":
-            used = select(assessments.c.content_hash).where(assessments.c.incident_id == incident_id)
+            used = select(assessments.c.content_hash).where(assessments.c.case_id == case_id)
             return select(packs).where(packs.c.content_hash.in_(used)).order_by(packs.c.content_hash)
         case "maintenance":
-            services = select(events.c.service).where(events.c.incident_id == incident_id)
-            of_none = events.c.incident_id.is_(None) & (events.c.type == EventType.MAINTENANCE_ANNOUNCED.value)
+            services = select(events.c.service).where(events.c.case_id == case_id)
+            of_none = events.c.case_id.is_(None) & (events.c.type == EventType.MAINTENANCE_ANNOUNCED.value)
             return select(events).where(of_none, events.c.service.in_(services)).order_by(events.c.seq)
         case "attempts":
-            mine = select(deliveries.c.id).where(deliveries.c.incident_id == incident_id)
+            mine = select(deliveries.c.id).where(deliveries.c.case_id == case_id)
             return select(attempts).where(attempts.c.delivery_id.in_(mine)).order_by(attempts.c.seq)
         case _:
             table = _PARTS[part]
-            return select(table).where(table.c.incident_id == incident_id).order_by(*table.primary_key.columns)
+            return select(table).where(table.c.case_id == case_id).order_by(*table.primary_key.columns)
 
 
 def _spelled(table: Table, row: RowMapping) -> dict[str, Any]:
@@ -243,7 +241,7 @@ def _spelled(table: Table, row: RowMapping) -> dict[str, Any]:
 def _put(connection: Connection, document: Mapping[str, Any]) -> None:
     if document["format"] != FORMAT:
         raise ArchiveError(f"an archive of the format '{document['format']}' is of a newer incident-engine; use that")
-    connection.execute(insert(incidents).values(**_parsed(incidents, document["incident"])))
+    connection.execute(insert(cases).values(**_parsed(cases, document["incident"])))
     for name, table in _PARTS.items():
         for row in document[name]:
             statement = insert(table).values(**_parsed(table, row))

@@ -13,8 +13,8 @@ from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
 from incident_engine.common.errors import StoreError
-from incident_engine.store.file_lock import hold
-from incident_engine.store.schema import way_of
+from incident_engine.store.file_lock import acquire
+from incident_engine.store.schema import migration_path
 
 _OWN = ("", "-wal", "-shm", "-journal", ".lock")
 _BESIDE = ("-wal", "-shm")
@@ -83,7 +83,7 @@ def verify(path: Path, name: object = None) -> Contents:
         rows = _rows(connection)
     engine = create_engine("sqlite://", creator=lambda: sqlite3.connect(_read_only(path), uri=True), poolclass=NullPool)
     with engine.connect() as opened:
-        revision = way_of(opened, name, "name another file").current
+        revision = migration_path(opened, name, "name another file").current
     if revision is None:
         raise StoreError(f"{name} is no database of incident-engine")
     return Contents(revision, rows)
@@ -98,7 +98,7 @@ def restore_database(copy: Path, path: Path, now: datetime) -> tuple[Contents, P
     if copy.resolve() == path.resolve():
         raise StoreError(f"{copy} is the database itself; name a copy of it")
     verify(copy)  # before whoever runs is asked to stop
-    with hold(path):
+    with acquire(path):
         new = path.with_name(f"{path.name}.restored")
         found = copy_database(copy, new)
         try:

@@ -82,7 +82,7 @@ class Database:
     def _copy_before(self) -> None:
         path = Path(self.url.database or "")
         with self.engine.connect() as connection:
-            way = schema.way_of(connection, self.name)
+            way = schema.migration_path(connection, self.name)
         if way.current is None or not way.revisions:
             return
         self.copied_to = path.with_name(f"{path.name}.schema-{way.current}")

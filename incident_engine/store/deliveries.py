@@ -40,12 +40,12 @@ class Priority(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Claimed:
+class ClaimedDelivery:
     """A delivery that is ours to attempt until its lease ends."""
 
     id: str
     step_id: str
-    incident_id: str
+    case_id: str
     contact: str
     channel: str
     address: str | None
@@ -55,7 +55,7 @@ class Claimed:
     created_at: datetime
     attempt: int
     priority: int = Priority.OTHER
-    place: int = 0
+    position: int = 0
 
 
 _CORRECTED = timedelta(minutes=1)
@@ -70,12 +70,12 @@ class Choice:
     For those that wait because their target does not answer, or for long, the contact's next channel is due at once.
     """
 
-    batches: Sequence[tuple[Claimed, ...]]
+    batches: Sequence[tuple[ClaimedDelivery, ...]]
     later: Mapping[str, datetime] = field(default_factory=dict)
     unreachable: Collection[str] = ()
 
 
-Choose = Callable[[Sequence[Claimed], int], Choice]
+Choose = Callable[[Sequence[ClaimedDelivery], int], Choice]
 """From the deliveries that are due, in order, and the number of messages that may be sent, to a choice."""
 
 
@@ -101,7 +101,7 @@ def claim(
     limit: int,
     under_way: Collection[tuple[str, int]],
     choose: Choose,
-    are_open: Callable[[Sequence[Claimed]], bool] = lambda _: False,
+    are_open: Callable[[Sequence[ClaimedDelivery]], bool] = lambda _: False,
 ) -> Choice:
     """Take the chosen ones of the deliveries that are due, with a lease; when it has run out they are due again.
 
@@ -136,12 +136,17 @@ def claim(
     return choice
 
 
-def _due(connection: Connection, now: datetime, limit: int) -> list[Claimed]:
-    return [Claimed(*row) for row in _DUE.rows(connection, now=now, limit=limit)]
+def _due(connection: Connection, now: datetime, limit: int) -> list[ClaimedDelivery]:
+    return [ClaimedDelivery(*row) for row in _DUE.rows(connection, now=now, limit=limit)]
 
 
 _DUE = Prepared(
-    select(*((deliveries.c.attempts + 1) if name == "attempt" else deliveries.c[name] for name in Claimed.__slots__))
+    select(
+        *(
+            (deliveries.c.attempts + 1) if name == "attempt" else deliveries.c[name]
+            for name in ClaimedDelivery.__slots__
+        )
+    )
     .where(deliveries.c.due_at.is_not(None), deliveries.c.due_at <= bindparam("now"))
     .order_by(deliveries.c.priority, deliveries.c.due_at, deliveries.c.created_at)
     .limit(bindparam("limit"))
@@ -150,7 +155,7 @@ _DUE = Prepared(
 
 def record(
     connection: Connection,
-    delivery: Claimed,
+    delivery: ClaimedDelivery,
     state: DeliveryState,
     outcome: str,
     detail: str,
@@ -173,7 +178,7 @@ def record(
     if is_ours and (has_failed or is_failing):
         _fall_back(connection, delivery, now)
     if is_ours and state is DeliveryState.DELIVERED:
-        _spare(connection, delivery, now)
+        _cancel_fallbacks(connection, delivery, now)
     if is_ours and retry_at is None:
         _end_step(connection, delivery.step_id, now)
     return is_ours
@@ -195,24 +200,29 @@ _END_DELIVERY = Prepared(
 )
 
 
-def _spare(connection: Connection, delivery: Claimed, now: datetime) -> None:
+def _cancel_fallbacks(connection: Connection, delivery: ClaimedDelivery, now: datetime) -> None:
     """What is only told need not be told the same contact again over a later channel; what is asked for must be."""
-    which = {"this_step": delivery.step_id, "this_contact": delivery.contact, "this_place": delivery.place, "now": now}
-    _SPARE.run(connection, {**which, "state": DeliveryState.CANCELLED, "due_at": None, "ended_at": now})
+    which = {
+        "this_step": delivery.step_id,
+        "this_contact": delivery.contact,
+        "this_place": delivery.position,
+        "now": now,
+    }
+    _CANCEL_FALLBACKS.run(connection, {**which, "state": DeliveryState.CANCELLED, "due_at": None, "ended_at": now})
 
 
-_SPARE = Prepared(
+_CANCEL_FALLBACKS = Prepared(
     update(deliveries).where(
         deliveries.c.step_id.in_(
             select(steps.c.id).where(
                 steps.c.id == bindparam("this_step"),
                 steps.c.awaits.is_(None),
                 steps.c.fulfils.is_(None),
-                steps.c.of.is_(None),
+                steps.c.parent_id.is_(None),
             )
         ),
         deliveries.c.contact == bindparam("this_contact"),
-        deliveries.c.place > bindparam("this_place"),
+        deliveries.c.position > bindparam("this_place"),
         deliveries.c.state == DeliveryState.PENDING,
         deliveries.c.attempts == 0,
         deliveries.c.due_at > bindparam("now"),
@@ -280,7 +290,7 @@ def cancel(connection: Connection, step_ids: Collection[str], now: datetime) -> 
             deliveries.c.step_id.in_(step_ids),
             deliveries.c.state == DeliveryState.PENDING,
             deliveries.c.attempts == 0,
-            deliveries.c.place > 0,
+            deliveries.c.position > 0,
             deliveries.c.due_at > now,
         )
         .values(state=DeliveryState.CANCELLED, due_at=None, ended_at=now)
@@ -290,14 +300,14 @@ def cancel(connection: Connection, step_ids: Collection[str], now: datetime) -> 
     return cancelled.rowcount
 
 
-def _fall_back(connection: Connection, delivery: Claimed, now: datetime) -> None:
+def _fall_back(connection: Connection, delivery: ClaimedDelivery, now: datetime) -> None:
     """Make due at once what was to be sent later over the next channel of the same contact."""
     connection.execute(
         update(deliveries)
         .where(
             deliveries.c.step_id == delivery.step_id,
             deliveries.c.contact == delivery.contact,
-            deliveries.c.place == delivery.place + 1,
+            deliveries.c.position == delivery.position + 1,
             deliveries.c.state == DeliveryState.PENDING,
             deliveries.c.attempts == 0,
             deliveries.c.due_at > now,
@@ -322,7 +332,7 @@ _STATES = Prepared(select(deliveries.c.state).where(deliveries.c.step_id == bind
 _END_STEP = Prepared(
     update(steps).where(
         steps.c.id == bindparam("this_id"),
-        steps.c.state == StepState.BEGUN,
+        steps.c.state == StepState.STARTED,
         steps.c.fulfils.is_(None),
         steps.c.awaits.is_(None),
     ),

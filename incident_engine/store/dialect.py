@@ -26,7 +26,7 @@ def fetch(connection: Connection, statement: str, values: Sequence[object] = ())
 
     Its errors are SQLAlchemy's.
     """
-    with told_as_sqlalchemy(connection, statement):
+    with as_sqlalchemy_errors(connection, statement):
         rows: Sequence[Any] = driver(connection).execute(statement, values).fetchall()
     return rows
 
@@ -50,12 +50,12 @@ def savepoint(connection: Connection) -> Iterator[None]:
 
 
 def _say(connection: Connection, statement: str) -> None:
-    with told_as_sqlalchemy(connection, statement):
+    with as_sqlalchemy_errors(connection, statement):
         driver(connection).execute(statement)
 
 
 @contextmanager
-def told_as_sqlalchemy(connection: Connection, statement: str) -> Iterator[None]:
+def as_sqlalchemy_errors(connection: Connection, statement: str) -> Iterator[None]:
     """Raise the driver's errors as SQLAlchemy's own, also those that come while rows are fetched."""
     errors: Any = connection.dialect.loaded_dbapi.Error
     try:

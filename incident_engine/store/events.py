@@ -9,11 +9,11 @@ from sqlalchemy import Connection, bindparam, func, or_, select
 
 from incident_engine.domain.events.model import EVENT, Recorded, wire_json
 from incident_engine.domain.events.types import EventType
-from incident_engine.store.dialect import driver, fetch, told_as_sqlalchemy
+from incident_engine.store.dialect import as_sqlalchemy_errors, driver, fetch
 from incident_engine.store.prepared import Prepared
 from incident_engine.store.tables import (
+    cases,
     events,
-    incidents,
     microseconds,
 )
 
@@ -31,7 +31,7 @@ def known_events(connection: Connection, keys: Iterable[Key]) -> dict[Key, str |
         for start in range(0, len(ids), _ASKED_AT_ONCE):
             part = ids[start : start + _ASKED_AT_ONCE]
             rows = fetch(connection, _known(connection.dialect.paramstyle, len(part)), (source, *part))
-            found.update({(source, event_id): incident_id for event_id, incident_id in rows})
+            found.update({(source, event_id): case_id for event_id, case_id in rows})
     return found
 
 
@@ -41,9 +41,7 @@ _ASKED_AT_ONCE = 64
 @cache
 def _known(paramstyle: str, size: int) -> str:
     mark = _mark(paramstyle)
-    return (
-        f"SELECT event_id, incident_id FROM events WHERE source = {mark} AND event_id IN ({', '.join([mark] * size)})"  # noqa: S608 - no data
-    )
+    return f"SELECT event_id, case_id FROM events WHERE source = {mark} AND event_id IN ({', '.join([mark] * size)})"  # noqa: S608 - no data
 
 
 def _mark(paramstyle: str) -> str:
@@ -55,7 +53,7 @@ class EventRow(NamedTuple):
 
     source: str
     event_id: str
-    incident_id: str | None
+    case_id: str | None
     type: str
     service: str | None
     occurred_at: int
@@ -63,11 +61,11 @@ class EventRow(NamedTuple):
     document: str
 
 
-def event_row(recorded: Recorded, incident_id: str | None) -> EventRow:
+def event_row(recorded: Recorded, case_id: str | None) -> EventRow:
     """Return an event as a row."""
     event = recorded.event
     instants = microseconds(event.occurred_at), microseconds(recorded.received_at)
-    about = event.source, event.id, incident_id, event.type.value, event.service
+    about = event.source, event.id, case_id, event.type.value, event.service
     return EventRow(*about, *instants, wire_json(event))
 
 
@@ -78,7 +76,7 @@ def append_all(connection: Connection, rows: Sequence[EventRow]) -> None:
         statement = _appending(connection.dialect.paramstyle, size)
         while len(rows) - done >= size:
             values = tuple(chain.from_iterable(rows[done : done + size]))
-            with told_as_sqlalchemy(connection, statement):
+            with as_sqlalchemy_errors(connection, statement):
                 driver(connection).execute(statement, values)
             done += size
 
@@ -94,12 +92,12 @@ def _appending(paramstyle: str, size: int) -> str:
     return f"INSERT INTO events ({', '.join(EventRow._fields)}) VALUES {', '.join([row] * size)}"  # noqa: S608 - no data
 
 
-def events_of(connection: Connection, incident_id: str, until: int | None = None) -> list[Recorded]:
+def events_of(connection: Connection, case_id: str, until: int | None = None) -> list[Recorded]:
     """Return an incident's events in the order in which they were received, with the maintenance of its services.
 
     `until` leaves out what was stored after the event with that number.
     """
-    rows = _EVENTS.rows(connection, id=incident_id, until=_ALL if until is None else until)
+    rows = _EVENTS.rows(connection, id=case_id, until=_ALL if until is None else until)
     return [Recorded(EVENT.validate_python(row.document), row.received_at) for row in rows]
 
 
@@ -110,9 +108,9 @@ _EVENTS = Prepared(
     select(events.c.document, events.c.received_at)
     .where(
         or_(
-            events.c.incident_id == bindparam("id"),
-            events.c.incident_id.is_(None)
-            & events.c.service.in_(select(events.c.service).where(events.c.incident_id == bindparam("id"))),
+            events.c.case_id == bindparam("id"),
+            events.c.case_id.is_(None)
+            & events.c.service.in_(select(events.c.service).where(events.c.case_id == bindparam("id"))),
         ),
         events.c.seq <= bindparam("until"),
     )
@@ -120,11 +118,9 @@ _EVENTS = Prepared(
 )
 
 
-def incidents_with_event(connection: Connection, kind: EventType) -> list[str]:
+def cases_with_event(connection: Connection, kind: EventType) -> list[str]:
     """Return the ids of the incidents that have an event of a type."""
-    query = (
-        select(events.c.incident_id).where(events.c.type == kind.value, events.c.incident_id.is_not(None)).distinct()
-    )
+    query = select(events.c.case_id).where(events.c.type == kind.value, events.c.case_id.is_not(None)).distinct()
     return list(connection.scalars(query))
 
 
@@ -136,12 +132,12 @@ def last_event(connection: Connection) -> int:
 _LAST_EVENT = Prepared(select(func.max(events.c.seq)))
 
 
-def incidents_since(connection: Connection, seq: int) -> list[tuple[str | None, str | None]]:
+def cases_since(connection: Connection, seq: int) -> list[tuple[str | None, str | None]]:
     """Return the incidents of the events after a number, each with its service group; (None, None): maintenance."""
     query = (
-        select(events.c.incident_id, incidents.c.service_group)
-        .join(incidents, incidents.c.id == events.c.incident_id, isouter=True)
+        select(events.c.case_id, cases.c.service_group)
+        .join(cases, cases.c.id == events.c.case_id, isouter=True)
         .where(events.c.seq > seq)
         .distinct()
     )
-    return [(row.incident_id, row.service_group) for row in connection.execute(query)]
+    return [(row.case_id, row.service_group) for row in connection.execute(query)]

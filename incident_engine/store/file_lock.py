@@ -22,7 +22,7 @@ def lock_of(path: Path) -> Path:
     return Path(f"{path}.lock")
 
 
-def hold(path: Path) -> IO[str]:
+def acquire(path: Path) -> IO[str]:
     """Take the file for this process alone; the system lets go when the process ends, however it ends."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -9,12 +9,12 @@ RULES_TRIED = "rules_tried"
 """The fingerprint of the rules with which a daemon came up: their templates need not be tried again."""
 
 
-def marked(connection: Connection, name: str) -> str | None:
+def get_flag(connection: Connection, name: str) -> str | None:
     """Return what was noted under a name; None: nothing yet."""
     return connection.scalar(select(keys.c.value).where(keys.c.name == name))
 
 
-def mark(connection: Connection, name: str, value: str) -> None:
+def set_flag(connection: Connection, name: str, value: str) -> None:
     """Note a value under a name, in place of what stood there."""
     statement = upsert(connection.dialect.name, keys).values(name=name, value=value)
     connection.execute(

@@ -1,4 +1,4 @@
-"""What the self-audit asks of the store: what is late, what waits, and what came from ahead of our clock."""
+"""What the watchdog asks of the store: what is late, what waits, and what came from ahead of our clock."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -79,7 +79,7 @@ def _late(connection: Connection, query: Select[tuple[str, datetime]]) -> Late |
 
 
 def _timers(late_since: datetime) -> Select[tuple[str, datetime]]:
-    return select(timers.c.incident_id, timers.c.due_at).where(timers.c.due_at < late_since)
+    return select(timers.c.case_id, timers.c.due_at).where(timers.c.due_at < late_since)
 
 
 def _deliveries(state: DeliveryState, late_since: datetime) -> Select[tuple[str, datetime]]:
@@ -104,9 +104,9 @@ def _at_risk(now: datetime, near: timedelta) -> Select[tuple[str, datetime]]:
     failed = select(deliveries.c.id).where(mine, again, deliveries.c.state.in_(_NOT_ARRIVED)).exists()
     arrived = select(deliveries.c.id).where(mine, deliveries.c.state == DeliveryState.DELIVERED).exists()
     # A step that waits for a person is owed until somebody does it; one that has failed, until it is too late.
-    owed = or_(steps.c.state == StepState.BEGUN, and_(steps.c.state == StepState.FAILED, steps.c.deadline > now))
+    owed = or_(steps.c.state == StepState.STARTED, and_(steps.c.state == StepState.FAILED, steps.c.deadline > now))
     return select(steps.c.id, steps.c.deadline).where(
-        steps.c.state.in_([StepState.BEGUN, StepState.FAILED]), steps.c.deadline <= now + near, owed, failed, ~arrived
+        steps.c.state.in_([StepState.STARTED, StepState.FAILED]), steps.c.deadline <= now + near, owed, failed, ~arrived
     )
 
 

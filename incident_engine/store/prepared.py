@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Delete, Dialect, Insert, Select, Table, Update, bindparam, insert, update
 from sqlalchemy.types import TypeEngine
 
-from incident_engine.store.dialect import driver, told_as_sqlalchemy
+from incident_engine.store.dialect import as_sqlalchemy_errors, driver
 
 _Convert = Callable[[Any], Any]
 _KEY = "key_"
@@ -35,14 +35,14 @@ class Prepared:
     def rows(self, connection: Connection, **values: object) -> list[Any]:
         """Return all rows."""
         written = self._for(connection)
-        with told_as_sqlalchemy(connection, written.text):
+        with as_sqlalchemy_errors(connection, written.text):
             found = driver(connection).execute(written.text, written.bound(values)).fetchall()
         return [written.row(row) for row in found]
 
     def row(self, connection: Connection, **values: object) -> Any:
         """Return the first row; None: there is none."""
         written = self._for(connection)
-        with told_as_sqlalchemy(connection, written.text):
+        with as_sqlalchemy_errors(connection, written.text):
             found = driver(connection).execute(written.text, written.bound(values)).fetchone()
         return None if found is None else written.row(found)
 
@@ -54,7 +54,7 @@ class Prepared:
     def run(self, connection: Connection, values: Mapping[str, object]) -> int:
         """Run it; return how many rows it wrote."""
         written = self._for(connection)
-        with told_as_sqlalchemy(connection, written.text):
+        with as_sqlalchemy_errors(connection, written.text):
             return int(driver(connection).execute(written.text, written.bound(values)).rowcount)
 
     def _for(self, connection: Connection) -> "_Written":

@@ -6,59 +6,55 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, func, select
 
-from incident_engine.domain.grading.assessment_document import spelled
-from incident_engine.store.tables import assessments, attempts, deliveries, events, incidents, quarantine, steps
+from incident_engine.domain.grading.assessment_document import to_local_iso
+from incident_engine.store.tables import assessments, attempts, cases, deliveries, events, quarantine, steps
 
 
 def incident_rows(
     connection: Connection, zone: tzinfo, *, closed: bool | None, limit: int, offset: int
 ) -> list[dict[str, Any]]:
     """Return incidents, the worst and latest first among the open ones, then the closed ones by their opening."""
-    query = select(incidents).order_by(
-        incidents.c.closed_at.is_not(None), incidents.c.severity.desc(), incidents.c.opened_at.desc(), incidents.c.id
+    query = select(cases).order_by(
+        cases.c.closed_at.is_not(None), cases.c.severity.desc(), cases.c.opened_at.desc(), cases.c.id
     )
     if closed is not None:
-        query = query.where(incidents.c.closed_at.is_not(None) if closed else incidents.c.closed_at.is_(None))
+        query = query.where(cases.c.closed_at.is_not(None) if closed else cases.c.closed_at.is_(None))
     rows = connection.execute(query.limit(limit).offset(offset)).mappings()
     return [_incident(row, zone) for row in rows]
 
 
 def incident_count(connection: Connection, *, closed: bool | None) -> int:
     """Return how many incidents there are."""
-    query = select(func.count()).select_from(incidents)
+    query = select(func.count()).select_from(cases)
     if closed is not None:
-        query = query.where(incidents.c.closed_at.is_not(None) if closed else incidents.c.closed_at.is_(None))
+        query = query.where(cases.c.closed_at.is_not(None) if closed else cases.c.closed_at.is_(None))
     return int(connection.scalar(query) or 0)
 
 
-def incident_row(connection: Connection, incident_id: str, zone: tzinfo) -> dict[str, Any] | None:
+def incident_row(connection: Connection, case_id: str, zone: tzinfo) -> dict[str, Any] | None:
     """Return one incident as it stands in the list."""
-    row = connection.execute(select(incidents).where(incidents.c.id == incident_id)).mappings().one_or_none()
+    row = connection.execute(select(cases).where(cases.c.id == case_id)).mappings().one_or_none()
     return None if row is None else _incident(row, zone)
 
 
-def step_rows(connection: Connection, incident_id: str, zone: tzinfo) -> list[dict[str, Any]]:
+def step_rows(connection: Connection, case_id: str, zone: tzinfo) -> list[dict[str, Any]]:
     """Return an incident's steps in the order in which they are due."""
-    query = select(steps).where(steps.c.incident_id == incident_id).order_by(steps.c.due_at, steps.c.id)
-    return [_plain(row, zone, leave_out=("incident_id",)) for row in connection.execute(query).mappings()]
+    query = select(steps).where(steps.c.case_id == case_id).order_by(steps.c.due_at, steps.c.id)
+    return [_plain(row, zone, leave_out=("case_id",)) for row in connection.execute(query).mappings()]
 
 
-def delivery_rows(connection: Connection, incident_id: str, zone: tzinfo) -> list[dict[str, Any]]:
+def delivery_rows(connection: Connection, case_id: str, zone: tzinfo) -> list[dict[str, Any]]:
     """Return an incident's deliveries with every attempt."""
-    query = (
-        select(deliveries)
-        .where(deliveries.c.incident_id == incident_id)
-        .order_by(deliveries.c.created_at, deliveries.c.id)
-    )
+    query = select(deliveries).where(deliveries.c.case_id == case_id).order_by(deliveries.c.created_at, deliveries.c.id)
     rows = [
-        _plain(row, zone, leave_out=("incident_id", "attempts")) | {"attempts": []}
+        _plain(row, zone, leave_out=("case_id", "attempts")) | {"attempts": []}
         for row in connection.execute(query).mappings()
     ]
     by_id = {row["id"]: row for row in rows}
     tries = (
         select(attempts)
         .join(deliveries, deliveries.c.id == attempts.c.delivery_id)
-        .where(deliveries.c.incident_id == incident_id)
+        .where(deliveries.c.case_id == case_id)
         .order_by(attempts.c.seq)
     )
     for attempt in connection.execute(tries).mappings():
@@ -66,15 +62,16 @@ def delivery_rows(connection: Connection, incident_id: str, zone: tzinfo) -> lis
     return rows
 
 
-def event_rows(connection: Connection, incident_id: str, zone: tzinfo) -> list[dict[str, Any]]:
+def event_rows(connection: Connection, case_id: str, zone: tzinfo) -> list[dict[str, Any]]:
     """Return an incident's events in order of occurrence, in the native format with `received_at`."""
     query = (
         select(events.c.document, events.c.occurred_at, events.c.received_at)
-        .where(events.c.incident_id == incident_id)
+        .where(events.c.case_id == case_id)
         .order_by(events.c.occurred_at, events.c.seq)
     )
     return [
-        row.document | {"occurred_at": spelled(row.occurred_at, zone), "received_at": spelled(row.received_at, zone)}
+        row.document
+        | {"occurred_at": to_local_iso(row.occurred_at, zone), "received_at": to_local_iso(row.received_at, zone)}
         for row in connection.execute(query)
     ]
 
@@ -93,32 +90,32 @@ def quarantine_count(connection: Connection) -> int:
 
 def open_incidents_by_level(connection: Connection) -> dict[str | None, int]:
     """Return how many incidents are open at each level; None: below the lowest."""
-    query = select(incidents.c.level, func.count()).where(incidents.c.closed_at.is_(None)).group_by(incidents.c.level)
+    query = select(cases.c.level, func.count()).where(cases.c.closed_at.is_(None)).group_by(cases.c.level)
     return {row[0]: row[1] for row in connection.execute(query)}
 
 
 def worst_open_verdicts(connection: Connection, limit: int) -> list[int]:
     """Return the number of the latest verdict of each pack on the worst open incidents, of alike ones the latest."""
     worst = (
-        select(incidents.c.id)
-        .where(incidents.c.closed_at.is_(None))
-        .order_by(incidents.c.severity.desc(), incidents.c.first_at.desc())
+        select(cases.c.id)
+        .where(cases.c.closed_at.is_(None))
+        .order_by(cases.c.severity.desc(), cases.c.first_at.desc())
         .limit(limit)
         .subquery()
     )
     latest = (
         select(func.max(assessments.c.seq))
-        .where(assessments.c.incident_id.in_(select(worst.c.id)))
-        .group_by(assessments.c.incident_id, assessments.c.pack)
+        .where(assessments.c.case_id.in_(select(worst.c.id)))
+        .group_by(assessments.c.case_id, assessments.c.pack)
     )
     return list(connection.scalars(latest))
 
 
 def verdicts(connection: Connection, numbers: Collection[int]) -> dict[int, dict[str, Any]]:
     """Return verdicts by number, with `incident`."""
-    query = select(assessments.c.seq, assessments.c.incident_id, assessments.c.document)
+    query = select(assessments.c.seq, assessments.c.case_id, assessments.c.document)
     rows = connection.execute(query.where(assessments.c.seq.in_(numbers))) if numbers else ()
-    return {row.seq: row.document | {"incident": row.incident_id} for row in rows}
+    return {row.seq: row.document | {"incident": row.case_id} for row in rows}
 
 
 def _incident(row: RowMapping, zone: tzinfo) -> dict[str, Any]:
@@ -131,16 +128,16 @@ def _incident(row: RowMapping, zone: tzinfo) -> dict[str, Any]:
         "group": row["service_group"],
         "services": row["services"],
         "regions": row["regions"],
-        "occurred_at": spelled(row["first_at"], zone),
-        "restored_at": spelled(row["last_at"], zone) if state != "open" and row["services"] else None,
-        "opened_at": spelled(row["opened_at"], zone),
-        "closed_at": spelled(row["closed_at"], zone),
+        "occurred_at": to_local_iso(row["first_at"], zone),
+        "restored_at": to_local_iso(row["last_at"], zone) if state != "open" and row["services"] else None,
+        "opened_at": to_local_iso(row["opened_at"], zone),
+        "closed_at": to_local_iso(row["closed_at"], zone),
     }
 
 
 def _plain(row: RowMapping, zone: tzinfo, leave_out: tuple[str, ...]) -> dict[str, Any]:
     return {
-        name: spelled(value, zone) if isinstance(value, datetime) else value
+        name: to_local_iso(value, zone) if isinstance(value, datetime) else value
         for name, value in row.items()
         if name not in leave_out
     }

@@ -9,7 +9,7 @@ from sqlalchemy.exc import DatabaseError
 from incident_engine.common.errors import StoreError
 from incident_engine.store import postgresql, schema, sqlite
 from incident_engine.store.diagnosis import cause
-from incident_engine.store.flags import RULES_TRIED, marked
+from incident_engine.store.flags import RULES_TRIED, get_flag
 
 
 @contextmanager
@@ -37,6 +37,6 @@ def tried_rules(url: str) -> str | None:
     """Return the fingerprint of the rules with which a database was served last; None: of none, or nobody can tell."""
     try:
         with read_only(url, any_schema=True) as connection:
-            return marked(connection, RULES_TRIED)
+            return get_flag(connection, RULES_TRIED)
     except StoreError:
         return None

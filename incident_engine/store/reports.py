@@ -25,7 +25,7 @@ class ReportState(StrEnum):
 class Version:
     """One version of a report in one state: the same version is a draft first, then perhaps approved and submitted."""
 
-    incident_id: str
+    case_id: str
     report: str
     instance: str
     version: int
@@ -78,7 +78,7 @@ def insert_version(connection: Connection, version: Version) -> None:
 
 
 def insert_state(
-    connection: Connection, incident_id: str, head: Head, state: ReportState, by: str | None, at: datetime
+    connection: Connection, case_id: str, head: Head, state: ReportState, by: str | None, at: datetime
 ) -> None:
     """Store that a version came to another state; it says what it said."""
     changed: dict[str, ColumnElement[Any]] = {
@@ -88,7 +88,7 @@ def insert_state(
     }
     columns: list[ColumnElement[Any]] = [changed.get(name, reports.c[name]) for name in _COLUMNS]
     said = select(*columns).where(
-        reports.c.incident_id == incident_id,
+        reports.c.case_id == case_id,
         reports.c.report == head.report,
         reports.c.instance == head.instance,
         reports.c.version == head.version,
@@ -97,25 +97,25 @@ def insert_state(
     connection.execute(insert(reports).from_select(_COLUMNS, said))
 
 
-def heads_of(connection: Connection, incident_id: str) -> dict[tuple[str, str], list[Head]]:
+def heads_of(connection: Connection, case_id: str) -> dict[tuple[str, str], list[Head]]:
     """Return an incident's versions by report and instance, in the order in which they were written."""
     found: dict[tuple[str, str], list[Head]] = {}
-    for row in _HEADS.rows(connection, id=incident_id):
+    for row in _HEADS.rows(connection, id=case_id):
         head = Head(**{**row._asdict(), "state": ReportState(row.state)})
         found.setdefault((head.report, head.instance), []).append(head)
     return found
 
 
 _HEADS = Prepared(
-    select(*(reports.c[name] for name in _HEAD)).where(reports.c.incident_id == bindparam("id")).order_by(reports.c.seq)
+    select(*(reports.c[name] for name in _HEAD)).where(reports.c.case_id == bindparam("id")).order_by(reports.c.seq)
 )
 
 
 def versions_of(
-    connection: Connection, incident_id: str, report: str | None = None, instance: str | None = None
+    connection: Connection, case_id: str, report: str | None = None, instance: str | None = None
 ) -> list[Version]:
     """Return an incident's versions in the order in which they were written; of one report or instance only."""
-    query = select(reports).where(reports.c.incident_id == incident_id)
+    query = select(reports).where(reports.c.case_id == case_id)
     if report is not None:
         query = query.where(reports.c.report == report)
     if instance is not None:
@@ -127,13 +127,13 @@ def versions_of(
     ]
 
 
-def report_steps(connection: Connection, incident_id: str) -> list[ReportStep]:
+def report_steps(connection: Connection, case_id: str) -> list[ReportStep]:
     """Return an incident's steps with a report, in the order in which they are due; without what was derived."""
-    return [ReportStep(*row) for row in _REPORT_STEPS.rows(connection, id=incident_id)]
+    return [ReportStep(*row) for row in _REPORT_STEPS.rows(connection, id=case_id)]
 
 
 _REPORT_STEPS = Prepared(
     select(*(steps.c[name] for name in ReportStep.__slots__))
-    .where(steps.c.incident_id == bindparam("id"), steps.c.report.is_not(None), steps.c.of.is_(None))
+    .where(steps.c.case_id == bindparam("id"), steps.c.report.is_not(None), steps.c.parent_id.is_(None))
     .order_by(steps.c.due_at, steps.c.id)
 )

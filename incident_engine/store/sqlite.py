@@ -9,7 +9,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.pool import NullPool
 
 from incident_engine.common.errors import StoreError
-from incident_engine.store.file_lock import Identity, hold, identity, lock_of
+from incident_engine.store.file_lock import Identity, acquire, identity, lock_of
 
 _BEGIN = "incident_engine_begin"
 
@@ -21,7 +21,7 @@ class SqliteFile:
         path = Path(url.database or "")
         self.name = str(path)
         self._path = path
-        self._lock = hold(path)
+        self._lock = acquire(path)
         self._identity = _made(path)
         self.reading = _engine(url, pool_size=8)
         self.writing = _engine(url, pool_size=1)  # readers, however many, cannot keep the writer waiting

@@ -6,36 +6,32 @@ from datetime import datetime
 from sqlalchemy import Connection, func, select
 
 from incident_engine.store.deliveries import DeliveryState
-from incident_engine.store.tables import deliveries, incidents, steps
+from incident_engine.store.tables import cases, deliveries, steps
 
 
 def incidents_between(connection: Connection, start: datetime, end: datetime) -> list[str]:
     """Return the ids of the incidents that began in [start, end), in order."""
     query = (
-        select(incidents.c.id)
-        .where(incidents.c.first_at >= start, incidents.c.first_at < end)
-        .order_by(incidents.c.first_at, incidents.c.id)
+        select(cases.c.id)
+        .where(cases.c.first_at >= start, cases.c.first_at < end)
+        .order_by(cases.c.first_at, cases.c.id)
     )
     return list(connection.scalars(query))
 
 
-def deliveries_by_state(connection: Connection, incident_id: str) -> dict[str, int]:
+def deliveries_by_state(connection: Connection, case_id: str) -> dict[str, int]:
     """Return how many of an incident's deliveries are in each state."""
-    query = (
-        select(deliveries.c.state, func.count())
-        .where(deliveries.c.incident_id == incident_id)
-        .group_by(deliveries.c.state)
-    )
+    query = select(deliveries.c.state, func.count()).where(deliveries.c.case_id == case_id).group_by(deliveries.c.state)
     return {row[0]: row[1] for row in connection.execute(query)}
 
 
-def first_delivered_at(connection: Connection, incident_id: str, audiences: Collection[str]) -> datetime | None:
+def first_delivered_at(connection: Connection, case_id: str, audiences: Collection[str]) -> datetime | None:
     """Return when the first message to one of these audiences was delivered; None if none was."""
     found: datetime | None = connection.scalar(
         select(func.min(deliveries.c.ended_at))
         .join(steps, steps.c.id == deliveries.c.step_id)
         .where(
-            deliveries.c.incident_id == incident_id,
+            deliveries.c.case_id == case_id,
             deliveries.c.state == DeliveryState.DELIVERED,
             steps.c.audience.in_(audiences),
         )

@@ -20,15 +20,15 @@ class StoredStep:
 
     step: Step
     state: StepState
-    life: int = 1
+    generation: int = 1
     """How often it was wanted, counting from 1: what was given up and is wanted again is told anew."""
-    begun_at: datetime | None = None
+    started_at: datetime | None = None
     approved: bool = False
     assignee: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class HeldText:
     """What would go out in one language, once it is approved."""
 
     locale: str
@@ -39,49 +39,51 @@ class Draft:
 _COLUMNS = tuple(name for name in Step.__slots__ if name not in NOT_STORED)
 
 
-def steps_of(connection: Connection, incident_id: str) -> dict[str, StoredStep]:
+def steps_of(connection: Connection, case_id: str) -> dict[str, StoredStep]:
     """Return an incident's steps by id."""
-    return {row.id: _stored(row) for row in _STEPS.rows(connection, id=incident_id)}
+    return {row.id: _stored(row) for row in _STEPS.rows(connection, id=case_id)}
 
 
-_STEPS = Prepared(select(steps).where(steps.c.incident_id == bindparam("id")))
+_STEPS = Prepared(select(steps).where(steps.c.case_id == bindparam("id")))
 _STEP = Prepared(select(steps).where(steps.c.id == bindparam("id")))
 
 
 def _stored(row: Any) -> StoredStep:
     step = Step(**{name: getattr(row, name) for name in _COLUMNS})
-    return StoredStep(step, StepState(row.state), row.life, row.begun_at, row.approved_at is not None, row.assignee)
+    return StoredStep(
+        step, StepState(row.state), row.generation, row.started_at, row.approved_at is not None, row.assignee
+    )
 
 
-def next_due_at(connection: Connection, incident_id: str) -> datetime | None:
+def next_due_at(connection: Connection, case_id: str) -> datetime | None:
     """Return when the next of an incident's steps is due; None: none is."""
-    found: datetime | None = _NEXT_DUE.value(connection, id=incident_id)
+    found: datetime | None = _NEXT_DUE.value(connection, id=case_id)
     return found
 
 
 _NEXT_DUE = Prepared(
-    select(func.min(steps.c.due_at)).where(steps.c.incident_id == bindparam("id"), steps.c.state == StepState.PENDING)
+    select(func.min(steps.c.due_at)).where(steps.c.case_id == bindparam("id"), steps.c.state == StepState.PENDING)
 )
 
 
-def begun_of(stored: Mapping[str, StoredStep]) -> dict[str, datetime]:
+def started_steps(stored: Mapping[str, StoredStep]) -> dict[str, datetime]:
     """Return when each of an incident's steps began, of those that have and were not given up since."""
     given_up = {name for name, each in stored.items() if each.state is StepState.WITHDRAWN}
     return {
-        name: each.begun_at
+        name: each.started_at
         for name, each in stored.items()
-        if each.begun_at is not None and name not in given_up and each.step.of not in given_up
+        if each.started_at is not None and name not in given_up and each.step.parent_id not in given_up
     }
 
 
-def incident_of_step(connection: Connection, step_id: str) -> str | None:
+def case_of_step(connection: Connection, step_id: str) -> str | None:
     """Return the incident that a step belongs to; None: there is no such step."""
-    return connection.scalar(select(steps.c.incident_id).where(steps.c.id == step_id))
+    return connection.scalar(select(steps.c.case_id).where(steps.c.id == step_id))
 
 
 def apply_changes(
     connection: Connection,
-    incident_id: str,
+    case_id: str,
     changes: Changes,
     reasons: Mapping[str, str],
     anew: Collection[str] = (),
@@ -89,7 +91,7 @@ def apply_changes(
     """Store what `reconcile` found; `reasons` say why what is withdrawn is, `anew` which steps live a second time."""
     for step in changes.insert:
         values = {name: getattr(step, name) for name in _COLUMNS}
-        insert_row(connection, steps, values | {"incident_id": incident_id, "state": StepState.PENDING})
+        insert_row(connection, steps, values | {"case_id": case_id, "state": StepState.PENDING})
     for step in changes.reschedule:
         _set(
             connection,
@@ -102,9 +104,9 @@ def apply_changes(
             reason=None,
         )
         if step.id in anew:
-            again = {"begun_at": None, "approved_at": None, "approved_by": None, "completed_at": None}
+            again = {"started_at": None, "approved_at": None, "approved_by": None, "completed_at": None}
             this = update(steps).where(steps.c.id == step.id)
-            connection.execute(this.values(life=steps.c.life + 1, completed_by=None, **again))
+            connection.execute(this.values(generation=steps.c.generation + 1, completed_by=None, **again))
     for name in changes.withdraw:
         _set(connection, name, state=StepState.WITHDRAWN, reason=reasons.get(name))
     drop_held(connection, changes.withdraw)
@@ -125,9 +127,9 @@ def await_approval(connection: Connection, step: Step) -> None:
     _set(connection, step.id, state=StepState.AWAITING, audience=step.audience, template=step.template)
 
 
-def begin_step(connection: Connection, step: Step, now: datetime) -> None:
+def start_step(connection: Connection, step: Step, now: datetime) -> None:
     """Mark a step as begun, with the audience and template that it has now."""
-    _set(connection, step.id, state=StepState.BEGUN, begun_at=now, audience=step.audience, template=step.template)
+    _set(connection, step.id, state=StepState.STARTED, started_at=now, audience=step.audience, template=step.template)
 
 
 def approve_step(connection: Connection, step_id: str, at: datetime, by: str) -> None:
@@ -156,18 +158,18 @@ def assign_step(connection: Connection, step_id: str, assignee: str | None) -> N
     _set(connection, step_id, assignee=assignee)
 
 
-def drafts_of(connection: Connection, step_id: str) -> list[Draft]:
+def held_texts_of(connection: Connection, step_id: str) -> list[HeldText]:
     """Return what waits for a step's approval, once in each language."""
     rows = connection.execute(
         select(deliveries.c.locale, deliveries.c.subject, deliveries.c.body)
         .where(deliveries.c.step_id == step_id, deliveries.c.state == DeliveryState.HELD)
-        .order_by(deliveries.c.locale.desc(), deliveries.c.place)
+        .order_by(deliveries.c.locale.desc(), deliveries.c.position)
     )
-    by_locale: dict[str, Draft] = {}
+    by_locale: dict[str, HeldText] = {}
     for row in rows:
         known = by_locale.get(row.locale)
         if known is None or len(row.body) > len(known.body):  # the long form says everything
-            by_locale[row.locale] = Draft(row.locale, row.subject, row.body)
+            by_locale[row.locale] = HeldText(row.locale, row.subject, row.body)
     return list(by_locale.values())
 
 
@@ -198,7 +200,7 @@ def release_held(
     return len(held)
 
 
-def refresh_held(connection: Connection, rows: Iterable[Mapping[str, Any]]) -> None:
+def refresh_held_texts(connection: Connection, rows: Iterable[Mapping[str, Any]]) -> None:
     """Replace the words that are held by newer ones, delivery by delivery."""
     for row in rows:
         connection.execute(
@@ -220,9 +222,9 @@ def _set(connection: Connection, step_id: str, **values: object) -> None:
     update_row(connection, steps, step_id, values)
 
 
-def step_ids(connection: Connection, incident_id: str) -> list[str]:
+def step_ids(connection: Connection, case_id: str) -> list[str]:
     """Return the ids of an incident's steps."""
-    return list(connection.scalars(select(steps.c.id).where(steps.c.incident_id == incident_id)))
+    return list(connection.scalars(select(steps.c.id).where(steps.c.case_id == case_id)))
 
 
 def stored_step(connection: Connection, step_id: str) -> StoredStep | None:
@@ -240,9 +242,9 @@ def answer_to(connection: Connection, step_id: str) -> tuple[datetime, str] | No
     return next(((at, by) for at, by in answers if at is not None and by is not None), None)
 
 
-def latest_words(connection: Connection, step_id: str, contact: str) -> tuple[str, str] | None:
+def latest_text(connection: Connection, step_id: str, contact: str) -> tuple[str, str] | None:
     """Return subject and text of what a step said to a contact last, in its longest form."""
-    of_step = select(steps.c.id).where(or_(steps.c.id == step_id, steps.c.of == step_id))
+    of_step = select(steps.c.id).where(or_(steps.c.id == step_id, steps.c.parent_id == step_id))
     rows = connection.execute(
         select(deliveries.c.subject, deliveries.c.body, deliveries.c.created_at).where(
             deliveries.c.step_id.in_(of_step),

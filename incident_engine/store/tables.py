@@ -58,10 +58,11 @@ metadata = MetaData(
     }
 )
 
-incidents = Table(
-    "incidents",
+cases = Table(
+    "cases",
     metadata,
     Column("id", String, primary_key=True),
+    Column("kind", String, nullable=False),  # incident, or another kind of case
     Column("service_group", String, nullable=False),
     Column("opened_at", Instant, nullable=False),
     Column("first_at", Instant, nullable=False),
@@ -73,10 +74,10 @@ incidents = Table(
     Column("services", JSON, nullable=False),
     Column("regions", JSON, nullable=False),
 )
-_OPEN = incidents.c.closed_at.is_(None)
-Index("ix_incidents_open", incidents.c.service_group, sqlite_where=_OPEN, postgresql_where=_OPEN)
-Index("ix_incidents_level", incidents.c.level, sqlite_where=_OPEN, postgresql_where=_OPEN)
-Index("ix_incidents_worst", incidents.c.severity, incidents.c.first_at, sqlite_where=_OPEN, postgresql_where=_OPEN)
+_OPEN = cases.c.closed_at.is_(None)
+Index("ix_cases_open", cases.c.service_group, sqlite_where=_OPEN, postgresql_where=_OPEN)
+Index("ix_cases_level", cases.c.level, sqlite_where=_OPEN, postgresql_where=_OPEN)
+Index("ix_cases_worst", cases.c.severity, cases.c.first_at, sqlite_where=_OPEN, postgresql_where=_OPEN)
 
 packs = Table(
     "packs",
@@ -93,7 +94,7 @@ events = Table(
     Column("seq", NUMBER, primary_key=True),
     Column("source", String, nullable=False),
     Column("event_id", String, nullable=False),
-    Column("incident_id", String, ForeignKey("incidents.id")),  # null: maintenance, which is of no incident
+    Column("case_id", String, ForeignKey("cases.id")),  # null: maintenance, which is of no incident
     Column("type", String, nullable=False),
     Column("service", String),
     Column("occurred_at", Instant, nullable=False),
@@ -101,29 +102,29 @@ events = Table(
     Column("document", JSON, nullable=False),
     UniqueConstraint("source", "event_id"),
 )
-Index("ix_events_incident", events.c.incident_id, events.c.service)
+Index("ix_events_case", events.c.case_id, events.c.service)
 
 assessments = Table(
     "assessments",
     metadata,
     Column("seq", NUMBER, primary_key=True),
-    Column("incident_id", String, ForeignKey("incidents.id"), nullable=False),
+    Column("case_id", String, ForeignKey("cases.id"), nullable=False),
     Column("pack", String, nullable=False),
     Column("version", String, nullable=False),
     Column("content_hash", String, ForeignKey("packs.content_hash"), nullable=False),
     Column("at", Instant, nullable=False),
     Column("level", String),
-    Column("held", Boolean, nullable=False),
+    Column("level_retained", Boolean, nullable=False),
     Column("events_until", NUMBER, nullable=False),  # the last event that the verdict knew
     Column("document", JSON, nullable=False),
 )
-Index("ix_assessments_incident", assessments.c.incident_id, assessments.c.pack, assessments.c.seq)
+Index("ix_assessments_case", assessments.c.case_id, assessments.c.pack, assessments.c.seq)
 
 steps = Table(
     "steps",
     metadata,
     Column("id", String, primary_key=True),
-    Column("incident_id", String, ForeignKey("incidents.id"), nullable=False),
+    Column("case_id", String, ForeignKey("cases.id"), nullable=False),
     Column("playbook", String, nullable=False),
     Column("step", String, nullable=False),
     Column("instance", String, nullable=False),
@@ -137,21 +138,23 @@ steps = Table(
     Column("awaits", String),
     Column("approval", String),
     Column("report", String),
-    Column("of", String),
+    Column("parent_id", String),
     Column("assignee", String),
-    Column("life", Integer, nullable=False, server_default="1"),  # how often it was wanted anew after it was given up
+    Column(
+        "generation", Integer, nullable=False, server_default="1"
+    ),  # raised each time a withdrawn step is planned again
     Column("state", String, nullable=False),
-    Column("begun_at", Instant),
+    Column("started_at", Instant),
     Column("approved_at", Instant),
     Column("approved_by", String),
     Column("completed_at", Instant),
     Column("completed_by", String),
     Column("reason", Text),
     CheckConstraint(
-        "state IN ('pending', 'awaiting', 'begun', 'failed', 'completed', 'skipped', 'withdrawn')", name="state"
+        "state IN ('pending', 'awaiting', 'started', 'failed', 'completed', 'skipped', 'withdrawn')", name="state"
     ),
 )
-Index("ix_steps_incident", steps.c.incident_id)
+Index("ix_steps_case", steps.c.case_id)
 Index(
     "ix_steps_deadline",
     steps.c.state,
@@ -165,7 +168,7 @@ deliveries = Table(
     metadata,
     Column("id", String, primary_key=True),
     Column("step_id", String, ForeignKey("steps.id"), nullable=False),
-    Column("incident_id", String, ForeignKey("incidents.id"), nullable=False),
+    Column("case_id", String, ForeignKey("cases.id"), nullable=False),
     Column("contact", String, nullable=False),
     Column("channel", String, nullable=False),
     Column("address", String),
@@ -174,7 +177,7 @@ deliveries = Table(
     Column("body", Text, nullable=False),
     Column("priority", Integer, nullable=False),  # 0 statutory, 1 urgent, 2 other
     Column("delay_seconds", Integer, nullable=False, server_default="0"),  # after the contact's first channel
-    Column("place", Integer, nullable=False),  # in the order in which the contact is to be reached, from 0
+    Column("position", Integer, nullable=False),  # in the order in which the contact is to be reached, from 0
     Column("state", String, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("due_at", Instant),
@@ -183,7 +186,7 @@ deliveries = Table(
     CheckConstraint("state IN ('pending', 'sending', 'delivered', 'failed', 'cancelled', 'held')", name="state"),
     CheckConstraint("(state IN ('pending', 'sending')) = (due_at IS NOT NULL)", name="due"),
 )
-Index("ix_deliveries_incident", deliveries.c.incident_id)
+Index("ix_deliveries_case", deliveries.c.case_id)
 Index("ix_deliveries_step", deliveries.c.step_id)
 _DUE = text("due_at IS NOT NULL")
 Index("ix_deliveries_due", deliveries.c.due_at, sqlite_where=_DUE, postgresql_where=_DUE)
@@ -205,7 +208,7 @@ reports = Table(
     "reports",
     metadata,
     Column("seq", NUMBER, primary_key=True),
-    Column("incident_id", String, ForeignKey("incidents.id"), nullable=False),
+    Column("case_id", String, ForeignKey("cases.id"), nullable=False),
     Column("report", String, nullable=False),
     Column("instance", String, nullable=False),
     Column("version", Integer, nullable=False),
@@ -215,14 +218,14 @@ reports = Table(
     Column("content_hash", String, nullable=False),
     Column("gaps", Integer, nullable=False),
     Column("document", JSON, nullable=False),  # in every language
-    UniqueConstraint("incident_id", "report", "instance", "version", "state"),
+    UniqueConstraint("case_id", "report", "instance", "version", "state"),
     CheckConstraint("state IN ('draft', 'approved', 'submitted', 'withdrawn')", name="state"),
 )
 
 timers = Table(
     "timers",
     metadata,
-    Column("incident_id", String, ForeignKey("incidents.id"), primary_key=True),
+    Column("case_id", String, ForeignKey("cases.id"), primary_key=True),
     Column("due_at", Instant, nullable=False, index=True),
 )
 

@@ -13,33 +13,31 @@ from incident_engine.store.tables import (
 )
 
 
-def set_timer(connection: Connection, incident_id: str, due_at: datetime | None) -> None:
+def set_timer(connection: Connection, case_id: str, due_at: datetime | None) -> None:
     """Set when an incident must be looked at again, or that it need not be."""
     if due_at is None:
-        _DELETE_TIMER.run(connection, {"id": incident_id})
+        _DELETE_TIMER.run(connection, {"id": case_id})
         return
-    _set_timer(connection.dialect.name).run(connection, {"incident_id": incident_id, "due_at": due_at})
+    _set_timer(connection.dialect.name).run(connection, {"case_id": case_id, "due_at": due_at})
 
 
-_DELETE_TIMER = Prepared(delete(timers).where(timers.c.incident_id == bindparam("id")))
+_DELETE_TIMER = Prepared(delete(timers).where(timers.c.case_id == bindparam("id")))
 
 
 @cache
 def _set_timer(dialect: str) -> Prepared:
     statement = upsert(dialect, timers)
     new = {"due_at": statement.excluded.due_at}
-    return Prepared(
-        statement.on_conflict_do_update(index_elements=["incident_id"], set_=new), ("incident_id", "due_at")
-    )
+    return Prepared(statement.on_conflict_do_update(index_elements=["case_id"], set_=new), ("case_id", "due_at"))
 
 
 def due_timers(connection: Connection, now: datetime, limit: int) -> list[tuple[str, datetime]]:
     """Return the incidents to be looked at, those waiting longest first."""
-    return [(row.incident_id, row.due_at) for row in _DUE.rows(connection, now=now, limit=limit)]
+    return [(row.case_id, row.due_at) for row in _DUE.rows(connection, now=now, limit=limit)]
 
 
 _DUE = Prepared(
-    select(timers.c.incident_id, timers.c.due_at)
+    select(timers.c.case_id, timers.c.due_at)
     .where(timers.c.due_at <= bindparam("now"))
     .order_by(timers.c.due_at)
     .limit(bindparam("limit"))

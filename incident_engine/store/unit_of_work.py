@@ -29,74 +29,74 @@ _ONE_WORK_FAILS = (DataError, IntegrityError, ProgrammingError, NotSupportedErro
 
 
 @dataclass(slots=True)
-class Unit:
+class UnitOfWork:
     """One piece of work's share of a transaction, and what it wants done once the transaction is on disk."""
 
     connection: Connection
     after_commit: list[Callable[[], None]] = field(default_factory=list)
-    at_end: dict[Hashable, "Work"] = field(default_factory=dict)
+    before_commit: dict[Hashable, "Work"] = field(default_factory=dict)
     """What is done once, before the transaction ends, however many pieces of work want it; the last one says how."""
-    on_failure: list[Callable[[], None]] = field(default_factory=list)
+    on_rollback: list[Callable[[], None]] = field(default_factory=list)
     """What is undone outside the database if this work is rolled back."""
     shared: dict[Hashable, Any] = field(default_factory=dict)
     """What pieces of work in one transaction keep for each other."""
-    quiet: int = 0
+    unchanged: int = 0
     """How many pieces of work changed nothing of what is due."""
-    is_quiet: bool = False
+    nothing_due_changed: bool = False
     """Whether no piece of work did."""
 
-    def settle(self, key: Hashable = None) -> None:
+    def run_before_commit(self, key: Hashable = None) -> None:
         """Do now what is to be done at the end: one thing, or (None) everything."""
-        keys = list(self.at_end) if key is None else [key]
+        keys = list(self.before_commit) if key is None else [key]
         for name in keys:
-            work = self.at_end.pop(name, None)
+            work = self.before_commit.pop(name, None)
             if work is not None:
                 work(self)
 
-    def undo(self) -> None:
+    def roll_back(self) -> None:
         """Undo outside the database what this work did there."""
-        for action in reversed(self.on_failure):
+        for action in reversed(self.on_rollback):
             action()
 
 
-Work = Callable[[Unit], Any]
+Work = Callable[[UnitOfWork], Any]
 
 
 @contextmanager
-def transaction(database: Database) -> Iterator[Unit]:
+def transaction(database: Database) -> Iterator[UnitOfWork]:
     """Open a transaction for one piece of work; what it wants done after the commit is left to the caller."""
-    unit: Unit | None = None
+    unit: UnitOfWork | None = None
     try:
         with database.write() as connection:
-            unit = Unit(connection)
+            unit = UnitOfWork(connection)
             yield unit
-            unit.settle()
+            unit.run_before_commit()
             faults.reach(faults.Point.BEFORE_COMMIT)
     except BaseException:
         if unit is not None:
-            unit.undo()
+            unit.roll_back()
         raise
 
 
-def in_savepoint(unit: Unit, work: Callable[[Unit], T]) -> tuple[T | None, Exception | None]:
+def in_savepoint(unit: UnitOfWork, work: Callable[[UnitOfWork], T]) -> tuple[T | None, Exception | None]:
     """Do a piece of work so that its failure is its own: what it wrote and wanted done is dropped with it.
 
     Returns its result or its failure. A failure of the store itself is raised: a disk that is full or broken may have
     rolled back the others' work with this one's. What others left for the end is done before: it must not go with it.
     """
-    unit.settle()
-    part = Unit(unit.connection)
+    unit.run_before_commit()
+    part = UnitOfWork(unit.connection)
     try:
         with savepoint(unit.connection):
             result = work(part)
-            part.settle()
+            part.run_before_commit()
     except Exception as error:
-        part.undo()
+        part.roll_back()
         if _is_of_the_store(error):
             raise
         return None, error
     unit.after_commit.extend(part.after_commit)
-    unit.on_failure.extend(part.on_failure)
+    unit.on_rollback.extend(part.on_rollback)
     return result, None
 
 

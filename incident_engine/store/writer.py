@@ -17,10 +17,10 @@ from typing import Any
 from incident_engine.common import failpoints as faults
 from incident_engine.common.clock import ticks
 from incident_engine.common.errors import OverloadedError, StoreError
-from incident_engine.common.telemetry import Sparing, logger
+from incident_engine.common.telemetry import RateLimitedLog, logger
 from incident_engine.store.database import Database
 from incident_engine.store.diagnosis import Trouble, explained
-from incident_engine.store.unit_of_work import T, Unit, Work, _is_of_the_store, in_savepoint, transaction
+from incident_engine.store.unit_of_work import T, UnitOfWork, Work, _is_of_the_store, in_savepoint, transaction
 
 BATCH = 500
 """So many events are committed together at most; those of one request always are."""
@@ -29,7 +29,7 @@ _TRY_AGAIN_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Awaited:
+class _LoopWaiter:
     """Somebody in an event loop who waits for a piece of work."""
 
     loop: asyncio.AbstractEventLoop
@@ -39,12 +39,12 @@ class _Awaited:
         return not self.future.cancelled()
 
 
-Waiting = Future[Any] | _Awaited
+Waiting = Future[Any] | _LoopWaiter
 _Item = tuple[Work, Waiting, int]
 """A piece of work, who waits for it, and how many events it brings."""
 
 
-class _Sign(Enum):
+class _Signal(Enum):
     """What stands in the queue and is no work."""
 
     URGENT = auto()
@@ -52,7 +52,7 @@ class _Sign(Enum):
     END = auto()
 
 
-Outcome = tuple[Any, Exception | None]
+WorkOutcome = tuple[Any, Exception | None]
 """A result, or why there is none."""
 
 
@@ -68,17 +68,17 @@ class Writer:
         database: Database,
         capacity: int,
         on_commit: Callable[[], None],
-        begun: Callable[[Unit], None] | None = None,
-        before_commit: Callable[[Unit], None] | None = None,
+        begun: Callable[[UnitOfWork], None] | None = None,
+        before_commit: Callable[[UnitOfWork], None] | None = None,
     ) -> None:
         self._database = database
-        self._queue: queue.SimpleQueue[_Item | _Sign] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_Item | _Signal] = queue.SimpleQueue()
         self._urgent: deque[_Item] = deque()
-        self._held: _Item | None = None
+        self._carried_over: _Item | None = None
         """What was taken from the queue and waits for the next transaction: it did not fit into the one before."""
         self._capacity = capacity
         self._on_commit = on_commit
-        self._begun = begun or (lambda _: None)
+        self._on_begin = begun or (lambda _: None)
         self._before_commit = before_commit or (lambda _: None)
         self._log = logger("writer")
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
@@ -88,8 +88,8 @@ class Writer:
         self.busy_since: float | None = None
         """When the batch in hand was begun, in ticks; None while there is none."""
         self.trouble = Trouble()
-        self._overflow = Sparing(self._log.warning, 1)
-        self._failures = Sparing(self._log.warning, 60)
+        self._overflow = RateLimitedLog(self._log.warning, 1)
+        self._failures = RateLimitedLog(self._log.warning, 60)
 
     def start(self) -> None:
         """Begin to work."""
@@ -105,7 +105,7 @@ class Writer:
         """Return how many works wait."""
         return self._queue.qsize() + len(self._urgent)
 
-    def submit(self, work: Callable[[Unit], T], *, urgent: bool = False) -> Future[T]:
+    def submit(self, work: Callable[[UnitOfWork], T], *, urgent: bool = False) -> Future[T]:
         """Queue a piece of work; its future ends after the commit.
 
         Raises OverloadedError when the queue is full. Urgent work (our own: timers, deliveries, a few at a time) is
@@ -115,20 +115,20 @@ class Writer:
         self._put((work, future, 1), urgent=urgent)
         return future
 
-    async def do(self, work: Callable[[Unit], T], events: int = 1) -> T:
+    async def do(self, work: Callable[[UnitOfWork], T], events: int = 1) -> T:
         """Do a piece of work, from within an event loop; returns its result after the commit. Raises as `submit`.
 
         `events` is how many it brings.
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._put((work, _Awaited(loop, future), events), urgent=False)
+        self._put((work, _LoopWaiter(loop, future), events), urgent=False)
         return await future
 
     def _put(self, item: _Item, *, urgent: bool) -> None:
         if urgent:
             self._urgent.append(item)
-            self._queue.put(_Sign.URGENT)
+            self._queue.put(_Signal.URGENT)
             return
         if self._closing.is_set() or self._queue.qsize() >= self._capacity:
             if self._closing.is_set():
@@ -140,11 +140,11 @@ class Writer:
     def stop(self, timeout: float) -> None:
         """Finish what is queued, then end."""
         self._closing.set()
-        self._queue.put(_Sign.END)
+        self._queue.put(_Signal.END)
         self._thread.join(timeout)
 
     def _run(self) -> None:
-        while not self._closing.is_set() or self.queued or self._held:
+        while not self._closing.is_set() or self.queued or self._carried_over:
             batch = self._gather()
             urgent = [self._urgent.popleft() for _ in range(len(self._urgent))]
             for group in (urgent, batch):
@@ -156,14 +156,14 @@ class Writer:
     def _gather(self) -> list[_Item]:
         """Wait until something is to be done; return what is committed together, nothing if it is urgent only."""
         batch: list[_Item] = []
-        item = self._held or self._next()
-        self._held = None
+        item = self._carried_over or self._next()
+        self._carried_over = None
         events = 0
         while True:
             if isinstance(item, tuple):
                 events += max(1, item[2])
                 if batch and events > BATCH:
-                    self._held = item
+                    self._carried_over = item
                     break
                 batch.append(item)
             try:
@@ -172,7 +172,7 @@ class Writer:
                 break
         return batch
 
-    def _next(self) -> _Item | _Sign:
+    def _next(self) -> _Item | _Signal:
         """Return what waits longest; while the store is in trouble, see meanwhile whether it has passed."""
         while True:
             try:
@@ -194,53 +194,53 @@ class Writer:
             return
         if self.trouble.reason is not None:
             self.trouble.over()
-            self._failures.begin_anew()
+            self._failures.reset()
             self._follow_up([partial(self._log.info, "commit_works_again", reason="commit_works_again")])
         self._follow_up([partial(faults.reach, faults.Point.AFTER_COMMIT), *unit.after_commit])
-        self._tell([(each, outcome) for (_, each), outcome in zip(wanted, outcomes, strict=True)])
-        if not unit.is_quiet:
+        self._resolve_waiters([(each, outcome) for (_, each), outcome in zip(wanted, outcomes, strict=True)])
+        if not unit.nothing_due_changed:
             self._follow_up([self._on_commit])
 
     def _fail(self, batch: Sequence[tuple[Work, Waiting]]) -> None:
         error = StoreError(f"the store did not take it: {self.trouble.reason}")
-        self._tell([(waiting, (None, error)) for _, waiting in batch])
+        self._resolve_waiters([(waiting, (None, error)) for _, waiting in batch])
 
-    def _tell(self, answers: Sequence[tuple[Waiting, Outcome]]) -> None:
+    def _resolve_waiters(self, answers: Sequence[tuple[Waiting, WorkOutcome]]) -> None:
         """Tell everybody who waits; those in an event loop all at once, for each call from here interrupts it."""
-        by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Outcome]]] = {}
+        by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], WorkOutcome]]] = {}
         for waiting, outcome in answers:
-            if isinstance(waiting, _Awaited):
+            if isinstance(waiting, _LoopWaiter):
                 by_loop.setdefault(waiting.loop, []).append((waiting.future, outcome))
             else:
-                _settle(waiting, outcome)
+                _resolve(waiting, outcome)
         for loop, told in by_loop.items():
             try:
-                loop.call_soon_threadsafe(_settle_all, told)
+                loop.call_soon_threadsafe(_resolve_all, told)
             except RuntimeError as error:  # the loop has ended, and everybody who waited in it
                 self._warn("nobody_waits", error)
 
-    def _do(self, works: Sequence[Work]) -> tuple[list[Outcome], Unit]:
+    def _do(self, works: Sequence[Work]) -> tuple[list[WorkOutcome], UnitOfWork]:
         """Do all works in one transaction: first as if none could fail, and if one does, each in a savepoint."""
         try:
             with transaction(self._database) as unit:
-                self._begun(unit)
-                outcomes: list[Outcome] = [(work(unit), None) for work in works]
+                self._on_begin(unit)
+                outcomes: list[WorkOutcome] = [(work(unit), None) for work in works]
                 self._end(unit, len(works))
         except Exception as error:
             if _is_of_the_store(error):
                 raise
             if len(works) == 1:
-                return [(None, error)], Unit(unit.connection)
+                return [(None, error)], UnitOfWork(unit.connection)
             with transaction(self._database) as unit:
-                self._begun(unit)
+                self._on_begin(unit)
                 outcomes = [in_savepoint(unit, work) for work in works]
                 self._end(unit, len(works))
         return outcomes, unit
 
-    def _end(self, unit: Unit, works: int) -> None:
+    def _end(self, unit: UnitOfWork, works: int) -> None:
         """End a transaction with what is told of it as a whole: by then every row is as it will be."""
-        unit.settle()
-        unit.is_quiet = unit.quiet >= works
+        unit.run_before_commit()
+        unit.nothing_due_changed = unit.unchanged >= works
         self._before_commit(unit)
 
     def _follow_up(self, actions: Sequence[Callable[[], object]]) -> None:
@@ -254,7 +254,7 @@ class Writer:
         self._log.warning(reason, reason=reason, error=str(error) or repr(error))
 
 
-def _settle(future: Future[Any] | asyncio.Future[Any], outcome: Outcome) -> None:
+def _resolve(future: Future[Any] | asyncio.Future[Any], outcome: WorkOutcome) -> None:
     result, failure = outcome
     if failure is None:
         future.set_result(result)
@@ -262,7 +262,7 @@ def _settle(future: Future[Any] | asyncio.Future[Any], outcome: Outcome) -> None
         future.set_exception(failure)
 
 
-def _settle_all(told: Sequence[tuple[asyncio.Future[Any], Outcome]]) -> None:
+def _resolve_all(told: Sequence[tuple[asyncio.Future[Any], WorkOutcome]]) -> None:
     for future, outcome in told:
         if not future.done():  # whoever waited may have gone
-            _settle(future, outcome)
+            _resolve(future, outcome)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime, tzinfo
 from typing import Protocol
 
-from incident_engine.store.unit_of_work import Unit
+from incident_engine.store.unit_of_work import UnitOfWork
 
 
 class Timers(Protocol):
@@ -19,7 +19,7 @@ class Timers(Protocol):
         """Begin to keep time."""
         ...
 
-    def enqueue(self, unit: Unit) -> None:
+    def enqueue(self, unit: UnitOfWork) -> None:
         """Note, in a transaction that is about to be committed, what its rows make due and when."""
         ...
 
@@ -36,7 +36,7 @@ class Timers(Protocol):
         ...
 
     @property
-    def beaten_at(self) -> float:
+    def heartbeat_at(self) -> float:
         """Return when the heartbeat last did anything, in ticks."""
         ...
 

@@ -24,10 +24,10 @@ from incident_engine.common.clock import Clock
 from incident_engine.common.telemetry import logger
 from incident_engine.store.database import Database
 from incident_engine.store.dialect import driver
-from incident_engine.store.flags import mark, marked
+from incident_engine.store.flags import get_flag, set_flag
 from incident_engine.store.postgresql import conninfo
 from incident_engine.store.timers import next_due
-from incident_engine.store.unit_of_work import Unit
+from incident_engine.store.unit_of_work import UnitOfWork
 from incident_engine.timers import fleet_schema
 from incident_engine.timers.fleet_worker import Periodic, Wakeable, daily_after, monthly_after
 from incident_engine.timers.local import LocalTimers
@@ -98,9 +98,9 @@ class FleetTimers:
         self._periodic[DAILY] = Periodic(work, partial(daily_after, zone=zone))
 
     @property
-    def beaten_at(self) -> float:
+    def heartbeat_at(self) -> float:
         """Return when the heartbeat last did anything, in ticks."""
-        return self._alarm.beaten_at
+        return self._alarm.heartbeat_at
 
     @property
     def pulse_at(self) -> float:
@@ -114,7 +114,7 @@ class FleetTimers:
         self._tell(lambda worker: worker.end())
         self._thread.join(self._lost_after)
 
-    def enqueue(self, unit: Unit) -> None:
+    def enqueue(self, unit: UnitOfWork) -> None:
         """Enqueue the next wake-up in the transaction that makes it necessary, and tell the others of what is due."""
         timer, delivery = next_due(unit.connection)
         if delivery is not None and delivery <= self._clock.now():
@@ -226,12 +226,12 @@ class FleetTimers:
 
     def _is_marked(self, name: str, period: str) -> bool:
         with self._database.read() as connection:
-            done = marked(connection, name)
+            done = get_flag(connection, name)
         return done is not None and done >= period
 
     def _mark(self, name: str, period: str) -> None:
         with self._database.write() as connection:
-            mark(connection, name, period)
+            set_flag(connection, name, period)
 
     async def _defer_period(self, app: App, name: str) -> None:
         begins_at = self._periodic[name].next_after(self._clock.now())

@@ -10,7 +10,7 @@ from procrastinate.schema import SchemaManager
 from sqlalchemy import Connection
 
 from incident_engine.store.dialect import driver
-from incident_engine.store.flags import mark, marked
+from incident_engine.store.flags import get_flag, set_flag
 
 _MARK = "procrastinate_schema"
 
@@ -18,13 +18,13 @@ _MARK = "procrastinate_schema"
 def prepare(connection: Connection) -> None:
     """Create procrastinate's tables, or bring them to the installed version. Nobody else may write meanwhile."""
     scripts = sorted(Path(SchemaManager.get_migrations_path()).glob("*.sql"))
-    applied = marked(connection, _MARK)
+    applied = get_flag(connection, _MARK)
     if applied is None:
         _run(connection, SchemaManager.get_schema())
     else:
         for script in (script for script in scripts if script.name > applied):
             _run(connection, script.read_text(encoding="utf-8"))
-    mark(connection, _MARK, scripts[-1].name)
+    set_flag(connection, _MARK, scripts[-1].name)
 
 
 def _run(connection: Connection, script: str) -> None:

@@ -12,7 +12,7 @@ from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.date import DateTrigger
 
 from incident_engine.common.clock import Clock, ticks
-from incident_engine.store.unit_of_work import Unit
+from incident_engine.store.unit_of_work import UnitOfWork
 
 HEARTBEAT_SECONDS = 5.0
 _JOB = "wake-up"
@@ -30,7 +30,7 @@ class LocalTimers:
         self._armed: datetime | None = None
         self._lock = threading.Lock()
         self._stopping = threading.Event()
-        self.beaten_at = self.pulse_at = ticks()
+        self.heartbeat_at = self.pulse_at = ticks()
         """When the heartbeat, and the scheduler at its bidding, last did anything, in ticks."""
         self._heart = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
         # A late job is still run (the default drops it), and several missed runs of it are one.
@@ -40,11 +40,11 @@ class LocalTimers:
 
     def start(self) -> None:
         """Begin to keep time."""
-        self.beaten_at = self.pulse_at = ticks()
+        self.heartbeat_at = self.pulse_at = ticks()
         self._scheduler.start()
         self._heart.start()
 
-    def enqueue(self, unit: Unit) -> None:
+    def enqueue(self, unit: UnitOfWork) -> None:
         """Do nothing: who dies with what is due finds it in the rows when it starts again."""
 
     def arm(self, instant: datetime | None) -> None:
@@ -95,7 +95,7 @@ class LocalTimers:
         """Make the scheduler look at the clock again: it sleeps a computed time, in which the clock may be set."""
         seen = self._clock.now()
         while not self._stopping.wait(HEARTBEAT_SECONDS):
-            self.beaten_at = ticks()
+            self.heartbeat_at = ticks()
             self._scheduler.add_job(self._note_pulse, id=_PULSE, replace_existing=True)  # at once; it also wakes it up
             before, seen, armed = seen, self._clock.now(), self._armed
             if seen < before:

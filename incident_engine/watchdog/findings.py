@@ -1,4 +1,4 @@
-"""What the self-audit can find, and what it needs to say about it."""
+"""What the watchdog can find, and what it needs to say about it."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -26,7 +26,7 @@ class Kind(StrEnum):
     CLOCK_STEPPED = "clock_stepped"
     EVENTS_AHEAD = "events_ahead"
     DATABASE_CLOCK_SKEW = "database_clock_skew"
-    LOOK_FAILED = "look_failed"
+    PROBE_FAILED = "probe_failed"
 
 
 UNREADY = frozenset(
@@ -49,7 +49,7 @@ SEEN_TWICE = frozenset({Kind.TIMER_OVERDUE, Kind.DELIVERY_UNCLAIMED, Kind.DELIVE
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class ClockReading:
     """When a look is taken: by the clock that deadlines are counted by, and by one that nobody sets."""
 
     now: datetime
@@ -65,13 +65,13 @@ class Moment:
         return length * self.speed
 
 
-def moment(clock: Clock) -> Moment:
+def read_clock(clock: Clock) -> ClockReading:
     """Return the present."""
-    return Moment(clock.now(), ticks(), clock.speed)
+    return ClockReading(clock.now(), ticks(), clock.speed)
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class Observation:
     """What one look saw: what, since when, and the particulars."""
 
     kind: Kind
@@ -84,7 +84,7 @@ class Sight:
         return f"{self.kind}: {self.detail.en}"
 
 
-Finding = Sight
+Finding = Observation
 """A sight that counts; `since` is that of the first look that saw it."""
 
 

@@ -11,16 +11,16 @@ from incident_engine.config.people import ContactSettings
 from incident_engine.config.settings import Settings
 from incident_engine.domain.messages.drill_marks import marked
 from incident_engine.domain.messages.formatting import spell_instant
-from incident_engine.domain.messages.templates import Form, Message
-from incident_engine.store.deliveries import Claimed, Priority
+from incident_engine.domain.messages.templates import Message, MessageForm
+from incident_engine.store.deliveries import ClaimedDelivery, Priority
 from incident_engine.watchdog.findings import Change
-from incident_engine.watchdog.texts import WORDS
+from incident_engine.watchdog.texts import TEXTS
 
-ABOUT = "self-audit"
+ABOUT = "watchdog"
 """What stands in a notice where other messages have their incident and step."""
 
 
-class Letters:
+class NoticeMessages:
     """Writes notices in their reader's language, for the channel over which they go; in a drill marked as such."""
 
     def __init__(self, settings: Settings, url: str, *, drill: bool) -> None:
@@ -28,18 +28,20 @@ class Letters:
         self._where = f"{platform.node()} · {url}/readyz · incident-engine {__version__}"
         self._drill = drill
 
-    def write(self, contact: ContactSettings, address: Address, changes: Sequence[Change], now: datetime) -> Claimed:
+    def write(
+        self, contact: ContactSettings, address: Address, changes: Sequence[Change], now: datetime
+    ) -> ClaimedDelivery:
         """Return the notice of these changes. The same changes have the same id, so that a repeat is known for one."""
-        form = Form(self._settings.channels[address.channel].form)
+        form = MessageForm(self._settings.channels[address.channel].form)
         message = self._message(changes, contact.locale, form)
         if self._drill:
             message = marked(message, form)
         what = [f"{each.finding.kind} {each.finding.since.isoformat()} {each.ended_at}" for each in changes]
         digest = hashlib.sha256("\0".join([contact.id, address.channel, *what]).encode()).hexdigest()
-        return Claimed(
+        return ClaimedDelivery(
             id=f"aud_{digest[:32]}",
             step_id=ABOUT,
-            incident_id=ABOUT,
+            case_id=ABOUT,
             contact=contact.id,
             channel=address.channel,
             address=address.to,
@@ -51,20 +53,20 @@ class Letters:
             priority=Priority.URGENT,
         )
 
-    def _message(self, changes: Sequence[Change], locale: str, form: Form) -> Message:
+    def _message(self, changes: Sequence[Change], locale: str, form: MessageForm) -> Message:
         bank = self._settings.bank.name.in_(locale)
         lines = [_headline(change, locale) for change in changes]
         zh = locale == "zh-CN"
-        subject = f"【{bank} 自检】" + "；".join(lines) if zh else f"[{bank} self-audit] " + "; ".join(lines)
-        if form is Form.SHORT:
+        subject = f"【{bank} 自检】" + "；".join(lines) if zh else f"[{bank} watchdog] " + "; ".join(lines)
+        if form is MessageForm.SHORT:
             told = [self._short(change, locale) for change in changes]
-            body = ("【自检】" if zh else "[Self-audit] ") + " ".join(told)
+            body = ("【自检】" if zh else "[Watchdog] ") + " ".join(told)
             return Message(body, body, locale)
         sections = [self._section(change, locale) for change in changes]
         return Message(subject, "\n\n".join([*sections, self._where]) + "\n", locale)
 
     def _short(self, change: Change, locale: str) -> str:
-        words, since = WORDS[change.finding.kind], self._spelled(change.finding.since, locale)
+        words, since = TEXTS[change.finding.kind], self._spelled(change.finding.since, locale)
         if change.ended_at is not None:
             end = "。" if locale == "zh-CN" else "."
             return f"{_headline(change, locale)}{end}"
@@ -74,7 +76,7 @@ class Letters:
 
     def _section(self, change: Change, locale: str) -> str:
         finding = change.finding
-        words, since = WORDS[finding.kind], self._spelled(finding.since, locale)
+        words, since = TEXTS[finding.kind], self._spelled(finding.since, locale)
         title, means, remedy = (text.in_(locale) for text in (words.title, words.means, words.remedy))
         detail = finding.detail.in_(locale)
         if change.ended_at is not None:
@@ -97,7 +99,7 @@ class Letters:
 
 
 def _headline(change: Change, locale: str) -> str:
-    title = WORDS[change.finding.kind].title.in_(locale)
+    title = TEXTS[change.finding.kind].title.in_(locale)
     if change.ended_at is None:
         return title
     return f"已恢复：{title}" if locale == "zh-CN" else f"over: {title}"

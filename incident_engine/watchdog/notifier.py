@@ -12,28 +12,28 @@ from incident_engine.common.telemetry import logger
 from incident_engine.config.channels import Address
 from incident_engine.config.people import ContactSettings
 from incident_engine.config.settings import Settings
-from incident_engine.delivery.channels.base import Channels, DeliveryError, Outcome
+from incident_engine.delivery.channels.base import Channels, DeliveryError, DeliveryOutcome
 from incident_engine.watchdog.findings import Change
-from incident_engine.watchdog.notice_message import Letters
-from incident_engine.watchdog.pending_notices import Mailbox
+from incident_engine.watchdog.notice_message import NoticeMessages
+from incident_engine.watchdog.pending_notices import PendingNotices
 
 _LOOK_EVERY = 1.0
 """Seconds between two looks at what waits."""
 _PATIENCE = 30.0
 """Seconds that one channel may take for one notice; then the reader's next one is tried."""
 
-Count = Callable[[str, Outcome], None]
+Count = Callable[[str, DeliveryOutcome], None]
 """Counts one attempt, by channel and outcome."""
 
 
-class Notices:
+class Notifier:
     """Tells the audience what changed. `post` is for any thread; what cannot be told is kept and tried again."""
 
     def __init__(
         self,
         settings: Settings,
         channels: Channels,
-        letters: Letters,
+        letters: NoticeMessages,
         clock: Clock,
         count: Count,
         *,
@@ -47,11 +47,11 @@ class Notices:
         self._count = count
         self._ticks = now_ticks
         self._posted: queue.SimpleQueue[Change] = queue.SimpleQueue()
-        self._mailboxes: dict[str, Mailbox] = {}
-        self._log = logger("selfaudit")
+        self._mailboxes: dict[str, PendingNotices] = {}
+        self._log = logger("watchdog")
         self._news = threading.Event()
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="self-audit-notices", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="watchdog-notices", daemon=True)
 
     def start(self) -> None:
         """Begin to tell."""
@@ -98,29 +98,31 @@ class Notices:
                 return
             if change.ended_at is None:
                 for contact in self._readers(self._clock.now()):
-                    pause = self._settings.self_audit.pause
-                    self._mailboxes.setdefault(contact.id, Mailbox(contact, pause, self._settings.retry)).note(change)
+                    pause = self._settings.watchdog.pause
+                    self._mailboxes.setdefault(contact.id, PendingNotices(contact, pause, self._settings.retry)).add(
+                        change
+                    )
             else:
                 for mailbox in self._mailboxes.values():
-                    mailbox.note(change)
+                    mailbox.add(change)
 
     def _readers(self, now: datetime) -> Sequence[ContactSettings]:
         people = self._settings.people
-        found = [contact for name in self._settings.self_audit.audience for contact in people.members(name, now)]
+        found = [contact for name in self._settings.watchdog.audience for contact in people.members(name, now)]
         told = {contact.id: contact for contact in found if internal(contact, self._settings)}
         if not told:
-            self._log.warning("nobody_is_told", reason="no_internal_channel", set="self_audit.audience")
+            self._log.warning("nobody_is_told", reason="no_internal_channel", set="watchdog.audience")
         return list(told.values())
 
-    async def _tell_all(self, due: Sequence[tuple[Mailbox, Sequence[Change]]]) -> None:
+    async def _tell_all(self, due: Sequence[tuple[PendingNotices, Sequence[Change]]]) -> None:
         await asyncio.gather(*(self._tell(mailbox, changes) for mailbox, changes in due))
 
-    async def _tell(self, mailbox: Mailbox, changes: Sequence[Change]) -> None:
+    async def _tell(self, mailbox: PendingNotices, changes: Sequence[Change]) -> None:
         """Tell one reader, over the first of the channels that takes it."""
         kinds = [change.finding.kind.value for change in changes]
         for address in internal(mailbox.contact, self._settings):
             failure = await self._send(mailbox.contact, address, changes)
-            outcome = failure.outcome if failure else Outcome.DELIVERED
+            outcome = failure.outcome if failure else DeliveryOutcome.DELIVERED
             self._count(address.channel, outcome)
             told = {"contact": mailbox.contact.id, "channel": address.channel, "kinds": kinds}
             if failure is None:
@@ -142,7 +144,7 @@ class Notices:
         except DeliveryError as error:
             return error
         except TimeoutError:
-            return DeliveryError(Outcome.TIMED_OUT, f"no answer within {timedelta(seconds=_PATIENCE)}")
+            return DeliveryError(DeliveryOutcome.TIMED_OUT, f"no answer within {timedelta(seconds=_PATIENCE)}")
         return None
 
 

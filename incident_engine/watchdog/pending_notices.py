@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from incident_engine.config.channels import RetrySettings
 from incident_engine.config.people import ContactSettings
 from incident_engine.delivery.dispatcher import backoff
-from incident_engine.delivery.rate_limit import Bucket
+from incident_engine.delivery.rate_limit import RateLimit
 from incident_engine.watchdog.findings import Change, Kind
 
 PER_HOUR = 20
@@ -14,7 +14,7 @@ PER_HOUR = 20
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class Mailbox:
+class PendingNotices:
     """One reader's. Instants are ticks, in seconds."""
 
     def __init__(self, contact: ContactSettings, pause: timedelta, retry: RetrySettings) -> None:
@@ -24,7 +24,7 @@ class Mailbox:
         self._waiting: dict[Kind, Change] = {}
         self._told: set[Kind] = set()
         self._told_at: dict[Kind, float] = {}
-        self._bucket = Bucket(PER_HOUR, timedelta(hours=1))
+        self._bucket = RateLimit(PER_HOUR, timedelta(hours=1))
         self._failures = 0
         self._not_before = 0.0
 
@@ -33,7 +33,7 @@ class Mailbox:
         """Return whether there is anything that was not told yet."""
         return bool(self._waiting)
 
-    def note(self, change: Change) -> None:
+    def add(self, change: Change) -> None:
         """Note what changed: an end is told to whoever heard the beginning, a return before that is no news."""
         kind = change.finding.kind
         if (change.ended_at is None) != (kind in self._told):

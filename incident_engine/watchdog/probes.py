@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Protocol
 
-from incident_engine.watchdog.findings import Kind, Moment, Sight, texts
+from incident_engine.watchdog.findings import ClockReading, Kind, Observation, texts
 
 
-class Writing(Protocol):
+class WriterStatus(Protocol):
     """What is looked at of the writer."""
 
     taken: int
@@ -26,7 +26,7 @@ class Writing(Protocol):
         ...
 
 
-class Dispatching(Protocol):
+class DispatcherStatus(Protocol):
     """What is looked at of the dispatcher."""
 
     busy_since: float | None
@@ -37,11 +37,11 @@ class Dispatching(Protocol):
         ...
 
 
-class Timing(Protocol):
+class TimersStatus(Protocol):
     """What is looked at of the timers."""
 
     @property
-    def beaten_at(self) -> float:
+    def heartbeat_at(self) -> float:
         """Return when the heartbeat last did anything, in ticks."""
         ...
 
@@ -56,26 +56,28 @@ class Timing(Protocol):
         ...
 
 
-class Workers:
+class WorkerProbe:
     """Finds workers that are dead, or at the same thing for longer than a limit."""
 
-    def __init__(self, writer: Writing, dispatcher: Dispatching, timers: Timing, limit: timedelta) -> None:
+    def __init__(
+        self, writer: WriterStatus, dispatcher: DispatcherStatus, timers: TimersStatus, limit: timedelta
+    ) -> None:
         self._writer = writer
         self._dispatcher = dispatcher
         self._timers = timers
         self._limit = limit.total_seconds()
         self._marks: deque[tuple[int, float]] = deque()
 
-    def dead(self, at: Moment) -> Iterator[Sight]:
+    def dead(self, at: ClockReading) -> Iterator[Observation]:
         """Yield those that do not run. For any thread."""
         if not self._writer.is_alive:
-            yield Sight(Kind.WRITER_DEAD, at.now, texts("写入线程没有运行", "the writer does not run"))
+            yield Observation(Kind.WRITER_DEAD, at.now, texts("写入线程没有运行", "the writer does not run"))
         if not self._dispatcher.is_alive:
-            yield Sight(Kind.DISPATCHER_DEAD, at.now, texts("发送任务没有运行", "the dispatcher does not run"))
+            yield Observation(Kind.DISPATCHER_DEAD, at.now, texts("发送任务没有运行", "the dispatcher does not run"))
         if not self._timers.is_alive:
-            yield Sight(Kind.TIMERS_DEAD, at.now, texts("定时器没有运行", "the timers do not run"))
+            yield Observation(Kind.TIMERS_DEAD, at.now, texts("定时器没有运行", "the timers do not run"))
 
-    def look(self, at: Moment) -> Iterator[Sight]:
+    def probe(self, at: ClockReading) -> Iterator[Observation]:
         """Yield those that do not run or do not get on."""
         yield from self.dead(at)
         yield from self._stuck_writer(at)
@@ -87,7 +89,7 @@ class Workers:
         if self._timers.is_alive:
             yield from self._stuck_timers(at)
 
-    def _stuck_writer(self, at: Moment) -> Iterator[Sight]:
+    def _stuck_writer(self, at: ClockReading) -> Iterator[Observation]:
         oldest = self._oldest_queued(at)
         if not self._writer.is_alive:
             return
@@ -99,7 +101,7 @@ class Workers:
             said = ("写入队列中最早的一项等待", "the oldest work in the writer's queue has waited")
             yield _stuck(Kind.WRITER_STUCK, said, oldest, at, self._writer.queued)
 
-    def _oldest_queued(self, at: Moment) -> float | None:
+    def _oldest_queued(self, at: ClockReading) -> float | None:
         """Return a look, in ticks, at which what was queued last has still not been taken; None: there is none."""
         taken = self._writer.taken
         while self._marks and self._marks[0][0] <= taken:
@@ -108,9 +110,9 @@ class Workers:
             self._marks.append((taken + queued, at.ticks))
         return self._marks[0][1] if self._marks else None
 
-    def _stuck_timers(self, at: Moment) -> Iterator[Sight]:
+    def _stuck_timers(self, at: ClockReading) -> Iterator[Observation]:
         parts = (
-            (self._timers.beaten_at, ("定时器心跳停顿", "the timers' heartbeat has not beaten")),
+            (self._timers.heartbeat_at, ("定时器心跳停顿", "the timers' heartbeat has not beaten")),
             (self._timers.pulse_at, ("调度器无反应", "the timers' scheduler has not answered")),
         )
         seen_at, said = min(parts)
@@ -118,14 +120,14 @@ class Workers:
             yield _stuck(Kind.TIMERS_STUCK, said, seen_at, at)
 
 
-def _stuck(kind: Kind, said: tuple[str, str], since: float, at: Moment, queued: int = 0) -> Sight:
+def _stuck(kind: Kind, said: tuple[str, str], since: float, at: ClockReading, queued: int = 0) -> Observation:
     seconds = at.ticks - since
     also_zh, also = (f"，另有 {queued} 项等待", f"; {queued} more wait") if queued else ("", "")
     detail = texts(f"{said[0]}已 {seconds:.0f} 秒{also_zh}", f"{said[1]} for {seconds:.0f} s{also}")
-    return Sight(kind, at.before(seconds), detail)
+    return Observation(kind, at.before(seconds), detail)
 
 
-class LoopWatch:
+class EventLoopProbe:
     """Asks the event loop to answer, once a look, and finds it stuck when it takes too long to."""
 
     def __init__(self, limit: timedelta, ticks: Callable[[], float]) -> None:
@@ -139,20 +141,20 @@ class LoopWatch:
         """Watch this loop."""
         self._loop = loop
 
-    def look(self, at: Moment) -> Iterator[Sight]:
+    def probe(self, at: ClockReading) -> Iterator[Observation]:
         """Yield that the loop is stuck, if it took or takes too long; then ask again."""
         asked_at = self._asked_at
         lag = self._took if asked_at is None else at.ticks - asked_at
         if asked_at is None:
             self._ask(at)
         if lag > self._limit:
-            yield Sight(
+            yield Observation(
                 Kind.EVENT_LOOP_STUCK,
                 at.before(lag),
                 texts(f"事件循环 {lag:.0f} 秒没有应答", f"the event loop did not answer for {lag:.0f} s"),
             )
 
-    def _ask(self, at: Moment) -> None:
+    def _ask(self, at: ClockReading) -> None:
         if self._loop is None or self._loop.is_closed():
             return
         self._took, self._asked_at = 0.0, at.ticks
@@ -163,18 +165,18 @@ class LoopWatch:
             self._took, self._asked_at = self._ticks() - self._asked_at, None
 
 
-class ClockWatch:
+class ClockProbe:
     """Finds steps of the clock: between two looks it went on by another length than the ticks."""
 
     def __init__(self, limit: timedelta) -> None:
         self._limit = limit.total_seconds()
-        self._last: Moment | None = None
+        self._last: ClockReading | None = None
 
-    def begin(self, at: Moment) -> None:
+    def begin(self, at: ClockReading) -> None:
         """Watch from this moment on."""
         self._last = at
 
-    def look(self, at: Moment) -> Iterator[Sight]:
+    def probe(self, at: ClockReading) -> Iterator[Observation]:
         """Yield that the clock was set, or the machine slept, since the last look."""
         last, self._last = self._last, at
         if last is None:
@@ -183,6 +185,6 @@ class ClockWatch:
         if abs(step) > self._limit:
             zh_cn, en = ("向前", "forwards") if step > 0 else ("向后", "backwards")
             said = f"the clock went {abs(step):.0f} s {en} between two looks"
-            yield Sight(
+            yield Observation(
                 Kind.CLOCK_STEPPED, at.now, texts(f"系统时钟在两次检查之间{zh_cn}跳了 {abs(step):.0f} 秒", said)
             )

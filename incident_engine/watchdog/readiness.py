@@ -9,15 +9,15 @@ from incident_engine.store.database import Database
 from incident_engine.store.diagnosis import explained
 from incident_engine.store.timers import next_due
 from incident_engine.store.writer import Writer
-from incident_engine.watchdog.watchdog import SelfAudit
+from incident_engine.watchdog.watchdog import Watchdog
 
 
-def unready_reasons(audit: SelfAudit, writer: Writer, database: Database) -> Iterator[str]:
+def unready_reasons(watchdog: Watchdog, writer: Writer, database: Database) -> Iterator[str]:
     """Yield each reason why the daemon is not ready, as `code: sentence`; nothing if it is ready."""
-    yield from audit.reasons()
+    yield from watchdog.reasons()
     if writer.trouble.reason is not None:
         yield f"store_not_writable: the store cannot be written: {writer.trouble.reason}"
-    if audit.store_is_unreadable:
+    if watchdog.store_is_unreadable:
         return  # the audit has reported it, and another read might hang
     try:
         with database.read() as connection:

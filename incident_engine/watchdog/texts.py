@@ -8,7 +8,7 @@ from incident_engine.watchdog.findings import Kind, texts
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class FindingTexts:
     """A finding's name, its meaning and its remedy."""
 
     title: LocalizedText
@@ -33,11 +33,11 @@ _SYNCHRONISE = (
 )
 
 
-def _words(title: tuple[str, str], means: tuple[str, str], remedy: tuple[str, str]) -> Words:
-    return Words(texts(*title), texts(*means), texts(*remedy))
+def _words(title: tuple[str, str], means: tuple[str, str], remedy: tuple[str, str]) -> FindingTexts:
+    return FindingTexts(texts(*title), texts(*means), texts(*remedy))
 
 
-WORDS: Mapping[Kind, Words] = {
+TEXTS: Mapping[Kind, FindingTexts] = {
     Kind.WRITER_DEAD: _words(
         ("写入线程已停止", "The writer does not run"),
         (
@@ -147,9 +147,9 @@ WORDS: Mapping[Kind, Words] = {
         ("本机或数据库的时钟不准，期限可能有误。", "Our clock is wrong or the database's; deadlines may be wrong."),
         _SYNCHRONISE,
     ),
-    Kind.LOOK_FAILED: _words(
-        ("自检出错", "The self-audit failed"),
+    Kind.PROBE_FAILED: _words(
+        ("自检出错", "The watchdog failed"),
         ("自检的一部分没有进行，其他故障可能未被发现。", "Part of it was not done: other faults may go unseen."),
-        ("查看日志（room=selfaudit）并报告此缺陷。", "Look at the log (room=selfaudit) and report the defect."),
+        ("查看日志（room=watchdog）并报告此缺陷。", "Look at the log (room=watchdog) and report the defect."),
     ),
 }

@@ -1,4 +1,4 @@
-"""The self-audit: a thread that looks every few seconds, and depends on nothing that it looks at."""
+"""The watchdog: a thread that looks every few seconds, and depends on nothing that it looks at."""
 
 import asyncio
 import threading
@@ -10,72 +10,79 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from incident_engine.common.clock import Clock, ticks
 from incident_engine.common.telemetry import Metrics, logger
 from incident_engine.config.settings import Settings
-from incident_engine.delivery.channels.base import Outcome
+from incident_engine.delivery.channels.base import DeliveryOutcome
 from incident_engine.store.database import Database
 from incident_engine.store.health import Health, Late, Limits, health
 from incident_engine.watchdog import store_probe as stored
-from incident_engine.watchdog.finding_state import Register
-from incident_engine.watchdog.findings import UNREADY, Change, Kind, Moment, Sight, moment, texts
-from incident_engine.watchdog.notifier import Notices
-from incident_engine.watchdog.probes import ClockWatch, Dispatching, LoopWatch, Timing, Workers, Writing
-from incident_engine.watchdog.store_probe import StoreWatch
-from incident_engine.watchdog.texts import WORDS
+from incident_engine.watchdog.finding_state import FindingTracker
+from incident_engine.watchdog.findings import UNREADY, Change, ClockReading, Kind, Observation, read_clock, texts
+from incident_engine.watchdog.notifier import Notifier
+from incident_engine.watchdog.probes import (
+    ClockProbe,
+    DispatcherStatus,
+    EventLoopProbe,
+    TimersStatus,
+    WorkerProbe,
+    WriterStatus,
+)
+from incident_engine.watchdog.store_probe import StoreProbe
+from incident_engine.watchdog.texts import TEXTS
 
 _SILENT_AFTER = 3
-"""So many intervals without a look, and the self-audit itself is taken for dead."""
+"""So many intervals without a look, and the watchdog itself is taken for dead."""
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
+class WatchedParts:
     """What is looked at."""
 
     database: Database
-    writer: Writing
-    dispatcher: Dispatching
-    timers: Timing
+    writer: WriterStatus
+    dispatcher: DispatcherStatus
+    timers: TimersStatus
     metrics: Metrics
 
 
-class SelfAudit:
+class Watchdog:
     """Looks at everything, keeps the findings, and tells of them. `look` is one look."""
 
     def __init__(
         self,
         settings: Settings,
-        watched: Watched,
+        watched: WatchedParts,
         clock: Clock,
-        gauges: "Gauges",
-        notices: Notices | None,
+        gauges: "WatchdogMetrics",
+        notices: Notifier | None,
         *,
         drill: bool,
     ) -> None:
         """Without notices nobody is told but by /readyz, metrics and log. A drill's clock is made, and may leap."""
-        self._settings = settings.self_audit
+        self._settings = settings.watchdog
         self._watched = watched
         self._clock = clock
         self._drill = drill
-        self._workers = Workers(watched.writer, watched.dispatcher, watched.timers, self._settings.worker)
-        self._loop = LoopWatch(self._settings.loop, ticks)
-        self._clock_watch = ClockWatch(self._settings.clock)
-        self._store = StoreWatch(self._read, self._settings.worker, self._settings.interval / 2)
-        self._register = Register(self._settings.quiet)
+        self._workers = WorkerProbe(watched.writer, watched.dispatcher, watched.timers, self._settings.worker)
+        self._loop = EventLoopProbe(self._settings.loop, ticks)
+        self._clock_watch = ClockProbe(self._settings.clock)
+        self._store = StoreProbe(self._read, self._settings.worker, self._settings.interval / 2)
+        self._register = FindingTracker(self._settings.quiet)
         self._notices = notices
         self._gauges = gauges
         self._last_event: int | None = None
         self._refused = watched.metrics.ahead
-        self._log = logger("selfaudit")
+        self._log = logger("watchdog")
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="self-audit", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin to look, also at an event loop."""
         self._loop.attach(loop)
         if self._notices is None:
-            self._log.info("nobody_is_told", reason="no_audience", set="self_audit.audience")
+            self._log.info("nobody_is_told", reason="no_audience", set="watchdog.audience")
         else:
             self._notices.start()
-        self._clock_watch.begin(moment(self._clock))
-        self._gauges.looked()
+        self._clock_watch.begin(read_clock(self._clock))
+        self._gauges.probed()
         self._thread.start()
 
     def stop(self, timeout: float) -> None:
@@ -89,11 +96,11 @@ class SelfAudit:
     def reasons(self) -> Iterator[str]:
         """Yield why this process is not ready: what does not run now, and findings. For any thread."""
         findings = {finding.kind: finding for finding in self._register.findings if finding.kind in UNREADY}
-        for sight in self._workers.dead(moment(self._clock)):
+        for sight in self._workers.dead(read_clock(self._clock)):
             findings.setdefault(sight.kind, sight)
         yield from (finding.sentence for finding in findings.values())
         if self.is_silent:
-            yield f"self_audit_silent: the last look was {self._gauges.age():.0f} s ago"
+            yield f"watchdog_silent: the last look was {self._gauges.age():.0f} s ago"
 
     def warnings(self) -> list[str]:
         """Return the findings that do not keep this process from being ready. For any thread."""
@@ -101,7 +108,7 @@ class SelfAudit:
 
     @property
     def is_silent(self) -> bool:
-        """Return whether the self-audit itself has not looked for long."""
+        """Return whether the watchdog itself has not looked for long."""
         is_begun = self._thread.ident is not None and not self._stopping.is_set()
         return is_begun and self._gauges.age() > _SILENT_AFTER * self._settings.interval.total_seconds()
 
@@ -110,13 +117,13 @@ class SelfAudit:
         """Return whether the last look found that the store cannot be read."""
         return any(finding.kind is Kind.STORE_UNREADABLE for finding in self._register.findings)
 
-    def look(self, at: Moment) -> Sequence[Change]:
+    def probe(self, at: ClockReading) -> Sequence[Change]:
         """Take one look, and tell what changed."""
         sights, unknown = [], frozenset[Kind]()
         try:
-            sights += [*self._workers.look(at), *self._loop.look(at)]
-            sights += [] if self._drill else self._clock_watch.look(at)
-            found = self._store.look(at)
+            sights += [*self._workers.probe(at), *self._loop.probe(at)]
+            sights += [] if self._drill else self._clock_watch.probe(at)
+            found = self._store.probe(at)
             if isinstance(found, Health):
                 sights += self._judged(found, at)
             else:
@@ -124,28 +131,30 @@ class SelfAudit:
                 sights += [] if found is None else [found]
         except Exception as error:  # noqa: BLE001 - a fault of its own is a finding like any other
             unknown = frozenset(Kind)
-            sights.append(Sight(Kind.LOOK_FAILED, at.now, texts(f"自检出错：{error!r}", f"a look failed: {error!r}")))
-        changes = self._register.note(sights, at, unknown)
+            sights.append(
+                Observation(Kind.PROBE_FAILED, at.now, texts(f"自检出错：{error!r}", f"a look failed: {error!r}"))
+            )
+        changes = self._register.update(sights, at, unknown)
         for change in changes:
             self._tell(change)
-        self._gauges.looked()
+        self._gauges.probed()
         return changes
 
     def _run(self) -> None:
         interval = self._settings.interval.total_seconds()
         while not self._stopping.wait(interval):
             try:
-                self.look(moment(self._clock))
+                self.probe(read_clock(self._clock))
             except Exception as error:  # noqa: BLE001 - it goes on; until it succeeds it is silent, which is shown
-                self._log.warning("look_failed", reason="unexpected_error", error=repr(error))
+                self._log.warning("probe_failed", reason="unexpected_error", error=repr(error))
 
-    def _read(self, at: Moment) -> Health:
+    def _read(self, at: ClockReading) -> Health:
         limits = Limits(at.limit(self._settings.overdue), self._settings.deadline, self._settings.ahead)
         self._watched.database.prove_in_place()
         with self._watched.database.read() as connection:
             return health(connection, self._clock.now(), limits, self._last_event)
 
-    def _judged(self, found: Health, at: Moment) -> Iterator[Sight]:
+    def _judged(self, found: Health, at: ClockReading) -> Iterator[Observation]:
         refused = self._watched.metrics.ahead
         self._gauges.waiting(found.waiting)
         yield from stored.late(found)
@@ -163,33 +172,33 @@ class SelfAudit:
             reason=finding.kind.value,
             detail=finding.detail.en,
             since=finding.since.isoformat(),
-            means=WORDS[finding.kind].means.en,
+            means=TEXTS[finding.kind].means.en,
         )
         if self._notices is not None:
             self._notices.post(change)
 
 
-class Gauges:
-    """The self-audit's metrics."""
+class WatchdogMetrics:
+    """The watchdog's metrics."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._looked_at = ticks()
         self._findings = Gauge(
-            "incident_engine_selfaudit_finding",
-            "Whether the self-audit finds this wrong: 1 if so.",
+            "incident_engine_watchdog_finding",
+            "Whether the watchdog finds this wrong: 1 if so.",
             ["kind"],
             registry=registry,
         )
         for kind in Kind:
             self._findings.labels(kind).set(0)
         age = Gauge(
-            "incident_engine_selfaudit_last_look_age_seconds",
-            "How long ago the self-audit looked last; if it grows, the self-audit itself is dead.",
+            "incident_engine_watchdog_last_look_age_seconds",
+            "How long ago the watchdog looked last; if it grows, the watchdog itself is dead.",
             registry=registry,
         )
         age.set_function(self.age)
         self._notices = Counter(
-            "incident_engine_selfaudit_notices",
+            "incident_engine_watchdog_notices",
             "Attempts to tell the operators of findings, by channel and outcome.",
             ["channel", "outcome"],
             registry=registry,
@@ -209,7 +218,7 @@ class Gauges:
         """Return how many seconds ago the last look was."""
         return ticks() - self._looked_at
 
-    def looked(self) -> None:
+    def probed(self) -> None:
         """Note a look."""
         self._looked_at = ticks()
 
@@ -217,7 +226,7 @@ class Gauges:
         """Show whether something is wrong."""
         self._findings.labels(kind).set(is_found)
 
-    def count_notice(self, channel: str, outcome: Outcome) -> None:
+    def count_notice(self, channel: str, outcome: DeliveryOutcome) -> None:
         """Count one attempt to tell."""
         self._notices.labels(channel, outcome).inc()
 

@@ -11,7 +11,7 @@ from incident_engine.common.validation import problems_of
 from incident_engine.domain.events.model import EVENT, Event
 from incident_engine.domain.events.types import EventType
 from incident_engine.engine.service import Receipt
-from incident_engine.store.unit_of_work import Unit
+from incident_engine.store.unit_of_work import UnitOfWork
 from incident_engine.web.context import AppContext
 
 _TYPES: Mapping[str, EventType] = {
@@ -50,7 +50,7 @@ class ActionEvents:
         """Report an event; the receipt comes after the commit. Raises InvalidDocumentError, as `event` does."""
         context = self._context
 
-        def work(unit: Unit) -> list[Receipt]:
+        def work(unit: UnitOfWork) -> list[Receipt]:
             return context.engine.report(unit, [event], context.clock.now())
 
         try:

@@ -7,8 +7,8 @@ from incident_engine import __version__
 from incident_engine.intake.alertmanager import AlertMapper
 from incident_engine.web import openapi, problems
 from incident_engine.web.api import archive, health, incidents, reports, steps
-from incident_engine.web.api.events import HotPath, Intake
-from incident_engine.web.auth import Guard
+from incident_engine.web.api.events import EventIntake, HotPath
+from incident_engine.web.auth import KeyAuthentication
 from incident_engine.web.context import AppContext
 from incident_engine.web.links import pages as link_pages
 
@@ -20,7 +20,7 @@ def create_app(context: AppContext) -> ASGIApp:
     archive.install(app, context.database, context.settings.bank.zone)
     openapi.install(app, needs_key=bool(context.keys))
     mapper = AlertMapper(context.settings.alertmanager, context.settings.service_names)
-    intake = Intake(context.settings, context.writer, context.engine, context.metrics, context.clock, mapper)
+    intake = EventIntake(context.settings, context.writer, context.engine, context.metrics, context.clock, mapper)
     for path, answer in intake.routes.items():  # what is not a POST is refused here
         app.add_route(path, answer, methods=["POST"])
     incidents.install(app, context)
@@ -28,4 +28,4 @@ def create_app(context: AppContext) -> ASGIApp:
     health.install(app, context)
     steps.install(app, context)
     link_pages.install(app, context)
-    return Guard(HotPath(app, intake), context.keys)
+    return KeyAuthentication(HotPath(app, intake), context.keys)

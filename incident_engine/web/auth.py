@@ -25,7 +25,7 @@ _SIGNED = "/do/"
 _READS = frozenset({"GET", "HEAD"})
 
 
-class Guard:
+class KeyAuthentication:
     """Refuses what comes without one of the keys, and what a web page of somebody else's makes a browser send.
 
     Without any key (loopback only) the Host must be a name of this machine, or any web site whose name is made to

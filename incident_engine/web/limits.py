@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from incident_engine.common.errors import OverloadedError
-from incident_engine.common.telemetry import Metrics, RefusedReason, Sparing, logger
+from incident_engine.common.telemetry import Metrics, RateLimitedLog, RefusedReason, logger
 from incident_engine.web.problems import problem_response
 
 HEAD_BYTES = 65_536
@@ -24,7 +24,7 @@ _knows_heads = hasattr(_Protocol, "on_message_begin")
 """Whether the parser of heads is httptools, which has no limit of its own; h11, where httptools is missing, has."""
 
 
-class Limit:
+class ConnectionLimit:
     """Answers 503 while there are more connections than the settings allow; health is always answered."""
 
     def __init__(self, app: ASGIApp, most: int, connections: Callable[[], Sized], metrics: Metrics) -> None:
@@ -32,7 +32,7 @@ class Limit:
         self._most = most
         self._connections = connections
         self._metrics = metrics
-        self._overflow = Sparing(logger("web").warning, 1)
+        self._overflow = RateLimitedLog(logger("web").warning, 1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or refuse it."""

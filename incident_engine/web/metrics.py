@@ -30,7 +30,7 @@ class _Shown:
     due: Samples
 
 
-class OpenIncidents(Collector):
+class OpenIncidentCollector(Collector):
     """Reads the store at each scrape."""
 
     def __init__(self, database: Database, primary: Pack) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from starlette.requests import Request
 
 from incident_engine.common.errors import InvalidDocumentError, Problem
-from incident_engine.common.validation import unknown
+from incident_engine.common.validation import unknown_problems
 
 
 def refuse_unknown(request: Request, known: Sequence[str], repeated: Sequence[str] = ()) -> None:
@@ -14,7 +14,7 @@ def refuse_unknown(request: Request, known: Sequence[str], repeated: Sequence[st
     Raises InvalidDocumentError with every parameter that is unknown, or given more than once and not `repeated`.
     """
     given = [name for name, _ in request.query_params.multi_items()]
-    problems = [p for name in dict.fromkeys(given) for p in unknown((name,), "parameter", name, known)]
+    problems = [p for name in dict.fromkeys(given) for p in unknown_problems((name,), "parameter", name, known)]
     twice = [name for name in dict.fromkeys(given) if given.count(name) > 1 and name not in repeated]
     problems += [Problem((name,), "is given more than once", "one value") for name in twice]
     if problems:

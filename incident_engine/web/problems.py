@@ -12,11 +12,11 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from incident_engine.common.errors import InvalidDocumentError, MalformedBodyError, OverloadedError, Problem, StoreError
-from incident_engine.common.telemetry import Metrics, RefusedReason, Sparing, logger
+from incident_engine.common.telemetry import Metrics, RateLimitedLog, RefusedReason, logger
 from incident_engine.store.diagnosis import explained
 
 MEDIA_TYPE = "application/problem+json"
-_store_failures = Sparing(lambda event, **fields: logger("web").warning(event, **fields), 1)
+_store_failures = RateLimitedLog(lambda event, **fields: logger("web").warning(event, **fields), 1)
 
 
 def problem_response(

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 from incident_engine.common.errors import StartupError
 from incident_engine.common.telemetry import Metrics, logger
 from incident_engine.config.settings import Settings
-from incident_engine.web.limits import RESERVE, Limit, bounded_protocol
+from incident_engine.web.limits import RESERVE, ConnectionLimit, bounded_protocol
 
 _OTHER_FILES = 256
 """Files that may be open beside connections from outside: database, channels, log."""
@@ -65,7 +65,7 @@ def http_server(app: ASGIApp, settings: Settings, metrics: Metrics) -> uvicorn.S
 
     server = _SignalFreeServer(
         uvicorn.Config(
-            Limit(app, most, connections, metrics),
+            ConnectionLimit(app, most, connections, metrics),
             http=bounded_protocol(most),
             log_config=None,
             access_log=False,

@@ -15,7 +15,7 @@ from support.build import CONFIG, RULES
 from support.servers import LOOPBACK, http_receiver, smtp_server
 
 from incident_engine.common.errors import InvalidFilesError, StartupError
-from incident_engine.common.i18n import Wording
+from incident_engine.common.i18n import Translator
 from incident_engine.common.yaml_loader import load_file
 from incident_engine.config.rulebook import Rulebook, load_rulebook
 from incident_engine.config.scenario import load_scenario, refuse_unknown_names
@@ -80,7 +80,7 @@ def played(
     folder.mkdir(parents=True, exist_ok=True)
     scenario, shown = load_scenario(file, bank()), list[str]()
     refuse_unknown_names(scenario, file, rules())
-    playing = drill.run(scenario, settings or bank(), rules(), folder, None, Wording(lang), shown.append, real=real)
+    playing = drill.run(scenario, settings or bank(), rules(), folder, None, Translator(lang), shown.append, real=real)
     return asyncio.run(playing), shown
 
 
@@ -91,7 +91,7 @@ def written(folder: Path, **changes: Any) -> Path:
 
 
 def missed(result: drill.DrillResult) -> list[str]:
-    return [check.text(Wording("en")) for check in result.failures]
+    return [check.text(Translator("en")) for check in result.failures]
 
 
 def test_the_scenarios_that_a_bank_needs_are_shipped() -> None:
@@ -104,7 +104,7 @@ def test_a_shipped_scenario_goes_as_it_expects(name: str, tmp_path: Path) -> Non
     assert missed(result) == []
     assert len(result.checks) >= 8, "it expects hardly anything"
     asked_to_close = [step for found in result.incidents for step in found["steps"] if step["step"] == "close"]
-    assert "begun" not in {step["state"] for step in asked_to_close}  # the closing is the answer
+    assert "started" not in {step["state"] for step in asked_to_close}  # the closing is the answer
     assert {file.name for file in result.reports} == {
         f"drill-report.{locale}.{suffix}" for locale in ("zh-CN", "en") for suffix in ("html", "docx")
     }
@@ -125,7 +125,7 @@ def test_the_same_scenario_goes_the_same_way_twice(tmp_path: Path) -> None:
 def test_the_summary_lists_deadlines_expectations_and_reports(tmp_path: Path) -> None:
     result, _ = played(written(tmp_path, expect=RIGHT), tmp_path)
     assert missed(result) == []
-    said = {lang: "\n".join(drill.summary(result, rules(), bank(), Wording(lang))) for lang in ("en", "zh-CN")}
+    said = {lang: "\n".join(drill.summary(result, rules(), bank(), Translator(lang))) for lang in ("en", "zh-CN")}
     assert "✔ First report to the regulator (Art. 35(5))  due 2013-06-23 11:35  met 2013-06-23 11:16" in said["en"]
     assert "… Formal written report" in said["en"]
     assert "✔ messages: duty-team/page 2" in said["en"]
@@ -159,7 +159,7 @@ def test_an_expectation_that_does_not_come_true_fails_the_drill(
     scenario = load_scenario(written(tmp_path, expect={**RIGHT, key: wrong}), bank())
     found = [check for check in checks(scenario, small.incidents, []) if not check.ok]
     assert found
-    assert all(" — found: " in check.text(Wording("en")) for check in found)
+    assert all(" — found: " in check.text(Translator("en")) for check in found)
 
 
 @pytest.fixture(scope="module")

@@ -213,6 +213,6 @@ def test_the_log_is_one_json_object_a_line_each_with_its_reason(tmp_path: Path) 
         stop(ours, signal.SIGTERM)
     lines = [json.loads(line) for line in ours.logged.splitlines()]
     assert all(line["reason"] for line in lines)
-    assert {"started", "incident_opened", "event_accepted", "level_reached", "step_begun", "stopped"} <= {
+    assert {"started", "incident_opened", "event_accepted", "level_reached", "step_started", "stopped"} <= {
         line["event"] for line in lines
     }

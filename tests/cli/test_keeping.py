@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 import typer
 from support.fixtures import House, bank, cst, event, house, restored, started
+from support.migrations import add_revision
 
 from incident_engine.cli import database as keeping
 from incident_engine.common.errors import StoreError
-from incident_engine.common.i18n import Wording
+from incident_engine.common.i18n import Translator
 from incident_engine.store.backup import copy_database, restore_database, verify
-from incident_engine.store.tables import events, incidents
+from incident_engine.store.tables import cases, events
 
 Run = Callable[..., Any]
 DATA = Path(__file__).parent.parent / "contract" / "data"
@@ -35,6 +36,12 @@ def held(tmp_path: Path, path: Path) -> Iterator[House]:
     with house(tmp_path, bank(tmp_path)) as found:
         found.report(cst("10:40"), started("a", cst("10:35"), incident="k"))
         yield found
+
+
+@pytest.fixture
+def later_release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make this the release after the newest one, with a column more."""
+    add_revision(tmp_path, monkeypatch, '    op.add_column("cases", sa.Column("more", sa.String()))\n')
 
 
 def write_old(path: Path) -> None:
@@ -56,6 +63,7 @@ def schema(path: Path) -> str:
     ("lang", "due", "done"),
     [("en", "to be brought up to date", "copy as it was before"), ("zh-CN", "需要升级", "升级前的副本")],
 )
+@pytest.mark.usefixtures("later_release")
 def test_migrate_shows_the_way_and_goes_it(run: Run, path: Path, lang: str, due: str, done: str) -> None:
     write_old(path)
     asked = run("migrate", "--check", "--lang", lang)
@@ -75,7 +83,7 @@ def test_migrate_makes_a_new_database_but_check_does_not(run: Run, path: Path) -
     assert (asked.code, path.exists()) == (1, False)
     assert f"there is no database {path}" in asked.err
     assert run("migrate").out == f"new database made: {path}\n"
-    assert count(path, "incidents") == 0
+    assert count(path, "cases") == 0
 
 
 @pytest.mark.parametrize(("lang", "word"), [("en", "backed up"), ("zh-CN", "已备份")])
@@ -84,7 +92,7 @@ def test_a_backup_is_made_beside_the_daemon(run: Run, held: House, tmp_path: Pat
     said = run("backup", copy, "--lang", lang)
     assert (said.code, said.err) == (0, "")
     assert said.out.startswith(f"{word}: {copy} (")
-    assert "incidents 1, events 1, deliveries" in said.out
+    assert "cases 1, events 1, deliveries" in said.out
     assert copy.stat().st_mode & 0o077 == 0
     assert sorted(found.name for found in tmp_path.glob("*copy*")) == ["copy.db"]  # nothing is needed beside it
     held.report(cst("10:50"), started("b", cst("10:45"), "CN-HN"))
@@ -98,7 +106,7 @@ def test_a_backup_replaces_nothing_unless_told_to(run: Run, held: House, path: P
     assert (said.code, said.out, said.err) == (1, "", f"{copy} exists already; --force replaces it\n")
     assert copy.read_text() == "yesterday's"
     assert run("backup", copy, "--force").code == 0
-    assert count(copy, "incidents") == 1
+    assert count(copy, "cases") == 1
     assert run("backup", path, "--force").code == 1
 
 
@@ -122,7 +130,7 @@ def test_a_backup_is_one_state_while_others_write(held: House, path: Path, tmp_p
     try:
         for number in range(5):
             found = copy_database(path, tmp_path / f"copy-{number}.db")
-            assert found.rows["incidents"] == found.rows["events"]  # each incident came with its event
+            assert found.rows["cases"] == found.rows["events"]  # each incident came with its event
     finally:
         stop.set()
         writer.join(60)
@@ -142,9 +150,9 @@ def test_a_backup_is_put_back_and_the_old_database_is_kept(run: Run, path: Path,
     assert "may be sent again, under the same ids" in said.out
     (kept,) = tmp_path.glob("engine.db.before-*")
     assert f"the old database is kept as {kept}" in said.out
-    assert count(kept, "incidents") == 2
+    assert count(kept, "cases") == 2
     with house(tmp_path) as engine:
-        assert [row["id"] for row in engine.rows(incidents)] == ["k"]
+        assert [row["id"] for row in engine.rows(cases)] == ["k"]
         (receipt,) = engine.report(cst("10:55"), started("b", cst("10:45"), "CN-HN", incident="later"))
         assert receipt.outcome == "accepted"  # what is sent again is taken again
 
@@ -162,7 +170,7 @@ def test_what_stood_only_in_the_log_beside_the_old_database_is_kept_and_not_mixe
     assert Path(f"{path}-wal").stat().st_size > 0
     _, kept = restore_database(copy, path, cst("11:00"))
     assert kept == path.with_name("engine.db.before-20130623T030000Z")
-    assert (count(path, "incidents"), count(kept, "incidents")) == (1, 2)
+    assert (count(path, "cases"), count(kept, "cases")) == (1, 2)
 
 
 def test_nothing_is_put_back_under_a_running_daemon(run: Run, held: House, path: Path, tmp_path: Path) -> None:
@@ -195,7 +203,7 @@ def of_a_newer(copy: Path) -> None:
 
 def not_whole(copy: Path) -> None:
     with closing(sqlite3.connect(copy, isolation_level=None)) as connection:
-        connection.execute("DELETE FROM incidents")
+        connection.execute("DELETE FROM cases")
 
 
 @pytest.mark.parametrize(
@@ -204,7 +212,7 @@ def not_whole(copy: Path) -> None:
         (damage, r"copy\.db (is damaged|cannot be read as a database)"),
         (of_another, r"belongs to another program \(it has a table 'customers'\)"),
         (of_a_newer, r"has the schema '9999' of a newer incident-engine"),
-        (not_whole, r"is damaged: a row of '\w+' belongs to none of 'incidents'"),
+        (not_whole, r"is damaged: a row of '\w+' belongs to none of 'cases'"),
         (lambda copy: copy.write_text("notes\n" * 200), r"copy\.db cannot be read as a database"),
         (lambda copy: copy.write_bytes(b""), r"is no database of incident-engine"),
         (lambda copy: copy.unlink(), r"there is no file .*copy\.db"),
@@ -225,13 +233,14 @@ def test_a_copy_that_cannot_be_used_is_refused_and_nothing_is_changed(
     assert sorted(found.name for found in tmp_path.glob("engine.db*")) == ["engine.db", "engine.db.lock"]
 
 
+@pytest.mark.usefixtures("later_release")
 def test_a_copy_of_an_older_schema_is_put_back_and_brought_up_to_date_at_the_start(tmp_path: Path) -> None:
     path, copy = tmp_path / "engine.db", tmp_path / "copy.db"
     write_old(copy)
     found, kept = restore_database(copy, path, cst("11:00"))
     assert (found.revision, kept, schema(path)) == ("0001", None, "0001")
     with house(tmp_path) as engine:
-        assert len(engine.rows(incidents)) == 2
+        assert len(engine.rows(cases)) == 2
     assert verify(path).revision > "0001"
 
 
@@ -276,12 +285,12 @@ def test_archive_says_what_would_go_and_then_lets_it_go(
     lines = asked.out.splitlines()
     assert lines[0] == kept
     assert (lines[2], lines[-1]) == ("  blip", would)
-    assert (count(path, "incidents"), two_closed.exists()) == (2, False)
+    assert (count(path, "cases"), two_closed.exists()) == (2, False)
     said = run("archive", "--lang", lang)
     (file,) = two_closed.iterdir()
     assert str(file) in said.out
     assert said.out.splitlines()[-1] == done
-    assert count(path, "incidents") == 1
+    assert count(path, "cases") == 1
 
 
 def test_archive_leaves_a_database_that_is_in_use_to_its_daemon(run: Run, two_closed: Path, tmp_path: Path) -> None:
@@ -315,7 +324,7 @@ def test_an_archived_incident_can_still_be_printed(run: Run, two_closed: Path) -
 @pytest.mark.parametrize(("locale", "word"), [("en", "back it up with pg_dump"), ("zh-CN", "请用 pg_dump 备份")])
 def test_of_postgresql_it_is_said_what_to_use(capsys: pytest.CaptureFixture[str], locale: str, word: str) -> None:
     with pytest.raises(typer.Exit) as ended:
-        keeping._file("postgresql+psycopg://db.bank.example/incidents", Wording(locale))
+        keeping._file("postgresql+psycopg://db.bank.example/incidents", Translator(locale))
     assert ended.value.exit_code == 1
     assert word in capsys.readouterr().err
 

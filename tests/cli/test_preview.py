@@ -13,8 +13,8 @@ from incident_engine.common.yaml_loader import load_text
 from incident_engine.config.rulebook import Rulebook, load_rulebook
 from incident_engine.config.scenario import Scenario
 from incident_engine.config.settings import Settings, load_settings
-from incident_engine.domain.messages.templates import Form
-from incident_engine.engine.preview import Preview, Wanted, preview
+from incident_engine.domain.messages.templates import MessageForm
+from incident_engine.engine.preview import Preview, PreviewRequest, preview
 
 Run = Callable[..., Any]
 
@@ -44,7 +44,7 @@ def bank() -> tuple[Settings, Rulebook]:
 def shown(template: str, after: timedelta | None = None, step: str | None = None, **given: Any) -> Preview:
     settings, rulebook = bank()
     scenario = Scenario.model_validate(load_text(SCENARIO, "one-night").data)
-    return preview(Wanted(template, "en", step=step, after=after, **given), scenario, settings, rulebook)
+    return preview(PreviewRequest(template, "en", step=step, after=after, **given), scenario, settings, rulebook)
 
 
 def minutes(count: int) -> timedelta:
@@ -124,8 +124,8 @@ def test_what_no_step_uses_in_the_scenario_is_shown_in_a_made_up_situation() -> 
 
 
 def test_a_form_that_a_template_has_not_is_known() -> None:
-    assert not shown("duty-update", form=Form.SHORT).has_form
-    assert shown("page", form=Form.SHORT).has_form
+    assert not shown("duty-update", form=MessageForm.SHORT).has_form
+    assert shown("page", form=MessageForm.SHORT).has_form
 
 
 # The command.

@@ -10,7 +10,7 @@ from support.fixtures import cst
 
 from incident_engine.config.channels import OutgoingSettings
 from incident_engine.delivery.channels.base import Channel, DeliveryError
-from incident_engine.store.deliveries import Claimed
+from incident_engine.store.deliveries import ClaimedDelivery
 
 from .servers import LOOPBACK
 
@@ -19,12 +19,12 @@ SECRET = "whsec_" + base64.b64encode(b"a secret of thirty-two characters").decod
 LOCAL = OutgoingSettings(allow=(LOOPBACK,))
 
 
-def claimed(**changes: Any) -> Claimed:
+def claimed(**changes: Any) -> ClaimedDelivery:
     """Return a delivery as the dispatcher claims it."""
     values: dict[str, Any] = {
         "id": "msg_0123456789abcdef0123456789abcdef",
         "step_id": "outage-1:outage-response:duty-notice:III",
-        "incident_id": "outage-1",
+        "case_id": "outage-1",
         "contact": "duty-officer",
         "channel": "any",
         "address": "duty@bank.example",
@@ -34,10 +34,12 @@ def claimed(**changes: Any) -> Claimed:
         "created_at": CREATED,
         "attempt": 1,
     }
-    return Claimed(**{**values, **changes})
+    return ClaimedDelivery(**{**values, **changes})
 
 
-def send(channel: Channel, delivery: Claimed | None = None, now: datetime = CREATED, times: int = 1) -> list[str]:
+def send(
+    channel: Channel, delivery: ClaimedDelivery | None = None, now: datetime = CREATED, times: int = 1
+) -> list[str]:
     """Send a message so many times and return the answers."""
 
     async def run() -> list[str]:
@@ -49,7 +51,7 @@ def send(channel: Channel, delivery: Claimed | None = None, now: datetime = CREA
     return asyncio.run(run())
 
 
-def failure(channel: Channel, delivery: Claimed | None = None, now: datetime = CREATED) -> DeliveryError:
+def failure(channel: Channel, delivery: ClaimedDelivery | None = None, now: datetime = CREATED) -> DeliveryError:
     """Return the error with which sending fails."""
     with pytest.raises(DeliveryError) as caught:
         send(channel, delivery, now)

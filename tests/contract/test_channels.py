@@ -13,7 +13,7 @@ from standardwebhooks import Webhook
 from incident_engine.common.errors import StartupError
 from incident_engine.config.channels import EmailSettings, OutboxSettings, OutgoingSettings, WebhookSettings
 from incident_engine.config.secret import Secret
-from incident_engine.delivery.channels.base import Outcome
+from incident_engine.delivery.channels.base import DeliveryOutcome
 from incident_engine.delivery.channels.email import EmailChannel
 from incident_engine.delivery.channels.outbox import OutboxChannel
 from incident_engine.delivery.channels.registry import open_channels
@@ -86,15 +86,15 @@ def test_a_repeated_email_carries_the_same_message_id_and_date() -> None:
 @pytest.mark.parametrize(
     ("answer", "outcome", "permanent"),
     [
-        ("450 4.2.1 Mailbox busy, try again", Outcome.SERVER_ERROR, False),
-        ("451 4.7.1 Greylisted, try again in 5 minutes", Outcome.SERVER_ERROR, False),
-        ("452 4.2.2 Mailbox full", Outcome.SERVER_ERROR, False),
-        ("550 5.1.1 No such user here", Outcome.REFUSED, True),
-        ("553 5.1.3 Bad address", Outcome.REFUSED, True),
+        ("450 4.2.1 Mailbox busy, try again", DeliveryOutcome.SERVER_ERROR, False),
+        ("451 4.7.1 Greylisted, try again in 5 minutes", DeliveryOutcome.SERVER_ERROR, False),
+        ("452 4.2.2 Mailbox full", DeliveryOutcome.SERVER_ERROR, False),
+        ("550 5.1.1 No such user here", DeliveryOutcome.REFUSED, True),
+        ("553 5.1.3 Bad address", DeliveryOutcome.REFUSED, True),
     ],
 )
 def test_a_recipient_that_the_mail_server_refuses_is_refused_by_its_own_code(
-    answer: str, outcome: Outcome, permanent: bool
+    answer: str, outcome: DeliveryOutcome, permanent: bool
 ) -> None:
     with mail_server() as server:
         server.to_recipient["duty@bank.example"] = answer
@@ -107,13 +107,13 @@ def test_a_recipient_that_the_mail_server_refuses_is_refused_by_its_own_code(
 @pytest.mark.parametrize(
     ("answer", "outcome", "permanent"),
     [
-        ("451 4.3.0 Queue file write error", Outcome.SERVER_ERROR, False),
-        ("421 4.3.2 Service shutting down", Outcome.SERVER_ERROR, False),
-        ("554 5.7.1 Message refused", Outcome.REFUSED, True),
+        ("451 4.3.0 Queue file write error", DeliveryOutcome.SERVER_ERROR, False),
+        ("421 4.3.2 Service shutting down", DeliveryOutcome.SERVER_ERROR, False),
+        ("554 5.7.1 Message refused", DeliveryOutcome.REFUSED, True),
     ],
 )
 def test_a_message_that_the_mail_server_refuses_after_its_content_is_judged_by_the_code(
-    answer: str, outcome: Outcome, permanent: bool
+    answer: str, outcome: DeliveryOutcome, permanent: bool
 ) -> None:
     with mail_server() as server:
         server.to_content = answer
@@ -125,7 +125,7 @@ def test_a_log_in_that_fails_may_be_tried_again_and_the_right_one_sends() -> Non
     with mail_server() as server:
         error = failure(email(server.port, username="ops", password=Secret(value="wrong")))
         send(email(server.port, username="ops", password=Secret(value="right")))
-    assert (error.outcome, error.permanent) == (Outcome.AUTHENTICATION_FAILED, False)
+    assert (error.outcome, error.permanent) == (DeliveryOutcome.AUTHENTICATION_FAILED, False)
     assert [mail.logged_in for mail in server.mails] == [True]
 
 
@@ -138,20 +138,20 @@ def test_a_mail_server_that_offers_no_starttls_gets_no_message_in_clear() -> Non
 
 def test_a_mail_server_that_is_not_there_is_a_failed_connection() -> None:
     error = failure(email(free_port()))
-    assert (error.outcome, error.permanent) == (Outcome.CONNECTION_FAILED, False)
+    assert (error.outcome, error.permanent) == (DeliveryOutcome.CONNECTION_FAILED, False)
 
 
 def test_a_mail_server_that_never_speaks_is_a_timeout() -> None:
     with silent_server() as port:
         error = failure(email(port, timeout=0.2))
-    assert (error.outcome, error.permanent) == (Outcome.TIMED_OUT, False)
+    assert (error.outcome, error.permanent) == (DeliveryOutcome.TIMED_OUT, False)
 
 
 def test_a_mail_server_that_is_slow_to_take_the_content_is_a_timeout() -> None:
     with mail_server() as server:
         server.wait = 2
         error = failure(email(server.port, timeout=0.3))
-    assert (error.outcome, error.permanent) == (Outcome.TIMED_OUT, False)
+    assert (error.outcome, error.permanent) == (DeliveryOutcome.TIMED_OUT, False)
 
 
 # Webhook
@@ -207,21 +207,23 @@ def test_a_repeated_webhook_carries_the_same_id_and_body() -> None:
 @pytest.mark.parametrize(
     ("status", "outcome", "permanent"),
     [
-        (400, Outcome.REFUSED, False),  # a receiver that is being put right
-        (404, Outcome.REFUSED, False),  # a receiver that is being put right
-        (410, Outcome.REFUSED, True),
-        (422, Outcome.REFUSED, False),  # a receiver that is being put right
-        (401, Outcome.AUTHENTICATION_FAILED, False),  # a key that somebody is about to put right
-        (403, Outcome.AUTHENTICATION_FAILED, False),
-        (408, Outcome.SERVER_ERROR, False),
-        (425, Outcome.SERVER_ERROR, False),
-        (429, Outcome.RATE_LIMITED, False),
-        (500, Outcome.SERVER_ERROR, False),
-        (502, Outcome.SERVER_ERROR, False),
-        (503, Outcome.SERVER_ERROR, False),
+        (400, DeliveryOutcome.REFUSED, False),  # a receiver that is being put right
+        (404, DeliveryOutcome.REFUSED, False),  # a receiver that is being put right
+        (410, DeliveryOutcome.REFUSED, True),
+        (422, DeliveryOutcome.REFUSED, False),  # a receiver that is being put right
+        (401, DeliveryOutcome.AUTHENTICATION_FAILED, False),  # a key that somebody is about to put right
+        (403, DeliveryOutcome.AUTHENTICATION_FAILED, False),
+        (408, DeliveryOutcome.SERVER_ERROR, False),
+        (425, DeliveryOutcome.SERVER_ERROR, False),
+        (429, DeliveryOutcome.RATE_LIMITED, False),
+        (500, DeliveryOutcome.SERVER_ERROR, False),
+        (502, DeliveryOutcome.SERVER_ERROR, False),
+        (503, DeliveryOutcome.SERVER_ERROR, False),
     ],
 )
-def test_a_webhook_is_judged_by_the_status_of_the_answer(status: int, outcome: Outcome, permanent: bool) -> None:
+def test_a_webhook_is_judged_by_the_status_of_the_answer(
+    status: int, outcome: DeliveryOutcome, permanent: bool
+) -> None:
     with web_server(Answer(status, body="because")) as server:
         error = failure(webhook(server.url))
     assert (error.outcome, error.permanent) == (outcome, permanent)
@@ -265,26 +267,26 @@ def test_a_webhook_that_is_asked_to_wait_for_ever_waits_an_hour() -> None:
 def test_a_redirect_is_not_followed_and_is_no_delivery(status: int) -> None:
     with web_server() as elsewhere, web_server(Answer(status, {"Location": elsewhere.url})) as server:
         error = failure(webhook(server.url))
-    assert (error.outcome, error.permanent) == (Outcome.REFUSED, False)
+    assert (error.outcome, error.permanent) == (DeliveryOutcome.REFUSED, False)
     assert elsewhere.posted == []
 
 
 def test_a_web_server_that_does_not_answer_in_time_is_a_timeout() -> None:
     with web_server(Answer(wait=30)) as server:
         error = failure(webhook(server.url, timeout=0.3))
-    assert (error.outcome, error.permanent) == (Outcome.TIMED_OUT, False)
+    assert (error.outcome, error.permanent) == (DeliveryOutcome.TIMED_OUT, False)
 
 
 def test_a_web_server_that_cuts_the_connection_is_a_failed_connection() -> None:
     with web_server(Answer(None)) as server:
         error = failure(webhook(server.url))
-    assert (error.outcome, error.permanent) == (Outcome.CONNECTION_FAILED, False)
+    assert (error.outcome, error.permanent) == (DeliveryOutcome.CONNECTION_FAILED, False)
     assert len(server.posted) == 1
 
 
 def test_a_web_server_that_is_not_there_is_a_failed_connection() -> None:
     error = failure(webhook(f"http://{LOOPBACK}:{free_port()}/hook"))
-    assert (error.outcome, error.permanent) == (Outcome.CONNECTION_FAILED, False)
+    assert (error.outcome, error.permanent) == (DeliveryOutcome.CONNECTION_FAILED, False)
 
 
 def test_a_proxy_of_the_environment_does_not_see_the_messages(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -344,7 +346,7 @@ def test_a_file_is_whole_or_not_there_at_all(tmp_path: Path, monkeypatch: pytest
 
     monkeypatch.setattr("os.fsync", cut)
     error = failure(outbox(tmp_path))
-    assert (error.outcome, error.permanent) == (Outcome.SERVER_ERROR, False)
+    assert (error.outcome, error.permanent) == (DeliveryOutcome.SERVER_ERROR, False)
     assert "No space left on device" in error.detail
     assert [file for file in files(tmp_path) if file.suffix == ".md"] == []
 
@@ -353,7 +355,7 @@ def test_an_outbox_that_cannot_be_written_is_a_failure_that_may_pass(tmp_path: P
     occupied = tmp_path / "outbox"
     occupied.write_text("a file where the folder should be")
     error = failure(outbox(occupied))
-    assert (error.outcome, error.permanent) == (Outcome.SERVER_ERROR, False)
+    assert (error.outcome, error.permanent) == (DeliveryOutcome.SERVER_ERROR, False)
     assert str(occupied) in error.detail
 
 

@@ -11,9 +11,9 @@ import pytest
 
 from incident_engine.config.channels import OutgoingSettings, WebhookSettings
 from incident_engine.config.secret import Secret
-from incident_engine.delivery.channels.base import DeliveryError, Outcome
-from incident_engine.delivery.channels.http_client import Answer as Got
-from incident_engine.delivery.channels.http_client import Http
+from incident_engine.delivery.channels.base import DeliveryError, DeliveryOutcome
+from incident_engine.delivery.channels.http_client import HttpAnswer as Got
+from incident_engine.delivery.channels.http_client import HttpClient
 from incident_engine.delivery.channels.webhook import WebhookChannel
 
 from .channel_support import LOCAL, SECRET, failure
@@ -38,7 +38,7 @@ class Resolver:
         return answer
 
 
-def get(http: Http, *urls: str) -> list[Got]:
+def get(http: HttpClient, *urls: str) -> list[Got]:
     async def run() -> list[Got]:
         try:
             return [await http.send("POST", url, {}, b"{}") for url in urls]
@@ -48,7 +48,7 @@ def get(http: Http, *urls: str) -> list[Got]:
     return asyncio.run(run())
 
 
-def error_of(http: Http, url: str) -> DeliveryError:
+def error_of(http: HttpClient, url: str) -> DeliveryError:
     with pytest.raises(DeliveryError) as caught:
         get(http, url)
     return caught.value
@@ -69,12 +69,12 @@ def port_of(url: str) -> str:
 )  # fmt: skip
 def test_what_is_not_public_is_refused_for_good_and_said_plainly(address: str) -> None:
     resolver = Resolver([address])
-    error = error_of(Http(OutgoingSettings(), SECOND, resolver), "http://desk.example/hook")
-    assert (error.outcome, error.permanent) == (Outcome.MISCONFIGURED, True)
+    error = error_of(HttpClient(OutgoingSettings(), SECOND, resolver), "http://desk.example/hook")
+    assert (error.outcome, error.permanent) == (DeliveryOutcome.MISCONFIGURED, True)
     assert error.detail.startswith("desk.example is at ")
     assert "name it in outgoing.allow" in error.detail
     literal = f"http://[{address}]/hook" if ":" in address else f"http://{address}/hook"
-    assert error_of(Http(OutgoingSettings(), SECOND, resolver), literal).outcome is Outcome.MISCONFIGURED
+    assert error_of(HttpClient(OutgoingSettings(), SECOND, resolver), literal).outcome is DeliveryOutcome.MISCONFIGURED
     assert resolver.asked == ["desk.example"]
 
 
@@ -82,7 +82,7 @@ def test_what_is_not_public_is_refused_for_good_and_said_plainly(address: str) -
 def test_what_is_allowed_by_network_or_name_is_reached_with_the_name_as_the_host(allow: tuple[str, ...]) -> None:
     with web_server(Answer(200, body="here")) as server:
         port = port_of(server.url.removesuffix("/hook"))
-        http = Http(OutgoingSettings(allow=allow), SECOND, Resolver([LOOPBACK]))
+        http = HttpClient(OutgoingSettings(allow=allow), SECOND, Resolver([LOOPBACK]))
         (got,) = get(http, f"http://desk.example:{port}/hook")
     assert got.text == "here"
     assert server.posted[0].headers["host"] == f"desk.example:{port}"
@@ -93,7 +93,7 @@ def test_a_name_that_means_something_else_a_moment_later_leads_nowhere_else() ->
     with web_server(Answer(200)) as server:
         port = port_of(server.url.removesuffix("/hook"))
         resolver = Resolver([LOOPBACK], ["10.9.9.9"])
-        http = Http(LOCAL, SECOND, resolver)
+        http = HttpClient(LOCAL, SECOND, resolver)
         url = f"http://desk.example:{port}/hook"
         with pytest.raises(DeliveryError, match=r"desk\.example is at 10\.9\.9\.9, which is not public"):
             get(http, url, url)
@@ -104,21 +104,21 @@ def test_a_name_that_means_something_else_a_moment_later_leads_nowhere_else() ->
 def test_of_several_addresses_those_that_may_not_be_reached_are_left_out() -> None:
     with web_server(Answer(200)) as server:
         port = port_of(server.url.removesuffix("/hook"))
-        get(Http(LOCAL, SECOND, Resolver(["10.9.9.9", LOOPBACK])), f"http://desk.example:{port}/hook")
+        get(HttpClient(LOCAL, SECOND, Resolver(["10.9.9.9", LOOPBACK])), f"http://desk.example:{port}/hook")
     assert len(server.posted) == 1
 
 
 def test_the_next_address_is_tried_where_nobody_listens() -> None:
     with web_server(Answer(200)) as server:
         port = port_of(server.url.removesuffix("/hook"))
-        http = Http(OutgoingSettings(allow=("127.0.0.0/8",)), SECOND, Resolver(["127.9.9.9", LOOPBACK]))
+        http = HttpClient(OutgoingSettings(allow=("127.0.0.0/8",)), SECOND, Resolver(["127.9.9.9", LOOPBACK]))
         get(http, f"http://desk.example:{port}/hook")
     assert len(server.posted) == 1
 
 
 def test_a_name_that_nobody_knows_may_be_known_later() -> None:
-    error = error_of(Http(OutgoingSettings(), SECOND, Resolver([])), "http://desk.example/hook")
-    assert (error.outcome, error.permanent) == (Outcome.CONNECTION_FAILED, False)
+    error = error_of(HttpClient(OutgoingSettings(), SECOND, Resolver([])), "http://desk.example/hook")
+    assert (error.outcome, error.permanent) == (DeliveryOutcome.CONNECTION_FAILED, False)
     assert "desk.example cannot be resolved" in error.detail
 
 
@@ -126,9 +126,10 @@ def test_the_systems_resolver_is_asked() -> None:
     with web_server(Answer(200)) as server:
         port = port_of(server.url.removesuffix("/hook"))
         assert (
-            error_of(Http(OutgoingSettings(), 5 * SECOND), f"http://localhost:{port}/").outcome is Outcome.MISCONFIGURED
+            error_of(HttpClient(OutgoingSettings(), 5 * SECOND), f"http://localhost:{port}/").outcome
+            is DeliveryOutcome.MISCONFIGURED
         )
-        get(Http(OutgoingSettings(allow=("localhost",)), 5 * SECOND), f"http://localhost:{port}/hook")
+        get(HttpClient(OutgoingSettings(allow=("localhost",)), 5 * SECOND), f"http://localhost:{port}/hook")
     assert len(server.posted) == 1
 
 
@@ -136,13 +137,13 @@ def test_no_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) ->
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, f"http://{LOOPBACK}:{free_port()}")
     with web_server(Answer(200)) as server:
-        get(Http(LOCAL, SECOND), server.url)
+        get(HttpClient(LOCAL, SECOND), server.url)
     assert len(server.posted) == 1
 
 
 def test_an_answer_without_end_is_cut() -> None:
     with web_server(Answer(200, body="x" * 1_000_000)) as server:
-        (got,) = get(Http(LOCAL, 5 * SECOND), server.url)
+        (got,) = get(HttpClient(LOCAL, 5 * SECOND), server.url)
     assert got.text == "x" * 65_536
 
 
@@ -150,7 +151,7 @@ def test_a_webhook_to_a_private_address_is_misconfigured() -> None:
     with web_server() as server:
         settings = WebhookSettings(type="webhook", url=server.url, secret=Secret(value=SECRET))
         error = failure(WebhookChannel(settings, OutgoingSettings()))
-    assert (error.outcome, error.permanent) == (Outcome.MISCONFIGURED, True)
+    assert (error.outcome, error.permanent) == (DeliveryOutcome.MISCONFIGURED, True)
     assert server.posted == []
 
 
@@ -174,7 +175,7 @@ def over_tls(host: str) -> tuple[list[str | None], Any]:
     async def run() -> Any:
         server = await asyncio.start_server(answer, LOOPBACK, 0, ssl=ours)
         port = server.sockets[0].getsockname()[1]
-        http = Http(LOCAL, 5 * SECOND, Resolver([LOOPBACK]), theirs)
+        http = HttpClient(LOCAL, 5 * SECOND, Resolver([LOOPBACK]), theirs)
         try:
             return (await http.send("GET", f"https://{host}:{port}/", {})).status
         except DeliveryError as error:
@@ -194,5 +195,5 @@ def test_the_certificate_is_checked_for_the_name_and_not_for_the_address() -> No
 def test_a_certificate_of_another_name_is_refused() -> None:
     _, came = over_tls("other.bank.example")
     assert isinstance(came, DeliveryError)
-    assert came.outcome is Outcome.CONNECTION_FAILED
+    assert came.outcome is DeliveryOutcome.CONNECTION_FAILED
     assert "Hostname mismatch" in came.detail

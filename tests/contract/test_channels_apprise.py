@@ -14,7 +14,7 @@ from incident_engine.common.errors import StartupError
 from incident_engine.config.channels import AppriseSettings
 from incident_engine.config.secret import Secret
 from incident_engine.delivery.channels.apprise import AppriseChannel
-from incident_engine.delivery.channels.base import Outcome
+from incident_engine.delivery.channels.base import DeliveryOutcome
 from incident_engine.delivery.channels.registry import open_channels
 
 from .channel_support import claimed, failure, send
@@ -42,14 +42,14 @@ def test_a_message_goes_where_apprise_says() -> None:
 def test_what_apprise_could_not_send_may_be_tried_again(answer: Answer) -> None:
     with web_server(answer) as server:
         error = failure(AppriseChannel(settings(address(server.url))))
-    assert (error.outcome, error.permanent) == (Outcome.SERVER_ERROR, False)
+    assert (error.outcome, error.permanent) == (DeliveryOutcome.SERVER_ERROR, False)
     assert error.detail.startswith("Apprise could not send: ")
 
 
 def test_apprise_has_so_much_time_and_no_more() -> None:
     with web_server(Answer(wait=0.9)) as server:
         error = failure(AppriseChannel(settings(address(server.url), timeout=0.1)))
-    assert error.outcome is Outcome.TIMED_OUT
+    assert error.outcome is DeliveryOutcome.TIMED_OUT
 
 
 def test_what_apprise_says_is_for_the_record_and_not_for_the_log() -> None:

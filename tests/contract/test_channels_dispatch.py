@@ -188,9 +188,9 @@ def test_after_three_failures_the_next_channel_is_used_at_once_and_the_first_goe
         with web_server(Answer(503)) as server, web_server() as other:
             async with at_work(tmp_path, desk(server.url), phone=desk_channel(other.url)) as post:
                 post.put("first")
-                post.put("next", channel="phone", place=1, due_at=hour)
-                post.put("last", channel="phone", place=2, due_at=hour)
-                post.put("theirs", channel="phone", place=1, due_at=hour, contact="somebody else")
+                post.put("next", channel="phone", position=1, due_at=hour)
+                post.put("last", channel="phone", position=2, due_at=hour)
+                post.put("theirs", channel="phone", position=1, due_at=hour, contact="somebody else")
                 for made in (1, 2, 3):
                     assert post.delivery("next")["attempts"] == 0
                     post.dispatcher.notify()
@@ -211,7 +211,7 @@ def test_a_permanent_failure_leads_to_the_next_channel_at_once(tmp_path: Path) -
         with web_server(Answer(410)) as server, web_server() as other:
             async with at_work(tmp_path, desk(server.url), phone=desk_channel(other.url)) as post:
                 post.put("first")
-                post.put("next", channel="phone", place=1, due_at=NOW + 3_600 * SECONDS)
+                post.put("next", channel="phone", position=1, due_at=NOW + 3_600 * SECONDS)
                 post.dispatcher.notify()
                 await post.reaches("failed", name="first")
                 post.dispatcher.notify()
@@ -230,7 +230,7 @@ def test_while_a_circuit_is_open_the_next_channel_is_used_at_once(tmp_path: Path
                 for number in range(FAILURES):
                     await post.reaches("pending", 1, name=f"d{number}")
                 post.put("first")
-                post.put("next", channel="phone", place=1, due_at=NOW + 3_600 * SECONDS)
+                post.put("next", channel="phone", position=1, due_at=NOW + 3_600 * SECONDS)
                 post.dispatcher.notify()
                 await post.reaches("delivered", name="next")
                 found = post.delivery("first")

@@ -14,7 +14,7 @@ import pytest
 from incident_engine.common.errors import StartupError
 from incident_engine.config.channels import DingtalkSettings, FeishuSettings, OutgoingSettings, WecomSettings
 from incident_engine.config.secret import Secret
-from incident_engine.delivery.channels.base import Channel, DeliveryError, Outcome
+from incident_engine.delivery.channels.base import Channel, DeliveryError, DeliveryOutcome
 from incident_engine.delivery.channels.dingtalk import DingtalkChannel
 from incident_engine.delivery.channels.feishu import FeishuChannel
 from incident_engine.delivery.channels.registry import open_channels
@@ -140,28 +140,28 @@ def test_nobody_is_mentioned_and_no_link_is_hidden_by_what_a_message_says(make: 
 @pytest.mark.parametrize(
     ("make", "code", "words", "outcome", "permanent", "wait"),
     [
-        (wecom, 45009, "api freq out of limit", Outcome.RATE_LIMITED, False, 60),
-        (wecom, 93000, "invalid webhook url", Outcome.AUTHENTICATION_FAILED, True, None),
-        (wecom, 40058, "markdown.content exceed max length 4096", Outcome.REFUSED, True, None),
-        (wecom, -1, "system busy", Outcome.SERVER_ERROR, False, None),
-        (wecom, 12345, "what is this", Outcome.REFUSED, False, None),
-        (dingtalk, 130101, "send too fast, exceed 20 times per minute", Outcome.RATE_LIMITED, False, 60),
-        (dingtalk, 410100, "发送速度太快而限流", Outcome.RATE_LIMITED, False, 60),
-        (dingtalk, 310000, "keywords not in content", Outcome.REFUSED, True, None),
-        (dingtalk, 300005, "token is not exist", Outcome.AUTHENTICATION_FAILED, True, None),
-        (dingtalk, -1, "系统繁忙", Outcome.SERVER_ERROR, False, None),
-        (feishu, 11232, "frequency limited psm", Outcome.RATE_LIMITED, False, None),
-        (feishu, 9499, "too many request", Outcome.RATE_LIMITED, False, None),
-        (feishu, 9499, "Bad Request", Outcome.REFUSED, True, None),
-        (feishu, 19001, "incoming webhook access token invalid", Outcome.AUTHENTICATION_FAILED, True, None),
-        (feishu, 19021, "sign match fail or timestamp is not within one hour", Outcome.REFUSED, True, None),
-        (feishu, 19024, "Key Words Not Found", Outcome.REFUSED, True, None),
-        (feishu, 77777, "what is this", Outcome.REFUSED, False, None),
+        (wecom, 45009, "api freq out of limit", DeliveryOutcome.RATE_LIMITED, False, 60),
+        (wecom, 93000, "invalid webhook url", DeliveryOutcome.AUTHENTICATION_FAILED, True, None),
+        (wecom, 40058, "markdown.content exceed max length 4096", DeliveryOutcome.REFUSED, True, None),
+        (wecom, -1, "system busy", DeliveryOutcome.SERVER_ERROR, False, None),
+        (wecom, 12345, "what is this", DeliveryOutcome.REFUSED, False, None),
+        (dingtalk, 130101, "send too fast, exceed 20 times per minute", DeliveryOutcome.RATE_LIMITED, False, 60),
+        (dingtalk, 410100, "发送速度太快而限流", DeliveryOutcome.RATE_LIMITED, False, 60),
+        (dingtalk, 310000, "keywords not in content", DeliveryOutcome.REFUSED, True, None),
+        (dingtalk, 300005, "token is not exist", DeliveryOutcome.AUTHENTICATION_FAILED, True, None),
+        (dingtalk, -1, "系统繁忙", DeliveryOutcome.SERVER_ERROR, False, None),
+        (feishu, 11232, "frequency limited psm", DeliveryOutcome.RATE_LIMITED, False, None),
+        (feishu, 9499, "too many request", DeliveryOutcome.RATE_LIMITED, False, None),
+        (feishu, 9499, "Bad Request", DeliveryOutcome.REFUSED, True, None),
+        (feishu, 19001, "incoming webhook access token invalid", DeliveryOutcome.AUTHENTICATION_FAILED, True, None),
+        (feishu, 19021, "sign match fail or timestamp is not within one hour", DeliveryOutcome.REFUSED, True, None),
+        (feishu, 19024, "Key Words Not Found", DeliveryOutcome.REFUSED, True, None),
+        (feishu, 77777, "what is this", DeliveryOutcome.REFUSED, False, None),
     ],
 )
 @pytest.mark.parametrize("status", [200, 400])
 def test_an_error_code_is_a_failure_with_any_status(
-    make: Make, code: int, words: str, outcome: Outcome, permanent: bool, wait: int | None, status: int
+    make: Make, code: int, words: str, outcome: DeliveryOutcome, permanent: bool, wait: int | None, status: int
 ) -> None:
     names = ("code", "msg") if make is feishu else ("errcode", "errmsg")
     body = json.dumps({names[0]: code, names[1]: words}, ensure_ascii=False)
@@ -177,7 +177,7 @@ def test_an_error_code_is_a_failure_with_any_status(
 def test_a_robot_that_says_how_long_to_wait_is_obeyed(header: str, status: int) -> None:
     with web_server(Answer(status, {header: "52"}, '{"code": 11232, "msg": "frequency limited"}')) as server:
         error = failure(feishu(server.url))
-    assert (error.outcome, error.retry_after) == (Outcome.RATE_LIMITED, timedelta(seconds=52))
+    assert (error.outcome, error.retry_after) == (DeliveryOutcome.RATE_LIMITED, timedelta(seconds=52))
 
 
 @every_robot
@@ -198,23 +198,23 @@ def test_a_robot_that_says_how_long_to_wait_is_obeyed(header: str, status: int) 
 def test_an_answer_without_a_code_that_can_be_read_is_a_failure(make: Make, ok: str, body: str) -> None:
     with web_server(Answer(200, body=body)) as server:
         error = failure(make(server.url))
-    assert (error.outcome, error.permanent) == (Outcome.SERVER_ERROR, False)
+    assert (error.outcome, error.permanent) == (DeliveryOutcome.SERVER_ERROR, False)
 
 
 @pytest.mark.parametrize("body", ['{"code": 0, "StatusCode": 9499}', '{"code": 9499, "StatusCode": 0}'])
 def test_both_codes_of_feishu_must_be_those_of_success(body: str) -> None:
     with web_server(Answer(200, body=body)) as server:
-        assert failure(feishu(server.url)).outcome is Outcome.REFUSED
+        assert failure(feishu(server.url)).outcome is DeliveryOutcome.REFUSED
 
 
 @every_robot
 @pytest.mark.parametrize(
     ("status", "outcome"),
-    [(500, Outcome.SERVER_ERROR), (503, Outcome.SERVER_ERROR), (429, Outcome.RATE_LIMITED), (404, Outcome.REFUSED),
-     (302, Outcome.REFUSED), (401, Outcome.AUTHENTICATION_FAILED)],
+    [(500, DeliveryOutcome.SERVER_ERROR), (503, DeliveryOutcome.SERVER_ERROR), (429, DeliveryOutcome.RATE_LIMITED), (404, DeliveryOutcome.REFUSED),
+     (302, DeliveryOutcome.REFUSED), (401, DeliveryOutcome.AUTHENTICATION_FAILED)],
 )  # fmt: skip
 def test_a_status_of_failure_is_one_even_with_the_body_of_success(
-    make: Make, ok: str, status: int, outcome: Outcome
+    make: Make, ok: str, status: int, outcome: DeliveryOutcome
 ) -> None:
     with web_server(Answer(status, body=ok)) as server:
         assert failure(make(server.url)).outcome is outcome
@@ -224,19 +224,19 @@ def test_a_status_of_failure_is_one_even_with_the_body_of_success(
 def test_a_robot_that_does_not_answer_is_a_timeout(make: Make, ok: str) -> None:
     with silent_server() as port:
         error = failure(make(f"http://{LOOPBACK}:{port}", 0.2))
-    assert (error.outcome, error.permanent) == (Outcome.TIMED_OUT, False)
+    assert (error.outcome, error.permanent) == (DeliveryOutcome.TIMED_OUT, False)
 
 
 @every_robot
 def test_a_robot_that_cuts_the_connection_is_a_failed_connection(make: Make, ok: str) -> None:
     with web_server(Answer(None)) as server:
         error = failure(make(server.url))
-    assert (error.outcome, error.permanent) == (Outcome.CONNECTION_FAILED, False)
+    assert (error.outcome, error.permanent) == (DeliveryOutcome.CONNECTION_FAILED, False)
 
 
 @every_robot
 def test_a_robot_that_is_not_there_is_a_failed_connection(make: Make, ok: str) -> None:
-    assert failure(make(f"http://{LOOPBACK}:{free_port()}")).outcome is Outcome.CONNECTION_FAILED
+    assert failure(make(f"http://{LOOPBACK}:{free_port()}")).outcome is DeliveryOutcome.CONNECTION_FAILED
 
 
 # Long messages

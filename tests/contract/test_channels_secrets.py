@@ -15,9 +15,9 @@ from support.fixtures import rows
 
 from incident_engine.common.telemetry import configure_logging
 from incident_engine.config.channels import ChannelSettings
-from incident_engine.delivery.channels.base import Outcome
-from incident_engine.delivery.channels.redaction import Guarded
-from incident_engine.store.deliveries import Claimed
+from incident_engine.delivery.channels.base import DeliveryOutcome
+from incident_engine.delivery.channels.redaction import RedactingChannel
+from incident_engine.store.deliveries import ClaimedDelivery
 from incident_engine.store.tables import attempts, deliveries
 
 from .channel_support import failure, send
@@ -136,25 +136,25 @@ def test_settings_that_are_shown_show_no_secret(kind: str) -> None:
 @pytest.mark.parametrize("before", [0, 280, 290, 299])
 def test_not_even_half_a_secret_is_left_where_an_answer_is_cut(before: int) -> None:
     class Careless:
-        async def send(self, delivery: Claimed, now: datetime) -> str:
+        async def send(self, delivery: ClaimedDelivery, now: datetime) -> str:
             return "x" * before + SIGN
 
         async def close(self) -> None:
             pass
 
-    (said,) = send(Guarded(Careless(), [SIGN]))
+    (said,) = send(RedactingChannel(Careless(), [SIGN]))
     assert "SEC" not in said
     assert len(said) <= 300
 
 
 def test_a_fault_of_ours_shows_no_secret_either() -> None:
     class Faulty:
-        async def send(self, delivery: Claimed, now: datetime) -> str:
+        async def send(self, delivery: ClaimedDelivery, now: datetime) -> str:
             raise ZeroDivisionError(SIGN)
 
         async def close(self) -> None:
             pass
 
-    error = failure(Guarded(Faulty(), [SIGN]))
-    assert (error.outcome, error.detail) == (Outcome.UNEXPECTED_ERROR, "ZeroDivisionError('***')")
+    error = failure(RedactingChannel(Faulty(), [SIGN]))
+    assert (error.outcome, error.detail) == (DeliveryOutcome.UNEXPECTED_ERROR, "ZeroDivisionError('***')")
     assert error.__cause__ is error.__context__ is None

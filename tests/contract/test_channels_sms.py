@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from incident_engine.config.secret import Secret
 from incident_engine.config.sms import SmsCase, SmsSettings, SmsSuccess
-from incident_engine.delivery.channels.base import Outcome
+from incident_engine.delivery.channels.base import DeliveryOutcome
 from incident_engine.delivery.channels.sms import SmsChannel
 
 from .channel_support import CREATED, LOCAL, claimed, failure, send
@@ -119,24 +119,29 @@ def test_a_repeat_goes_on_with_the_part_that_did_not_arrive() -> None:
 @pytest.mark.parametrize(
     ("answer", "outcome", "permanent", "wait"),
     [
-        (Answer(200, body='{"code": "isv.MOBILE_NUMBER_ILLEGAL"}'), Outcome.REFUSED, True, None),
-        (Answer(400, body="bad"), Outcome.REFUSED, True, None),
-        (Answer(200, {"Retry-After": "7"}, '{"code": "isv.BUSINESS_LIMIT_CONTROL"}'), Outcome.RATE_LIMITED, False, 7),
-        (Answer(429, {"Retry-After": "7"}, "slow"), Outcome.RATE_LIMITED, False, 7),
-        (Answer(429, {}, "slow"), Outcome.RATE_LIMITED, False, None),
-        (Answer(200, body='{"code": 17}'), Outcome.REFUSED, False, None),
-        (Answer(200, body='{"message": "?"}'), Outcome.SERVER_ERROR, False, None),
-        (Answer(200, body="<html>"), Outcome.SERVER_ERROR, False, None),
-        (Answer(200, body='{"code": {"a": 1}}'), Outcome.SERVER_ERROR, False, None),
-        (Answer(201, body=OK), Outcome.REFUSED, False, None),
-        (Answer(302, body=OK), Outcome.REFUSED, False, None),
-        (Answer(401, body=OK), Outcome.AUTHENTICATION_FAILED, False, None),
-        (Answer(503, {"Retry-After": "9"}, OK), Outcome.SERVER_ERROR, False, 9),
-        (Answer(None), Outcome.CONNECTION_FAILED, False, None),
+        (Answer(200, body='{"code": "isv.MOBILE_NUMBER_ILLEGAL"}'), DeliveryOutcome.REFUSED, True, None),
+        (Answer(400, body="bad"), DeliveryOutcome.REFUSED, True, None),
+        (
+            Answer(200, {"Retry-After": "7"}, '{"code": "isv.BUSINESS_LIMIT_CONTROL"}'),
+            DeliveryOutcome.RATE_LIMITED,
+            False,
+            7,
+        ),
+        (Answer(429, {"Retry-After": "7"}, "slow"), DeliveryOutcome.RATE_LIMITED, False, 7),
+        (Answer(429, {}, "slow"), DeliveryOutcome.RATE_LIMITED, False, None),
+        (Answer(200, body='{"code": 17}'), DeliveryOutcome.REFUSED, False, None),
+        (Answer(200, body='{"message": "?"}'), DeliveryOutcome.SERVER_ERROR, False, None),
+        (Answer(200, body="<html>"), DeliveryOutcome.SERVER_ERROR, False, None),
+        (Answer(200, body='{"code": {"a": 1}}'), DeliveryOutcome.SERVER_ERROR, False, None),
+        (Answer(201, body=OK), DeliveryOutcome.REFUSED, False, None),
+        (Answer(302, body=OK), DeliveryOutcome.REFUSED, False, None),
+        (Answer(401, body=OK), DeliveryOutcome.AUTHENTICATION_FAILED, False, None),
+        (Answer(503, {"Retry-After": "9"}, OK), DeliveryOutcome.SERVER_ERROR, False, 9),
+        (Answer(None), DeliveryOutcome.CONNECTION_FAILED, False, None),
     ],
 )
 def test_an_answer_is_judged_as_the_settings_say(
-    answer: Answer, outcome: Outcome, permanent: bool, wait: int | None
+    answer: Answer, outcome: DeliveryOutcome, permanent: bool, wait: int | None
 ) -> None:
     with web_server(answer) as server:
         error = failure(sms(server.url), TO)
@@ -162,8 +167,8 @@ def test_without_a_place_in_the_answer_the_status_alone_is_success() -> None:
 def test_a_gateway_that_is_silent_or_not_there() -> None:
     with silent_server() as port:
         error = failure(sms(f"http://{LOOPBACK}:{port}", timeout=timedelta(seconds=0.2)), TO)
-    assert error.outcome is Outcome.TIMED_OUT
-    assert failure(sms(f"http://{LOOPBACK}:{free_port()}"), TO).outcome is Outcome.CONNECTION_FAILED
+    assert error.outcome is DeliveryOutcome.TIMED_OUT
+    assert failure(sms(f"http://{LOOPBACK}:{free_port()}"), TO).outcome is DeliveryOutcome.CONNECTION_FAILED
 
 
 # Settings

@@ -31,11 +31,11 @@ from incident_engine.delivery.channels.base import Channel
 from incident_engine.delivery.channels.email import EmailChannel
 from incident_engine.delivery.channels.registry import open_channels
 from incident_engine.delivery.dispatcher import AT_ONCE, Dispatcher
-from incident_engine.delivery.endpoints import Targets
+from incident_engine.delivery.endpoints import Endpoints
 from incident_engine.store.database import Database
-from incident_engine.store.deliveries import Claimed
-from incident_engine.store.tables import attempts, deliveries, incidents, steps
-from incident_engine.store.unit_of_work import Unit
+from incident_engine.store.deliveries import ClaimedDelivery
+from incident_engine.store.tables import attempts, cases, deliveries, steps
+from incident_engine.store.unit_of_work import UnitOfWork
 from incident_engine.store.writer import Writer
 
 from .servers import LOOPBACK, Answer, mail_server, web_server
@@ -93,14 +93,14 @@ async def at_work(
 ) -> AsyncIterator[Post]:
     database = Database(f"sqlite:///{folder / 'engine.db'}")
     with database.write() as connection:
-        connection.execute(insert(incidents).values(**AN_INCIDENT))
-        connection.execute(insert(steps).values(**A_STEP | {"state": "begun"}))
+        connection.execute(insert(cases).values(**AN_INCIDENT))
+        connection.execute(insert(steps).values(**A_STEP | {"state": "started"}))
     clock, metrics = SetClock(NOW), Metrics()
     writer = Writer(database, 100, lambda: None)
     writer.start()
     channels = {**(open_channels({"desk": channel}, LOCAL) if channel else {}), **more}
     dispatcher = Dispatcher(
-        writer, channels, retry or RetrySettings(), clock, metrics, Targets({"desk": channel} if channel else {})
+        writer, channels, retry or RetrySettings(), clock, metrics, Endpoints({"desk": channel} if channel else {})
     )
     dispatcher.start()
     try:
@@ -212,7 +212,7 @@ def test_a_clock_that_is_set_forward_past_a_lease_sends_nothing_twice(tmp_path: 
             sent = 0
             began = asyncio.Event()
 
-            async def send(self, delivery: Claimed, now: datetime) -> str:
+            async def send(self, delivery: ClaimedDelivery, now: datetime) -> str:
                 Slow.sent += 1
                 Slow.began.set()
                 await go_on.wait()
@@ -417,7 +417,7 @@ def test_a_channel_that_is_no_longer_configured_is_a_failure_on_record(tmp_path:
 
 def test_a_channel_with_a_fault_of_its_own_stops_neither_the_others_nor_the_repeat(tmp_path: Path) -> None:
     class Faulty:
-        async def send(self, delivery: Claimed, now: object) -> str:
+        async def send(self, delivery: ClaimedDelivery, now: object) -> str:
             raise ZeroDivisionError
 
         async def close(self) -> None:
@@ -452,10 +452,10 @@ def test_more_than_can_be_under_way_at_once_are_all_sent(tmp_path: Path) -> None
     run(test)
 
 
-def claiming(post: "Post") -> Callable[[Unit], None]:
+def claiming(post: "Post") -> Callable[[UnitOfWork], None]:
     """Return a piece of work that makes a delivery due and has it claimed, as the daemon's transactions do."""
 
-    def work(unit: Unit) -> None:
+    def work(unit: UnitOfWork) -> None:
         row = A_DELIVERY | {"id": "d", "channel": "desk", "address": "a@bank.example"}
         unit.connection.execute(insert(deliveries).values(**row))
         post.dispatcher.claim_within(unit)
@@ -482,7 +482,7 @@ def test_what_a_transaction_makes_due_is_claimed_in_it_and_sent_once_it_is_on_di
 
 def test_what_was_claimed_in_a_transaction_that_fails_is_not_sent_and_keeps_no_place(tmp_path: Path) -> None:
     async def test() -> None:
-        def fail(unit: Unit) -> None:
+        def fail(unit: UnitOfWork) -> None:
             claiming(post)(unit)
             raise RuntimeError("on purpose")
 
@@ -510,7 +510,7 @@ def test_a_claim_that_fails_keeps_nothing_from_being_stored_and_is_tried_again(
         with web_server() as server:
             async with at_work(tmp_path, desk(server.url)) as post:
                 with monkeypatch.context() as broken:
-                    broken.setattr(Targets, "choose", choose)
+                    broken.setattr(Endpoints, "choose", choose)
                     await asyncio.wrap_future(post.writer.submit(claiming(post)))
                     assert post.delivery()["state"] == "pending"
                 assert (await post.reaches("delivered"))["attempts"] == 1
@@ -524,7 +524,7 @@ def test_what_is_claimed_while_it_is_stopped_is_not_sent_any_more(tmp_path: Path
         class Careful:
             sent: ClassVar[list[str]] = []
 
-            async def send(self, delivery: Claimed, now: datetime) -> str:
+            async def send(self, delivery: ClaimedDelivery, now: datetime) -> str:
                 Careful.sent.append(delivery.id)
                 return "taken"
 

@@ -19,12 +19,12 @@ from support.fixtures import cst, eventually
 
 from incident_engine.common.clock import SystemClock
 from incident_engine.store.database import Database
-from incident_engine.store.flags import mark, marked
+from incident_engine.store.flags import get_flag, set_flag
 from incident_engine.store.postgresql import conninfo
-from incident_engine.store.tables import deliveries, incidents, steps
+from incident_engine.store.tables import cases, deliveries, steps
 from incident_engine.store.tables import timers as timer_rows
 from incident_engine.store.timers import due_timers, set_timer
-from incident_engine.store.unit_of_work import Unit
+from incident_engine.store.unit_of_work import UnitOfWork
 from incident_engine.timers import fleet, fleet_schema
 from incident_engine.timers.factory import open_timers
 from incident_engine.timers.fleet import MONTHLY, WAKE_UP, FleetTimers
@@ -52,10 +52,10 @@ class Replica:
         self.months: list[datetime] = []
         self.timers = FleetTimers(self.database, SystemClock(), self._on_due, self._on_news, LOST_AFTER)
 
-    def commit(self, work: Callable[[Unit], object]) -> None:
+    def commit(self, work: Callable[[UnitOfWork], object]) -> None:
         """Do a piece of work in a transaction as the writer does."""
         with self.database.write() as connection:
-            unit = Unit(connection)
+            unit = UnitOfWork(connection)
             work(unit)
             self.timers.enqueue(unit)
         for follow_up in unit.after_commit:
@@ -68,7 +68,7 @@ class Replica:
         future.set_result(None)
         return future
 
-    def _fire(self, unit: Unit) -> None:
+    def _fire(self, unit: UnitOfWork) -> None:
         for incident_id, _ in due_timers(unit.connection, now(), 1):  # one at a time: the rest is due still
             set_timer(unit.connection, incident_id, None)
             self.done.append(incident_id)
@@ -91,7 +91,7 @@ def replicas(postgresql_url: str) -> Iterator[list[Replica]]:
     found = [Replica(postgresql_url) for _ in range(2)]
     for name in ("a", "b", "c"):
         with found[0].database.write() as connection:
-            connection.execute(insert(incidents).values(**AN_INCIDENT | {"id": name}))
+            connection.execute(insert(cases).values(**AN_INCIDENT | {"id": name}))
     with ExitStack() as stack:
         for replica in found:
             replica.timers.start()
@@ -142,7 +142,7 @@ def test_what_is_left_due_is_enqueued_again_until_nothing_is(replicas: list[Repl
 def test_the_wake_up_is_on_disk_with_the_row_or_not_at_all(replicas: list[Replica]) -> None:
     one, due = replicas[0], now() + timedelta(hours=1)
 
-    def fail(unit: Unit) -> None:
+    def fail(unit: UnitOfWork) -> None:
         set_timer(unit.connection, "a", due)
         one.timers.enqueue(unit)
         raise RuntimeError("on purpose")
@@ -194,9 +194,9 @@ def test_what_a_lost_replica_had_begun_is_done_by_another(replicas: list[Replica
     eventually(lambda: not jobs(one))
 
 
-def put_what_is_due(unit: Unit) -> None:
-    unit.connection.execute(insert(steps).values(**A_STEP | {"incident_id": "a"}))
-    unit.connection.execute(insert(deliveries).values(**A_DELIVERY | {"incident_id": "a", "due_at": now()}))
+def put_what_is_due(unit: UnitOfWork) -> None:
+    unit.connection.execute(insert(steps).values(**A_STEP | {"case_id": "a"}))
+    unit.connection.execute(insert(deliveries).values(**A_DELIVERY | {"case_id": "a", "due_at": now()}))
 
 
 def test_the_others_hear_at_once_of_a_delivery_that_is_due(replicas: list[Replica]) -> None:
@@ -209,7 +209,7 @@ def test_the_others_hear_at_once_of_a_delivery_that_is_due(replicas: list[Replic
 def test_nobody_is_told_of_what_it_wrote_itself(postgresql_url: str) -> None:
     alone = Replica(postgresql_url)
     with alone.database.write() as connection:
-        connection.execute(insert(incidents).values(**AN_INCIDENT | {"id": "a"}))
+        connection.execute(insert(cases).values(**AN_INCIDENT | {"id": "a"}))
     alone.timers.start()
     eventually(lambda: alone.news == 1)
     alone.commit(put_what_is_due)
@@ -276,7 +276,7 @@ def test_the_monthly_work_is_done_once_in_the_fleet_and_the_next_month_waits(pos
         eventually(lambda: len(jobs(replicas[0], MONTHLY)) == 1)
         assert len([each for replica in replicas for each in replica.months]) == 1
         with replicas[0].database.read() as connection:
-            assert marked(connection, MONTHLY) == "2013-06"
+            assert get_flag(connection, MONTHLY) == "2013-06"
 
 
 # Which timekeeper, and its tables
@@ -311,11 +311,11 @@ def test_replicas_make_procrastinates_tables_once_and_apply_what_a_newer_one_add
 def test_a_mark_is_replaced_by_the_next(postgresql_url: str) -> None:
     database = Database(postgresql_url)
     with database.write() as connection:
-        assert marked(connection, "m") is None
-        mark(connection, "m", "1")
-        mark(connection, "m", "2")
+        assert get_flag(connection, "m") is None
+        set_flag(connection, "m", "1")
+        set_flag(connection, "m", "2")
     with database.read() as connection:
-        assert marked(connection, "m") == "2"
+        assert get_flag(connection, "m") == "2"
     database.close()
 
 
@@ -337,7 +337,7 @@ def test_stopping_waits_for_what_is_under_way(postgresql_url: str) -> None:
 
     replica.timers._on_due = slow
     with replica.database.write() as connection:
-        connection.execute(insert(incidents).values(**AN_INCIDENT | {"id": "a"}))
+        connection.execute(insert(cases).values(**AN_INCIDENT | {"id": "a"}))
     replica.timers.start()
     put_timer(replica, "a", now() - timedelta(seconds=1))
     assert begun.wait(10)

@@ -1,4 +1,4 @@
-"""What the self-audit reads from the store, with rows as they are after a fault; and a store that fails or hangs."""
+"""What the watchdog reads from the store, with rows as they are after a fault; and a store that fails or hangs."""
 
 import threading
 from collections.abc import Iterator
@@ -17,8 +17,8 @@ from incident_engine.store.deliveries import DeliveryState, Priority
 from incident_engine.store.health import Health, Limits, health
 from incident_engine.store.tables import deliveries, steps, timers
 from incident_engine.watchdog import store_probe as stored
-from incident_engine.watchdog.findings import Kind, Moment
-from incident_engine.watchdog.store_probe import StoreWatch
+from incident_engine.watchdog.findings import ClockReading, Kind
+from incident_engine.watchdog.store_probe import StoreProbe
 
 BEGAN = cst("10:35")
 NOW = cst("11:30")
@@ -44,7 +44,7 @@ def engine(tmp_path: Path) -> Iterator[House]:
                     audience="reporter",
                     template="t",
                     fulfils="first-report",
-                    state=StepState.BEGUN,
+                    state=StepState.STARTED,
                     deadline=NOW + timedelta(minutes=10),
                 )
             )
@@ -56,14 +56,14 @@ def plant(engine: House, **values: Any) -> None:
     row = {
         "id": f"msg_{len(rows(engine.database, deliveries))}",
         "step_id": STEP,
-        "incident_id": INCIDENT,
+        "case_id": INCIDENT,
         "contact": "reporter",
         "channel": "desk",
         "locale": "en",
         "subject": "s",
         "body": "b",
         "priority": Priority.OTHER,
-        "place": 0,
+        "position": 0,
         "state": DeliveryState.PENDING,
         "attempts": 0,
         "due_at": NOW,
@@ -113,7 +113,7 @@ def test_a_message_whose_lease_has_run_out_hangs(engine: House) -> None:
 def test_what_waits_on_purpose_is_no_finding_but_is_counted(engine: House) -> None:
     plant(engine, due_at=NOW + 40 * SECOND)  # was due when it was made and has been put off
     plant(engine, due_at=NOW + 50 * SECOND, created_at=BEGAN + SECOND)
-    plant(engine, due_at=NOW + 50 * SECOND, delay_seconds=180, place=1)  # a later channel: not due yet
+    plant(engine, due_at=NOW + 50 * SECOND, delay_seconds=180, position=1)  # a later channel: not due yet
     plant(engine, due_at=NOW + 50 * SECOND, attempts=2)  # failed, and is tried again
     found = look(engine)
     assert kinds(found) == []
@@ -157,7 +157,7 @@ def test_a_statutory_notice_that_fails_while_its_deadline_is_near_is_at_risk(
     for each in planted:
         plant(engine, **each)
     with engine.database.write() as connection:
-        connection.execute(update(steps).where(steps.c.id == STEP).values(**{"state": StepState.BEGUN, **step}))
+        connection.execute(update(steps).where(steps.c.id == STEP).values(**{"state": StepState.STARTED, **step}))
     assert kinds(look(engine)) == ([Kind.STATUTORY_AT_RISK] if is_at_risk else [])
 
 
@@ -175,13 +175,13 @@ def test_a_new_event_from_ahead_of_the_clock_is_found_once(engine: House, second
     last = look(engine).last_event
     engine.report(NOW, started("next", NOW + seconds * SECOND, "CN-HN", incident=INCIDENT))
     found = look(engine, last)
-    moment = Moment(NOW, 0)
+    moment = ClockReading(NOW, 0)
     assert [sight.kind for sight in stored.ahead(found, 0, moment)] == ([Kind.EVENTS_AHEAD] if is_ahead else [])
     assert list(stored.ahead(look(engine, found.last_event), 0, moment)) == []
 
 
 def test_events_that_were_refused_for_their_time_are_found_as_well(engine: House) -> None:
-    (sight,) = stored.ahead(look(engine, 0), 3, Moment(NOW, 0))
+    (sight,) = stored.ahead(look(engine, 0), 3, ClockReading(NOW, 0))
     assert sight.detail.en == "0 new event(s) occurred ahead of this machine's clock; 3 too far ahead were refused"
 
 
@@ -189,7 +189,7 @@ def test_events_that_were_refused_for_their_time_are_found_as_well(engine: House
 def test_a_databases_clock_that_differs_from_ours_is_found(engine: House, database: int | None, said: str) -> None:
     now = None if database is None else NOW + database * SECOND
     found = replace(look(engine), database_now=now)
-    sights = list(stored.skewed(found, Moment(NOW, 0), timedelta(seconds=5)))
+    sights = list(stored.skewed(found, ClockReading(NOW, 0), timedelta(seconds=5)))
     assert [sight.detail.en for sight in sights] == ([f"the database's clock is {said}"] if said else [])
 
 
@@ -202,15 +202,15 @@ def test_a_database_that_has_a_clock_of_its_own_is_asked_for_it(engine: House, m
 # A store that fails or hangs
 
 
-def moment(seconds: float) -> Moment:
-    return Moment(NOW + seconds * SECOND, seconds)
+def moment(seconds: float) -> ClockReading:
+    return ClockReading(NOW + seconds * SECOND, seconds)
 
 
 def test_a_store_that_cannot_be_read_is_found() -> None:
-    def fail(_: Moment) -> Health:
+    def fail(_: ClockReading) -> Health:
         raise OSError("disk I/O error")
 
-    sight = StoreWatch(fail, 20 * SECOND, 5 * SECOND).look(moment(0))
+    sight = StoreProbe(fail, 20 * SECOND, 5 * SECOND).probe(moment(0))
     assert not isinstance(sight, Health)
     assert sight is not None
     assert (sight.kind, sight.detail.en) == (Kind.STORE_UNREADABLE, "the store cannot be read: disk I/O error")
@@ -219,23 +219,23 @@ def test_a_store_that_cannot_be_read_is_found() -> None:
 def test_a_store_that_hangs_keeps_no_look_waiting_and_is_found_after_the_limit(engine: House) -> None:
     go_on = threading.Event()
 
-    def hang(_: Moment) -> Health:
+    def hang(_: ClockReading) -> Health:
         go_on.wait(30)
         return look(engine)
 
-    watch = StoreWatch(hang, 20 * SECOND, timedelta(milliseconds=20))
-    assert watch.look(moment(0)) is None
-    assert watch.look(moment(20)) is None
-    sight = watch.look(moment(21))
+    watch = StoreProbe(hang, 20 * SECOND, timedelta(milliseconds=20))
+    assert watch.probe(moment(0)) is None
+    assert watch.probe(moment(20)) is None
+    sight = watch.probe(moment(21))
     assert not isinstance(sight, Health)
     assert sight is not None
     assert (sight.kind, sight.since) == (Kind.STORE_UNREADABLE, NOW)
     go_on.set()
     watch = replace_patience(watch)
-    assert isinstance(watch.look(moment(30)), Health)
+    assert isinstance(watch.probe(moment(30)), Health)
 
 
-def replace_patience(watch: StoreWatch) -> StoreWatch:
+def replace_patience(watch: StoreProbe) -> StoreProbe:
     """Let the next look wait for as long as it takes."""
     watch._patience = 30
     return watch

@@ -1,6 +1,5 @@
 """Migrations: forwards from every released schema, all data kept; and backwards never."""
 
-import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -10,18 +9,18 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from support.fixtures import cst, event, house, restored, rows, started
+from support.migrations import LATER, add_revision
 from support.reproduction import reproduced
 
 from incident_engine.common.errors import StoreError
 from incident_engine.store import migrate as revisions
 from incident_engine.store import schema
 from incident_engine.store.database import Database
-from incident_engine.store.tables import deliveries, incidents, metadata, quarantine, steps
+from incident_engine.store.tables import cases, deliveries, metadata, quarantine, steps
 
 DATA = Path(__file__).parent / "data"
 RELEASED = ["0001"]
 """The schema of each release. A database of each is in `data`, as that release wrote it."""
-NEWEST = "9999"
 
 Rows = dict[str, list[dict[str, Any]]]
 
@@ -50,7 +49,7 @@ def open_and_close(path: Path) -> None:
 def test_every_row_and_document_of_a_release_is_kept(tmp_path: Path, revision: str) -> None:
     path = load(tmp_path, revision)
     before = contents(path)
-    assert min(len(before[name]) for name in ("incidents", "events", "assessments", "steps", "reports", "attempts")) > 1
+    assert min(len(before[name]) for name in ("cases", "events", "assessments", "steps", "reports", "attempts")) > 1
     open_and_close(path)
     after = contents(path)
     del before["alembic_version"]
@@ -73,7 +72,7 @@ def test_the_engine_goes_on_with_the_database_of_a_release(tmp_path: Path, revis
     load(tmp_path, revision)
     with house(tmp_path) as engine:
         assert reproduced(engine) == 7
-        closed, still_open = engine.rows(incidents)
+        closed, still_open = engine.rows(cases)
         assert (closed["level"], still_open["level"], still_open["closed_at"]) == ("III", "II", None)
         with engine.database.read() as connection:
             case = engine.reader.case(connection, still_open["id"], cst("16:00"))
@@ -81,7 +80,7 @@ def test_the_engine_goes_on_with_the_database_of_a_release(tmp_path: Path, revis
         assert case.assessments[0].level == "I"  # two provinces, three hours: Art. 9(1)2
         before = len(engine.rows(deliveries))
         assert engine.fire(cst("16:00")) > 0
-        assert [row["level"] for row in engine.rows(incidents) if row["closed_at"] is None] == ["I"]
+        assert [row["level"] for row in engine.rows(cases) if row["closed_at"] is None] == ["I"]
         assert len(engine.rows(deliveries)) > before
         about: dict[str, Any] = {"service": "payments"}
         (receipt,) = engine.report(cst("16:10"), restored("up", cst("16:05"), "CN-HN", "CN-HB", **about))
@@ -91,6 +90,7 @@ def test_the_engine_goes_on_with_the_database_of_a_release(tmp_path: Path, revis
         assert [row["times"] for row in engine.rows(quarantine)] == [2]
 
 
+@pytest.mark.usefixtures("later_release")
 @pytest.mark.parametrize("revision", RELEASED)
 def test_a_copy_of_the_database_is_kept_as_it_was_before(tmp_path: Path, revision: str) -> None:
     path = load(tmp_path, revision)
@@ -115,22 +115,22 @@ def test_a_new_database_is_not_copied(tmp_path: Path) -> None:
 
 
 @pytest.fixture
+def later_release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make this the release after the newest one, with a column more."""
+    add_revision(tmp_path, monkeypatch, '    op.add_column("cases", sa.Column("more", sa.String()))\n')
+
+
+@pytest.fixture
 def failing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Add a revision that changes tables and data, and then fails; return its file."""
-    scripts = tmp_path / "migrations"
-    shutil.copytree(schema.MIGRATIONS, scripts, ignore=shutil.ignore_patterns("__pycache__"))
-    newest = max(path.name[:4] for path in (scripts / "versions").glob("*.py"))
-    file = scripts / "versions" / f"{NEWEST}_fails.py"
-    file.write_text(
-        f'revision = "{NEWEST}"\ndown_revision = "{newest}"\nfrom alembic import op\nimport sqlalchemy as sa\n\n'
-        "def upgrade():\n"
+    return add_revision(
+        tmp_path,
+        monkeypatch,
         '    op.execute("DELETE FROM attempts")\n'
         '    op.create_table("more", sa.Column("id", sa.String(), primary_key=True))\n'
-        '    op.add_column("incidents", sa.Column("more", sa.String()))\n'
-        '    raise ValueError("the power went out")\n'
+        '    op.add_column("cases", sa.Column("more", sa.String()))\n'
+        '    raise ValueError("the power went out")\n',
     )
-    monkeypatch.setattr(schema, "MIGRATIONS", scripts)
-    return file
 
 
 def test_a_migration_that_fails_leaves_everything_as_it_was(tmp_path: Path, failing: Path) -> None:
@@ -141,12 +141,12 @@ def test_a_migration_that_fails_leaves_everything_as_it_was(tmp_path: Path, fail
     assert contents(path) == before  # not even the revisions before it were kept
     failing.unlink()
     open_and_close(path)
-    assert rows_of(path) == {"incidents": 2, "steps": 45}
+    assert rows_of(path) == {"cases": 2, "steps": 45}
 
 
 def rows_of(path: Path) -> dict[str, int]:
     database = Database(f"sqlite:///{path}")
-    found = {table.name: len(rows(database, table)) for table in (incidents, steps)}
+    found = {table.name: len(rows(database, table)) for table in (cases, steps)}
     database.close()
     return found
 
@@ -157,12 +157,13 @@ def test_what_a_newer_version_wrote_is_refused_and_left_alone(tmp_path: Path, fa
     open_and_close(path)
     before = contents(path)
     failing.unlink()  # from here on this is the older version
-    with pytest.raises(StoreError, match=rf"has the schema '{NEWEST}' of a newer incident-engine; start that version"):
+    with pytest.raises(StoreError, match=rf"has the schema '{LATER}' of a newer incident-engine; start that version"):
         open_and_close(path)
     assert contents(path) == before
-    assert [row["version_num"] for row in before["alembic_version"]] == [NEWEST]
+    assert [row["version_num"] for row in before["alembic_version"]] == [LATER]
 
 
+@pytest.mark.usefixtures("later_release")
 def test_a_damaged_database_is_not_migrated(tmp_path: Path) -> None:
     path = load(tmp_path, "0001")
     with path.open("r+b") as file:
@@ -178,4 +179,4 @@ def test_an_outage_after_the_migration_has_an_incident_of_its_own(tmp_path: Path
     load(tmp_path, "0001")
     with house(tmp_path) as engine:
         engine.report(cst("10:00", "2013-07-01"), started("new", cst("09:59", "2013-07-01"), "CN-SX"))
-        assert len(engine.rows(incidents)) == 3
+        assert len(engine.rows(cases)) == 3

@@ -12,8 +12,8 @@ from support.fixtures import MICROSECOND, cst, rows
 
 from incident_engine.store import deliveries as outgoing
 from incident_engine.store.database import Database
-from incident_engine.store.deliveries import Choice, Claimed, DeliveryState
-from incident_engine.store.tables import attempts, deliveries, incidents, steps
+from incident_engine.store.deliveries import Choice, ClaimedDelivery, DeliveryState
+from incident_engine.store.tables import attempts, cases, deliveries, steps
 
 from .test_store import A_DELIVERY, A_STEP, AN_INCIDENT
 
@@ -26,8 +26,8 @@ LATER = NOW + LEASE
 def database(store_url: str) -> Iterator[Database]:
     opened = Database(store_url)
     with opened.write() as connection:
-        connection.execute(insert(incidents).values(**AN_INCIDENT))
-        connection.execute(insert(steps).values(**A_STEP | {"state": "begun"}))
+        connection.execute(insert(cases).values(**AN_INCIDENT))
+        connection.execute(insert(steps).values(**A_STEP | {"state": "started"}))
     yield opened
     opened.close()
 
@@ -37,13 +37,13 @@ def put(database: Database, name: str, due_at: datetime = NOW) -> None:
         connection.execute(insert(deliveries).values(**A_DELIVERY | {"id": name, "due_at": due_at}))
 
 
-def claim(database: Database, now: datetime = NOW, limit: int = 10) -> list[Claimed]:
+def claim(database: Database, now: datetime = NOW, limit: int = 10) -> list[ClaimedDelivery]:
     with database.write() as connection:
         return claim_each(connection, now, now + LEASE, limit)
 
 
 def record(
-    database: Database, delivery: Claimed, state: DeliveryState, now: datetime, retry_at: datetime | None = None
+    database: Database, delivery: ClaimedDelivery, state: DeliveryState, now: datetime, retry_at: datetime | None = None
 ) -> bool:
     with database.write() as connection:
         return outgoing.record(connection, delivery, state, "an outcome", "a detail", now, retry_at)
@@ -88,7 +88,7 @@ def test_a_success_ends_the_delivery_and_completes_a_step_that_asks_nobody_for_a
     put(database, "e")
     first, second = claim(database)
     assert record(database, first, DeliveryState.DELIVERED, NOW)
-    assert rows(database, steps)[0]["state"] == "begun"  # its other message is still on its way
+    assert rows(database, steps)[0]["state"] == "started"  # its other message is still on its way
     assert record(database, second, DeliveryState.DELIVERED, LATER)
     step = rows(database, steps)[0]
     assert (step["state"], step["completed_at"]) == ("completed", LATER)
@@ -98,11 +98,11 @@ def test_a_success_ends_the_delivery_and_completes_a_step_that_asks_nobody_for_a
 
 def test_a_step_that_a_person_must_fulfil_is_not_completed_by_its_message(database: Database) -> None:
     with database.write() as connection:
-        connection.execute(insert(steps).values(**A_STEP | {"id": "r", "state": "begun", "fulfils": "first-report"}))
+        connection.execute(insert(steps).values(**A_STEP | {"id": "r", "state": "started", "fulfils": "first-report"}))
         connection.execute(insert(deliveries).values(**A_DELIVERY | {"step_id": "r"}))
     (delivery,) = claim(database)
     record(database, delivery, DeliveryState.DELIVERED, NOW)
-    assert {row["id"]: row["state"] for row in rows(database, steps)}["r"] == "begun"
+    assert {row["id"]: row["state"] for row in rows(database, steps)}["r"] == "started"
 
 
 def test_a_failure_that_may_pass_makes_the_delivery_due_again_later(database: Database) -> None:
@@ -188,7 +188,7 @@ def test_what_must_wait_is_due_later_and_has_not_been_attempted(database: Databa
     put(database, "d")
     put(database, "e")
 
-    def choose(due: Sequence[Claimed], limit: int) -> Choice:
+    def choose(due: Sequence[ClaimedDelivery], limit: int) -> Choice:
         assert ([delivery.id for delivery in due], limit) == (["d", "e"], 10)
         return Choice([(due[0],)], {due[1].id: LATER})
 
@@ -222,25 +222,25 @@ def test_failures_make_the_same_contacts_next_channel_due_at_once(
     database: Database, attempt: int, state: DeliveryState, due_at: datetime
 ) -> None:
     put_as(database, "first", attempts=attempt - 1)
-    put_as(database, "next", place=1, due_at=LATER)
-    put_as(database, "after it", place=2, due_at=LATER)
-    put_as(database, "theirs", place=1, due_at=LATER, contact="other")
-    put_as(database, "tried", place=1, due_at=LATER, attempts=1)
+    put_as(database, "next", position=1, due_at=LATER)
+    put_as(database, "after it", position=2, due_at=LATER)
+    put_as(database, "theirs", position=1, due_at=LATER, contact="other")
+    put_as(database, "tried", position=1, due_at=LATER, attempts=1)
     fails(database, attempt, state)
     assert stored(database, "next")["due_at"] == due_at
     assert {stored(database, name)["due_at"] for name in ("after it", "theirs", "tried")} == {LATER}
 
 
 @pytest.mark.parametrize(
-    "asked", [{"awaits": "acknowledgement"}, {"awaits": "completion", "fulfils": "first-report"}, {"of": "s"}]
+    "asked", [{"awaits": "acknowledgement"}, {"awaits": "completion", "fulfils": "first-report"}, {"parent_id": "s"}]
 )
 def test_a_success_leaves_the_next_channel_as_it_is_where_somebody_must_answer(
     database: Database, asked: dict[str, str]
 ) -> None:
     with database.write() as connection:
-        connection.execute(insert(steps).values(**A_STEP | {"id": "asks", "state": "begun"} | asked))
+        connection.execute(insert(steps).values(**A_STEP | {"id": "asks", "state": "started"} | asked))
     put_as(database, "first", step_id="asks")
-    put_as(database, "next", step_id="asks", place=1, due_at=LATER)
+    put_as(database, "next", step_id="asks", position=1, due_at=LATER)
     (delivery,) = claim(database)
     record(database, delivery, DeliveryState.DELIVERED, NOW)
     assert stored(database, "next")["due_at"] == LATER
@@ -248,8 +248,8 @@ def test_a_success_leaves_the_next_channel_as_it_is_where_somebody_must_answer(
 
 def test_what_is_only_told_is_not_told_again_over_a_later_channel(database: Database) -> None:
     put(database, "first")
-    put_as(database, "next", place=1, due_at=LATER)
-    put_as(database, "theirs", place=1, due_at=LATER, contact="somebody else")
+    put_as(database, "next", position=1, due_at=LATER)
+    put_as(database, "theirs", position=1, due_at=LATER, contact="somebody else")
     (delivery,) = claim(database)
     record(database, delivery, DeliveryState.DELIVERED, NOW)
     assert stored(database, "next")["state"] == "cancelled"
@@ -257,13 +257,13 @@ def test_what_is_only_told_is_not_told_again_over_a_later_channel(database: Data
 
 
 def test_what_was_for_later_is_cancelled_and_nothing_else(database: Database) -> None:
-    put_as(database, "later", place=1, due_at=LATER)
-    put_as(database, "due", place=1)
-    put_as(database, "tried", place=1, due_at=LATER, attempts=1)
-    put_as(database, "first", place=0, due_at=LATER)
+    put_as(database, "later", position=1, due_at=LATER)
+    put_as(database, "due", position=1)
+    put_as(database, "tried", position=1, due_at=LATER, attempts=1)
+    put_as(database, "first", position=0, due_at=LATER)
     with database.write() as connection:
-        connection.execute(insert(steps).values(**A_STEP | {"id": "t", "state": "begun"}))
-    put_as(database, "of another step", step_id="t", place=1, due_at=LATER)
+        connection.execute(insert(steps).values(**A_STEP | {"id": "t", "state": "started"}))
+    put_as(database, "of another step", step_id="t", position=1, due_at=LATER)
     assert cancel(database, "s") == 1
     found = stored(database, "later")
     assert (found["state"], found["due_at"], found["ended_at"]) == ("cancelled", None, NOW)
@@ -277,18 +277,18 @@ def test_what_is_cancelled_counts_for_nothing_at_a_steps_end(
     database: Database, state: DeliveryState, end: str
 ) -> None:
     put(database, "d")
-    put_as(database, "later", place=2, due_at=LATER, contact="somebody else")
+    put_as(database, "later", position=2, due_at=LATER, contact="somebody else")
     (delivery,) = claim(database)
     record(database, delivery, state, NOW)
-    assert rows(database, steps)[0]["state"] == "begun"
+    assert rows(database, steps)[0]["state"] == "started"
     cancel(database, "s")
     assert rows(database, steps)[0]["state"] == end
 
 
 def test_a_step_of_which_everything_was_cancelled_has_not_failed(database: Database) -> None:
-    put_as(database, "later", place=1, due_at=LATER)
+    put_as(database, "later", position=1, due_at=LATER)
     cancel(database, "s")
-    assert rows(database, steps)[0]["state"] == "begun"
+    assert rows(database, steps)[0]["state"] == "started"
 
 
 def test_a_clock_that_is_set_back_leaves_no_lease_longer_than_a_new_one(database: Database) -> None:
@@ -309,11 +309,11 @@ def test_as_many_are_looked_at_as_it_takes(database: Database, is_open: bool, lo
     for number in range(10):
         put(database, f"{number}", NOW - timedelta(seconds=10 - number))
 
-    def choose(due: Sequence[Claimed], most: int) -> Choice:
+    def choose(due: Sequence[ClaimedDelivery], most: int) -> Choice:
         assert len(due) == min(10, looked_at[-1])
         return Choice([(delivery,) for delivery in due[:most]])
 
-    def are_open(due: Sequence[Claimed]) -> bool:
+    def are_open(due: Sequence[ClaimedDelivery]) -> bool:
         asked.append(len(due))
         return is_open
 

@@ -18,8 +18,8 @@ from incident_engine.store import postgresql
 from incident_engine.store.database import Database
 from incident_engine.store.read_only import read_only
 from incident_engine.store.steps import link_key
-from incident_engine.store.tables import incidents
-from incident_engine.store.unit_of_work import Unit
+from incident_engine.store.tables import cases
+from incident_engine.store.unit_of_work import UnitOfWork
 from incident_engine.store.writer import Writer
 
 from .test_store import AN_INCIDENT
@@ -52,12 +52,12 @@ def hang_up(url: str) -> None:
 
 def put(database: Database, name: str) -> None:
     with database.write() as connection:
-        connection.execute(insert(incidents).values(**AN_INCIDENT | {"id": name}))
+        connection.execute(insert(cases).values(**AN_INCIDENT | {"id": name}))
 
 
 def names(database: Database) -> set[str]:
     with database.read() as connection:
-        return set(connection.scalars(select(incidents.c.id)))
+        return set(connection.scalars(select(cases.c.id)))
 
 
 def test_replicas_that_start_together_migrate_once(postgresql_url: str) -> None:
@@ -65,7 +65,7 @@ def test_replicas_that_start_together_migrate_once(postgresql_url: str) -> None:
     started = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(3)]
     assert [process.wait(60) for process in started] == [0, 0, 0]
     with read_only(postgresql_url) as connection:
-        assert connection.scalar(select(func.count()).select_from(incidents)) == 0
+        assert connection.scalar(select(func.count()).select_from(cases)) == 0
     assert execute(postgresql_url, "SELECT count(*) FROM alembic_version") == [(1,)]
 
 
@@ -126,11 +126,11 @@ def test_one_replica_writes_at_a_time_and_the_next_sees_what_it_wrote(postgresql
         with one.write() as connection:
             begun.set()
             assert go_on.wait(30)
-            connection.execute(insert(incidents).values(**AN_INCIDENT | {"id": "one"}))
+            connection.execute(insert(cases).values(**AN_INCIDENT | {"id": "one"}))
 
     def second() -> None:
         with two.write() as connection:
-            seen.append(set(connection.scalars(select(incidents.c.id))))
+            seen.append(set(connection.scalars(select(cases.c.id))))
 
     with ThreadPoolExecutor(2) as threads:
         writing = threads.submit(first)
@@ -155,7 +155,7 @@ def test_a_replica_that_freezes_while_it_writes_loses_the_lock_and_what_it_wrote
 
     def freeze() -> None:
         with frozen.write() as connection:
-            connection.execute(insert(incidents).values(**AN_INCIDENT | {"id": "frozen"}))
+            connection.execute(insert(cases).values(**AN_INCIDENT | {"id": "frozen"}))
             put(other, "other")  # waits for the lock until the server takes it from the frozen one
 
     with pytest.raises(StoreError, match="idle-in-transaction timeout"):
@@ -205,16 +205,16 @@ def test_a_server_that_hung_up_is_found_again_by_itself(database: Database) -> N
 def test_a_work_over_which_the_server_hangs_up_fails_and_the_writer_goes_on(database: Database) -> None:
     url = database.url.render_as_string(hide_password=False)
 
-    def interrupted(unit: Unit) -> None:
-        unit.connection.execute(insert(incidents).values(**AN_INCIDENT | {"id": "interrupted"}))
+    def interrupted(unit: UnitOfWork) -> None:
+        unit.connection.execute(insert(cases).values(**AN_INCIDENT | {"id": "interrupted"}))
         hang_up(url)
-        unit.connection.execute(select(incidents))
+        unit.connection.execute(select(cases))
 
     writer = Writer(database, 10, lambda: None)
     writer.start()
     with pytest.raises(StoreError, match=r"the store did not take it: .*terminating connection"):
         writer.submit(interrupted).result(30)
-    writer.submit(lambda unit: unit.connection.execute(insert(incidents).values(**AN_INCIDENT)) and None).result(30)
+    writer.submit(lambda unit: unit.connection.execute(insert(cases).values(**AN_INCIDENT)) and None).result(30)
     assert names(database) == {"i"}
     writer.stop(10)
 
@@ -225,6 +225,6 @@ def test_numbers_go_on_beyond_thirty_two_bits(database: Database) -> None:
 
 
 def test_what_is_due_or_open_is_indexed_alone(database: Database) -> None:
-    indexes = "SELECT indexdef FROM pg_indexes WHERE indexname IN ('ix_deliveries_due', 'ix_incidents_open')"
+    indexes = "SELECT indexdef FROM pg_indexes WHERE indexname IN ('ix_deliveries_due', 'ix_cases_open')"
     found = execute(database.url.render_as_string(hide_password=False), indexes)
     assert sorted(row[0].partition(" WHERE ")[2] for row in found) == ["(closed_at IS NULL)", "(due_at IS NOT NULL)"]

@@ -13,13 +13,13 @@ from support.reports import TWO_PROVINCES, book, wrote
 from incident_engine.common.errors import StoreError
 from incident_engine.domain.events.actions import ReportWritten
 from incident_engine.domain.events.model import Recorded
-from incident_engine.domain.reports.definition import wrong_writing
+from incident_engine.domain.reports.definition import report_entry_problems
 from incident_engine.engine.report_versions import facts_of, keep_versions, outlook
 from incident_engine.store.database import Database
 from incident_engine.store.read_only import read_only
 from incident_engine.store.reports import Head, ReportState, Version, versions_of
-from incident_engine.store.tables import incidents, reports, steps
-from incident_engine.store.unit_of_work import Unit
+from incident_engine.store.tables import cases, reports, steps
+from incident_engine.store.unit_of_work import UnitOfWork
 
 FORMAL = "cbrc-formal-report"
 Keep = Callable[..., dict[str, Head]]
@@ -29,9 +29,16 @@ Keep = Callable[..., dict[str, Head]]
 def database(store_url: str) -> Iterator[Database]:
     opened = Database(store_url)
     now = at("10:35")
-    row = {"id": "INC-1", "service_group": "banking", "opened_at": now, "first_at": now, "severity": 0}
+    row = {
+        "id": "INC-1",
+        "kind": "incident",
+        "service_group": "banking",
+        "opened_at": now,
+        "first_at": now,
+        "severity": 0,
+    }
     with opened.write() as connection:
-        connection.execute(insert(incidents).values(**row, packs={}, services=[], regions=[]))
+        connection.execute(insert(cases).values(**row, packs={}, services=[], regions=[]))
     yield opened
     opened.close()
 
@@ -43,7 +50,7 @@ def keep(database: Database) -> Keep:
     def kept(now: str, *events: Recorded) -> dict[str, Head]:
         facts = facts_of(settings(), incident(*events), [cbrc()], [verdict(now, *events)])
         with database.write() as connection:
-            return keep_versions(Unit(connection), facts, book(), at(now))
+            return keep_versions(UnitOfWork(connection), facts, book(), at(now))
 
     return kept
 
@@ -52,12 +59,12 @@ def step(database: Database, name: str, report: str = FORMAL, **values: Any) -> 
     """Store a step with a report, begun unless told otherwise."""
     given: dict[str, Any] = {
         "id": f"INC-1:p:s:{name}",
-        "incident_id": "INC-1",
+        "case_id": "INC-1",
         "playbook": "p",
         "step": "s",
         "instance": name,
     }
-    given |= {"due_at": at("11:05"), "audience": "reporter", "template": "t", "report": report, "state": "begun"}
+    given |= {"due_at": at("11:05"), "audience": "reporter", "template": "t", "report": report, "state": "started"}
     with database.write() as connection:
         connection.execute(insert(steps).values(**given | values))
 
@@ -221,14 +228,14 @@ def test_a_version_can_never_be_written_twice(database: Database, keep: Keep) ->
 def test_a_wrong_name_is_refused_with_the_nearest_one(report: str, field: str, said: str, near: str) -> None:
     event = recorded("report.written", "11:25", data={"by": "Li", "report": report, "fields": {field: "x"}}).event
     assert isinstance(event, ReportWritten)
-    (problem,) = wrong_writing(event, book().definitions)
+    (problem,) = report_entry_problems(event, book().definitions)
     assert (problem.message, problem.nearest) == (said, near)
 
 
 def test_a_right_name_is_taken() -> None:
     event = wrote("11:25", FORMAL, next_steps="x").event
     assert isinstance(event, ReportWritten)
-    assert list(wrong_writing(event, book().definitions)) == []
+    assert list(report_entry_problems(event, book().definitions)) == []
 
 
 # Reading beside the daemon

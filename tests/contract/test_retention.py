@@ -17,7 +17,7 @@ from support.fixtures import MICROSECOND, House, bank, cst, event, house, restor
 from incident_engine.common.errors import ArchiveError, InvalidDocumentError, InvalidFilesError
 from incident_engine.domain.values import parse_duration
 from incident_engine.engine import retention
-from incident_engine.engine.retention import Archiver, Hold, Outcome
+from incident_engine.engine.retention import Archiver, ArchiveResult, Hold
 from incident_engine.intake.native import parse_events
 from incident_engine.review.period import Period, Review, review
 from incident_engine.store import archive as archives
@@ -26,19 +26,19 @@ from incident_engine.store.tables import (
     archived_incidents,
     assessments,
     attempts,
+    cases,
     deliveries,
     events,
-    incidents,
     packs,
     reports,
     steps,
     timers,
 )
-from incident_engine.store.unit_of_work import Unit
+from incident_engine.store.unit_of_work import UnitOfWork
 from incident_engine.store.writer import Writer
 
 LATER = cst("03:00", "2014-07-01")
-OF_INCIDENTS = (incidents, assessments, steps, deliveries, attempts, reports, timers)
+OF_INCIDENTS = (cases, assessments, steps, deliveries, attempts, reports, timers)
 YEAR = Period(cst("12:00", "2013-01-01").date(), cst("12:00", "2013-12-31").date())
 
 
@@ -50,7 +50,7 @@ class Kept:
     archiver: Archiver
     folder: Path
 
-    def run(self, now: datetime = LATER) -> Outcome:
+    def run(self, now: datetime = LATER) -> ArchiveResult:
         return self.archiver.run(now)
 
     def documents(self) -> dict[str, tuple[str, dict[str, Any]]]:
@@ -64,7 +64,7 @@ class Kept:
         return found
 
     def ids(self) -> list[str]:
-        return [row["id"] for row in self.house.rows(incidents)]
+        return [row["id"] for row in self.house.rows(cases)]
 
     def figures(self) -> Review:
         zone = self.house.settings.bank.zone
@@ -129,7 +129,7 @@ def deliver(engine: House, at: datetime) -> None:
     with engine.database.write() as connection:
         given = {"state": "delivered", "due_at": None, "ended_at": at}
         connection.execute(update(deliveries).where(deliveries.c.due_at.is_not(None)).values(**given))
-        open_steps = update(steps).where(steps.c.state == "begun", steps.c.awaits.is_(None))
+        open_steps = update(steps).where(steps.c.state == "started", steps.c.awaits.is_(None))
         connection.execute(open_steps.values(state="completed", completed_at=at))
 
 
@@ -140,7 +140,7 @@ def test_everything_of_an_incident_goes_into_the_file_and_nothing_else_goes(kept
     blips(engine, "young", day="2014-06-30")
     before = {table.name: engine.rows(table) for table in (*OF_INCIDENTS, events, packs)}
     outcome = kept.run()
-    assert outcome == Outcome({name: ["graded"] for name in outcome.archived}, {})
+    assert outcome == ArchiveResult({name: ["graded"] for name in outcome.archived}, {})
     assert kept.ids() == ["young"]
     ((file, document),) = kept.documents().values()
     assert list(outcome.archived) == [file]
@@ -148,9 +148,9 @@ def test_everything_of_an_incident_goes_into_the_file_and_nothing_else_goes(kept
         mine = [row for row in before[table.name] if belongs(row, "graded")]
         left = [row for row in before[table.name] if not belongs(row, "graded")]
         assert engine.rows(table) == left
-        if table not in (incidents, timers):
+        if table not in (cases, timers):
             assert sorted_rows(plain(mine)) == sorted_rows(document[table.name])
-    assert plain([row for row in before["events"] if row["incident_id"] == "graded"]) == document["events"]
+    assert plain([row for row in before["events"] if row["case_id"] == "graded"]) == document["events"]
     assert [row["content_hash"] for row in document["packs"]] == [before["packs"][0]["content_hash"]]
     assert document["packs"][0]["document"] == before["packs"][0]["document"]
     (row,) = engine.rows(archived_incidents)
@@ -161,7 +161,7 @@ def test_everything_of_an_incident_goes_into_the_file_and_nothing_else_goes(kept
 
 
 def belongs(row: dict[str, Any], incident_id: str) -> bool:
-    owner = row.get("incident_id") or row["id"]
+    owner = row.get("case_id") or row["id"]
     return bool(owner == incident_id)
 
 
@@ -179,13 +179,13 @@ def sorted_rows(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def test_without_the_setting_nothing_goes(tmp_path: Path) -> None:
     with bank_that_keeps(tmp_path, keep=None) as kept:
         blips(kept.house, "old")
-        assert kept.run() == Outcome()
+        assert kept.run() == ArchiveResult()
         assert (kept.ids(), kept.folder.exists()) == (["old"], False)
 
 
 def test_an_incident_goes_the_moment_after_it_was_closed_so_long_ago(kept: Kept) -> None:
     blips(kept.house, "old")
-    (row,) = kept.house.rows(incidents)
+    (row,) = kept.house.rows(cases)
     limit = row["closed_at"] + timedelta(days=365)
     assert kept.run(limit).archived == {}
     assert [*kept.run(limit + MICROSECOND).archived.values()] == [["old"]]
@@ -193,7 +193,7 @@ def test_an_incident_goes_the_moment_after_it_was_closed_so_long_ago(kept: Kept)
 
 def test_an_open_incident_never_goes(kept: Kept) -> None:
     kept.house.report(cst("10:36"), started("down", cst("10:35"), incident="open"))
-    assert kept.run() == Outcome()
+    assert kept.run() == ArchiveResult()
     assert kept.ids() == ["open"]
 
 
@@ -211,7 +211,7 @@ def test_an_incident_with_an_open_follow_up_task_stays(tmp_path: Path) -> None:
         at = cst("13:00")
         kept.house.report(at, event("task", "step.added", at, incident="graded", data=task))
         summed_up(kept.house)
-        tasks = [row["id"] for row in kept.house.rows(steps) if row["state"] == "begun"]
+        tasks = [row["id"] for row in kept.house.rows(steps) if row["state"] == "started"]
         assert [name for name in tasks if ":task:" in name]
         at = cst("11:00", "2013-07-01")
         for number, name in enumerate(tasks):
@@ -240,7 +240,7 @@ def test_an_event_of_an_archived_incident_that_is_sent_again_is_known(kept: Kept
         (receipt,) = kept.house.report(LATER, document)
         assert (receipt.outcome, receipt.touched) == ("duplicate", ())
     assert kept.ids() == []
-    keys = [(row["event_id"], row["incident_id"], row["document"]) for row in kept.house.rows(events)]
+    keys = [(row["event_id"], row["case_id"], row["document"]) for row in kept.house.rows(events)]
     assert keys[:2] == [("old", None, {"archived": "old"}), ("old-up", None, {"archived": "old"})]
 
 
@@ -278,7 +278,7 @@ def test_many_incidents_go_in_files_of_a_bounded_size(kept: Kept, monkeypatch: p
     outcome = kept.run()
     assert [len(found) for found in outcome.archived.values()] == [2, 2, 1]
     assert sorted(kept.documents()) == names
-    assert kept.run() == Outcome()
+    assert kept.run() == ArchiveResult()
 
 
 class Crash(BaseException):
@@ -334,7 +334,7 @@ def test_a_crash_at_any_point_neither_loses_nor_doubles(
         file, document = kept.documents()[row["id"]]
         assert row["file"] == file
         assert row["sha256"] == hashlib.sha256(archives.line_of(document)).hexdigest()
-    assert kept.run() == Outcome()
+    assert kept.run() == ArchiveResult()
 
 
 def test_what_changes_between_the_file_and_the_removal_stays(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -368,8 +368,8 @@ def test_an_incident_of_which_the_same_transaction_takes_an_event_stays(kept: Ke
     digest = archive_files.digest_of(archives.line_of(document))
     found = parse_events([started("again", LATER, incident="old")], kept.house.settings.service_names)
 
-    def work(unit: Unit) -> bool:
-        archives.choose(unit.connection, "old", "file")
+    def work(unit: UnitOfWork) -> bool:
+        archives.mark_chosen(unit.connection, "old", "file")
         engine.report(unit, found, LATER)
         assert engine.is_changing("old")
         return kept.archiver._remove(unit, "old", digest, LATER)
@@ -405,7 +405,7 @@ def test_stopping_ends_a_run_and_the_next_goes_on(kept: Kept, monkeypatch: pytes
     blips(kept.house, "old-0", "old-1")
     remove = kept.archiver._remove
 
-    def stop(unit: Unit, **given: Any) -> bool:
+    def stop(unit: UnitOfWork, **given: Any) -> bool:
         kept.archiver.stop()
         return remove(unit, **given)
 

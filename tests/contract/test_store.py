@@ -21,9 +21,9 @@ from incident_engine.common.errors import StoreError
 from incident_engine.store.database import Database
 from incident_engine.store.tables import (
     attempts,
+    cases,
     deliveries,
     events,
-    incidents,
     metadata,
     quarantine,
     steps,
@@ -34,6 +34,7 @@ NOW = cst("10:35")
 
 AN_INCIDENT: dict[str, Any] = {
     "id": "i",
+    "kind": "incident",
     "service_group": "banking",
     "opened_at": NOW,
     "first_at": NOW,
@@ -44,7 +45,7 @@ AN_INCIDENT: dict[str, Any] = {
 }
 A_STEP: dict[str, Any] = {
     "id": "s",
-    "incident_id": "i",
+    "case_id": "i",
     "playbook": "p",
     "step": "s",
     "instance": "1",
@@ -56,14 +57,14 @@ A_STEP: dict[str, Any] = {
 A_DELIVERY: dict[str, Any] = {
     "id": "d",
     "step_id": "s",
-    "incident_id": "i",
+    "case_id": "i",
     "contact": "c",
     "channel": "outbox",
     "locale": "en",
     "subject": "s",
     "body": "b",
     "priority": 2,
-    "place": 0,
+    "position": 0,
     "state": "pending",
     "attempts": 0,
     "due_at": NOW,
@@ -72,7 +73,7 @@ A_DELIVERY: dict[str, Any] = {
 AN_EVENT: dict[str, Any] = {
     "source": "monitor",
     "event_id": "1",
-    "incident_id": "i",
+    "case_id": "i",
     "type": "note.added",
     "occurred_at": NOW,
     "received_at": NOW,
@@ -90,7 +91,7 @@ def put(database: Database, table: Table, **values: Any) -> None:
 
 
 def prepare(database: Database) -> None:
-    put(database, incidents, **AN_INCIDENT)
+    put(database, cases, **AN_INCIDENT)
     put(database, steps, **A_STEP)
 
 
@@ -106,19 +107,19 @@ def prepare(database: Database) -> None:
     ],
 )
 def test_an_instant_comes_back_to_the_microsecond_and_in_utc(database: Database, instant: datetime) -> None:
-    put(database, incidents, **AN_INCIDENT | {"opened_at": instant})
+    put(database, cases, **AN_INCIDENT | {"opened_at": instant})
     with database.read() as connection:
-        back = connection.scalar(select(incidents.c.opened_at))
+        back = connection.scalar(select(cases.c.opened_at))
     assert back == instant
     assert back.utcoffset() == timedelta(0)
 
 
 def test_instants_a_microsecond_apart_are_kept_apart_and_in_order(database: Database) -> None:
     for place, instant in enumerate((NOW + MICROSECOND, NOW)):
-        put(database, incidents, **AN_INCIDENT | {"id": f"i{place}", "opened_at": instant})
+        put(database, cases, **AN_INCIDENT | {"id": f"i{place}", "opened_at": instant})
     with database.read() as connection:
-        ordered = list(connection.scalars(select(incidents.c.id).order_by(incidents.c.opened_at)))
-        before = list(connection.scalars(select(incidents.c.id).where(incidents.c.opened_at <= NOW)))
+        ordered = list(connection.scalars(select(cases.c.id).order_by(cases.c.opened_at)))
+        before = list(connection.scalars(select(cases.c.id).where(cases.c.opened_at <= NOW)))
     assert ordered == ["i1", "i0"]
     assert before == ["i1"]
 
@@ -133,11 +134,11 @@ def test_instants_a_microsecond_apart_are_kept_apart_and_in_order(database: Data
         (deliveries, A_DELIVERY | {"state": "delivered", "due_at": NOW}),
         (deliveries, A_DELIVERY | {"state": "failed", "due_at": NOW}),
         (deliveries, A_DELIVERY | {"step_id": "no such step"}),
-        (steps, A_STEP | {"id": "s2", "incident_id": "no such incident"}),
-        (timers, {"incident_id": "no such incident", "due_at": NOW}),
+        (steps, A_STEP | {"id": "s2", "case_id": "no such incident"}),
+        (timers, {"case_id": "no such incident", "due_at": NOW}),
         (attempts, {"delivery_id": "no such delivery", "number": 1, "started_at": NOW}),
-        (events, AN_EVENT | {"incident_id": "no such incident"}),
-        (incidents, AN_INCIDENT),
+        (events, AN_EVENT | {"case_id": "no such incident"}),
+        (cases, AN_INCIDENT),
     ],
 )
 def test_an_illegal_state_is_refused_by_the_database_itself(
@@ -165,7 +166,7 @@ def test_an_illegal_state_is_refused_by_the_database_itself(
                 "times": 1,
             },
         ),
-        (timers, {"incident_id": "i", "due_at": NOW}),
+        (timers, {"case_id": "i", "due_at": NOW}),
     ],
 )
 def test_what_is_unique_is_stored_once(database: Database, table: Table, values: dict[str, Any]) -> None:
@@ -211,9 +212,9 @@ def test_a_database_that_is_opened_again_keeps_what_it_holds(store_url: str) -> 
     for _ in range(2):
         database = Database(store_url)
         with database.read() as connection:
-            count = len(connection.execute(select(incidents)).all())
+            count = len(connection.execute(select(cases)).all())
         if count == 0:
-            put(database, incidents, **AN_INCIDENT)
+            put(database, cases, **AN_INCIDENT)
         database.close()
     assert count == 1
 
@@ -232,11 +233,11 @@ def test_every_connection_to_a_file_writes_ahead_fully_synced_and_with_foreign_k
 
 def test_a_reader_sees_one_state_while_a_writer_commits(database: Database) -> None:
     with database.read() as reader:
-        assert reader.execute(select(incidents)).all() == []
-        put(database, incidents, **AN_INCIDENT)
-        assert reader.execute(select(incidents)).all() == []
+        assert reader.execute(select(cases)).all() == []
+        put(database, cases, **AN_INCIDENT)
+        assert reader.execute(select(cases)).all() == []
     with database.read() as reader:
-        assert len(reader.execute(select(incidents)).all()) == 1
+        assert len(reader.execute(select(cases)).all()) == 1
 
 
 def test_a_schema_of_a_newer_version_is_refused_and_left_alone(tmp_path: Path) -> None:

@@ -18,8 +18,8 @@ from support.fixtures import cst, eventually, held_up
 from incident_engine.common.errors import OverloadedError, StoreError
 from incident_engine.common.telemetry import configure_logging, logger
 from incident_engine.store.database import Database
-from incident_engine.store.tables import incidents
-from incident_engine.store.unit_of_work import Unit, in_savepoint
+from incident_engine.store.tables import cases
+from incident_engine.store.unit_of_work import UnitOfWork, in_savepoint
 from incident_engine.store.writer import BATCH, Writer
 
 NOW = cst("10:35")
@@ -44,7 +44,7 @@ class Opened:
 
     def stored(self) -> list[str]:
         with self.database.read() as connection:
-            return list(connection.scalars(select(incidents.c.id).order_by(incidents.c.id)))
+            return list(connection.scalars(select(cases.c.id).order_by(cases.c.id)))
 
     def close(self) -> None:
         self.writer.stop(30)
@@ -58,9 +58,9 @@ def opened(store_url: str) -> Iterator[Opened]:
     found.close()
 
 
-def put(name: str) -> Callable[[Unit], str]:
-    def work(unit: Unit) -> str:
-        unit.connection.execute(insert(incidents).values(**row(name)))
+def put(name: str) -> Callable[[UnitOfWork], str]:
+    def work(unit: UnitOfWork) -> str:
+        unit.connection.execute(insert(cases).values(**row(name)))
         return name
 
     return work
@@ -68,10 +68,19 @@ def put(name: str) -> Callable[[Unit], str]:
 
 def row(name: str) -> dict[str, Any]:
     instants = {"opened_at": NOW, "first_at": NOW}
-    return {"id": name, "service_group": "g", **instants, "severity": 0, "packs": {}, "services": [], "regions": []}
+    return {
+        "id": name,
+        "kind": "incident",
+        "service_group": "g",
+        **instants,
+        "severity": 0,
+        "packs": {},
+        "services": [],
+        "regions": [],
+    }
 
 
-def fail(unit: Unit) -> None:
+def fail(unit: UnitOfWork) -> None:
     put("half done")(unit)
     raise RuntimeError("on purpose")
 
@@ -117,7 +126,7 @@ def test_a_transaction_takes_no_more_events_than_a_batch_but_those_of_one_reques
 def test_what_is_urgent_comes_next_and_is_on_disk_before_others_are_begun(opened: Opened) -> None:
     seen: list[list[str]] = []
 
-    def look(unit: Unit) -> None:
+    def look(unit: UnitOfWork) -> None:
         seen.append(opened.stored())  # by another connection
         put("c")(unit)
 
@@ -168,8 +177,8 @@ def test_a_result_comes_only_after_the_commit(opened: Opened) -> None:
 def test_what_is_wanted_after_the_commit_is_done_after_it_and_only_for_works_that_succeeded(opened: Opened) -> None:
     seen: list[tuple[str, list[str]]] = []
 
-    def asks(name: str, *, fails: bool) -> Callable[[Unit], None]:
-        def work(unit: Unit) -> None:
+    def asks(name: str, *, fails: bool) -> Callable[[UnitOfWork], None]:
+        def work(unit: UnitOfWork) -> None:
             put(name)(unit)
             unit.after_commit.append(lambda: seen.append((name, opened.stored())))
             if fails:
@@ -186,7 +195,7 @@ def test_what_is_wanted_after_the_commit_is_done_after_it_and_only_for_works_tha
 
 
 def test_a_follow_up_that_fails_stops_neither_the_writer_nor_the_other_follow_ups(opened: Opened) -> None:
-    def work(unit: Unit) -> None:
+    def work(unit: UnitOfWork) -> None:
         unit.after_commit.append(lambda: 1 / 0)  # type: ignore[arg-type]
 
     opened.writer.submit(work).result(30)
@@ -306,10 +315,10 @@ def test_a_commit_that_fails_is_told_to_everyone_in_it_and_the_writer_goes_on(op
 
 
 def test_what_is_acknowledged_is_on_disk_even_if_the_disk_fills_up_in_the_same_transaction(opened: Opened) -> None:
-    def too_big(unit: Unit) -> None:
+    def too_big(unit: UnitOfWork) -> None:
         pages = unit.connection.exec_driver_sql("PRAGMA page_count").scalar_one()
         unit.connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")  # as full as a disk can be
-        unit.connection.execute(insert(incidents).values(**row("b" * 1_000_000)))
+        unit.connection.execute(insert(cases).values(**row("b" * 1_000_000)))
 
     with held_up(opened.writer):
         before, failing, after = (opened.writer.submit(work) for work in (put("a"), too_big, put("c")))
@@ -327,7 +336,7 @@ class FullDisk(io.StringIO):
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_log_that_cannot_be_written_does_not_stop_the_writer(opened: Opened) -> None:
-    def work(unit: Unit) -> None:
+    def work(unit: UnitOfWork) -> None:
         unit.after_commit.append(decide)
 
     def decide() -> None:
@@ -343,11 +352,11 @@ def test_a_log_that_cannot_be_written_does_not_stop_the_writer(opened: Opened) -
 
 
 def test_what_others_left_for_the_end_does_not_go_with_a_savepoint_that_fails(opened: Opened) -> None:
-    def leave(unit: Unit) -> str:
-        unit.at_end["writing"] = put("a")
+    def leave(unit: UnitOfWork) -> str:
+        unit.before_commit["writing"] = put("a")
         return "left"
 
-    def try_something(unit: Unit) -> str:
+    def try_something(unit: UnitOfWork) -> str:
         _, failure = in_savepoint(unit, fail)
         assert failure is not None
         return "went on"
@@ -358,11 +367,11 @@ def test_what_others_left_for_the_end_does_not_go_with_a_savepoint_that_fails(op
     assert opened.stored() == ["a"]
 
 
-def leave(name: str, last: Callable[[Unit], object]) -> Callable[[Unit], str]:
+def leave(name: str, last: Callable[[UnitOfWork], object]) -> Callable[[UnitOfWork], str]:
     """Return a work that leaves something for the end."""
 
-    def work(unit: Unit) -> str:
-        unit.at_end[name] = last
+    def work(unit: UnitOfWork) -> str:
+        unit.before_commit[name] = last
         return name
 
     return work

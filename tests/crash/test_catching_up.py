@@ -22,7 +22,7 @@ from incident_engine.engine.service import Engine
 from incident_engine.intake.native import parse_events
 from incident_engine.store.database import Database
 from incident_engine.store.events import events_of
-from incident_engine.store.tables import incidents
+from incident_engine.store.tables import cases
 from incident_engine.store.writer import Writer
 
 KEY = {"incident": "outage"}
@@ -56,7 +56,7 @@ def replicas(tmp_path: Path) -> Iterator[Replicas]:
             stack.callback(database.close)
             rulebook = rulebook_of(settings)
             engine = Engine(settings, rulebook, Reader(settings, rulebook), Metrics())
-            seen = engine.catching_up
+            seen = engine.cache_sync
             writer = Writer(database, 100, lambda: None, seen.begin, seen.end)
             writer.start()
             stack.callback(writer.stop, 10)
@@ -66,7 +66,7 @@ def replicas(tmp_path: Path) -> Iterator[Replicas]:
 
 def stored(replica: Replica) -> dict[str, Any]:
     with replica.database.read() as connection:
-        return dict(connection.execute(select(incidents)).mappings().one())
+        return dict(connection.execute(select(cases)).mappings().one())
 
 
 def recomputed(replica: Replica, book: Rulebook, now: str) -> tuple[str | None, list[str]]:
@@ -93,7 +93,7 @@ def test_a_replica_opens_no_second_incident_beside_one_that_another_opened(repli
     two.report("10:36", started("2", cst("10:36"), "CN-HN"))
     three.report("10:50", restored("3", cst("10:50"), "CN-GD"))
     with one.database.read() as connection:
-        regions = connection.scalars(select(incidents.c.regions).order_by(incidents.c.first_at)).all()
+        regions = connection.scalars(select(cases.c.regions).order_by(cases.c.first_at)).all()
     assert regions == [["CN-GD"], ["CN-GD", "CN-HN"]]
 
 

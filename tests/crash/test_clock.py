@@ -14,7 +14,7 @@ from support.servers import client, daemon, wait_for
 
 from incident_engine.config.rulebook import load_rulebook
 from incident_engine.config.settings import load_settings
-from incident_engine.store.tables import assessments, deliveries, incidents, timers
+from incident_engine.store.tables import assessments, cases, deliveries, timers
 
 KEY = "outage-1"
 HALF_AN_HOUR = timedelta(minutes=30)
@@ -27,7 +27,7 @@ def down(at: datetime, service: str = "core-banking") -> dict[str, Any]:
 
 
 def level(engine: House) -> str | None:
-    [row] = engine.rows(incidents)
+    [row] = engine.rows(cases)
     found: str | None = row["level"]
     return found
 

@@ -34,15 +34,15 @@ from incident_engine.domain.messages.templates import MessageBook
 from incident_engine.domain.values import NEVER
 from incident_engine.store.tables import (
     assessments,
+    cases,
     deliveries,
     events,
-    incidents,
     metadata,
     packs,
     steps,
     timers,
 )
-from incident_engine.store.unit_of_work import Unit
+from incident_engine.store.unit_of_work import UnitOfWork
 
 BEGAN = cst("10:35")
 LEVEL_III, LEVEL_II, LEVEL_I = cst("11:05"), cst("13:35"), cst("16:35")
@@ -71,12 +71,12 @@ RESOLVED_LATER = step("customers-resolved", "20130623T031800Z")  # and at 11:18
 
 
 def next_look(engine: House, incident: str = KEY) -> datetime | None:
-    found: dict[str, datetime] = {row["incident_id"]: row["due_at"] for row in engine.rows(timers)}
+    found: dict[str, datetime] = {row["case_id"]: row["due_at"] for row in engine.rows(timers)}
     return found.get(incident)
 
 
 def trajectory(engine: House, incident: str = KEY) -> list[dict[str, Any]]:
-    documents = [row["document"] for row in engine.rows(assessments) if row["incident_id"] == incident]
+    documents = [row["document"] for row in engine.rows(assessments) if row["case_id"] == incident]
     found: list[dict[str, Any]] = documents[-1]["trajectory"]
     return found
 
@@ -90,7 +90,7 @@ def messages(engine: House) -> Counter[tuple[str, str]]:
 
 
 def the_incident(engine: House, incident: str = KEY) -> dict[str, Any]:
-    return next(row for row in engine.rows(incidents) if row["id"] == incident)
+    return next(row for row in engine.rows(cases) if row["id"] == incident)
 
 
 def everything(engine: House) -> dict[str, list[dict[str, Any]]]:
@@ -161,7 +161,7 @@ def test_the_report_is_pending_up_to_the_very_instant_at_which_it_is_due(tmp_pat
         assert states(engine)[TELL_LEADERS] == "pending"
         assert next_look(engine) == OVERDUE
         engine.fire(OVERDUE)
-        assert states(engine)[TELL_LEADERS] == "begun"
+        assert states(engine)[TELL_LEADERS] == "started"
         document = engine.rows(assessments)[-1]["document"]
     assert {status["id"]: status["state"] for status in document["obligations"]} == {
         "first-report": "overdue",
@@ -200,7 +200,7 @@ def test_a_report_handed_in_after_the_reminder_withdraws_the_overdue_notice_only
         engine.fire(REMINDER)
         engine.report(cst("11:30"), completed("report", cst("11:30"), step=FIRST_REPORT))
         found = states(engine)
-        assert (found[REMIND], found[TELL_LEADERS], found[FIRST_REPORT]) == ("begun", "withdrawn", "completed")
+        assert (found[REMIND], found[TELL_LEADERS], found[FIRST_REPORT]) == ("started", "withdrawn", "completed")
 
 
 def test_a_report_handed_in_on_the_very_instant_is_in_time(tmp_path: Path) -> None:
@@ -220,7 +220,7 @@ def test_a_late_report_is_met_and_said_to_be_late(tmp_path: Path) -> None:
         engine.fire(OVERDUE)
         engine.report(cst("11:40"), completed("report", cst("11:40"), fulfils="first-report"))
         status = engine.rows(assessments)[-1]["document"]["obligations"][0]
-        assert states(engine)[TELL_LEADERS] == "begun"
+        assert states(engine)[TELL_LEADERS] == "started"
     assert (status["state"], status["met_late"], status["met_by"]) == ("met", True, "Wang Min")
 
 
@@ -259,7 +259,7 @@ def test_what_is_interrupted_before_the_commit_is_done_once_afterwards(tmp_path:
         engine.report(BEGAN, DOWN)
         before = everything(engine)
 
-        def interrupted(unit: Unit) -> None:
+        def interrupted(unit: UnitOfWork) -> None:
             engine.engine.fire(unit, LEVEL_III)
             raise PowerCutError
 
@@ -324,7 +324,7 @@ def test_many_incidents_that_fall_due_together_are_looked_at_in_turns(
         assert engine.fire(LEVEL_III) == 4
         assert engine.fire(LEVEL_III) == 3
         assert engine.fire(LEVEL_III) == 0
-        assert {row["level"] for row in engine.rows(incidents)} == {"III"}
+        assert {row["level"] for row in engine.rows(cases)} == {"III"}
 
 
 # What the law demands again and again
@@ -432,7 +432,7 @@ def test_customers_do_not_hear_that_it_works_again_when_it_breaks_within_five_mi
         engine.report(cst("11:18"), restored("up again", cst("11:18"), incident=KEY))
         assert states(engine)[RESOLVED_LATER] == "pending"
         engine.fire(cst("11:23"))
-        assert (states(engine)[RESOLVED], states(engine)[RESOLVED_LATER]) == ("withdrawn", "begun")
+        assert (states(engine)[RESOLVED], states(engine)[RESOLVED_LATER]) == ("withdrawn", "started")
 
 
 def test_a_closed_incident_still_owes_the_law_its_report(tmp_path: Path) -> None:
@@ -442,7 +442,7 @@ def test_a_closed_incident_still_owes_the_law_its_report(tmp_path: Path) -> None
         end = event("end", "incident.closed", cst("11:12"), incident=KEY, data={"by": "Chen"})
         engine.report(cst("11:12"), restored("up", cst("11:10"), incident=KEY), end)
         engine.fire(OVERDUE)
-        assert states(engine)[TELL_LEADERS] == "begun"
+        assert states(engine)[TELL_LEADERS] == "started"
 
 
 HARM = {"kind": "public", "seriousness": "serious", "cause": "data_leak", "by": "Wang Min", "reason": "published"}
@@ -473,7 +473,7 @@ def worse_after_the_end(engine: House) -> dict[str, Any]:
 def test_a_harm_that_becomes_known_after_the_end_is_graded_and_told(tmp_path: Path) -> None:
     with house(tmp_path) as engine:
         assert worse_after_the_end(engine)["level"] == "I"
-        assert states(engine)[DUTY_I] == "begun"
+        assert states(engine)[DUTY_I] == "started"
 
 
 def test_a_harm_that_becomes_known_after_a_blip_closed_itself_opens_it_again(tmp_path: Path) -> None:
@@ -490,12 +490,12 @@ def test_the_level_is_held_when_a_late_restoration_says_that_it_was_never_reache
         engine.fire(LEVEL_III)
         engine.report(cst("11:10"), restored("up", cst("10:50"), incident=KEY))  # 15 minutes: no level by the facts
         document = engine.rows(assessments)[-1]["document"]
-        assert (document["level"], document["held"], document["next"]) == ("III", True, None)
+        assert (document["level"], document["level_retained"], document["next"]) == ("III", True, None)
         assert document["trajectory"] == [III]
         assert the_incident(engine)["level"] == "III"
         assert states(engine)[DUTY_II] == "withdrawn"
         engine.fire(OVERDUE)
-        assert states(engine)[TELL_LEADERS] == "begun"
+        assert states(engine)[TELL_LEADERS] == "started"
 
 
 def test_a_level_that_was_only_forecast_is_not_held_when_a_late_restoration_arrives(tmp_path: Path) -> None:
@@ -515,7 +515,7 @@ def test_an_outage_that_becomes_known_late_is_graded_from_when_it_began(tmp_path
         assert next_look(engine) == LEVEL_I
         status = engine.rows(assessments)[-1]["document"]["obligations"][0]
         assert (status["state"], status["overdue_at_detection"]) == ("overdue", True)
-        assert states(engine)[TELL_LEADERS] == "begun"
+        assert states(engine)[TELL_LEADERS] == "started"
 
 
 def test_a_second_province_reported_late_brings_the_next_level_forward(tmp_path: Path) -> None:
@@ -563,7 +563,7 @@ def test_an_incident_goes_on_with_the_pack_with_which_it_began(tmp_path: Path) -
         engine.fire(cst("11:15"))
         assert [rise["at"] for rise in trajectory(engine, "outage-2")] == ["2013-06-23T11:15:00+08:00"]
         assert {row["version"] for row in engine.rows(packs)} == {"2", "3"}
-        versions = {(row["incident_id"], row["version"]) for row in engine.rows(assessments)}
+        versions = {(row["case_id"], row["version"]) for row in engine.rows(assessments)}
         assert versions == {(KEY, "2"), ("outage-2", "3")}
 
 
@@ -625,9 +625,7 @@ def test_one_incident_that_cannot_be_brought_up_to_date_does_not_keep_the_others
     with house(tmp_path) as engine:
         engine.report(BEGAN, DOWN, started("b", BEGAN, service="payments", incident="outage-2"))
         # Damage the first one's pack: its content is gone, as after a careless hand in the database.
-        engine.work(
-            lambda unit: unit.connection.execute(update(incidents).where(incidents.c.id == KEY).values(packs={}))
-        )
+        engine.work(lambda unit: unit.connection.execute(update(cases).where(cases.c.id == KEY).values(packs={})))
         assert engine.fire(LEVEL_III) == 2
         assert the_incident(engine, "outage-2")["level"] == "III"
         assert next_look(engine) == LEVEL_III + timedelta(minutes=1)

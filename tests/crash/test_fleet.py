@@ -24,7 +24,7 @@ from incident_engine.domain.grading.assessment import assess
 from incident_engine.domain.incidents.fold import fold
 from incident_engine.store.events import events_of
 from incident_engine.store.read_only import read_only
-from incident_engine.store.tables import attempts, deliveries, events, incidents, steps, timers
+from incident_engine.store.tables import attempts, cases, deliveries, events, steps, timers
 
 SECRET = "whsec_dGhlIHNlY3JldCBvZiB0aGUgYWNjZXB0YW5jZSB0ZXN0"
 LEASE, LOST_AFTER = 3, 2
@@ -94,7 +94,7 @@ def recomputed(connection: Connection, settings: Settings, config: Path) -> dict
     book = load_rulebook(settings, config)
     now = datetime.now(UTC)
     found = {}
-    for name in connection.scalars(select(incidents.c.id)):
+    for name in connection.scalars(select(cases.c.id)):
         incident = fold(name, events_of(connection, name))
         level = assess(incident, book.packs[0], book.hours, now, (), book.calendars).level
         found[name] = level, list(incident.regions)
@@ -114,7 +114,7 @@ def settled(url: str) -> bool:
     with read_only(url) as connection:
         states = set(connection.scalars(select(deliveries.c.state)))
         due = connection.scalars(select(timers.c.due_at).where(timers.c.due_at <= datetime.now(UTC))).all()
-        levels = set(connection.scalars(select(incidents.c.level)))
+        levels = set(connection.scalars(select(cases.c.level)))
     return (states, due, levels) == ({"delivered"}, [], {"III"})
 
 
@@ -165,7 +165,7 @@ def test_what_a_fleet_was_told_is_done_once_whatever_befalls_its_parts(tmp_path:
     with read_only(url) as connection:
         stored = Counter(connection.scalars(select(events.c.event_id).where(events.c.source == "test")))
         assert stored == Counter(monitors.acknowledged)  # none is lost, none is there twice
-        kept = {row.id: (row.level, row.regions) for row in connection.execute(select(incidents))}
+        kept = {row.id: (row.level, row.regions) for row in connection.execute(select(cases))}
         assert kept == recomputed(connection, settings, configs[0])
         sent = connection.execute(select(deliveries)).all()
         tries = connection.execute(select(attempts).order_by(attempts.c.delivery_id, attempts.c.number)).all()

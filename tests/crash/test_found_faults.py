@@ -25,9 +25,9 @@ from incident_engine.domain.events.model import Event
 from incident_engine.domain.response.step import StepState
 from incident_engine.intake.native import parse_events
 from incident_engine.store import deliveries as outgoing
-from incident_engine.store.deliveries import Claimed, DeliveryState
-from incident_engine.store.tables import assessments, deliveries, incidents, steps, timers
-from incident_engine.store.unit_of_work import Unit
+from incident_engine.store.deliveries import ClaimedDelivery, DeliveryState
+from incident_engine.store.tables import assessments, cases, deliveries, steps, timers
+from incident_engine.store.unit_of_work import UnitOfWork
 
 KEY = "outage-1"
 
@@ -60,7 +60,7 @@ def test_one_request_makes_the_incidents_that_many_requests_make(tmp_path: Path,
             for request in requests:
                 engine.report(now, *request)
             # Not the level: told of a start alone, the engine had to take it for an outage that lasts (Art. 10).
-            found.append([(row["first_at"], row["last_at"]) for row in engine.rows(incidents)])
+            found.append([(row["first_at"], row["last_at"]) for row in engine.rows(cases)])
     assert found[0] == found[1]
     assert [row[1] for row in found[0]] == [cst(spans[-1][1])]  # one incident, over
 
@@ -71,11 +71,11 @@ def test_a_clock_that_is_set_back_loses_no_level_and_refuses_no_event(tmp_path: 
         engine.fire(cst("11:05"))
         note = event("note", "note.added", cst("11:00"), incident=KEY, data={"text": "looked"})
         engine.report(cst("11:03"), note)  # two minutes before the level that has been reached
-        (row,) = engine.rows(incidents)
+        (row,) = engine.rows(cases)
     assert row["level"] == "III"
 
 
-def _record_failure(unit: Unit, delivery: Claimed, now: datetime) -> bool:
+def _record_failure(unit: UnitOfWork, delivery: ClaimedDelivery, now: datetime) -> bool:
     return outgoing.record(unit.connection, delivery, DeliveryState.FAILED, "refused", "550 no", now, None)
 
 
@@ -90,9 +90,9 @@ def test_a_step_of_which_no_message_got_through_has_failed_and_is_not_called_com
                 partial(_record_failure, delivery=delivery, now=now),
             )
         assert {row["state"] for row in engine.rows(deliveries)} == {DeliveryState.FAILED}
-        ends = {row["step"]: row["state"] for row in engine.rows(steps) if row["begun_at"]}
+        ends = {row["step"]: row["state"] for row in engine.rows(steps) if row["started_at"]}
     assert ends["duty-notice"] == ends["customers-acknowledge"] == StepState.FAILED
-    assert ends["first-report"] == StepState.BEGUN  # it waits for a person's word
+    assert ends["first-report"] == StepState.STARTED  # it waits for a person's word
 
 
 def test_customers_get_no_all_clear_when_a_restoration_is_reported_late_and_something_else_is_down(
@@ -138,7 +138,7 @@ def test_a_page_of_another_site_cannot_report_events(tmp_path: Path, headers: di
     with served(tmp_path, cst("11:10")) as api:
         answer = api.client.post("/api/v1/events", json=outage("down", "started", cst("10:35")), headers=headers)
         assert answer.status_code == 403
-        assert api.rows(incidents) == []
+        assert api.rows(cases) == []
 
 
 def test_a_wrong_secret_is_never_shown(tmp_path: Path) -> None:
@@ -165,13 +165,13 @@ def test_a_figure_opens_a_blip_again_for_the_window_and_then_it_ends_by_itself(t
         bank.report(cst("10:00"), outage("down", "started", cst("10:00")))
         bank.report(cst("10:05"), outage("up", "restored", cst("10:05")))
         bank.fire(cst("12:05"))
-        assert [row["closed_at"] for row in bank.rows(incidents)] == [cst("12:05")]
+        assert [row["closed_at"] for row in bank.rows(cases)] == [cst("12:05")]
         said = {"by": "王敏", "root_cause": "交换机故障"}
         bank.report(cst("15:00"), event("figure", "impact.measured", cst("15:00"), incident=KEY, data=said))
-        assert [row["closed_at"] for row in bank.rows(incidents)] == [None]
+        assert [row["closed_at"] for row in bank.rows(cases)] == [None]
         assert [row["due_at"] for row in bank.rows(timers)] == [cst("17:00")]
         bank.fire(cst("17:00"))
-        assert [row["closed_at"] for row in bank.rows(incidents)] == [cst("17:00")]
+        assert [row["closed_at"] for row in bank.rows(cases)] == [cst("17:00")]
         assert bank.rows(timers) == []
 
 
@@ -207,7 +207,7 @@ def test_what_shares_a_transaction_makes_the_incidents_that_several_transactions
         with house(tmp_path / way) as engine:
             parsed = [parse_events(documents, engine.settings.service_names) for documents in requests]
 
-            def report(unit: Unit, engine: House = engine, parsed: list[list[Event]] = parsed) -> None:
+            def report(unit: UnitOfWork, engine: House = engine, parsed: list[list[Event]] = parsed) -> None:
                 for each in parsed:
                     engine.engine.report(unit, each, cst("16:30"))
 
@@ -216,7 +216,7 @@ def test_what_shares_a_transaction_makes_the_incidents_that_several_transactions
             else:
                 for documents in requests:
                     engine.report(cst("16:30"), *documents)
-            found.append(sorted((row["id"], row["first_at"], row["last_at"]) for row in engine.rows(incidents)))
+            found.append(sorted((row["id"], row["first_at"], row["last_at"]) for row in engine.rows(cases)))
     assert found[0] == found[1]
     assert len(found[0]) == number
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from incident_engine.domain.grading.compiler import FOREVER, counted_spans, instant_of, microseconds, program_of
 from incident_engine.domain.grading.conditions import reach
 from incident_engine.domain.grading.downtime import Downtime
-from incident_engine.domain.grading.level_history import course, reached
+from incident_engine.domain.grading.level_history import level_changes, level_history
 from incident_engine.domain.grading.pack_parser import parse_pack
 from incident_engine.domain.incidents.incident import Impairment, Incident, Interval, Outage
 from incident_engine.domain.values import NEVER
@@ -83,7 +83,7 @@ incidents = st.lists(st.sampled_from(REGIONS), unique=True).flatmap(
 @settings(max_examples=300, deadline=None)
 @given(packs, incidents)
 def test_the_compiled_and_the_interpreted_form_agree(pack: Any, incident: Incident) -> None:
-    downtime = Downtime(incident, {}, pack.region_prefix, pack.reading)
+    downtime = Downtime(incident, {}, pack.region_prefix, pack.interpretation)
     program = program_of(pack)
     assert program is not None
     spans = counted_spans(downtime, FOREVER)
@@ -92,7 +92,7 @@ def test_the_compiled_and_the_interpreted_form_agree(pack: Any, incident: Incide
     assert compiled == interpreted
     # What lies beyond the longest limit changes nothing.
     assert program.instants(counted_spans(downtime, program.longest)) == program.instants(spans)
-    changes = course(pack, reached(pack, interpreted))
+    changes = level_history(pack, level_changes(pack, interpreted))
     assert [(instant_of(rise.at), rise.level, rise.rule) for rise in program.course(spans)] == [
         (step.at, step.level, step.rule) for step in changes
     ]
@@ -101,7 +101,7 @@ def test_the_compiled_and_the_interpreted_form_agree(pack: Any, incident: Incide
 @settings(max_examples=150, deadline=None)
 @given(packs, incidents, st.integers(0, 400))
 def test_the_trace_holds_what_the_level_rests_on(pack: Any, incident: Incident, minute: int) -> None:
-    downtime = Downtime(incident, {}, pack.region_prefix, pack.reading)
+    downtime = Downtime(incident, {}, pack.region_prefix, pack.interpretation)
     program = program_of(pack)
     assert program is not None
     now = DAY + timedelta(minutes=minute)

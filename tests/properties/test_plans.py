@@ -15,7 +15,7 @@ from incident_engine.domain.events.model import Recorded
 from incident_engine.domain.grading.assessment import Assessment, assess
 from incident_engine.domain.incidents.incident import Incident
 from incident_engine.domain.response.escalation import answered_at
-from incident_engine.domain.response.occurrences import Basis
+from incident_engine.domain.response.occurrences import PlanSettings
 from incident_engine.domain.response.plan import plan
 from incident_engine.domain.response.playbook import Playbook, parse_playbook
 from incident_engine.domain.response.reconcile import reconcile
@@ -25,7 +25,7 @@ NAMES = ("emergency-response", "regulator-reports", "customer-communication", "p
 PLAYBOOKS: tuple[Playbook, ...] = tuple(
     parse_playbook(load_file(RULES / "playbooks" / f"{name}.yaml").data) for name in NAMES
 )
-BASIS = Basis(UTC, None, timedelta(minutes=30))
+BASIS = PlanSettings(UTC, None, timedelta(minutes=30))
 START = at("09:00")
 MINUTE = timedelta(minutes=1)
 SLOW = settings(max_examples=60, deadline=None, derandomize=True)
@@ -105,7 +105,7 @@ class House:
         assert not reconcile(self.steps, wanted), "a second time there is nothing to change"
         for step in wanted:
             if self.steps[step.id][0] is StepState.PENDING and step.due_at <= now:
-                self.steps[step.id] = StepState.BEGUN, step.due_at
+                self.steps[step.id] = StepState.STARTED, step.due_at
                 self.begun.append((step.id, now))
         return wanted
 
@@ -146,7 +146,7 @@ def test_whoever_wakes_when_something_is_due_loses_no_step_and_begins_none_twice
     assert len(names) == len(set(names))
     for step in house.wake(instant(900)):
         if step.due_at <= instant(900):
-            assert house.steps[step.id][0] is StepState.BEGUN
+            assert house.steps[step.id][0] is StepState.STARTED
 
 
 @given(stories(), st.integers(60, 600))
@@ -195,7 +195,7 @@ def test_nobody_is_called_after_somebody_has_answered(story: list[Recorded], ans
     deed = recorded("step.acknowledged", instant(answered), data={"by": "李雷", "step": page.id})
     after = House([*story, deed])
     now = instant(answered + later)
-    told = [step for step in after.look(now) if step.of == page.id]
+    told = [step for step in after.look(now) if step.parent_id == page.id]
     assert answered_at(page, after.known or incident()) <= instant(answered)
     assert all(step.due_at < instant(answered) for step in told)
 

@@ -46,7 +46,7 @@ from incident_engine.domain.calendar.service_hours import (
 from incident_engine.domain.events.model import LevelCorrected, Recorded, wire
 from incident_engine.domain.grading.assessment import assess
 from incident_engine.domain.grading.assessment_document import assessment_document
-from incident_engine.domain.grading.level_history import Reached
+from incident_engine.domain.grading.level_history import LevelChange
 from incident_engine.domain.grading.obligation_status import ObligationState
 from incident_engine.domain.grading.pack import Pack
 from incident_engine.domain.grading.pack_parser import parse_pack
@@ -300,7 +300,7 @@ def test_every_shipped_pack_gives_a_verdict_on_every_history(events: list[Record
 @given(uncorrected)
 def test_a_level_once_given_never_falls_in_whatever_order_reports_arrive(events: list[Recorded]) -> None:
     arrived = received_one_by_one(events)
-    held: tuple[Reached, ...] = ()
+    held: tuple[LevelChange, ...] = ()
     level = 0
     for count, latest in enumerate(arrived, 1):
         found = assess(fold("INC-1", arrived[:count]), cbrc(), HOURS, latest.received_at, held)
@@ -312,7 +312,7 @@ def test_a_level_once_given_never_falls_in_whatever_order_reports_arrive(events:
 @given(anything)
 def test_a_level_falls_by_a_persons_word_alone(events: list[Recorded]) -> None:
     arrived = received_one_by_one(events)
-    held: tuple[Reached, ...] = ()
+    held: tuple[LevelChange, ...] = ()
     before: str | None = None
     for count, latest in enumerate(arrived, 1):
         found = assess(fold("INC-1", arrived[:count]), cbrc(), HOURS, latest.received_at, held)
@@ -417,7 +417,7 @@ def test_reconciling_leaves_the_wanted_steps_and_what_has_begun(existing: Stored
     begun = {
         name: entry
         for name, entry in existing.items()
-        if entry[0] in (StepState.BEGUN, StepState.FAILED, StepState.COMPLETED, StepState.SKIPPED)
+        if entry[0] in (StepState.STARTED, StepState.FAILED, StepState.COMPLETED, StepState.SKIPPED)
     }
     after = applied(existing, reconcile(existing, wanted))
     assert {name: after[name] for name in begun} == begun

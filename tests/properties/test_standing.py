@@ -9,7 +9,7 @@ from support.build import at, closed, degraded, recorded, restored, started
 from incident_engine.domain.events.model import MaintenanceAnnounced, Recorded
 from incident_engine.domain.incidents.fold import fold
 from incident_engine.domain.incidents.incident import Incident
-from incident_engine.domain.incidents.incremental import Bearing, Standing
+from incident_engine.domain.incidents.incremental import FoldEffect, IncrementalFold
 
 THOROUGH = settings(max_examples=400, deadline=None, derandomize=True)
 MAKERS = (started, started, started, restored, restored, degraded)
@@ -54,42 +54,42 @@ def said(incident: Incident) -> str:
 @given(st.lists(anything, max_size=25, unique_by=lambda each: each.key), st.integers(0, 5))
 def test_event_by_event_is_the_same_as_all_at_once(events: list[Recorded], known: int) -> None:
     received = [Recorded(each.event, at("12:00").replace(second=place)) for place, each in enumerate(events)]
-    standing = Standing("INC-1", received[:known])
+    standing = IncrementalFold("INC-1", received[:known])
     for place, each in enumerate(received[known:], known + 1):
         before = standing.incident
-        bearing = standing.take(each)
-        if bearing is Bearing.UNCLEAR:
+        bearing = standing.apply(each)
+        if bearing is FoldEffect.UNCLEAR:
             assert standing.incident is before, "nothing was taken"
-            standing = Standing("INC-1", received[:place])
+            standing = IncrementalFold("INC-1", received[:place])
         whole = fold("INC-1", received[:place])
         assert said(standing.incident) == said(whole)
-        if bearing is Bearing.NONE:
+        if bearing is FoldEffect.NONE:
             assert whole == before
 
 
 def test_a_storm_of_one_outage_is_taken_in_any_order_without_looking_back() -> None:
     whole = [started(START.replace(minute=n % 50 + 5), signal=f"s{n}", id=f"evt-{n}") for n in range(500)]
     late = [restored(START.replace(minute=58), signal=f"s{n}", id=f"end-{n}") for n in reversed(range(400))]
-    standing = Standing("INC-1", [started(START, signal="first")])
-    bearings = Counter(standing.take(each) for each in [*reversed(whole), *late])
-    assert bearings == {Bearing.NONE: 900}
+    standing = IncrementalFold("INC-1", [started(START, signal="first")])
+    bearings = Counter(standing.apply(each) for each in [*reversed(whole), *late])
+    assert bearings == {FoldEffect.NONE: 900}
     assert said(standing.incident) == said(fold("INC-1", [started(START, signal="first"), *whole, *late]))
     assert standing.weight == 901
 
 
 def test_of_several_signals_at_one_instant_the_first_by_name_began_it() -> None:
-    standing = Standing("INC-1", [started(START, signal="b", id="evt-2")])
-    assert standing.take(started(START, signal="a", id="evt-1")) is Bearing.NONE
+    standing = IncrementalFold("INC-1", [started(START, signal="b", id="evt-2")])
+    assert standing.apply(started(START, signal="a", id="evt-1")) is FoldEffect.NONE
     assert standing.incident.outages[0].intervals[0].begun_by == ("monitor", "evt-1")
 
 
 def test_maintenance_is_left_to_those_who_can_look_it_up() -> None:
-    standing = Standing("INC-1", [started(START)])
+    standing = IncrementalFold("INC-1", [started(START)])
     window = {"start": at("11:00"), "end": at("12:00")}
     announced = recorded("maintenance.announced", START, service="core-banking", data=window)
     assert isinstance(announced.event, MaintenanceAnnounced)
-    assert standing.take(announced) is Bearing.UNCLEAR
-    assert standing.take(started(at("10:05"), service="mobile-banking")) is Bearing.UNCLEAR
+    assert standing.apply(announced) is FoldEffect.UNCLEAR
+    assert standing.apply(started(at("10:05"), service="mobile-banking")) is FoldEffect.UNCLEAR
 
 
 def test_what_names_no_signal_ends_all_also_what_is_told_late() -> None:
@@ -100,9 +100,9 @@ def test_what_names_no_signal_ends_all_also_what_is_told_late() -> None:
         started(minute[3], signal="b"),
     ]
     late, last = started(minute[2], signal="s"), restored(minute[5], signal="b")
-    standing = Standing("INC-1", known)
-    assert standing.take(late) is Bearing.UNCLEAR
-    standing = Standing("INC-1", [*known, late])
-    standing.take(last)
+    standing = IncrementalFold("INC-1", known)
+    assert standing.apply(late) is FoldEffect.UNCLEAR
+    standing = IncrementalFold("INC-1", [*known, late])
+    standing.apply(last)
     assert said(standing.incident) == said(fold("INC-1", [*known, late, last]))
     assert not standing.incident.is_down

@@ -10,7 +10,7 @@ from incident_engine.domain.events.model import Recorded
 from incident_engine.domain.grading.assessment import Assessment
 from incident_engine.domain.grading.obligation_status import ObligationStatus
 from incident_engine.domain.grading.pack_parser import parse_pack
-from incident_engine.domain.values import RESOLUTION, spell_cite
+from incident_engine.domain.values import RESOLUTION, format_cite
 
 CAC = parse_pack(load_file(RULES / "grading" / "cn-cac-2025.yaml").data)
 NINE = at("2026-03-02 09:00")
@@ -212,6 +212,6 @@ def test_what_only_secondary_sources_tell_says_so(name: str) -> None:
 
 def test_the_annex_is_cited_in_chinese_too() -> None:
     cites = [rule.cite for rule in CAC.rules] + [sentence.cite for sentence in CAC.not_modelled]
-    spelled = {spell_cite(cite, "zh-CN") for cite in cites}
+    spelled = {format_cite(cite, "zh-CN") for cite in cites}
     assert {"附件第1部分", "附件第2部分", "附件第3部分"} <= spelled
     assert not [cite for cite in spelled if "Annex" in cite or "Art." in cite or " part" in cite]

@@ -185,7 +185,7 @@ def test_announced_maintenance_is_no_downtime_and_its_overrun_is() -> None:
         window = announced(MONDAY - HOUR, MONDAY, noon)
         return graded(window, measured(MONDAY, **SIX["9(5)(a)"]), started(MONDAY, "DE-HE"), restored(end, "DE-HE"))
 
-    assert DORA.reading.clock is HoursClock.UNPLANNED
+    assert DORA.interpretation.clock is HoursClock.UNPLANNED
     assert until(noon).level is None
     assert until(noon + 2 * HOUR).level is None
     over = until(noon + 2 * HOUR + RESOLUTION)

@@ -11,7 +11,7 @@ from incident_engine.domain.calendar.service_hours import ServiceHours, weekly_h
 from incident_engine.domain.events.model import Recorded
 from incident_engine.domain.grading.assessment import Assessment
 from incident_engine.domain.grading.pack_parser import parse_pack
-from incident_engine.domain.values import RESOLUTION, spell_cite
+from incident_engine.domain.values import RESOLUTION, format_cite
 
 PBOC = parse_pack(load_file(RULES / "grading" / "cn-pboc-2025.yaml").data)
 NINE = at("2026-03-02 09:00")
@@ -136,7 +136,7 @@ def test_announced_maintenance_does_not_count() -> None:
 
 def test_the_chapters_are_cited_in_chinese_too() -> None:
     cites = [rule.cite for rule in PBOC.rules] + [demand.cite for demand in PBOC.obligations]
-    spelled = {spell_cite(cite, "zh-CN") for cite in cites}
+    spelled = {format_cite(cite, "zh-CN") for cite in cites}
     assert spelled == {"第2章", "第3章"}
 
 

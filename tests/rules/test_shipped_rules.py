@@ -9,9 +9,9 @@ from support.build import CONFIG, RULES, at, cbrc, recorded, restored, started, 
 from incident_engine.cli.check import check
 from incident_engine.common.yaml_loader import load_file
 from incident_engine.domain.grading.conditions import leaves
-from incident_engine.domain.grading.interpretation import HoursClock, Reading
+from incident_engine.domain.grading.interpretation import HoursClock, Interpretation
 from incident_engine.domain.grading.pack import Pack
-from incident_engine.domain.grading.pack_case import Case
+from incident_engine.domain.grading.pack_case import PackCase
 from incident_engine.domain.grading.pack_case_runner import failing_cases
 from incident_engine.domain.grading.pack_parser import parse_pack
 from incident_engine.domain.values import RESOLUTION
@@ -30,7 +30,7 @@ LAW = [
 
 
 @pytest.mark.parametrize(("pack", "case"), CASES)
-def test_the_case_gives_what_it_expects(pack: Pack, case: Case) -> None:
+def test_the_case_gives_what_it_expects(pack: Pack, case: PackCase) -> None:
     assert list(failing_cases(pack.model_copy(update={"cases": (case,)}))) == []
 
 
@@ -51,7 +51,7 @@ def test_the_limits_are_those_of_the_law_and_no_others() -> None:
 
 
 def test_every_limit_includes_itself_and_counts_service_hours() -> None:
-    assert cbrc().reading.clock is HoursClock.SERVICE_HOURS
+    assert cbrc().interpretation.clock is HoursClock.SERVICE_HOURS
     for rule in cbrc().rules:
         for leaf in leaves(rule.when):
             if leaf.regions_down is not None:
@@ -111,7 +111,7 @@ def test_a_harm_is_of_the_level_of_clause_1_whatever_its_cause(
 
 
 def test_what_the_text_leaves_open_is_read_by_our_defaults_and_each_is_a_parameter() -> None:
-    assert cbrc().reading == Reading()
+    assert cbrc().interpretation == Interpretation()
     points = {
         "counting": {"own", "concurrent"},
         "flapping": {"accumulate", "longest_run"},

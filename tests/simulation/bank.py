@@ -86,9 +86,9 @@ CREATE TRIGGER events_stay BEFORE UPDATE ON events BEGIN SELECT RAISE(ABORT, 'an
 CREATE TRIGGER events_last BEFORE DELETE ON events BEGIN SELECT RAISE(ABORT, 'an event was deleted'); END;
 """
 _WATCHED = {
-    "steps": ("state", "life", "begun_at", "due_at", "approved_at", "completed_at", "completed_by"),
+    "steps": ("state", "generation", "started_at", "due_at", "approved_at", "completed_at", "completed_by"),
     "deliveries": ("state", "attempts", "ended_at", "body"),
-    "incidents": ("level", "severity", "closed_at", "last_at", "first_at"),
+    "cases": ("level", "severity", "closed_at", "last_at", "first_at"),
     "reports": ("state", "content_hash"),
 }
 
@@ -100,8 +100,8 @@ def _columns(table: str, row: str) -> str:
 def _triggers(table: str) -> str:
     """Return triggers that write down every change of a table: what a transaction undoes, they forget with it."""
     key = "seq" if table == "reports" else "id"
-    of = {"steps": ("incident_id", "id"), "deliveries": ("incident_id", "step_id"), "incidents": ("id", "NULL")}
-    incident, step = of.get(table, ("incident_id", "NULL"))
+    of = {"steps": ("case_id", "id"), "deliveries": ("case_id", "step_id"), "cases": ("id", "NULL")}
+    incident, step = of.get(table, ("case_id", "NULL"))
     named = [("NEW", "INSERT", "NULL", _columns(table, "NEW"), "")]
     named += [("OLD", "DELETE", _columns(table, "OLD"), "NULL", "")]
     changed = " OR ".join(f"OLD.{name} IS NOT NEW.{name}" for name in _WATCHED[table])

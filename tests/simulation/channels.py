@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
 
-from incident_engine.delivery.channels.base import DeliveryError, Outcome
-from incident_engine.delivery.digest import bundled
-from incident_engine.store.deliveries import Claimed
+from incident_engine.delivery.channels.base import DeliveryError, DeliveryOutcome
+from incident_engine.delivery.digest import digest_of
+from incident_engine.store.deliveries import ClaimedDelivery
 from simulation.clock import SECOND, Agenda, SteppedLoop, WorldClock
 
 FATES = ("unreachable", "silent", "lost_answer", "server_error", "too_many", "refused", "fault")
@@ -20,8 +20,8 @@ CALM = 0.04
 class Sending:
     """One attempt to bring a message, with the deliveries that it carries."""
 
-    message: Claimed
-    batch: Sequence[Claimed]
+    message: ClaimedDelivery
+    batch: Sequence[ClaimedDelivery]
     life: int
     """How often the machine had been started."""
 
@@ -34,15 +34,15 @@ class Net:
         self._clock = clock
         self._agenda = agenda
         self._weather: dict[str, tuple[str, float]] = {}
-        self._batches: dict[str, Sequence[Claimed]] = {}
+        self._batches: dict[str, Sequence[ClaimedDelivery]] = {}
         self.loop: SteppedLoop | None = None
         self.life = 0
         self.on_sending: Callable[[Sending], None] = lambda _: None
         self.on_arrival: Callable[[Sending], None] = lambda _: None
 
-    def expect(self, batch: Sequence[Claimed]) -> None:
+    def expect(self, batch: Sequence[ClaimedDelivery]) -> None:
         """Note which deliveries a message carries."""
-        self._batches[batch[0].id if len(batch) == 1 else bundled(batch).id] = tuple(batch)
+        self._batches[batch[0].id if len(batch) == 1 else digest_of(batch).id] = tuple(batch)
 
     def set_weather(self, channel: str, fate: str, share: float) -> None:
         """Let this happen to a share of what is sent over a channel."""
@@ -54,7 +54,7 @@ class Net:
             self._weather.clear()
         self._weather.pop(channel or "", None)
 
-    async def send(self, message: Claimed) -> str:
+    async def send(self, message: ClaimedDelivery) -> str:
         """Carry a message to the other side and its answer back."""
         batch = self._batches[message.id]
         sending = Sending(message, batch, self.life)
@@ -86,7 +86,7 @@ class SimulatedChannel:
     def __init__(self, net: Net) -> None:
         self._net = net
 
-    async def send(self, delivery: Claimed, now: datetime) -> str:
+    async def send(self, delivery: ClaimedDelivery, now: datetime) -> str:
         """Send by the simulated net."""
         return await self._net.send(delivery)
 
@@ -95,11 +95,11 @@ class SimulatedChannel:
 
 
 _FAILURES: dict[str, Callable[[Random], Exception]] = {
-    "unreachable": lambda _: DeliveryError(Outcome.CONNECTION_FAILED, "no route"),
-    "server_error": lambda _: DeliveryError(Outcome.SERVER_ERROR, "500"),
+    "unreachable": lambda _: DeliveryError(DeliveryOutcome.CONNECTION_FAILED, "no route"),
+    "server_error": lambda _: DeliveryError(DeliveryOutcome.SERVER_ERROR, "500"),
     "too_many": lambda rng: DeliveryError(
-        Outcome.RATE_LIMITED, "429", retry_after=timedelta(seconds=rng.choice([5, 40, 120]))
+        DeliveryOutcome.RATE_LIMITED, "429", retry_after=timedelta(seconds=rng.choice([5, 40, 120]))
     ),
-    "refused": lambda rng: DeliveryError(Outcome.REFUSED, "400", permanent=rng.random() < 0.5),
+    "refused": lambda rng: DeliveryError(DeliveryOutcome.REFUSED, "400", permanent=rng.random() < 0.5),
     "fault": lambda _: RuntimeError("a fault of ours in the channel"),
 }

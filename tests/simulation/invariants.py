@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from incident_engine.domain.response.step import StepState
-from incident_engine.store.deliveries import Claimed, DeliveryState
+from incident_engine.store.deliveries import ClaimedDelivery, DeliveryState
 from simulation.bank import Bank, changed
 from simulation.channels import Sending
 from simulation.clock import WorldClock
@@ -80,7 +80,7 @@ class Invariants:
                 raise ViolationError(DELIVERED_TWICE, f"{each.id} of {each.step_id}")
             self._approved(each)
 
-    def _approved(self, delivery: Claimed) -> None:
+    def _approved(self, delivery: ClaimedDelivery) -> None:
         step_id = delivery.step_id
         row = self._row("SELECT approval, approved_at, incident_id FROM steps WHERE id = ?", step_id)
         assert row is not None
@@ -162,26 +162,26 @@ class Invariants:
     def _step_changed(self, name: str, incident: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
         if not before:
             return
-        same_life = before["life"] == after["life"]
-        if same_life and before["begun_at"] is not None and after["begun_at"] != before["begun_at"]:
+        same_life = before["generation"] == after["generation"]
+        if same_life and before["started_at"] is not None and after["started_at"] != before["started_at"]:
             raise ViolationError(BEGUN_TWICE, f"{name}: {before} → {after}")
         if same_life and before["state"] in _ENDED and after["state"] not in {before["state"]} | _MORE[before["state"]]:
             raise ViolationError(STEP_REVIVED, f"{name}: {before} → {after}")
-        if after["state"] in (StepState.BEGUN, StepState.AWAITING) and before["state"] == StepState.PENDING:
+        if after["state"] in (StepState.STARTED, StepState.AWAITING) and before["state"] == StepState.PENDING:
             self._called(name, incident)
 
     def _called(self, name: str, incident: str) -> None:
         """Check a step that begins in an incident of which the closing is known."""
         row = self._row(
-            "SELECT i.closed_at, s.awaits, s.begun_at, s.due_at, s.level FROM incidents i, steps s "
+            "SELECT i.closed_at, s.awaits, s.started_at, s.due_at, s.level FROM incidents i, steps s "
             "WHERE i.id = ? AND s.id = ?",
             incident,
             name,
         )
         if row is None or row[0] is None:
             return
-        closed_at, awaits, begun_at, due_at, _ = row
-        if awaits == "acknowledgement" and begun_at is not None and due_at <= closed_at < begun_at:
+        closed_at, awaits, started_at, due_at, _ = row
+        if awaits == "acknowledgement" and started_at is not None and due_at <= closed_at < started_at:
             raise ViolationError(CALLED_AFTER_CLOSING, f"{name}, due {_at(due_at)}, closed {_at(closed_at)}")
 
     def _delivery_changed(self, name: str, step: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:

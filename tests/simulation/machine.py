@@ -16,14 +16,14 @@ from sqlalchemy import Connection, event
 from incident_engine.common.errors import StoreError
 from incident_engine.common.telemetry import Metrics
 from incident_engine.delivery.dispatcher import Batch, Dispatcher
-from incident_engine.delivery.endpoints import Targets
+from incident_engine.delivery.endpoints import Endpoints
 from incident_engine.engine.reader import Reader
 from incident_engine.engine.service import Engine, Receipt
 from incident_engine.intake.native import parse_events
 from incident_engine.store import deliveries as outgoing
 from incident_engine.store.database import Database
 from incident_engine.store.timers import next_due, set_timer
-from incident_engine.store.unit_of_work import Unit
+from incident_engine.store.unit_of_work import UnitOfWork
 from incident_engine.store.writer import Writer
 from simulation.bank import Bank
 from simulation.channels import Net, SimulatedChannel
@@ -199,7 +199,7 @@ class Machine:
         self._engine = Engine(settings, rulebook, Reader(settings, rulebook), self.metrics)
         channels = dict.fromkeys(settings.channels, SimulatedChannel(self._net))
         self._dispatcher = _WatchedDispatcher(
-            self._writer, channels, settings.retry, self._clock, self.metrics, Targets(settings.channels)
+            self._writer, channels, settings.retry, self._clock, self.metrics, Endpoints(settings.channels)
         )
         self._dispatcher.net = self._net
         self._loop.call_soon(self._dispatcher.start)
@@ -275,8 +275,8 @@ class Machine:
             if not self._writer.commit_some(rng):
                 return
 
-    def _before_commit(self, unit: Unit) -> None:
-        if not unit.is_quiet:
+    def _before_commit(self, unit: UnitOfWork) -> None:
+        if not unit.nothing_due_changed:
             self._dispatcher.claim_within(unit)
             found = next_due(unit.connection)
             unit.after_commit.append(partial(setattr, self, "_next_due", found))
@@ -304,9 +304,9 @@ class Machine:
             try:
                 yield connection
                 set_timer(connection, incident_id, datetime.fromisoformat("1971-01-01T00:00:00+00:00"))
-                unit = Unit(connection)
+                unit = UnitOfWork(connection)
                 engine.fire(unit, now)
-                unit.settle()
+                unit.run_before_commit()
                 yield connection
             finally:
                 transaction.rollback()

@@ -6,7 +6,7 @@ from random import Random
 from typing import Any
 
 from incident_engine.config.settings import Settings
-from incident_engine.store.deliveries import Claimed
+from incident_engine.store.deliveries import ClaimedDelivery
 from incident_engine.store.steps import StoredStep
 from simulation.clock import HOUR, MINUTE, SECOND
 
@@ -19,7 +19,9 @@ _OWN_WORDS = {
 }
 
 
-def answers(rng: Random, diligence: float, delivery: Claimed, step: StoredStep, base: StoredStep) -> Iterator[Answer]:
+def answers(
+    rng: Random, diligence: float, delivery: ClaimedDelivery, step: StoredStep, base: StoredStep
+) -> Iterator[Answer]:
     """Yield what the reader of a message does about it. `base` is the step from which it was derived, or itself."""
     if rng.random() >= diligence:
         return

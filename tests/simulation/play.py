@@ -19,7 +19,7 @@ from sqlalchemy import select, text
 from incident_engine.common.errors import InvalidDocumentError
 from incident_engine.engine.service import Receipt
 from incident_engine.store import steps
-from incident_engine.store.tables import incidents, metadata
+from incident_engine.store.tables import cases, metadata
 from simulation import people
 from simulation.bank import bank_of, new_database
 from simulation.channels import Net, Sending
@@ -325,7 +325,7 @@ class _World:
         rng = Random(f"{self._script.seed}/{delivery.id}")
         for after, kind, data in people.answers(rng, self._script.diligence, delivery, step, base):
             name = f"{kind}/{delivery.id}"
-            self._agenda.after(after, partial(self._person, kind, data, delivery.incident_id, name))
+            self._agenda.after(after, partial(self._person, kind, data, delivery.case_id, name))
 
     # The end
 
@@ -345,7 +345,7 @@ class _World:
     def _measure(self) -> None:
         now = self._clock.now()
         with self._database.read() as connection:
-            for row in connection.execute(select(incidents)):
+            for row in connection.execute(select(cases)):
                 self._result.counts["incidents"] += 1
                 lasted = (row.closed_at or now) - row.opened_at
                 self._result.incident_days += max(lasted / timedelta(days=1), 0.0)

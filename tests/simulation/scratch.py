@@ -11,14 +11,14 @@ from incident_engine.domain.grading.assessment import Assessment, assess
 from incident_engine.domain.grading.assessment_document import assessment_document, trajectory_from
 from incident_engine.domain.grading.obligation_status import ObligationState
 from incident_engine.domain.incidents.fold import fold
-from incident_engine.domain.response.occurrences import Basis
+from incident_engine.domain.response.occurrences import PlanSettings
 from incident_engine.domain.response.plan import plan
 from incident_engine.domain.response.step import Step, StepState
 from incident_engine.domain.response.triggers import ObligationMoment
-from incident_engine.store import incidents as records
 from incident_engine.store import steps
+from incident_engine.store.cases import latest_assessments, stored_pack
 from incident_engine.store.events import events_of
-from incident_engine.store.tables import assessments, incidents
+from incident_engine.store.tables import assessments, cases
 from simulation.bank import Bank
 from simulation.invariants import OBLIGATION_FORGOTTEN, ViolationError
 from simulation.machine import Machine
@@ -50,12 +50,12 @@ def nothing_overslept(machine: Machine, incident_id: str, now: datetime) -> None
 
 def _is_verdict(change: tuple[str, Any, str | None, str | None]) -> bool:
     """Other readings are for who reads the evidence; nothing follows from them, so that nobody is woken for them."""
-    return change[0] == "assessments" and set(json.loads(change[3] or "{}")) != {"readings"}
+    return change[0] == "assessments" and set(json.loads(change[3] or "{}")) != {"interpretations"}
 
 
 def _begins(change: tuple[str, Any, str | None, str | None]) -> bool:
     kind, _, _, after = change
-    return (kind == "deliveries" and after is not None) or (kind == "steps" and '"state":"begun"' in (after or ""))
+    return (kind == "deliveries" and after is not None) or (kind == "steps" and '"state":"started"' in (after or ""))
 
 
 def _another_look(
@@ -74,7 +74,7 @@ def _another_look(
         found = [(row.kind, row.id, row.before, row.after) for row in rows]
         verdicts = connection.execute(
             select(assessments.c.seq, assessments.c.pack, assessments.c.document)
-            .where(assessments.c.incident_id == incident_id)
+            .where(assessments.c.case_id == incident_id)
             .order_by(assessments.c.seq)
         ).all()
         before = {row.pack: row.document for row in verdicts if row.seq <= verdicts_until}
@@ -104,18 +104,18 @@ def _spelled(changes: Sequence[tuple[str, Any, str | None, str | None]]) -> str:
 def worked_out_anew(bank: Bank, connection: Connection, incident_id: str, now: datetime) -> None:
     """Check verdict, summary, plan and obligations of an incident against the pure rooms, from its events alone."""
     incident = fold(incident_id, events_of(connection, incident_id))
-    row = connection.execute(select(incidents).where(incidents.c.id == incident_id)).one()
+    row = connection.execute(select(cases).where(cases.c.id == incident_id)).one()
     found: list[Assessment] = []
     for name, content_hash in row.packs.items():
-        pack = records.kept_pack(connection, content_hash)
+        pack = stored_pack(connection, content_hash)
         assert pack is not None
-        stored = records.latest_assessments(connection, incident_id).get(name)
+        stored = latest_assessments(connection, incident_id).get(name)
         if stored is None:
             raise ViolationError(VERDICT_DIFFERS, f"{incident_id}: no verdict by {name}")
         calendars = bank.rulebook.calendars
         verdict = assess(incident, pack, bank.rulebook.hours, now, trajectory_from(stored), calendars)
         document = assessment_document(verdict, bank.settings.bank.zone)
-        for key in ("level", "severity", "held", "provisional", "trajectory", "forecast"):
+        for key in ("level", "severity", "level_retained", "provisional", "trajectory", "forecast"):
             if document[key] != stored[key]:
                 said = f"{incident_id} by {name}: {key} {stored[key]}, worked out anew {document[key]}"
                 raise ViolationError(VERDICT_DIFFERS, said)
@@ -127,8 +127,10 @@ def worked_out_anew(bank: Bank, connection: Connection, incident_id: str, now: d
         raise ViolationError(VERDICT_DIFFERS, said)
     stored_steps = steps.steps_of(connection, incident_id)
     settings = bank.settings
-    basis = Basis(settings.bank.zone, bank.rulebook.bank_calendar(settings.bank.calendar), settings.closing.observation)
-    begun = steps.begun_of(stored_steps)
+    basis = PlanSettings(
+        settings.bank.zone, bank.rulebook.bank_calendar(settings.bank.calendar), settings.closing.observation
+    )
+    begun = steps.started_steps(stored_steps)
     wanted = plan(incident, found, bank.rulebook.playbooks, now, basis, begun)
     _wanted_is_stored(incident_id, wanted, stored_steps, now, closing)
     _obligations_have_steps(bank, incident_id, found, stored_steps, now)

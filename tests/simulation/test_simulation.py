@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, update
 
-from incident_engine.engine.update import Upkeep
+from incident_engine.engine import incident_cache
+from incident_engine.engine.update import CaseUpdater
 from incident_engine.store import deliveries as outgoing
-from incident_engine.store import incidents as records
 from incident_engine.store import steps
-from incident_engine.store.deliveries import Claimed, DeliveryState
+from incident_engine.store.deliveries import ClaimedDelivery, DeliveryState
 from incident_engine.store.events import EventRow, append_all
 from incident_engine.store.tables import deliveries
 from simulation import invariants, play, scratch
@@ -77,12 +77,12 @@ def found(script: Script, share: float = 1.0) -> Result:
     return result
 
 
-def never_wakes(self: Upkeep, *_: object) -> None:
+def never_wakes(self: CaseUpdater, *_: object) -> None:
     return None
 
 
 def forgets_the_lease(
-    connection: Connection, delivery: Claimed, state: DeliveryState, outcome: str, detail: str, now: datetime,
+    connection: Connection, delivery: ClaimedDelivery, state: DeliveryState, outcome: str, detail: str, now: datetime,
     retry_at: datetime | None, **_: object,
 ) -> bool:  # fmt: skip
     """Take what was delivered for what must be tried again."""
@@ -94,7 +94,7 @@ def forgets_the_lease(
 
 
 def test_an_alarm_that_is_never_set_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Upkeep, "_wake_at", never_wakes)
+    monkeypatch.setattr(CaseUpdater, "_wake_at", never_wakes)
     result = found(two_provinces(LEAN))
     assert result.violation is not None
     assert result.violation.invariant in (scratch.OVERSLEPT, scratch.STEP_MISSING, scratch.VERDICT_DIFFERS)
@@ -125,7 +125,7 @@ def test_a_lost_event_is_found_and_told_in_few_words(monkeypatch: pytest.MonkeyP
     def loses(connection: Connection, rows: Sequence[EventRow]) -> None:
         append(connection, [row for row in rows if row.type != "note.added"])
 
-    monkeypatch.setattr(records, "append_all", loses)
+    monkeypatch.setattr(incident_cache, "append_all", loses)
     script = short(2)
     result = found(script, share=0.0)
     assert result.violation is not None

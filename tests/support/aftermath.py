@@ -13,12 +13,12 @@ from sqlalchemy import select
 
 from incident_engine.config.rulebook import load_rulebook
 from incident_engine.config.settings import load_settings
-from incident_engine.domain.response.occurrences import Basis
+from incident_engine.domain.response.occurrences import PlanSettings
 from incident_engine.domain.response.plan import plan
 from incident_engine.domain.response.playbook import Playbook
 from incident_engine.domain.response.step import StepState
 from incident_engine.store import steps
-from incident_engine.store.tables import deliveries, incidents
+from incident_engine.store.tables import cases, deliveries
 from support.desk import Arrival
 from support.fixtures import House, house
 from support.reproduction import reproduced
@@ -134,7 +134,7 @@ def _wrong_verdicts(engine: House) -> Iterator[str]:
 
 def _wrong_levels(engine: House, now: datetime) -> Iterator[str]:
     with engine.database.read() as connection:
-        for row in connection.execute(select(incidents.c.id, incidents.c.level)):
+        for row in connection.execute(select(cases.c.id, cases.c.level)):
             case = engine.reader.case(connection, row.id, now)
             level = case.assessments[0].level if case else None
             if row.level != level:
@@ -145,7 +145,7 @@ def _wrong_steps(
     engine: House, playbooks: Sequence[Playbook], arrivals: Sequence[Arrival], now: datetime
 ) -> Iterator[str]:
     taken = {arrival.id for arrival in arrivals if arrival.taken}
-    basis = Basis(engine.settings.bank.zone, None, engine.settings.closing.observation)
+    basis = PlanSettings(engine.settings.bank.zone, None, engine.settings.closing.observation)
     with engine.database.read() as connection:
         rows = connection.execute(
             select(deliveries.c.id, deliveries.c.step_id, deliveries.c.contact, deliveries.c.state)
@@ -153,11 +153,11 @@ def _wrong_steps(
         sent: defaultdict[str, dict[str, tuple[str, str]]] = defaultdict(dict)
         for row in rows:
             sent[row.step_id][row.contact] = row.id, row.state
-        for name in list(connection.scalars(select(incidents.c.id))):
+        for name in list(connection.scalars(select(cases.c.id))):
             case = engine.reader.case(connection, name, now)
             assert case is not None
             stored = steps.steps_of(connection, name)
-            begun = steps.begun_of(stored)
+            begun = steps.started_steps(stored)
             for step in plan(case.incident, case.assessments, playbooks, now, basis, begun):
                 if step.due_at > now:
                     continue

@@ -13,7 +13,7 @@ from incident_engine.config.settings import PREFIX, Settings, load_settings
 from incident_engine.domain.calendar.service_hours import ServiceHours
 from incident_engine.domain.events.model import EVENT, Event, Recorded
 from incident_engine.domain.grading.assessment import Assessment, assess
-from incident_engine.domain.grading.level_history import Reached
+from incident_engine.domain.grading.level_history import LevelChange
 from incident_engine.domain.grading.pack import Pack
 from incident_engine.domain.grading.pack_parser import parse_pack
 from incident_engine.domain.incidents.fold import fold
@@ -118,7 +118,7 @@ def verdict(
     now: datetime | str,
     *events: Recorded,
     hours: Mapping[str, ServiceHours] | None = None,
-    held: tuple[Reached, ...] = (),
+    held: tuple[LevelChange, ...] = (),
     pack: Pack | None = None,
 ) -> Assessment:
     """Return what the shipped pack (or another) says of the events at an instant."""
@@ -126,7 +126,7 @@ def verdict(
     return assess(incident(*events), pack or cbrc(), hours or {}, instant, held)
 
 
-def steps_of(trajectory: tuple[Reached, ...]) -> list[tuple[str | None, str, str]]:
+def steps_of(trajectory: tuple[LevelChange, ...]) -> list[tuple[str | None, str, str]]:
     """Return a trajectory as (level, Beijing time, rule)."""
     return [(step.level, f"{step.at.astimezone(CHINA):%H:%M:%S}", step.rule) for step in trajectory]
 

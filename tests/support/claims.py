@@ -6,13 +6,13 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from incident_engine.store import deliveries as outgoing
-from incident_engine.store.deliveries import Choice, Claimed
+from incident_engine.store.deliveries import Choice, ClaimedDelivery
 
 
-def claim_each(connection: Connection, now: datetime, lease_until: datetime, limit: int) -> list[Claimed]:
+def claim_each(connection: Connection, now: datetime, lease_until: datetime, limit: int) -> list[ClaimedDelivery]:
     """Take the deliveries that are due, each by itself."""
 
-    def each(due: Sequence[Claimed], most: int) -> Choice:
+    def each(due: Sequence[ClaimedDelivery], most: int) -> Choice:
         return Choice([(delivery,) for delivery in due[:most]])
 
     choice = outgoing.claim(connection, now, lease_until, limit, (), each)

@@ -23,11 +23,11 @@ from incident_engine.engine.reader import Reader
 from incident_engine.engine.service import Engine, Receipt
 from incident_engine.intake.native import parse_events
 from incident_engine.store.database import Database
-from incident_engine.store.unit_of_work import Unit, transaction
+from incident_engine.store.unit_of_work import UnitOfWork, transaction
 from incident_engine.store.writer import Writer
 from incident_engine.web.app import create_app
 from incident_engine.web.context import AppContext
-from incident_engine.web.metrics import OpenIncidents
+from incident_engine.web.metrics import OpenIncidentCollector
 
 T = TypeVar("T")
 CONFIG = SHIPPED / "config.yaml"
@@ -79,7 +79,7 @@ def bank(folder: Path, **overrides: str) -> Settings:
 
 @cache
 def shipped_rulebook() -> Rulebook:
-    """Return the shipped rules; reading and trying them takes half a second, and they never change."""
+    """Return the shipped rules; interpretation and trying them takes half a second, and they never change."""
     return load_rulebook(load_settings(CONFIG, LEAST), CONFIG)
 
 
@@ -107,7 +107,7 @@ class House:
     reader: Reader
     metrics: Metrics
 
-    def work(self, work: Callable[[Unit], T]) -> T:
+    def work(self, work: Callable[[UnitOfWork], T]) -> T:
         """Do one piece of work in a transaction, and what it wants done after the commit."""
         with transaction(self.database) as unit:
             result = work(unit)
@@ -180,7 +180,7 @@ def served(
     settings, clock, metrics = bank(folder, **overrides), SetClock(now), Metrics()
     rulebook = rulebook_of(settings)
     database = Database(settings.store.url)
-    metrics.registry.register(OpenIncidents(database, rulebook.packs[0]))
+    metrics.registry.register(OpenIncidentCollector(database, rulebook.packs[0]))
     writer = Writer(database, settings.intake.queue, lambda: None)
     reader = Reader(settings, rulebook)
     engine = Engine(settings, rulebook, reader, metrics, links)
@@ -203,7 +203,7 @@ def held_up(writer: Writer) -> Iterator[None]:
     """Keep the writer busy for as long as the block lasts: what is submitted meanwhile waits in its queue."""
     begun, go_on = threading.Event(), threading.Event()
 
-    def wait(_: Unit) -> None:
+    def wait(_: UnitOfWork) -> None:
         begun.set()
         go_on.wait(60)
 

@@ -7,7 +7,7 @@ from sqlalchemy import select
 from incident_engine.domain.grading.assessment import assess
 from incident_engine.domain.grading.assessment_document import assessment_document, trajectory_from
 from incident_engine.domain.incidents.fold import fold
-from incident_engine.store import incidents as records
+from incident_engine.store import cases
 from incident_engine.store.events import events_of
 from incident_engine.store.tables import assessments
 from support.fixtures import House, rulebook_of
@@ -20,13 +20,13 @@ def reproduced(engine: House) -> int:
     with engine.database.read() as connection:
         rows = connection.execute(select(assessments).order_by(assessments.c.seq)).all()
         for row in rows:
-            events = events_of(connection, row.incident_id, until=row.events_until)
-            pack = records.kept_pack(connection, row.content_hash)
+            events = events_of(connection, row.case_id, until=row.events_until)
+            pack = cases.stored_pack(connection, row.content_hash)
             assert pack is not None
             assert pack.content_hash == row.content_hash
-            before = held.get((row.incident_id, row.pack))
+            before = held.get((row.case_id, row.pack))
             found = assess(
-                fold(row.incident_id, events),
+                fold(row.case_id, events),
                 pack,
                 rulebook.hours,
                 row.at,
@@ -34,6 +34,6 @@ def reproduced(engine: House) -> int:
                 rulebook.calendars,
             )
             assert assessment_document(found, engine.settings.bank.zone) == row.document
-            assert (row.level, row.held) == (found.level, found.held)
-            held[row.incident_id, row.pack] = row.document
+            assert (row.level, row.held) == (found.level, found.level_retained)
+            held[row.case_id, row.pack] = row.document
     return len(rows)

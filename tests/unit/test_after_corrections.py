@@ -7,9 +7,9 @@ from support.build import CHINA, at, cbrc, incident, recorded, reported, restore
 from incident_engine.domain.calendar.service_hours import weekly_hours
 from incident_engine.domain.events.model import Recorded
 from incident_engine.domain.grading.obligation_status import ObligationState
-from incident_engine.domain.messages.context import Situation
+from incident_engine.domain.messages.context import MessageContext
 from incident_engine.domain.response.plan import plan
-from incident_engine.engine.steps import bank_words
+from incident_engine.engine.steps import bank_context
 
 CLOSED_AT_NIGHT = {"core-banking": weekly_hours(CHINA, [("mon-sun", "09:00-17:00")])}
 
@@ -89,8 +89,8 @@ def test_a_message_about_an_obligation_speaks_of_the_level_that_was_reached_agai
     found, known = verdict("11:40", *events), incident(*events)
     wanted = plan(known, [found], rulebook().playbooks, at("11:40"))
     step = next(step for step in wanted if step.step == "first-report" and step.due_at <= at("11:40"))
-    situation = Situation(
-        bank_words(settings()), settings().service_names, known, [cbrc()], [found], step, now=at("11:40")
+    situation = MessageContext(
+        bank_context(settings()), settings().service_names, known, [cbrc()], [found], step, now=at("11:40")
     )
     for locale in ("zh-CN", "en"):
         assert situation.variables(locale, "王敏")["level"]["id"] == "III"

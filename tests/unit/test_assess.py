@@ -145,7 +145,7 @@ def test_the_level_of_any_other_instant_can_be_asked(instant: str, level: str | 
 def test_a_level_once_given_is_held_though_a_late_report_says_it_was_not_reached() -> None:
     before = verdict("12:00", GUANGDONG)
     after = verdict("12:10", GUANGDONG, restored("10:50", received="12:10"), held=before.trajectory)
-    assert after.held
+    assert after.level_retained
     assert steps_of(after.trajectory) == [("III", "11:05:00", "art9-3-2")]
     assert after.next is None
 
@@ -156,14 +156,14 @@ def test_the_facts_alone_would_give_no_level() -> None:
 
 def test_a_level_is_not_held_if_the_facts_give_it_anyway() -> None:
     before = verdict("12:00", GUANGDONG)
-    assert not verdict("13:00", GUANGDONG, held=before.trajectory).held
+    assert not verdict("13:00", GUANGDONG, held=before.trajectory).level_retained
 
 
 def test_an_earlier_beginning_reported_late_moves_the_trajectory_forward() -> None:
     before = verdict("12:00", GUANGDONG)
     after = verdict("12:10", GUANGDONG, started("10:00", received="12:10"), held=before.trajectory)
     assert steps_of(after.trajectory) == [("III", "10:30:00", "art9-3-2")]
-    assert not after.held
+    assert not after.level_retained
 
 
 def test_a_held_level_rises_further_from_where_it_stands() -> None:
@@ -171,7 +171,7 @@ def test_a_held_level_rises_further_from_where_it_stands() -> None:
     late = restored("11:30", "CN-HN", received="12:10")
     after = verdict("12:10", GUANGDONG, started("11:20", "CN-HN"), late, held=before.trajectory)
     assert after.level == "II"
-    assert after.held
+    assert after.level_retained
     assert steps_of(after.forecast) == [("I", "16:35:00", "art9-1-2")]
 
 
@@ -319,4 +319,4 @@ def test_a_level_that_was_given_is_held_even_if_the_regulation_turns_out_not_to_
     before = verdict("12:00", GUANGDONG)
     late = started("2013-06-22 23:00", received="12:10")
     after = verdict("12:10", GUANGDONG, late, held=before.trajectory, pack=dated(**{"from": "2013-06-23"}))
-    assert (after.level, after.held) == ("III", True)
+    assert (after.level, after.level_retained) == ("III", True)

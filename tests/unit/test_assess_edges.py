@@ -8,7 +8,7 @@ from support.build import CHINA, at, cbrc_document, degraded, incident, recorded
 
 from incident_engine.domain.calendar.service_hours import weekly_hours
 from incident_engine.domain.events.model import Recorded
-from incident_engine.domain.grading.assessment import Assessment, assess, course_of
+from incident_engine.domain.grading.assessment import Assessment, assess, history_of
 from incident_engine.domain.grading.pack import Pack
 from incident_engine.domain.grading.pack_parser import parse_pack
 
@@ -27,35 +27,35 @@ def corrected(when: str, level: str | None, pack: str | None = None) -> Recorded
 
 def test_the_course_of_a_regulation_that_was_not_in_force_is_what_a_person_said() -> None:
     later = changed(in_force={"from": "2013-06-24"})
-    assert course_of(incident(started("09:00")), later, {}) == ()
+    assert history_of(incident(started("09:00")), later, {}) == ()
     said = [corrected("10:00", "II"), corrected("10:30", "III", "cn-cbrc-2008"), corrected("11:00", "I", "another")]
-    assert steps_of(course_of(incident(started("09:00"), *said), later, {})) == [
+    assert steps_of(history_of(incident(started("09:00"), *said), later, {})) == [
         ("II", "10:00:00", ""),
         ("III", "10:30:00", ""),
     ]
-    assert steps_of(course_of(incident(started("09:00")), changed(), {}))[0] == ("III", "09:30:00", "art9-3-2")
+    assert steps_of(history_of(incident(started("09:00")), changed(), {}))[0] == ("III", "09:30:00", "art9-3-2")
 
 
 def test_the_course_of_what_has_not_begun_is_what_a_person_said() -> None:
     noted = recorded("note.added", "09:00", data={"text": "?"})
     for pack in (changed(), changed(in_force={"from": "2013-06-24"})):
-        assert course_of(incident(noted), pack, {}) == ()
-        assert steps_of(course_of(incident(noted, corrected("10:00", "II")), pack, {})) == [("II", "10:00:00", "")]
+        assert history_of(incident(noted), pack, {}) == ()
+        assert steps_of(history_of(incident(noted, corrected("10:00", "II")), pack, {})) == [("II", "10:00:00", "")]
 
 
 def test_the_course_is_read_as_the_pack_reads_it() -> None:
     history = incident(degraded("09:00"))
-    assert course_of(history, changed(reading={"degraded": "down_only"}), {}) == ()
-    assert steps_of(course_of(history, changed(), {}))[0] == ("III", "09:30:00", "art9-3-2")
+    assert history_of(history, changed(interpretation={"degraded": "down_only"}), {}) == ()
+    assert steps_of(history_of(history, changed(), {}))[0] == ("III", "09:30:00", "art9-3-2")
     before_opening = incident(started("08:00"), restored("09:10"))
-    assert course_of(before_opening, changed(), CLOSED_AT_NIGHT) == ()
-    by_the_wall = course_of(before_opening, changed(reading={"clock": "wall_clock"}), CLOSED_AT_NIGHT)
+    assert history_of(before_opening, changed(), CLOSED_AT_NIGHT) == ()
+    by_the_wall = history_of(before_opening, changed(interpretation={"clock": "wall_clock"}), CLOSED_AT_NIGHT)
     assert steps_of(by_the_wall) == [("III", "08:30:00", "art9-3-2")]
 
 
 def test_the_course_holds_the_worst_credible_case() -> None:
     history = incident(started("02:00"), recorded("repair.failed", "03:00", data=FAILED))
-    (first, *_) = course_of(history, changed(), CLOSED_AT_NIGHT)
+    (first, *_) = history_of(history, changed(), CLOSED_AT_NIGHT)
     assert (first.level, first.at) == ("I", at("03:00"))
 
 
@@ -91,7 +91,7 @@ def test_the_evidence_counts_by_each_clock_whatever_the_pack_reads(clock: str, c
         started("08:00"),
         restored("09:10"),
     ]
-    found = verdict("12:00", *history, hours=CLOSED_AT_NIGHT, pack=changed(reading={"clock": clock}))
+    found = verdict("12:00", *history, hours=CLOSED_AT_NIGHT, pack=changed(interpretation={"clock": clock}))
     (region,) = found.evidence.regions
     minute = timedelta(minutes=1)
     assert (region.counted, region.in_service, region.wall_clock) == (counted * minute, 10 * minute, 70 * minute)
@@ -117,15 +117,15 @@ def test_the_regions_that_met_a_limit_are_counted_by_its_own_clock() -> None:
 def test_another_reading_is_told_from_the_very_instant_on() -> None:
     history = [started("08:00"), restored("09:10")]
     for now, wanted in (("08:29", []), ("08:30", [("clock", "unplanned", "III"), ("clock", "wall_clock", "III")])):
-        readings = verdict(now, *history, hours=CLOSED_AT_NIGHT).evidence.readings
-        assert [(other.point, other.value, other.level) for other in readings] == wanted
+        interpretations = verdict(now, *history, hours=CLOSED_AT_NIGHT).evidence.interpretations
+        assert [(other.point, other.value, other.level) for other in interpretations] == wanted
 
 
 def test_of_repeated_outages_another_reading_may_give_no_level() -> None:
     history = [started("09:00"), restored("09:20"), started("10:00"), restored("10:20")]
     found = verdict("12:00", *history)
     assert steps_of(found.trajectory) == [("III", "10:10:00", "art9-3-2")]
-    (other,) = found.evidence.readings
+    (other,) = found.evidence.interpretations
     assert (other.point, other.value, other.level) == ("flapping", "longest_run", None)
 
 
@@ -133,14 +133,14 @@ def test_what_begins_after_a_correction_is_not_graded_by_a_regulation_that_was_n
     history = [started("08:00"), restored("08:20"), corrected("08:10", None), started("09:00")]
     before = changed(in_force={"from": "2013-06-24"})
     found = verdict("2013-06-24 12:00", *history, pack=before, hours=CLOSED_AT_NIGHT)
-    assert (found.level, found.trajectory, found.forecast, found.evidence.readings) == (None, (), (), ())
+    assert (found.level, found.trajectory, found.forecast, found.evidence.interpretations) == (None, (), (), ())
 
 
 def test_a_level_reached_at_the_very_instant_is_not_held_and_its_rule_is_evidence() -> None:
     before = verdict("10:00", started("09:00"))
     found = verdict("09:30", started("09:00"), held=before.trajectory)
-    assert (found.level, found.held) == ("III", False)
-    assert not verdict("09:30", started("09:00")).held
+    assert (found.level, found.level_retained) == ("III", False)
+    assert not verdict("09:30", started("09:00")).level_retained
     assert [reached.rule for reached in verdict("09:30", started("09:00")).evidence.rules] == ["art9-3-2"]
     assert verdict("09:29", started("09:00")).evidence.rules == ()
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from support.fixtures import MICROSECOND, cst
 
 from incident_engine.config.common import Rate
-from incident_engine.delivery.rate_limit import Bucket, Buckets
+from incident_engine.delivery.rate_limit import RateLimit, RateLimits
 
 NOW = cst("10:35")
 SECOND = timedelta(seconds=1)
@@ -16,7 +16,7 @@ MINUTE = timedelta(minutes=1)
 
 
 def test_half_of_the_limit_goes_at_once_and_the_other_half_over_the_span() -> None:
-    bucket = Bucket(20, MINUTE)
+    bucket = RateLimit(20, MINUTE)
     assert bucket.available(NOW) == 10
     bucket.take(10)
     assert bucket.available(NOW) == 0
@@ -27,7 +27,7 @@ def test_half_of_the_limit_goes_at_once_and_the_other_half_over_the_span() -> No
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 5, 20, 100])
 def test_at_the_promised_instant_a_token_is_there(limit: int) -> None:
-    bucket, now = Bucket(limit, MINUTE), NOW
+    bucket, now = RateLimit(limit, MINUTE), NOW
     for _ in range(3 * limit):
         now = bucket.ready_at(now)
         assert bucket.available(now) >= 1
@@ -36,7 +36,7 @@ def test_at_the_promised_instant_a_token_is_there(limit: int) -> None:
 
 @given(limit=st.integers(1, 30), waits=st.lists(st.integers(0, 20_000), max_size=150))
 def test_no_span_ever_has_more_than_the_limit(limit: int, waits: list[int]) -> None:
-    bucket, now, gone = Bucket(limit, MINUTE), NOW, []
+    bucket, now, gone = RateLimit(limit, MINUTE), NOW, []
     for wait in waits:
         now += timedelta(milliseconds=wait)
         if bucket.ready_at(now) <= now:
@@ -47,20 +47,20 @@ def test_no_span_ever_has_more_than_the_limit(limit: int, waits: list[int]) -> N
 
 
 def test_a_bucket_never_holds_more_than_its_size() -> None:
-    bucket = Bucket(20, MINUTE)
+    bucket = RateLimit(20, MINUTE)
     bucket.available(NOW)
     assert bucket.available(NOW + timedelta(days=1)) == 10
 
 
 def test_a_message_in_many_parts_is_paid_for_afterwards() -> None:
-    bucket = Bucket(4, MINUTE)
+    bucket = RateLimit(4, MINUTE)
     bucket.available(NOW)
     bucket.take(5)
     assert bucket.ready_at(NOW) == NOW + 4 * 30 * SECOND
 
 
 def test_a_clock_that_is_set_back_takes_nothing_away() -> None:
-    bucket = Bucket(2, MINUTE)
+    bucket = RateLimit(2, MINUTE)
     bucket.available(NOW)
     bucket.take(1)
     assert bucket.ready_at(NOW - MINUTE) == NOW
@@ -68,7 +68,7 @@ def test_a_clock_that_is_set_back_takes_nothing_away() -> None:
 
 
 def test_both_limits_hold() -> None:
-    buckets = Buckets(Rate(per_minute=100, per_second=5))
+    buckets = RateLimits(Rate(per_minute=100, per_second=5))
     assert buckets.available(NOW) == 2
     buckets.take(2)
     assert buckets.ready_at(NOW) > NOW
@@ -80,13 +80,13 @@ def test_both_limits_hold() -> None:
 
 
 def test_without_limits_there_is_no_end_of_tokens() -> None:
-    buckets = Buckets(Rate())
+    buckets = RateLimits(Rate())
     buckets.take(1_000)
     assert (buckets.available(NOW), buckets.ready_at(NOW)) == (None, NOW)
 
 
 def test_a_target_that_said_it_was_too_much_is_left_alone_until_it_said() -> None:
-    buckets = Buckets(Rate())
+    buckets = RateLimits(Rate())
     buckets.pause(NOW + MINUTE, NOW)
     buckets.pause(NOW + SECOND, NOW)
     assert (buckets.available(NOW), buckets.ready_at(NOW)) == (0, NOW + MINUTE)
@@ -95,7 +95,7 @@ def test_a_target_that_said_it_was_too_much_is_left_alone_until_it_said() -> Non
 
 
 def test_a_pause_ends_when_the_clock_is_set_back() -> None:
-    buckets = Buckets(Rate())
+    buckets = RateLimits(Rate())
     buckets.pause(NOW + MINUTE, NOW)
     hours_before = NOW - 300 * MINUTE
     assert (buckets.available(hours_before), buckets.ready_at(hours_before)) == (None, hours_before)

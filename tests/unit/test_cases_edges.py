@@ -211,11 +211,11 @@ def test_the_events_of_a_case_are_of_its_service_and_day_and_each_has_an_id() ->
 
 
 def test_a_case_reads_otherwise_only_what_it_names() -> None:
-    given = {"name": "some", "expect": [], "reading": {"counting": "concurrent"}}
-    whole = pack(given, reading={"degraded": "down_only"})
-    read = whole.cases[1].read(whole.reading)
-    assert read == whole.reading.model_copy(update={"counting": Counting.CONCURRENT})
-    assert whole.cases[0].read(whole.reading) == whole.reading
+    given = {"name": "some", "expect": [], "interpretation": {"counting": "concurrent"}}
+    whole = pack(given, interpretation={"degraded": "down_only"})
+    read = whole.cases[1].read(whole.interpretation)
+    assert read == whole.interpretation.model_copy(update={"counting": Counting.CONCURRENT})
+    assert whole.cases[0].read(whole.interpretation) == whole.interpretation
 
 
 # How it is run
@@ -274,11 +274,11 @@ def test_a_level_that_takes_years_is_still_seen() -> None:
 def test_a_case_is_read_as_it_says() -> None:
     degraded = {"degraded": {"CN-GD": ["09:00", "10:00"]}}
     assert failing(degraded | {"expect": II_AT_HALF_PAST}) == []
-    assert failing(degraded | {"reading": {"degraded": "down_only"}}) == []
+    assert failing(degraded | {"interpretation": {"degraded": "down_only"}}) == []
     opening = {"down": {"CN-GD": ["08:00", "09:10"]}, "hours": ["09:00-17:00"]}
     assert failing(opening) == []
     by_the_wall = [{"at": "08:30", "level": "II"}]
-    assert failing(opening | {"reading": {"clock": "wall_clock"}, "expect": by_the_wall}) == []
+    assert failing(opening | {"interpretation": {"clock": "wall_clock"}, "expect": by_the_wall}) == []
 
 
 # What is said of it

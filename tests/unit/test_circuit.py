@@ -6,35 +6,37 @@ import pytest
 from support.fixtures import cst
 
 from incident_engine.common.telemetry import CircuitState
-from incident_engine.delivery.channels.base import Outcome
-from incident_engine.delivery.circuit_breaker import FAILURES, LONGEST, SHORTEST, Circuit
+from incident_engine.delivery.channels.base import DeliveryOutcome
+from incident_engine.delivery.circuit_breaker import FAILURES, LONGEST, SHORTEST, CircuitBreaker
 
 NOW = cst("10:35")
 CLOSED, HALF_OPEN, OPEN = CircuitState
 
 
-def opened(now: datetime = NOW) -> Circuit:
-    circuit = Circuit()
+def opened(now: datetime = NOW) -> CircuitBreaker:
+    circuit = CircuitBreaker()
     for _ in range(FAILURES):
-        circuit.note(Outcome.TIMED_OUT, now)
+        circuit.record(DeliveryOutcome.TIMED_OUT, now)
     return circuit
 
 
 def test_it_opens_after_so_many_failures_in_a_row_and_not_before() -> None:
-    circuit = Circuit()
+    circuit = CircuitBreaker()
     for _ in range(FAILURES - 1):
-        circuit.note(Outcome.CONNECTION_FAILED, NOW)
+        circuit.record(DeliveryOutcome.CONNECTION_FAILED, NOW)
     assert (circuit.state, circuit.ready_at(NOW)) == (CLOSED, NOW)
-    circuit.note(Outcome.SERVER_ERROR, NOW)
+    circuit.record(DeliveryOutcome.SERVER_ERROR, NOW)
     assert (circuit.state, circuit.ready_at(NOW)) == (OPEN, NOW + SHORTEST)
 
 
-@pytest.mark.parametrize("answer", [Outcome.DELIVERED, Outcome.REFUSED, Outcome.RATE_LIMITED,
-                                    Outcome.AUTHENTICATION_FAILED])  # fmt: skip
-def test_any_answer_shows_that_somebody_is_there(answer: Outcome) -> None:
-    circuit = Circuit()
-    for outcome in [Outcome.TIMED_OUT] * (FAILURES - 1) + [answer] + [Outcome.TIMED_OUT] * (FAILURES - 1):
-        circuit.note(outcome, NOW)
+@pytest.mark.parametrize("answer", [DeliveryOutcome.DELIVERED, DeliveryOutcome.REFUSED, DeliveryOutcome.RATE_LIMITED,
+                                    DeliveryOutcome.AUTHENTICATION_FAILED])  # fmt: skip
+def test_any_answer_shows_that_somebody_is_there(answer: DeliveryOutcome) -> None:
+    circuit = CircuitBreaker()
+    for outcome in (
+        [DeliveryOutcome.TIMED_OUT] * (FAILURES - 1) + [answer] + [DeliveryOutcome.TIMED_OUT] * (FAILURES - 1)
+    ):
+        circuit.record(outcome, NOW)
     assert circuit.state is CLOSED
 
 
@@ -45,7 +47,7 @@ def test_when_its_time_is_over_one_message_goes_to_see_and_others_wait() -> None
     circuit.probe(later)
     assert circuit.state is HALF_OPEN
     assert circuit.ready_at(later) > later
-    circuit.note(Outcome.DELIVERED, later)
+    circuit.record(DeliveryOutcome.DELIVERED, later)
     assert (circuit.state, circuit.ready_at(later)) == (CLOSED, later)
 
 
@@ -56,11 +58,11 @@ def test_it_stays_open_twice_as_long_after_each_probe_that_fails_and_five_minute
         waits.append(wait)
         now += wait
         circuit.probe(now)
-        circuit.note(Outcome.TIMED_OUT, now)
+        circuit.record(DeliveryOutcome.TIMED_OUT, now)
     assert waits == [SHORTEST, 2 * SHORTEST, 4 * SHORTEST, 8 * SHORTEST, LONGEST, LONGEST]
-    circuit.note(Outcome.DELIVERED, now)
+    circuit.record(DeliveryOutcome.DELIVERED, now)
     for _ in range(FAILURES):
-        circuit.note(Outcome.TIMED_OUT, now)
+        circuit.record(DeliveryOutcome.TIMED_OUT, now)
     assert circuit.ready_at(now) == now + SHORTEST
 
 
@@ -68,13 +70,13 @@ def test_a_statutory_message_that_fails_while_it_is_open_keeps_it_open_no_longer
     circuit = opened()
     now = NOW + timedelta(seconds=10)
     circuit.probe(now)
-    circuit.note(Outcome.TIMED_OUT, now)
+    circuit.record(DeliveryOutcome.TIMED_OUT, now)
     assert (circuit.state, circuit.ready_at(now)) == (OPEN, NOW + SHORTEST)
 
 
 def test_a_statutory_message_that_arrives_closes_it() -> None:
     circuit = opened()
-    circuit.note(Outcome.DELIVERED, NOW)
+    circuit.record(DeliveryOutcome.DELIVERED, NOW)
     assert (circuit.state, circuit.is_cut) == (CLOSED, False)
 
 

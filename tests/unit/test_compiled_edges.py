@@ -94,7 +94,7 @@ def pack(*levels: str, **limits: tuple[str, str]) -> Pack:
             "rules": rules,
             "obligations": [],
             "parameters": {},
-            "reading": {},
+            "interpretation": {},
             "cases": [],
         }
     )

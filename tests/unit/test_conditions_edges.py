@@ -24,7 +24,7 @@ FAILED = recorded("repair.failed", "03:00", data={"by": "王", "reason": "备件
 
 def when(condition: dict[str, Any], *events: Recorded, sure: bool = False) -> Any:
     downtime = Downtime(incident(*events), CLOSED_AT_NIGHT, "")
-    return reach(CONDITION.validate_python(condition), downtime, RULES, sure=sure)
+    return reach(CONDITION.validate_python(condition), downtime, RULES, confirmed_only=sure)
 
 
 @pytest.mark.parametrize(

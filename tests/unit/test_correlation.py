@@ -8,7 +8,7 @@ from support.build import at, closed, event, recorded, reported, restored, start
 
 from incident_engine.common.errors import InvalidDocumentError
 from incident_engine.domain.events.model import Recorded
-from incident_engine.domain.incidents.correlation import Span, fitting, group_of, new_incident_id, split
+from incident_engine.domain.incidents.correlation import IncidentWindow, group_of, matching, new_incident_id, split
 
 WINDOW = timedelta(hours=2)
 GROUPS = {"core-banking": "banking", "mobile": "banking", "payments": "payments"}
@@ -18,12 +18,12 @@ def histories(*events: Recorded, window: timedelta = WINDOW) -> list[Sequence[Re
     return list(split(events, GROUPS, window).values())
 
 
-def names(spans: list[Span], when: str) -> list[str]:
-    return [span.incident_id for span in fitting(spans, at(when), WINDOW)]
+def names(spans: list[IncidentWindow], when: str) -> list[str]:
+    return [span.case_id for span in matching(spans, at(when), WINDOW)]
 
 
-OVER = Span("over", "banking", at("10:00"), at("11:00"))
-LASTING = Span("lasting", "banking", at("10:00"), None)
+OVER = IncidentWindow("over", "banking", at("10:00"), at("11:00"))
+LASTING = IncidentWindow("lasting", "banking", at("10:00"), None)
 
 
 @pytest.mark.parametrize(
@@ -37,26 +37,26 @@ LASTING = Span("lasting", "banking", at("10:00"), None)
     ],
 )
 def test_an_incident_takes_what_occurred_within_the_window_edges_included(when: str, taken: bool) -> None:
-    assert OVER.takes(at(when), WINDOW) is taken
+    assert OVER.accepts(at(when), WINDOW) is taken
 
 
 def test_the_edge_of_the_window_is_sharp_to_the_microsecond() -> None:
     tick = timedelta(microseconds=1)
-    assert not OVER.takes(at("13:00") + tick, WINDOW)
-    assert not OVER.takes(at("08:00") - tick, WINDOW)
+    assert not OVER.accepts(at("13:00") + tick, WINDOW)
+    assert not OVER.accepts(at("08:00") - tick, WINDOW)
 
 
 def test_an_incident_that_lasts_takes_everything_after_its_beginning() -> None:
-    assert LASTING.takes(at("2013-06-30 10:00"), WINDOW)
-    assert not LASTING.takes(at("07:59"), WINDOW)
+    assert LASTING.accepts(at("2013-06-30 10:00"), WINDOW)
+    assert not LASTING.accepts(at("07:59"), WINDOW)
 
 
 def test_a_closed_incident_takes_nothing() -> None:
-    assert not Span("c", "banking", at("10:00"), at("11:00"), closed=True).takes(at("10:30"), WINDOW)
+    assert not IncidentWindow("c", "banking", at("10:00"), at("11:00"), closed=True).accepts(at("10:30"), WINDOW)
 
 
 def test_of_several_that_fit_the_latest_comes_first() -> None:
-    later = Span("later", "banking", at("11:30"), at("12:00"))
+    later = IncidentWindow("later", "banking", at("11:30"), at("12:00"))
     assert names([OVER, later], "12:30") == ["later", "over"]
     assert names([later, OVER], "12:30") == ["later", "over"]
     assert names([later, OVER], "13:30") == ["later"]

@@ -11,32 +11,32 @@ from incident_engine.domain.calendar.service_hours import weekly_hours
 from incident_engine.domain.events.model import Recorded
 from incident_engine.domain.grading.assessment import Assessment
 from incident_engine.domain.grading.assessment_document import assessment_document, trajectory_from
-from incident_engine.domain.grading.level_history import Reached, corrections_of, course, severity_of
+from incident_engine.domain.grading.level_history import LevelChange, corrections_of, level_history, severity_of
 from incident_engine.domain.incidents.incident import Correction
 
 DOWN = started("09:00")  # III at 09:30, II at 12:00, I at 15:00
 CLOSED_AT_NIGHT = {"core-banking": weekly_hours(CHINA, [("mon-sun", "09:00-17:00")])}
 
 
-Step = Reached | Correction
+Step = LevelChange | Correction
 
 
-def rise(level: str, when: str, rule: str = "some-rule") -> Reached:
-    return Reached(level, at(when), rule, "Art. 9")
+def rise(level: str, when: str, rule: str = "some-rule") -> LevelChange:
+    return LevelChange(level, at(when), rule, "Art. 9")
 
 
 def word(level: str | None, when: str, pack: str | None = "cn-cbrc-2008", by: str = "李") -> Correction:
     return Correction(at(when), pack, level, by, "探针误报")
 
 
-def told(steps: tuple[Reached, ...]) -> list[tuple[str | None, datetime]]:
+def told(steps: tuple[LevelChange, ...]) -> list[tuple[str | None, datetime]]:
     return [(step.level, step.at) for step in steps]
 
 
 def came_to(*steps: Step) -> list[tuple[str | None, datetime]]:
-    rises = [step for step in steps if isinstance(step, Reached)]
+    rises = [step for step in steps if isinstance(step, LevelChange)]
     words = [step for step in steps if isinstance(step, Correction)]
-    return told(course(cbrc(), rises, words))
+    return told(level_history(cbrc(), rises, words))
 
 
 def corrected(when: str, level: str | None, **given: Any) -> Recorded:
@@ -62,7 +62,7 @@ def test_of_several_levels_reached_at_one_instant_the_worst_counts() -> None:
 
 
 def test_the_rule_that_stands_first_gives_a_level_that_two_reach_at_once() -> None:
-    (step,) = course(cbrc(), [rise("II", "10:00", "first"), rise("II", "10:00", "second")])
+    (step,) = level_history(cbrc(), [rise("II", "10:00", "first"), rise("II", "10:00", "second")])
     assert step.rule == "first"
 
 
@@ -104,7 +104,7 @@ def test_a_level_is_of_the_severity_of_the_end_of_its_course() -> None:
     pack = cbrc()
     assert severity_of(pack, ()) == 0
     assert severity_of(pack, [rise("III", "09:30"), rise("I", "10:00")]) == 3
-    assert severity_of(pack, course(pack, [rise("I", "09:30")], [word(None, "09:40")])) == 0
+    assert severity_of(pack, level_history(pack, [rise("I", "09:30")], [word(None, "09:40")])) == 0
 
 
 def test_a_correction_is_about_the_pack_that_it_names_or_whose_level_it_gives() -> None:
@@ -171,9 +171,9 @@ def test_a_held_level_is_lowered_by_a_correction_alone() -> None:
     before = verdict("09:35", DOWN)
     late = restored("09:10", received="09:36")
     held = held_over(before, "09:36", DOWN, late)
-    assert (held.level, held.held) == ("III", True)
+    assert (held.level, held.level_retained) == ("III", True)
     after = held_over(held, "09:45", DOWN, late, corrected("09:40", None))
-    assert (after.level, after.held) == (None, False)
+    assert (after.level, after.level_retained) == (None, False)
     assert told(after.trajectory) == [("III", at("09:30")), (None, at("09:40"))]
 
 
@@ -182,7 +182,7 @@ def test_a_corrected_level_is_not_given_again_by_what_was_held_before_the_correc
     corrected_one = held_over(verdict("09:35", DOWN), "09:45", *events)
     for now in ("10:00", "11:59"):
         again = held_over(corrected_one, now, *events)
-        assert (again.level, again.held) == (None, False)
+        assert (again.level, again.level_retained) == (None, False)
     assert told(held_over(corrected_one, "12:00", *events).trajectory)[-1] == ("II", at("12:00"))
 
 
@@ -191,7 +191,7 @@ def test_what_was_reached_after_the_correction_is_held() -> None:
     at_noon = held_over(verdict("09:45", *events), "12:05", *events)
     late = restored("11:00", received="12:10")
     after = held_over(at_noon, "12:10", *events, late)
-    assert (after.level, after.held) == ("II", True)
+    assert (after.level, after.level_retained) == ("II", True)
     assert told(after.trajectory) == [("III", at("09:30")), (None, at("09:40")), ("II", at("12:00"))]
 
 
@@ -209,7 +209,7 @@ def test_a_level_that_a_person_raised_is_not_held_once_the_word_is_taken_back() 
     raised = held_over(verdict("09:35", DOWN), "09:45", *events)
     assert raised.level == "I"
     back = held_over(raised, "10:05", *events, corrected("10:00", "III"))
-    assert (back.level, back.held) == ("III", False)
+    assert (back.level, back.level_retained) == ("III", False)
 
 
 # Provisional: what only the worst credible case says.

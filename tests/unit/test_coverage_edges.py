@@ -85,11 +85,11 @@ def test_a_limit_of_time_is_tried_below_on_and_above(cases: list[dict[str, Any]]
         assert untried(anywhere, *cases) == [said.replace("in 1 region(s)", "anywhere") for said in wanted]
 
 
-@pytest.mark.parametrize("kind", ["hours", "reading", "events"])
+@pytest.mark.parametrize("kind", ["hours", "interpretation", "events"])
 def test_a_case_with_hours_a_reading_or_events_of_its_own_tries_no_limit_of_time(kind: str) -> None:
     ways: dict[str, dict[str, Any]] = {
         "hours": {"hours": ["08:00-20:00"]},
-        "reading": {"reading": {"counting": "own"}},
+        "interpretation": {"interpretation": {"counting": "own"}},
         "events": {"events": [{"at": "09:00", "type": "note.added", "data": {"text": "x"}}]},
     }
     cases = [down("09:29:59"), down("09:30", **ways[kind]), down("10:00")]

@@ -8,8 +8,8 @@ from support.build import CHINA, at, cbrc, cbrc_document, incident, recorded, re
 from incident_engine.domain.calendar.service_hours import weekly_hours
 from incident_engine.domain.events.model import Recorded
 from incident_engine.domain.grading.assessment import assess
-from incident_engine.domain.grading.assessment_document import assessment_document, spelled, trajectory_from
-from incident_engine.domain.grading.level_history import Reached
+from incident_engine.domain.grading.assessment_document import assessment_document, to_local_iso, trajectory_from
+from incident_engine.domain.grading.level_history import LevelChange
 from incident_engine.domain.grading.pack_parser import parse_pack
 from incident_engine.domain.grading.recurring import Recurrence, recurrence_document
 from incident_engine.domain.values import NEVER
@@ -24,9 +24,9 @@ def document(now: str, *events: Recorded, hours: Any = None, **changed: Any) -> 
 
 
 def test_an_instant_is_spelled_in_local_time_and_what_never_comes_is_none() -> None:
-    assert spelled(at("10:35"), CHINA) == "2013-06-23T10:35:00+08:00"
-    assert spelled(at("10:35"), UTC) == "2013-06-23T02:35:00+00:00"
-    assert (spelled(None, CHINA), spelled(NEVER, CHINA)) == (None, None)
+    assert to_local_iso(at("10:35"), CHINA) == "2013-06-23T10:35:00+08:00"
+    assert to_local_iso(at("10:35"), UTC) == "2013-06-23T02:35:00+00:00"
+    assert (to_local_iso(None, CHINA), to_local_iso(NEVER, CHINA)) == (None, None)
 
 
 def test_the_document_of_a_verdict_has_these_keys_and_values() -> None:
@@ -38,7 +38,7 @@ def test_the_document_of_a_verdict_has_these_keys_and_values() -> None:
         "at": "2013-06-23T11:10:00+08:00",
         "level": "III",
         "severity": 1,
-        "held": False,
+        "level_retained": False,
         "provisional": False,
         "trajectory": [{"level": "III", "at": "2013-06-23T11:05:00+08:00", "rule": "art9-3-2", "cite": "Art. 9(3)2"}],
         "next": {"level": "II", "at": "2013-06-23T13:35:00+08:00", "rule": "art9-2-2", "cite": "Art. 9(2)2"},
@@ -146,7 +146,7 @@ def test_the_document_of_the_evidence_has_these_keys_and_values() -> None:
                 ],
             }
         ],
-        "readings": [],
+        "interpretations": [],
         "harms": [
             {
                 "at": "2013-06-23T10:50:00+08:00",
@@ -176,9 +176,9 @@ def test_the_document_says_what_another_reading_comes_to() -> None:
     events = [started("08:00"), restored("09:10")]
     found = document("12:00", *events, hours=CLOSED_AT_NIGHT)
     assert found["level"] is None
-    assert found["evidence"]["readings"] == [
-        {"reading": "clock", "value": "unplanned", "level": "III"},
-        {"reading": "clock", "value": "wall_clock", "level": "III"},
+    assert found["evidence"]["interpretations"] == [
+        {"parameter": "clock", "value": "unplanned", "level": "III"},
+        {"parameter": "clock", "value": "wall_clock", "level": "III"},
     ]
 
 
@@ -204,7 +204,7 @@ def test_a_trajectory_read_back_holds_what_was_reached_and_leaves_corrections_to
 
 
 def test_the_document_of_a_recurrence_has_these_keys_and_values() -> None:
-    reached = Reached("major", at("10:35"), "r1", "Art. 1")
+    reached = LevelChange("major", at("10:35"), "r1", "Art. 1")
     day = timedelta(days=1)
     found = Recurrence("some", "Art. 2", "a fire", ("A", "B"), at("09:00") - day, at("10:00"), at("10:30"), reached)
     assert recurrence_document(found, CHINA) == {

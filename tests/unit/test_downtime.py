@@ -9,8 +9,8 @@ from support.build import CHINA, at, degraded, incident, recorded, restored, sta
 
 from incident_engine.domain.calendar.service_hours import ServiceHours, weekly_hours
 from incident_engine.domain.events.model import Recorded
-from incident_engine.domain.grading.downtime import Downtime, Moment
-from incident_engine.domain.grading.interpretation import HoursClock, Reading
+from incident_engine.domain.grading.downtime import Downtime, ForecastPoint
+from incident_engine.domain.grading.interpretation import HoursClock, Interpretation
 from incident_engine.domain.values import NEVER
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
@@ -20,8 +20,8 @@ DAILY = weekly_hours(CHINA, [("mon-sun", "09:00-17:00")])
 CLOSED_AT_NIGHT: Mapping[str, ServiceHours] = {"core-banking": DAILY}
 
 
-def downtime(*events: Recorded, hours: Mapping[str, ServiceHours] | None = None, **reading: str) -> Downtime:
-    return Downtime(incident(*events), hours or {}, "CN-", Reading.model_validate(reading))
+def downtime(*events: Recorded, hours: Mapping[str, ServiceHours] | None = None, **interpretation: str) -> Downtime:
+    return Downtime(incident(*events), hours or {}, "CN-", Interpretation.model_validate(interpretation))
 
 
 def out(start: str, end: str | None, region: str = "CN-GD", service: str = "core-banking") -> list[Recorded]:
@@ -198,15 +198,15 @@ WORSE_AND_BETTER = [degraded("10:00"), started("10:30"), degraded("11:00"), star
 
 
 @pytest.mark.parametrize(
-    ("reading", "expected"),
+    ("interpretation", "expected"),
     [
         ({"degraded": "counts"}, "10:40"),
         ({"degraded": "down_only"}, "11:30"),  # 10:30-11:00 and 11:20-11:30
         ({"degraded": "down_only", "flapping": "longest_run"}, None),  # degraded between is a break
     ],
 )
-def test_what_works_badly_counts_or_only_what_is_down(reading: dict[str, str], expected: str | None) -> None:
-    here = Downtime(incident(*WORSE_AND_BETTER), {}, "CN-", Reading.model_validate(reading))
+def test_what_works_badly_counts_or_only_what_is_down(interpretation: dict[str, str], expected: str | None) -> None:
+    here = Downtime(incident(*WORSE_AND_BETTER), {}, "CN-", Interpretation.model_validate(interpretation))
     found = here.reach(1, 40 * MINUTE, None)
     assert found == (NEVER if expected is None else at(expected))
 
@@ -314,12 +314,14 @@ def test_somewhere_by_the_worst_service_alone() -> None:
 # Moments at which an unrepaired failure met closed doors (Art. 9, clause 3).
 
 
-def moments(*events: Recorded, hours: Mapping[str, ServiceHours] = CLOSED_AT_NIGHT, **reading: str) -> list[Moment]:
-    return list(downtime(*events, hours=hours, **reading).moments())
+def moments(
+    *events: Recorded, hours: Mapping[str, ServiceHours] = CLOSED_AT_NIGHT, **interpretation: str
+) -> list[ForecastPoint]:
+    return list(downtime(*events, hours=hours, **interpretation).moments())
 
 
-def moment(when: str, recovery: str | None) -> Moment:
-    return Moment(at(when), None if recovery is None else at(recovery))
+def moment(when: str, recovery: str | None) -> ForecastPoint:
+    return ForecastPoint(at(when), None if recovery is None else at(recovery))
 
 
 def test_a_repair_that_fails_at_night_is_a_moment_at_once() -> None:
@@ -420,7 +422,7 @@ def test_maintenance_that_lay_ahead_was_to_be_expected_whatever_became_of_the_ou
         assert expected.elapsed("CN-GD", None, at("2013-06-24 12:00")) == 15 * MINUTE
 
 
-# Whether another reading can make a difference.
+# Whether another interpretation can make a difference.
 
 
 @pytest.mark.parametrize(
@@ -439,20 +441,20 @@ def test_maintenance_that_lay_ahead_was_to_be_expected_whatever_became_of_the_ou
 )
 def test_only_a_reading_that_can_matter_is_tried(events: list[Recorded], differing: set[str]) -> None:
     found = downtime(*events, hours={"counter": DAILY})
-    assert {name for name in Reading.model_fields if not found.is_same_by(name)} == differing
+    assert {name for name in Interpretation.model_fields if not found.is_same_by(name)} == differing
 
 
 def test_by_the_worst_service_the_flapping_of_one_matters_though_the_region_was_out_all_the_time() -> None:
     events = [*out("09:00", "09:20"), *out("09:15", "09:35", service="mobile"), *out("09:30", "09:50")]
     found = downtime(*events, services="per_service_max")
     assert found.reach(1, 40 * MINUTE, None) == at("09:50")
-    longest = found.read_as(found.reading.model_copy(update={"flapping": "longest_run"}))
+    longest = found.interpreted_as(found.interpretation.model_copy(update={"flapping": "longest_run"}))
     assert longest.reach(1, 40 * MINUTE, None) == NEVER
     assert not found.is_same_by("flapping")
 
 
 def test_each_other_reading_differs_in_one_point() -> None:
-    here = Reading()
+    here = Interpretation()
     others = list(here.alternatives())
     assert [(name, value) for name, value, _ in others] == [
         ("counting", "concurrent"),

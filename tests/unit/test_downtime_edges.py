@@ -10,7 +10,7 @@ from incident_engine.domain.calendar.holidays import Calendar
 from incident_engine.domain.calendar.service_hours import ALWAYS, ServiceHours, weekly_hours
 from incident_engine.domain.events.model import Recorded
 from incident_engine.domain.grading.downtime import Downtime
-from incident_engine.domain.grading.interpretation import Counting, HoursClock, Reading
+from incident_engine.domain.grading.interpretation import Counting, HoursClock, Interpretation
 from incident_engine.domain.values import NEVER
 
 MINUTE = timedelta(minutes=1)
@@ -25,8 +25,8 @@ def out(start: str, end: str, region: str = "CN-GD", service: str = "core-bankin
     ]
 
 
-def downtime(*events: Recorded, hours: Mapping[str, ServiceHours] = COUNTER, **reading: str) -> Downtime:
-    return Downtime(incident(*events), hours, "CN-", Reading.model_validate(reading))
+def downtime(*events: Recorded, hours: Mapping[str, ServiceHours] = COUNTER, **interpretation: str) -> Downtime:
+    return Downtime(incident(*events), hours, "CN-", Interpretation.model_validate(interpretation))
 
 
 # Core banking in Guangdong works day and night; Hunan's counter opens at nine: in common they have 20, then 25 minutes.
@@ -128,7 +128,7 @@ def test_each_question_may_name_its_clock() -> None:
     assert list(found.segments("CN-GD", wall)) == [(at("08:00"), at("09:10"))]
     assert found.reach(1, timedelta(0), None) == at("09:00")
     assert found.reach(1, timedelta(0), wall) == at("08:00")
-    together = found.read_as(Reading(counting=Counting.CONCURRENT))
+    together = found.interpreted_as(Interpretation(counting=Counting.CONCURRENT))
     assert together.reach(2, 10 * MINUTE, None) == at("09:10")
     assert together.reach(2, 10 * MINUTE, wall) == at("08:10")
 
@@ -162,7 +162,7 @@ def test_what_happens_at_the_very_instant_is_not_after_it() -> None:
     assert list(later.segments("CN-GD")) == [(at("11:00"), at("11:30"))]
     assert [harm.at for harm in later.incident.harms] == [at("10:01")]
     assert [found.value for found in later.incident.measurements] == [3]
-    assert later.reading == Reading.model_validate({"degraded": "down_only"})
+    assert later.interpretation == Interpretation.model_validate({"degraded": "down_only"})
     just_before = downtime(*events).since(at("10:00") - timedelta(microseconds=1))
     assert just_before.regions == ("CN-GD", "CN-HN")
 
@@ -179,7 +179,7 @@ def estimated(when: str, recovery: str, *regions: str) -> Recorded:
 
 
 def counter(*events: Recorded) -> Downtime:
-    return Downtime(incident(*events), COUNTER, "CN-", Reading.model_validate({"degraded": "down_only"}))
+    return Downtime(incident(*events), COUNTER, "CN-", Interpretation.model_validate({"degraded": "down_only"}))
 
 
 def night(start: str, *regions: str) -> Recorded:
@@ -201,7 +201,7 @@ def test_what_was_said_not_to_be_repaired_as_it_began_is_expected_to_last() -> N
     assert (moment.at, moment.recovery_at) == (at("02:00"), at("10:00"))
     expected = found.expected_at(moment)
     assert list(expected.segments("CN-GD")) == [(at("09:00"), at("10:00"))]
-    assert expected.reading == found.reading
+    assert expected.interpretation == found.interpretation
 
 
 def test_what_was_restored_at_that_very_moment_is_not_expected_to_last() -> None:

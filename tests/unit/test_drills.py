@@ -7,15 +7,15 @@ import pytest
 from support.build import at, closed, restored, started
 
 from incident_engine.common.clock import SteppedClock
-from incident_engine.config.scenario import Happening
-from incident_engine.delivery.digest import bundled
+from incident_engine.config.scenario import ScenarioEvent
+from incident_engine.delivery.digest import digest_of
 from incident_engine.domain.messages.drill_marks import marked, marked_wording
-from incident_engine.domain.messages.templates import Form, Message
-from incident_engine.domain.response.occurrences import Basis
+from incident_engine.domain.messages.templates import Message, MessageForm
+from incident_engine.domain.response.occurrences import PlanSettings
 from incident_engine.domain.response.plan import plan
 from incident_engine.domain.response.playbook import parse_playbook
 from incident_engine.drills.runner import parse_speed, step_meant
-from incident_engine.store.deliveries import Claimed
+from incident_engine.store.deliveries import ClaimedDelivery
 
 START = datetime(2013, 6, 23, 2, 35, tzinfo=UTC)
 
@@ -54,7 +54,7 @@ def test_other_speeds_are_refused(text: str) -> None:
         parse_speed(text)
 
 
-def row(step: str, instance: str, state: str, due: int, of: str | None = None) -> dict[str, Any]:
+def row(step: str, instance: str, state: str, due: int, parent_id: str | None = None) -> dict[str, Any]:
     due_at = (START + timedelta(minutes=due)).isoformat()
     return {
         "id": f"INC:book:{step}:{instance}",
@@ -62,14 +62,14 @@ def row(step: str, instance: str, state: str, due: int, of: str | None = None) -
         "instance": instance,
         "state": state,
         "due_at": due_at,
-        "of": of,
+        "parent_id": parent_id,
     }
 
 
 ROWS = [
     row("page", "III", "completed", 30),
     row("page", "III~1.1", "completed", 35, "INC:book:page:III"),
-    row("page", "II", "begun", 75),
+    row("page", "II", "started", 75),
     row("page", "II~1.1", "pending", 80, "INC:book:page:II"),
     row("page", "I", "pending", 225),
     row("words", "20130623T023500Z", "awaiting", 40),
@@ -111,7 +111,7 @@ def test_a_message_of_a_drill_says_so_first(locale: str, subject: str, body: str
 
 
 def test_a_short_message_of_a_drill_stays_on_one_line() -> None:
-    found = marked(Message("Down", "Down\n", "en"), Form.SHORT)
+    found = marked(Message("Down", "Down\n", "en"), MessageForm.SHORT)
     assert found.body == "[DRILL] This is an exercise; nothing has really happened. Down\n"
 
 
@@ -130,8 +130,8 @@ def test_words_that_a_person_gave_are_marked_too() -> None:
 
 @pytest.mark.parametrize("subject", ["[DRILL] Down", "Down"])
 def test_a_bundle_of_a_drills_messages_is_marked(subject: str) -> None:
-    one = Claimed("a", "s", "i", "c", "chat", None, "en", subject, "text", START, 1)
-    found = bundled([one, one])
+    one = ClaimedDelivery("a", "s", "i", "c", "chat", None, "en", subject, "text", START, 1)
+    found = digest_of([one, one])
     is_drill = subject.startswith("[DRILL]")
     assert found.subject == ("[DRILL] 2 messages" if is_drill else "2 messages")
     assert found.body.startswith("[DRILL]") is is_drill
@@ -139,7 +139,7 @@ def test_a_bundle_of_a_drills_messages_is_marked(subject: str) -> None:
 
 @pytest.mark.parametrize(("at_text", "offset"), [("-12h", -12), ("3h", 3), ("-0m", 0)])
 def test_an_event_may_be_before_the_start(at_text: str, offset: int) -> None:
-    found = Happening.model_validate({"at": at_text, "type": "note.added"})
+    found = ScenarioEvent.model_validate({"at": at_text, "type": "note.added"})
     assert found.at == timedelta(hours=offset)
 
 
@@ -154,7 +154,7 @@ def planned(now: str, on: dict[str, Any], *events: Any, **step: Any) -> list[tup
         "title": {"zh-CN": "测试", "en": "Test"},
         "steps": [{"id": "it", "on": on, "audience": "duty-team", "template": "task", **step}],
     }
-    basis = Basis(observation=timedelta(minutes=30))
+    basis = PlanSettings(observation=timedelta(minutes=30))
     found = plan(incident(*events), [verdict(now, *events)], [parse_playbook(document)], at(now), basis)
     return [(each.instance, each.due_at) for each in found]
 
@@ -177,7 +177,7 @@ def test_nobody_is_reminded_at_once_of_what_was_only_just_said(before: str, remi
         {"level_reached": ["III"]},
         started("10:35"),
         awaits="completion",
-        deadline={"after": "begin", "within": "1h"},
+        deadline={"after": "start", "within": "1h"},
         escalation=[{"before_deadline": before, "to": "duty-team"}],
     )
     assert len(found) == 1 + reminders

@@ -9,7 +9,7 @@ from support.build import CHINA, at, cbrc_document, incident, recorded, restored
 
 from incident_engine.domain.calendar.service_hours import ALWAYS, ServiceHours, weekly_hours
 from incident_engine.domain.events.model import Recorded
-from incident_engine.domain.grading.downtime import Moment
+from incident_engine.domain.grading.downtime import ForecastPoint
 from incident_engine.domain.grading.explanation import ExplainedCondition, explain, explanation_document
 from incident_engine.domain.grading.pack import Pack
 from incident_engine.domain.grading.pack_parser import parse_pack
@@ -129,8 +129,8 @@ def test_a_limit_with_a_clock_of_its_own_is_summed_by_that_clock() -> None:
 def test_only_the_regions_of_the_packs_country_are_explained_as_the_pack_reads_them() -> None:
     degraded = recorded("outage.degraded", "10:00", service="core-banking", regions=["CN-HN"])
     history = incident(started("10:00"), started("10:00", "DE-HE"), degraded)
-    for reading, wanted in (({"degraded": "down_only"}, ["CN-GD"]), ({}, ["CN-GD", "CN-HN"])):
-        (rule,) = explain(history, pack(HALF_AN_HOUR, reading=reading), {}, at("12:00"))
+    for interpretation, wanted in (({"degraded": "down_only"}, ["CN-GD"]), ({}, ["CN-GD", "CN-HN"])):
+        (rule,) = explain(history, pack(HALF_AN_HOUR, interpretation=interpretation), {}, at("12:00"))
         assert [region.region for region in rule.when.regions] == wanted
 
 
@@ -202,7 +202,7 @@ def test_a_forecast_shows_when_it_was_made_and_the_worst_credible_case() -> None
     estimated = recorded("recovery.estimated", "02:30", data={"recovery_at": at("09:40")})
     found = forecast(started("02:00"), estimated, FAILED)
     assert (found.kind, found.at, found.limit) == ("forecast", at("03:00"), {"rule": "r0"})
-    assert found.moment == Moment(at("03:00"), at("09:40"))
+    assert found.moment == ForecastPoint(at("03:00"), at("09:40"))
     (part,) = found.parts
     assert (part.kind, part.at) == ("regions_down", at("09:30"))
     assert part.regions[0].counted == ((at("09:00"), at("09:30")),)
@@ -218,7 +218,7 @@ def explain_forecast(*events: Recorded) -> Any:
 
 def test_without_an_estimate_the_worst_case_goes_on_until_the_limit_is_met() -> None:
     found = forecast(started("02:00"), FAILED)
-    assert found.moment == Moment(at("03:00"), None)
+    assert found.moment == ForecastPoint(at("03:00"), None)
     assert (found.parts[0].at, found.parts[0].regions[0].total) == (at("09:30"), timedelta(minutes=30))
     document = explanation_document(explain_forecast(), CHINA)[1]["when"]
     assert document["recovery_expected_at"] is None
@@ -238,7 +238,7 @@ def test_of_several_moments_the_one_that_counted_is_shown() -> None:
     early = recorded("recovery.estimated", "02:30", data={"recovery_at": at("09:10")})
     late = recorded("recovery.estimated", "03:30", data={"recovery_at": at("09:45")})
     found = forecast(started("02:00"), early, FAILED, late)
-    assert (found.at, found.moment) == (at("03:30"), Moment(at("03:30"), at("09:45")))
+    assert (found.at, found.moment) == (at("03:30"), ForecastPoint(at("03:30"), at("09:45")))
 
 
 def test_what_was_to_be_expected_was_ended_by_nobody_though_it_was_restored_since() -> None:

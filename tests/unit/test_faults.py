@@ -10,7 +10,16 @@ from support.bank import write_config
 from support.servers import daemon
 
 from incident_engine.common.errors import StartupError
-from incident_engine.common.failpoints import VARIABLE, Deed, Fault, InjectedFaultError, Point, arm, fault_of, reach
+from incident_engine.common.failpoints import (
+    VARIABLE,
+    FailAction,
+    Failpoint,
+    InjectedFaultError,
+    Point,
+    arm,
+    failpoint_from,
+    reach,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -20,14 +29,14 @@ def disarmed() -> Iterator[None]:
 
 
 def test_without_a_fault_nothing_happens_at_any_point() -> None:
-    arm(fault_of({}))
+    arm(failpoint_from({}))
     for point in Point:
         reach(point)
-    assert fault_of({VARIABLE: ""}) is None
+    assert failpoint_from({VARIABLE: ""}) is None
 
 
 def test_it_happens_at_the_named_time_at_the_named_point_and_then_never_again() -> None:
-    arm(fault_of({VARIABLE: "before_commit:2:raise"}))
+    arm(failpoint_from({VARIABLE: "before_commit:2:raise"}))
     reach(Point.BEFORE_COMMIT)
     reach(Point.AFTER_COMMIT)
     with pytest.raises(InjectedFaultError, match="before_commit"):
@@ -35,13 +44,13 @@ def test_it_happens_at_the_named_time_at_the_named_point_and_then_never_again() 
     reach(Point.BEFORE_COMMIT)
 
 
-@pytest.mark.parametrize(("deed", "number"), [(Deed.KILL, signal.SIGKILL), (Deed.PAUSE, signal.SIGSTOP)])
+@pytest.mark.parametrize(("deed", "number"), [(FailAction.KILL, signal.SIGKILL), (FailAction.PAUSE, signal.SIGSTOP)])
 def test_killing_and_pausing_are_signals_that_a_process_cannot_ignore(
-    monkeypatch: pytest.MonkeyPatch, deed: Deed, number: signal.Signals
+    monkeypatch: pytest.MonkeyPatch, deed: FailAction, number: signal.Signals
 ) -> None:
     sent: list[tuple[int, int]] = []
     monkeypatch.setattr(os, "kill", lambda process, given: sent.append((process, given)))
-    arm(Fault(Point.AFTER_SEND, 1, deed))
+    arm(Failpoint(Point.AFTER_SEND, 1, deed))
     reach(Point.AFTER_SEND)
     assert sent == [(os.getpid(), number)]
 
@@ -51,7 +60,7 @@ def test_killing_and_pausing_are_signals_that_a_process_cannot_ignore(
 )
 def test_what_cannot_be_understood_is_refused(text: str) -> None:
     with pytest.raises(StartupError, match="points: during_migration") as caught:
-        fault_of({VARIABLE: text})
+        failpoint_from({VARIABLE: text})
     assert repr(text) in str(caught.value)
 
 

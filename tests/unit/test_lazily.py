@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from incident_engine.common.lazy_import import Lazily
+from incident_engine.common.lazy_import import LazyModule
 
 RARELY_NEEDED = {"alembic", "docx", "markdown_it", "psycopg", "procrastinate"}
 
@@ -17,9 +17,9 @@ def test_a_daemon_does_not_read_what_it_rarely_needs() -> None:
 
 
 def test_it_is_there_when_it_is_wanted() -> None:
-    assert Lazily("incident_engine.common.errors").StoreError.__name__ == "StoreError"
+    assert LazyModule("incident_engine.common.errors").StoreError.__name__ == "StoreError"
 
 
 def test_a_wrong_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="nothing"):
-        Lazily("incident_engine.common.errors").nothing  # noqa: B018
+        LazyModule("incident_engine.common.errors").nothing  # noqa: B018

@@ -32,13 +32,13 @@ from incident_engine.common.yaml_loader import load_file
 from incident_engine.config.rulebook import SHIPPED, load_rulebook
 from incident_engine.config.settings import PREFIX, load_settings
 from incident_engine.domain.events.model import Recorded
-from incident_engine.domain.messages.context import Situation
-from incident_engine.domain.messages.formatting import spell_duration, spell_instant, spell_names
+from incident_engine.domain.messages.context import MessageContext
+from incident_engine.domain.messages.formatting import format_duration, format_names, spell_instant
 from incident_engine.domain.messages.samples import Use, failures, sample, situations, uses
 from incident_engine.domain.messages.templates import (
-    Form,
     Message,
     MessageBook,
+    MessageForm,
     TemplateTooLongError,
     template_problems,
 )
@@ -47,7 +47,7 @@ from incident_engine.domain.response.plan import plan
 from incident_engine.domain.response.playbook import StepTemplate, parse_playbook
 from incident_engine.domain.response.step import Step
 from incident_engine.domain.values import LOCALES
-from incident_engine.engine.steps import bank_words
+from incident_engine.engine.steps import bank_context
 
 TEMPLATES = sorted({path.name.removesuffix(".md.j2") for path in (RULES / "messages").rglob("*.md.j2")})
 CORRECTED = {
@@ -72,13 +72,13 @@ SITUATIONS: dict[str, tuple[str, tuple[Recorded, ...]]] = {
 
 
 @cache
-def situation(name: str, template: str) -> Situation:
+def situation(name: str, template: str) -> MessageContext:
     now, events = SITUATIONS[name]
     known, found = incident(*events), verdict(now, *events)
     wanted = plan(known, [found], rulebook().playbooks, at(now))
     step = next((s for s in reversed(wanted) if s.template == template and s.due_at <= at(now)), None)
-    return Situation(
-        bank=bank_words(settings()),
+    return MessageContext(
+        bank=bank_context(settings()),
         service_names=settings().service_names,
         incident=known,
         packs=[cbrc()],
@@ -199,14 +199,16 @@ NEXT_UPDATE = at("12:35")
 SINCE = at("10:35")
 
 
-def forms_of(names: Iterable[str]) -> list[tuple[str, str, Form]]:
+def forms_of(names: Iterable[str]) -> list[tuple[str, str, MessageForm]]:
     return [(name, locale, form) for name in names for locale in LOCALES for form in BOOK.forms(name, locale)]
 
 
-def sampled(template: str, locale: str, form: Form = Form.LONG, use: Use | None = None, **changed: Any) -> Message:
+def sampled(
+    template: str, locale: str, form: MessageForm = MessageForm.LONG, use: Use | None = None, **changed: Any
+) -> Message:
     """Return a template in the fullest sample situation, with this bank's own words, after some changes."""
     step, first_use = NEEDS[template]
-    variables = sample(step, use or first_use) | {"bank": bank_words(settings()).variables(locale)}
+    variables = sample(step, use or first_use) | {"bank": bank_context(settings()).variables(locale)}
     for name, parts in changed.items():
         known = variables[name]
         variables[name] = {**known, **parts} if isinstance(known, dict) and isinstance(parts, dict) else parts
@@ -249,7 +251,7 @@ def test_no_template_is_left_that_nobody_needs() -> None:
 
 
 @pytest.mark.parametrize(("template", "locale", "form"), forms_of(TEMPLATES))
-def test_every_message_can_be_read_in_every_sample_situation(template: str, locale: str, form: Form) -> None:
+def test_every_message_can_be_read_in_every_sample_situation(template: str, locale: str, form: MessageForm) -> None:
     step, use = NEEDS[template]
     for _, variables in situations(step, use, level_based=True):
         message = BOOK.render(template, locale, variables, form)
@@ -257,18 +259,18 @@ def test_every_message_can_be_read_in_every_sample_situation(template: str, loca
         assert not re.search(r"None|datetime|\{\{|\{%|timedelta|\+00:00|\[\]|。。|，，|\.\.", text), text
         assert message.subject.strip()
         assert message.body.strip()
-        if form is Form.SHORT:
+        if form is MessageForm.SHORT:
             assert "\n" not in message.body.strip()
 
 
 @pytest.mark.parametrize(("template", "locale"), [(name, locale) for name in NEEDS for locale in LOCALES])
 def test_whatever_can_go_to_a_telephone_has_a_short_form(template: str, locale: str) -> None:
     older = ("duty-", "first-report")  # their subjects say it all
-    assert template.startswith(older) or Form.SHORT in BOOK.forms(template, locale)
+    assert template.startswith(older) or MessageForm.SHORT in BOOK.forms(template, locale)
 
 
 @pytest.mark.parametrize(("template", "locale", "form"), forms_of(TO_CUSTOMERS))
-def test_customers_read_no_level_no_regulation_and_no_number(template: str, locale: str, form: Form) -> None:
+def test_customers_read_no_level_no_regulation_and_no_number(template: str, locale: str, form: MessageForm) -> None:
     step, use = NEEDS[template]
     forbidden = ("III", "Art.", "evel ", "级", "第9条", "条(", "20130623", "监管", "regulat", "our rules", "规定")
     for _, variables in situations(step, use):
@@ -277,13 +279,13 @@ def test_customers_read_no_level_no_regulation_and_no_number(template: str, loca
 
 
 @pytest.mark.parametrize(("template", "locale", "form"), forms_of(TO_CUSTOMERS))
-def test_customers_read_no_cause_and_no_blame(template: str, locale: str, form: Form) -> None:
+def test_customers_read_no_cause_and_no_blame(template: str, locale: str, form: MessageForm) -> None:
     text = text_of(sampled(template, locale, form, incident={"notes": ["供应商的磁盘"], "plan_failures": ["A: disk"]}))
     assert not re.search(r"供应商|disk|原因是|责任|fault|caused by (?!this outage)|our system", text)
 
 
 @pytest.mark.parametrize(("template", "locale", "form"), forms_of(TO_CUSTOMERS))
-def test_customers_are_told_when_they_hear_again(template: str, locale: str, form: Form) -> None:
+def test_customers_are_told_when_they_hear_again(template: str, locale: str, form: MessageForm) -> None:
     text = sampled(template, locale, form, next_update_at=NEXT_UPDATE).body
     assert spell_instant(NEXT_UPDATE, locale, CHINA) in text or "2013-06-23 12:35" in text
     assert "12:35" not in sampled(template, locale, form, next_update_at=None, incident={"recovery_at": None}).body
@@ -291,7 +293,7 @@ def test_customers_are_told_when_they_hear_again(template: str, locale: str, for
 
 @pytest.mark.parametrize(("template", "locale"), [(name, locale) for name in TO_CUSTOMERS for locale in LOCALES])
 def test_customers_are_told_whom_to_call(template: str, locale: str) -> None:
-    for form in (Form.LONG, Form.WEB):
+    for form in (MessageForm.LONG, MessageForm.WEB):
         assert "95000" in sampled(template, locale, form).body
     assert "95000" not in sampled(template, locale, bank={"hotline": None, "compensation": None}).body
 
@@ -301,7 +303,7 @@ def test_a_text_message_to_customers_is_short(template: str, locale: str) -> Non
     harmed = {"has_outage": False, "harms": ["A: b"]}
     for known in ({}, {"restored_at": at("11:35")}, {"recovery_at": None}, harmed):
         for next_update_at in (NEXT_UPDATE, None):
-            message = sampled(template, locale, Form.SHORT, incident=known, next_update_at=next_update_at)
+            message = sampled(template, locale, MessageForm.SHORT, incident=known, next_update_at=next_update_at)
             assert message.sms_parts <= 4, message.body
 
 
@@ -369,7 +371,7 @@ UNANSWERED = {"round": 1, "tier": 0, "since": SINCE, "waited": timedelta(minutes
 
 def test_a_page_says_how_to_answer() -> None:
     links = {"acknowledge": "https://bank.example/do/1", "approve": "https://bank.example/do/2"}
-    for form in (Form.LONG, Form.SHORT):
+    for form in (MessageForm.LONG, MessageForm.SHORT):
         assert "https://bank.example/do/1" in sampled("page", "en", form, links=links).body
         assert "https://bank.example/do/2" not in sampled("page", "en", form, links=links).body
     bare = sampled("page", "en", links=None).body
@@ -390,15 +392,15 @@ def test_a_page_tells_the_next_tier_that_the_team_before_did_not_answer() -> Non
     told = UNANSWERED | {"tier": 1}
     assert "The team paged before you did not answer" in sampled("page", "en", escalation=told).body
     assert "此前呼叫的小组没有应答" in sampled("page", "zh-CN", escalation=told).body
-    assert "The team before you did not answer" in sampled("page", "en", Form.SHORT, escalation=told).body
-    assert "前一小组未应答" in sampled("page", "zh-CN", Form.SHORT, escalation=told).body
+    assert "The team before you did not answer" in sampled("page", "en", MessageForm.SHORT, escalation=told).body
+    assert "前一小组未应答" in sampled("page", "zh-CN", MessageForm.SHORT, escalation=told).body
 
 
 def test_a_page_grows_louder_with_the_second_round() -> None:
     again = UNANSWERED | {"round": 2}
     assert sampled("page", "en", escalation=again).subject.startswith("[URGENT: STILL NO ANSWER")
     assert sampled("page", "zh-CN", escalation=again).subject.startswith("【紧急：第2轮仍无人应答")
-    assert "URGENT, round 2" in sampled("page", "en", Form.SHORT, escalation=again).body
+    assert "URGENT, round 2" in sampled("page", "en", MessageForm.SHORT, escalation=again).body
     assert "URGENT" not in sampled("page", "en", escalation=UNANSWERED).subject
 
 
@@ -417,7 +419,7 @@ def test_whoever_approves_reads_every_draft_the_deadline_and_that_nothing_goes_o
         assert words in english.body
     assert "incident-engine step approve 20130623-banking-00000000:playbook:step:1 --by NAME" in english.body
     assert "一律不发出" in sampled("approval-request", "zh-CN", **asked).body
-    assert "一律不发出" in sampled("approval-request", "zh-CN", Form.SHORT, **asked).body
+    assert "一律不发出" in sampled("approval-request", "zh-CN", MessageForm.SHORT, **asked).body
 
 
 def test_an_approval_that_is_waited_for_says_how_long() -> None:
@@ -618,8 +620,8 @@ def test_an_instant_is_told_in_the_banks_zone_and_the_readers_language(locale: s
     ],
 )
 def test_a_length_of_time_is_told_in_the_readers_language(length: timedelta, english: str, chinese: str) -> None:
-    assert spell_duration(length, "en") == english
-    assert spell_duration(length, "zh-CN").replace("秒钟", "秒") == chinese.replace("秒钟", "秒")
+    assert format_duration(length, "en") == english
+    assert format_duration(length, "zh-CN").replace("秒钟", "秒") == chinese.replace("秒钟", "秒")
 
 
 @pytest.mark.parametrize(
@@ -632,13 +634,13 @@ def test_a_length_of_time_is_told_in_the_readers_language(length: timedelta, eng
     ],
 )
 def test_names_are_joined_in_the_readers_language(names: list[str], english: str, chinese: str) -> None:
-    assert spell_names(names, "en") == english
-    assert spell_names(names, "zh-CN") == chinese
+    assert format_names(names, "en") == english
+    assert format_names(names, "zh-CN") == chinese
 
 
 def test_a_service_that_the_configuration_no_longer_has_is_called_by_its_id() -> None:
     known = situation("restored", "duty-notice")
-    bare = Situation(known.bank, {}, known.incident, known.packs, known.assessments, known.step, known.now)
+    bare = MessageContext(known.bank, {}, known.incident, known.packs, known.assessments, known.step, known.now)
     variables: dict[str, Any] = bare.variables("en", "x")
     assert variables["incident"]["services"] == ["core-banking"]
 

@@ -211,10 +211,13 @@ def test_working_days_and_days_off_need_a_calendar() -> None:
             ("/cases/1/measured/09:00/media", "'media' is declared as yes_no", "true or false", ""),
         ),
         ({"due": {"reprot.1": "09:00"}}, ("/cases/1/due/reprot.1", "unknown obligation 'reprot'", None, "report")),
-        ({"reading": {"countin": "own"}}, ("/cases/1/reading/countin", "unknown point 'countin'", POINTS, "counting")),
         (
-            {"reading": {"counting": "owned"}},
-            ("/cases/1/reading/counting", "unknown value 'owned'", "one of: own, concurrent", "own"),
+            {"interpretation": {"countin": "own"}},
+            ("/cases/1/interpretation/countin", "unknown point 'countin'", POINTS, "counting"),
+        ),
+        (
+            {"interpretation": {"counting": "owned"}},
+            ("/cases/1/interpretation/counting", "unknown value 'owned'", "one of: own, concurrent", "own"),
         ),
     ],
 )
@@ -267,20 +270,25 @@ def test_what_a_case_names_rightly_is_accepted() -> None:
         {"at": "09:08", "type": "step.completed", "data": {"by": "李", "fulfils": "summary"}},
     ]
     expect = [{"at": "09:06", "level": "I"}, {"at": "09:07", "level": None}, {"at": "09:30", "level": "II"}]
-    given = {"events": events, "expect": expect, "due": {"report.1": "10:00"}, "reading": {"counting": "concurrent"}}
+    given = {
+        "events": events,
+        "expect": expect,
+        "due": {"report.1": "10:00"},
+        "interpretation": {"counting": "concurrent"},
+    }
     found = parsed(**case(**given, measured={"09:00": {"loss": 1.5}})).cases[1]
-    assert (len(found.events), len(found.expect), found.reading) == (4, 3, {"counting": "concurrent"})
+    assert (len(found.events), len(found.expect), found.interpretation) == (4, 3, {"counting": "concurrent"})
 
 
 def test_several_wrong_points_of_a_cases_reading_are_each_named_once() -> None:
-    assert wrong(**case(reading={"countin": "own", "counting": "owned", "flaping": "x"})) == [
-        ("/cases/1/reading/countin", "unknown point 'countin'", POINTS, "counting"),
-        ("/cases/1/reading/flaping", "unknown point 'flaping'", POINTS, "flapping"),
+    assert wrong(**case(interpretation={"countin": "own", "counting": "owned", "flaping": "x"})) == [
+        ("/cases/1/interpretation/countin", "unknown point 'countin'", POINTS, "counting"),
+        ("/cases/1/interpretation/flaping", "unknown point 'flaping'", POINTS, "flapping"),
     ]
 
 
 def test_a_wrong_value_is_named_though_every_point_is_given() -> None:
-    reading = {
+    interpretation = {
         "counting": "own",
         "flapping": "accumulate",
         "degraded": "counts",
@@ -288,8 +296,8 @@ def test_a_wrong_value_is_named_though_every_point_is_given() -> None:
         "clock": "wall_clock",
         "outside_hours": "off",
     }
-    assert wrong(**case(reading=reading)) == [
-        ("/cases/1/reading/services", "unknown value 'unionn'", "one of: union, per_service_max", "union")
+    assert wrong(**case(interpretation=interpretation)) == [
+        ("/cases/1/interpretation/services", "unknown value 'unionn'", "one of: union, per_service_max", "union")
     ]
 
 
@@ -304,13 +312,13 @@ def test_a_parameter_is_put_in_place_in_readings_rules_and_obligations_alone() -
     limit = {"regions_down": {"at_least": "$count", "for": {"at_least": "$length"}}}
     given = parameters(count=2, length="45m", way="concurrent")
     rules = [rule("down", {"any": [HALF_AN_HOUR, limit]})]
-    found = parsed(**given, rules=rules, reading={"counting": "$way"}, source="$count", version="$nothing")
+    found = parsed(**given, rules=rules, interpretation={"counting": "$way"}, source="$count", version="$nothing")
     condition = found.conditions["down"].any
     assert condition is not None
     down = condition[1].regions_down
     assert down is not None
     assert (down.least, down.for_.least.total_seconds()) == (2, 2700)
-    assert (found.reading.counting.value, found.source, found.version) == ("concurrent", "$count", "$nothing")
+    assert (found.interpretation.counting.value, found.source, found.version) == ("concurrent", "$count", "$nothing")
 
 
 def test_an_unknown_parameter_is_named_with_those_there_are_and_nothing_else_of_its_place() -> None:

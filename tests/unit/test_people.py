@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from incident_engine.config.people import ContactSettings, People, RotationSettings, wrong_people
+from incident_engine.config.people import ContactSettings, People, RotationSettings, people_problems
 
 
 def contact(name: str) -> ContactSettings:
@@ -69,7 +69,7 @@ def test_names_that_are_nobodys_are_said_with_the_nearest() -> None:
         members=["a", "bb"],
         overrides=[{"from": "2026-01-06T00:00Z", "until": "2026-01-07T00:00Z", "contact": "x"}],
     )
-    found = list(wrong_people([contact("a"), contact("bbb")], [shift], {"team": ("a", "shfit")}))
+    found = list(people_problems([contact("a"), contact("bbb")], [shift], {"team": ("a", "shfit")}))
     assert [(problem.path, problem.nearest) for problem in found] == [
         (("rotations", 0, "members", 1), "bbb"),
         (("rotations", 0, "overrides", 0, "contact"), ""),
@@ -78,7 +78,7 @@ def test_names_that_are_nobodys_are_said_with_the_nearest() -> None:
 
 
 def test_a_rotation_cannot_have_the_name_of_a_contact() -> None:
-    found = list(wrong_people([contact("a"), contact("b"), contact("c"), contact("shift")], [rotation()], {}))
+    found = list(people_problems([contact("a"), contact("b"), contact("c"), contact("shift")], [rotation()], {}))
     assert [(problem.path, problem.sentence()) for problem in found] == [
         (("rotations", 0, "id"), "'shift' is a contact; expected an id of its own")
     ]

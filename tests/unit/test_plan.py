@@ -282,7 +282,7 @@ def test_what_is_no_longer_wanted_is_withdrawn() -> None:
     assert reconcile({"a": (StepState.PENDING, at("11:00"))}, []) == Changes(withdraw=("a",))
 
 
-@pytest.mark.parametrize("state", [StepState.BEGUN, StepState.COMPLETED])
+@pytest.mark.parametrize("state", [StepState.STARTED, StepState.COMPLETED])
 def test_what_has_begun_is_left_alone(state: StepState) -> None:
     assert not reconcile({"a": (state, at("11:00"))}, [])
     assert not reconcile({"a": (state, at("11:00"))}, [step("a", "12:00")])

@@ -9,13 +9,13 @@ from support.build import CHINA, at, cbrc, closed, incident, recorded, reported,
 from incident_engine.domain.calendar.holidays import Calendar
 from incident_engine.domain.events.model import Recorded
 from incident_engine.domain.grading.assessment import assess
-from incident_engine.domain.response.occurrences import Basis
+from incident_engine.domain.response.occurrences import PlanSettings
 from incident_engine.domain.response.plan import plan
 from incident_engine.domain.response.playbook import parse_playbook
 from incident_engine.domain.response.reconcile import why_withdrawn
 from incident_engine.domain.response.step import Step, Withdrawal
 
-BASIS = Basis(CHINA, Calendar("CN"), timedelta(minutes=30))
+BASIS = PlanSettings(CHINA, Calendar("CN"), timedelta(minutes=30))
 
 
 def planned(step: dict[str, Any], now: str, *events: Recorded, begun: dict[str, str] | None = None) -> tuple[Step, ...]:
@@ -136,7 +136,7 @@ def test_what_follows_the_closing_has_its_deadline_in_working_days() -> None:
     step = {
         "on": {"closed": True},
         "awaits": "completion",
-        "deadline": {"after": "begin", "working_days": {"I": 1, "II": 2, "III": 5}},
+        "deadline": {"after": "start", "working_days": {"I": 1, "II": 2, "III": 5}},
     }
     [found] = planned(step, "12:00", DOWN, restored("11:00"), closed("12:00"))
     assert found.deadline is not None
@@ -160,7 +160,7 @@ PAGE = {
     "on": {"level_reached": ["III", "II", "I"]},
     "awaits": "acknowledgement",
     "escalation": [{"after": "5m", "to": "b"}, {"after": "10m", "to": "c"}],
-    "again": "15m",
+    "repeat_every": "15m",
 }
 
 
@@ -215,7 +215,7 @@ def test_a_gap_shorter_than_the_settling_time_is_no_end() -> None:
 
 
 def test_what_follows_another_step_needs_that_one_to_have_begun() -> None:
-    step = {"on": {"restored": True}, "follows": "told-before"}
+    step = {"on": {"restored": True}, "requires": "told-before"}
     assert planned(step, "11:10", DOWN, restored("11:00")) == ()
     begun = {f"told-before:{FIRST}": "10:30"}
     assert times(planned(step, "11:10", DOWN, restored("11:00"), begun=begun)) == {"20130623T030000Z": "11:05"}
@@ -246,7 +246,7 @@ REPORT = {
     "on": {"obligation": {"id": "first-report", "when": "applies"}},
     "fulfils": "first-report",
     "escalation": [{"before_deadline": "15m", "to": "a"}, {"after_deadline": "0s", "to": "c"}],
-    "again": "30m",
+    "repeat_every": "30m",
 }
 
 

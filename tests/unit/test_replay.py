@@ -16,7 +16,7 @@ from support.build import CBRC_FILE, CHINA, CONFIG, at, cbrc, cbrc_document, rec
 
 from incident_engine.cli.text.replay import display_width, fitted, replay_text
 from incident_engine.common.errors import InvalidDocumentError, InvalidFilesError
-from incident_engine.common.i18n import Wording
+from incident_engine.common.i18n import Translator
 from incident_engine.domain.events.model import Recorded
 from incident_engine.domain.grading.assessment import assess
 from incident_engine.domain.grading.pack import Pack
@@ -345,7 +345,7 @@ def test_only_the_differences_are_listed_but_all_are_counted() -> None:
 
 
 def table(found: Replay, locale: str = "en", width: int = 160, *, only_differences: bool = False) -> list[str]:
-    text = replay_text(found, settings(), Wording(locale), width, only_differences=only_differences)
+    text = replay_text(found, settings(), Translator(locale), width, only_differences=only_differences)
     return text.splitlines()
 
 

@@ -194,7 +194,7 @@ PLACES_OF_PARAMETERS = {
     "a number of days": ("obligations/0/due", "days", 5),
     "a level of a list": ("obligations/0/levels/0", "level", "I"),
     "a recipient": ("obligations/0/to", "whom", "police"),
-    "a point of the reading": ("reading/counting", "counting_", "concurrent"),
+    "a point of the reading": ("interpretation/counting", "counting_", "concurrent"),
 }
 
 
@@ -237,7 +237,7 @@ WRONG_PACKS: dict[str, tuple[str, object]] = {
     "no occasion": ("obligations/0/levels", None),
     "two deadlines in one": ("obligations/0/due/months", 1),
     "again, but until when": ("obligations/3/until", None),
-    "an unknown reading": ("reading/countin", "own"),
+    "an unknown reading": ("interpretation/countin", "own"),
     "a case's region": ("cases/0/down", {"Gungdong": ["09:00", "09:30"]}),
     "a case's time": ("cases/0/down", {"CN-GD": ["9:00", "09:30"]}),
     "a case's event": ("cases/0/events", [{"at": "09:00", "type": "note.add", "data": {"text": "x"}}]),

@@ -17,23 +17,23 @@ from incident_engine.config.channels import (
 )
 from incident_engine.config.common import Rate
 from incident_engine.config.secret import Secret
-from incident_engine.delivery.channels.base import Outcome
+from incident_engine.delivery.channels.base import DeliveryOutcome
 from incident_engine.delivery.channels.wecom import WecomChannel
 from incident_engine.delivery.circuit_breaker import FAILURES, SHORTEST
-from incident_engine.delivery.digest import bundled
-from incident_engine.delivery.endpoints import Reason, Targets
-from incident_engine.store.deliveries import Claimed
+from incident_engine.delivery.digest import digest_of
+from incident_engine.delivery.endpoints import Endpoints, PostponeReason
+from incident_engine.store.deliveries import ClaimedDelivery
 
 NOW = cst("10:35")
 SECOND = timedelta(seconds=1)
 ROBOT = WecomSettings(type="wecom", url=Secret(value="https://robot.example/send?key=k"), rate=Rate(per_minute=4))
 
 
-def waiting(name: str, priority: int = 2, **changes: Any) -> Claimed:
+def waiting(name: str, priority: int = 2, **changes: Any) -> ClaimedDelivery:
     values: dict[str, Any] = {
         "id": name,
         "step_id": "s",
-        "incident_id": "i",
+        "case_id": "i",
         "contact": "c",
         "channel": "ops",
         "address": None,
@@ -44,18 +44,18 @@ def waiting(name: str, priority: int = 2, **changes: Any) -> Claimed:
         "attempt": 1,
         "priority": priority,
     }
-    return Claimed(**{**values, **changes})
+    return ClaimedDelivery(**{**values, **changes})
 
 
-def several(count: int, first: int = 0, **changes: Any) -> list[Claimed]:
+def several(count: int, first: int = 0, **changes: Any) -> list[ClaimedDelivery]:
     return [waiting(f"d{number}", **changes) for number in range(first, first + count)]
 
 
-def targets(**more: ChannelSettings) -> Targets:
-    return Targets({"ops": ROBOT, **more})
+def targets(**more: ChannelSettings) -> Endpoints:
+    return Endpoints({"ops": ROBOT, **more})
 
 
-def chosen(of: Targets, due: Sequence[Claimed], now: datetime = NOW, limit: int = 16) -> list[list[str]]:
+def chosen(of: Endpoints, due: Sequence[ClaimedDelivery], now: datetime = NOW, limit: int = 16) -> list[list[str]]:
     choice, _ = of.choose(due, limit, now)
     return [[delivery.id for delivery in batch] for batch in choice.batches]
 
@@ -79,9 +79,9 @@ def test_what_does_not_fit_into_the_bundle_waits_for_the_next_token() -> None:
     assert set(choice.later) == {f"d{number}" for number in range(3, 9)}
     assert set(choice.later.values()) == {NOW + 30 * SECOND}
     assert choice.unreachable == set()
-    assert set(why.values()) == {Reason.RATE}
+    assert set(why.values()) == {PostponeReason.RATE}
     (batch,) = ours.choose(due[3:], 16, NOW + 30 * SECOND)[0].batches
-    assert WecomChannel.measure(bundled(batch).body) <= WecomChannel.room
+    assert WecomChannel.measure(digest_of(batch).body) <= WecomChannel.room
 
 
 def test_statutory_messages_go_first_and_alone() -> None:
@@ -99,13 +99,13 @@ def test_only_messages_for_the_same_readers_are_bundled() -> None:
 
 
 def test_a_bundle_says_what_it_is_in_the_readers_language() -> None:
-    bundle = bundled(several(3))
+    bundle = digest_of(several(3))
     assert bundle.subject == "3 messages"
     assert bundle.body == (
         "**subject of d0**\n\nbody of d0\n\n**subject of d1**\n\nbody of d1\n\n**subject of d2**\n\nbody of d2\n"
     )
-    assert bundled(several(3, locale="zh-CN")).subject == "3 条消息"
-    assert bundle.id == bundled(several(3)).id != bundled(several(2)).id
+    assert digest_of(several(3, locale="zh-CN")).subject == "3 条消息"
+    assert bundle.id == digest_of(several(3)).id != digest_of(several(2)).id
 
 
 def test_a_long_message_takes_a_token_for_each_part() -> None:
@@ -132,38 +132,38 @@ def test_one_target_at_its_limit_does_not_hold_up_the_others() -> None:
     WebhookSettings(type="webhook", url="https://h.example/x", secret=Secret(value="x"), rate=Rate(per_minute=2)),
 ])  # fmt: skip
 def test_what_machines_read_is_never_bundled(settings: ChannelSettings) -> None:
-    ours = Targets({"ops": settings})
+    ours = Endpoints({"ops": settings})
     choice, _ = ours.choose(several(3), 16, NOW)
     assert [len(batch) for batch in choice.batches] == [1]
     assert set(choice.later) == {"d1", "d2"}
 
 
 def test_no_more_is_chosen_than_may_be_under_way_and_the_rest_stays_due() -> None:
-    choice, _ = Targets({}).choose(several(5), 3, NOW)
+    choice, _ = Endpoints({}).choose(several(5), 3, NOW)
     assert ([batch[0].id for batch in choice.batches], choice.later) == (["d0", "d1", "d2"], {})
 
 
 def test_a_target_that_asked_for_a_wait_gets_nothing_not_even_what_is_statutory() -> None:
     ours = targets()
-    ours.note(waiting("d"), Outcome.RATE_LIMITED, NOW, 90 * SECOND)
+    ours.record(waiting("d"), DeliveryOutcome.RATE_LIMITED, NOW, 90 * SECOND)
     choice, why = ours.choose([waiting("a", priority=0), waiting("b")], 16, NOW)
     assert choice.batches == []
     assert set(choice.later.values()) == {NOW + 90 * SECOND}
-    assert set(why.values()) == {Reason.RATE}
+    assert set(why.values()) == {PostponeReason.RATE}
     assert choice.unreachable == {"a", "b"}  # 90 seconds are long
 
 
-def fail(ours: Targets, now: datetime = NOW) -> list[CircuitState | None]:
-    return [ours.note(waiting("d"), Outcome.TIMED_OUT, now, None) for _ in range(FAILURES)]
+def fail(ours: Endpoints, now: datetime = NOW) -> list[CircuitState | None]:
+    return [ours.record(waiting("d"), DeliveryOutcome.TIMED_OUT, now, None) for _ in range(FAILURES)]
 
 
 def test_while_a_circuit_is_open_others_wait_and_statutory_messages_go() -> None:
-    ours = Targets({})
+    ours = Endpoints({})
     assert fail(ours) == [None] * (FAILURES - 1) + [CircuitState.OPEN]
     choice, why = ours.choose([waiting("law", priority=0), *several(2)], 16, NOW)
     assert [batch[0].id for batch in choice.batches] == ["law"]
     assert choice.later == {"d0": NOW + SHORTEST, "d1": NOW + SHORTEST}
-    assert set(why.values()) == {Reason.CIRCUIT}
+    assert set(why.values()) == {PostponeReason.CIRCUIT}
     assert choice.unreachable == {"d0", "d1"}
     assert ours.state("ops") is CircuitState.OPEN
     assert ours.state("mail") is CircuitState.CLOSED
@@ -179,24 +179,26 @@ def test_targets_are_open_while_all_that_waits_can_go_and_a_token_is_left() -> N
 
 
 def test_when_its_time_is_over_one_goes_to_see_alone() -> None:
-    ours = Targets({})
+    ours = Endpoints({})
     fail(ours)
     later = NOW + SHORTEST
     choice, _ = ours.choose(several(3), 16, later)
     assert [[delivery.id for delivery in batch] for batch in choice.batches] == [["d0"]]
     assert ours.state("ops") is CircuitState.HALF_OPEN
-    assert ours.note(waiting("d0"), Outcome.DELIVERED, later, None) is CircuitState.CLOSED
+    assert ours.record(waiting("d0"), DeliveryOutcome.DELIVERED, later, None) is CircuitState.CLOSED
     assert chosen(ours, several(2, first=1), later) == [["d1"], ["d2"]]
 
 
 def test_of_very_many_targets_those_that_answer_are_forgotten_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("incident_engine.delivery.endpoints.MANY_TARGETS", 3)
+    monkeypatch.setattr("incident_engine.delivery.endpoints.MAX_ENDPOINTS", 3)
     mail = EmailSettings(type="email", host="h", port=25, sender="a@b.example", tls="none")
     found = targets(mail=mail)
     silent = waiting("silent", channel="mail", address="silent@bank.example")
     for _ in range(FAILURES):
-        found.note(silent, Outcome.TIMED_OUT, NOW, None)
+        found.record(silent, DeliveryOutcome.TIMED_OUT, NOW, None)
     for number in range(20):
-        found.note(waiting("d", channel="mail", address=f"{number}@bank.example"), Outcome.DELIVERED, NOW, None)
+        found.record(
+            waiting("d", channel="mail", address=f"{number}@bank.example"), DeliveryOutcome.DELIVERED, NOW, None
+        )
     assert len(found._targets) == 3
     assert found.state("mail") is CircuitState.OPEN  # who does not answer is not forgotten

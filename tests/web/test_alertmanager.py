@@ -8,7 +8,7 @@ import pytest
 from httpx2 import Response
 from support.fixtures import Served, cst, served
 
-from incident_engine.store.tables import events, incidents
+from incident_engine.store.tables import cases, events
 
 NOW = cst("10:40")
 FINGERPRINT = "5ef77f1f8a3ecf8d"
@@ -217,7 +217,7 @@ def test_an_alert_in_quarantine_that_comes_again_is_counted_and_not_listed_again
     assert kept["times"] == 4
     assert kept["first_received_at"] == "2013-06-23T10:40:00+08:00"
     assert kept["last_received_at"] == "2013-06-23T10:45:00+08:00"
-    assert api.rows(incidents) == []
+    assert api.rows(cases) == []
 
 
 def test_the_quarantine_is_listed_the_latest_first_and_page_by_page(api: Served) -> None:

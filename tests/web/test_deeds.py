@@ -97,7 +97,7 @@ def test_a_link_shows_what_it_is_about_and_does_nothing_until_the_button_is_pres
     assert shown.headers["cache-control"] == "no-store"
     assert "Duty engineer" in shown.text
     assert "<form" in shown.text
-    assert step(api, PAGE)["state"] == "begun"
+    assert step(api, PAGE)["state"] == "started"
     done = api.client.post(path, data={"by": "Li Lei"})
     assert done.status_code == 200
     assert "Acknowledged; nobody else is called." in done.text
@@ -110,7 +110,7 @@ def test_a_link_shows_what_it_is_about_and_does_nothing_until_the_button_is_pres
 
 
 def test_a_link_shows_nobody_else_s_message(api: Served) -> None:
-    token = LINKS.of(PAGE, "duty-engineer")
+    token = LINKS.for_step(PAGE, "duty-engineer")
     assert token is not None
     shown = api.client.get(link_in(token["acknowledge"])).text
     [others] = words(api, PAGE, "duty-officer")
@@ -122,7 +122,7 @@ def test_who_gives_no_name_is_asked_for_it(api: Served) -> None:
     answer = api.client.post(path, data={"by": "  "})
     assert answer.status_code == 422
     assert "Please give your name." in answer.text
-    assert step(api, PAGE)["state"] == "begun"
+    assert step(api, PAGE)["state"] == "started"
 
 
 @pytest.mark.parametrize("changed", ["x", "eyJhIjoxfQ.aaaa.bbbb", ""])
@@ -136,7 +136,7 @@ def test_a_link_that_was_changed_is_refused(api: Served, changed: str) -> None:
 
 
 def test_a_link_signed_with_another_key_is_refused(api: Served) -> None:
-    other = Links("https://ops.bank.example", "another key").of(PAGE, "duty-engineer")
+    other = Links("https://ops.bank.example", "another key").for_step(PAGE, "duty-engineer")
     assert other is not None
     assert api.client.get(link_in(other["acknowledge"])).status_code == 404
 
@@ -270,7 +270,7 @@ def test_a_task_goes_to_whom_it_is_given_and_is_reminded_of_until_it_is_done(api
     [task] = [
         each
         for each in api.client.get(f"/api/v1/incidents/{KEY}").json()["steps"]
-        if each["step"] == "task" and not each["of"]
+        if each["step"] == "task" and not each["parent_id"]
     ]
     assert (task["audience"], task["deadline"]) == ("suppliers", "2013-06-26T10:35:00+08:00")
     wait_until(api, due_at - timedelta(days=1))
@@ -361,11 +361,11 @@ def test_an_incident_is_closed_only_once_it_was_observed(tmp_path: Path) -> None
 
 
 def test_links_say_what_they_were_made_of() -> None:
-    made = LINKS.of(PAGE, "duty-engineer")
+    made = LINKS.for_step(PAGE, "duty-engineer")
     assert made is not None
     read = {action: LINKS.read(url.rpartition("/")[2]) for action, url in made.items()}
     assert read == {action: Link(PAGE, LinkAction(action), "duty-engineer") for action in LinkAction}
-    assert Links().of(PAGE, "duty-engineer") is None
+    assert Links().for_step(PAGE, "duty-engineer") is None
 
 
 def test_nothing_is_approved_before_its_words_are_written(api: Served) -> None:
@@ -404,7 +404,7 @@ def test_a_step_added_now_does_not_wait_for_its_offset(api: Served) -> None:
     [added] = [
         each
         for each in api.client.get(f"/api/v1/incidents/{KEY}").json()["steps"]
-        if each["step"] == "customers-make-good" and not each["of"]
+        if each["step"] == "customers-make-good" and not each["parent_id"]
     ]
     assert added["state"] == "awaiting"
 
@@ -452,14 +452,14 @@ def test_what_was_given_up_and_is_wanted_again_is_told_again(api: Served) -> Non
     for minutes in (65, 90):
         wait_until(api, BEGAN + timedelta(minutes=minutes))
     summary = f"{KEY}:regulator-reports:summary-report:summary-report"
-    assert step(api, summary)["state"] == "begun"
+    assert step(api, summary)["state"] == "started"
     wait_until(api, BEGAN + timedelta(minutes=100))
     api.client.post("/api/v1/events", json=started("again", BEGAN + timedelta(minutes=100), "CN-GD", incident=KEY))
     assert step(api, summary)["state"] == "withdrawn"
     restore(api, "r2", 150)
     for minutes in (155, 180):
         wait_until(api, BEGAN + timedelta(minutes=minutes))
-    assert step(api, summary)["state"] == "begun"
+    assert step(api, summary)["state"] == "started"
     asked = [row for row in api.rows(deliveries) if row["step_id"] == summary]
     assert [row["contact"] for row in asked] == ["risk-reporter", "risk-reporter"]
     assert len({row["id"] for row in asked}) == 2

@@ -10,7 +10,7 @@ import pytest
 from httpx2 import Response
 from support.fixtures import MICROSECOND, Served, cst, event, held_up, restored, served, started
 
-from incident_engine.store.tables import events, incidents
+from incident_engine.store.tables import cases, events
 
 NOW = cst("10:40")
 BEGAN = cst("10:35")
@@ -74,7 +74,7 @@ def test_an_array_is_answered_event_by_event_in_its_order(api: Served) -> None:
 
 def test_an_empty_array_is_accepted_and_changes_nothing(api: Served) -> None:
     assert accepted(api, []) == []
-    assert api.rows(incidents) == []
+    assert api.rows(cases) == []
 
 
 def test_an_event_sent_again_changes_nothing_and_says_so(api: Served) -> None:
@@ -153,7 +153,7 @@ def test_one_bad_event_refuses_the_whole_array_and_every_error_is_told(api: Serv
     document = answer.json()
     assert document["title"] == "Invalid events"
     assert document["detail"] == "8 errors; nothing of this request was stored"
-    assert (stored(api), api.rows(incidents)) == ([], [])
+    assert (stored(api), api.rows(cases)) == ([], [])
 
 
 def test_the_errors_of_a_single_object_point_into_the_object_itself(api: Served) -> None:

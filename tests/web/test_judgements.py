@@ -9,7 +9,7 @@ from httpx2 import Response
 from prometheus_client.parser import text_string_to_metric_families
 from support.fixtures import Served, cst, event, restored, served, started
 
-from incident_engine.store.tables import events, incidents
+from incident_engine.store.tables import cases, events
 
 BEGAN = cst("10:35")
 NOW = cst("10:40")
@@ -122,7 +122,7 @@ def test_maintenance_is_of_no_incident(api: Served) -> None:
     assert receipt == {"source": "monitor", "id": "works", "status": "accepted", "incident": None}
     (again,) = accepted(api, maintenance("works", "09:00", "20:00"))
     assert again == {"source": "monitor", "id": "works", "status": "duplicate", "incident": None}
-    assert api.rows(incidents) == []
+    assert api.rows(cases) == []
 
 
 def test_maintenance_that_was_announced_before_does_not_count(api: Served) -> None:
@@ -161,7 +161,7 @@ def test_an_announcement_takes_no_level_back_that_was_given(api: Served) -> None
     api.fire()
     accepted(api, maintenance("works", "10:00", "12:00"))
     found = verdict(api)
-    assert (found["level"], found["held"]) == ("III", True)
+    assert (found["level"], found["level_retained"]) == ("III", True)
 
 
 @pytest.mark.parametrize(
@@ -271,7 +271,7 @@ def graded_and_corrected(api: Served) -> None:
 def test_a_correction_is_seen_in_the_incident_and_in_the_list(api: Served) -> None:
     graded_and_corrected(api)
     found = verdict(api)
-    assert (found["level"], found["severity"], found["held"]) == (None, 0, False)
+    assert (found["level"], found["severity"], found["level_retained"]) == (None, 0, False)
     first, second = found["trajectory"]
     assert (first["level"], first["at"][11:16]) == ("III", "11:05")
     assert (second["level"], second["at"][11:16], second["corrected_by"], second["reason"]) == (

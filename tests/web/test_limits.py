@@ -16,7 +16,7 @@ from support.servers import LOOPBACK, Daemon, client, daemon, wait_for
 
 from incident_engine.common import telemetry
 from incident_engine.common.clock import SystemClock
-from incident_engine.common.telemetry import Sparing, logger
+from incident_engine.common.telemetry import RateLimitedLog, logger
 from incident_engine.config.rulebook import load_rulebook
 from incident_engine.config.settings import load_settings
 from incident_engine.daemon import Daemon as InProcess
@@ -95,12 +95,12 @@ def test_a_line_that_repeats_is_logged_once_in_a_while_with_how_often(monkeypatc
     now = 100.0
     monkeypatch.setattr(telemetry, "ticks", lambda: now)
     with capture_logs() as lines:
-        log = Sparing(logger("room").warning, 1)
+        log = RateLimitedLog(logger("room").warning, 1)
         for _ in range(5):
             log("full", reason="queue_full")
         now = 101.0
         log("full", reason="queue_full")
-        log.begin_anew()
+        log.reset()
         log("full", reason="queue_full")
     assert [line["times"] for line in lines] == [1, 5, 1]
 
@@ -113,7 +113,7 @@ def test_how_many_connections_there_may_be_is_a_setting(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "begun",
+    "started",
     [
         b"",
         b"GET /healthz HTTP/1.1\r\nHost:",

@@ -101,7 +101,7 @@ def test_an_incident_is_shown_as_of_now_with_its_verdict_steps_and_deliveries(ap
     assert (found["level"], found["detected_at"]) == ("III", "2013-06-23T10:40:00+08:00")
     assert found["recovery_estimated_at"] == "2013-06-23T12:00:00+08:00"
     (verdict,) = found["assessments"]
-    assert (verdict["pack"], verdict["version"], verdict["held"]) == ("cn-cbrc-2008", "2", False)
+    assert (verdict["pack"], verdict["version"], verdict["level_retained"]) == ("cn-cbrc-2008", "2", False)
     assert verdict["at"] == "2013-06-23T11:05:00+08:00"
     assert verdict["trajectory"] == [
         {"level": "III", "at": "2013-06-23T11:05:00+08:00", "rule": "art9-3-2", "cite": "Art. 9(3)2"}
@@ -116,9 +116,9 @@ def test_an_incident_is_shown_as_of_now_with_its_verdict_steps_and_deliveries(ap
     (region,) = verdict["evidence"]["regions"]
     assert (region["region"], region["name"]["zh-CN"], region["in_service_seconds"]) == ("CN-GD", "广东", 1800)
     assert [(step["step"], step["state"]) for step in found["steps"]] == [
-        ("customers-acknowledge", "begun"),
-        ("duty-notice", "begun"),
-        ("first-report", "begun"),
+        ("customers-acknowledge", "started"),
+        ("duty-notice", "started"),
+        ("first-report", "started"),
         ("first-report-reminder", "pending"),
         ("first-report-overdue", "pending"),
         ("duty-notice", "pending"),

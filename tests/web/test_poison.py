@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from support.fixtures import cst, event, served
 
-from incident_engine.engine.update import Upkeep
-from incident_engine.store.tables import events, incidents, quarantine
-from incident_engine.store.unit_of_work import Unit
+from incident_engine.engine.update import CaseUpdater
+from incident_engine.store.tables import cases, events, quarantine
+from incident_engine.store.unit_of_work import UnitOfWork
 
 NOW = cst("10:40")
 POISON = "poisoned"
@@ -19,14 +19,14 @@ POISON = "poisoned"
 @pytest.fixture
 def poison(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the engine fail at whatever changes one incident."""
-    sound = Upkeep.bring_up_to_date
+    sound = CaseUpdater.update_case
 
-    def failing(self: Upkeep, unit: Unit, incident_id: str, now: datetime) -> Mapping[str, Any]:
+    def failing(self: CaseUpdater, unit: UnitOfWork, incident_id: str, now: datetime) -> Mapping[str, Any]:
         if incident_id == POISON:
             raise ZeroDivisionError("a fault of the engine")
         return sound(self, unit, incident_id, now)
 
-    monkeypatch.setattr(Upkeep, "bring_up_to_date", failing)
+    monkeypatch.setattr(CaseUpdater, "bring_up_to_date", failing)
 
 
 def down(name: str, incident: str) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def test_a_poison_event_waits_in_quarantine_and_the_rest_of_its_request_is_taken
         statuses = {receipt["id"]: (receipt["status"], receipt["incident"]) for receipt in answer.json()["events"]}
         assert statuses == {"a": ("accepted", "sound-1"), "b": ("quarantined", None), "c": ("accepted", "sound-2")}
         assert {row["event_id"] for row in api.rows(events)} == {"a", "c"}
-        assert {row["id"] for row in api.rows(incidents)} == {"sound-1", "sound-2"}, "nothing is half-stored"
+        assert {row["id"] for row in api.rows(cases)} == {"sound-1", "sound-2"}, "nothing is half-stored"
         (kept,) = api.rows(quarantine)
         assert (kept["key"], kept["reason"]) == ("b", "event_isolated")
         assert kept["document"]["incident"] == POISON, "the event is kept whole"
@@ -58,7 +58,7 @@ def test_once_the_fault_is_mended_the_event_is_taken_and_leaves_the_quarantine(
         monkeypatch.undo()
         assert api.client.post("/api/v1/events", json=down("b", POISON)).json()["events"][0]["status"] == "accepted"
         assert api.rows(quarantine) == []
-        assert [row["id"] for row in api.rows(incidents)] == [POISON]
+        assert [row["id"] for row in api.rows(cases)] == [POISON]
 
 
 @pytest.mark.usefixtures("poison")
@@ -68,5 +68,5 @@ def test_others_in_the_same_transaction_are_not_harmed(tmp_path: Path) -> None:
         bad = api.client.post("/api/v1/events", json=down("b", POISON))
         again = api.client.post("/api/v1/events", json=down("c", "sound-1") | {"regions": ["CN-HN"]})
         assert [answer.status_code for answer in (first, bad, again)] == [202, 202, 202]
-        (found,) = api.rows(incidents)
+        (found,) = api.rows(cases)
         assert found["regions"] == ["CN-GD", "CN-HN"], "what was kept in memory is what is on disk"

@@ -108,7 +108,7 @@ def test_the_newest_version_is_given_unless_another_is_asked_for(known: Served) 
 
 def test_the_bank_s_language_is_the_default(known: Served) -> None:
     assert get(known, FORMAL)["locale"] == "zh-CN"
-    assert get(known, FORMAL)["fields"]["event"]["place"] == "广东"
+    assert get(known, FORMAL)["fields"]["event"]["position"] == "广东"
 
 
 def test_json_has_the_texts_by_group_and_field(known: Served) -> None:
@@ -133,7 +133,7 @@ def test_as_a_page_to_print_nothing_of_it_is_markup(known: Served, lang: str) ->
     assert "@page" in answer.text
 
 
-@pytest.mark.parametrize(("lang", "place"), [("zh-CN", "广东"), ("en", "Guangdong")])
+@pytest.mark.parametrize(("lang", "position"), [("zh-CN", "广东"), ("en", "Guangdong")])
 def test_as_docx_to_edit(known: Served, lang: str, place: str) -> None:
     answer = known.client.get(FORMAL, params={"format": "docx", "lang": lang, "version": 1})
     assert answer.status_code == 200
@@ -172,10 +172,10 @@ def test_parameters_that_cannot_be_used_are_refused(
 
 
 def test_an_instance_is_given_by_its_name(known: Served) -> None:
-    row = {"id": "k:p:s:1", "incident_id": "k", "playbook": "p", "step": "s", "audience": "a", "template": "t"}
+    row = {"id": "k:p:s:1", "case_id": "k", "playbook": "p", "step": "s", "audience": "a", "template": "t"}
     for number, at in ((1, "10:50"), (2, "11:00")):
         values = row | {"id": f"k:p:s:{number}", "instance": f"progress-report.{number}", "due_at": cst(at)}
-        store(known, insert(steps).values(**values, report="cbrc-progress-report", state="begun"))
+        store(known, insert(steps).values(**values, report="cbrc-progress-report", state="started"))
     keep(known)
     assert get(known, f"{BASE}/cbrc-progress-report/progress-report.1")["instance"] == "progress-report.1"
     assert get(known, f"{BASE}/cbrc-progress-report")["instance"] == "progress-report.2"
@@ -188,12 +188,12 @@ def delivery(api: Served, name: str, step: str, state: str, ended: str) -> None:
     values: dict[str, Any] = {
         "id": name,
         "step_id": step,
-        "incident_id": "k",
+        "case_id": "k",
         "contact": "c",
         "channel": "outbox",
         "locale": "en",
     }
-    values |= {"subject": "s", "body": "b", "priority": 2, "place": 0, "state": state, "attempts": 1}
+    values |= {"subject": "s", "body": "b", "priority": 2, "position": 0, "state": state, "attempts": 1}
     instants = {"created_at": cst("11:05"), "ended_at": cst(ended)}
     store(api, insert(deliveries).values(**values, **instants))
 

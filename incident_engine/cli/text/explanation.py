@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta, tzinfo
 
-from incident_engine.common.i18n import Wording
+from incident_engine.common.i18n import Translator
 from incident_engine.domain.grading.conditions import Condition
 from incident_engine.domain.grading.explanation import ExplainedCondition, ExplainedRegion, ExplainedRule
 from incident_engine.domain.grading.pack import Pack
-from incident_engine.domain.messages.formatting import spell_duration, spell_names
+from incident_engine.domain.messages.formatting import format_duration, format_names
 from incident_engine.domain.regions import region_name
-from incident_engine.domain.values import NEVER, LocalizedText, spell_cite
+from incident_engine.domain.values import NEVER, LocalizedText, format_cite
 
 _INDENT = "  "
 
@@ -17,7 +17,7 @@ _INDENT = "  "
 class Explainer:
     """Spells explanations for one reader of one bank."""
 
-    def __init__(self, pack: Pack, names: Mapping[str, LocalizedText], zone: tzinfo, say: Wording) -> None:
+    def __init__(self, pack: Pack, names: Mapping[str, LocalizedText], zone: tzinfo, say: Translator) -> None:
         self._pack = pack
         self._names = names
         self._zone = zone
@@ -29,13 +29,13 @@ class Explainer:
         for each in sorted(rules, key=lambda each: each.at):
             name = self._pack.level_names[each.rule.level].in_(locale)
             state = self._when(each.at, now)
-            yield f"{spell_cite(each.rule.cite, locale)} ({each.rule.id}): {each.rule.level} {name}: {state}"
+            yield f"{format_cite(each.rule.cite, locale)} ({each.rule.id}): {each.rule.level} {name}: {state}"
             yield _INDENT + each.rule.says.in_(locale)
             if each.at != NEVER or each.when.regions:
                 yield from (_INDENT + line for line in self._condition(each.when, now))
         yield f"{say('reading')}: " + "; ".join(
-            f"{say(name)} = {say(getattr(self._pack.reading, name).value)}"
-            for name in type(self._pack.reading).model_fields
+            f"{say(name)} = {say(getattr(self._pack.interpretation, name).value)}"
+            for name in type(self._pack.interpretation).model_fields
         )
 
     def _when(self, at: datetime, now: datetime) -> str:
@@ -74,7 +74,7 @@ class Explainer:
         if given.outage is not None:
             return f"{say('outage anywhere')} {self._bound(condition.limit['for'])}"
         if given.harm is not None:
-            kinds = spell_names([say(kind.value) for kind in given.harm.kinds], say.locale)
+            kinds = format_names([say(kind.value) for kind in given.harm.kinds], say.locale)
             return f"{say('harm')}: {kinds}, {say('at least')} {say(given.harm.at_least.value)}"
         if given.measured is not None:
             wanted = {key: value for key, value in condition.limit.items() if key != "name"}
@@ -115,7 +115,7 @@ class Explainer:
     def _length(self, length: timedelta) -> str:
         seconds = length.total_seconds()
         if seconds == int(seconds) and seconds % 60 == 0:
-            return spell_duration(length, self._say.locale)
+            return format_duration(length, self._say.locale)
         return f"{length}"
 
     def _instant(self, at: datetime) -> str:

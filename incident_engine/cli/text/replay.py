@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, tzinfo
 from unicodedata import east_asian_width
 
-from incident_engine.common.i18n import Wording
+from incident_engine.common.i18n import Translator
 from incident_engine.config.settings import Settings
 from incident_engine.domain.grading.pack import Pack
 from incident_engine.domain.regions import region_name
@@ -18,7 +18,7 @@ _NARROWEST = 16
 _LONGEST_NAME = 40
 
 
-def replay_text(found: Replay, settings: Settings, say: Wording, width: int, *, only_differences: bool) -> str:
+def replay_text(found: Replay, settings: Settings, say: Translator, width: int, *, only_differences: bool) -> str:
     """Return a replay as text for a terminal of so many columns."""
     if not found.rows:
         return say("no incidents")
@@ -30,7 +30,7 @@ def replay_text(found: Replay, settings: Settings, say: Wording, width: int, *, 
 # The table
 
 
-def _table(rows: Sequence[Row], found: Replay, settings: Settings, say: Wording, width: int) -> Iterator[str]:
+def _table(rows: Sequence[Row], found: Replay, settings: Settings, say: Translator, width: int) -> Iterator[str]:
     if not rows:
         return
     zone = settings.bank.zone
@@ -47,7 +47,7 @@ def _table(rows: Sequence[Row], found: Replay, settings: Settings, say: Wording,
         yield _GAP.join(fitted(text, columns) for text, columns in zip(line, widths, strict=True)).rstrip()
 
 
-def _lines_of(row: Row, names: Mapping[str, LocalizedText], zone: tzinfo, say: Wording) -> list[list[str]]:
+def _lines_of(row: Row, names: Mapping[str, LocalizedText], zone: tzinfo, say: Translator) -> list[list[str]]:
     """Return the lines of a row: of what differs the whole course, else the level in the end."""
     begun = row.occurred_at.astimezone(zone) if row.occurred_at else None
     courses = [_course(verdict, begun, zone, say) for verdict in row.verdicts]
@@ -70,7 +70,7 @@ def _lines_of(row: Row, names: Mapping[str, LocalizedText], zone: tzinfo, say: W
     ]
 
 
-def _course(verdict: Verdict, begun: datetime | None, zone: tzinfo, say: Wording) -> list[str]:
+def _course(verdict: Verdict, begun: datetime | None, zone: tzinfo, say: Translator) -> list[str]:
     if not verdict.in_force:
         return [say("out of force")]
     return [
@@ -89,7 +89,7 @@ def _short_time(at: datetime, begun: datetime | None) -> str:
 # The summary
 
 
-def _summary(found: Replay, say: Wording) -> Iterator[str]:
+def _summary(found: Replay, say: Translator) -> Iterator[str]:
     counted = found.differences
     line = f"{say('incidents')}: {len(found.rows)}"
     if len(found.candidates) > 1:
@@ -110,7 +110,7 @@ def _summary(found: Replay, say: Wording) -> Iterator[str]:
         yield from _matrix(found, place, say)
 
 
-def _counts(found: Replay, say: Wording) -> Iterator[str]:
+def _counts(found: Replay, say: Translator) -> Iterator[str]:
     """Yield how many incidents have which level by the only pack."""
     pack = found.candidates[0].pack
     counted = found.matrix(0)
@@ -120,7 +120,7 @@ def _counts(found: Replay, say: Wording) -> Iterator[str]:
         yield f"{fitted(name, widest)}  {counted.get((level, level), 0)}"
 
 
-def _matrix(found: Replay, place: int, say: Wording) -> Iterator[str]:
+def _matrix(found: Replay, place: int, say: Translator) -> Iterator[str]:
     """Yield how many incidents have which level by the first pack (lines) and by another (columns)."""
     first, other = found.candidates[0], found.candidates[place]
     counted = found.matrix(place)
@@ -140,11 +140,11 @@ def _levels(pack: Pack) -> list[str | None]:
     return [None, *(level.id for level in reversed(pack.levels))]
 
 
-def _level_name(level: str | None, pack: Pack, say: Wording) -> str:
+def _level_name(level: str | None, pack: Pack, say: Translator) -> str:
     return _short_level(level, say) if level is None else f"{level} {pack.level_names[level].in_(say.locale)}"
 
 
-def _short_level(level: str | None, say: Wording) -> str:
+def _short_level(level: str | None, say: Translator) -> str:
     return say("no level") if level is None else level
 
 

@@ -13,8 +13,8 @@ from datetime import datetime
 from typing import Any
 
 from incident_engine.config.channels import AppriseSettings
-from incident_engine.delivery.channels.base import DeliveryError, Outcome
-from incident_engine.store.deliveries import Claimed
+from incident_engine.delivery.channels.base import DeliveryError, DeliveryOutcome
+from incident_engine.store.deliveries import ClaimedDelivery
 
 _AT_ONCE = 4
 """How many messages of one channel may be under way; Apprise blocks a thread for each."""
@@ -63,23 +63,23 @@ class AppriseChannel:
         self._timeout = settings.timeout.total_seconds()
         self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="apprise")
 
-    async def send(self, delivery: Claimed, now: datetime) -> str:
+    async def send(self, delivery: ClaimedDelivery, now: datetime) -> str:
         """Send one message."""
         work = asyncio.get_running_loop().run_in_executor(self._threads, self._notify, delivery)
         try:
             async with asyncio.timeout(self._timeout):
                 is_sent, said = await work
         except TimeoutError as error:
-            raise DeliveryError(Outcome.TIMED_OUT, f"Apprise did not end within {self._timeout:g} s") from error
+            raise DeliveryError(DeliveryOutcome.TIMED_OUT, f"Apprise did not end within {self._timeout:g} s") from error
         if not is_sent:
-            raise DeliveryError(Outcome.SERVER_ERROR, f"Apprise could not send: {said or 'it says no more'}")
+            raise DeliveryError(DeliveryOutcome.SERVER_ERROR, f"Apprise could not send: {said or 'it says no more'}")
         return "sent by Apprise"
 
     async def close(self) -> None:
         """Let go of the threads; what they are at goes on to its end."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def _notify(self, delivery: Claimed) -> tuple[bool, str]:
+    def _notify(self, delivery: ClaimedDelivery) -> tuple[bool, str]:
         _HEARD.begin()
         sent = self._service.notify(
             title=delivery.subject, body=delivery.body, body_format=self._apprise.NotifyFormat.MARKDOWN

@@ -5,10 +5,10 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
-from incident_engine.store.deliveries import Claimed
+from incident_engine.store.deliveries import ClaimedDelivery
 
 
-class Outcome(StrEnum):
+class DeliveryOutcome(StrEnum):
     """How an attempt to deliver went."""
 
     DELIVERED = "delivered"
@@ -26,7 +26,7 @@ class DeliveryError(Exception):
     """An attempt failed: why, whether trying again is of any use, and how long the other side asks us to wait."""
 
     def __init__(
-        self, outcome: Outcome, detail: str, *, permanent: bool = False, retry_after: timedelta | None = None
+        self, outcome: DeliveryOutcome, detail: str, *, permanent: bool = False, retry_after: timedelta | None = None
     ) -> None:
         super().__init__(detail)
         self.outcome = outcome
@@ -38,7 +38,7 @@ class DeliveryError(Exception):
 class Channel(Protocol):
     """Brings one message to one recipient. The delivery's id is the idempotency key: a repeat carries it again."""
 
-    async def send(self, delivery: Claimed, now: datetime) -> str:
+    async def send(self, delivery: ClaimedDelivery, now: datetime) -> str:
         """Send; return what the other side answered. Raises DeliveryError."""
         ...
 

@@ -13,10 +13,10 @@ from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from incident_engine.config.channels import DingtalkSettings, FeishuSettings, OutgoingSettings, WecomSettings
-from incident_engine.delivery.channels.base import DeliveryError, Outcome
-from incident_engine.delivery.channels.http_client import Answer, Http, explained, retry_after
+from incident_engine.delivery.channels.base import DeliveryError, DeliveryOutcome
+from incident_engine.delivery.channels.http_client import HttpAnswer, HttpClient, explained, retry_after
 from incident_engine.delivery.channels.splitting import in_json, numbered
-from incident_engine.store.deliveries import Claimed
+from incident_engine.store.deliveries import ClaimedDelivery
 
 _REMEMBERED = 1_000
 _FEISHU_WAIT = "x-ogw-ratelimit-reset"
@@ -26,10 +26,10 @@ _ADDRESS = re.compile(r"https?://[^\s/]+/\S+")
 
 
 @dataclass(frozen=True, slots=True)
-class Meaning:
+class ErrorMeaning:
     """What an error code means, and how long to wait if the other side does not say."""
 
-    outcome: Outcome
+    outcome: DeliveryOutcome
     permanent: bool = False
     wait: timedelta | None = None
 
@@ -44,7 +44,7 @@ class Progress:
         """Return how many parts have arrived."""
         return self._arrived.get(delivery, 0)
 
-    def note(self, delivery: str, arrived: int) -> None:
+    def record(self, delivery: str, arrived: int) -> None:
         """Remember how many parts have arrived; of the oldest messages it is forgotten."""
         self._arrived[delivery] = arrived
         if len(self._arrived) > _REMEMBERED:
@@ -55,12 +55,12 @@ class Progress:
         self._arrived.pop(delivery, None)
 
 
-class Robot(ABC):
+class ChatBot(ABC):
     """Posts messages to the address of a robot, whose key is in the address."""
 
     room: ClassVar[int]
     """How long the text of one message may be, as `measure` counts."""
-    codes: ClassVar[Mapping[int, Meaning]]
+    codes: ClassVar[Mapping[int, ErrorMeaning]]
     code_names: ClassVar[tuple[str, ...]] = ("errcode",)
     words_name: ClassVar[str] = "errmsg"
 
@@ -68,7 +68,7 @@ class Robot(ABC):
         self._url = settings.url.read()
         if not _ADDRESS.fullmatch(self._url):
             raise ValueError("url is not the address of a robot: https://, a host and a path")
-        self._http = Http(outgoing, settings.timeout)
+        self._http = HttpClient(outgoing, settings.timeout)
         self._progress = Progress()
 
     @staticmethod
@@ -76,7 +76,7 @@ class Robot(ABC):
         """Return the length of a text as the vendor counts it: in bytes of the JSON document."""
         return in_json(text)
 
-    async def send(self, delivery: Claimed, now: datetime) -> str:
+    async def send(self, delivery: ClaimedDelivery, now: datetime) -> str:
         """Send a message, in parts if it is long; of a repeat only the parts that have not arrived."""
         subject, text = _plain(delivery.subject), _plain(delivery.body)
         room = self.room - self.measure(subject) - 8  # the heading's own signs
@@ -87,7 +87,7 @@ class Robot(ABC):
         answer = ""
         for mark, part in parts[self._progress.of(delivery.id) :]:
             answer = await self._post(f"{subject}{mark}".strip(), part, now)
-            self._progress.note(delivery.id, self._progress.of(delivery.id) + 1)
+            self._progress.record(delivery.id, self._progress.of(delivery.id) + 1)
         self._progress.end(delivery.id)
         return answer if len(parts) == 1 else f"{answer} ({len(parts)} parts)"
 
@@ -109,11 +109,11 @@ class Robot(ABC):
     def request(self, heading: str, text: str, now: datetime) -> tuple[str, dict[str, Any]]:
         """Return where to post one part and what."""
 
-    def meaning(self, code: int, words: str) -> Meaning:
+    def meaning(self, code: int, words: str) -> ErrorMeaning:
         """Return what an error code means. One that is not known is refused, but tried again."""
-        return self.codes.get(code, Meaning(Outcome.REFUSED))
+        return self.codes.get(code, ErrorMeaning(DeliveryOutcome.REFUSED))
 
-    def _failure(self, answer: Answer, now: datetime) -> DeliveryError | None:
+    def _failure(self, answer: HttpAnswer, now: datetime) -> DeliveryError | None:
         data = answer.data()
         given = [data[name] for name in self.code_names if name in data] if isinstance(data, dict) else []
         codes = [code for code in given if type(code) is int]
@@ -121,9 +121,9 @@ class Robot(ABC):
         if answer.is_success and codes and len(codes) == len(given) and not code:
             return None
         if answer.is_success and not code:
-            return DeliveryError(Outcome.SERVER_ERROR, f"an answer without a code that can be read: {answer}")
+            return DeliveryError(DeliveryOutcome.SERVER_ERROR, f"an answer without a code that can be read: {answer}")
         failure = explained(answer, now)
-        if code and answer.status < 500 and failure.outcome is not Outcome.RATE_LIMITED:
+        if code and answer.status < 500 and failure.outcome is not DeliveryOutcome.RATE_LIMITED:
             found = self.meaning(code, str(data.get(self.words_name, "")))
             wait = failure.retry_after or found.wait
             failure = DeliveryError(found.outcome, str(answer), permanent=found.permanent, retry_after=wait)

@@ -13,20 +13,20 @@ from typing import Any, ClassVar
 from urllib.parse import quote_plus
 
 from incident_engine.config.channels import DingtalkSettings, OutgoingSettings
-from incident_engine.delivery.channels.base import Outcome
-from incident_engine.delivery.channels.chat_bot import Meaning, Robot
+from incident_engine.delivery.channels.base import DeliveryOutcome
+from incident_engine.delivery.channels.chat_bot import ChatBot, ErrorMeaning
 
-_LIMITED = Meaning(Outcome.RATE_LIMITED, wait=timedelta(minutes=1))
-_UNKNOWN_ROBOT = Meaning(Outcome.AUTHENTICATION_FAILED, permanent=True)
-_REFUSED = Meaning(Outcome.REFUSED, permanent=True)
+_LIMITED = ErrorMeaning(DeliveryOutcome.RATE_LIMITED, wait=timedelta(minutes=1))
+_UNKNOWN_ROBOT = ErrorMeaning(DeliveryOutcome.AUTHENTICATION_FAILED, permanent=True)
+_REFUSED = ErrorMeaning(DeliveryOutcome.REFUSED, permanent=True)
 
 
-class DingtalkChannel(Robot):
+class DingtalkChannel(ChatBot):
     """Posts Markdown to a robot of DingTalk, signed if it has a signing secret."""
 
     room = 12_000  # of 20000 bytes in all: the heading, at most half of this, is the title as well
-    codes: ClassVar[Mapping[int, Meaning]] = {
-        -1: Meaning(Outcome.SERVER_ERROR),  # the system is busy
+    codes: ClassVar[Mapping[int, ErrorMeaning]] = {
+        -1: ErrorMeaning(DeliveryOutcome.SERVER_ERROR),  # the system is busy
         130101: _LIMITED,  # send too fast
         410100: _LIMITED,
         300001: _UNKNOWN_ROBOT,

@@ -15,8 +15,8 @@ from aiosmtplib.errors import (
 
 from incident_engine.common.markdown import as_html
 from incident_engine.config.channels import EmailSettings
-from incident_engine.delivery.channels.base import DeliveryError, Outcome
-from incident_engine.store.deliveries import Claimed
+from incident_engine.delivery.channels.base import DeliveryError, DeliveryOutcome
+from incident_engine.store.deliveries import ClaimedDelivery
 
 _PERMANENT = 500
 
@@ -28,7 +28,7 @@ class EmailChannel:
         self._settings = settings
         self._password = settings.password.read() if settings.password else None
 
-    async def send(self, delivery: Claimed, now: datetime) -> str:
+    async def send(self, delivery: ClaimedDelivery, now: datetime) -> str:
         """Send one message to one recipient and return the server's answer."""
         settings = self._settings
         try:
@@ -47,13 +47,13 @@ class EmailChannel:
         except SMTPException as error:
             raise _explained(error) from error
         except OSError as error:
-            raise DeliveryError(Outcome.CONNECTION_FAILED, str(error)) from error
+            raise DeliveryError(DeliveryOutcome.CONNECTION_FAILED, str(error)) from error
         return answer
 
     async def close(self) -> None:
         """Nothing is held: each message has a connection of its own."""
 
-    def _compose(self, delivery: Claimed) -> EmailMessage:
+    def _compose(self, delivery: ClaimedDelivery) -> EmailMessage:
         message = EmailMessage()
         message["Subject"] = delivery.subject
         message["From"] = Address(addr_spec=self._settings.sender)
@@ -70,18 +70,18 @@ class EmailChannel:
 
 def _explained(error: SMTPException) -> DeliveryError:
     if isinstance(error, SMTPTimeoutError):
-        return DeliveryError(Outcome.TIMED_OUT, str(error))
+        return DeliveryError(DeliveryOutcome.TIMED_OUT, str(error))
     if isinstance(error, SMTPAuthenticationError):
-        return DeliveryError(Outcome.AUTHENTICATION_FAILED, f"{error.code} {error.message}")
+        return DeliveryError(DeliveryOutcome.AUTHENTICATION_FAILED, f"{error.code} {error.message}")
     if isinstance(error, SMTPRecipientsRefused):
         refused = error.recipients[0]
         return _by_code(refused.code, refused.message)
     if isinstance(error, SMTPResponseException):
         return _by_code(error.code, error.message)
-    return DeliveryError(Outcome.CONNECTION_FAILED, str(error))
+    return DeliveryError(DeliveryOutcome.CONNECTION_FAILED, str(error))
 
 
 def _by_code(code: int, message: str) -> DeliveryError:
     if code >= _PERMANENT:
-        return DeliveryError(Outcome.REFUSED, f"{code} {message}", permanent=True)
-    return DeliveryError(Outcome.SERVER_ERROR, f"{code} {message}")
+        return DeliveryError(DeliveryOutcome.REFUSED, f"{code} {message}", permanent=True)
+    return DeliveryError(DeliveryOutcome.SERVER_ERROR, f"{code} {message}")

@@ -13,24 +13,26 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from incident_engine.config.channels import FeishuSettings, OutgoingSettings
-from incident_engine.delivery.channels.base import Outcome
-from incident_engine.delivery.channels.chat_bot import Meaning, Robot
+from incident_engine.delivery.channels.base import DeliveryOutcome
+from incident_engine.delivery.channels.chat_bot import ChatBot, ErrorMeaning
 
-_LIMITED = Meaning(Outcome.RATE_LIMITED)
-_REFUSED = Meaning(Outcome.REFUSED, permanent=True)
+_LIMITED = ErrorMeaning(DeliveryOutcome.RATE_LIMITED)
+_REFUSED = ErrorMeaning(DeliveryOutcome.REFUSED, permanent=True)
 _BAD_REQUEST_OR_LIMIT = 9499
 
 
-class FeishuChannel(Robot):
+class FeishuChannel(ChatBot):
     """Posts cards to a robot of Feishu, signed if it has a signing secret."""
 
     room = 18_000  # of 20 KB for the whole request
     code_names = ("code", "StatusCode")
     words_name = "msg"
-    codes: ClassVar[Mapping[int, Meaning]] = {
+    codes: ClassVar[Mapping[int, ErrorMeaning]] = {
         11232: _LIMITED,  # frequency limited
         99991400: _LIMITED,  # request trigger frequency limit
-        19001: Meaning(Outcome.AUTHENTICATION_FAILED, permanent=True),  # incoming webhook access token invalid
+        19001: ErrorMeaning(
+            DeliveryOutcome.AUTHENTICATION_FAILED, permanent=True
+        ),  # incoming webhook access token invalid
         19002: _REFUSED,  # parameters
         19021: _REFUSED,  # signature, or a timestamp more than an hour off
         19022: _REFUSED,  # our address is not allowed
@@ -41,7 +43,7 @@ class FeishuChannel(Robot):
         super().__init__(settings, outgoing)
         self._secret = settings.secret.read() if settings.secret else None
 
-    def meaning(self, code: int, words: str) -> Meaning:
+    def meaning(self, code: int, words: str) -> ErrorMeaning:
         """Return what an error code means; one of them means two things, told apart by its words."""
         if code == _BAD_REQUEST_OR_LIMIT:
             return _LIMITED if "too many" in words.casefold() else _REFUSED

@@ -21,7 +21,7 @@ from typing import Any
 import httpx2
 
 from incident_engine.config.channels import OutgoingSettings
-from incident_engine.delivery.channels.base import DeliveryError, Outcome
+from incident_engine.delivery.channels.base import DeliveryError, DeliveryOutcome
 
 Resolve = Callable[[str, int], Awaitable[list[str]]]
 """From a host's name and a port to its addresses."""
@@ -34,7 +34,7 @@ LONGEST_WAIT = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpAnswer:
     """What a server answered; the names of headers are in lower case."""
 
     status: int
@@ -63,7 +63,7 @@ async def resolve(host: str, port: int) -> list[str]:
     return list(dict.fromkeys(str(address[4][0]) for address in found))
 
 
-class Http:
+class HttpClient:
     """Sends requests to addresses that may be reached; public ones always may. `timeout` holds for a whole request."""
 
     def __init__(
@@ -80,7 +80,7 @@ class Http:
             timeout=timeout.total_seconds(), follow_redirects=False, trust_env=False, verify=tls or _tls()
         )
 
-    async def send(self, method: str, url: str, headers: Mapping[str, str], content: bytes | None = None) -> Answer:
+    async def send(self, method: str, url: str, headers: Mapping[str, str], content: bytes | None = None) -> HttpAnswer:
         """Send a request and return the answer. Raises DeliveryError if there is none, or the address is refused."""
         given = httpx2.URL(url)
         error: DeliveryError | None = None
@@ -89,8 +89,8 @@ class Http:
                 try:
                     return await self._send(method, given, address, headers, content)
                 except httpx2.ConnectError as failure:
-                    error = DeliveryError(Outcome.CONNECTION_FAILED, repr(failure))
-        raise error or DeliveryError(Outcome.CONNECTION_FAILED, f"{given.host} has no address")
+                    error = DeliveryError(DeliveryOutcome.CONNECTION_FAILED, repr(failure))
+        raise error or DeliveryError(DeliveryOutcome.CONNECTION_FAILED, f"{given.host} has no address")
 
     async def close(self) -> None:
         """Close the connections."""
@@ -98,7 +98,7 @@ class Http:
 
     async def _send(
         self, method: str, url: httpx2.URL, address: str, headers: Mapping[str, str], content: bytes | None
-    ) -> Answer:
+    ) -> HttpAnswer:
         request = self._client.build_request(
             method,
             url.copy_with(host=address),
@@ -116,7 +116,7 @@ class Http:
         finally:
             await response.aclose()
         text = bytes(body[:_LARGEST_ANSWER]).decode("utf-8", errors="replace")
-        return Answer(response.status_code, {name.lower(): value for name, value in response.headers.items()}, text)
+        return HttpAnswer(response.status_code, {name.lower(): value for name, value in response.headers.items()}, text)
 
     async def _addresses(self, url: httpx2.URL) -> list[str]:
         """Return the addresses of a host that may be reached. Raises DeliveryError if there are others only."""
@@ -128,13 +128,13 @@ class Http:
                 found = await self._resolve(url.host, port)
             except OSError as error:
                 said = f"{url.host} cannot be resolved: {error}"
-                raise DeliveryError(Outcome.CONNECTION_FAILED, said) from error
+                raise DeliveryError(DeliveryOutcome.CONNECTION_FAILED, said) from error
         reachable = [address for address in found if self._may_reach(url.host, address)]
         if found and not reachable:
             said = (
                 f"{url.host} is at {', '.join(found)}, which is not public; if that is right, name it in outgoing.allow"
             )
-            raise DeliveryError(Outcome.MISCONFIGURED, said, permanent=True)
+            raise DeliveryError(DeliveryOutcome.MISCONFIGURED, said, permanent=True)
         return reachable
 
     def _may_reach(self, host: str, address: str) -> bool:
@@ -152,9 +152,9 @@ class Http:
                 yield
         except (httpx2.TimeoutException, TimeoutError) as error:
             said = f"no answer within {self._timeout.total_seconds():g} s: {error!r}"
-            raise DeliveryError(Outcome.TIMED_OUT, said) from error
+            raise DeliveryError(DeliveryOutcome.TIMED_OUT, said) from error
         except httpx2.HTTPError as error:
-            raise DeliveryError(Outcome.CONNECTION_FAILED, repr(error)) from error
+            raise DeliveryError(DeliveryOutcome.CONNECTION_FAILED, repr(error)) from error
 
 
 @cache
@@ -183,17 +183,17 @@ def _meant(address: _Ip) -> Iterator[_Ip]:
             yield ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
 
 
-def explained(answer: Answer, now: datetime) -> DeliveryError:
+def explained(answer: HttpAnswer, now: datetime) -> DeliveryError:
     """Return the failure that the status of an answer means (RFC 9110)."""
     wait = retry_after(answer.headers.get("retry-after"), now)
     if answer.status == 429:
-        return DeliveryError(Outcome.RATE_LIMITED, str(answer), retry_after=wait)
+        return DeliveryError(DeliveryOutcome.RATE_LIMITED, str(answer), retry_after=wait)
     if answer.status >= 500 or answer.status in _NOT_NOW:
-        return DeliveryError(Outcome.SERVER_ERROR, str(answer), retry_after=wait)
+        return DeliveryError(DeliveryOutcome.SERVER_ERROR, str(answer), retry_after=wait)
     if answer.status in (401, 403):
-        return DeliveryError(Outcome.AUTHENTICATION_FAILED, str(answer))
+        return DeliveryError(DeliveryOutcome.AUTHENTICATION_FAILED, str(answer))
     # Only "gone" is final (Standard Webhooks): a receiver that is being deployed answers 404 or redirects for a while.
-    return DeliveryError(Outcome.REFUSED, str(answer), permanent=answer.status == 410)
+    return DeliveryError(DeliveryOutcome.REFUSED, str(answer), permanent=answer.status == 410)
 
 
 def retry_after(value: str | None, now: datetime) -> timedelta | None:

@@ -6,8 +6,8 @@ from datetime import datetime
 from pathlib import Path
 
 from incident_engine.config.channels import OutboxSettings
-from incident_engine.delivery.channels.base import DeliveryError, Outcome
-from incident_engine.store.deliveries import Claimed
+from incident_engine.delivery.channels.base import DeliveryError, DeliveryOutcome
+from incident_engine.store.deliveries import ClaimedDelivery
 
 
 class OutboxChannel:
@@ -16,21 +16,21 @@ class OutboxChannel:
     def __init__(self, settings: OutboxSettings) -> None:
         self._directory = settings.directory
 
-    async def send(self, delivery: Claimed, now: datetime) -> str:
+    async def send(self, delivery: ClaimedDelivery, now: datetime) -> str:
         """Write the file and return its name."""
         try:
             path = await asyncio.to_thread(self._write, delivery)
         except OSError as error:
-            raise DeliveryError(Outcome.SERVER_ERROR, f"{self._directory}: {error.strerror}") from error
+            raise DeliveryError(DeliveryOutcome.SERVER_ERROR, f"{self._directory}: {error.strerror}") from error
         return str(path)
 
     async def close(self) -> None:
         """Nothing is held."""
 
-    def _write(self, delivery: Claimed) -> Path:
-        folder = self._directory / delivery.incident_id
+    def _write(self, delivery: ClaimedDelivery) -> Path:
+        folder = self._directory / delivery.case_id
         folder.mkdir(parents=True, exist_ok=True)
-        step = delivery.step_id.removeprefix(f"{delivery.incident_id}:").replace(":", ".")
+        step = delivery.step_id.removeprefix(f"{delivery.case_id}:").replace(":", ".")
         stamp = f"{delivery.created_at:%Y%m%dT%H%M%SZ}"
         path = folder / f"{stamp}-{step[:90]}-{delivery.contact}-{delivery.id[-8:]}.md"
         draft = path.with_suffix(".tmp")
@@ -42,12 +42,12 @@ class OutboxChannel:
         return path
 
 
-def _file_text(delivery: Claimed) -> str:
+def _file_text(delivery: ClaimedDelivery) -> str:
     head = {
         "to": f"{delivery.contact} {delivery.address or ''}".strip(),
         "subject": delivery.subject,
         "locale": delivery.locale,
-        "incident": delivery.incident_id,
+        "incident": delivery.case_id,
         "step": delivery.step_id,
         "id": delivery.id,
         "created_at": delivery.created_at.isoformat(),

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
-from incident_engine.delivery.channels.base import Channel, DeliveryError, Outcome
-from incident_engine.store.deliveries import Claimed
+from incident_engine.delivery.channels.base import Channel, DeliveryError, DeliveryOutcome
+from incident_engine.store.deliveries import ClaimedDelivery
 
 _SHORTEST = 4
 """A shorter secret is no secret, and hiding it would make words unreadable."""
@@ -15,7 +15,7 @@ _LONG = 16
 """Parts of a path from this length on are keys (Feishu's), shorter ones are names."""
 
 
-class Guarded:
+class RedactingChannel:
     """A channel whose secrets are hidden in everything that it says."""
 
     def __init__(self, channel: Channel, secrets: Iterable[str]) -> None:
@@ -23,7 +23,7 @@ class Guarded:
         spelled = {form for secret in secrets for form in _forms(secret) if len(form) >= _SHORTEST}
         self._secrets = sorted(spelled, key=len, reverse=True)
 
-    async def send(self, delivery: Claimed, now: datetime) -> str:
+    async def send(self, delivery: ClaimedDelivery, now: datetime) -> str:
         """Send; return what the other side answered. Raises DeliveryError, and nothing else."""
         try:
             return self._hide(await self._channel.send(delivery, now))
@@ -32,7 +32,7 @@ class Guarded:
                 error.outcome, self._hide(error.detail), permanent=error.permanent, retry_after=error.retry_after
             )
         except Exception as error:  # noqa: BLE001 - a fault of ours may quote an address as well
-            failure = DeliveryError(Outcome.UNEXPECTED_ERROR, self._hide(repr(error)))
+            failure = DeliveryError(DeliveryOutcome.UNEXPECTED_ERROR, self._hide(repr(error)))
         raise failure
 
     async def close(self) -> None:

@@ -23,7 +23,7 @@ from incident_engine.delivery.channels.dingtalk import DingtalkChannel
 from incident_engine.delivery.channels.email import EmailChannel
 from incident_engine.delivery.channels.feishu import FeishuChannel
 from incident_engine.delivery.channels.outbox import OutboxChannel
-from incident_engine.delivery.channels.redaction import Guarded, secret_parts
+from incident_engine.delivery.channels.redaction import RedactingChannel, secret_parts
 from incident_engine.delivery.channels.sms import SmsChannel
 from incident_engine.delivery.channels.webhook import WebhookChannel
 from incident_engine.delivery.channels.wecom import WecomChannel
@@ -39,7 +39,7 @@ def open_channels(
     opened: dict[str, Channel] = {}
     for name, channel in settings.items():
         try:
-            opened[name] = Guarded(_open(channel, outgoing or OutgoingSettings()), _secrets(channel))
+            opened[name] = RedactingChannel(_open(channel, outgoing or OutgoingSettings()), _secrets(channel))
         except (OSError, ValueError, EmptyWebhookSecretError) as error:
             raise StartupError(f"channels.{name}: {error}") from error
     return opened

@@ -7,11 +7,11 @@ from typing import Any
 from incident_engine.config.channels import OutgoingSettings
 from incident_engine.config.placeholders import fill, in_header, in_query
 from incident_engine.config.sms import SmsCase, SmsSettings
-from incident_engine.delivery.channels.base import DeliveryError, Outcome
+from incident_engine.delivery.channels.base import DeliveryError, DeliveryOutcome
 from incident_engine.delivery.channels.chat_bot import Progress
-from incident_engine.delivery.channels.http_client import Answer, Http, explained, retry_after
+from incident_engine.delivery.channels.http_client import HttpAnswer, HttpClient, explained, retry_after
 from incident_engine.delivery.channels.splitting import numbered
-from incident_engine.store.deliveries import Claimed
+from incident_engine.store.deliveries import ClaimedDelivery
 
 _TYPES = {
     "json": "application/json; charset=utf-8",
@@ -27,16 +27,16 @@ class SmsChannel:
     def __init__(self, settings: SmsSettings, outgoing: OutgoingSettings) -> None:
         self._settings = settings
         self._secrets = {f"secret.{name}": secret.read() for name, secret in settings.secrets.items()}
-        self._http = Http(outgoing, settings.timeout)
+        self._http = HttpClient(outgoing, settings.timeout)
         self._progress = Progress()
 
-    async def send(self, delivery: Claimed, now: datetime) -> str:
+    async def send(self, delivery: ClaimedDelivery, now: datetime) -> str:
         """Send a message, in parts if it is long; of a repeat only the parts that have not arrived."""
         answer = ""
         parts = numbered(_text(delivery), delivery.locale, self._settings.longest, len)
         for place, (mark, part) in list(enumerate(parts))[self._progress.of(delivery.id) :]:
             answer = await self._post(delivery, place, f"{part.strip()}{mark}", now)
-            self._progress.note(delivery.id, place + 1)
+            self._progress.record(delivery.id, place + 1)
         self._progress.end(delivery.id)
         return answer if len(parts) == 1 else f"{answer} ({len(parts)} parts)"
 
@@ -44,7 +44,7 @@ class SmsChannel:
         """Close the connections."""
         await self._http.close()
 
-    async def _post(self, delivery: Claimed, place: int, text: str, now: datetime) -> str:
+    async def _post(self, delivery: ClaimedDelivery, place: int, text: str, now: datetime) -> str:
         settings = self._settings
         values = self._secrets | {
             "to": delivery.address or "",
@@ -66,32 +66,34 @@ class SmsChannel:
             raise failure
         return str(answer)
 
-    def _failure(self, answer: Answer, now: datetime) -> DeliveryError | None:
+    def _failure(self, answer: HttpAnswer, now: datetime) -> DeliveryError | None:
         settings = self._settings
         path = settings.success.json_path
         said = None if path is None else _at(answer.data(), path.split("."))
         wait = retry_after(answer.headers.get(settings.retry_after.lower()), now)
         if _is(settings.rate_limited, answer, said):
-            return DeliveryError(Outcome.RATE_LIMITED, str(answer), retry_after=wait)
+            return DeliveryError(DeliveryOutcome.RATE_LIMITED, str(answer), retry_after=wait)
         if _is(settings.permanent, answer, said):
-            return DeliveryError(Outcome.REFUSED, str(answer), permanent=True)
+            return DeliveryError(DeliveryOutcome.REFUSED, str(answer), permanent=True)
         if answer.status in settings.success.status:
             if path is None or said in settings.success.equals:
                 return None
-            outcome = Outcome.SERVER_ERROR if said is None else Outcome.REFUSED  # None: not what was described
+            outcome = (
+                DeliveryOutcome.SERVER_ERROR if said is None else DeliveryOutcome.REFUSED
+            )  # None: not what was described
             return DeliveryError(outcome, str(answer), retry_after=wait)
         if answer.is_success:
-            return DeliveryError(Outcome.REFUSED, str(answer), retry_after=wait)
+            return DeliveryError(DeliveryOutcome.REFUSED, str(answer), retry_after=wait)
         return explained(answer, now)
 
 
-def _text(delivery: Claimed) -> str:
+def _text(delivery: ClaimedDelivery) -> str:
     """Return subject and body in one, without saying the subject twice."""
     subject, body = delivery.subject.strip(), delivery.body.strip()
     return body if body.startswith(subject) else f"{subject}\n{body}".strip()
 
 
-def _is(case: SmsCase, answer: Answer, said: str | None) -> bool:
+def _is(case: SmsCase, answer: HttpAnswer, said: str | None) -> bool:
     return answer.status in case.status or (said is not None and said in case.equals)
 
 

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from standardwebhooks import Webhook
 
 from incident_engine.config.channels import OutgoingSettings, WebhookSettings
-from incident_engine.delivery.channels.http_client import Http, explained
-from incident_engine.store.deliveries import Claimed
+from incident_engine.delivery.channels.http_client import HttpClient, explained
+from incident_engine.store.deliveries import ClaimedDelivery
 
 
 class WebhookChannel:
@@ -16,9 +16,9 @@ class WebhookChannel:
     def __init__(self, settings: WebhookSettings, outgoing: OutgoingSettings) -> None:
         self._url = settings.url
         self._signer = Webhook(settings.secret.read())
-        self._http = Http(outgoing, settings.timeout)
+        self._http = HttpClient(outgoing, settings.timeout)
 
-    async def send(self, delivery: Claimed, now: datetime) -> str:
+    async def send(self, delivery: ClaimedDelivery, now: datetime) -> str:
         """Post one message and return the status of the answer."""
         body = _payload(delivery)
         headers = {
@@ -37,13 +37,13 @@ class WebhookChannel:
         await self._http.close()
 
 
-def _payload(delivery: Claimed) -> str:
+def _payload(delivery: ClaimedDelivery) -> str:
     return json.dumps(
         {
             "type": "message",
             "timestamp": delivery.created_at.isoformat(),
             "data": {
-                "incident": delivery.incident_id,
+                "incident": delivery.case_id,
                 "step": delivery.step_id,
                 "contact": delivery.contact,
                 "to": delivery.address,

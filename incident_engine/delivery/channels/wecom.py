@@ -8,24 +8,26 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
-from incident_engine.delivery.channels.base import Outcome
-from incident_engine.delivery.channels.chat_bot import Meaning, Robot
+from incident_engine.delivery.channels.base import DeliveryOutcome
+from incident_engine.delivery.channels.chat_bot import ChatBot, ErrorMeaning
 from incident_engine.delivery.channels.splitting import utf8
 
 _MINUTE = timedelta(minutes=1)
 
 
-class WecomChannel(Robot):
+class WecomChannel(ChatBot):
     """Posts Markdown to a robot of WeCom."""
 
     room = 4096
-    codes: ClassVar[Mapping[int, Meaning]] = {
-        -1: Meaning(Outcome.SERVER_ERROR),  # the system is busy
-        45009: Meaning(Outcome.RATE_LIMITED, wait=_MINUTE),  # api freq out of limit
-        45033: Meaning(Outcome.RATE_LIMITED),  # too many calls at once
-        93000: Meaning(Outcome.AUTHENTICATION_FAILED, permanent=True),  # invalid webhook url: the robot is gone
-        40008: Meaning(Outcome.REFUSED, permanent=True),  # invalid message type
-        40058: Meaning(Outcome.REFUSED, permanent=True),  # invalid parameter, too long
+    codes: ClassVar[Mapping[int, ErrorMeaning]] = {
+        -1: ErrorMeaning(DeliveryOutcome.SERVER_ERROR),  # the system is busy
+        45009: ErrorMeaning(DeliveryOutcome.RATE_LIMITED, wait=_MINUTE),  # api freq out of limit
+        45033: ErrorMeaning(DeliveryOutcome.RATE_LIMITED),  # too many calls at once
+        93000: ErrorMeaning(
+            DeliveryOutcome.AUTHENTICATION_FAILED, permanent=True
+        ),  # invalid webhook url: the robot is gone
+        40008: ErrorMeaning(DeliveryOutcome.REFUSED, permanent=True),  # invalid message type
+        40058: ErrorMeaning(DeliveryOutcome.REFUSED, permanent=True),  # invalid parameter, too long
     }
 
     @staticmethod

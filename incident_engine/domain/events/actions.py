@@ -40,7 +40,7 @@ class StepCompleted(PersonEvent):
     data: CompletionData
 
 
-class DeedData(Strict):
+class StepActionData(Strict):
     """Who did it, to which step (by its id)."""
 
     by: Name
@@ -52,20 +52,20 @@ class StepAcknowledged(PersonEvent):
     """A person has seen what a step said and takes care of it: nobody else is paged for it."""
 
     type: Literal[EventType.STEP_ACKNOWLEDGED]
-    data: DeedData
+    data: StepActionData
 
 
-class Wording(Strict):
+class MessageText(Strict):
     """A message as a person worded it."""
 
     subject: Name
     body: Text
 
 
-class ApprovalData(DeedData):
+class ApprovalData(StepActionData):
     """Who approves; `wording` replaces the words of the draft, by language."""
 
-    wording: dict[Literal["zh-CN", "en"], Wording] = {}
+    wording: dict[Literal["zh-CN", "en"], MessageText] = {}
 
     @model_validator(mode="after")
     def _in_both(self) -> Self:
@@ -139,7 +139,7 @@ class StepAdded(PersonEvent):
     data: AdditionData
 
 
-class WritingData(Strict):
+class ReportEntryData(Strict):
     """What a person writes into a report, by the ids of its fields; an empty text takes a field back."""
 
     by: Name
@@ -151,7 +151,7 @@ class ReportWritten(PersonEvent):
     """A person fills in fields of a report; the latest word on each counts, and every version is kept."""
 
     type: Literal[EventType.REPORT_WRITTEN]
-    data: WritingData
+    data: ReportEntryData
 
 
 class LessonData(Strict):

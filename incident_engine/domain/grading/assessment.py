@@ -8,9 +8,15 @@ from incident_engine.domain.calendar.holidays import Calendar
 from incident_engine.domain.calendar.service_hours import ServiceHours
 from incident_engine.domain.grading.compiler import counted_spans, instant_of, program_of
 from incident_engine.domain.grading.conditions import leaves, reach
-from incident_engine.domain.grading.downtime import Downtime, Moment
+from incident_engine.domain.grading.downtime import Downtime, ForecastPoint
 from incident_engine.domain.grading.interpretation import HoursClock
-from incident_engine.domain.grading.level_history import Reached, corrections_of, course, reached, severity_of
+from incident_engine.domain.grading.level_history import (
+    LevelChange,
+    corrections_of,
+    level_changes,
+    level_history,
+    severity_of,
+)
 from incident_engine.domain.grading.obligation_status import ObligationStatus, statuses
 from incident_engine.domain.grading.pack import Pack, Rule
 from incident_engine.domain.incidents.incident import Correction, Harm, Incident, Interval, Measurement
@@ -44,7 +50,7 @@ class RuleEvidence:
 
 
 @dataclass(frozen=True, slots=True)
-class ReadingEvidence:
+class InterpretationEvidence:
     """Another reading of what the regulation leaves open gives another level now."""
 
     point: str
@@ -65,11 +71,11 @@ class Evidence:
     restored_at: datetime | None
     regions: tuple[RegionEvidence, ...]
     rules: tuple[RuleEvidence, ...]
-    readings: tuple[ReadingEvidence, ...]
+    interpretations: tuple[InterpretationEvidence, ...]
     harms: tuple[Harm, ...]
     measurements: tuple[Measurement, ...]
     """Those that the pack knows."""
-    moments: tuple[Moment, ...]
+    moments: tuple[ForecastPoint, ...]
     """When an unrepaired failure met closed doors, and the recovery expected then."""
     corrections: tuple[Correction, ...]
 
@@ -82,9 +88,9 @@ class Assessment:
     version: str
     content_hash: str
     at: datetime
-    trajectory: tuple[Reached, ...]
+    trajectory: tuple[LevelChange, ...]
     """Every rise in level up to `at`, in order."""
-    forecast: tuple[Reached, ...]
+    forecast: tuple[LevelChange, ...]
     """Every rise after `at` if nothing new happens, in order."""
     obligations: tuple[ObligationStatus, ...]
     evidence: Evidence
@@ -92,7 +98,7 @@ class Assessment:
     """How severe each level of the pack is, the least from 1."""
     severity: int
     """0 below the lowest level, 1 at the least severe, rising to the worst."""
-    held: bool
+    level_retained: bool
     """Whether the level stands although the facts as known now would give a lower one (Art. 10: it never falls)."""
     provisional: bool
     """Whether the level rests on the worst credible case, without an estimate, and nobody has confirmed it."""
@@ -103,7 +109,7 @@ class Assessment:
         return self.trajectory[-1].level if self.trajectory else None
 
     @property
-    def next(self) -> Reached | None:
+    def next(self) -> LevelChange | None:
         """Return the next rise, or None if nothing higher will come."""
         return self.forecast[0] if self.forecast else None
 
@@ -118,7 +124,7 @@ def assess(
     pack: Pack,
     hours: Mapping[str, ServiceHours],
     now: datetime,
-    held: tuple[Reached, ...] = (),
+    previous_history: tuple[LevelChange, ...] = (),
     calendars: Mapping[str, Calendar] | None = None,
 ) -> Assessment:
     """Return what `pack` says of `incident` at `now`.
@@ -127,15 +133,17 @@ def assess(
     their calendars as operators have set them right. `held` is the trajectory of the verdict before this one: no level
     in it is lost, even if a late report says that it was not reached; only a person's correction lowers it.
     """
-    downtime = Downtime(incident, hours, pack.region_prefix, pack.reading)
+    downtime = Downtime(incident, hours, pack.region_prefix, pack.interpretation)
     in_force = incident.occurred_at is None or pack.is_in_force(incident.occurred_at)
     corrections = corrections_of(pack, incident.corrections)
     instants = _instants(pack, downtime) if in_force else dict.fromkeys(pack.conditions, NEVER)
-    steps = [*reached(pack, instants), *(_since_corrections(pack, downtime, corrections) if in_force else ())]
-    plain = course(pack, steps, corrections)
-    kept = [step for step in held if step.correction is None]
-    whole = course(pack, [*kept, *steps], corrections) if kept else plain
-    known_until = max([now, *(step.at for step in held)])  # what was reached stays reached, even if clocks are set back
+    steps = [*level_changes(pack, instants), *(_since_corrections(pack, downtime, corrections) if in_force else ())]
+    plain = level_history(pack, steps, corrections)
+    kept = [step for step in previous_history if step.correction is None]
+    whole = level_history(pack, [*kept, *steps], corrections) if kept else plain
+    known_until = max(
+        [now, *(step.at for step in previous_history)]
+    )  # what was reached stays reached, even if clocks are set back
     trajectory = tuple(step for step in whole if step.at <= known_until)
     severity = severity_of(pack, trajectory)
     return Assessment(
@@ -147,43 +155,43 @@ def assess(
         forecast=tuple(step for step in whole if step.at > known_until),
         obligations=statuses(incident, pack, whole, downtime, calendars or {}, now, in_force=in_force),
         evidence=_evidence(incident, pack, downtime, instants, plain, now, in_force=in_force),
-        held=severity > severity_of(pack, [step for step in plain if step.at <= known_until]),
+        level_retained=severity > severity_of(pack, [step for step in plain if step.at <= known_until]),
         provisional=_is_provisional(pack, downtime, trajectory, corrections, known_until),
         severities=pack.severity,
         severity=severity,
     )
 
 
-def course_of(incident: Incident, pack: Pack, hours: Mapping[str, ServiceHours]) -> tuple[Reached, ...]:
+def history_of(incident: Incident, pack: Pack, hours: Mapping[str, ServiceHours]) -> tuple[LevelChange, ...]:
     """Return every change of the level, past and to come if nothing new happens, without the evidence for it."""
     if incident.occurred_at is not None and not pack.is_in_force(incident.occurred_at):
-        return course(pack, (), corrections_of(pack, incident.corrections))
-    downtime = Downtime(incident, hours, pack.region_prefix, pack.reading)
-    return _course(pack, downtime, corrections_of(pack, incident.corrections))
+        return level_history(pack, (), corrections_of(pack, incident.corrections))
+    downtime = Downtime(incident, hours, pack.region_prefix, pack.interpretation)
+    return _history(pack, downtime, corrections_of(pack, incident.corrections))
 
 
-def _course(
-    pack: Pack, downtime: Downtime, corrections: tuple[Correction, ...], *, sure: bool = False
-) -> tuple[Reached, ...]:
-    instants = _instants(pack, downtime, sure=sure)
-    since = _since_corrections(pack, downtime, corrections, sure=sure)
-    return course(pack, [*reached(pack, instants), *since], corrections)
+def _history(
+    pack: Pack, downtime: Downtime, corrections: tuple[Correction, ...], *, confirmed_only: bool = False
+) -> tuple[LevelChange, ...]:
+    instants = _instants(pack, downtime, confirmed_only=confirmed_only)
+    since = _since_corrections(pack, downtime, corrections, confirmed_only=confirmed_only)
+    return level_history(pack, [*level_changes(pack, instants), *since], corrections)
 
 
 def _since_corrections(
-    pack: Pack, downtime: Downtime, corrections: tuple[Correction, ...], *, sure: bool = False
-) -> Iterator[Reached]:
+    pack: Pack, downtime: Downtime, corrections: tuple[Correction, ...], *, confirmed_only: bool = False
+) -> Iterator[LevelChange]:
     """Yield what is reached by what became known after a correction alone: it overruled what was known before."""
     for said in corrections:
         later = downtime.since(said.at)
-        yield from reached(
+        yield from level_changes(
             pack,
             {
                 rule.id: reach(
                     rule.when,
                     downtime if rule.id in pack.forecasts else later,
                     pack.conditions,
-                    sure=sure,
+                    confirmed_only=confirmed_only,
                     since=said.at,
                 )
                 for rule in pack.rules
@@ -191,15 +199,17 @@ def _since_corrections(
         )
 
 
-def _instants(pack: Pack, downtime: Downtime, *, sure: bool = False) -> dict[str, datetime]:
+def _instants(pack: Pack, downtime: Downtime, *, confirmed_only: bool = False) -> dict[str, datetime]:
     """Return when each rule is reached: by the compiled limits where there are, else by the conditions."""
-    program = program_of(pack) if downtime.reading is pack.reading else None
+    program = program_of(pack) if downtime.interpretation is pack.interpretation else None
     known: dict[str, datetime] = {}
     if program is not None:
         spans = counted_spans(downtime, program.longest)
         known = dict(zip(program.rules, map(instant_of, program.instants(spans)), strict=True))
     return {
-        rule.id: known[rule.id] if rule.id in known else reach(rule.when, downtime, pack.conditions, sure=sure)
+        rule.id: known[rule.id]
+        if rule.id in known
+        else reach(rule.when, downtime, pack.conditions, confirmed_only=confirmed_only)
         for rule in pack.rules
     }
 
@@ -207,7 +217,7 @@ def _instants(pack: Pack, downtime: Downtime, *, sure: bool = False) -> dict[str
 def _is_provisional(
     pack: Pack,
     downtime: Downtime,
-    trajectory: tuple[Reached, ...],
+    trajectory: tuple[LevelChange, ...],
     corrections: tuple[Correction, ...],
     until: datetime,
 ) -> bool:
@@ -217,7 +227,7 @@ def _is_provisional(
         return False
     if any(latest.at <= said.at <= until for said in corrections):
         return False
-    sure = _course(pack, downtime, corrections, sure=True)
+    sure = _history(pack, downtime, corrections, confirmed_only=True)
     return severity_of(pack, [step for step in sure if step.at <= until]) < severity_of(pack, trajectory)
 
 
@@ -226,7 +236,7 @@ def _evidence(
     pack: Pack,
     downtime: Downtime,
     instants: Mapping[str, datetime],
-    plain: tuple[Reached, ...],
+    plain: tuple[LevelChange, ...],
     now: datetime,
     *,
     in_force: bool,
@@ -244,7 +254,9 @@ def _evidence(
             for rule in pack.rules
             if instants[rule.id] <= now
         ),
-        readings=tuple(_readings(pack, downtime, corrections, _level(plain, now), now)) if in_force else (),
+        interpretations=tuple(_interpretations(pack, downtime, corrections, _level(plain, now), now))
+        if in_force
+        else (),
         harms=incident.harms,
         measurements=tuple(found for found in incident.measurements if found.name in pack.measures),
         moments=downtime.moments() if pack.forecasts else (),
@@ -252,19 +264,19 @@ def _evidence(
     )
 
 
-def _readings(
+def _interpretations(
     pack: Pack, downtime: Downtime, corrections: tuple[Correction, ...], here: str | None, now: datetime
-) -> Iterator[ReadingEvidence]:
+) -> Iterator[InterpretationEvidence]:
     """Yield each point of the reading that, read otherwise, gives another level now."""
-    for point, value, reading in pack.reading.alternatives():
+    for point, value, reading in pack.interpretation.alternatives():
         if not downtime.is_same_by(point):
-            other = downtime.read_as(reading)
-            there = _level(_course(pack, other, corrections), now)
+            other = downtime.interpreted_as(reading)
+            there = _level(_history(pack, other, corrections), now)
             if there != here:
-                yield ReadingEvidence(point, value, there)
+                yield InterpretationEvidence(point, value, there)
 
 
-def _level(changes: tuple[Reached, ...], now: datetime) -> str | None:
+def _level(changes: tuple[LevelChange, ...], now: datetime) -> str | None:
     known = [step.level for step in changes if step.at <= now]
     return known[-1] if known else None
 

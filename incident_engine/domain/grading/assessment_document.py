@@ -5,7 +5,7 @@ from datetime import datetime, tzinfo
 from typing import Any
 
 from incident_engine.domain.grading.assessment import Assessment, Evidence, RegionEvidence
-from incident_engine.domain.grading.level_history import Reached
+from incident_engine.domain.grading.level_history import LevelChange
 from incident_engine.domain.grading.obligation_status import ObligationStatus
 from incident_engine.domain.incidents.incident import Correction, Harm, Interval, Measurement
 from incident_engine.domain.regions import region_name
@@ -19,10 +19,10 @@ def assessment_document(assessment: Assessment, zone: tzinfo) -> dict[str, Any]:
         "pack": assessment.pack,
         "version": assessment.version,
         "content_hash": assessment.content_hash,
-        "at": spelled(assessment.at, zone),
+        "at": to_local_iso(assessment.at, zone),
         "level": assessment.level,
         "severity": assessment.severity,
-        "held": assessment.held,
+        "level_retained": assessment.level_retained,
         "provisional": assessment.provisional,
         "trajectory": [_reached(step, zone) for step in assessment.trajectory],
         "next": _reached(upcoming, zone) if upcoming else None,
@@ -32,22 +32,22 @@ def assessment_document(assessment: Assessment, zone: tzinfo) -> dict[str, Any]:
     }
 
 
-def trajectory_from(document: Mapping[str, Any]) -> tuple[Reached, ...]:
+def trajectory_from(document: Mapping[str, Any]) -> tuple[LevelChange, ...]:
     """Return the trajectory that a verdict's document holds, without the corrections in it: events tell of them."""
     return tuple(
-        Reached(step["level"], datetime.fromisoformat(step["at"]), step["rule"], step["cite"])
+        LevelChange(step["level"], datetime.fromisoformat(step["at"]), step["rule"], step["cite"])
         for step in document["trajectory"]
         if "corrected_by" not in step
     )
 
 
-def spelled(instant: datetime | None, zone: tzinfo) -> str | None:
+def to_local_iso(instant: datetime | None, zone: tzinfo) -> str | None:
     """Return an instant in ISO 8601 with the zone's offset; None for what never comes."""
     return None if instant is None or instant == NEVER else instant.astimezone(zone).isoformat()
 
 
-def _reached(step: Reached, zone: tzinfo) -> dict[str, Any]:
-    document = {"level": step.level, "at": spelled(step.at, zone), "rule": step.rule, "cite": step.cite}
+def _reached(step: LevelChange, zone: tzinfo) -> dict[str, Any]:
+    document = {"level": step.level, "at": to_local_iso(step.at, zone), "rule": step.rule, "cite": step.cite}
     if step.correction is not None:
         document |= {"corrected_by": step.correction.by, "reason": step.correction.reason}
     return document
@@ -57,12 +57,12 @@ def _obligation(status: ObligationStatus, zone: tzinfo) -> dict[str, Any]:
     return {
         "id": status.id,
         "instance": status.instance,
-        "due_at": spelled(status.due_at, zone),
+        "due_at": to_local_iso(status.due_at, zone),
         "cite": status.cite,
         "state": status.state.value,
         "to": status.to,
-        "applies_at": spelled(status.applies_at, zone),
-        "met_at": spelled(status.met_at, zone),
+        "applies_at": to_local_iso(status.applies_at, zone),
+        "met_at": to_local_iso(status.met_at, zone),
         "met_by": status.met_by,
         "met_late": status.met_late,
         "overdue_at_detection": status.overdue_at_detection,
@@ -74,27 +74,27 @@ def _evidence(evidence: Evidence, zone: tzinfo) -> dict[str, Any]:
     return {
         "in_force": evidence.in_force,
         "guessed_years": list(evidence.guessed_years),
-        "occurred_at": spelled(evidence.occurred_at, zone),
-        "detected_at": spelled(evidence.detected_at, zone),
-        "restored_at": spelled(evidence.restored_at, zone),
+        "occurred_at": to_local_iso(evidence.occurred_at, zone),
+        "detected_at": to_local_iso(evidence.detected_at, zone),
+        "restored_at": to_local_iso(evidence.restored_at, zone),
         "regions": [_region(region, zone) for region in evidence.regions],
         "rules": [
             {
                 "rule": rule.rule,
                 "level": rule.level,
                 "cite": rule.cite,
-                "at": spelled(rule.at, zone),
-                "regions": [{"region": region, "at": spelled(at, zone)} for region, at in rule.regions],
+                "at": to_local_iso(rule.at, zone),
+                "regions": [{"region": region, "at": to_local_iso(at, zone)} for region, at in rule.regions],
             }
             for rule in evidence.rules
         ],
-        "readings": [
-            {"reading": other.point, "value": other.value, "level": other.level} for other in evidence.readings
+        "interpretations": [
+            {"parameter": other.point, "value": other.value, "level": other.level} for other in evidence.interpretations
         ],
         "harms": [harm_document(harm, zone) for harm in evidence.harms],
         "measurements": [measurement_document(found, zone) for found in evidence.measurements],
         "closed_doors": [
-            {"at": spelled(moment.at, zone), "recovery_expected_at": spelled(moment.recovery_at, zone)}
+            {"at": to_local_iso(moment.at, zone), "recovery_expected_at": to_local_iso(moment.recovery_at, zone)}
             for moment in evidence.moments
         ],
         "corrections": [_correction(said, zone) for said in evidence.corrections],
@@ -105,8 +105,8 @@ def interval_document(service: str, interval: Interval, zone: tzinfo) -> dict[st
     """Return one impairment of a service, with the events that said so."""
     return {
         "service": service,
-        "start": spelled(interval.start, zone),
-        "end": spelled(interval.end, zone),
+        "start": to_local_iso(interval.start, zone),
+        "end": to_local_iso(interval.end, zone),
         "impairment": interval.impairment.value,
         "begun_by": "/".join(interval.begun_by),
         "ended_by": "/".join(interval.ended_by) if interval.ended_by else None,
@@ -115,21 +115,21 @@ def interval_document(service: str, interval: Interval, zone: tzinfo) -> dict[st
 
 def window_document(service: str, start: datetime, end: datetime, zone: tzinfo) -> dict[str, Any]:
     """Return a maintenance window of a service."""
-    return {"service": service, "start": spelled(start, zone), "end": spelled(end, zone)}
+    return {"service": service, "start": to_local_iso(start, zone), "end": to_local_iso(end, zone)}
 
 
 def harm_document(harm: Harm, zone: tzinfo) -> dict[str, Any]:
     """Return a person's judgement of a harm."""
-    return {"at": spelled(harm.at, zone), **harm.judged.model_dump(mode="json")}
+    return {"at": to_local_iso(harm.at, zone), **harm.judged.model_dump(mode="json")}
 
 
 def measurement_document(found: Measurement, zone: tzinfo) -> dict[str, Any]:
     """Return a figure of the impact."""
-    return {"at": spelled(found.at, zone), "name": found.name, "value": found.value, "by": found.by}
+    return {"at": to_local_iso(found.at, zone), "name": found.name, "value": found.value, "by": found.by}
 
 
 def _correction(said: Correction, zone: tzinfo) -> dict[str, Any]:
-    return {"at": spelled(said.at, zone), "level": said.level, "by": said.by, "reason": said.reason}
+    return {"at": to_local_iso(said.at, zone), "level": said.level, "by": said.by, "reason": said.reason}
 
 
 def _region(region: RegionEvidence, zone: tzinfo) -> dict[str, Any]:

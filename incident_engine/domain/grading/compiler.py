@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from incident_engine.domain.grading.conditions import Condition, RegionsDown, leaves
 from incident_engine.domain.grading.downtime import Downtime
-from incident_engine.domain.grading.interpretation import Counting, Flapping, Reading, Services
+from incident_engine.domain.grading.interpretation import Counting, Flapping, Interpretation, Services
 from incident_engine.domain.grading.pack import Pack
 from incident_engine.domain.values import NEVER, RESOLUTION
 
@@ -23,7 +23,7 @@ FOREVER = (NEVER - _EPOCH) // RESOLUTION
 """The end of what is still down, and the instant of what is never reached."""
 
 
-class Rise(NamedTuple):
+class CompiledChange(NamedTuple):
     """A level reached: when (microseconds since 1970), which, by which rule."""
 
     at: int
@@ -62,7 +62,7 @@ class Trace(NamedTuple):
     """The level at an instant, the whole course, and what both rest on."""
 
     level: str | None
-    course: tuple[Rise, ...]
+    course: tuple[CompiledChange, ...]
     rules: tuple[RuleTrace, ...]
     regions: tuple[RegionTotal, ...]
 
@@ -77,7 +77,7 @@ class Program:
     """The longest limit: what a region was down beyond it changes nothing."""
     instants: Callable[[Sequence[Spans]], tuple[int, ...]]
     """When each compiled rule is reached; FOREVER for never."""
-    course: Callable[[Sequence[Spans]], tuple[Rise, ...]]
+    course: Callable[[Sequence[Spans]], tuple[CompiledChange, ...]]
     """Every rise in level, past and to come, in order."""
     trace: Callable[[Sequence[Spans], int], Trace]
     """The level at an instant with the evidence for it."""
@@ -110,12 +110,12 @@ def counted_spans(downtime: Downtime, longest: int) -> list[Spans]:
     return found
 
 
-_compiled: dict[tuple[str, Reading], Program | None] = {}
+_compiled: dict[tuple[str, Interpretation], Program | None] = {}
 
 
 def program_of(pack: Pack) -> Program | None:
     """Return the compiled form of a pack, compiled once; see `compile_pack`."""
-    key = pack.content_hash, pack.reading
+    key = pack.content_hash, pack.interpretation
     if key not in _compiled:
         _compiled[key] = compile_pack(pack)
     return _compiled[key]
@@ -124,12 +124,12 @@ def program_of(pack: Pack) -> Program | None:
 def compile_pack(pack: Pack) -> Program | None:
     """Return the compiled form of a pack's limits on regions; None if its reading or its rules do not allow it."""
     rules = [rule for rule in pack.rules if _is_compilable(rule.when)]
-    if not rules or not _is_plain(pack.reading):
+    if not rules or not _is_plain(pack.interpretation):
         return None
     return _Compiler(pack, {rule.id: rule.when for rule in rules}).program()
 
 
-def _is_plain(reading: Reading) -> bool:
+def _is_plain(reading: Interpretation) -> bool:
     return (reading.counting, reading.flapping, reading.services) == (
         Counting.OWN,
         Flapping.ACCUMULATE,
@@ -171,7 +171,7 @@ class _Compiler:
         )
         names: dict[str, object] = {
             "FOREVER": FOREVER,
-            "Rise": Rise,
+            "Rise": CompiledChange,
             "RegionTotal": RegionTotal,
             "LimitMet": LimitMet,
             "RuleTrace": RuleTrace,

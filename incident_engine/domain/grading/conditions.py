@@ -105,7 +105,7 @@ class HarmLimit(Strict):
         return is_such and judged.seriousness.rank >= self.at_least.rank
 
 
-class Measured(Strict):
+class MeasureLimit(Strict):
     """A figure of the impact, by its name among the pack's measures, passes a limit; or a question is answered."""
 
     name: Identifier
@@ -146,7 +146,7 @@ class Condition(Strict):
     outage: OutageFor | None = None
     countries_hit: CountriesHit | None = None
     harm: HarmLimit | None = None
-    measured: Measured | None = None
+    measured: MeasureLimit | None = None
     forecast: Forecast | None = None
 
     @model_validator(mode="after")
@@ -197,7 +197,7 @@ def reach(
     downtime: Downtime,
     rules: Rules = _NONE,
     *,
-    sure: bool = False,
+    confirmed_only: bool = False,
     since: datetime | None = None,
 ) -> datetime:
     """Return the earliest instant at which the condition holds if nothing new happens, or NEVER.
@@ -206,14 +206,16 @@ def reach(
     leaves out forecasts that were made up to then.
     """
     if condition.any is not None:
-        return min(reach(part, downtime, rules, sure=sure, since=since) for part in condition.any)
+        return min(reach(part, downtime, rules, confirmed_only=confirmed_only, since=since) for part in condition.any)
     if condition.all is not None:
-        return max(reach(part, downtime, rules, sure=sure, since=since) for part in condition.all)
+        return max(reach(part, downtime, rules, confirmed_only=confirmed_only, since=since) for part in condition.all)
     if condition.n_of is not None:
-        of = sorted(reach(part, downtime, rules, sure=sure, since=since) for part in condition.n_of.of)
+        of = sorted(
+            reach(part, downtime, rules, confirmed_only=confirmed_only, since=since) for part in condition.n_of.of
+        )
         return of[condition.n_of.at_least - 1]
     if condition.forecast is not None:
-        return _reach_forecast(rules[condition.forecast.rule], downtime, rules, sure=sure, since=since)
+        return _reach_forecast(rules[condition.forecast.rule], downtime, rules, sure=confirmed_only, since=since)
     return _reach_leaf(condition, downtime)
 
 

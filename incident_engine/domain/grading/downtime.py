@@ -13,8 +13,8 @@ from incident_engine.domain.grading.interpretation import (
     Degraded,
     Flapping,
     HoursClock,
+    Interpretation,
     OutsideHours,
-    Reading,
     Services,
 )
 from incident_engine.domain.incidents.incident import Impairment, Incident, Outage
@@ -33,7 +33,7 @@ class _Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class ForecastPoint:
     """An instant at which an unrepaired failure met closed doors, and when recovery was expected then (None: open)."""
 
     at: datetime
@@ -48,10 +48,10 @@ class Downtime:
         incident: Incident,
         hours: Mapping[str, ServiceHours],
         region_prefix: str = "",
-        reading: Reading = Reading(),  # noqa: B008 - frozen
+        reading: Interpretation = Interpretation(),  # noqa: B008 - frozen
     ) -> None:
         self.incident = incident
-        self.reading = reading
+        self.interpretation = reading
         self._hours = hours
         self._prefix = region_prefix
         self._met: dict[tuple[str, timedelta, HoursClock | None], datetime] = {}
@@ -66,7 +66,7 @@ class Downtime:
         """Return the regions hit, sorted."""
         return tuple(sorted(self._by_region))
 
-    def read_as(self, reading: Reading) -> "Downtime":
+    def interpreted_as(self, reading: Interpretation) -> "Downtime":
         """Return the same downtime by another reading."""
         return Downtime(self.incident, self._hours, self._prefix, reading)
 
@@ -81,7 +81,7 @@ class Downtime:
             harms=tuple(harm for harm in self.incident.harms if harm.at > instant),
             measurements=tuple(found for found in self.incident.measurements if found.at > instant),
         )
-        return Downtime(later, self._hours, self._prefix, self.reading)
+        return Downtime(later, self._hours, self._prefix, self.interpretation)
 
     def is_same_by(self, name: str) -> bool:
         """Return whether it is plain that another value of a point of the reading can make no difference here."""
@@ -137,7 +137,7 @@ class Downtime:
         if count > len(self._by_region):
             return NEVER
         own = sorted((self.reach_in(region, least, clock), region) for region in self._by_region)
-        if count == 1 or self.reading.counting is Counting.OWN:
+        if count == 1 or self.interpretation.counting is Counting.OWN:
             return own[count - 1][0]
         found = NEVER
         for latest in range(count - 1, len(own)):  # regions have nothing in common before each has enough of its own
@@ -162,18 +162,18 @@ class Downtime:
 
     # What may come (Art. 9, clause 3)
 
-    def moments(self) -> tuple[Moment, ...]:
+    def moments(self) -> tuple[ForecastPoint, ...]:
         """Return when an unrepaired failure met closed doors: as it was said, as an estimate came, or at closing."""
-        if self.reading.outside_hours is OutsideHours.OFF:
+        if self.interpretation.outside_hours is OutsideHours.OFF:
             return ()
-        found: set[Moment] = set()
+        found: set[ForecastPoint] = set()
         for failed in self.incident.repair_failures:
             said = [failed.at, *(e.said_at for e in self.incident.estimates if e.said_at > failed.at)]
             for outage in (o for each in self._by_region.values() for o in each if failed.concerns(o)):
                 hours = self._hours_of(outage, HoursClock.SERVICE_HOURS)
                 for start, end in _spans([outage]):
                     closed = [_closed_from(hours, at) for at in said if start <= failed.at and start <= at < end]
-                    found |= {Moment(at, self._recovery_at(at)) for at in closed if at < end}
+                    found |= {ForecastPoint(at, self._recovery_at(at)) for at in closed if at < end}
         return tuple(sorted(found, key=lambda moment: moment.at))
 
     def _recovery_at(self, at: datetime) -> datetime | None:
@@ -197,7 +197,7 @@ class Downtime:
         said = [e.recovery_at for e in self.incident.estimates if e.said_at <= at and e.concerns(outage)]
         return said[-1] if said and said[-1] > at else None
 
-    def expected_at(self, moment: Moment) -> "Downtime":
+    def expected_at(self, moment: ForecastPoint) -> "Downtime":
         """Return what was to be expected at a moment: what was not repaired goes on until its recovery."""
         lasting = self._unrepaired(moment.at)
         ends = {
@@ -206,7 +206,7 @@ class Downtime:
         }
         outages = (_as_expected(o, moment.at, ends[o.service, o.region]) for o in self.incident.outages)
         expected = replace(self.incident, outages=tuple(outage for outage in outages if outage.intervals))
-        return Downtime(expected, self._hours, self._prefix, self.reading)
+        return Downtime(expected, self._hours, self._prefix, self.interpretation)
 
     # How it adds up
 
@@ -214,7 +214,7 @@ class Downtime:
         return tuple((id(self._hours.get(o.service, ALWAYS)), o.maintenance, _spans([o])) for o in outages)
 
     def _groups(self, outages: Sequence[Outage]) -> list[Sequence[Outage]]:
-        if self.reading.services is Services.UNION:
+        if self.interpretation.services is Services.UNION:
             return [outages]
         return [[o for o in outages if o.service == service] for service in sorted({o.service for o in outages})]
 
@@ -228,7 +228,7 @@ class Downtime:
         hours = _shared_hours(lines)
         if hours is not None:
             return self._reach_spans(hours, spans, least)
-        if self.reading.flapping is Flapping.LONGEST_RUN:
+        if self.interpretation.flapping is Flapping.LONGEST_RUN:
             return min((reach_length(_segments(lines, span), least) for span in spans), default=NEVER)
         return reach_length(_segments(lines), least)
 
@@ -240,7 +240,7 @@ class Downtime:
             if reached <= end:
                 found = min(found, reached)
                 break
-            if self.reading.flapping is Flapping.ACCUMULATE:
+            if self.interpretation.flapping is Flapping.ACCUMULATE:
                 least -= hours.elapsed(start, end)
         return found
 
@@ -255,7 +255,7 @@ class Downtime:
             lengths = [elapsed(_segments(lines, span), until) for span in begun]
         else:
             lengths = [hours.elapsed(*span) for span in begun]
-        if self.reading.flapping is Flapping.LONGEST_RUN:
+        if self.interpretation.flapping is Flapping.LONGEST_RUN:
             return max(lengths, default=timedelta(0))
         return sum(lengths, timedelta(0))
 
@@ -272,7 +272,7 @@ class Downtime:
         hours = _shared_hours([line for each in lines for line in each])
         if hours is not None:
             return self._reach_spans(hours, spans, least)
-        if self.reading.flapping is Flapping.LONGEST_RUN:
+        if self.interpretation.flapping is Flapping.LONGEST_RUN:
             return min((reach_length(_common(lines, span), least) for span in spans), default=NEVER)
         return reach_length((part for span in spans for part in _common(lines, span)), least)
 
@@ -285,7 +285,8 @@ class Downtime:
     def _lines(self, outages: Sequence[Outage], clock: HoursClock | None) -> list[_Line]:
         return [
             _Line(
-                self._hours_of(outage, clock or self.reading.clock), tuple((i.start, i.end) for i in outage.intervals)
+                self._hours_of(outage, clock or self.interpretation.clock),
+                tuple((i.start, i.end) for i in outage.intervals),
             )
             for outage in outages
         ]

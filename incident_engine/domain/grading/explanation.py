@@ -10,11 +10,11 @@ from incident_engine.domain.grading.assessment_document import (
     harm_document,
     interval_document,
     measurement_document,
-    spelled,
+    to_local_iso,
     window_document,
 )
 from incident_engine.domain.grading.conditions import Condition, reach
-from incident_engine.domain.grading.downtime import Downtime, Moment
+from incident_engine.domain.grading.downtime import Downtime, ForecastPoint
 from incident_engine.domain.grading.pack import Pack, Rule
 from incident_engine.domain.incidents.incident import Harm, Incident, Interval, Measurement
 from incident_engine.domain.regions import region_name
@@ -50,7 +50,7 @@ class ExplainedCondition:
     regions: tuple[ExplainedRegion, ...] = ()
     harms: tuple[Harm, ...] = ()
     measurements: tuple[Measurement, ...] = ()
-    moment: Moment | None = None
+    moment: ForecastPoint | None = None
     """For a forecast: when it was made, and the recovery expected then."""
 
 
@@ -69,7 +69,7 @@ def explain(
     """Return every rule of the pack taken apart as of `now`, in the pack's order; none if it was not in force."""
     if incident.occurred_at is None or not pack.is_in_force(incident.occurred_at):
         return ()
-    downtime = Downtime(incident, hours, pack.region_prefix, pack.reading)
+    downtime = Downtime(incident, hours, pack.region_prefix, pack.interpretation)
     explained = ((rule, _condition(rule.when, downtime, pack, now)) for rule in pack.rules)
     return tuple(ExplainedRule(rule, when.at, when) for rule, when in explained)
 
@@ -139,7 +139,7 @@ def explanation_document(rules: Sequence[ExplainedRule], zone: tzinfo) -> list[d
             "level": each.rule.level,
             "cite": each.rule.cite,
             "says": each.rule.says.as_mapping(),
-            "at": spelled(each.at, zone),
+            "at": to_local_iso(each.at, zone),
             "when": _condition_document(each.when, zone),
         }
         for each in rules
@@ -147,7 +147,11 @@ def explanation_document(rules: Sequence[ExplainedRule], zone: tzinfo) -> list[d
 
 
 def _condition_document(condition: ExplainedCondition, zone: tzinfo) -> dict[str, Any]:
-    document: dict[str, Any] = {"kind": condition.kind, "at": spelled(condition.at, zone), "limit": condition.limit}
+    document: dict[str, Any] = {
+        "kind": condition.kind,
+        "at": to_local_iso(condition.at, zone),
+        "limit": condition.limit,
+    }
     if condition.parts:
         document["parts"] = [_condition_document(part, zone) for part in condition.parts]
     if condition.regions:
@@ -157,7 +161,7 @@ def _condition_document(condition: ExplainedCondition, zone: tzinfo) -> dict[str
     if condition.measurements:
         document["measurements"] = [measurement_document(found, zone) for found in condition.measurements]
     if condition.moment is not None:
-        document["recovery_expected_at"] = spelled(condition.moment.recovery_at, zone)
+        document["recovery_expected_at"] = to_local_iso(condition.moment.recovery_at, zone)
     return document
 
 
@@ -168,9 +172,13 @@ def _region_document(region: ExplainedRegion, zone: tzinfo) -> dict[str, Any]:
         "reported": [interval_document(service, interval, zone) for service, interval in region.reported],
         "maintenance": [window_document(*window, zone) for window in region.maintenance],
         "counted": [
-            {"start": spelled(start, zone), "end": spelled(end, zone), "seconds": (end - start).total_seconds()}
+            {
+                "start": to_local_iso(start, zone),
+                "end": to_local_iso(end, zone),
+                "seconds": (end - start).total_seconds(),
+            }
             for start, end in region.counted
         ],
         "total_seconds": region.total.total_seconds(),
-        "at": spelled(region.at, zone),
+        "at": to_local_iso(region.at, zone),
     }

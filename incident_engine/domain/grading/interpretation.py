@@ -58,7 +58,7 @@ class OutsideHours(StrEnum):
     OFF = "off"
 
 
-class Reading(Strict):
+class Interpretation(Strict):
     """How a pack reads what its regulation leaves open."""
 
     counting: Counting = Counting.OWN
@@ -68,7 +68,7 @@ class Reading(Strict):
     clock: HoursClock = HoursClock.SERVICE_HOURS
     outside_hours: OutsideHours = OutsideHours.FORECAST
 
-    def alternatives(self) -> Iterator[tuple[str, StrEnum, "Reading"]]:
+    def alternatives(self) -> Iterator[tuple[str, StrEnum, "Interpretation"]]:
         """Yield every reading that differs in one point: its name, the other value, the reading."""
         for name in type(self).model_fields:
             here: StrEnum = getattr(self, name)

@@ -10,7 +10,7 @@ from incident_engine.domain.values import NEVER
 
 
 @dataclass(frozen=True, slots=True)
-class Reached:
+class LevelChange:
     """A level with the instant at which it was or will be reached, and the rule that says so.
 
     With a correction, a person said so: then there is no rule, and the level may be None (below the lowest).
@@ -23,21 +23,23 @@ class Reached:
     correction: Correction | None = None
 
 
-def reached(pack: Pack, instants: Mapping[str, datetime]) -> Iterator[Reached]:
+def level_changes(pack: Pack, instants: Mapping[str, datetime]) -> Iterator[LevelChange]:
     """Yield the level of each rule that is ever reached."""
     for rule in pack.rules:
         if instants[rule.id] != NEVER:
-            yield Reached(rule.level, instants[rule.id], rule.id, rule.cite)
+            yield LevelChange(rule.level, instants[rule.id], rule.id, rule.cite)
 
 
-def course(pack: Pack, steps: Iterable[Reached], corrections: Sequence[Correction] = ()) -> tuple[Reached, ...]:
+def level_history(
+    pack: Pack, steps: Iterable[LevelChange], corrections: Sequence[Correction] = ()
+) -> tuple[LevelChange, ...]:
     """Return what changes the level, in order.
 
     Of several levels met at one instant the worst counts (Art. 9), and the level never falls by itself (Art. 10). A
     correction overrules what was reached up to then; what is reached later raises the level again.
     """
-    words = [Reached(said.level, said.at, "", "", said) for said in corrections]
-    changes: list[Reached] = []
+    words = [LevelChange(said.level, said.at, "", "", said) for said in corrections]
+    changes: list[LevelChange] = []
     severity = 0
     for step in sorted([*steps, *words], key=lambda step: _order(pack, step)):
         reached_severity = pack.severity[step.level] if step.level is not None else 0
@@ -47,13 +49,13 @@ def course(pack: Pack, steps: Iterable[Reached], corrections: Sequence[Correctio
     return tuple(changes)
 
 
-def _order(pack: Pack, step: Reached) -> tuple[datetime, bool, int]:
+def _order(pack: Pack, step: LevelChange) -> tuple[datetime, bool, int]:
     """At one instant the worst comes first, but of several corrections last: in doubt the worse word stands."""
     severity = 0 if step.level is None else pack.severity[step.level]
     return step.at, step.correction is not None, severity if step.correction is not None else -severity
 
 
-def severity_of(pack: Pack, changes: Sequence[Reached]) -> int:
+def severity_of(pack: Pack, changes: Sequence[LevelChange]) -> int:
     """Return the severity at the end of a course: 0 below the lowest level."""
     level = changes[-1].level if changes else None
     return 0 if level is None else pack.severity[level]

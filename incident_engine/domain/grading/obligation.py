@@ -54,7 +54,7 @@ class Deadline(Strict):
         return self
 
 
-class Due(Strict):
+class DueRule(Strict):
     """By when: one deadline, or the earliest of several.
 
     Of several, one that had passed before the obligation came to apply does not count if another has not.
@@ -85,7 +85,7 @@ class Due(Strict):
         return (Deadline.model_construct(**{name: getattr(self, name) for name in Deadline.model_fields}),)
 
 
-def _one_length(given: "Deadline | Due") -> None:
+def _one_length(given: "Deadline | DueRule") -> None:
     exactly_one({"within": given.within, "months": given.months, "working_days": given.working_days})
     if (given.after in (Anchor.MET, Anchor.LAST_MET)) != (given.of is not None):
         said = f"'of' belongs to after: met and last_met, not to after: {given.after}"
@@ -112,7 +112,7 @@ class Obligation(Strict):
     cite: str
     says: LocalizedText
     to: Recipient
-    due: Due
+    due: DueRule
     levels: tuple[Identifier, ...] | None = Field(default=None, min_length=1)
     when: Condition | None = None
     on: Literal["plan.failed", "repair.failed", "harm.assessed"] | None = None

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from incident_engine.domain.calendar.holidays import Calendar
 from incident_engine.domain.grading.conditions import reach
 from incident_engine.domain.grading.downtime import Downtime
-from incident_engine.domain.grading.level_history import Reached
+from incident_engine.domain.grading.level_history import LevelChange
 from incident_engine.domain.grading.obligation import Anchor, DayOff, Deadline, Obligation
 from incident_engine.domain.grading.pack import Pack
 from incident_engine.domain.incidents.incident import Completion, Incident
@@ -64,7 +64,7 @@ class _Setting:
 
     incident: Incident
     pack: Pack
-    course: Sequence[Reached]
+    course: Sequence[LevelChange]
     downtime: Downtime
     calendar: Calendar | None
     now: datetime
@@ -74,7 +74,7 @@ class _Setting:
 def statuses(
     incident: Incident,
     pack: Pack,
-    course: Sequence[Reached],
+    course: Sequence[LevelChange],
     downtime: Downtime,
     calendars: Mapping[str, Calendar],
     now: datetime,

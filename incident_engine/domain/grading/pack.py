@@ -13,9 +13,9 @@ from pydantic import AfterValidator, Field, model_validator
 from incident_engine.common.validation import Strict, invalid, unknown_name
 from incident_engine.domain.calendar.holidays import known_countries
 from incident_engine.domain.grading.conditions import Condition, leaves
-from incident_engine.domain.grading.interpretation import Reading
+from incident_engine.domain.grading.interpretation import Interpretation
 from incident_engine.domain.grading.obligation import Obligation
-from incident_engine.domain.grading.pack_case import Case
+from incident_engine.domain.grading.pack_case import PackCase
 from incident_engine.domain.values import Day, Identifier, LocalizedText, Zone
 
 
@@ -122,14 +122,14 @@ class Pack(Strict):
     calendar: Annotated[str, AfterValidator(_calendar)] | None = None
     """Country whose working days count for deadlines."""
     parameters: dict[Identifier, Parameter] = {}
-    reading: Reading = Reading()
+    interpretation: Interpretation = Interpretation()
     measures: dict[Identifier, Measure] = {}
     levels: tuple[Level, ...] = Field(min_length=1)
     rules: tuple[Rule, ...] = Field(min_length=1)
     obligations: tuple[Obligation, ...] = ()
     recurring: Recurring | None = None
     not_modelled: tuple[NotModelled, ...] = ()
-    cases: tuple[Case, ...] = ()
+    cases: tuple[PackCase, ...] = ()
 
     @property
     def region_prefix(self) -> str:

@@ -14,7 +14,7 @@ from incident_engine.domain.calendar.service_hours import ALWAYS, ServiceHours, 
 from incident_engine.domain.events.fields import Figure
 from incident_engine.domain.events.model import EVENT, Event, MaintenanceAnnounced
 from incident_engine.domain.events.types import EventType
-from incident_engine.domain.grading.interpretation import Reading
+from incident_engine.domain.grading.interpretation import Interpretation
 from incident_engine.domain.regions import resolve_region
 from incident_engine.domain.values import Day, Identifier
 
@@ -100,7 +100,7 @@ class Expectation(Strict):
     rule: Identifier | None = None
 
 
-class Case(Strict):
+class PackCase(Strict):
     """What happened to one service, and the whole course of the level that must follow."""
 
     name: str
@@ -108,7 +108,7 @@ class Case(Strict):
     """The day from which times count. Default: the first on which the pack is in force."""
     hours: tuple[Annotated[str, AfterValidator(_window)], ...] = ()
     """The windows of every day in which the service is open. Default: always."""
-    reading: dict[str, str] = {}
+    interpretation: dict[str, str] = {}
     """Points of the pack's reading that are read otherwise."""
     down: dict[str, Spans] = {}
     degraded: dict[str, Spans] = {}
@@ -142,9 +142,9 @@ class Case(Strict):
         except ValueError as error:
             raise invalid(f"hours: {error}", "windows that do not overlap, such as 09:00-17:00") from None
 
-    def read(self, reading: Reading) -> Reading:
+    def read(self, reading: Interpretation) -> Interpretation:
         """Return the reading of the pack with what the case reads otherwise."""
-        return Reading.model_validate(reading.model_dump() | self.reading)
+        return Interpretation.model_validate(reading.model_dump() | self.interpretation)
 
     def history(self, day: datetime) -> list[Event]:
         """Return the events of the case on a day, what was announced first."""

@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo
 from incident_engine.common.errors import Problem
 from incident_engine.domain.events.model import Recorded
 from incident_engine.domain.grading.assessment import assess
-from incident_engine.domain.grading.level_history import Reached
+from incident_engine.domain.grading.level_history import LevelChange
 from incident_engine.domain.grading.pack import Pack
-from incident_engine.domain.grading.pack_case import SERVICE, Case
+from incident_engine.domain.grading.pack_case import SERVICE, PackCase
 from incident_engine.domain.incidents.fold import fold
 from incident_engine.domain.incidents.incident import Incident
 
@@ -22,11 +22,11 @@ Step = tuple[timedelta, str | None, str | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class CaseResult:
     """What a case came to."""
 
     incident: Incident
-    course: tuple[Reached, ...]
+    course: tuple[LevelChange, ...]
     provisional: bool
     due: dict[str, datetime]
 
@@ -47,7 +47,7 @@ def failing_cases(pack: Pack) -> Iterator[Problem]:
                 yield Problem(("cases", place, "due", key), said, _clock(offset))
 
 
-def _wrong_course(place: int, case: Case, found: Outcome, day: datetime) -> Iterator[Problem]:
+def _wrong_course(place: int, case: PackCase, found: CaseResult, day: datetime) -> Iterator[Problem]:
     wanted: list[Step] = [(e.at, e.level, e.rule) for e in case.expect]
     named = [e.rule is not None for e in case.expect] + [True] * len(found.course)
     got: list[Step] = [
@@ -58,16 +58,16 @@ def _wrong_course(place: int, case: Case, found: Outcome, day: datetime) -> Iter
         yield Problem(("cases", place, "expect"), f"case '{case.name}' gives {_spelled(got)}", _spelled(wanted))
 
 
-def day_of(case: Case, pack: Pack) -> datetime:
+def day_of(case: PackCase, pack: Pack) -> datetime:
     """Return the midnight from which a case's times count."""
     return _midnight(case.day or pack.in_force.from_, pack)
 
 
-def run_case(case: Case, pack: Pack, day: datetime) -> Outcome:
+def run_case(case: PackCase, pack: Pack, day: datetime) -> CaseResult:
     """Return what a case comes to if its times count from `day`, looked at long after."""
     events = case.history(day)
     incident = fold("case", [Recorded(event, event.occurred_at) for event in events])
-    read = pack.model_copy(update={"reading": case.read(pack.reading)}) if case.reading else pack
+    read = pack.model_copy(update={"interpretation": case.read(pack.interpretation)}) if case.interpretation else pack
     hours = {SERVICE: case.service_hours(ZoneInfo(pack.timezone))}
     last = max((event.occurred_at for event in events), default=day)
     then = assess(incident, read, hours, last)
@@ -76,7 +76,7 @@ def run_case(case: Case, pack: Pack, day: datetime) -> Outcome:
     for status in then.obligations:  # the first instance also by the obligation's name alone
         if status.due_at is not None:
             due.setdefault(status.id, status.due_at)
-    return Outcome(incident, after.trajectory, then.provisional, due)
+    return CaseResult(incident, after.trajectory, then.provisional, due)
 
 
 def out_of_force(pack: Pack) -> Iterator[Problem]:

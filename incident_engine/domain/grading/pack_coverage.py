@@ -11,11 +11,11 @@ from incident_engine.domain.grading.conditions import (
     CountriesHit,
     DurationLimit,
     HarmLimit,
-    Measured,
+    MeasureLimit,
     leaves,
 )
 from incident_engine.domain.grading.pack import Pack, Rule
-from incident_engine.domain.grading.pack_case import Case, Span
+from incident_engine.domain.grading.pack_case import PackCase, Span
 from incident_engine.domain.grading.pack_case_runner import day_of
 from incident_engine.domain.regions import PROVINCES
 from incident_engine.domain.values import write_duration
@@ -59,7 +59,7 @@ def _never(place: int, rule: Rule, pack: Pack) -> Iterator[Problem]:
 
 def _missing(leaf: Condition, pack: Pack) -> list[str]:
     """Return what the cases lack for a condition."""
-    plain = [case for case in pack.cases if not (case.hours or case.reading or case.events)]
+    plain = [case for case in pack.cases if not (case.hours or case.interpretation or case.events)]
     if leaf.regions_down is not None:
         down = leaf.regions_down
         found = [length for case in plain if (length := _shortest_of(case, down.least)) is not None]
@@ -92,7 +92,7 @@ def _untried_length(limit: DurationLimit, lengths: list[timedelta], where: str) 
     return _untried(tries, f"the limit of {write_duration(wanted)} {where}")
 
 
-def _untried_figure(limit: Measured, figures: list[dict[str, Figure]]) -> list[str]:
+def _untried_figure(limit: MeasureLimit, figures: list[dict[str, Figure]]) -> list[str]:
     tried = [given[limit.name] for given in figures if limit.name in given]
     if limit.is_ is not None:
         answers = {"'true' for": True in tried, "'false' for": False in tried}
@@ -106,7 +106,7 @@ def _untried_figure(limit: Measured, figures: list[dict[str, Figure]]) -> list[s
     return _untried(tries, f"the limit of {wanted} for '{limit.name}'")
 
 
-def _untried_countries(limit: CountriesHit, cases: list[Case]) -> list[str]:
+def _untried_countries(limit: CountriesHit, cases: list[PackCase]) -> list[str]:
     counts = [
         len({c for c in (region.partition("-")[0] for region in case.down) if not limit.among or c in limit.among})
         for case in cases
@@ -133,7 +133,7 @@ def _untried_harm(limit: HarmLimit, pack: Pack) -> list[str]:
     return missing
 
 
-def _shortest_of(case: Case, number: int) -> timedelta | None:
+def _shortest_of(case: PackCase, number: int) -> timedelta | None:
     """Return how long the last of exactly so many regions is down; None if more or fewer are."""
     totals = sorted((_total(spans) for spans in case.down.values()), reverse=True)
     return totals[-1] if len(totals) == number else None
@@ -143,7 +143,7 @@ def _total(spans: list[Span]) -> timedelta:
     return sum((span[1] - span[0] if len(span) > 1 else _FOR_EVER for span in spans), timedelta(0))
 
 
-def _together(case: Case) -> timedelta:
+def _together(case: PackCase) -> timedelta:
     """Return how long anything is down in any region."""
     spans = [(each[0], each[1] if len(each) > 1 else _FOR_EVER) for spans in case.down.values() for each in spans]
     total, reached = timedelta(0), timedelta(0)

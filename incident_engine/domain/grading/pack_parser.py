@@ -7,13 +7,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from incident_engine.common.errors import InvalidDocumentError, Path, Problem
-from incident_engine.common.validation import doubles, nearest, problems_of, unknown
+from incident_engine.common.validation import duplicate_problems, nearest, problems_of, unknown_problems
 from incident_engine.domain.grading.compiler import program_of
 from incident_engine.domain.grading.conditions import Condition, leaves
-from incident_engine.domain.grading.interpretation import Reading
+from incident_engine.domain.grading.interpretation import Interpretation
 from incident_engine.domain.grading.obligation import DayOff
 from incident_engine.domain.grading.pack import Pack
-from incident_engine.domain.grading.pack_case import Case
+from incident_engine.domain.grading.pack_case import PackCase
 
 
 def parse_pack(document: object) -> Pack:
@@ -52,7 +52,7 @@ def _with_parameters(document: object, problems: list[Problem]) -> object:
     }
 
 
-_PARAMETRIC = ("reading", "rules", "obligations")
+_PARAMETRIC = ("interpretation", "rules", "obligations")
 
 
 def _substituted(part: Any, values: Mapping[str, object], path: Path, problems: list[Problem]) -> Any:
@@ -73,14 +73,14 @@ def _wrong_leaves(path: Path, condition: Condition, pack: Pack) -> Iterator[Prob
     for where, leaf in _placed_leaves(path, condition):
         if leaf.measured is not None:
             measured, at = leaf.measured, (*where, "measured", "name")
-            yield from unknown(at, "measure", measured.name, pack.measures)
+            yield from unknown_problems(at, "measure", measured.name, pack.measures)
             declared = pack.measures.get(measured.name)
             if declared is not None and (declared.kind == "yes_no") != (measured.is_ is not None):
                 said = f"'{measured.name}' is declared as {declared.kind}"
                 yield Problem(at, said, "is: true" if declared.kind == "yes_no" else "at_least or more_than")
         if leaf.forecast is not None:
             at = (*where, "forecast", "rule")
-            yield from unknown(at, "rule", leaf.forecast.rule, pack.conditions)
+            yield from unknown_problems(at, "rule", leaf.forecast.rule, pack.conditions)
             of = pack.conditions.get(leaf.forecast.rule)
             if of is not None and any(part.forecast is not None for part in leaves(of)):
                 yield Problem(at, f"rule '{leaf.forecast.rule}' is a forecast itself", "a rule of facts")
@@ -97,11 +97,11 @@ def _placed_leaves(path: Path, condition: Condition) -> Iterator[tuple[Path, Con
 def _wrong_references(pack: Pack) -> Iterator[Problem]:
     """Yield a problem for each name in a pack that names nothing, and for each that is given twice."""
     levels = [level.id for level in pack.levels]
-    yield from doubles("levels", levels)
-    yield from doubles("rules", [rule.id for rule in pack.rules])
-    yield from doubles("obligations", [obligation.id for obligation in pack.obligations])
+    yield from duplicate_problems("levels", levels)
+    yield from duplicate_problems("rules", [rule.id for rule in pack.rules])
+    yield from duplicate_problems("obligations", [obligation.id for obligation in pack.obligations])
     for place, rule in enumerate(pack.rules):
-        yield from unknown(("rules", place, "level"), "level", rule.level, levels)
+        yield from unknown_problems(("rules", place, "level"), "level", rule.level, levels)
         yield from _wrong_leaves(("rules", place, "when"), rule.when, pack)
     for place in range(len(pack.obligations)):
         yield from _wrong_obligation(place, pack)
@@ -112,14 +112,14 @@ def _wrong_references(pack: Pack) -> Iterator[Problem]:
 def _wrong_obligation(place: int, pack: Pack) -> Iterator[Problem]:
     obligation, where = pack.obligations[place], ("obligations", place)
     for index, level in enumerate(obligation.levels or ()):
-        yield from unknown((*where, "levels", index), "level", level, pack.level_names)
+        yield from unknown_problems((*where, "levels", index), "level", level, pack.level_names)
     if obligation.when is not None:
         yield from _wrong_leaves((*where, "when"), obligation.when, pack)
     before = [other.id for other in pack.obligations[:place]]
     for index, deadline in enumerate(obligation.due.deadlines):
         at: Path = (*where, "due") if obligation.due.earliest is None else (*where, "due", "earliest", index)
         if deadline.of is not None:
-            yield from unknown((*at, "of"), "obligation (before this one)", deadline.of, before)
+            yield from unknown_problems((*at, "of"), "obligation (before this one)", deadline.of, before)
         if deadline.working_days is not None and pack.calendar is None:
             yield Problem((*at, "working_days"), "working days need a calendar", "calendar: CN at the pack's top")
     if obligation.due.on_day_off is not DayOff.KEEP and pack.calendar is None:
@@ -128,7 +128,7 @@ def _wrong_obligation(place: int, pack: Pack) -> Iterator[Problem]:
 
 def _wrong_figures(where: Path, figures: Mapping[str, object], pack: Pack) -> Iterator[Problem]:
     for name, value in figures.items():
-        yield from unknown((*where, name), "measure", name, pack.measures)
+        yield from unknown_problems((*where, name), "measure", name, pack.measures)
         declared = pack.measures.get(name)
         if declared is not None and (declared.kind == "yes_no") != isinstance(value, bool):
             expected = "true or false" if declared.kind == "yes_no" else "a number"
@@ -139,38 +139,40 @@ def _wrong_names(where: Path, data: Mapping[str, Any], pack: Pack) -> Iterator[P
     """Yield a problem for each name in the data of a case's event that names nothing."""
     yield from _wrong_figures((*where, "measures"), data.get("measures", {}), pack)
     if data.get("level") is not None:
-        yield from unknown((*where, "level"), "level", data["level"], pack.level_names)
+        yield from unknown_problems((*where, "level"), "level", data["level"], pack.level_names)
     if data.get("pack") is not None:
-        yield from unknown((*where, "pack"), "pack", data["pack"], [pack.pack])
+        yield from unknown_problems((*where, "pack"), "pack", data["pack"], [pack.pack])
     if data.get("fulfils") is not None:
         demands = [demand.id for demand in pack.obligations]
-        yield from unknown((*where, "fulfils"), "obligation", data["fulfils"], demands)
+        yield from unknown_problems((*where, "fulfils"), "obligation", data["fulfils"], demands)
 
 
-def _wrong_case(where: Path, case: Case, pack: Pack) -> Iterator[Problem]:
+def _wrong_case(where: Path, case: PackCase, pack: Pack) -> Iterator[Problem]:
     for index, expected in enumerate(case.expect):
         at = (*where, "expect", index)
         if expected.level is not None:
-            yield from unknown((*at, "level"), "level", expected.level, pack.level_names)
+            yield from unknown_problems((*at, "level"), "level", expected.level, pack.level_names)
         if expected.rule is not None:
-            yield from unknown((*at, "rule"), "rule", expected.rule, pack.conditions)
+            yield from unknown_problems((*at, "rule"), "rule", expected.rule, pack.conditions)
     for time, figures in case.measured.items():
         yield from _wrong_figures((*where, "measured", time), figures, pack)
     for index, event in enumerate(case.events):
         yield from _wrong_names((*where, "events", index, "data"), event.data, pack)
     for key in case.due:
         name = key.partition(".")[0]
-        yield from unknown((*where, "due", key), "obligation", name, [demand.id for demand in pack.obligations])
-    yield from _wrong_reading((*where, "reading"), case, pack)
+        yield from unknown_problems(
+            (*where, "due", key), "obligation", name, [demand.id for demand in pack.obligations]
+        )
+    yield from _wrong_reading((*where, "interpretation"), case, pack)
 
 
-def _wrong_reading(where: Path, case: Case, pack: Pack) -> Iterator[Problem]:
-    for key in case.reading:
-        yield from unknown((*where, key), "point", key, type(pack.reading).model_fields)
-    if not set(case.reading) <= set(type(pack.reading).model_fields):
+def _wrong_reading(where: Path, case: PackCase, pack: Pack) -> Iterator[Problem]:
+    for key in case.interpretation:
+        yield from unknown_problems((*where, key), "point", key, type(pack.interpretation).model_fields)
+    if not set(case.interpretation) <= set(type(pack.interpretation).model_fields):
         return
     try:
-        case.read(pack.reading)
+        case.read(pack.interpretation)
     except ValidationError as error:
-        wrong = problems_of(error, Reading, case.reading)
+        wrong = problems_of(error, Interpretation, case.interpretation)
         yield from (replace(problem, path=(*where, *problem.path)) for problem in wrong)

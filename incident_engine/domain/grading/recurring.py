@@ -8,9 +8,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from incident_engine.domain.calendar.service_hours import ServiceHours
-from incident_engine.domain.grading.assessment import course_of
-from incident_engine.domain.grading.assessment_document import spelled
-from incident_engine.domain.grading.level_history import Reached, severity_of
+from incident_engine.domain.grading.assessment import history_of
+from incident_engine.domain.grading.assessment_document import to_local_iso
+from incident_engine.domain.grading.level_history import LevelChange, severity_of
 from incident_engine.domain.grading.pack import Pack
 from incident_engine.domain.incidents.incident import Incident, Interval, Measurement, Outage
 from incident_engine.domain.values import months_later
@@ -29,7 +29,7 @@ class Recurrence:
     last_at: datetime
     known_at: datetime
     """When the last of their root causes became known."""
-    reached: Reached
+    reached: LevelChange
 
 
 def recurrences(
@@ -46,7 +46,7 @@ def recurrences(
         causes, began = _causes(incident, now), incident.occurred_at
         if not causes or began is None or began > now or not pack.is_in_force(began):
             continue
-        if severity_of(pack, [step for step in course_of(incident, pack, hours) if step.at <= now]) == 0:
+        if severity_of(pack, [step for step in history_of(incident, pack, hours) if step.at <= now]) == 0:
             by_cause[causes[-1].casefold()].append(incident)
     found = (each for of in by_cause.values() for each in _of_cause(of, pack, hours, now))
     return tuple(sorted(found, key=lambda each: (each.last_at, each.root_cause)))
@@ -70,7 +70,7 @@ def _of_cause(
             continue  # part of a longer row
         if len(within) < rule.at_least:
             continue
-        course = [step for step in course_of(together(within, pack), pack, hours) if step.at <= now]
+        course = [step for step in history_of(together(within, pack), pack, hours) if step.at <= now]
         if severity_of(pack, course) > 0:
             names = tuple(incident.id for incident in within)
             first_at, last_at = _began(within[0]), _began(within[-1])
@@ -128,10 +128,10 @@ def recurrence_document(found: Recurrence, zone: tzinfo) -> dict[str, Any]:
         "cite": found.cite,
         "root_cause": found.root_cause,
         "incidents": list(found.incidents),
-        "first_at": spelled(found.first_at, zone),
-        "last_at": spelled(found.last_at, zone),
+        "first_at": to_local_iso(found.first_at, zone),
+        "last_at": to_local_iso(found.last_at, zone),
         "level": found.reached.level,
-        "at": spelled(found.reached.at, zone),
+        "at": to_local_iso(found.reached.at, zone),
         "rule": found.reached.rule,
     }
 

@@ -15,38 +15,38 @@ from incident_engine.domain.incidents.fold import in_order
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class IncidentWindow:
     """How far an incident reaches in time. `last_at` is None while anything is impaired."""
 
-    incident_id: str
+    case_id: str
     group: str
     first_at: datetime
     last_at: datetime | None
     closed: bool = False
-    is_shell: bool = False
+    has_no_start: bool = False
     """Nothing is known to have begun: what has been reported are ends, whose beginnings may still come, late."""
 
-    def takes(self, occurred_at: datetime, window: timedelta) -> bool:
+    def accepts(self, occurred_at: datetime, window: timedelta) -> bool:
         """Return whether something that occurred then belongs to this incident."""
-        if self.closed or (occurred_at < self.first_at - window and not self.is_shell):
+        if self.closed or (occurred_at < self.first_at - window and not self.has_no_start):
             return False
         return self.last_at is None or occurred_at <= self.last_at + window
 
 
-def fitting(spans: Iterable[Span], occurred_at: datetime, window: timedelta) -> list[Span]:
+def matching(spans: Iterable[IncidentWindow], occurred_at: datetime, window: timedelta) -> list[IncidentWindow]:
     """Return the incidents, among those of one group, to which something may belong; the latest first.
 
     What ends an outage belongs to the first of them that has this outage, anything else to the first.
     """
-    found = [span for span in spans if span.takes(occurred_at, window)]
-    return sorted(found, key=lambda span: (span.first_at, span.incident_id), reverse=True)
+    found = [span for span in spans if span.accepts(occurred_at, window)]
+    return sorted(found, key=lambda span: (span.first_at, span.case_id), reverse=True)
 
 
 _FRESH = timedelta(days=1)
 """How long after its restoration an incident that nobody has closed takes harm and figures that do not name it."""
 
 
-def unclosed(spans: Iterable[Span], event: Event) -> list[str]:
+def unclosed(spans: Iterable[IncidentWindow], event: Event) -> list[str]:
     """Return the incidents of one group that had begun and are not closed, the latest first.
 
     What a person says of a service some time after its restoration is about the incident that is still handled. Harm
@@ -56,9 +56,7 @@ def unclosed(spans: Iterable[Span], event: Event) -> list[str]:
     if opens(event):
         spans = [span for span in spans if span.last_at is None or occurred_at <= span.last_at + _FRESH]
     begun = [span for span in spans if not span.closed and span.first_at <= occurred_at]
-    return [
-        span.incident_id for span in sorted(begun, key=lambda span: (span.first_at, span.incident_id), reverse=True)
-    ]
+    return [span.case_id for span in sorted(begun, key=lambda span: (span.first_at, span.case_id), reverse=True)]
 
 
 def new_incident_id(event: Event, group: str, zone: tzinfo = UTC) -> str:
@@ -79,8 +77,8 @@ class _Open:
     closed: bool = False
     events: list[Recorded] = field(default_factory=list)
 
-    def span(self) -> Span:
-        return Span(self.id, self.group, self.first_at, None if self.impaired else self.last_at, self.closed)
+    def span(self) -> IncidentWindow:
+        return IncidentWindow(self.id, self.group, self.first_at, None if self.impaired else self.last_at, self.closed)
 
     def add(self, recorded: Recorded) -> None:
         event = recorded.event
@@ -213,7 +211,7 @@ def _find(
     if event.incident is not None:
         return known.get(event.incident)
     spans = [candidate.span() for candidate in by_group[group_of(event.service, groups)].candidates()]
-    found = [known[span.incident_id] for span in fitting(spans, event.occurred_at, window)]
+    found = [known[span.case_id] for span in matching(spans, event.occurred_at, window)]
     ended = [incident for incident in found if _ends_something(event, incident)]
     open_ones = [] if isinstance(event, OutageEvent) else [known[i] for i in unclosed(spans, event)]
     return next(iter([*ended, *found, *open_ones]), None)

@@ -36,11 +36,9 @@ from incident_engine.domain.events.model import (
 )
 from incident_engine.domain.events.types import ITSELF, EventType
 from incident_engine.domain.incidents.incident import (
-    Addition,
     Closing,
     Completion,
     Correction,
-    Deed,
     Estimate,
     Harm,
     Impairment,
@@ -51,7 +49,9 @@ from incident_engine.domain.incidents.incident import (
     Outage,
     PlanFailure,
     RepairFailure,
-    Writing,
+    ReportEntry,
+    StepAction,
+    StepAddition,
 )
 from incident_engine.domain.values import NEVER, stamp
 
@@ -126,13 +126,13 @@ def fold(incident_id: str, events: Iterable[Recorded]) -> Incident:
     """Return what the events, in any order, say of the incident."""
     given = list(events)
     announced = [r.event for r in given if isinstance(r.event, MaintenanceAnnounced)]
-    state = Folding()
+    state = FoldState()
     for recorded in in_order(r for r in given if not isinstance(r.event, MaintenanceAnnounced)):
-        state.take(recorded)
+        state.apply(recorded)
     return incident_of(incident_id, state, announced)
 
 
-def incident_of(incident_id: str, state: "Folding", announced: Sequence[MaintenanceAnnounced]) -> Incident:
+def incident_of(incident_id: str, state: "FoldState", announced: Sequence[MaintenanceAnnounced]) -> Incident:
     """Return what has been taken, as an incident."""
     impaired = any(line.signals for line in state.lines.values())
     return Incident(
@@ -157,7 +157,7 @@ def incident_of(incident_id: str, state: "Folding", announced: Sequence[Maintena
         skips=tuple(state.skips),
         assignments=tuple(state.assignments),
         additions=tuple(state.additions),
-        writings=tuple(state.writings),
+        report_entries=tuple(state.writings),
         lessons=tuple(state.lessons),
         notes=tuple(state.notes),
         closing=None if impaired else state.closing,  # it ends when the system serves normally again (Art. 42)
@@ -181,13 +181,13 @@ def _maintained(
 
 
 @dataclass(slots=True)
-class Line:
+class ImpairmentHistory:
     """The impairments of one service in one region, kept while events are taken in order."""
 
     signals: dict[str, Impairment] = field(default_factory=dict)
     intervals: list[Interval] = field(default_factory=list)
 
-    def take(self, event: OutageEvent) -> bool:
+    def apply(self, event: OutageEvent) -> bool:
         """Take the next event; return whether the impairment is another now."""
         before = self.impairment()
         signal = event.data.signal or ""
@@ -201,7 +201,7 @@ class Line:
             self.signals.clear()
         after = self.impairment()
         if after is not before:
-            self._turn(event.occurred_at, after, (event.source, event.id))
+            self._set_state(event.occurred_at, after, (event.source, event.id))
         return after is not before
 
     def impairment(self) -> Impairment | None:
@@ -210,7 +210,7 @@ class Line:
             return Impairment.DOWN
         return Impairment.DEGRADED if self.signals else None
 
-    def _turn(self, at: datetime, impairment: Impairment | None, by: tuple[str, str]) -> None:
+    def _set_state(self, at: datetime, impairment: Impairment | None, by: tuple[str, str]) -> None:
         if self.intervals and self.intervals[-1].end == NEVER:
             last = self.intervals.pop()
             if last.start < at:
@@ -224,12 +224,12 @@ class Line:
 
 
 @dataclass(slots=True)
-class Folding:
+class FoldState:
     """What has been taken so far, event by event in order."""
 
     first_event_at: datetime | None = None
     detected_at: datetime | None = None
-    lines: dict[tuple[str, str], Line] = field(default_factory=lambda: defaultdict(Line))
+    lines: dict[tuple[str, str], ImpairmentHistory] = field(default_factory=lambda: defaultdict(ImpairmentHistory))
     estimates: list[Estimate] = field(default_factory=list)
     harms: list[Harm] = field(default_factory=list)
     measurements: list[Measurement] = field(default_factory=list)
@@ -238,20 +238,20 @@ class Folding:
     plan_failures: list[PlanFailure] = field(default_factory=list)
     corrections: list[Correction] = field(default_factory=list)
     completions: list[Completion] = field(default_factory=list)
-    acknowledgements: list[Deed] = field(default_factory=list)
-    approvals: list[Deed] = field(default_factory=list)
-    skips: list[Deed] = field(default_factory=list)
-    assignments: list[Deed] = field(default_factory=list)
-    additions: list[Addition] = field(default_factory=list)
-    writings: list[Writing] = field(default_factory=list)
+    acknowledgements: list[StepAction] = field(default_factory=list)
+    approvals: list[StepAction] = field(default_factory=list)
+    skips: list[StepAction] = field(default_factory=list)
+    assignments: list[StepAction] = field(default_factory=list)
+    additions: list[StepAddition] = field(default_factory=list)
+    writings: list[ReportEntry] = field(default_factory=list)
     lessons: list[Lesson] = field(default_factory=list)
     notes: list[tuple[datetime, str]] = field(default_factory=list)
     closing: Closing | None = None
 
-    def take(self, recorded: Recorded) -> None:
+    def apply(self, recorded: Recorded) -> None:
         """Take the next event."""
         event = recorded.event
-        self.hear(recorded)
+        self.record_receipt(recorded)
         match event:
             case OutageEvent():
                 self._outage(event)
@@ -270,7 +270,7 @@ class Folding:
             case _:
                 self._handling(event)
 
-    def hear(self, recorded: Recorded) -> None:
+    def record_receipt(self, recorded: Recorded) -> None:
         """Note when the first event occurred, and when the first one reached us."""
         at, received_at = recorded.event.occurred_at, recorded.received_at
         self.first_event_at = min(self.first_event_at or at, at)
@@ -297,10 +297,11 @@ class Folding:
             case StepAdded(data=said):
                 key = stamp(event.occurred_at) + "-" + sha256(f"{event.source}\0{event.id}".encode()).hexdigest()[:8]
                 added = (said.step, said.title, said.assignee, said.due_at)
-                self.additions.append(Addition(event.occurred_at, said.by, said.reason, key, *added))
+                self.additions.append(StepAddition(event.occurred_at, said.by, said.reason, key, *added))
             case ReportWritten(data=said):
                 self.writings += [
-                    Writing(event.occurred_at, said.by, said.report, name, text) for name, text in said.fields.items()
+                    ReportEntry(event.occurred_at, said.by, said.report, name, text)
+                    for name, text in said.fields.items()
                 ]
             case LessonRecorded(data=said):
                 self.lessons.append(Lesson(event.occurred_at, said.by, said.text, said.for_customers))
@@ -313,17 +314,17 @@ class Folding:
         at = event.occurred_at
         match event:
             case StepAcknowledged(data=said):
-                self.acknowledgements.append(Deed(at, said.by, said.step, said.note))
+                self.acknowledgements.append(StepAction(at, said.by, said.step, said.note))
             case StepApproved(data=said):
                 wording = {str(locale): (words.subject, words.body) for locale, words in said.wording.items()}
-                self.approvals.append(Deed(at, said.by, said.step, said.note, wording=wording))
+                self.approvals.append(StepAction(at, said.by, said.step, said.note, wording=wording))
             case StepSkipped(data=said):
-                self.skips.append(Deed(at, said.by, said.step, said.reason))
+                self.skips.append(StepAction(at, said.by, said.step, said.reason))
             case StepAssigned(data=said):
-                self.assignments.append(Deed(at, said.by, said.step, said.reason, said.to))
+                self.assignments.append(StepAction(at, said.by, said.step, said.reason, said.to))
 
     def _outage(self, event: OutageEvent) -> None:
         for region in event.regions:
-            self.lines[event.service, region].take(event)
+            self.lines[event.service, region].apply(event)
         if event.type != EventType.OUTAGE_RESTORED:
             self.closing = None  # what breaks again after the closing is open again

@@ -69,7 +69,7 @@ class Completion:
 
 
 @dataclass(frozen=True, slots=True)
-class Deed:
+class StepAction:
     """A person acknowledged, approved, skipped (why) or handed over (to whom, why) a step."""
 
     at: datetime
@@ -82,7 +82,7 @@ class Deed:
 
 
 @dataclass(frozen=True, slots=True)
-class Addition:
+class StepAddition:
     """A person added a step of a playbook, or a task in free words; `key` tells it apart from others."""
 
     at: datetime
@@ -96,7 +96,7 @@ class Addition:
 
 
 @dataclass(frozen=True, slots=True)
-class Writing:
+class ReportEntry:
     """What a person wrote into a field of a report."""
 
     at: datetime
@@ -212,12 +212,12 @@ class Incident:
     plan_failures: tuple[PlanFailure, ...] = ()
     corrections: tuple[Correction, ...] = ()
     completions: tuple[Completion, ...] = ()
-    acknowledgements: tuple[Deed, ...] = ()
-    approvals: tuple[Deed, ...] = ()
-    skips: tuple[Deed, ...] = ()
-    assignments: tuple[Deed, ...] = ()
-    additions: tuple[Addition, ...] = ()
-    writings: tuple[Writing, ...] = ()
+    acknowledgements: tuple[StepAction, ...] = ()
+    approvals: tuple[StepAction, ...] = ()
+    skips: tuple[StepAction, ...] = ()
+    assignments: tuple[StepAction, ...] = ()
+    additions: tuple[StepAddition, ...] = ()
+    report_entries: tuple[ReportEntry, ...] = ()
     lessons: tuple[Lesson, ...] = ()
     notes: tuple[tuple[datetime, str], ...] = ()
     closing: Closing | None = None

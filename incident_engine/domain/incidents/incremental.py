@@ -13,12 +13,12 @@ from itertools import islice
 from incident_engine.domain.events.actions import IncidentClosed
 from incident_engine.domain.events.model import MaintenanceAnnounced, OutageEvent, Recorded
 from incident_engine.domain.events.types import EventType
-from incident_engine.domain.incidents.fold import Folding, Line, in_order, incident_of, occurrence
+from incident_engine.domain.incidents.fold import FoldState, ImpairmentHistory, in_order, incident_of, occurrence
 from incident_engine.domain.incidents.incident import Impairment, Incident
 from incident_engine.domain.values import NEVER
 
 
-class Bearing(StrEnum):
+class FoldEffect(StrEnum):
     """What an event means for what is known of its incident."""
 
     NONE = "none"
@@ -52,7 +52,7 @@ class _Signals:
         return known is None or known < at
 
 
-class Standing:
+class IncrementalFold:
     """What is known of one incident, event by event; `incident` is what `fold` would make of them."""
 
     def __init__(self, incident_id: str, events: Iterable[Recorded]) -> None:
@@ -62,7 +62,7 @@ class Standing:
         self._announced: Sequence[MaintenanceAnnounced] = [
             r.event for r in given if isinstance(r.event, MaintenanceAnnounced)
         ]
-        self._state = Folding()
+        self._state = FoldState()
         self._signals: dict[tuple[str, str], _Signals] = {}
         self._services: set[str | None] = set()
         self._last_at: datetime | None = None
@@ -71,7 +71,7 @@ class Standing:
         self.weight = 0
         """How many events have been taken."""
         for recorded in in_order(r for r in given if not isinstance(r.event, MaintenanceAnnounced)):
-            self._state.take(recorded)
+            self._state.apply(recorded)
             self._note(recorded)
 
     @property
@@ -81,26 +81,26 @@ class Standing:
             self._incident = incident_of(self._id, self._state, self._announced)
         return self._incident
 
-    def take(self, recorded: Recorded) -> Bearing:
+    def apply(self, recorded: Recorded) -> FoldEffect:
         """Take one more event. If its bearing is unclear nothing was taken: make a new standing of all events."""
         event = recorded.event
         if isinstance(event, MaintenanceAnnounced) or event.service not in self._services:
-            return Bearing.UNCLEAR  # maintenance of that service may have been announced
+            return FoldEffect.UNCLEAR  # maintenance of that service may have been announced
         state = self._state
         before = state.closing, state.first_event_at, state.detected_at
         if isinstance(event, OutageEvent):
             bearing = self._outage(recorded, event)
         else:
-            bearing = Bearing.SOME if self._is_next_word(recorded) else Bearing.UNCLEAR
-            if bearing is Bearing.SOME:
-                state.take(recorded)
-        if bearing is Bearing.UNCLEAR:
+            bearing = FoldEffect.SOME if self._is_next_word(recorded) else FoldEffect.UNCLEAR
+            if bearing is FoldEffect.SOME:
+                state.apply(recorded)
+        if bearing is FoldEffect.UNCLEAR:
             return bearing
         self._note(recorded)
-        if bearing is Bearing.NONE and before == (state.closing, state.first_event_at, state.detected_at):
-            return Bearing.NONE
+        if bearing is FoldEffect.NONE and before == (state.closing, state.first_event_at, state.detected_at):
+            return FoldEffect.NONE
         self._incident = None
-        return Bearing.SOME
+        return FoldEffect.SOME
 
     def _is_next_word(self, recorded: Recorded) -> bool:
         """Return whether what a person says comes after what people said before, and a closing after everything."""
@@ -113,23 +113,23 @@ class Standing:
     def _is_last(self, at: datetime) -> bool:
         return self._last_at is None or at > self._last_at
 
-    def _outage(self, recorded: Recorded, event: OutageEvent) -> Bearing:
+    def _outage(self, recorded: Recorded, event: OutageEvent) -> FoldEffect:
         at = event.occurred_at
         if self._state.closing is not None and not self._is_last(at):
-            return Bearing.UNCLEAR
+            return FoldEffect.UNCLEAR
         keys = [(event.service, region) for region in event.regions]
         if self._is_next(keys, at):
             before = [self._state.lines[key].impairment() for key in keys]
-            self._state.take(recorded)
+            self._state.apply(recorded)
             same = before == [self._state.lines[key].impairment() for key in keys]
-            return Bearing.NONE if same else Bearing.SOME
+            return FoldEffect.NONE if same else FoldEffect.SOME
         for key in keys:
             if key not in self._signals or not self._goes_on(key, event):
-                return Bearing.UNCLEAR
-        self._state.hear(recorded)
+                return FoldEffect.UNCLEAR
+        self._state.record_receipt(recorded)
         for key in keys:
             self._absorb(self._state.lines[key], event)
-        return Bearing.NONE
+        return FoldEffect.NONE
 
     def _is_next(self, keys: Iterable[tuple[str, str]], at: datetime) -> bool:
         """Return whether an event comes after everything that is known of its lines."""
@@ -155,7 +155,7 @@ class Standing:
             for other in islice(line.signals, _LOOKED_AT)
         )
 
-    def _absorb(self, line: Line, event: OutageEvent) -> None:
+    def _absorb(self, line: ImpairmentHistory, event: OutageEvent) -> None:
         signal = event.data.signal or ""
         if event.type == EventType.OUTAGE_RESTORED:
             line.signals.pop(signal, None)

@@ -14,7 +14,7 @@ _SOURCE = "what-if"
 
 
 @dataclass(frozen=True, slots=True)
-class Hypothesis:
+class WhatIf:
     """Everything works again at an instant; more regions are hit (since an instant, by default now)."""
 
     restored_at: datetime | None = None
@@ -22,7 +22,7 @@ class Hypothesis:
     since: datetime | None = None
 
 
-def supposed_events(incident: Incident, hypothesis: Hypothesis, now: datetime) -> list[Event]:
+def what_if_events(incident: Incident, hypothesis: WhatIf, now: datetime) -> list[Event]:
     """Return the events of a hypothesis: in the services that are impaired now.
 
     Raises InvalidDocumentError if nothing is impaired, or if it would end before it began.
@@ -43,7 +43,7 @@ def supposed_events(incident: Incident, hypothesis: Hypothesis, now: datetime) -
     return events
 
 
-def _problems(incident: Incident, hypothesis: Hypothesis, now: datetime) -> Iterator[Problem]:
+def _problems(incident: Incident, hypothesis: WhatIf, now: datetime) -> Iterator[Problem]:
     if not incident.is_down:
         yield Problem((), f"nothing is impaired in incident '{incident.id}'", "an incident that goes on")
         return

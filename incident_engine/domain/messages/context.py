@@ -6,21 +6,21 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from incident_engine.domain.grading.assessment import Assessment
-from incident_engine.domain.grading.level_history import Reached
+from incident_engine.domain.grading.level_history import LevelChange
 from incident_engine.domain.grading.obligation import Recipient
 from incident_engine.domain.grading.pack import Pack
 from incident_engine.domain.incidents.incident import Incident
 from incident_engine.domain.regions import region_name
 from incident_engine.domain.reporting_unit import ReportingUnit, addressee_of
 from incident_engine.domain.response.step import DERIVED, Step
-from incident_engine.domain.values import NEVER, LocalizedText, spell_cite
+from incident_engine.domain.values import NEVER, LocalizedText, format_cite
 
 _MOST = 200
 """How many notes a message can tell, the latest: a template loops over them, and must come to an end."""
 
 
 @dataclass(frozen=True, slots=True)
-class BankWords:
+class BankContext:
     """What messages say of the bank itself."""
 
     name: LocalizedText
@@ -45,7 +45,7 @@ class BankWords:
 
 
 @dataclass(frozen=True, slots=True)
-class ReportWords:
+class ReportSummary:
     """What messages say of a report that is to be handed in."""
 
     id: str
@@ -55,10 +55,10 @@ class ReportWords:
 
 
 @dataclass(frozen=True, slots=True)
-class Situation:
+class MessageContext:
     """All that a message can speak of. The primary pack and its assessment come first."""
 
-    bank: BankWords
+    bank: BankContext
     service_names: Mapping[str, LocalizedText]
     incident: Incident
     packs: Sequence[Pack]
@@ -67,7 +67,7 @@ class Situation:
     now: datetime
     drafts: Sequence[Mapping[str, str]] = ()
     """Locale, subject and body of the words that wait for an approval."""
-    report: ReportWords | None = None
+    report: ReportSummary | None = None
     drill: bool = False
 
     @property
@@ -137,7 +137,7 @@ class Situation:
         """Return what the message tells of the incident: of the stretch that the step is about, or of the whole."""
         known = self.incident
         begun = known.occurred_at or known.first_event_at or self.now
-        start, end = self.step.stretch or (begun, known.restored_at or NEVER)
+        start, end = self.step.episode or (begun, known.restored_at or NEVER)
         hit = [o for o in known.outages if any(i.start < end and start < i.end for i in o.intervals)]
         services, regions = {o.service for o in hit}, {o.region for o in hit}
         if not known.outages:  # what people say is harmed
@@ -166,14 +166,14 @@ class Situation:
         name = self.service_names.get(service)
         return name.in_(locale) if name else service
 
-    def _level(self) -> Reached | None:
+    def _level(self) -> LevelChange | None:
         """Return the rise that the step is about, else the present level."""
         rises = self.assessment.trajectory
         about = [rise for rise in rises if rise.level == self.step.level and rise.correction is None]
         graded = [rise for rise in rises if rise.level is not None]
         return next(iter([*reversed(about), *reversed(graded)]), None)
 
-    def _rise(self, rise: Reached | None, locale: str) -> dict[str, Any] | None:
+    def _rise(self, rise: LevelChange | None, locale: str) -> dict[str, Any] | None:
         if rise is None or rise.level is None:
             return None
         said = rise.correction
@@ -181,7 +181,7 @@ class Situation:
             "id": rise.level,
             "name": self.pack.level_names[rise.level].in_(locale),
             "at": rise.at,
-            "cite": spell_cite("Art. 10", locale) if said else spell_cite(rise.cite, locale),
+            "cite": format_cite("Art. 10", locale) if said else format_cite(rise.cite, locale),
             "is_worst": rise.level == self.pack.levels[0].id,
             "says": f"{said.by}: {said.reason}" if said else self.pack.rule_by_id[rise.rule].says.in_(locale),
         }
@@ -213,7 +213,7 @@ class Situation:
         return {
             "id": status.id,
             "says": demands[status.id].says.in_(locale),
-            "cite": spell_cite(status.cite, locale),
+            "cite": format_cite(status.cite, locale),
             "due_at": status.due_at,
             "state": status.state.value,
             "to": addressee_of(self.bank.unit, Recipient(status.to), locale),

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from incident_engine.domain.messages.templates import Form, Message
+from incident_engine.domain.messages.templates import Message, MessageForm
 
 DRILL_MARKS: Mapping[str, str] = {"zh-CN": "【演练】", "en": "[DRILL]"}
 """With what every message of a drill begins, by language."""
@@ -14,7 +14,7 @@ _DRILL_SAYS: Mapping[str, str] = {
 }
 
 
-def marked(message: Message, form: Form = Form.LONG) -> Message:
+def marked(message: Message, form: MessageForm = MessageForm.LONG) -> Message:
     """Return a message that says first of all, in its subject and in its text, that it belongs to an exercise.
 
     One that says so already is left as it is: a person may have worded it anew from a marked draft.
@@ -25,9 +25,9 @@ def marked(message: Message, form: Form = Form.LONG) -> Message:
     if not subject.startswith(mark):
         subject = f"{mark}{gap}{subject}"
     if not body.startswith(mark):
-        between = gap if form is Form.SHORT else "\n\n"
+        between = gap if form is MessageForm.SHORT else "\n\n"
         body = f"{mark}{gap}{said}{between}{body}"
-    if form is Form.SHORT:
+    if form is MessageForm.SHORT:
         subject = body.strip()  # a text message has no subject of its own
     return Message(subject, body, message.locale)
 

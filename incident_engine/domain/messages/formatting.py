@@ -21,19 +21,19 @@ def spell_instant(value: datetime, locale: str, zone: tzinfo | None) -> str:
     return f"{text} (UTC{offset})"
 
 
-def spell_date(value: datetime, locale: str, zone: tzinfo | None) -> str:
+def format_day(value: datetime, locale: str, zone: tzinfo | None) -> str:
     """Return the day of an instant in the bank's zone, in the reader's language: 23 June 2013."""
     form = "y年M月d日" if locale.startswith("zh") else "d MMMM y"
     return format_date(value.astimezone(zone), form, babel_of(locale))
 
 
-def spell_local(value: datetime, zone: tzinfo | None) -> str:
+def format_local(value: datetime, zone: tzinfo | None) -> str:
     """Return an instant in the bank's local time, short and the same in every language: 2013-06-23 10:35."""
     local = value.astimezone(zone)
     return f"{local:%Y-%m-%d %H:%M:%S}" if local.second else f"{local:%Y-%m-%d %H:%M}"
 
 
-def spell_duration(value: timedelta, locale: str) -> str:
+def format_duration(value: timedelta, locale: str) -> str:
     """Return a length of time in hours and minutes (seconds below a minute), in the reader's language."""
     seconds = int(value.total_seconds())
     days, rest = divmod(seconds, 86_400)
@@ -55,7 +55,7 @@ def spell_duration(value: timedelta, locale: str) -> str:
     return "".join(spelled) if locale.startswith("zh") else " ".join(spelled)
 
 
-def spell_names(value: Sequence[str], locale: str, most: int | None = None) -> str:
+def format_names(value: Sequence[str], locale: str, most: int | None = None) -> str:
     """Return a list of names as the reader's language joins them; of more than `most`, the first and how many."""
     if most is not None and len(value) > most:
         first = list(value)[:most]

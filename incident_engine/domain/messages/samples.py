@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from incident_engine.common.errors import Problem
-from incident_engine.domain.messages.templates import Form, MessageBook
+from incident_engine.domain.messages.templates import MessageBook, MessageForm
 from incident_engine.domain.response.escalation import HANDOVER
 from incident_engine.domain.response.playbook import StepTemplate
 
@@ -31,7 +31,7 @@ def uses(step: StepTemplate) -> Iterator[tuple[Use, str]]:
     request = step.approval.template if step.approval is not None and not step.approval.preapproved else None
     if request is not None:
         yield Use.REQUEST, request
-    if step.again is not None or any(tier.template is None for tier in step.escalation):
+    if step.repeat_every is not None or any(tier.template is None for tier in step.escalation):
         yield Use.TIER, request or step.template
     for tier in step.escalation:
         if tier.template is not None:
@@ -55,7 +55,7 @@ def failures(
     level_based: bool = True,
     use: Use = Use.STEP,
     template: str | None = None,
-    form: Form = Form.LONG,
+    form: MessageForm = MessageForm.LONG,
 ) -> Iterator[Problem]:
     """Yield how a template of a step fails in the situations in which it is used; the path is (line,).
 

@@ -15,11 +15,11 @@ from incident_engine.common.errors import Problem
 from incident_engine.common.validation import nearest
 from incident_engine.domain.messages.formatting import (
     babel_of,
-    spell_date,
-    spell_duration,
+    format_day,
+    format_duration,
+    format_local,
+    format_names,
     spell_instant,
-    spell_local,
-    spell_names,
 )
 
 _FILTERS = frozenset({"default", "first", "int", "join", "last", "length", "list", "lower", "round", "trim", "upper"})
@@ -128,11 +128,11 @@ def sandbox(locale: str, zone: tzinfo | None) -> ImmutableSandboxedEnvironment:
 
 def _add_filters(environment: ImmutableSandboxedEnvironment, locale: str, zone: tzinfo | None) -> None:
     environment.filters["instant"] = lambda value: spell_instant(value, locale, zone)
-    environment.filters["date"] = lambda value: spell_date(value, locale, zone)
+    environment.filters["date"] = lambda value: format_day(value, locale, zone)
     environment.filters["number"] = lambda value: format_decimal(value, locale=babel_of(locale))
-    environment.filters["duration"] = lambda value: spell_duration(value, locale)
-    environment.filters["names"] = lambda value, most=None: spell_names(value, locale, most)
-    environment.filters["local"] = lambda value: spell_local(value, zone)
+    environment.filters["duration"] = lambda value: format_duration(value, locale)
+    environment.filters["names"] = lambda value, most=None: format_names(value, locale, most)
+    environment.filters["local"] = lambda value: format_local(value, zone)
     environment.filters["iso"] = lambda value: (
         value.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     )

@@ -13,7 +13,7 @@ from typing import Any
 from jinja2 import Template, TemplateError
 
 from incident_engine.common.errors import Problem
-from incident_engine.domain.messages.formatting import spell_instant, spell_names
+from incident_engine.domain.messages.formatting import format_names, spell_instant
 from incident_engine.domain.messages.sandbox import sandbox, source_problems
 from incident_engine.domain.messages.variables import VARIABLES
 from incident_engine.domain.values import LOCALES
@@ -24,7 +24,7 @@ SMS_PART = 70
 """How many characters one part of a text message holds."""
 
 
-class Form(StrEnum):
+class MessageForm(StrEnum):
     """How long a message may be: e-mail and chat, text messages, the status page."""
 
     LONG = "long"
@@ -32,7 +32,11 @@ class Form(StrEnum):
     WEB = "web"
 
 
-SUFFIXES: Mapping[Form, str] = {Form.LONG: ".md.j2", Form.SHORT: ".sms.j2", Form.WEB: ".web.j2"}
+SUFFIXES: Mapping[MessageForm, str] = {
+    MessageForm.LONG: ".md.j2",
+    MessageForm.SHORT: ".sms.j2",
+    MessageForm.WEB: ".web.j2",
+}
 """How the file of a template ends in each form."""
 
 
@@ -65,33 +69,35 @@ class MessageBook:
             *({name for where, name in self._sources if where == locale and "." not in name} for locale in LOCALES)
         )
 
-    def forms(self, name: str, locale: str) -> list[Form]:
+    def forms(self, name: str, locale: str) -> list[MessageForm]:
         """Return the forms that a template has of its own."""
-        return [form for form in Form if (locale, form_name(name, form)) in self._sources]
+        return [form for form in MessageForm if (locale, form_name(name, form)) in self._sources]
 
-    def render(self, name: str, locale: str, variables: Mapping[str, Any], form: Form = Form.LONG) -> Message:
+    def render(
+        self, name: str, locale: str, variables: Mapping[str, Any], form: MessageForm = MessageForm.LONG
+    ) -> Message:
         """Return the message of a template in a form; where it has no such form, the subject (short) or the long one.
 
         Raises KeyError for an unknown template, jinja2.TemplateError else; TemplateTooLongError is one.
         """
-        if form is not Form.LONG and (locale, form_name(name, form)) in self._sources:
+        if form is not MessageForm.LONG and (locale, form_name(name, form)) in self._sources:
             text = self._text(form_name(name, form), locale, variables)
-            if form is Form.SHORT:
+            if form is MessageForm.SHORT:
                 text = " ".join(text.split())
                 return Message(text, text + "\n", locale)
         else:
             text = self._text(name, locale, variables)
         subject, _, body = text.partition("\n")
         subject = " ".join(subject.split())
-        return Message(subject, (subject if form is Form.SHORT else body.strip()) + "\n", locale)
+        return Message(subject, (subject if form is MessageForm.SHORT else body.strip()) + "\n", locale)
 
     def plain(self, locale: str, variables: Mapping[str, Any], step: str | None) -> Message:
         """Return the bare facts, for a template that fails; with a step, also what those need who work on it."""
         incident, obligation, level = (variables[name] for name in ("incident", "obligation", "level"))
         is_chinese = locale.startswith("zh")
         lines = [
-            ("系统" if is_chinese else "Services", spell_names(incident["services"], locale)),
-            ("地区" if is_chinese else "Regions", spell_names(incident["regions"], locale)),
+            ("系统" if is_chinese else "Services", format_names(incident["services"], locale)),
+            ("地区" if is_chinese else "Regions", format_names(incident["regions"], locale)),
             ("发生" if is_chinese else "Since", spell_instant(incident["occurred_at"], locale, self._zone)),
         ]
         if incident["restored_at"] is not None:
@@ -105,7 +111,7 @@ class MessageBook:
             if obligation is not None:
                 due = spell_instant(obligation["due_at"], locale, self._zone)
                 lines.append((obligation["says"], f"{'期限' if is_chinese else 'due'} {due}"))
-        subject = f"{variables['bank']['name']}: {spell_names(incident['services'], locale)}"
+        subject = f"{variables['bank']['name']}: {format_names(incident['services'], locale)}"
         colon = "：" if is_chinese else ": "
         return Message(subject, "".join(f"- {name}{colon}{text}\n" for name, text in lines), locale)
 
@@ -127,15 +133,15 @@ class TemplateTooLongError(TemplateError):
     """A template does not come to an end within the length that a message may have."""
 
 
-def form_name(name: str, form: Form) -> str:
+def form_name(name: str, form: MessageForm) -> str:
     """Return the key of a template in a form."""
-    return name if form is Form.LONG else f"{name}.{form}"
+    return name if form is MessageForm.LONG else f"{name}.{form}"
 
 
-def template_problems(source: str, form: Form = Form.LONG) -> Iterator[Problem]:
+def template_problems(source: str, form: MessageForm = MessageForm.LONG) -> Iterator[Problem]:
     """Yield what is wrong with a template's source; the path is (line,)."""
     found = list(source_problems(source, VARIABLES))
     yield from found
     is_jinja = not any(problem.message.startswith("not a valid template") for problem in found)
-    if form is not Form.SHORT and is_jinja and (len(source.splitlines()) < 3 or source.splitlines()[1].strip()):
+    if form is not MessageForm.SHORT and is_jinja and (len(source.splitlines()) < 3 or source.splitlines()[1].strip()):
         yield Problem((1,), "no subject", "the subject on the first line, then an empty line, then the text")

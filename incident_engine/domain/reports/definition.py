@@ -9,7 +9,7 @@ from typing import Annotated, Any, Self
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from incident_engine.common.errors import InvalidDocumentError, Problem
-from incident_engine.common.validation import Strict, invalid, problems_of, unknown
+from incident_engine.common.validation import Strict, invalid, problems_of, unknown_problems
 from incident_engine.domain.events.actions import ReportWritten
 from incident_engine.domain.grading.obligation import Recipient
 from incident_engine.domain.values import Identifier, LocalizedText
@@ -86,11 +86,11 @@ def parse_report(document: object) -> ReportDefinition:
         raise InvalidDocumentError(problems_of(error, ReportDefinition, document)) from None
 
 
-def wrong_writing(event: ReportWritten, definitions: Mapping[str, ReportDefinition]) -> Iterator[Problem]:
+def report_entry_problems(event: ReportWritten, definitions: Mapping[str, ReportDefinition]) -> Iterator[Problem]:
     """Yield a problem if a person writes into a report that there is not, or into a field that it does not have."""
     name = event.data.report
-    yield from unknown(("data", "report"), "report", name, definitions)
+    yield from unknown_problems(("data", "report"), "report", name, definitions)
     if name in definitions:
         known = [field.id for field in definitions[name].fields]
         for field in event.data.fields:
-            yield from unknown(("data", "fields", field), f"field of {name}", field, known)
+            yield from unknown_problems(("data", "fields", field), f"field of {name}", field, known)

@@ -13,12 +13,12 @@ from typing import Any
 
 from jinja2 import Template
 
-from incident_engine.domain.incidents.incident import Writing
+from incident_engine.domain.incidents.incident import ReportEntry
 from incident_engine.domain.messages.sandbox import sandbox
 from incident_engine.domain.reporting_unit import addressee_of
 from incident_engine.domain.reports.definition import ReportDefinition, ReportField
 from incident_engine.domain.reports.facts import ReportFacts, report_variables
-from incident_engine.domain.values import LOCALES, spell_cite
+from incident_engine.domain.values import LOCALES, format_cite
 
 GAP: Mapping[str, str] = {"zh-CN": "【待填写】", "en": "[to be filled in]"}
 """What stands in a required field that nobody has filled in."""
@@ -138,7 +138,7 @@ class ReportBook:
         again, each instance has words of its own.
         """
         definition = self.definitions[name]
-        writings = [w for w in facts.incident.writings if w.report == name and (since is None or w.at > since)]
+        writings = [w for w in facts.incident.report_entries if w.report == name and (since is None or w.at > since)]
         failures: list[tuple[str, str]] = []
         found = {locale: self._draft(definition, facts, writings, locale, failures) for locale in LOCALES}
         return Drafted(found, tuple(failures))
@@ -147,7 +147,7 @@ class ReportBook:
         self,
         definition: ReportDefinition,
         facts: ReportFacts,
-        writings: Sequence[Writing],
+        writings: Sequence[ReportEntry],
         locale: str,
         failures: list[tuple[str, str]],
     ) -> Report:
@@ -163,7 +163,7 @@ class ReportBook:
             written = latest.get(field.id)
             text = written.text.strip() if written else ""
             by = written.by if written and text else None
-            label, cite = field.label.in_(locale), spell_cite(field.cite, locale)
+            label, cite = field.label.in_(locale), format_cite(field.cite, locale)
             return FilledField(field.id, label, cite, field.required, said, text, by)
 
         return Report(
@@ -171,7 +171,7 @@ class ReportBook:
             locale=locale,
             title=definition.title.in_(locale),
             source=definition.source,
-            cite=spell_cite(definition.cite, locale),
+            cite=format_cite(definition.cite, locale),
             incident=facts.incident.id,
             bank=facts.bank_name.in_(locale),
             addressee=addressee_of(facts.unit, definition.addressee, locale),

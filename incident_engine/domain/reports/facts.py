@@ -9,20 +9,20 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
-from incident_engine.common.i18n import Wording
+from incident_engine.common.i18n import Translator
 from incident_engine.domain.calendar.service_hours import union
 from incident_engine.domain.events.fields import Figure
 from incident_engine.domain.grading.assessment import Assessment
-from incident_engine.domain.grading.level_history import Reached
+from incident_engine.domain.grading.level_history import LevelChange
 from incident_engine.domain.grading.obligation import Recipient
 from incident_engine.domain.grading.obligation_status import ObligationState, ObligationStatus
 from incident_engine.domain.grading.pack import Pack
 from incident_engine.domain.incidents.incident import Incident
-from incident_engine.domain.messages.formatting import spell_names
+from incident_engine.domain.messages.formatting import format_names
 from incident_engine.domain.regions import region_name
 from incident_engine.domain.reporting_unit import ReportingUnit, addressee_of
 from incident_engine.domain.reports.timeline import Chronicle, completion_of
-from incident_engine.domain.values import NEVER, LocalizedText, spell_cite
+from incident_engine.domain.values import NEVER, LocalizedText, format_cite
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class ReportFacts:
         return (*(found or pairs[0]), found is not None)
 
 
-class _Measured(dict[str, Any]):
+class _Figures(dict[str, Any]):
     """Figures by name; one that nobody gave is none, so that a field that asks for it is empty."""
 
     def __missing__(self, name: str) -> None:
@@ -62,7 +62,7 @@ def report_variables(
 ) -> dict[str, Any]:
     """Return the variables of a report in a language, as `report_variables.REPORT_VARIABLES` documents them."""
     pack, assessment, is_graded = facts.of_pack(pack_name)
-    teller = _Teller(facts, pack, assessment, locale, progress)
+    teller = _VariableBuilder(facts, pack, assessment, locale, progress)
     return {
         "bank": {"name": facts.bank_name.in_(locale)},
         "unit": {
@@ -103,7 +103,7 @@ def latest_fact(incident: Incident, assessment: Assessment) -> datetime | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Teller:
+class _VariableBuilder:
     """Spells what is known for readers of one language."""
 
     facts: ReportFacts
@@ -138,7 +138,7 @@ class _Teller:
             "plan_failures": [_said(each.at, each.by, each.reason) for each in known.plan_failures],
             "harms": list(self._harms()),
             "figures": list(self._figures()),
-            "measured": _Measured({found.name: self._value(found.value) for found in known.measurements}),
+            "measured": _Figures({found.name: self._value(found.value) for found in known.measurements}),
             "root_causes": [{"at": at, "text": text} for at, text in known.root_causes],
             "obligations": list(self._obligations()),
             "lessons": [
@@ -178,7 +178,7 @@ class _Teller:
         name = self.facts.service_names.get(service)
         return name.in_(self.locale) if name else service
 
-    def _rise(self, rise: Reached | None) -> dict[str, Any] | None:
+    def _rise(self, rise: LevelChange | None) -> dict[str, Any] | None:
         if rise is None or rise.level is None:
             return None
         said = rise.correction
@@ -186,7 +186,7 @@ class _Teller:
             "id": rise.level,
             "name": self.pack.level_names[rise.level].in_(self.locale),
             "at": rise.at,
-            "cite": spell_cite("Art. 10" if said else rise.cite, self.locale),
+            "cite": format_cite("Art. 10" if said else rise.cite, self.locale),
             "says": f"{said.by}: {said.reason}" if said else self.pack.rule_by_id[rise.rule].says.in_(self.locale),
         }
 
@@ -197,7 +197,7 @@ class _Teller:
             alike.setdefault(tuple(value for name, value in hit.items() if name != "region"), []).append(hit["region"])
         for (service, start, end, lasted, in_service), regions in alike.items():
             hit = {"service": service, "start": start, "end": end, "lasted": lasted, "in_service": in_service}
-            yield hit | {"region": spell_names(regions, self.locale)}
+            yield hit | {"region": format_names(regions, self.locale)}
 
     def _impact_by_region(self) -> Iterator[dict[str, Any]]:
         in_service = {region.region: region.in_service for region in self.assessment.evidence.regions}
@@ -216,7 +216,7 @@ class _Teller:
             }
 
     def _harms(self) -> Iterator[dict[str, Any]]:
-        say = Wording(self.locale)
+        say = Translator(self.locale)
         for harm in self.facts.incident.harms:
             judged = harm.judged
             words = {name: say(getattr(judged, name).value) for name in ("kind", "seriousness", "cause")}
@@ -235,7 +235,7 @@ class _Teller:
             yield {"name": name, "at": found.at, "by": found.by} | about
 
     def _value(self, value: Figure) -> str:
-        return Wording(self.locale)("yes" if value else "no") if isinstance(value, bool) else f"{value:,}"
+        return Translator(self.locale)("yes" if value else "no") if isinstance(value, bool) else f"{value:,}"
 
     def _obligations(self) -> Iterator[dict[str, Any]]:
         """Yield what the pack demands now, or was done for it."""
@@ -250,9 +250,9 @@ class _Teller:
         return {
             "id": status.id,
             "says": demand.says.in_(self.locale),
-            "cite": spell_cite(status.cite, self.locale),
+            "cite": format_cite(status.cite, self.locale),
             "due_at": status.due_at,
-            "state": Wording(self.locale)("met late" if is_met and status.met_late else status.state.value),
+            "state": Translator(self.locale)("met late" if is_met and status.met_late else status.state.value),
             "met_at": status.met_at if is_met else None,
             "met_by": status.met_by if is_met else None,
             "is_late": status.met_late or status.state is ObligationState.OVERDUE,

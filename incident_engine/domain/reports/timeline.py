@@ -6,19 +6,19 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Any
 
-from incident_engine.common.i18n import Wording
-from incident_engine.domain.grading.level_history import Reached
+from incident_engine.common.i18n import Translator
+from incident_engine.domain.grading.level_history import LevelChange
 from incident_engine.domain.grading.pack import Pack
-from incident_engine.domain.incidents.incident import Addition, Completion, Impairment, Incident
-from incident_engine.domain.messages.formatting import spell_local
+from incident_engine.domain.incidents.incident import Completion, Impairment, Incident, StepAddition
+from incident_engine.domain.messages.formatting import format_local
 from incident_engine.domain.regions import region_name
-from incident_engine.domain.values import NEVER, LocalizedText, spell_cite
+from incident_engine.domain.values import NEVER, LocalizedText, format_cite
 
 Entry = tuple[datetime, str, str | None]
 """When, what, and who said so."""
 
 
-def completion_of(addition: Addition, completions: Sequence[Completion]) -> Completion | None:
+def completion_of(addition: StepAddition, completions: Sequence[Completion]) -> Completion | None:
     """Return by what a task was done: the completion of the step that was made of it."""
     return next((done for done in completions if done.step is not None and addition.key in done.step), None)
 
@@ -30,7 +30,7 @@ class Chronicle:
     incident: Incident
     pack: Pack
     packs: Sequence[Pack]
-    rises: Sequence[Reached]
+    rises: Sequence[LevelChange]
     service_names: Mapping[str, LocalizedText]
     zone: tzinfo
     locale: str
@@ -54,7 +54,7 @@ class Chronicle:
 
     def _outages(self) -> Iterator[Entry]:
         """Yield what broke and what was restored; regions hit at one instant stand together."""
-        say = Wording(self.locale)
+        say = Translator(self.locale)
         hit: dict[tuple[datetime, str, str], list[str]] = defaultdict(list)
         for outage in self.incident.outages:
             region = region_name(outage.region, self.locale)
@@ -67,12 +67,12 @@ class Chronicle:
             name = self.service_names[service].in_(self.locale) if service in self.service_names else service
             yield at, self._of(self._beside(name, self._joined(regions)), say(what)), None
         for estimate in self.incident.estimates:
-            expected = spell_local(estimate.recovery_at, self.zone)
+            expected = format_local(estimate.recovery_at, self.zone)
             yield estimate.said_at, self._of(say("recovery.estimated"), expected), None
 
     def _judgements(self) -> Iterator[Entry]:
         """Yield what the level did, what people judged, and the end."""
-        say, known = Wording(self.locale), self.incident
+        say, known = Translator(self.locale), self.incident
         for rise in self.rises:
             yield self._rise(rise)
         for harm in known.harms:
@@ -83,16 +83,16 @@ class Chronicle:
         if known.closing is not None:
             yield known.closing.at, say("incident.closed"), known.closing.by
 
-    def _rise(self, rise: Reached) -> Entry:
-        say, said = Wording(self.locale), rise.correction
+    def _rise(self, rise: LevelChange) -> Entry:
+        say, said = Translator(self.locale), rise.correction
         named = f"{rise.level} {self.pack.level_names[rise.level].in_(self.locale)}" if rise.level else say("below")
         if said is not None:
             return rise.at, f"{self._of(say('level.corrected'), named)} — {said.reason}", said.by
-        return rise.at, self._of(say("level reached"), self._beside(named, spell_cite(rise.cite, self.locale))), None
+        return rise.at, self._of(say("level reached"), self._beside(named, format_cite(rise.cite, self.locale))), None
 
     def _measures(self) -> Iterator[Entry]:
         """Yield notes, steps completed, repairs that did not work."""
-        say, known = Wording(self.locale), self.incident
+        say, known = Translator(self.locale), self.incident
         for at, text in known.notes:
             yield at, text, None
         for done in known.completions:
@@ -105,7 +105,7 @@ class Chronicle:
         demands = {demand.id: demand for pack in self.packs for demand in pack.obligations}
         if done.fulfils in demands:
             demand = demands[done.fulfils]
-            return self._beside(demand.says.in_(self.locale), spell_cite(demand.cite, self.locale))
+            return self._beside(demand.says.in_(self.locale), format_cite(demand.cite, self.locale))
         titles = [added.title for added in self.incident.additions if added.title and completion_of(added, [done])]
         return next(iter(titles), done.fulfils or self._step(done.step))
 

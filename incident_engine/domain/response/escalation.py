@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from incident_engine.domain.incidents.incident import Deed, Incident
+from incident_engine.domain.incidents.incident import Incident, StepAction
 from incident_engine.domain.response.playbook import StepTemplate, Tier
-from incident_engine.domain.response.step import ASK, DERIVED, Escalation, Handover, Step, is_about
+from incident_engine.domain.response.step import ASK, DERIVED, Escalation, Handover, Step, concerns_step
 from incident_engine.domain.values import NEVER, RESOLUTION, stamp
 
 HANDOVER = "handover"
@@ -27,9 +27,9 @@ def derived(
     skipped = is_skipped(incident, step.id)
     if not skipped:
         if step.request is not None and step.due_at < answered:
-            yield _told(step, ASK, step.due_at, asked, step.request)
+            yield _notification(step, ASK, step.due_at, asked, step.request)
         if owner is not None and owner.at < answered:
-            told = _told(step, f"to.{stamp(owner.at)}", max(owner.at, step.due_at), owner.to or asked, HANDOVER)
+            told = _notification(step, f"to.{stamp(owner.at)}", max(owner.at, step.due_at), owner.to or asked, HANDOVER)
             yield replace(told, handover=Handover(owner.at, owner.by, owner.note))
     for each in _rounds(template, step, now, since):
         is_owed = step.fulfils is not None and step.deadline is not None and each.due_at > step.deadline
@@ -41,26 +41,26 @@ def derived(
 def answered_at(step: Step, incident: Incident) -> datetime:
     """Return when a person did what a step waits for, or NEVER: acknowledged, approved or completed it."""
     if step.approval is not None:  # only an approval lets the words out, whatever else people report
-        return min((deed.at for deed in incident.approvals if is_about(deed.step, step.id)), default=NEVER)
+        return min((deed.at for deed in incident.approvals if concerns_step(deed.step, step.id)), default=NEVER)
     seen = incident.acknowledgements if step.awaits == "acknowledgement" else ()
-    deeds = [deed.at for deed in seen if is_about(deed.step, step.id)]
-    deeds += [done.at for done in incident.completions if done.step is not None and is_about(done.step, step.id)]
+    deeds = [deed.at for deed in seen if concerns_step(deed.step, step.id)]
+    deeds += [done.at for done in incident.completions if done.step is not None and concerns_step(done.step, step.id)]
     return min(deeds, default=NEVER)
 
 
-def approval_of(step: Step, incident: Incident) -> Deed | None:
+def approval_of(step: Step, incident: Incident) -> StepAction | None:
     """Return the approval of a step, if a person has given it."""
-    return next((deed for deed in incident.approvals if is_about(deed.step, step.id)), None)
+    return next((deed for deed in incident.approvals if concerns_step(deed.step, step.id)), None)
 
 
 def is_skipped(incident: Incident, step_id: str) -> bool:
     """Return whether a person decided that a step is not done."""
-    return any(is_about(deed.step, step_id) for deed in incident.skips)
+    return any(concerns_step(deed.step, step_id) for deed in incident.skips)
 
 
-def latest_assignment(incident: Incident, step_id: str) -> Deed | None:
+def latest_assignment(incident: Incident, step_id: str) -> StepAction | None:
     """Return the latest hand-over of a step."""
-    return next((deed for deed in reversed(incident.assignments) if is_about(deed.step, step_id)), None)
+    return next((deed for deed in reversed(incident.assignments) if concerns_step(deed.step, step_id)), None)
 
 
 def _rounds(template: StepTemplate, step: Step, now: datetime, since: datetime) -> Iterator[Step]:
@@ -76,15 +76,17 @@ def _rounds(template: StepTemplate, step: Step, now: datetime, since: datetime) 
         )
         for place, tier in enumerate(template.escalation, 1)
     ]
-    if template.again is not None:
+    if template.repeat_every is not None:
         is_by_deadline = step.deadline is not None and not any(tier.after for tier in template.escalation)
         begins = max(step.deadline, since) if is_by_deadline and step.deadline is not None else since
         told.append((0, step.approval or step.audience, words, begins, True))
     for place, audience, template_id, first_at, repeats in told:
         if first_at is not None:
-            for number, due_at in _times(first_at, template.again if repeats else None, 1 if place == 0 else 0, now):
+            for number, due_at in _times(
+                first_at, template.repeat_every if repeats else None, 1 if place == 0 else 0, now
+            ):
                 yield replace(
-                    _told(step, f"{number + 1}.{place}", due_at, audience, template_id),
+                    _notification(step, f"{number + 1}.{place}", due_at, audience, template_id),
                     escalation=Escalation(number + 1, place, since),
                 )
 
@@ -114,7 +116,7 @@ def _tier_at(tier: Tier, step: Step, now: datetime, since: datetime) -> datetime
     return reminded_at if is_news and is_in_time else None
 
 
-def _told(step: Step, name: str, due_at: datetime, audience: str, template: str) -> Step:
+def _notification(step: Step, name: str, due_at: datetime, audience: str, template: str) -> Step:
     return replace(
         step,
         id=f"{step.id}{DERIVED}{name}",
@@ -127,6 +129,6 @@ def _told(step: Step, name: str, due_at: datetime, audience: str, template: str)
         approval=None,
         request=None,
         report=None,
-        of=step.id,
+        parent_id=step.id,
         base_awaits=step.awaits,
     )

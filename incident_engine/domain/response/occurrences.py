@@ -7,30 +7,30 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from incident_engine.domain.calendar.holidays import Calendar
 from incident_engine.domain.events.types import ITSELF, EventType
 from incident_engine.domain.grading.assessment import Assessment
-from incident_engine.domain.grading.level_history import Reached
+from incident_engine.domain.grading.level_history import LevelChange
 from incident_engine.domain.grading.obligation_status import ObligationState, ObligationStatus
-from incident_engine.domain.incidents.incident import Addition, Estimate, Incident
+from incident_engine.domain.incidents.incident import Estimate, Incident, StepAddition
 from incident_engine.domain.response.step import ASK, DERIVED, Step
 from incident_engine.domain.response.triggers import EstimateMoment, ObligationMoment, ObligationTrigger, Trigger
 from incident_engine.domain.values import NEVER, RESOLUTION, stamp
 
 
 @dataclass(frozen=True, slots=True)
-class Occasion:
+class Occurrence:
     """An instant at which a trigger occurs; `instance` names it whatever becomes known later."""
 
     instance: str
     at: datetime
     level: str | None = None
     obligation: ObligationStatus | None = None
-    stretch: tuple[datetime, datetime] | None = None
-    task: Addition | None = None
+    episode: tuple[datetime, datetime] | None = None
+    task: StepAddition | None = None
     at_once: bool = False
     """A person did not want to wait: it begins without its offset."""
 
 
 @dataclass(frozen=True, slots=True)
-class Basis:
+class PlanSettings:
     """What else the plan rests on: working days by the bank's calendar (none: every day), and the observation."""
 
     zone: tzinfo = UTC
@@ -40,15 +40,15 @@ class Basis:
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class IncidentView:
     """What the occasions are found in. The first assessment is that of the primary pack."""
 
     incident: Incident
     assessments: Sequence[Assessment]
     now: datetime
     settle: timedelta
-    basis: Basis
-    begun: Mapping[str, datetime]
+    settings: PlanSettings
+    started: Mapping[str, datetime]
     """When steps, by their ids, did begin."""
 
     def severity_of(self, level: str | None) -> int:
@@ -57,14 +57,14 @@ class View:
 
     def lifted_at(self, level: str | None, since: datetime) -> datetime:
         """Return when a person said, after an instant, that it is less than a level; NEVER if nobody did."""
-        words = [rise for rise in self.rises if rise.correction is not None and rise.at > since]
+        words = [rise for rise in self.level_changes if rise.correction is not None and rise.at > since]
         lesser = [rise.at for rise in words if self.severity_of(rise.level) < self.severity_of(level)]
         return min(lesser, default=NEVER)
 
-    def begun_at(self, step: Step) -> datetime:
+    def started_at(self, step: Step) -> datetime:
         """Return when whoever must answer a step was asked, or will be."""
         asked = f"{step.id}{DERIVED}{ASK}" if step.approval is not None else step.id
-        return self.begun.get(asked, max(step.due_at, self.now))
+        return self.started.get(asked, max(step.due_at, self.now))
 
     @property
     def primary(self) -> Assessment:
@@ -72,64 +72,64 @@ class View:
         return self.assessments[0]
 
     @property
-    def rises(self) -> Sequence[Reached]:
+    def level_changes(self) -> Sequence[LevelChange]:
         """Return every change of the level, past and to come."""
         return (*self.primary.trajectory, *self.primary.forecast)
 
 
-def occasions(trigger: Trigger, view: View) -> Iterator[Occasion]:
+def occurrences(trigger: Trigger, view: IncidentView) -> Iterator[Occurrence]:
     """Yield every occasion of a trigger."""
     if trigger.level_reached is not None:
         yield from (each for each in _levels(view) if each.level in trigger.level_reached)
     elif trigger.level_rose:
         yield from list(_levels(view))[1:]
     elif trigger.level_corrected:
-        yield from (Occasion(stamp(r.at), r.at, r.level) for r in view.rises if r.correction is not None)
+        yield from (Occurrence(stamp(r.at), r.at, r.level) for r in view.level_changes if r.correction is not None)
     elif trigger.obligation is not None:
         yield from _of_obligation(view, trigger.obligation)
     elif trigger.event is not None:
         yield from _events(view.incident, trigger.event)
     elif trigger.task_added:
         added = view.incident.additions
-        yield from (Occasion(each.key, each.at, task=each) for each in added if each.title is not None)
-    elif view.rises:
+        yield from (Occurrence(each.key, each.at, task=each) for each in added if each.title is not None)
+    elif view.level_changes:
         yield from _of_graded(trigger, view)
 
 
-def _of_graded(trigger: Trigger, view: View) -> Iterator[Occasion]:
+def _of_graded(trigger: Trigger, view: IncidentView) -> Iterator[Occurrence]:
     closing = view.incident.closing
     if trigger.closed:
         if closing is not None and closing.by != ITSELF:
-            yield Occasion(stamp(closing.at), closing.at)
+            yield Occurrence(stamp(closing.at), closing.at)
     elif not view.incident.outages:
         return
     elif trigger.restored:
         yield from _restored(view)
     elif trigger.observed:
         ended = view.incident.restored_at
-        if ended is not None and (closing is None or closing.at > ended + view.basis.observation):
-            yield Occasion(stamp(ended), ended + view.basis.observation)
+        if ended is not None and (closing is None or closing.at > ended + view.settings.observation):
+            yield Occurrence(stamp(ended), ended + view.settings.observation)
     elif trigger.estimate is not None:
         yield from _estimates(view, trigger.estimate)
     else:
-        yield from _stretches(view, grown=bool(trigger.scope_grew))
+        yield from _episodes(view, grown=bool(trigger.scope_grew))
 
 
-def _levels(view: View) -> Iterator[Occasion]:
+def _levels(view: IncidentView) -> Iterator[Occurrence]:
     """Yield an occasion for each level that is reached, by a rule or a person's word; once more if it is so again."""
     times: dict[str, int] = {}
     before = 0
-    for rise in view.rises:
+    for rise in view.level_changes:
         severity = view.severity_of(rise.level)
         if rise.level is not None and (rise.correction is None or severity > before):
             number = times[rise.level] = times.get(rise.level, 0) + 1
-            yield Occasion(rise.level if number == 1 else f"{rise.level}.{number}", rise.at, rise.level)
+            yield Occurrence(rise.level if number == 1 else f"{rise.level}.{number}", rise.at, rise.level)
         before = severity
 
 
-def _stretches(view: View, *, grown: bool) -> Iterator[Occasion]:
+def _episodes(view: IncidentView, *, grown: bool) -> Iterator[Occurrence]:
     """Yield occasions for stretches of impairment, named by their instants: late reports must not shift the names."""
-    first = view.rises[0]
+    first = view.level_changes[0]
     for start, end in view.incident.episodes(view.settle):
         if grown:
             moments = [(grew, grew + view.settle) for grew in _growth(view, first, start, end)]
@@ -139,10 +139,10 @@ def _stretches(view: View, *, grown: bool) -> Iterator[Occasion]:
             due_at = max(at, first.at)
             is_graded = view.primary.level_at(due_at) is not None  # or a person has said that it is nothing
             if due_at < end and view.now < end and is_graded:  # what is over is not announced any more
-                yield Occasion(stamp(named), due_at, stretch=(start, end))
+                yield Occurrence(stamp(named), due_at, episode=(start, end))
 
 
-def _growth(view: View, first: Reached, start: datetime, end: datetime) -> Iterator[datetime]:
+def _growth(view: IncidentView, first: LevelChange, start: datetime, end: datetime) -> Iterator[datetime]:
     """Yield when, after the first level, more was hit or it broke again; what follows within `settle` is one growth."""
     begun = [outage.intervals[0].start for outage in view.incident.outages]
     latest: datetime | None = None
@@ -152,9 +152,9 @@ def _growth(view: View, first: Reached, start: datetime, end: datetime) -> Itera
             yield instant
 
 
-def _restored(view: View) -> Iterator[Occasion]:
+def _restored(view: IncidentView) -> Iterator[Occurrence]:
     """Yield the end of the last stretch: nothing while anything is down, nor for a mere blip."""
-    first = view.rises[0]
+    first = view.level_changes[0]
     stretches = view.incident.episodes(view.settle)
     told = [(start, end) for start, end in stretches if end >= first.at]  # before, nobody had heard of anything
     lasted = [(start, end) for start, end in told if start <= first.at or end - start > view.settle]
@@ -164,10 +164,10 @@ def _restored(view: View) -> Iterator[Occasion]:
     closing = view.incident.closing
     settled = ended + view.settle
     at = settled if closing is None else min(settled, max(ended, closing.at))
-    yield Occasion(stamp(lasted[-1][1]), at, stretch=lasted[-1])
+    yield Occurrence(stamp(lasted[-1][1]), at, episode=lasted[-1])
 
 
-def _estimates(view: View, moment: EstimateMoment) -> Iterator[Occasion]:
+def _estimates(view: IncidentView, moment: EstimateMoment) -> Iterator[Occurrence]:
     """Yield when an estimated recovery passed with something still down, or gave way to a later one."""
     latest: dict[tuple[str | None, tuple[str, ...]], Estimate] = {}
     said = view.incident.estimates
@@ -177,17 +177,17 @@ def _estimates(view: View, moment: EstimateMoment) -> Iterator[Occasion]:
         latest[scope] = estimate
         if moment is EstimateMoment.MOVED:
             is_later = before is not None and estimate.recovery_at > before.recovery_at
-            if is_later and _is_told(view, estimate, estimate.said_at):
-                yield Occasion(stamp(estimate.said_at), estimate.said_at, stretch=stretch_at(view, estimate.said_at))
+            if is_later and _is_notified(view, estimate, estimate.said_at):
+                yield Occurrence(stamp(estimate.said_at), estimate.said_at, episode=episode_at(view, estimate.said_at))
             continue
         after = [later for later in said[place + 1 :] if (later.service, later.regions) == scope]
         replaced = any(later.said_at <= estimate.recovery_at for later in after)
-        if not replaced and _is_told(view, estimate, estimate.recovery_at):
+        if not replaced and _is_notified(view, estimate, estimate.recovery_at):
             at = max(estimate.recovery_at, estimate.said_at)
-            yield Occasion(stamp(estimate.recovery_at), at, stretch=stretch_at(view, at))
+            yield Occurrence(stamp(estimate.recovery_at), at, episode=episode_at(view, at))
 
 
-def _is_told(view: View, estimate: Estimate, at: datetime) -> bool:
+def _is_notified(view: IncidentView, estimate: Estimate, at: datetime) -> bool:
     """Return whether, at an instant, something is down of which an estimate speaks, in an incident with a level."""
     down = any(
         interval.start <= at < interval.end
@@ -195,16 +195,16 @@ def _is_told(view: View, estimate: Estimate, at: datetime) -> bool:
         if estimate.concerns(outage)
         for interval in outage.intervals
     )
-    stretch = stretch_at(view, at)
+    stretch = episode_at(view, at)
     return down and view.primary.level_at(at) is not None and stretch is not None and view.now < stretch[1]
 
 
-def stretch_at(view: View, at: datetime) -> tuple[datetime, datetime] | None:
+def episode_at(view: IncidentView, at: datetime) -> tuple[datetime, datetime] | None:
     """Return the stretch of impairment that an instant lies in."""
     return next((s for s in view.incident.episodes(view.settle) if s[0] <= at < s[1]), None)
 
 
-def _events(incident: Incident, types: Sequence[EventType]) -> Iterator[Occasion]:
+def _events(incident: Incident, types: Sequence[EventType]) -> Iterator[Occurrence]:
     reported = {
         EventType.REPAIR_FAILED: [each.at for each in incident.repair_failures],
         EventType.RECOVERY_ESTIMATED: [each.said_at for each in incident.estimates],
@@ -215,10 +215,10 @@ def _events(incident: Incident, types: Sequence[EventType]) -> Iterator[Occasion
         EventType.LESSON_RECORDED: [each.at for each in incident.lessons],
     }
     for at in sorted({at for kind in types for at in reported[kind]}):
-        yield Occasion(stamp(at), at)
+        yield Occurrence(stamp(at), at)
 
 
-def _of_obligation(view: View, trigger: ObligationTrigger) -> Iterator[Occasion]:
+def _of_obligation(view: IncidentView, trigger: ObligationTrigger) -> Iterator[Occurrence]:
     before: datetime | None = None
     for status in (status for assessment in view.assessments for status in assessment.obligations):
         if status.id != trigger.id or status.due_at is None or status.applies_at is None:
@@ -232,7 +232,7 @@ def _of_obligation(view: View, trigger: ObligationTrigger) -> Iterator[Occasion]
         # Too late for a reminder: the overdue step speaks (a reminder that has begun stays begun).
         is_too_late = trigger.when is ObligationMoment.DUE and max(at, view.now) > status.due_at
         if not is_met and not is_too_late:
-            yield Occasion(status.key, at, obligation=status)
+            yield Occurrence(status.key, at, obligation=status)
 
 
 def _moment(status: ObligationStatus, due_at: datetime, applies_at: datetime, trigger: ObligationTrigger) -> datetime:

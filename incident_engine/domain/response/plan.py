@@ -6,9 +6,9 @@ from datetime import UTC, datetime, time, timedelta
 from itertools import zip_longest
 
 from incident_engine.domain.grading.assessment import Assessment
-from incident_engine.domain.incidents.incident import Addition, Incident
+from incident_engine.domain.incidents.incident import Incident, StepAddition
 from incident_engine.domain.response.escalation import derived, is_skipped
-from incident_engine.domain.response.occurrences import Basis, Occasion, View, occasions, stretch_at
+from incident_engine.domain.response.occurrences import IncidentView, Occurrence, PlanSettings, episode_at, occurrences
 from incident_engine.domain.response.playbook import (
     DeadlineFrom,
     Playbook,
@@ -30,8 +30,8 @@ def plan(
     assessments: Sequence[Assessment],
     playbooks: Iterable[Playbook],
     now: datetime,
-    basis: Basis | None = None,
-    begun: Mapping[str, datetime] | None = None,
+    settings: PlanSettings | None = None,
+    started: Mapping[str, datetime] | None = None,
 ) -> tuple[Step, ...]:
     """Return every step that the playbooks want for the incident as it is known at `now`.
 
@@ -44,7 +44,7 @@ def plan(
     steps: list[Step] = []
     promises: dict[str, list[datetime]] = {}
     for playbook in playbooks:
-        view = View(incident, assessments, now, playbook.settle, basis or Basis(), begun or {})
+        view = IncidentView(incident, assessments, now, playbook.settle, settings or PlanSettings(), started or {})
         for template in playbook.steps:
             found = list(_Planned(view, playbook, template).steps())
             steps += found
@@ -63,7 +63,7 @@ def _with_promise(step: Step, promised: Sequence[datetime], now: datetime) -> St
 class _Planned:
     """The steps of one template of a playbook."""
 
-    def __init__(self, view: View, playbook: Playbook, template: StepTemplate) -> None:
+    def __init__(self, view: IncidentView, playbook: Playbook, template: StepTemplate) -> None:
         self._view = view
         self._playbook = playbook
         self._template = template
@@ -71,13 +71,13 @@ class _Planned:
 
     def steps(self) -> Iterator[Step]:
         """Yield the steps, and what is derived of each: tiers that are told, hand-overs."""
-        if self._template.follows is not None and not self._has_begun(self._template.follows):
+        if self._template.requires is not None and not self._has_begun(self._template.requires):
             return
         found = self._occasions()
         for occasion, following in zip_longest(found, found[1:]):
             ends_at = self._ends_at(occasion, following)
             for step in self._of(occasion):
-                has_begun = step.id in self._view.begun
+                has_begun = step.id in self._view.started
                 if not has_begun and ends_at <= max(step.due_at, self._view.now):
                     continue  # a person has lifted the level, or the next one speaks
                 if self._template.until is None or not self._works_again():
@@ -85,15 +85,15 @@ class _Planned:
                 elif has_begun and self._survives_closing(occasion, step):
                     yield step  # what has gone out stays, and nobody is told any more
 
-    def _with_derived(self, occasion: Occasion, step: Step, ends_at: datetime) -> Iterator[Step]:
+    def _with_derived(self, occasion: Occurrence, step: Step, ends_at: datetime) -> Iterator[Step]:
         if not is_skipped(self._view.incident, step.id) and self._survives_closing(occasion, step):
             yield step
-        since = self._view.begun_at(step)
+        since = self._view.started_at(step)
         for each in derived(self._template, step, self._view.incident, self._view.now, since, ends_at):
             if self._survives_closing(occasion, each):
                 yield each
 
-    def _ends_at(self, occasion: Occasion, following: Occasion | None) -> datetime:
+    def _ends_at(self, occasion: Occurrence, following: Occurrence | None) -> datetime:
         """Return when what a level asks for is asked for no more: a person lifted it, or a worse one is reached."""
         if occasion.level is None:
             return NEVER
@@ -103,15 +103,15 @@ class _Planned:
 
     def _has_begun(self, step: str) -> bool:
         prefix = f"{self._view.incident.id}:{self._playbook.playbook}:{step}:"
-        return any(name.startswith(prefix) for name in self._view.begun)
+        return any(name.startswith(prefix) for name in self._view.started)
 
     def _works_again(self) -> bool:
         ended = self._view.incident.restored_at
         return ended is not None and ended + self._playbook.settle <= self._view.now
 
-    def _occasions(self) -> list[Occasion]:
+    def _occasions(self) -> list[Occurrence]:
         """Return the trigger's occasions, and those for which a person did not want to wait, in order."""
-        wanted = {occasion.instance: occasion for occasion in occasions(self._template.on, self._view)}
+        wanted = {occasion.instance: occasion for occasion in occurrences(self._template.on, self._view)}
         for added in self._view.incident.additions:
             if added.step != self._template.id:
                 continue
@@ -120,18 +120,18 @@ class _Planned:
                 wanted[occasion.instance] = occasion
         return sorted(wanted.values(), key=lambda occasion: (occasion.at, occasion.instance))
 
-    def _brought_forward(self, added: Addition) -> Occasion | None:
+    def _brought_forward(self, added: StepAddition) -> Occurrence | None:
         """Return the occasion that a person brings forward, or one of its own; None if what it tells of is over."""
-        stretch = stretch_at(self._view, added.at)
+        stretch = episode_at(self._view, added.at)
         instance = f"added.{added.key}"
         if stretch is not None and self._template.on.first_level:
-            begun_at = self._view.begun.get(f"{self._prefix}:{stamp(stretch[0])}", NEVER)
-            instance = stamp(stretch[0]) if begun_at >= added.at else instance  # told already: it is told again
-            if stretch[1] <= self._view.now and f"{self._prefix}:{instance}" not in self._view.begun:
+            started_at = self._view.started.get(f"{self._prefix}:{stamp(stretch[0])}", NEVER)
+            instance = stamp(stretch[0]) if started_at >= added.at else instance  # told already: it is told again
+            if stretch[1] <= self._view.now and f"{self._prefix}:{instance}" not in self._view.started:
                 return None
-        return Occasion(instance, added.at, stretch=stretch, at_once=True)
+        return Occurrence(instance, added.at, episode=stretch, at_once=True)
 
-    def _of(self, occasion: Occasion) -> Iterator[Step]:
+    def _of(self, occasion: Occurrence) -> Iterator[Step]:
         first_at = self._begins_at(occasion)
         if self._template.repeat is None:
             yield self._step(occasion, occasion.instance, first_at)
@@ -149,15 +149,15 @@ class _Planned:
                 return
             number, at = number + 1, after
 
-    def _repeats_until(self, until: RepeatEnd, occasion: Occasion) -> datetime:
+    def _repeats_until(self, until: RepeatEnd, occasion: Occurrence) -> datetime:
         incident = self._view.incident
         closed_at = incident.closing.at if incident.closing else NEVER
         if until is RepeatEnd.CLOSED:
             return closed_at
-        ended = occasion.stretch[1] if occasion.stretch else incident.restored_at or NEVER
+        ended = occasion.episode[1] if occasion.episode else incident.restored_at or NEVER
         return min(ended, closed_at)
 
-    def _begins_at(self, occasion: Occasion) -> datetime:
+    def _begins_at(self, occasion: Occurrence) -> datetime:
         if occasion.at_once:
             return occasion.at
         days = self._template.offset_working_days
@@ -168,19 +168,19 @@ class _Planned:
     def _by_rhythm(self, start: datetime, lengths: LengthByLevel) -> datetime:
         """Return when a length of time has passed; a level that rises meanwhile can only bring it nearer."""
         due_at = start + by_level(lengths, self._view.primary.level_at(start))
-        for rise in self._view.rises:
+        for rise in self._view.level_changes:
             if start < rise.at < due_at:
                 due_at = min(due_at, rise.at + by_level(lengths, rise.level))
         return due_at
 
-    def _deadline(self, occasion: Occasion, step_id: str, begins_at: datetime) -> datetime | None:
+    def _deadline(self, occasion: Occurrence, step_id: str, begins_at: datetime) -> datetime | None:
         if occasion.obligation is not None:
             return occasion.obligation.due_at
         if occasion.task is not None and occasion.task.due_at is not None:
             return occasion.task.due_at
         if self._template.deadline is None:
             return None
-        asked_at = self._view.begun.get(step_id, max(begins_at, self._view.now))
+        asked_at = self._view.started.get(step_id, max(begins_at, self._view.now))
         return self._own_deadline(self._template.deadline, begins_at, asked_at)
 
     def _own_deadline(self, deadline: StepDeadline, begins_at: datetime, asked_at: datetime) -> datetime:
@@ -195,14 +195,14 @@ class _Planned:
 
     def _working_day(self, start: datetime, days: int, at: time) -> datetime:
         """Return a time of the so-manieth working day after the day of an instant."""
-        calendar, day = self._view.basis.calendar, start.astimezone(self._view.basis.zone).date()
+        calendar, day = self._view.settings.calendar, start.astimezone(self._view.settings.zone).date()
         for _ in range(days):
             day += _A_DAY
             while calendar is not None and not calendar.is_workday(day):
                 day += _A_DAY
-        return datetime.combine(day, at, self._view.basis.zone).astimezone(UTC)
+        return datetime.combine(day, at, self._view.settings.zone).astimezone(UTC)
 
-    def _step(self, occasion: Occasion, instance: str, due_at: datetime) -> Step:
+    def _step(self, occasion: Occurrence, instance: str, due_at: datetime) -> Step:
         template, task = self._template, occasion.task
         approval = None if template.approval is None or template.approval.preapproved else template.approval
         return Step(
@@ -220,13 +220,13 @@ class _Planned:
             awaits=template.awaits or ("completion" if template.fulfils else None),
             approval=approval.by if approval is not None else None,
             report=template.report,
-            stretch=occasion.stretch,
+            episode=occasion.episode,
             channels=template.channels,
             request=approval.template if approval is not None else None,
             task=task,
         )
 
-    def _survives_closing(self, occasion: Occasion, step: Step) -> bool:
+    def _survives_closing(self, occasion: Occurrence, step: Step) -> bool:
         """A closed incident asks for nothing more, except what is owed for its end, by law, or for a level since."""
         closing = self._view.incident.closing
         if closing is None:

@@ -19,7 +19,7 @@ class DeadlineFrom(StrEnum):
     """From what a deadline of the bank's own runs."""
 
     OCCURRENCE = "occurrence"
-    BEGIN = "begin"
+    START = "start"
     """The step's own beginning."""
 
 
@@ -107,7 +107,7 @@ class StepTemplate(Strict):
     repeat: Repeat | None = None
     until: Until | None = None
     """Once everything has worked for `settle`, it does not begin, its words are not approved, and nobody is told."""
-    follows: Identifier | None = None
+    requires: Identifier | None = None
     """A step of this playbook without which it does not begin: nobody hears the end of what they were not told."""
     audience: Identifier
     channels: tuple[Identifier, ...] | None = Field(default=None, min_length=1)
@@ -119,7 +119,7 @@ class StepTemplate(Strict):
     deadline: StepDeadline | None = None
     """The bank's own; a step about an obligation has that obligation's."""
     escalation: tuple[Tier, ...] = ()
-    again: Duration | None = Field(default=None, ge=timedelta(minutes=1))
+    repeat_every: Duration | None = Field(default=None, ge=timedelta(minutes=1))
     """How long after it began everything starts over: the audience first, then every tier."""
     fulfils: Identifier | None = None
     """The obligation that a person fulfils by this step; the step stays open until somebody reports it completed."""
@@ -139,7 +139,7 @@ class StepTemplate(Strict):
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
         waits = self.asks or (self.approval is not None and not self.approval.preapproved)
-        if (self.escalation or self.again) and not waits:
+        if (self.escalation or self.repeat_every) and not waits:
             raise invalid("nobody is waited for", "awaits, fulfils or approval, or no escalation")
         if not (self.has_deadline or self.on.task_added) and any(tier.after is None for tier in self.escalation):
             raise invalid("the step has no deadline", "deadline, or tiers with after")
@@ -169,9 +169,9 @@ class Playbook(Strict):
         doubles = sorted({name for name in ids if ids.count(name) > 1})
         if doubles:
             raise invalid(f"steps named twice: {', '.join(doubles)}", "an id of its own for each step")
-        lost = [step for step in self.steps if step.follows is not None and step.follows not in ids]
+        lost = [step for step in self.steps if step.requires is not None and step.requires not in ids]
         if lost:
-            raise unknown_name("step", lost[0].follows or "", ids)
+            raise unknown_name("step", lost[0].requires or "", ids)
         return self
 
 

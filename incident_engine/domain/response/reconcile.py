@@ -51,8 +51,10 @@ def why_withdrawn(step: Step, incident: Incident, wanted: Iterable[Step]) -> Wit
     if is_skipped(incident, step.base):
         return Withdrawal.SKIPPED
     others = [each for each in wanted if (each.playbook, each.step) == (step.playbook, step.step)]
-    if step.of is not None and any(each.id == step.of for each in others):
-        return Withdrawal.DONE if not any(each.of == step.of for each in others) else Withdrawal.SUPERSEDED
+    if step.parent_id is not None and any(each.id == step.parent_id for each in others):
+        return (
+            Withdrawal.DONE if not any(each.parent_id == step.parent_id for each in others) else Withdrawal.SUPERSEDED
+        )
     if step.fulfils is not None and any(done.fulfils == step.fulfils for done in incident.completions):
         return Withdrawal.DONE
     series = step.instance.partition(".")[0]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from incident_engine.domain.incidents.incident import Addition
+from incident_engine.domain.incidents.incident import StepAddition
 
 DERIVED = "~"
 """Parts the id of a step from what was derived of it: a tier that is told, a hand-over."""
@@ -19,7 +19,7 @@ class StepState(StrEnum):
     PENDING = "pending"
     AWAITING = "awaiting"
     """Its words are written and wait for a person's approval."""
-    BEGUN = "begun"
+    STARTED = "started"
     FAILED = "failed"
     """None of its messages could be delivered."""
     COMPLETED = "completed"
@@ -79,10 +79,10 @@ class Step:
     approval: str | None = None
     """The audience whose approval it needs before it goes out."""
     report: str | None = None
-    of: str | None = None
+    parent_id: str | None = None
     """The step from which this one is derived."""
     # What follows is not stored: the plan always knows it.
-    stretch: tuple[datetime, datetime] | None = None
+    episode: tuple[datetime, datetime] | None = None
     """The stretch of impairment that the step is about."""
     channels: tuple[str, ...] | None = None
     request: str | None = None
@@ -91,19 +91,19 @@ class Step:
     """When the same audience hears again, if nothing changes."""
     escalation: Escalation | None = None
     handover: Handover | None = None
-    task: Addition | None = None
+    task: StepAddition | None = None
     base_awaits: str | None = None
     """The deed that the step awaits from which this one is derived."""
 
     @property
     def base(self) -> str:
         """Return the id of the step from which this one is derived, or its own."""
-        return self.of or self.id
+        return self.parent_id or self.id
 
 
-NOT_STORED = ("stretch", "channels", "request", "next_update_at", "escalation", "handover", "task", "base_awaits")
+NOT_STORED = ("episode", "channels", "request", "next_update_at", "escalation", "handover", "task", "base_awaits")
 
 
-def is_about(named: str, step_id: str) -> bool:
+def concerns_step(named: str, step_id: str) -> bool:
     """Return whether a person who named a step meant this one: itself, or what was derived of it."""
     return named == step_id or named.startswith(step_id + DERIVED)

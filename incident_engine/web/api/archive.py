@@ -7,7 +7,7 @@ from fastapi import FastAPI, Query
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from incident_engine.domain.grading.assessment_document import spelled
+from incident_engine.domain.grading.assessment_document import to_local_iso
 from incident_engine.store import archive as archives
 from incident_engine.store.archive import Archived
 from incident_engine.store.database import Database
@@ -58,9 +58,9 @@ def archived_document(found: Archived, zone: tzinfo) -> dict[str, Any]:
         "id": found.id,
         "group": found.service_group,
         "levels": dict(found.levels),
-        "occurred_at": spelled(found.occurred_at, zone),
-        "closed_at": spelled(found.closed_at, zone),
-        "archived_at": spelled(found.archived_at, zone),
+        "occurred_at": to_local_iso(found.occurred_at, zone),
+        "closed_at": to_local_iso(found.closed_at, zone),
+        "archived_at": to_local_iso(found.archived_at, zone),
         "file": found.file,
         "sha256": found.sha256,
     }

@@ -16,7 +16,7 @@ from incident_engine.domain.events.model import Event
 from incident_engine.engine.service import Engine, Receipt
 from incident_engine.intake import alertmanager, native
 from incident_engine.store.quarantine import is_anything_in_quarantine, put_in_quarantine, release_from_quarantine
-from incident_engine.store.unit_of_work import Unit
+from incident_engine.store.unit_of_work import UnitOfWork
 from incident_engine.store.writer import Writer
 from incident_engine.web import problems
 from incident_engine.web.request import read_body
@@ -26,7 +26,7 @@ _EXPECTED = (InvalidDocumentError, OverloadedError, StoreError)
 
 
 @dataclass(frozen=True, slots=True)
-class Intake:
+class EventIntake:
     """Takes what monitors report, and answers once it is on disk."""
 
     settings: Settings
@@ -76,7 +76,7 @@ class Intake:
         }
         return _taken(answer)
 
-    def _quarantine(self, unit: Unit, events: Sequence[Event], odd: Sequence[alertmanager.Quarantined]) -> None:
+    def _quarantine(self, unit: UnitOfWork, events: Sequence[Event], odd: Sequence[alertmanager.Quarantined]) -> None:
         now = self.clock.now()
         ended = [
             event.id.removesuffix(alertmanager.RESOLVED) for event in events if event.id.endswith(alertmanager.RESOLVED)
@@ -107,18 +107,18 @@ class Intake:
             raise InvalidDocumentError(native.located(error.problems, document)) from None
 
     async def _take(
-        self, events: Sequence[Event], source: str, first: Callable[[Unit], None] = lambda _: None, more: int = 0
+        self, events: Sequence[Event], source: str, first: Callable[[UnitOfWork], None] = lambda _: None, more: int = 0
     ) -> list[Receipt]:
         """Report events together; if the engine itself fails at them, one by one, so that one cannot block others.
 
         `more` is how many others the `first` work stores.
         """
 
-        def together(unit: Unit) -> list[Receipt]:
+        def together(unit: UnitOfWork) -> list[Receipt]:
             first(unit)
             return self.engine.report(unit, events, self.clock.now())
 
-        def each(unit: Unit) -> list[Receipt]:
+        def each(unit: UnitOfWork) -> list[Receipt]:
             first(unit)
             return self.engine.report_each(unit, events, self.clock.now())
 
@@ -129,7 +129,7 @@ class Intake:
         except Exception:  # noqa: BLE001 - `report_each` says of which event it is, in the log and in quarantine
             return await self._submit(each, source, len(events) + more)
 
-    async def _submit(self, work: Callable[[Unit], list[Receipt]], source: str, events: int) -> list[Receipt]:
+    async def _submit(self, work: Callable[[UnitOfWork], list[Receipt]], source: str, events: int) -> list[Receipt]:
         try:
             return await self.writer.do(work, events)
         except OverloadedError:
@@ -140,7 +140,7 @@ class Intake:
 class HotPath:
     """Answers the routes of the intake itself, and passes everything else on."""
 
-    def __init__(self, app: ASGIApp, intake: Intake) -> None:
+    def __init__(self, app: ASGIApp, intake: EventIntake) -> None:
         self._app = app
         self._metrics = intake.metrics
         self._routes = intake.routes

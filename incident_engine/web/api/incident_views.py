@@ -6,9 +6,9 @@ from typing import Any
 from sqlalchemy import Connection
 
 from incident_engine.domain.grading.assessment import Assessment
-from incident_engine.domain.grading.assessment_document import assessment_document, spelled
+from incident_engine.domain.grading.assessment_document import assessment_document, to_local_iso
 from incident_engine.domain.grading.obligation_status import ObligationState
-from incident_engine.domain.incidents.what_if import Hypothesis
+from incident_engine.domain.incidents.what_if import WhatIf
 from incident_engine.engine.reader import Reader
 from incident_engine.store import read_models as queries
 
@@ -36,9 +36,9 @@ def incident_view(
     incident = case.incident
     return {
         **row,
-        "occurred_at": spelled(incident.occurred_at, zone),
-        "detected_at": spelled(incident.detected_at, zone),
-        "recovery_estimated_at": spelled(incident.estimate.recovery_at, zone) if incident.estimate else None,
+        "occurred_at": to_local_iso(incident.occurred_at, zone),
+        "detected_at": to_local_iso(incident.detected_at, zone),
+        "recovery_estimated_at": to_local_iso(incident.estimate.recovery_at, zone) if incident.estimate else None,
         "closed_by": incident.closing.by if incident.closing else None,
         "assessments": [assessment_document(assessment, zone) for assessment in case.assessments],
         "steps": queries.step_rows(connection, incident_id, zone),
@@ -47,7 +47,7 @@ def incident_view(
 
 
 def what_if_view(
-    connection: Connection, reader: Reader, incident_id: str, hypothesis: Hypothesis, now: datetime, zone: tzinfo
+    connection: Connection, reader: Reader, incident_id: str, hypothesis: WhatIf, now: datetime, zone: tzinfo
 ) -> dict[str, Any] | None:
     """Return the course of an incident's level under a hypothesis, beside that of the facts; None if there is none.
 
@@ -59,11 +59,11 @@ def what_if_view(
     supposed = reader.what_if(connection, known, hypothesis, now)
     return {
         "incident": incident_id,
-        "at": spelled(now, zone),
+        "at": to_local_iso(now, zone),
         "hypothesis": {
-            "restored_at": spelled(hypothesis.restored_at, zone),
+            "restored_at": to_local_iso(hypothesis.restored_at, zone),
             "add_region": list(hypothesis.add_regions),
-            "since": spelled(hypothesis.since, zone),
+            "since": to_local_iso(hypothesis.since, zone),
         },
         "assessments": [
             {
@@ -105,7 +105,7 @@ def timeline_view(
 def _rises(assessment: Assessment, zone: tzinfo) -> list[dict[str, Any]]:
     return [
         {
-            "at": spelled(rise.at, zone),
+            "at": to_local_iso(rise.at, zone),
             "kind": "level",
             "pack": assessment.pack,
             "level": rise.level,
@@ -125,24 +125,24 @@ def _obligations(assessment: Assessment, zone: tzinfo) -> list[dict[str, Any]]:
         if status.state is ObligationState.MET and status.met_at is not None:
             entries.append(
                 {
-                    "at": spelled(status.met_at, zone),
+                    "at": to_local_iso(status.met_at, zone),
                     **about,
                     "state": "met",
                     "by": status.met_by,
-                    "due_at": spelled(status.due_at, zone),
+                    "due_at": to_local_iso(status.due_at, zone),
                     "late": status.met_late,
                 }
             )
         missed = status.state is ObligationState.OVERDUE or status.met_late
         if missed:
-            entries.append({"at": spelled(status.due_at, zone), **about, "state": "overdue"})
+            entries.append({"at": to_local_iso(status.due_at, zone), **about, "state": "overdue"})
     return entries
 
 
 def _steps(connection: Connection, incident_id: str, zone: tzinfo) -> list[dict[str, Any]]:
     return [
         {
-            "at": step["begun_at"],
+            "at": step["started_at"],
             "kind": "step",
             "step": step["id"],
             "audience": step["audience"],
@@ -150,7 +150,7 @@ def _steps(connection: Connection, incident_id: str, zone: tzinfo) -> list[dict[
             "state": step["state"],
         }
         for step in queries.step_rows(connection, incident_id, zone)
-        if step["begun_at"] is not None
+        if step["started_at"] is not None
     ]
 
 

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse
 
 from incident_engine.domain.events.fields import Instant, Region
 from incident_engine.domain.grading.recurring import recurrence_document
-from incident_engine.domain.incidents.what_if import Hypothesis
+from incident_engine.domain.incidents.what_if import WhatIf
 from incident_engine.web.api.archive import NoIncidentError
 from incident_engine.web.api.incident_views import (
     incident_view,
@@ -77,7 +77,7 @@ def install(app: FastAPI, context: AppContext) -> None:
         request: Request, incident_id: IncidentId, restored_at: At = None, add_region: AddRegions = (), since: At = None
     ) -> JSONResponse:
         refuse_unknown(request, ("restored_at", "add_region", "since"), repeated=("add_region",))
-        hypothesis = Hypothesis(restored_at, tuple(add_region), since)
+        hypothesis = WhatIf(restored_at, tuple(add_region), since)
         with context.database.read() as connection:
             found = what_if_view(connection, context.reader, incident_id, hypothesis, context.clock.now(), zone)
         return _found(found, incident_id)

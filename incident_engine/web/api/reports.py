@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from incident_engine.common.clock import Clock
 from incident_engine.common.errors import InvalidDocumentError, Problem
-from incident_engine.common.lazy_import import Lazily
+from incident_engine.common.lazy_import import LazyModule
 from incident_engine.common.validation import nearest
 from incident_engine.config.settings import Settings
 from incident_engine.documents.html import report_html, review_html
@@ -20,7 +20,7 @@ from incident_engine.domain.reports.drafting import report_from
 from incident_engine.engine.reader import Reader
 from incident_engine.review import period as review
 from incident_engine.review.text import tables
-from incident_engine.store import incidents as records
+from incident_engine.store import cases
 from incident_engine.store.database import Database
 from incident_engine.store.reports import Version
 from incident_engine.web.api.archive import NoIncidentError
@@ -29,13 +29,13 @@ from incident_engine.web.parameters import refuse_unknown
 if TYPE_CHECKING:
     from incident_engine.documents import docx
 else:
-    docx = Lazily("incident_engine.documents.docx")
+    docx = LazyModule("incident_engine.documents.docx")
 
 _POLICY = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:"}
 """What people wrote is escaped; were it not, it still could run nothing."""
 
 
-class Form(StrEnum):
+class ReportFormat(StrEnum):
     """How a report is given."""
 
     JSON = "json"
@@ -43,7 +43,7 @@ class Form(StrEnum):
     DOCX = "docx"
 
 
-class PageForm(StrEnum):
+class ReviewFormat(StrEnum):
     """How the review of a period is given."""
 
     JSON = "json"
@@ -69,7 +69,7 @@ Lang = Annotated[Language | None, Query(description="Without: the bank's (bank.l
 
 
 @dataclass(frozen=True, slots=True)
-class _Desk:
+class _ReportRoutes:
     """What answers for reports."""
 
     database: Database
@@ -79,7 +79,7 @@ class _Desk:
 
     def list(self, incident_id: str) -> Response:
         with self.database.read() as connection:
-            if records.incident(connection, incident_id) is None:
+            if cases.case_row(connection, incident_id) is None:
                 raise NoIncidentError(incident_id)
             found = review.versions(connection, incident_id)
         available = self.reader.reports.definitions
@@ -88,7 +88,7 @@ class _Desk:
     def one(self, incident_id: str, report: str, instance: str | None, number: int | None) -> Version:
         """Return the version that is asked for. Raises HTTPException(404) if there is none."""
         with self.database.read() as connection:
-            if records.incident(connection, incident_id) is None:
+            if cases.case_row(connection, incident_id) is None:
                 raise NoIncidentError(incident_id)
             found = review.versions(connection, incident_id)
             instances = [key for key in found if key[0] == report and instance in (None, key[1])]
@@ -106,19 +106,19 @@ class _Desk:
             raise HTTPException(404, said)
         return version
 
-    def answer(self, version: Version, form: Form, language: Language | None) -> Response:
+    def answer(self, version: Version, form: ReportFormat, language: Language | None) -> Response:
         zone = self.settings.bank.zone
         locale = (language or Language(self.settings.bank.locale)).value
-        if form is Form.JSON:
+        if form is ReportFormat.JSON:
             return JSONResponse(review.full_document(version, locale, zone))
         report, stamp = report_from(version.document[locale]), review.stamp_of(version, zone)
-        if form is Form.HTML:
+        if form is ReportFormat.HTML:
             return HTMLResponse(report_html(report, stamp), headers=_POLICY)
-        name = f"{version.incident_id}-{version.instance or version.report}-v{version.version}-{locale}.docx"
+        name = f"{version.case_id}-{version.instance or version.report}-v{version.version}-{locale}.docx"
         headers = {"Content-Disposition": f'attachment; filename="{name}"'}
         return Response(docx.report_docx(report, stamp), media_type=docx.MEDIA_TYPE, headers=headers)
 
-    def review(self, first: date | None, last: date | None, form: PageForm, language: Language | None) -> Response:
+    def review(self, first: date | None, last: date | None, form: ReviewFormat, language: Language | None) -> Response:
         zone, now = self.settings.bank.zone, self.clock.now()
         year = review.this_year(now, zone)
         begins = first or (year.first if last is None else last.replace(month=1, day=1))
@@ -127,7 +127,7 @@ class _Desk:
             raise InvalidDocumentError([Problem(("to",), f"{period.last} is before {period.first}", "a later day")])
         with self.database.read() as connection:
             found = review.review(connection, self.reader, period, zone, now, self.settings.retention.directory)
-        if form is PageForm.JSON:
+        if form is ReviewFormat.JSON:
             return JSONResponse(review.review_document(found, zone))
         locale = (language or Language(self.settings.bank.locale)).value
         return HTMLResponse(review_html(tables(found, self.settings, locale)), headers=_POLICY)
@@ -135,7 +135,7 @@ class _Desk:
 
 def install(app: FastAPI, database: Database, reader: Reader, settings: Settings, clock: Clock) -> None:
     """Add the routes of reports to the application."""
-    desk = _Desk(database, reader, settings, clock)
+    desk = _ReportRoutes(database, reader, settings, clock)
     base = "/api/v1/incidents/{incident_id}/reports"
 
     @app.get(
@@ -156,7 +156,7 @@ def install(app: FastAPI, database: Database, reader: Reader, settings: Settings
         report: ReportId,
         version: Number = None,
         lang: Lang = None,
-        format: Form = Form.JSON,  # noqa: A002 - the parameter's name on the wire
+        format: ReportFormat = ReportFormat.JSON,  # noqa: A002 - the parameter's name on the wire
     ) -> Response:
         refuse_unknown(request, ("version", "lang", "format"))
         return desk.answer(desk.one(incident_id, report, None, version), format, lang)
@@ -173,7 +173,7 @@ def install(app: FastAPI, database: Database, reader: Reader, settings: Settings
         instance: Instance,
         version: Number = None,
         lang: Lang = None,
-        format: Form = Form.JSON,  # noqa: A002 - the parameter's name on the wire
+        format: ReportFormat = ReportFormat.JSON,  # noqa: A002 - the parameter's name on the wire
     ) -> Response:
         refuse_unknown(request, ("version", "lang", "format"))
         return desk.answer(desk.one(incident_id, report, instance, version), format, lang)
@@ -188,7 +188,7 @@ def install(app: FastAPI, database: Database, reader: Reader, settings: Settings
         first: First = None,
         last: Last = None,
         lang: Lang = None,
-        format: PageForm = PageForm.JSON,  # noqa: A002 - the parameter's name on the wire
+        format: ReviewFormat = ReviewFormat.JSON,  # noqa: A002 - the parameter's name on the wire
     ) -> Response:
         refuse_unknown(request, ("from", "to", "lang", "format"))
         return desk.review(first, last, format, lang)

@@ -85,7 +85,7 @@ class StepActions:
 
     def _incident_of(self, step_id: str) -> str:
         with self._context.database.read() as connection:
-            found = steps.incident_of_step(connection, step_id)
+            found = steps.case_of_step(connection, step_id)
             incident_id = step_id.partition(":")[0]
             near = None if found else nearest(step_id, steps.step_ids(connection, incident_id))
             gone = None if found else archived(connection, incident_id)

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from incident_engine.common.errors import InvalidDocumentError
-from incident_engine.common.signed_links import Link, LinkAction, WrongLinkError
+from incident_engine.common.signed_links import InvalidLinkError, Link, LinkAction
 from incident_engine.common.telemetry import EventOutcome
 from incident_engine.domain.response.step import Step, StepState
 from incident_engine.store import steps
@@ -43,7 +43,7 @@ class LinkPages:
         """Show what a link is about, with one button: a mail program that opens links must not press it."""
         try:
             link = self._context.links.read(token)
-        except WrongLinkError as error:
+        except InvalidLinkError as error:
             return _wrong(error)
         shown = await asyncio.to_thread(self._look, link)
         return page("action.html", 200, **shown, result=None)
@@ -52,7 +52,7 @@ class LinkPages:
         """Do what a link is for. The same link a second time changes nothing and says so."""
         try:
             link = self._context.links.read(token)
-        except WrongLinkError as error:
+        except InvalidLinkError as error:
             return _wrong(error)
         form = parse_qs(
             (await read_body(request, self._context.settings.server.max_body_bytes)).decode("utf-8", "replace")
@@ -77,13 +77,13 @@ class LinkPages:
     def _look(self, link: Link) -> dict[str, Any]:
         with self._context.database.read() as connection:
             found = steps.stored_step(connection, link.step)
-            drafts = steps.drafts_of(connection, link.step)
+            drafts = steps.held_texts_of(connection, link.step)
             shown = self._shown(connection, link, found.step) if found else {}
         if found is None:
             raise HTTPException(404, f"there is no step '{link.step}'")
         contact = self._context.settings.contact_by_id.get(link.contact)
         is_approval = link.action is LinkAction.APPROVE
-        waits = found.state is (StepState.AWAITING if is_approval else StepState.BEGUN)
+        waits = found.state is (StepState.AWAITING if is_approval else StepState.STARTED)
         return shown | {
             "action": link.action.value,
             "step": found.step,
@@ -94,9 +94,9 @@ class LinkPages:
         }
 
     def _shown(self, connection: Connection, link: Link, step: Step) -> dict[str, Any]:
-        incident_id = steps.incident_of_step(connection, link.step)
+        incident_id = steps.case_of_step(connection, link.step)
         done = steps.answer_to(connection, link.step)
-        said = steps.latest_words(connection, link.step, link.contact)
+        said = steps.latest_text(connection, link.step, link.contact)
         zone = self._context.settings.bank.zone
         return {
             "incident": incident_id,
@@ -107,5 +107,5 @@ class LinkPages:
         }
 
 
-def _wrong(error: WrongLinkError) -> Response:
+def _wrong(error: InvalidLinkError) -> Response:
     return page("wrong_link.html", 410 if error.expired else 404, expired=error.expired)

@@ -13,8 +13,25 @@ NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 def upgrade() -> None:
     op.create_table(
-        "incidents",
+        "archived_incidents",
         sa.Column("id", sa.String(), nullable=False),
+        sa.Column("service_group", sa.String(), nullable=False),
+        sa.Column("levels", sa.JSON(), nullable=False),
+        sa.Column("occurred_at", sa.BigInteger(), nullable=False),
+        sa.Column("closed_at", sa.BigInteger(), nullable=False),
+        sa.Column("file", sa.String(), nullable=False),
+        sa.Column("sha256", sa.String(), nullable=True),
+        sa.Column("archived_at", sa.BigInteger(), nullable=True),
+        sa.CheckConstraint("(sha256 IS NULL) = (archived_at IS NULL)", name=op.f("ck_archived_incidents_whole")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_archived_incidents")),
+    )
+    with op.batch_alter_table("archived_incidents", schema=None) as batch_op:
+        batch_op.create_index("ix_archived_incidents_occurred", ["occurred_at"], unique=False)
+
+    op.create_table(
+        "cases",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
         sa.Column("service_group", sa.String(), nullable=False),
         sa.Column("opened_at", sa.BigInteger(), nullable=False),
         sa.Column("first_at", sa.BigInteger(), nullable=False),
@@ -25,17 +42,37 @@ def upgrade() -> None:
         sa.Column("packs", sa.JSON(), nullable=False),
         sa.Column("services", sa.JSON(), nullable=False),
         sa.Column("regions", sa.JSON(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_incidents")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_cases")),
     )
-    with op.batch_alter_table("incidents", schema=None) as batch_op:
+    with op.batch_alter_table("cases", schema=None) as batch_op:
         batch_op.create_index(
-            "ix_incidents_open",
+            "ix_cases_level",
+            ["level"],
+            unique=False,
+            sqlite_where=sa.text("closed_at IS NULL"),
+            postgresql_where=sa.text("closed_at IS NULL"),
+        )
+        batch_op.create_index(
+            "ix_cases_open",
             ["service_group"],
             unique=False,
             sqlite_where=sa.text("closed_at IS NULL"),
             postgresql_where=sa.text("closed_at IS NULL"),
         )
+        batch_op.create_index(
+            "ix_cases_worst",
+            ["severity", "first_at"],
+            unique=False,
+            sqlite_where=sa.text("closed_at IS NULL"),
+            postgresql_where=sa.text("closed_at IS NULL"),
+        )
 
+    op.create_table(
+        "keys",
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("value", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_keys")),
+    )
     op.create_table(
         "packs",
         sa.Column("content_hash", sa.String(), nullable=False),
@@ -61,50 +98,69 @@ def upgrade() -> None:
     op.create_table(
         "assessments",
         sa.Column("seq", NUMBER, nullable=False),
-        sa.Column("incident_id", sa.String(), nullable=False),
+        sa.Column("case_id", sa.String(), nullable=False),
         sa.Column("pack", sa.String(), nullable=False),
         sa.Column("version", sa.String(), nullable=False),
         sa.Column("content_hash", sa.String(), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.Column("level", sa.String(), nullable=True),
-        sa.Column("held", sa.Boolean(), nullable=False),
+        sa.Column("level_retained", sa.Boolean(), nullable=False),
         sa.Column("events_until", NUMBER, nullable=False),
         sa.Column("document", sa.JSON(), nullable=False),
+        sa.ForeignKeyConstraint(["case_id"], ["cases.id"], name=op.f("fk_assessments_case_id")),
         sa.ForeignKeyConstraint(["content_hash"], ["packs.content_hash"], name=op.f("fk_assessments_content_hash")),
-        sa.ForeignKeyConstraint(["incident_id"], ["incidents.id"], name=op.f("fk_assessments_incident_id")),
         sa.PrimaryKeyConstraint("seq", name=op.f("pk_assessments")),
     )
     with op.batch_alter_table("assessments", schema=None) as batch_op:
-        batch_op.create_index("ix_assessments_incident", ["incident_id", "pack", "seq"], unique=False)
+        batch_op.create_index("ix_assessments_case", ["case_id", "pack", "seq"], unique=False)
 
     op.create_table(
         "events",
         sa.Column("seq", NUMBER, nullable=False),
         sa.Column("source", sa.String(), nullable=False),
         sa.Column("event_id", sa.String(), nullable=False),
-        sa.Column("incident_id", sa.String(), nullable=True),
+        sa.Column("case_id", sa.String(), nullable=True),
         sa.Column("type", sa.String(), nullable=False),
         sa.Column("service", sa.String(), nullable=True),
         sa.Column("occurred_at", sa.BigInteger(), nullable=False),
         sa.Column("received_at", sa.BigInteger(), nullable=False),
         sa.Column("document", sa.JSON(), nullable=False),
-        sa.ForeignKeyConstraint(["incident_id"], ["incidents.id"], name=op.f("fk_events_incident_id")),
+        sa.ForeignKeyConstraint(["case_id"], ["cases.id"], name=op.f("fk_events_case_id")),
         sa.PrimaryKeyConstraint("seq", name=op.f("pk_events")),
         sa.UniqueConstraint("source", "event_id", name=op.f("uq_events_source_event_id")),
     )
     with op.batch_alter_table("events", schema=None) as batch_op:
-        batch_op.create_index("ix_events_incident", ["incident_id", "service"], unique=False)
+        batch_op.create_index("ix_events_case", ["case_id", "service"], unique=False)
 
     op.create_table(
-        "keys",
-        sa.Column("name", sa.String(), nullable=False),
-        sa.Column("value", sa.String(), nullable=False),
-        sa.PrimaryKeyConstraint("name", name=op.f("pk_keys")),
+        "reports",
+        sa.Column("seq", NUMBER, nullable=False),
+        sa.Column("case_id", sa.String(), nullable=False),
+        sa.Column("report", sa.String(), nullable=False),
+        sa.Column("instance", sa.String(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("state", sa.String(), nullable=False),
+        sa.Column("by", sa.String(), nullable=True),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("content_hash", sa.String(), nullable=False),
+        sa.Column("gaps", sa.Integer(), nullable=False),
+        sa.Column("document", sa.JSON(), nullable=False),
+        sa.CheckConstraint("state IN ('draft', 'approved', 'submitted', 'withdrawn')", name=op.f("ck_reports_state")),
+        sa.ForeignKeyConstraint(["case_id"], ["cases.id"], name=op.f("fk_reports_case_id")),
+        sa.PrimaryKeyConstraint("seq", name=op.f("pk_reports")),
+        sa.UniqueConstraint(
+            "case_id",
+            "report",
+            "instance",
+            "version",
+            "state",
+            name=op.f("uq_reports_case_id_report_instance_version_state"),
+        ),
     )
     op.create_table(
         "steps",
         sa.Column("id", sa.String(), nullable=False),
-        sa.Column("incident_id", sa.String(), nullable=False),
+        sa.Column("case_id", sa.String(), nullable=False),
         sa.Column("playbook", sa.String(), nullable=False),
         sa.Column("step", sa.String(), nullable=False),
         sa.Column("instance", sa.String(), nullable=False),
@@ -118,57 +174,39 @@ def upgrade() -> None:
         sa.Column("awaits", sa.String(), nullable=True),
         sa.Column("approval", sa.String(), nullable=True),
         sa.Column("report", sa.String(), nullable=True),
-        sa.Column("of", sa.String(), nullable=True),
+        sa.Column("parent_id", sa.String(), nullable=True),
         sa.Column("assignee", sa.String(), nullable=True),
-        sa.Column("life", sa.Integer(), server_default="1", nullable=False),
+        sa.Column("generation", sa.Integer(), server_default="1", nullable=False),
         sa.Column("state", sa.String(), nullable=False),
-        sa.Column("begun_at", sa.BigInteger(), nullable=True),
+        sa.Column("started_at", sa.BigInteger(), nullable=True),
         sa.Column("approved_at", sa.BigInteger(), nullable=True),
         sa.Column("approved_by", sa.String(), nullable=True),
         sa.Column("completed_at", sa.BigInteger(), nullable=True),
         sa.Column("completed_by", sa.String(), nullable=True),
         sa.Column("reason", sa.Text(), nullable=True),
         sa.CheckConstraint(
-            "state IN ('pending', 'awaiting', 'begun', 'failed', 'completed', 'skipped', 'withdrawn')",
+            "state IN ('pending', 'awaiting', 'started', 'failed', 'completed', 'skipped', 'withdrawn')",
             name=op.f("ck_steps_state"),
         ),
-        sa.ForeignKeyConstraint(["incident_id"], ["incidents.id"], name=op.f("fk_steps_incident_id")),
+        sa.ForeignKeyConstraint(["case_id"], ["cases.id"], name=op.f("fk_steps_case_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_steps")),
     )
     with op.batch_alter_table("steps", schema=None) as batch_op:
-        batch_op.create_index("ix_steps_incident", ["incident_id"], unique=False)
+        batch_op.create_index("ix_steps_case", ["case_id"], unique=False)
+        batch_op.create_index(
+            "ix_steps_deadline",
+            ["state", "deadline"],
+            unique=False,
+            sqlite_where=sa.text("deadline IS NOT NULL"),
+            postgresql_where=sa.text("deadline IS NOT NULL"),
+        )
 
     op.create_table(
-        "reports",
-        sa.Column("seq", NUMBER, nullable=False),
-        sa.Column("incident_id", sa.String(), nullable=False),
-        sa.Column("report", sa.String(), nullable=False),
-        sa.Column("instance", sa.String(), nullable=False),
-        sa.Column("version", sa.Integer(), nullable=False),
-        sa.Column("state", sa.String(), nullable=False),
-        sa.Column("by", sa.String(), nullable=True),
-        sa.Column("created_at", sa.BigInteger(), nullable=False),
-        sa.Column("content_hash", sa.String(), nullable=False),
-        sa.Column("gaps", sa.Integer(), nullable=False),
-        sa.Column("document", sa.JSON(), nullable=False),
-        sa.CheckConstraint("state IN ('draft', 'approved', 'submitted', 'withdrawn')", name=op.f("ck_reports_state")),
-        sa.ForeignKeyConstraint(["incident_id"], ["incidents.id"], name=op.f("fk_reports_incident_id")),
-        sa.PrimaryKeyConstraint("seq", name=op.f("pk_reports")),
-        sa.UniqueConstraint(
-            "incident_id",
-            "report",
-            "instance",
-            "version",
-            "state",
-            name=op.f("uq_reports_incident_id_report_instance_version_state"),
-        ),
-    )
-    op.create_table(
         "timers",
-        sa.Column("incident_id", sa.String(), nullable=False),
+        sa.Column("case_id", sa.String(), nullable=False),
         sa.Column("due_at", sa.BigInteger(), nullable=False),
-        sa.ForeignKeyConstraint(["incident_id"], ["incidents.id"], name=op.f("fk_timers_incident_id")),
-        sa.PrimaryKeyConstraint("incident_id", name=op.f("pk_timers")),
+        sa.ForeignKeyConstraint(["case_id"], ["cases.id"], name=op.f("fk_timers_case_id")),
+        sa.PrimaryKeyConstraint("case_id", name=op.f("pk_timers")),
     )
     with op.batch_alter_table("timers", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_timers_due_at"), ["due_at"], unique=False)
@@ -177,7 +215,7 @@ def upgrade() -> None:
         "deliveries",
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("step_id", sa.String(), nullable=False),
-        sa.Column("incident_id", sa.String(), nullable=False),
+        sa.Column("case_id", sa.String(), nullable=False),
         sa.Column("contact", sa.String(), nullable=False),
         sa.Column("channel", sa.String(), nullable=False),
         sa.Column("address", sa.String(), nullable=True),
@@ -186,7 +224,7 @@ def upgrade() -> None:
         sa.Column("body", sa.Text(), nullable=False),
         sa.Column("priority", sa.Integer(), nullable=False),
         sa.Column("delay_seconds", sa.Integer(), server_default="0", nullable=False),
-        sa.Column("place", sa.Integer(), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
         sa.Column("state", sa.String(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("due_at", sa.BigInteger(), nullable=True),
@@ -197,11 +235,12 @@ def upgrade() -> None:
             "state IN ('pending', 'sending', 'delivered', 'failed', 'cancelled', 'held')",
             name=op.f("ck_deliveries_state"),
         ),
-        sa.ForeignKeyConstraint(["incident_id"], ["incidents.id"], name=op.f("fk_deliveries_incident_id")),
+        sa.ForeignKeyConstraint(["case_id"], ["cases.id"], name=op.f("fk_deliveries_case_id")),
         sa.ForeignKeyConstraint(["step_id"], ["steps.id"], name=op.f("fk_deliveries_step_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_deliveries")),
     )
     with op.batch_alter_table("deliveries", schema=None) as batch_op:
+        batch_op.create_index("ix_deliveries_case", ["case_id"], unique=False)
         batch_op.create_index(
             "ix_deliveries_due",
             ["due_at"],
@@ -209,7 +248,6 @@ def upgrade() -> None:
             sqlite_where=sa.text("due_at IS NOT NULL"),
             postgresql_where=sa.text("due_at IS NOT NULL"),
         )
-        batch_op.create_index("ix_deliveries_incident", ["incident_id"], unique=False)
         batch_op.create_index("ix_deliveries_step", ["step_id"], unique=False)
 
     op.create_table(

@@ -1,4 +1,4 @@
-"""Every reading of what the regulation leaves open, against a simulation that knows nothing but single minutes."""
+"""Every interpretation of what the regulation leaves open, against a simulation that knows nothing but single minutes."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -18,8 +18,8 @@ from incident_engine.domain.grading.interpretation import (
     Degraded,
     Flapping,
     HoursClock,
+    Interpretation,
     OutsideHours,
-    Reading,
     Services,
 )
 
@@ -46,7 +46,9 @@ HOURS: dict[str, ServiceHours] = {
 }
 PROVINCES = ("CN-GD", "CN-HN", "CN-SC")
 READINGS = [
-    Reading(counting=counting, flapping=flapping, degraded=bad, services=services, clock=clock, outside_hours=outside)
+    Interpretation(
+        counting=counting, flapping=flapping, degraded=bad, services=services, clock=clock, outside_hours=outside
+    )
     for counting, flapping, bad, services, clock, outside in product(
         Counting, Flapping, Degraded, Services, HoursClock, OutsideHours
     )
@@ -183,15 +185,15 @@ Series = tuple[list[bool], list[bool]]
 """Minute by minute: whether it is out, and whether that counts."""
 
 
-def series(line: Line, reading: Reading) -> Series:
-    kinds = ("down",) if reading.degraded is Degraded.DOWN_ONLY else ("down", "degraded")
+def series(line: Line, interpretation: Interpretation) -> Series:
+    kinds = ("down",) if interpretation.degraded is Degraded.DOWN_ONLY else ("down", "degraded")
     out = [each in kinds for each in line.impaired]
     counted = {
         HoursClock.SERVICE_HOURS: line.is_open,
         HoursClock.UNPLANNED: [not is_planned for is_planned in line.is_planned],
         HoursClock.WALL_CLOCK: [True] * FAR,
     }
-    return out, [is_out and counts for is_out, counts in zip(out, counted[reading.clock], strict=True)]
+    return out, [is_out and counts for is_out, counts in zip(out, counted[interpretation.clock], strict=True)]
 
 
 def either(of: Sequence[Series]) -> Series:
@@ -206,28 +208,28 @@ def both(of: Sequence[Series]) -> Series:
     ]
 
 
-def grown(one: Series, reading: Reading) -> list[int]:
+def grown(one: Series, interpretation: Interpretation) -> list[int]:
     """Return, for the beginning of each minute, how many minutes it has come to."""
     total = run = 0
     found = [0]
     for is_out, counts in zip(*one, strict=True):
         run = run + counts if is_out else 0
-        total = max(total, run) if reading.flapping is Flapping.LONGEST_RUN else total + counts
+        total = max(total, run) if interpretation.flapping is Flapping.LONGEST_RUN else total + counts
         found.append(total)
     return found
 
 
-def totals(lines: Sequence[Line], reading: Reading) -> dict[int, list[int]]:
+def totals(lines: Sequence[Line], interpretation: Interpretation) -> dict[int, list[int]]:
     """Return, for one and for two regions, how many minutes they have been out at the beginning of each minute."""
     choices: list[list[Series]] = []
     for region in sorted({line.region for line in lines}):
-        of = [series(line, reading) for line in lines if line.region == region]
-        choices.append([either(of)] if reading.services is Services.UNION else of)
-    by_region = [_most([grown(one, reading) for one in of]) for of in choices]
+        of = [series(line, interpretation) for line in lines if line.region == region]
+        choices.append([either(of)] if interpretation.services is Services.UNION else of)
+    by_region = [_most([grown(one, interpretation) for one in of]) for of in choices]
     two: list[list[int]] = []
-    if reading.counting is Counting.CONCURRENT:
+    if interpretation.counting is Counting.CONCURRENT:
         for first, second in combinations(choices, 2):
-            two += [grown(both(pair), reading) for pair in product(first, second)]
+            two += [grown(both(pair), interpretation) for pair in product(first, second)]
     else:
         two = [[min(pair) for pair in zip(*pairs, strict=True)] for pairs in combinations(by_region, 2)]
     return {1: _most(by_region), 2: _most(two)}
@@ -237,9 +239,9 @@ def _most(of: Sequence[list[int]]) -> list[int]:
     return [max(each) for each in zip(*of, strict=True)] if of else [0] * (FAR + 1)
 
 
-def first_minutes(lines: Sequence[Line], reading: Reading) -> dict[str, int]:
+def first_minutes(lines: Sequence[Line], interpretation: Interpretation) -> dict[str, int]:
     """Return the minute from which each level holds by clause 2, worked out one minute after the other."""
-    by_count = totals(lines, reading)
+    by_count = totals(lines, interpretation)
     found: dict[str, int] = {}
     for level, limits in LAW:
         holds = (count for count in range(FAR + 1) if any(by_count[number][count] >= least for number, least in limits))
@@ -247,14 +249,14 @@ def first_minutes(lines: Sequence[Line], reading: Reading) -> dict[str, int]:
     return found
 
 
-def moments(history: History, lines: Sequence[Line], reading: Reading) -> Iterator[int]:
+def moments(history: History, lines: Sequence[Line], interpretation: Interpretation) -> Iterator[int]:
     """Yield the minutes in which an unrepaired failure met closed doors."""
     for failure in history.failures:
         said = [failure.at, *(guess.said for guess in history.guesses if guess.said > failure.at)]
         for line in lines:
             if failure.service not in (None, line.service):
                 continue
-            is_out, _ = series(line, reading)
+            is_out, _ = series(line, interpretation)
             for count in said:
                 if not is_out[failure.at] or begun(is_out, count) != begun(is_out, failure.at):
                     continue  # another outage than the one that was not repaired
@@ -293,13 +295,13 @@ def to_be_expected(history: History, lines: Sequence[Line], count: int) -> Histo
     return History(tuple(kept), history.works)
 
 
-def simulated(history: History, reading: Reading) -> list[str | None]:
+def simulated(history: History, interpretation: Interpretation) -> list[str | None]:
     """Return the level at the beginning of each minute."""
     lines = lines_of(history)
-    from_minute = first_minutes(lines, reading)
-    if reading.outside_hours is OutsideHours.FORECAST:
-        for count in sorted(set(moments(history, lines, reading))):
-            expected = first_minutes(lines_of(to_be_expected(history, lines, count)), reading)
+    from_minute = first_minutes(lines, interpretation)
+    if interpretation.outside_hours is OutsideHours.FORECAST:
+        for count in sorted(set(moments(history, lines, interpretation))):
+            expected = first_minutes(lines_of(to_be_expected(history, lines, count)), interpretation)
             for level, reached in expected.items():
                 if reached <= FAR:
                     from_minute[level] = min(from_minute[level], count)
@@ -323,7 +325,7 @@ outs = st.builds(
     st.one_of(st.none(), st.integers(1, 600)),
 )
 several_outs = st.lists(outs, min_size=1, max_size=5).map(tuple)
-readings = st.sampled_from(READINGS)
+interpretations = st.sampled_from(READINGS)
 
 
 @st.composite
@@ -344,8 +346,8 @@ def histories(draw: st.DrawFn, *, with_works: bool = True, with_failures: bool =
     return History(found, tuple(works), tuple(failures), tuple(guesses.values()))
 
 
-def graded(history: History, reading: Reading, now: int = LAST) -> Assessment:
-    pack = cbrc().model_copy(update={"reading": reading})
+def graded(history: History, interpretation: Interpretation, now: int = LAST) -> Assessment:
+    pack = cbrc().model_copy(update={"interpretation": interpretation})
     return verdict(minute(now), *history.events(), hours=HOURS, pack=pack)
 
 
@@ -354,32 +356,32 @@ def rank(level: str | None) -> int:
 
 
 def test_there_are_ninety_six_readings() -> None:
-    assert len({tuple(reading.model_dump().values()) for reading in READINGS}) == 96
+    assert len({tuple(interpretation.model_dump().values()) for interpretation in READINGS}) == 96
 
 
-def compare(history: History, reading: Reading) -> None:
-    found = graded(history, reading)
-    assert [found.level_at(minute(count)) for count in range(LAST + 1)] == simulated(history, reading)
+def compare(history: History, interpretation: Interpretation) -> None:
+    found = graded(history, interpretation)
+    assert [found.level_at(minute(count)) for count in range(LAST + 1)] == simulated(history, interpretation)
 
 
 @EXAMPLES
-@given(histories(with_failures=False), readings)
+@given(histories(with_failures=False), interpretations)
 def test_by_every_reading_the_level_is_that_of_a_simulation_minute_by_minute(
-    history: History, reading: Reading
+    history: History, interpretation: Interpretation
 ) -> None:
-    compare(history, reading)
+    compare(history, interpretation)
 
 
 @EXAMPLES
-@given(histories(with_works=False), readings)
+@given(histories(with_works=False), interpretations)
 def test_what_may_come_of_failed_repairs_is_that_of_a_simulation_minute_by_minute(
-    history: History, reading: Reading
+    history: History, interpretation: Interpretation
 ) -> None:
-    compare(history, reading)
+    compare(history, interpretation)
 
 
 @EXAMPLES
-@given(histories(), readings)
+@given(histories(), interpretations)
 @example(
     History(
         (Out("core-banking", "CN-GD", True, 120, 240),),
@@ -387,31 +389,35 @@ def test_what_may_come_of_failed_repairs_is_that_of_a_simulation_minute_by_minut
         (Failure(180, None),),
         (Guess(150, 420),),
     ),
-    Reading(),
+    Interpretation(),
 )
 def test_what_may_come_of_repairs_that_failed_in_maintenance_is_that_of_a_simulation(
-    history: History, reading: Reading
+    history: History, interpretation: Interpretation
 ) -> None:
-    compare(history, reading)
+    compare(history, interpretation)
 
 
 @FEW
-@given(histories(with_works=False), readings)
-def test_evidence_names_exactly_the_readings_that_give_another_level(history: History, reading: Reading) -> None:
+@given(histories(with_works=False), interpretations)
+def test_evidence_names_exactly_the_readings_that_give_another_level(
+    history: History, interpretation: Interpretation
+) -> None:
     now = A_DAY
-    here = simulated(history, reading)[now]
-    others = {(name, str(value)): simulated(history, other)[now] for name, value, other in reading.alternatives()}
-    found = graded(history, reading, now).evidence.readings
+    here = simulated(history, interpretation)[now]
+    others = {
+        (name, str(value)): simulated(history, other)[now] for name, value, other in interpretation.alternatives()
+    }
+    found = graded(history, interpretation, now).evidence.interpretations
     assert {(other.point, other.value): other.level for other in found} == {
         key: level for key, level in others.items() if level != here
     }
 
 
 @FEW
-@given(histories(), readings)
-def test_own_totals_are_never_below_the_concurrent_ones(history: History, reading: Reading) -> None:
+@given(histories(), interpretations)
+def test_own_totals_are_never_below_the_concurrent_ones(history: History, interpretation: Interpretation) -> None:
     own, concurrent = (
-        graded(history, reading.model_copy(update={"counting": counting}))
+        graded(history, interpretation.model_copy(update={"counting": counting}))
         for counting in (Counting.OWN, Counting.CONCURRENT)
     )
     for step in (*concurrent.trajectory, *concurrent.forecast):
@@ -419,24 +425,32 @@ def test_own_totals_are_never_below_the_concurrent_ones(history: History, readin
 
 
 @FEW
-@given(histories(with_failures=False), readings, outs)
-def test_another_outage_never_lowers_the_level_by_any_reading(history: History, reading: Reading, more: Out) -> None:
-    without, with_more = graded(history, reading), graded(replace(history, outs=(*history.outs, more)), reading)
+@given(histories(with_failures=False), interpretations, outs)
+def test_another_outage_never_lowers_the_level_by_any_reading(
+    history: History, interpretation: Interpretation, more: Out
+) -> None:
+    without, with_more = (
+        graded(history, interpretation),
+        graded(replace(history, outs=(*history.outs, more)), interpretation),
+    )
     for step in (*without.trajectory, *without.forecast):
         assert rank(with_more.level_at(step.at)) >= rank(step.level)
 
 
 @FEW
-@given(histories(with_works=False), readings, outs)
-def test_another_outage_never_lowers_what_may_come(history: History, reading: Reading, more: Out) -> None:
-    without, with_more = graded(history, reading), graded(replace(history, outs=(*history.outs, more)), reading)
+@given(histories(with_works=False), interpretations, outs)
+def test_another_outage_never_lowers_what_may_come(history: History, interpretation: Interpretation, more: Out) -> None:
+    without, with_more = (
+        graded(history, interpretation),
+        graded(replace(history, outs=(*history.outs, more)), interpretation),
+    )
     for step in (*without.trajectory, *without.forecast):
         assert rank(with_more.level_at(step.at)) >= rank(step.level)
 
 
 @FEW
-@given(histories(), readings, st.integers(0, LAST), st.integers(0, LAST))
-def test_later_the_level_is_never_lower(history: History, reading: Reading, one: int, other: int) -> None:
-    earlier, later = (graded(history, reading, now) for now in sorted((one, other)))
+@given(histories(), interpretations, st.integers(0, LAST), st.integers(0, LAST))
+def test_later_the_level_is_never_lower(history: History, interpretation: Interpretation, one: int, other: int) -> None:
+    earlier, later = (graded(history, interpretation, now) for now in sorted((one, other)))
     assert rank(later.level) >= rank(earlier.level)
     assert later.trajectory[: len(earlier.trajectory)] == earlier.trajectory

@@ -1,4 +1,4 @@
-"""What the self-audit finds with a clock set by hand, how findings appear and end, and what readers are told."""
+"""What the watchdog finds with a clock set by hand, how findings appear and end, and what readers are told."""
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -11,25 +11,25 @@ from incident_engine.config.channels import RetrySettings, WebhookSettings
 from incident_engine.config.people import ContactSettings
 from incident_engine.config.secret import Secret
 from incident_engine.config.settings import PREFIX, Settings, load_settings
-from incident_engine.config.watchdog import SelfAuditSettings
-from incident_engine.watchdog.finding_state import Register
-from incident_engine.watchdog.findings import SEEN_TWICE, UNREADY, Change, Kind, Moment, Sight, texts
-from incident_engine.watchdog.notice_message import Letters
-from incident_engine.watchdog.pending_notices import PER_HOUR, Mailbox
-from incident_engine.watchdog.probes import ClockWatch, LoopWatch, Workers
-from incident_engine.watchdog.texts import WORDS
+from incident_engine.config.watchdog import WatchdogSettings
+from incident_engine.watchdog.finding_state import FindingTracker
+from incident_engine.watchdog.findings import SEEN_TWICE, UNREADY, Change, ClockReading, Kind, Observation, texts
+from incident_engine.watchdog.notice_message import NoticeMessages
+from incident_engine.watchdog.pending_notices import PER_HOUR, PendingNotices
+from incident_engine.watchdog.probes import ClockProbe, EventLoopProbe, WorkerProbe
+from incident_engine.watchdog.texts import TEXTS
 
 NOW = cst("03:00")
 MINUTE = timedelta(minutes=1)
 
 
-def at(seconds: float) -> Moment:
+def at(seconds: float) -> ClockReading:
     """Return the moment so many seconds after 03:00, when the ticks stood at 1 000."""
-    return Moment(NOW + timedelta(seconds=seconds), 1_000 + seconds)
+    return ClockReading(NOW + timedelta(seconds=seconds), 1_000 + seconds)
 
 
-def sight(kind: Kind = Kind.WRITER_STUCK, seconds: float = 0) -> Sight:
-    return Sight(kind, NOW + timedelta(seconds=seconds), texts("细节", "particulars"))
+def sight(kind: Kind = Kind.WRITER_STUCK, seconds: float = 0) -> Observation:
+    return Observation(kind, NOW + timedelta(seconds=seconds), texts("细节", "particulars"))
 
 
 @dataclass
@@ -40,7 +40,7 @@ class Worker:
     busy_since: float | None = None
     taken: int = 0
     queued: int = 0
-    beaten_at: float = 1_000
+    heartbeat_at: float = 1_000
     pulse_at: float = 1_000
 
 
@@ -49,15 +49,15 @@ def parts() -> tuple[Worker, Worker, Worker]:
     return Worker(), Worker(), Worker()
 
 
-def seen(workers: Workers, seconds: float) -> list[Kind]:
-    return [each.kind for each in workers.look(at(seconds))]
+def seen(workers: WorkerProbe, seconds: float) -> list[Kind]:
+    return [each.kind for each in workers.probe(at(seconds))]
 
 
 # Workers
 
 
 def test_what_does_not_run_is_dead(parts: tuple[Worker, Worker, Worker]) -> None:
-    workers = Workers(*parts, timedelta(seconds=20))
+    workers = WorkerProbe(*parts, timedelta(seconds=20))
     assert seen(workers, 5) == []
     for part in parts:
         part.is_alive = False
@@ -69,10 +69,10 @@ def test_a_writer_is_stuck_when_it_is_longer_than_the_limit_at_the_same_works(
 ) -> None:
     writer, _, timers = parts
     writer.busy_since, writer.queued = 1_000, 3
-    workers = Workers(*parts, timedelta(seconds=20))
-    timers.beaten_at = timers.pulse_at = 1_020
+    workers = WorkerProbe(*parts, timedelta(seconds=20))
+    timers.heartbeat_at = timers.pulse_at = 1_020
     assert seen(workers, 20) == []  # as long as the limit is not longer than it
-    (found,) = workers.look(at(21))
+    (found,) = workers.probe(at(21))
     assert (found.kind, found.since) == (Kind.WRITER_STUCK, NOW)
     assert found.detail.en == "the writer has been at the same works for 21 s; 3 more wait"
     assert found.detail.zh_cn == "写入线程处理同一批写入已 21 秒，另有 3 项等待"
@@ -82,13 +82,13 @@ def test_a_writer_that_gets_on_but_too_slowly_for_its_queue_is_found_by_the_olde
     parts: tuple[Worker, Worker, Worker],
 ) -> None:
     writer, _, timers = parts
-    timers.beaten_at = timers.pulse_at = 2_000
-    workers = Workers(*parts, timedelta(seconds=20))
+    timers.heartbeat_at = timers.pulse_at = 2_000
+    workers = WorkerProbe(*parts, timedelta(seconds=20))
     writer.taken, writer.queued = 100, 50  # the last of them is the 150th
     assert seen(workers, 0) == []
     writer.taken, writer.queued = 149, 80
     assert seen(workers, 20) == []
-    assert [each.since for each in workers.look(at(21))] == [NOW]
+    assert [each.since for each in workers.probe(at(21))] == [NOW]
     writer.taken = 150
     assert seen(workers, 22) == []
 
@@ -97,21 +97,21 @@ def test_a_dispatcher_that_waits_to_be_notified_is_well_and_one_that_claims_for_
     parts: tuple[Worker, Worker, Worker],
 ) -> None:
     _, dispatcher, timers = parts
-    timers.beaten_at = timers.pulse_at = 2_000
-    workers = Workers(*parts, timedelta(seconds=20))
+    timers.heartbeat_at = timers.pulse_at = 2_000
+    workers = WorkerProbe(*parts, timedelta(seconds=20))
     assert seen(workers, 900) == []
     dispatcher.busy_since = 1_000
     assert seen(workers, 20.5) == [Kind.DISPATCHER_STUCK]
 
 
-@pytest.mark.parametrize("part", ["beaten_at", "pulse_at"])
+@pytest.mark.parametrize("part", ["heartbeat_at", "pulse_at"])
 def test_timers_are_stuck_when_heartbeat_or_scheduler_has_stopped(
     parts: tuple[Worker, Worker, Worker], part: str
 ) -> None:
     timers = parts[2]
-    timers.beaten_at = timers.pulse_at = 1_100
+    timers.heartbeat_at = timers.pulse_at = 1_100
     setattr(timers, part, 1_070)
-    workers = Workers(*parts, timedelta(seconds=20))
+    workers = WorkerProbe(*parts, timedelta(seconds=20))
     assert seen(workers, 90) == []
     assert seen(workers, 91) == [Kind.TIMERS_STUCK]
 
@@ -131,17 +131,17 @@ class Loop:
 
 def test_an_event_loop_is_stuck_when_it_does_not_answer_or_answered_late() -> None:
     now = [1_000.0]
-    watch, loop = LoopWatch(timedelta(seconds=5), lambda: now[0]), Loop()
+    watch, loop = EventLoopProbe(timedelta(seconds=5), lambda: now[0]), Loop()
     watch.attach(loop)  # type: ignore[arg-type]
-    assert list(watch.look(at(0))) == []
-    (found,) = watch.look(at(10))
+    assert list(watch.probe(at(0))) == []
+    (found,) = watch.probe(at(10))
     assert (found.kind, found.since, len(loop.asked)) == (Kind.EVENT_LOOP_STUCK, NOW, 1)
     now[0] = 1_012
     loop.asked[0]()  # type: ignore[operator]
-    assert [each.kind for each in watch.look(at(20))] == [Kind.EVENT_LOOP_STUCK]  # it took 12 s
+    assert [each.kind for each in watch.probe(at(20))] == [Kind.EVENT_LOOP_STUCK]  # it took 12 s
     now[0] = 1_020.1
     loop.asked[1]()  # type: ignore[operator]
-    assert list(watch.look(at(30))) == []
+    assert list(watch.probe(at(30))) == []
 
 
 # The clock
@@ -149,66 +149,66 @@ def test_an_event_loop_is_stuck_when_it_does_not_answer_or_answered_late() -> No
 
 @pytest.mark.parametrize(("step", "found"), [(5, 0), (-5, 0), (6, 1), (-3_600, 1), (0, 0)])
 def test_a_step_of_the_clock_is_seen_between_two_looks(step: float, found: int) -> None:
-    watch = ClockWatch(timedelta(seconds=5))
-    assert list(watch.look(at(0))) == []
+    watch = ClockProbe(timedelta(seconds=5))
+    assert list(watch.probe(at(0))) == []
     after = replace(at(10), now=NOW + timedelta(seconds=10 + step))
-    assert len(list(watch.look(after))) == found
-    assert list(watch.look(replace(after, now=after.now + MINUTE, ticks=after.ticks + 60))) == []
+    assert len(list(watch.probe(after))) == found
+    assert list(watch.probe(replace(after, now=after.now + MINUTE, ticks=after.ticks + 60))) == []
 
 
 def test_it_is_said_which_way_the_clock_went() -> None:
-    watch = ClockWatch(timedelta(seconds=5))
-    list(watch.look(at(0)))
-    (back,) = watch.look(replace(at(10), now=NOW - timedelta(seconds=3_590)))
+    watch = ClockProbe(timedelta(seconds=5))
+    list(watch.probe(at(0)))
+    (back,) = watch.probe(replace(at(10), now=NOW - timedelta(seconds=3_590)))
     assert back.detail.en == "the clock went 3600 s backwards between two looks"
     assert "向后跳了 3600 秒" in back.detail.zh_cn
 
 
 def test_a_clock_that_runs_fast_by_design_does_not_step() -> None:
-    watch = ClockWatch(timedelta(seconds=5))
+    watch = ClockProbe(timedelta(seconds=5))
     fast = replace(at(0), speed=600)
-    assert list(watch.look(fast)) == []
-    assert list(watch.look(replace(fast, now=NOW + timedelta(seconds=6_000), ticks=1_010))) == []
+    assert list(watch.probe(fast)) == []
+    assert list(watch.probe(replace(fast, now=NOW + timedelta(seconds=6_000), ticks=1_010))) == []
 
 
 # Findings
 
 
 def test_a_finding_appears_once_and_ends_when_it_was_not_seen_for_a_while() -> None:
-    register = Register(MINUTE)
-    assert [each.ended_at for each in register.note([sight()], at(0))] == [None]
-    assert register.note([sight(seconds=10)], at(10)) == []
+    register = FindingTracker(MINUTE)
+    assert [each.ended_at for each in register.update([sight()], at(0))] == [None]
+    assert register.update([sight(seconds=10)], at(10)) == []
     assert [each.since for each in register.findings] == [NOW]  # since it was seen first
-    assert register.note([], at(69)) == []
-    (over,) = register.note([], at(70))
+    assert register.update([], at(69)) == []
+    (over,) = register.update([], at(70))
     assert (over.finding.kind, over.ended_at) == (Kind.WRITER_STUCK, at(70).now)
     assert list(register.findings) == []
 
 
 def test_what_comes_and_goes_within_a_while_is_one_finding() -> None:
-    register = Register(MINUTE)
-    changes = [register.note([sight()] if look % 2 else [], at(10 * look)) for look in range(1, 60)]
+    register = FindingTracker(MINUTE)
+    changes = [register.update([sight()] if look % 2 else [], at(10 * look)) for look in range(1, 60)]
     assert sum(map(len, changes)) == 1
 
 
 @pytest.mark.parametrize("kind", sorted(SEEN_TWICE))
 def test_what_is_late_for_a_moment_after_a_leap_of_the_clock_is_no_finding(kind: Kind) -> None:
-    register = Register(MINUTE)
-    assert register.note([sight(kind)], at(0)) == []
-    assert register.note([], at(10)) == []
-    assert register.note([sight(kind)], at(20)) == []
-    assert len(register.note([sight(kind)], at(30))) == 1
+    register = FindingTracker(MINUTE)
+    assert register.update([sight(kind)], at(0)) == []
+    assert register.update([], at(10)) == []
+    assert register.update([sight(kind)], at(20)) == []
+    assert len(register.update([sight(kind)], at(30))) == 1
 
 
 def test_what_could_not_be_looked_at_is_neither_found_nor_over() -> None:
-    register = Register(timedelta(0))
-    register.note([sight(Kind.STATUTORY_AT_RISK)], at(0))
-    assert register.note([], at(10), {Kind.STATUTORY_AT_RISK}) == []
-    assert len(register.note([], at(20))) == 1
+    register = FindingTracker(timedelta(0))
+    register.update([sight(Kind.STATUTORY_AT_RISK)], at(0))
+    assert register.update([], at(10), {Kind.STATUTORY_AT_RISK}) == []
+    assert len(register.update([], at(20))) == 1
 
 
 def test_each_kind_has_its_words_in_both_languages() -> None:
-    assert set(WORDS) == set(Kind)
+    assert set(TEXTS) == set(Kind)
     assert set(Kind) > UNREADY
 
 
@@ -217,17 +217,17 @@ def test_by_the_default_limits_everything_is_seen_within_a_minute(
     phase: float, parts: tuple[Worker, Worker, Worker]
 ) -> None:
     """A fault begins at 03:00, so much before a look; each look sees what is older than its limit."""
-    audit = SelfAuditSettings()
+    audit = WatchdogSettings()
     interval = audit.interval.total_seconds()
-    register, workers = Register(audit.quiet), Workers(*parts, audit.worker)
+    register, workers = FindingTracker(audit.quiet), WorkerProbe(*parts, audit.worker)
     parts[0].busy_since = parts[1].busy_since = 1_000  # and the timers stop as well
     found: dict[Kind, float] = {}
     for number in range(10):
         seconds = phase + number * interval
-        sights = list(workers.look(at(seconds)))
+        sights = list(workers.probe(at(seconds)))
         if timedelta(seconds=seconds) > audit.overdue:
             sights += [sight(kind) for kind in SEEN_TWICE]
-        for change in register.note(sights, at(seconds)):
+        for change in register.update(sights, at(seconds)):
             found[change.finding.kind] = seconds
     assert set(found) == {Kind.WRITER_STUCK, Kind.DISPATCHER_STUCK, Kind.TIMERS_STUCK, *SEEN_TWICE}
     assert max(found.values()) <= 55  # which leaves the notice five seconds
@@ -251,30 +251,30 @@ def over(change: Change, seconds: float) -> Change:
 
 
 def test_a_finding_is_told_once_and_its_end_once() -> None:
-    box, first = Mailbox(READER, 15 * MINUTE, RETRY), begun()
-    box.note(first)
+    box, first = PendingNotices(READER, 15 * MINUTE, RETRY), begun()
+    box.add(first)
     assert box.due(0) == [first]
     box.sent([first], 0)
     assert box.due(1) == []
-    box.note(over(first, 60))
+    box.add(over(first, 60))
     assert box.due(60) == [over(first, 60)]
     box.sent(box.due(60), 60)
     assert not box.is_waiting
 
 
 def test_an_end_is_not_told_to_whoever_did_not_hear_the_beginning() -> None:
-    box, first = Mailbox(READER, 15 * MINUTE, RETRY), begun()
-    box.note(first)
+    box, first = PendingNotices(READER, 15 * MINUTE, RETRY), begun()
+    box.add(first)
     box.failed(0)
-    box.note(over(first, 60))
+    box.add(over(first, 60))
     assert not box.is_waiting
 
 
 def test_flapping_is_told_no_more_often_than_the_pause_allows() -> None:
-    box = Mailbox(READER, 15 * MINUTE, RETRY)
+    box = PendingNotices(READER, 15 * MINUTE, RETRY)
     told: list[tuple[int, bool]] = []
     for minute in range(60):  # it begins in each even minute and ends in each odd one
-        box.note(begun(seconds=60 * minute) if minute % 2 == 0 else over(begun(), 60 * minute))
+        box.add(begun(seconds=60 * minute) if minute % 2 == 0 else over(begun(), 60 * minute))
         if changes := box.due(60 * minute):
             told += [(minute, change.ended_at is None) for change in changes]
             box.sent(changes, 60 * minute)
@@ -283,32 +283,32 @@ def test_flapping_is_told_no_more_often_than_the_pause_allows() -> None:
 
 
 def test_a_return_before_the_end_was_told_is_no_news() -> None:
-    box, first = Mailbox(READER, 15 * MINUTE, RETRY), begun()
-    box.note(first)
+    box, first = PendingNotices(READER, 15 * MINUTE, RETRY), begun()
+    box.add(first)
     box.sent([first], 0)
-    box.note(over(first, 60))
+    box.add(over(first, 60))
     box.failed(60)
-    box.note(begun(seconds=70))
+    box.add(begun(seconds=70))
     assert not box.is_waiting
 
 
 def test_what_could_not_be_told_is_tried_again_after_growing_waits_together_with_what_came_since() -> None:
-    box = Mailbox(READER, 15 * MINUTE, RETRY)
-    box.note(begun())
+    box = PendingNotices(READER, 15 * MINUTE, RETRY)
+    box.add(begun())
     assert box.failed(0) == 5
     assert box.due(4.9) == []
     assert len(box.due(5)) == 1
     assert [box.failed(5), box.failed(15), box.failed(35)] == [10, 20, 40]
-    box.note(begun(Kind.STORE_UNREADABLE))
+    box.add(begun(Kind.STORE_UNREADABLE))
     assert [change.finding.kind for change in box.due(75)] == [Kind.WRITER_STUCK, Kind.STORE_UNREADABLE]
     assert max(box.failed(1_000 * n) for n in range(1, 20)) == 600
 
 
 def test_one_reader_gets_no_more_notices_an_hour_than_is_reasonable() -> None:
-    box = Mailbox(READER, timedelta(0), RETRY)
+    box = PendingNotices(READER, timedelta(0), RETRY)
     sent = 0
     for second in range(0, 3_600, 10):
-        box.note(begun() if second % 20 == 0 else over(begun(), second))
+        box.add(begun() if second % 20 == 0 else over(begun(), second))
         if changes := box.due(second):
             box.sent(changes, second)
             sent += 1
@@ -320,19 +320,19 @@ def test_one_reader_gets_no_more_notices_an_hour_than_is_reasonable() -> None:
 
 @pytest.fixture(scope="module")
 def settings() -> Settings:
-    return load_settings(CONFIG, LEAST | {PREFIX + "SELF_AUDIT__AUDIENCE": '["duty-team"]'})
+    return load_settings(CONFIG, LEAST | {PREFIX + "WATCHDOG__AUDIENCE": '["duty-team"]'})
 
 
 def letter(settings: Settings, locale: str, *changes: Change, drill: bool = False) -> tuple[str, str]:
     reader = settings.contact_by_id["duty-officer" if locale == "zh-CN" else "duty-engineer"]
-    letters = Letters(settings, "http://127.0.0.1:8080", drill=drill)
+    letters = NoticeMessages(settings, "http://127.0.0.1:8080", drill=drill)
     found = letters.write(reader, reader.via[0], changes, NOW)
     return found.subject, found.body
 
 
 def test_a_notice_says_what_is_wrong_since_when_what_it_means_and_what_to_do(settings: Settings) -> None:
     subject, body = letter(settings, "en", begun())
-    assert subject == "[Cloudsail Bank self-audit] The writer is stuck"
+    assert subject == "[Cloudsail Bank watchdog] The writer is stuck"
     assert "- What: particulars\n- Since: 03:00 on 23 June 2013" in body
     assert "- What it means: Events are not taken and no level rises. Reports and notices that are due may not" in body
     assert "- What to do: Look at disk space" in body
@@ -360,7 +360,7 @@ def test_in_a_drill_a_notice_says_that_it_belongs_to_an_exercise(
 
 def test_the_same_changes_have_the_same_key_and_others_another(settings: Settings) -> None:
     reader = settings.contact_by_id["duty-officer"]
-    letters = Letters(settings, "http://127.0.0.1:8080", drill=False)
+    letters = NoticeMessages(settings, "http://127.0.0.1:8080", drill=False)
 
     def key(*changes: Change) -> str:
         return letters.write(reader, reader.via[0], changes, datetime.now(UTC)).id
@@ -373,7 +373,7 @@ def test_a_telephone_gets_one_text_without_markup(settings: Settings) -> None:
     phone = WebhookSettings(type="webhook", form="short", url="https://sms.example", secret=Secret(value="c2VjcmV0"))
     found = letter(settings.model_copy(update={"channels": {"outbox": phone}}), "en", begun())
     assert found[0] == found[1]
-    assert found[1].startswith("[Self-audit] The writer is stuck, since 03:00 on 23 June 2013 (UTC+08:00). Events are")
+    assert found[1].startswith("[Watchdog] The writer is stuck, since 03:00 on 23 June 2013 (UTC+08:00). Events are")
     assert "*" not in found[1]
 
 
@@ -390,6 +390,6 @@ def test_a_telephone_gets_one_text_without_markup(settings: Settings) -> None:
 )
 def test_settings_that_cannot_work_are_refused(key: str, value: str, said: str) -> None:
     with pytest.raises(InvalidFilesError) as refused:
-        load_settings(CONFIG, LEAST | {PREFIX + "SELF_AUDIT__" + key: value})
-    assert f"SELF_AUDIT__{key}" in str(refused.value)
+        load_settings(CONFIG, LEAST | {PREFIX + "WATCHDOG__" + key: value})
+    assert f"WATCHDOG__{key}" in str(refused.value)
     assert said in str(refused.value)

@@ -23,12 +23,12 @@ from incident_engine.common.clock import SystemClock
 from incident_engine.common.telemetry import configure_logging
 from incident_engine.config.rulebook import load_rulebook
 from incident_engine.config.settings import load_settings
-from incident_engine.config.watchdog import SelfAuditSettings
+from incident_engine.config.watchdog import WatchdogSettings
 from incident_engine.daemon import Daemon
 from incident_engine.drills.settling import settle
 from incident_engine.store.deliveries import DeliveryState
 from incident_engine.store.tables import deliveries, steps, timers
-from incident_engine.store.unit_of_work import Unit
+from incident_engine.store.unit_of_work import UnitOfWork
 from incident_engine.timers.local import LocalTimers
 
 SECRET = "whsec_dGhlIHNlY3JldCBvZiB0aGUgYWNjZXB0YW5jZSB0ZXN0"
@@ -81,7 +81,7 @@ class Running:
     def notices(self) -> list[str]:
         """Return the subjects of what the operators got."""
         bodies = [json.loads(posted.body)["data"] for posted in self.desk.got]
-        return [body["subject"] for body in bodies if body["incident"] == "self-audit"]
+        return [body["subject"] for body in bodies if body["incident"] == "watchdog"]
 
     async def is_shown(self, kind: str) -> tuple[bool, bool, bool]:
         """Return whether readiness gives it as a reason, or as a warning, and whether it is in the metrics."""
@@ -89,7 +89,7 @@ class Running:
         assert (ready["status"] == "unready") == bool(ready["reasons"])
         reasons, warnings = ([line.partition(":")[0] for line in ready[name]] for name in ("reasons", "warnings"))
         metrics = (await self.http.get("/metrics")).text.splitlines()
-        return kind in reasons, kind in warnings, f'incident_engine_selfaudit_finding{{kind="{kind}"}} 1.0' in metrics
+        return kind in reasons, kind in warnings, f'incident_engine_watchdog_finding{{kind="{kind}"}} 1.0' in metrics
 
 
 @asynccontextmanager
@@ -103,8 +103,8 @@ async def running(directory: Path, desk: Receiver, *, drill: bool = False, **aud
         },
         contacts=contacts({"duty-officer": [{"channel": "outbox"}], "duty-engineer": [{"channel": "desk"}]}),
     )
-    limits = SelfAuditSettings.model_construct(**{**dict(SelfAuditSettings()), **SHORT, **audit})
-    settings = load_settings(config, {"INCIDENT_ENGINE__SERVER__PORT": "0"}).model_copy(update={"self_audit": limits})
+    limits = WatchdogSettings.model_construct(**{**dict(WatchdogSettings()), **SHORT, **audit})
+    settings = load_settings(config, {"INCIDENT_ENGINE__SERVER__PORT": "0"}).model_copy(update={"watchdog": limits})
     log, clock = io.StringIO(), ShiftedClock()
     configure_logging(log)
     daemon = Daemon(settings, load_rulebook(settings, config), clock, drill=drill)
@@ -157,7 +157,7 @@ async def revive_dispatcher(run: Running) -> None:
 
 
 async def block_writer(run: Running) -> None:
-    def wait(_: Unit) -> None:
+    def wait(_: UnitOfWork) -> None:
         run.go_on.wait(PATIENCE)
 
     run.daemon.writer.submit(wait, urgent=True)
@@ -189,7 +189,7 @@ async def plant_overdue_timer(run: Running) -> None:
     await asyncio.sleep(0.3)  # the alarm has been armed for what there is
     with run.daemon.database.write() as connection:
         values = {"due_at": run.clock.now() - timedelta(minutes=1)}
-        connection.execute(update(timers).where(timers.c.incident_id == name).values(**values))
+        connection.execute(update(timers).where(timers.c.case_id == name).values(**values))
 
 
 async def plant_hanging_delivery(run: Running) -> None:
@@ -200,13 +200,13 @@ async def plant_hanging_delivery(run: Running) -> None:
         connection.execute(
             insert(steps).values(
                 id="a-step", incident_id=name, playbook="p", step="s", instance="", due_at=now, audience="duty-team",
-                template="t", state="begun",
+                template="t", state="started",
             )
         )  # fmt: skip
         connection.execute(
             insert(deliveries).values(
                 id="msg_hangs", step_id="a-step", incident_id=name, contact="duty-officer", channel="outbox",
-                locale="en", subject="s", body="b", priority=2, place=0, state=DeliveryState.SENDING, attempts=1,
+                locale="en", subject="s", body="b", priority=2, position=0, state=DeliveryState.SENDING, attempts=1,
                 due_at=now - timedelta(minutes=1), created_at=now,
             )
         )  # fmt: skip
@@ -307,7 +307,7 @@ def test_in_a_drill_a_notice_is_marked_and_a_leap_of_its_clock_is_none(tmp_path:
                 return bool(run.notices())
 
             await until(is_told, "a notice")
-            assert run.notices() == ["[DRILL] [Cloudsail Bank self-audit] The dispatcher does not run"]
+            assert run.notices() == ["[DRILL] [Cloudsail Bank watchdog] The dispatcher does not run"]
 
     with http_receiver() as desk:
         asyncio.run(play(desk))
@@ -344,10 +344,10 @@ def test_a_notice_goes_by_the_next_channel_and_is_tried_again_until_somebody_has
             ids = {posted.headers["webhook-id"] for posted in run.desk.got}
             assert len(ids) == 1  # a repeat can be recognised
             await revive_dispatcher(run)
-            [file] = list((tmp_path / "outbox" / "self-audit").glob("*.md"))[:1]
+            [file] = list((tmp_path / "outbox" / "watchdog").glob("*.md"))[:1]
             assert "消息发送已停止" in file.read_text(encoding="utf-8")
             metrics = (await run.http.get("/metrics")).text
-            assert 'incident_engine_selfaudit_notices_total{channel="desk",outcome="server_error"} 2.0' in metrics
+            assert 'incident_engine_watchdog_notices_total{channel="desk",outcome="server_error"} 2.0' in metrics
 
     with http_receiver(answer) as desk:
         asyncio.run(play(desk))
@@ -356,7 +356,7 @@ def test_a_notice_goes_by_the_next_channel_and_is_tried_again_until_somebody_has
 def test_without_an_audience_it_is_said_that_nobody_is_told(tmp_path: Path) -> None:
     async def play(desk: Receiver) -> None:
         async with running(tmp_path, desk) as run:
-            assert [line["set"] for line in run.lines("no_audience", "nobody_is_told")] == ["self_audit.audience"]
+            assert [line["set"] for line in run.lines("no_audience", "nobody_is_told")] == ["watchdog.audience"]
             await kill_dispatcher(run)
 
             async def is_seen() -> bool:
@@ -369,23 +369,23 @@ def test_without_an_audience_it_is_said_that_nobody_is_told(tmp_path: Path) -> N
         asyncio.run(play(desk))
 
 
-def test_a_self_audit_that_does_not_look_is_seen_in_readiness_and_metrics(
+def test_a_watchdog_that_does_not_look_is_seen_in_readiness_and_metrics(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def play(desk: Receiver) -> None:
         async with running(tmp_path, desk) as run:
             go_on = threading.Event()
-            monkeypatch.setattr(run.daemon._audit, "look", lambda _: go_on.wait(PATIENCE))
+            monkeypatch.setattr(run.daemon._watchdog, "look", lambda _: go_on.wait(PATIENCE))
 
             async def is_seen() -> bool:
                 answer = (await run.http.get("/readyz")).json()
-                return any(reason.startswith("self_audit_silent") for reason in answer["reasons"])
+                return any(reason.startswith("watchdog_silent") for reason in answer["reasons"])
 
             await until(is_seen, "it is silent")
             [line] = [
                 line
                 for line in (await run.http.get("/metrics")).text.splitlines()
-                if line.startswith("incident_engine_selfaudit_last_look_age_seconds ")
+                if line.startswith("incident_engine_watchdog_last_look_age_seconds ")
             ]
             assert float(line.split()[1]) > 0.3
             go_on.set()
@@ -397,10 +397,10 @@ def test_a_self_audit_that_does_not_look_is_seen_in_readiness_and_metrics(
 def test_a_look_that_fails_is_a_finding_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def play(desk: Receiver) -> None:
         async with running(tmp_path, desk) as run:
-            monkeypatch.setattr(run.daemon._audit._workers, "look", lambda _: 1 / 0)
+            monkeypatch.setattr(run.daemon._watchdog._workers, "look", lambda _: 1 / 0)
 
             async def is_seen() -> bool:
-                return await run.is_shown("look_failed") == (False, True, True)
+                return await run.is_shown("probe_failed") == (False, True, True)
 
             await until(is_seen, "a look has failed")
 
