@@ -14,7 +14,7 @@ import pytest
 from prometheus_client.exposition import generate_latest
 from sqlalchemy import event, insert
 from sqlalchemy.exc import OperationalError
-from support.claims import claim_each
+from support.delivery_claims import claim_each
 from support.fixtures import MICROSECOND, SetClock, cst, rows
 
 from incident_engine.common.telemetry import Metrics

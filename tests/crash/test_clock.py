@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 from sqlalchemy import update
-from support.desk import desk
+from support.fake_receiver import desk
+from support.fast_bank import write_bank
 from support.fixtures import MICROSECOND, House, bank, event, house
-from support.quick import write_bank
 from support.servers import client, daemon, wait_for
 
 from incident_engine.config.rulebook import load_rulebook

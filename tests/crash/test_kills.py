@@ -8,11 +8,11 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from support.aftermath import Found, wrong_after_a_kill
 from support.crash import Kill, play, schedule
-from support.desk import Arrival
-from support.lives import Cold, Warm
-from support.senders import Sender
+from support.crash_checks import Found, wrong_after_a_kill
+from support.fake_receiver import Arrival
+from support.load_senders import Sender
+from support.process import Cold, Warm
 
 from incident_engine.common.failpoints import Point
 

@@ -13,11 +13,11 @@ from pathlib import Path
 
 from incident_engine.common.clock import SystemClock
 from incident_engine.common.failpoints import VARIABLE, Point
-from support.aftermath import Found, look, wrong_after_a_kill, wrong_in_the_end
-from support.desk import Desk, desk
-from support.lives import Life, Starter, kill, wait_ready
-from support.quick import SETTLED_SECONDS, write_bank
-from support.senders import Sender
+from support.crash_checks import Found, look, wrong_after_a_kill, wrong_in_the_end
+from support.fake_receiver import Desk, desk
+from support.fast_bank import SETTLED_SECONDS, write_bank
+from support.load_senders import Sender
+from support.process import Life, Starter, kill, wait_ready
 from support.servers import PATIENCE, free_port
 
 _SENDERS = 2

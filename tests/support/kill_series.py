@@ -16,7 +16,7 @@ from statistics import median
 
 from incident_engine.common.failpoints import Point
 from support.crash import Kill, Tally, ViolationError, Where, play, schedule
-from support.lives import Cold, Starter, Warm
+from support.process import Cold, Starter, Warm
 
 _KILLS_A_WORLD = 25
 _STARTUP_SECONDS = {"warm": 0.6, "cold": 2.5}

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx2
 import pytest
 from structlog.testing import capture_logs
-from support.quick import write_bank
+from support.fast_bank import write_bank
 from support.servers import LOOPBACK, Daemon, client, daemon, wait_for
 
 from incident_engine.common import telemetry

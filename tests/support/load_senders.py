@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from support.quick import REGIONS
+from support.fast_bank import REGIONS
 from support.servers import LOOPBACK, PATIENCE
 
 _OPEN_AT_ONCE = 4

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import insert
-from support.claims import claim_each
+from support.delivery_claims import claim_each
 from support.fixtures import MICROSECOND, cst, rows
 
 from incident_engine.store import deliveries as outgoing

@@ -19,10 +19,10 @@ from incident_engine.domain.response.playbook import Playbook
 from incident_engine.domain.response.step import StepState
 from incident_engine.store import steps
 from incident_engine.store.tables import cases, deliveries
-from support.desk import Arrival
+from support.fake_receiver import Arrival
 from support.fixtures import House, house
+from support.load_senders import Key, Sender
 from support.reproduction import reproduced
-from support.senders import Key, Sender
 
 
 @dataclass(frozen=True, slots=True)

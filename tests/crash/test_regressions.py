@@ -11,10 +11,10 @@ from typing import Any
 import httpx2
 import pytest
 from sqlalchemy import Connection
-from support.claims import claim_each
-from support.desk import desk
+from support.delivery_claims import claim_each
+from support.fake_receiver import desk
+from support.fast_bank import write_bank
 from support.fixtures import House, cst, event, house, served
-from support.quick import write_bank
 
 from incident_engine.common.clock import SystemClock
 from incident_engine.common.errors import InvalidFilesError, StoreError

@@ -15,8 +15,8 @@ from typing import Any
 
 import httpx2
 import pytest
-from support.desk import Desk, desk
-from support.quick import write_bank
+from support.fake_receiver import Desk, desk
+from support.fast_bank import write_bank
 from support.servers import Daemon, client, daemon, wait_for
 
 from incident_engine.common.errors import StoreError

@@ -92,7 +92,7 @@ class Warm:
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "support.warm"],
+            [sys.executable, "-m", "support.preload"],
             env=environment(PYTHONPATH=f"{_TESTS}:{_TESTS.parent}"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
