@@ -210,9 +210,15 @@ def test_both_codes_of_feishu_must_be_those_of_success(body: str) -> None:
 @every_robot
 @pytest.mark.parametrize(
     ("status", "outcome"),
-    [(500, DeliveryOutcome.SERVER_ERROR), (503, DeliveryOutcome.SERVER_ERROR), (429, DeliveryOutcome.RATE_LIMITED), (404, DeliveryOutcome.REFUSED),
-     (302, DeliveryOutcome.REFUSED), (401, DeliveryOutcome.AUTHENTICATION_FAILED)],
-)  # fmt: skip
+    [
+        (500, DeliveryOutcome.SERVER_ERROR),
+        (503, DeliveryOutcome.SERVER_ERROR),
+        (429, DeliveryOutcome.RATE_LIMITED),
+        (404, DeliveryOutcome.REFUSED),
+        (302, DeliveryOutcome.REFUSED),
+        (401, DeliveryOutcome.AUTHENTICATION_FAILED),
+    ],
+)
 def test_a_status_of_failure_is_one_even_with_the_body_of_success(
     make: Make, ok: str, status: int, outcome: DeliveryOutcome
 ) -> None:

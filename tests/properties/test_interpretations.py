@@ -1,4 +1,4 @@
-"""Every interpretation of what the regulation leaves open, against a simulation that knows nothing but single minutes."""
+"""Each interpretation of an open point of the regulation, against a simulation of single minutes."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace

@@ -5,7 +5,7 @@ from itertools import permutations
 from typing import Any
 
 import pytest
-from support.build import CHINA, at, cbrc, recorded, restored, started, verdict
+from support.build import CHINA, at, cbrc, recorded, restored, started, steps_of, verdict
 
 from incident_engine.domain.calendar.service_hours import weekly_hours
 from incident_engine.domain.events.model import Recorded
@@ -246,3 +246,19 @@ def test_what_was_provisional_is_sure_once_the_outage_itself_has_reached_it() ->
     assert verdict("14:59", *events, hours=CLOSED_AT_NIGHT).provisional
     found = verdict("15:00", *events, hours=CLOSED_AT_NIGHT)
     assert (found.level, found.provisional) == ("I", False)
+
+
+def correction(name: str, level: str | None) -> Recorded:
+    return recorded("level.corrected", "10:00", id=name, data={"level": level, "by": "李", "reason": "探针误报"})
+
+
+@pytest.mark.parametrize(
+    ("levels", "stands"), [(("III", None), "III"), (("II", "III"), "II"), ((None, "II", "III"), "II")]
+)
+def test_of_several_corrections_at_one_instant_the_worst_stands(levels: tuple[str | None, ...], stands: str) -> None:
+    for order in permutations(levels):
+        said = [correction(f"{place}", level) for place, level in enumerate(order)]
+        found = verdict("10:00", started("09:00"), *said)
+        assert found.level == stands
+        assert found.trajectory[0].at == at("09:30")
+        assert steps_of(found.trajectory)[0] == ("III", "09:30:00", "art9-3-2")

@@ -309,3 +309,17 @@ def test_windows_of_a_case_that_overlap_are_refused() -> None:
 
 def test_a_calendar_is_named_as_its_file_is() -> None:
     assert problems(lambda d: d.update(calendar="CHN"))
+
+
+@pytest.mark.parametrize("code", ["CHN", "cn", "Cn", "C", "ÄÖ", "C1N", "China"])
+def test_a_country_is_two_capital_letters(code: str) -> None:
+    with pytest.raises(InvalidDocumentError) as caught:
+        parse_pack({**cbrc_document(), "country": code})
+    (found,) = caught.value.problems
+    assert (found.pointer, found.message) == ("/country", f"not a country's code: {code!r}")
+    assert found.expected == "two capital letters (ISO 3166-1), such as CN"
+
+
+@pytest.mark.parametrize(("code", "prefix"), [("", ""), ("DE", "DE-")])
+def test_a_pack_may_count_the_regions_of_another_country_or_of_all(code: str, prefix: str) -> None:
+    assert parse_pack({**cbrc_document(), "country": code}).region_prefix == prefix

@@ -133,14 +133,14 @@ def test_as_a_page_to_print_nothing_of_it_is_markup(known: Served, lang: str) ->
     assert "@page" in answer.text
 
 
-@pytest.mark.parametrize(("lang", "position"), [("zh-CN", "广东"), ("en", "Guangdong")])
-def test_as_docx_to_edit(known: Served, lang: str, place: str) -> None:
+@pytest.mark.parametrize(("lang", "region"), [("zh-CN", "广东"), ("en", "Guangdong")])
+def test_as_docx_to_edit(known: Served, lang: str, region: str) -> None:
     answer = known.client.get(FORMAL, params={"format": "docx", "lang": lang, "version": 1})
     assert answer.status_code == 200
     assert answer.headers["content-disposition"] == f'attachment; filename="k-cbrc-formal-report-v1-{lang}.docx"'
     document = Document(BytesIO(answer.content))
     cells = [cell.text for table in document.tables for row in table.rows for cell in row.cells]
-    assert place in cells
+    assert region in cells
 
 
 def test_what_is_not_there_is_told_with_the_nearest_name(known: Served) -> None:
