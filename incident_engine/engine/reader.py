@@ -19,7 +19,9 @@ from incident_engine.domain.incidents.fold import fold
 from incident_engine.domain.incidents.incident import Incident
 from incident_engine.domain.incidents.what_if import WhatIf, what_if_events
 from incident_engine.store import cases
+from incident_engine.store.assessments import latest_assessments
 from incident_engine.store.events import cases_with_event, events_of
+from incident_engine.store.packs import stored_pack
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ class Reader:
     def graded(self, connection: Connection, incident: Incident, now: datetime) -> GradedCase:
         """Return the case of a folded incident: its verdicts at `now` under the packs with which it began."""
         packs = self.packs_of(connection, incident.id)
-        latest = cases.latest_assessments(connection, incident.id)
+        latest = latest_assessments(connection, incident.id)
         before = [latest.get(pack.pack) for pack in packs]
         hours, calendars = self._rulebook.hours, self._rulebook.calendars
         assessments = [
@@ -76,7 +78,7 @@ class Reader:
         hashes = list(row.pack_hashes.values()) if row else []
         for content_hash in hashes:
             if content_hash not in self._kept:
-                kept = cases.stored_pack(connection, content_hash)
+                kept = stored_pack(connection, content_hash)
                 assert kept is not None, content_hash  # noqa: S101 - it was stored with the incident
                 self._kept[content_hash] = kept
         packs = [self._kept[content_hash] for content_hash in hashes]

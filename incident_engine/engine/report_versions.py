@@ -16,16 +16,8 @@ from incident_engine.domain.response.playbook import Playbook
 from incident_engine.domain.response.step import StepState
 from incident_engine.domain.values import LocalizedText
 from incident_engine.engine.decision_log import Reason, log_after_commit, warn
-from incident_engine.store.reports import (
-    Head,
-    ReportState,
-    ReportStep,
-    Version,
-    heads_of,
-    insert_state,
-    insert_version,
-    report_steps,
-)
+from incident_engine.store.reports import Head, ReportState, Version, heads_of, insert_state, insert_version
+from incident_engine.store.steps import ReportStep, report_steps
 from incident_engine.store.unit_of_work import UnitOfWork
 
 REGULATORS: Mapping[str, LocalizedText] = {

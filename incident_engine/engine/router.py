@@ -29,6 +29,7 @@ from incident_engine.engine.open_incidents import OpenIncidents
 from incident_engine.store import archive as archives
 from incident_engine.store import cases
 from incident_engine.store.events import events_of
+from incident_engine.store.packs import store_pack
 from incident_engine.store.unit_of_work import UnitOfWork
 
 
@@ -90,7 +91,7 @@ class Router:
     def _open(self, unit: UnitOfWork, case_id: str, group: str, at: datetime, now: datetime) -> None:
         for content_hash, pack in self._packs.items():
             if content_hash not in self._stored:
-                cases.store_pack(unit.connection, pack)
+                store_pack(unit.connection, pack)
                 self._stored.add(content_hash)
                 unit.on_rollback.append(self._stored.clear)
         hashes = {pack.pack: content_hash for content_hash, pack in self._packs.items()}

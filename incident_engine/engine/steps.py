@@ -22,7 +22,7 @@ from incident_engine.engine import messages as drafts
 from incident_engine.engine.decision_log import Reason, log_after_commit, warn
 from incident_engine.engine.reader import GradedCase
 from incident_engine.engine.report_versions import facts_of, keep_versions, outlook, reporting_unit
-from incident_engine.store import cases, steps
+from incident_engine.store import cases, held_texts, steps
 from incident_engine.store import deliveries as outgoing
 from incident_engine.store.deliveries import insert_deliveries
 from incident_engine.store.unit_of_work import UnitOfWork
@@ -161,7 +161,7 @@ class StepRunner:
         if deed is None:
             return
         wording = marked_wording(deed.wording) if self._drill else deed.wording
-        released = steps.release_held(unit.connection, step.id, now, wording)
+        released = held_texts.release_held(unit.connection, step.id, now, wording)
         steps.start_step(unit.connection, step, now)
         steps.approve_step(unit.connection, step.id, deed.at, deed.by)
         log_after_commit(
@@ -242,7 +242,7 @@ class StepRunner:
         rows = drafts.build_deliveries(
             situation, self._settings, self._rulebook.messages, self._links, held=True, generation=generation
         )
-        steps.refresh_held_texts(unit.connection, rows)
+        held_texts.refresh_held_texts(unit.connection, rows)
 
     def _addressed(self, step: Step, now: datetime) -> Step:
         """Return a step for somebody: if its audience is gone from the configuration, for those of the playbook."""
@@ -255,8 +255,8 @@ class StepRunner:
     def _situation(
         self, unit: UnitOfWork, case: GradedCase, step: Step, facts: ReportFacts, now: datetime
     ) -> MessageContext:
-        waiting: Iterable[steps.HeldText] = (
-            steps.held_texts_of(unit.connection, step.parent_id) if step.parent_id is not None else ()
+        waiting: Iterable[held_texts.HeldText] = (
+            held_texts.held_texts_of(unit.connection, step.parent_id) if step.parent_id is not None else ()
         )
         return MessageContext(
             bank=self._bank,

@@ -17,6 +17,7 @@ from incident_engine.engine.incident_cache import IncidentCache
 from incident_engine.engine.reader import GradedCase, Reader
 from incident_engine.engine.steps import StepRunner
 from incident_engine.store import cases, steps
+from incident_engine.store.assessments import insert_assessment
 from incident_engine.store.timers import set_timer
 from incident_engine.store.unit_of_work import UnitOfWork
 
@@ -62,7 +63,7 @@ class CaseUpdater:
         for assessment, before in zip(case.assessments, case.before, strict=True):
             document = assessment_document(assessment, self._settings.bank.zone)
             if before is None or _verdict(before) != _verdict(document):
-                cases.insert_assessment(unit.connection, case.incident.id, now, document)
+                insert_assessment(unit.connection, case.incident.id, now, document)
             if assessment.level != (before["level"] if before else None):
                 rise = document["trajectory"][-1]
                 reached = Reason.LEVEL_CORRECTED if "corrected_by" in rise else Reason.LEVEL_REACHED

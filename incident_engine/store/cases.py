@@ -5,18 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import Connection, bindparam, select
 
-from incident_engine.domain.grading.pack import Pack
-from incident_engine.domain.grading.pack_parser import parse_pack
 from incident_engine.domain.incidents.correlation import IncidentWindow
-from incident_engine.store.dialect import upsert
-from incident_engine.store.events import last_event
 from incident_engine.store.prepared import Prepared, insert_row, update_row
 from incident_engine.store.tables import (
-    assessments,
     cases,
-    packs,
 )
 
 
@@ -90,47 +84,3 @@ def insert_case(
 def update_case(connection: Connection, case_id: str, values: Mapping[str, Any]) -> None:
     """Store what the latest assessment says of an incident."""
     update_row(connection, cases, case_id, values)
-
-
-def store_pack(connection: Connection, pack: Pack) -> None:
-    """Keep a pack's content, so that its verdicts can always be explained and incidents go on with it."""
-    document = pack.model_dump(mode="json", by_alias=True, exclude={"cases"}, exclude_none=True)
-    connection.execute(
-        upsert(connection.dialect.name, packs)
-        .values(content_hash=pack.content_hash, pack=pack.pack, version=pack.version, document=document)
-        .on_conflict_do_nothing()
-    )
-
-
-def stored_pack(connection: Connection, content_hash: str) -> Pack | None:
-    """Return a pack by the hash of its content."""
-    document = connection.scalar(select(packs.c.document).where(packs.c.content_hash == content_hash))
-    return None if document is None else parse_pack(document)
-
-
-def latest_assessments(connection: Connection, case_id: str) -> dict[str, dict[str, Any]]:
-    """Return the documents of an incident's latest verdicts, by pack."""
-    return {row.pack: row.document for row in _LATEST.rows(connection, id=case_id)}
-
-
-_LATEST = Prepared(
-    select(assessments.c.pack, assessments.c.document).where(
-        assessments.c.seq.in_(
-            select(func.max(assessments.c.seq))
-            .where(assessments.c.case_id == bindparam("id"))
-            .group_by(assessments.c.pack)
-        )
-    )
-)
-
-
-def insert_assessment(connection: Connection, case_id: str, at: datetime, document: Mapping[str, Any]) -> None:
-    """Store a verdict."""
-    values = {
-        "case_id": case_id,
-        "at": at,
-        "events_until": last_event(connection),
-        "document": dict(document),
-        **{name: document[name] for name in ("pack", "version", "content_hash", "level", "level_retained")},
-    }
-    insert_row(connection, assessments, values)

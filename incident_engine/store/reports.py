@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, bindparam, insert, literal, select
 
 from incident_engine.store.prepared import Prepared, insert_row
-from incident_engine.store.tables import Instant, reports, steps
+from incident_engine.store.tables import Instant, reports
 
 
 class ReportState(StrEnum):
@@ -50,20 +50,6 @@ class Head:
     created_at: datetime
     content_hash: str
     gaps: int
-
-
-@dataclass(frozen=True, slots=True)
-class ReportStep:
-    """A step for which a report is drafted, with who did what to it."""
-
-    id: str
-    report: str
-    instance: str
-    state: str
-    approved_at: datetime | None
-    approved_by: str | None
-    completed_at: datetime | None
-    completed_by: str | None
 
 
 _COLUMNS = tuple(Version.__slots__)
@@ -125,15 +111,3 @@ def versions_of(
         Version(**{name: row[name] for name in _COLUMNS if name != "state"}, state=ReportState(row["state"]))
         for row in rows
     ]
-
-
-def report_steps(connection: Connection, case_id: str) -> list[ReportStep]:
-    """Return an incident's steps with a report, in the order in which they are due; without what was derived."""
-    return [ReportStep(*row) for row in _REPORT_STEPS.rows(connection, id=case_id)]
-
-
-_REPORT_STEPS = Prepared(
-    select(*(steps.c[name] for name in ReportStep.__slots__))
-    .where(steps.c.case_id == bindparam("id"), steps.c.report.is_not(None), steps.c.parent_id.is_(None))
-    .order_by(steps.c.due_at, steps.c.id)
-)

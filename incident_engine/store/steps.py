@@ -1,17 +1,17 @@
 """Steps as they are stored, and the words that wait for an approval."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 
 from incident_engine.domain.response.reconcile import Changes
 from incident_engine.domain.response.step import NOT_STORED, Step, StepState
-from incident_engine.store.deliveries import DeliveryState
+from incident_engine.store.held_texts import drop_held
 from incident_engine.store.prepared import Prepared, insert_row, update_row
-from incident_engine.store.tables import deliveries, keys, steps
+from incident_engine.store.tables import steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +25,6 @@ class StoredStep:
     started_at: datetime | None = None
     approved: bool = False
     assignee: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class HeldText:
-    """What would go out in one language, once it is approved."""
-
-    locale: str
-    subject: str
-    body: str
 
 
 _COLUMNS = tuple(name for name in Step.__slots__ if name not in NOT_STORED)
@@ -158,66 +149,6 @@ def assign_step(connection: Connection, step_id: str, assignee: str | None) -> N
     _set(connection, step_id, assignee=assignee)
 
 
-def held_texts_of(connection: Connection, step_id: str) -> list[HeldText]:
-    """Return what waits for a step's approval, once in each language."""
-    rows = connection.execute(
-        select(deliveries.c.locale, deliveries.c.subject, deliveries.c.body)
-        .where(deliveries.c.step_id == step_id, deliveries.c.state == DeliveryState.HELD)
-        .order_by(deliveries.c.locale.desc(), deliveries.c.position)
-    )
-    by_locale: dict[str, HeldText] = {}
-    for row in rows:
-        known = by_locale.get(row.locale)
-        if known is None or len(row.body) > len(known.body):  # the long form says everything
-            by_locale[row.locale] = HeldText(row.locale, row.subject, row.body)
-    return list(by_locale.values())
-
-
-def release_held(
-    connection: Connection, step_id: str, now: datetime, wording: Mapping[str, tuple[str, str]] | None = None
-) -> int:
-    """Let go out what was held; `wording` replaces subject and body by language. Return how many deliveries."""
-    for locale, (subject, body) in (wording or {}).items():
-        connection.execute(
-            update(deliveries)
-            .where(
-                deliveries.c.step_id == step_id,
-                deliveries.c.state == DeliveryState.HELD,
-                deliveries.c.locale == locale,
-            )
-            .values(subject=subject, body=body)
-        )
-    held = connection.execute(
-        select(deliveries.c.id, deliveries.c.delay_seconds).where(
-            deliveries.c.step_id == step_id, deliveries.c.state == DeliveryState.HELD
-        )
-    ).all()
-    for row in held:
-        due_at = now + timedelta(seconds=row.delay_seconds)
-        connection.execute(
-            update(deliveries).where(deliveries.c.id == row.id).values(state=DeliveryState.PENDING, due_at=due_at)
-        )
-    return len(held)
-
-
-def refresh_held_texts(connection: Connection, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Replace the words that are held by newer ones, delivery by delivery."""
-    for row in rows:
-        connection.execute(
-            update(deliveries)
-            .where(deliveries.c.id == row["id"], deliveries.c.state == DeliveryState.HELD)
-            .values(subject=row["subject"], body=row["body"])
-        )
-
-
-def drop_held(connection: Connection, step_ids: Collection[str]) -> None:
-    """Forget words that nobody approved; the request in which they were shown stays on record."""
-    if step_ids:
-        connection.execute(
-            delete(deliveries).where(deliveries.c.step_id.in_(step_ids), deliveries.c.state == DeliveryState.HELD)
-        )
-
-
 def _set(connection: Connection, step_id: str, **values: object) -> None:
     update_row(connection, steps, step_id, values)
 
@@ -242,26 +173,27 @@ def answer_to(connection: Connection, step_id: str) -> tuple[datetime, str] | No
     return next(((at, by) for at, by in answers if at is not None and by is not None), None)
 
 
-def latest_text(connection: Connection, step_id: str, contact: str) -> tuple[str, str] | None:
-    """Return subject and text of what a step said to a contact last, in its longest form."""
-    of_step = select(steps.c.id).where(or_(steps.c.id == step_id, steps.c.parent_id == step_id))
-    rows = connection.execute(
-        select(deliveries.c.subject, deliveries.c.body, deliveries.c.created_at).where(
-            deliveries.c.step_id.in_(of_step),
-            deliveries.c.contact == contact,
-            deliveries.c.state != DeliveryState.HELD,
-        )
-    ).all()
-    latest = max(rows, key=lambda row: (row.created_at, len(row.body)), default=None)
-    return None if latest is None else (latest.subject, latest.body)
+@dataclass(frozen=True, slots=True)
+class ReportStep:
+    """A step for which a report is drafted, with who did what to it."""
+
+    id: str
+    report: str
+    instance: str
+    state: str
+    approved_at: datetime | None
+    approved_by: str | None
+    completed_at: datetime | None
+    completed_by: str | None
 
 
-def link_key(connection: Connection, new: str) -> str:
-    """Return the key that signs the links of this database's messages; `new` becomes it if there is none."""
-    known = connection.scalar(select(keys.c.value).where(keys.c.name == _LINK_KEY))
-    if known is None:
-        connection.execute(insert(keys).values(name=_LINK_KEY, value=new))
-    return new if known is None else str(known)
+def report_steps(connection: Connection, case_id: str) -> list[ReportStep]:
+    """Return an incident's steps with a report, in the order in which they are due; without what was derived."""
+    return [ReportStep(*row) for row in _REPORT_STEPS.rows(connection, id=case_id)]
 
 
-_LINK_KEY = "links"
+_REPORT_STEPS = Prepared(
+    select(*(steps.c[name] for name in ReportStep.__slots__))
+    .where(steps.c.case_id == bindparam("id"), steps.c.report.is_not(None), steps.c.parent_id.is_(None))
+    .order_by(steps.c.due_at, steps.c.id)
+)

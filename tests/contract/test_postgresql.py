@@ -16,8 +16,8 @@ from support.fixtures import cst
 from incident_engine.common.errors import StoreError
 from incident_engine.store import postgresql
 from incident_engine.store.database import Database
+from incident_engine.store.flags import link_key
 from incident_engine.store.read_only import read_only
-from incident_engine.store.steps import link_key
 from incident_engine.store.tables import cases
 from incident_engine.store.unit_of_work import UnitOfWork
 from incident_engine.store.writer import Writer

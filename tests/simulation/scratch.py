@@ -16,8 +16,9 @@ from incident_engine.domain.response.plan import plan
 from incident_engine.domain.response.step import Step, StepState
 from incident_engine.domain.response.triggers import ObligationMoment
 from incident_engine.store import steps
-from incident_engine.store.cases import latest_assessments, stored_pack
+from incident_engine.store.assessments import latest_assessments
 from incident_engine.store.events import events_of
+from incident_engine.store.packs import stored_pack
 from incident_engine.store.tables import assessments, cases
 from simulation.bank import Bank
 from simulation.invariants import OBLIGATION_FORGOTTEN, ViolationError

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, update
 from incident_engine.engine import incident_cache
 from incident_engine.engine.update import CaseUpdater
 from incident_engine.store import deliveries as outgoing
-from incident_engine.store import steps
+from incident_engine.store import held_texts, steps
 from incident_engine.store.deliveries import ClaimedDelivery, DeliveryState
 from incident_engine.store.events import EventRow, append_all
 from incident_engine.store.tables import deliveries
@@ -110,7 +110,7 @@ def test_a_second_sending_of_what_was_delivered_is_found(monkeypatch: pytest.Mon
 def test_words_that_go_out_without_an_approval_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     def lets_out(connection: Connection, step: Any) -> None:
         await_approval(connection, step)
-        steps.release_held(connection, step.id, step.due_at)
+        held_texts.release_held(connection, step.id, step.due_at)
 
     await_approval = steps.await_approval
     monkeypatch.setattr(steps, "await_approval", lets_out)

@@ -7,8 +7,8 @@ from sqlalchemy import select
 from incident_engine.domain.grading.assessment import assess
 from incident_engine.domain.grading.assessment_document import assessment_document, trajectory_from
 from incident_engine.domain.incidents.fold import fold
-from incident_engine.store import cases
 from incident_engine.store.events import events_of
+from incident_engine.store.packs import stored_pack
 from incident_engine.store.tables import assessments
 from support.fixtures import House, rulebook_of
 
@@ -21,7 +21,7 @@ def reproduced(engine: House) -> int:
         rows = connection.execute(select(assessments).order_by(assessments.c.seq)).all()
         for row in rows:
             events = events_of(connection, row.case_id, until=row.events_until)
-            pack = cases.stored_pack(connection, row.content_hash)
+            pack = stored_pack(connection, row.content_hash)
             assert pack is not None
             assert pack.content_hash == row.content_hash
             before = held.get((row.case_id, row.pack))

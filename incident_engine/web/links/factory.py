@@ -5,7 +5,7 @@ import secrets
 from incident_engine.common.signed_links import Links
 from incident_engine.config.settings import Settings
 from incident_engine.store.database import Database
-from incident_engine.store.steps import link_key
+from incident_engine.store.flags import link_key
 
 
 def open_links(settings: Settings, database: Database) -> Links:

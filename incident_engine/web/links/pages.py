@@ -15,7 +15,7 @@ from incident_engine.common.errors import InvalidDocumentError
 from incident_engine.common.signed_links import InvalidLinkError, Link, LinkAction
 from incident_engine.common.telemetry import EventOutcome
 from incident_engine.domain.response.step import Step, StepState
-from incident_engine.store import steps
+from incident_engine.store import held_texts, steps
 from incident_engine.web.action_events import ActionEvents
 from incident_engine.web.context import AppContext
 from incident_engine.web.pages import local_minute, page, safe_html
@@ -77,7 +77,7 @@ class LinkPages:
     def _look(self, link: Link) -> dict[str, Any]:
         with self._context.database.read() as connection:
             found = steps.stored_step(connection, link.step)
-            drafts = steps.held_texts_of(connection, link.step)
+            drafts = held_texts.held_texts_of(connection, link.step)
             shown = self._shown(connection, link, found.step) if found else {}
         if found is None:
             raise HTTPException(404, f"there is no step '{link.step}'")
@@ -96,7 +96,7 @@ class LinkPages:
     def _shown(self, connection: Connection, link: Link, step: Step) -> dict[str, Any]:
         incident_id = steps.case_of_step(connection, link.step)
         done = steps.answer_to(connection, link.step)
-        said = steps.latest_text(connection, link.step, link.contact)
+        said = held_texts.latest_text(connection, link.step, link.contact)
         zone = self._context.settings.bank.zone
         return {
             "incident": incident_id,
