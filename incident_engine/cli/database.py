@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from incident_engine.cli.options import Config, Lang, read_settings, wording_of
+from incident_engine.cli.options import Config, Lang, read_settings, translator_for
 
 if TYPE_CHECKING:
     from incident_engine.common.i18n import Translator
@@ -30,28 +30,28 @@ def migrate(
     from incident_engine.store.schema import migration_path
 
     configure_logging(sys.stderr, level=logging.WARNING)
-    say = wording_of(lang)
+    translate = translator_for(lang)
     settings, _ = read_settings(config)
-    path = _file(settings.store.url, say)
+    path = _file(settings.store.url, translate)
     if only_check or path.is_file():
         with read_only(settings.store.url, any_schema=True) as connection:
             way = migration_path(connection, path)
-        typer.echo(f"{path}: {say('schema')} {' → '.join((way.current or say('new'), *way.revisions))}")
+        typer.echo(f"{path}: {translate('schema')} {' → '.join((way.current or translate('new'), *way.revisions))}")
         if not way.revisions:
-            typer.echo(say("up to date"))
+            typer.echo(translate("up to date"))
             return
         if only_check:
-            typer.echo(say("to be migrated"), err=True)
+            typer.echo(translate("to be migrated"), err=True)
             raise typer.Exit(1)
     is_new = not path.exists()
     database = Database(settings.store.url)
     database.close()
     if is_new:
-        typer.echo(f"{say('new database')}: {path}")
+        typer.echo(f"{translate('new database')}: {path}")
         return
     if database.copied_to is not None:
-        typer.echo(f"{say('copy before')}: {database.copied_to}")
-    typer.echo(say("up to date"))
+        typer.echo(f"{translate('copy before')}: {database.copied_to}")
+    typer.echo(translate("up to date"))
 
 
 def backup(
@@ -64,14 +64,14 @@ def backup(
     """Copy the database, also beside a running daemon. The copy is verified, and on disk when this ends."""
     from incident_engine.store.backup import copy_database, refuse_as_target
 
-    say = wording_of(lang)
+    translate = translator_for(lang)
     settings, _ = read_settings(config)
-    path = _file(settings.store.url, say)
+    path = _file(settings.store.url, translate)
     refuse_as_target(path, file)
     if file.exists() and not force:
-        typer.echo(f"{file} {say('exists')}", err=True)
+        typer.echo(f"{file} {translate('exists')}", err=True)
         raise typer.Exit(1)
-    _tell(say("backed up"), file, copy_database(path, file), say)
+    _tell(translate("backed up"), file, copy_database(path, file), translate)
 
 
 def restore(
@@ -83,14 +83,14 @@ def restore(
     from incident_engine.common.clock import SystemClock
     from incident_engine.store.backup import restore_database
 
-    say = wording_of(lang)
+    translate = translator_for(lang)
     settings, _ = read_settings(config)
-    path = _file(settings.store.url, say)
+    path = _file(settings.store.url, translate)
     found, kept = restore_database(file, path, SystemClock().now())
-    _tell(say("restored database"), path, found, say)
+    _tell(translate("restored database"), path, found, translate)
     if kept is not None:
-        typer.echo(f"{say('old database')} {kept}")
-    typer.echo(say("sent again"))
+        typer.echo(f"{translate('old database')} {kept}")
+    typer.echo(translate("sent again"))
 
 
 def archive(
@@ -116,14 +116,14 @@ def archive(
     from incident_engine.store.read_only import read_only
 
     configure_logging(sys.stderr, level=logging.WARNING)
-    say = wording_of(lang)
+    translate = translator_for(lang)
     settings, config_file = read_settings(config)
     if settings.retention.closed_incidents is None:
-        typer.echo(say("no retention"))
+        typer.echo(translate("no retention"))
         return
     reader, now = Reader(settings, load_rulebook(settings, config_file)), SystemClock().now()
     if dry_run:
-        done, found = say("would be archived"), ArchiveResult()
+        done, found = translate("would be archived"), ArchiveResult()
         with read_only(settings.store.url) as connection:
             for ended, hold in due(lambda: nullcontext(connection), settings.retention, reader, now):
                 if hold is not None:
@@ -131,29 +131,29 @@ def archive(
                 else:
                     found.archived.setdefault(str(settings.retention.directory), []).append(ended.id)
     else:
-        done, found = say("archived"), run_alone(settings, reader, now)
+        done, found = translate("archived"), run_alone(settings, reader, now)
         found.archived = {str(settings.retention.directory / file): names for file, names in found.archived.items()}
     for name, hold in found.held.items():
-        typer.echo(f"{say('kept')}: {name}: {say(hold.value)}")
+        typer.echo(f"{translate('kept')}: {name}: {translate(hold.value)}")
     for file, names in found.archived.items():
         typer.echo(f"{done}: {len(names)} → {file}")
         for name in names:
             typer.echo(f"  {name}")
-    typer.echo(f"{done}: {sum(map(len, found.archived.values()))}, {say('kept')}: {len(found.held)}")
+    typer.echo(f"{done}: {sum(map(len, found.archived.values()))}, {translate('kept')}: {len(found.held)}")
 
 
-def _file(url: str, say: "Translator") -> Path:
+def _file(url: str, translate: "Translator") -> Path:
     """Return the database's file; exits with 1 if it is no file."""
     from sqlalchemy import make_url
 
     given = make_url(url)
     if given.get_backend_name() != "sqlite":
-        typer.echo(f"store.url {say('not a file')}", err=True)
+        typer.echo(f"store.url {translate('not a file')}", err=True)
         raise typer.Exit(1)
     return Path(given.database or "")
 
 
-def _tell(done: str, file: Path, found: "Contents", say: "Translator") -> None:
+def _tell(done: str, file: Path, found: "Contents", translate: "Translator") -> None:
     size = f"{file.stat().st_size / 1_000_000:.1f} MB"
     held = ", ".join(f"{name} {found.rows[name]}" for name in ("cases", "events", "deliveries"))
-    typer.echo(f"{done}: {file} ({size}, {say('schema')} {found.revision}; {say('rows')}: {held})")
+    typer.echo(f"{done}: {file} ({size}, {translate('schema')} {found.revision}; {translate('rows')}: {held})")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from incident_engine.cli.options import Config, Lang, read_settings, wording_of
+from incident_engine.cli.options import Config, Lang, read_settings, translator_for
 
 
 def drill(
@@ -50,7 +50,7 @@ def drill(
     if channels not in ("outbox", "real"):
         raise typer.BadParameter("expected outbox or real", param_hint="--channels")
     configure_logging(sys.stderr, level=logging.WARNING)
-    say = wording_of(lang)
+    translate = translator_for(lang)
     settings, config_file = read_settings(config)
     file = find_scenario(scenario, settings)
     found = load_scenario(file, settings)
@@ -59,12 +59,12 @@ def drill(
     is_real = channels == "real"
     drills.prepared(settings, Path(), real=is_real)  # refuses before anything is made
     directory = drills.new_directory(found.scenario)
-    pace = say("at once") if factor is None else f"{factor:g} {say('speed')}"
-    typer.echo(f"{say('drill')}: {found.title.in_(say.locale)}  ({pace})")
+    pace = translate("at once") if factor is None else f"{factor:g} {translate('speed')}"
+    typer.echo(f"{translate('drill')}: {found.title.in_(translate.locale)}  ({pace})")
     if is_real:
-        typer.echo(f"  {say('real channels')}: {', '.join(settings.drills.recipients)}")
-    result = asyncio.run(drills.run(found, settings, rulebook, directory, factor, say, typer.echo, real=is_real))
-    for line in drills.summary(result, rulebook, settings, say):
+        typer.echo(f"  {translate('real channels')}: {', '.join(settings.drills.recipients)}")
+    result = asyncio.run(drills.run(found, settings, rulebook, directory, factor, translate, typer.echo, real=is_real))
+    for line in drills.summary(result, rulebook, settings, translate):
         typer.echo(line)
     if result.failures:
         raise typer.Exit(1)
@@ -100,9 +100,9 @@ def preview(
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--at") from None
     settings, config_file = read_settings(config)
-    say = wording_of(lang)
-    wanted = previews.PreviewRequest(template, say.locale, MessageForm(form), step, after)
+    translate = translator_for(lang)
+    wanted = previews.PreviewRequest(template, translate.locale, MessageForm(form), step, after)
     found = load_scenario(find_scenario(scenario, settings), settings)
     shown = previews.preview(wanted, found, settings, load_rulebook(settings, config_file))
-    for line in previews.lines(shown, wanted, found, settings, say):
+    for line in previews.lines(shown, wanted, found, settings, translate):
         typer.echo(line)

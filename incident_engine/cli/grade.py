@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from incident_engine.cli.options import Config, Lang, instant_of, read_settings, wording_of
+from incident_engine.cli.options import Config, Lang, instant_of, read_settings, translator_for
 from incident_engine.common.errors import Finding, InvalidFilesError
 
 
@@ -62,4 +62,4 @@ def grade(
         document = history.graded_document(graded, repeated, settings, explained=explain)
         typer.echo(json.dumps(document, ensure_ascii=False, indent=2))
     else:
-        typer.echo(graded_text(graded, repeated, basis.packs, settings, wording_of(lang), explained=explain))
+        typer.echo(graded_text(graded, repeated, basis.packs, settings, translator_for(lang), explained=explain))

@@ -41,7 +41,7 @@ def read_settings(config: Path | None) -> tuple["Settings", Path]:
     return load_settings(path, os.environ), path
 
 
-def wording_of(lang: str | None) -> "Translator":
+def translator_for(lang: str | None) -> "Translator":
     """Return the words of the wanted language, by default that of LANG."""
     from incident_engine.cli.locale import locale_of
     from incident_engine.common.i18n import Translator

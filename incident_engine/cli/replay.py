@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from incident_engine.cli.options import Config, Lang, instant_of, read_settings, wording_of
+from incident_engine.cli.options import Config, Lang, instant_of, read_settings, translator_for
 from incident_engine.common.errors import Finding, InvalidFilesError
 
 
@@ -56,7 +56,7 @@ def replay(
         raise typer.BadParameter("expected text or json", param_hint="--format")
     if not pack:
         raise typer.BadParameter("expected at least one pack, by its id or its file", param_hint="--pack")
-    say = wording_of(lang)
+    translate = translator_for(lang)
     settings, config_file = read_settings(config)
     until = instant_of(at, settings.bank.zone)
     findings: list[Finding] = []
@@ -75,6 +75,6 @@ def replay(
         typer.echo(json.dumps(document, ensure_ascii=False, indent=2))
     else:
         width = shutil.get_terminal_size((160, 24)).columns
-        typer.echo(replay_text(found, settings, say, width, only_differences=only_differences))
+        typer.echo(replay_text(found, settings, translate, width, only_differences=only_differences))
     if fail_on_difference and any(found.differences.values()):
         raise typer.Exit(1)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from incident_engine.cli.options import Config, Lang, day_of, read_settings, wording_of
+from incident_engine.cli.options import Config, Lang, day_of, read_settings, translator_for
 
 
 def report(
@@ -59,10 +59,10 @@ def report(
     if period.last < period.first:
         raise typer.BadParameter(f"{period.last} is before {period.first}", param_hint="--to")
     wanted = report_output.ReportRequest(period, incident, name, instance, version)
-    say = wording_of(lang)
+    translate = translator_for(lang)
     with read_only(settings.store.url) as connection:
         rulebook = load_rulebook(settings, config_file)
-        found = report_output.produce(connection, settings, rulebook, wanted, form, say.locale, now)
+        found = report_output.produce(connection, settings, rulebook, wanted, form, translate.locale, now)
     if output is None:
         typer.echo(found, nl=False)
         return
@@ -70,4 +70,4 @@ def report(
         output.write_bytes(found if isinstance(found, bytes) else found.encode())
     except OSError as error:
         raise typer.BadParameter(f"{output}: {error.strerror}", param_hint="--output") from None
-    typer.echo(f"{say('written')}: {output}")
+    typer.echo(f"{translate('written')}: {output}")

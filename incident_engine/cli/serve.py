@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from incident_engine import __version__
-from incident_engine.cli.options import Config, Lang, config_file, read_settings, wording_of
+from incident_engine.cli.options import Config, Lang, config_file, read_settings, translator_for
 
 if TYPE_CHECKING:
     from incident_engine.common.i18n import Translator
@@ -35,14 +35,14 @@ def serve(config: Config = None, lang: Lang = None) -> None:
     from incident_engine.store.read_only import tried_rules
 
     configure_logging(sys.stderr)
-    say = wording_of(lang)
+    translate = translator_for(lang)
     settings, config_file = read_settings(config)
     fault = failpoint_from(os.environ)
     rulebook = load_rulebook(settings, config_file, tried_rules(settings.store.url))
     daemon = Daemon(settings, rulebook, SystemClock(), fault=fault)
     with contextlib.suppress(KeyboardInterrupt):
-        daemon.run(lambda: _banner(settings, config_file, daemon.url, say))
-    typer.echo(say("stopped"))
+        daemon.run(lambda: _banner(settings, config_file, daemon.url, translate))
+    typer.echo(translate("stopped"))
 
 
 def check(
@@ -62,18 +62,20 @@ def check(
     from incident_engine.common.i18n import Translator
     from incident_engine.config.rulebook import guessed_years
 
-    say: Translator = wording_of(lang)
+    translate: Translator = translator_for(lang)
     checked = check_files(paths or [], config_file(config))
     for service, years in guessed_years(checked.hours, SystemClock().now()).items():
         listed = ", ".join(str(year) for year in years)
-        typer.echo(f"{say('warning')}: {service}: {listed}: {say('not published')} (rules/calendars/)", err=True)
+        typer.echo(
+            f"{translate('warning')}: {service}: {listed}: {translate('not published')} (rules/calendars/)", err=True
+        )
     for finding in checked.findings:
         typer.echo(str(finding))
-    counted = f"{config_file(config)}: {checked.files} {say('files')}, {checked.cases} {say('cases')}"
+    counted = f"{config_file(config)}: {checked.files} {translate('files')}, {checked.cases} {translate('cases')}"
     if checked.findings:
-        typer.echo(f"{counted}: {len(checked.findings)} {say('findings')}", err=True)
+        typer.echo(f"{counted}: {len(checked.findings)} {translate('findings')}", err=True)
         raise typer.Exit(1)
-    typer.echo(f"{counted}: {say('all correct')}")
+    typer.echo(f"{counted}: {translate('all correct')}")
 
 
 def schema(
@@ -91,20 +93,20 @@ def schema(
     """
     from incident_engine.config import json_schema as schemas
 
-    say = wording_of(lang)
+    translate = translator_for(lang)
     if not only_check:
         for file in schemas.write(directory):
-            typer.echo(f"{say('written')}: {file}")
+            typer.echo(f"{translate('written')}: {file}")
         return
     stale = schemas.stale(directory)
     for file in stale:
-        typer.echo(f"{file}: {say('out of date')}", err=True)
+        typer.echo(f"{file}: {translate('out of date')}", err=True)
     if stale:
         raise typer.Exit(1)
-    typer.echo(f"{directory}: {say('all correct')}")
+    typer.echo(f"{directory}: {translate('all correct')}")
 
 
-def _banner(settings: "Settings", config_file: Path, url: str, say: "Translator") -> None:
+def _banner(settings: "Settings", config_file: Path, url: str, translate: "Translator") -> None:
     from datetime import timedelta
 
     from incident_engine.common.clock import SystemClock
@@ -123,9 +125,9 @@ def _banner(settings: "Settings", config_file: Path, url: str, say: "Translator"
         "messages": ", ".join(outboxes) or "—",
         "try": f"curl -s {url}/api/v1/events -d '{event}'",
     }
-    typer.echo(f"incident-engine {__version__} · {settings.bank.name.in_(say.locale)} · {config_file}")
+    typer.echo(f"incident-engine {__version__} · {settings.bank.name.in_(translate.locale)} · {config_file}")
     if settings.bank.name.en == _EXAMPLE_BANK:
-        typer.echo(f"  ! {say('shipped bank')}")
+        typer.echo(f"  ! {translate('shipped bank')}")
     for key, value in rows.items():
-        typer.echo(f"  {say(key)}: {value}")
-    typer.echo(f"  {say('stop')}")
+        typer.echo(f"  {translate(key)}: {value}")
+    typer.echo(f"  {translate('stop')}")

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from incident_engine.cli.options import Lang, instant_of, read_settings, wording_of
+from incident_engine.cli.options import Lang, instant_of, read_settings, translator_for
 
 app = typer.Typer(help="Acknowledge, approve, complete, skip, hand over or add a step.", no_args_is_help=True)
 
@@ -91,7 +91,7 @@ def _post(path: str, data: dict[str, Any], config: Path | None, url: str | None,
 
     import httpx2
 
-    say = wording_of(lang)
+    translate = translator_for(lang)
     settings, _ = read_settings(config)
     due_at = instant_of(data.get("due_at"), settings.bank.zone, "--due")
     if due_at is not None:
@@ -103,14 +103,14 @@ def _post(path: str, data: dict[str, Any], config: Path | None, url: str | None,
     try:
         answer = httpx2.post(base + quote(path, safe="/:~."), json=given, headers=headers, timeout=30, trust_env=False)
     except httpx2.HTTPError as error:
-        typer.echo(f"{say('daemon not reached')}: {base}: {error}", err=True)
+        typer.echo(f"{translate('daemon not reached')}: {base}: {error}", err=True)
         raise typer.Exit(1) from None
     document = answer.json()
     if answer.status_code != 202:
-        typer.echo(f"{say('refused')}: {document.get('detail')}", err=True)
+        typer.echo(f"{translate('refused')}: {document.get('detail')}", err=True)
         for each in document.get("errors", ()):
             expected = f"; {each['expected']}" if "expected" in each else ""
             near = f" ({each['nearest']}?)" if "nearest" in each else ""
             typer.echo(f"  {each.get('pointer', '')}: {each['detail']}{expected}{near}", err=True)
         raise typer.Exit(1)
-    typer.echo(f"{say('recorded')}: {document['incident']} · {document['status']}")
+    typer.echo(f"{translate('recorded')}: {document['incident']} · {document['status']}")

@@ -25,11 +25,11 @@ _STYLES = ("Normal", "Title", "Heading 1", "Header", "Footer")
 
 def report_docx(report: Report, stamp: Stamp) -> bytes:
     """Return a report as the content of a DOCX file: a table of fields a section, the version in the footer."""
-    say, document = Translator(report.locale), Document()
+    translate, document = Translator(report.locale), Document()
     _set_up(document, report, stamp)
     document.add_heading(report.title, level=0).alignment = WD_ALIGN_PARAGRAPH.CENTER
     document.add_paragraph(f"{report.source} {report.cite}".strip()).alignment = WD_ALIGN_PARAGRAPH.CENTER
-    _table(document, [(say(name), "", value) for name, value in heads(report)])
+    _table(document, [(translate(name), "", value) for name, value in heads(report)])
     if stamp.gaps:
         _write(document.add_paragraph().add_run(stamp.gap_line(report.locale)), is_gap=True)
     for section in report.sections:

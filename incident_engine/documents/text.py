@@ -7,9 +7,9 @@ from incident_engine.domain.reports.drafting import Report
 
 def report_text(report: Report, stamp: Stamp) -> str:
     """Return a report as text, a field at a time."""
-    say = Translator(report.locale)
+    translate = Translator(report.locale)
     lines = [report.title, f"{report.source} {report.cite}".strip(), ""]
-    lines += [f"{say(name)}: {value}" for name, value in heads(report)]
+    lines += [f"{translate(name)}: {value}" for name, value in heads(report)]
     for section in report.sections:
         lines += ["", section.title]
         for field in section.fields:

@@ -30,9 +30,9 @@ class Stamp:
 
     def line(self, locale: str) -> str:
         """Return version, state, person, instant and hash on one line."""
-        say = Translator(locale)
-        number = f"{say('version')} {self.version}" if self.version else say("not kept")
-        parts = [number, say(_STATES[self.state])]
+        translate = Translator(locale)
+        number = f"{translate('version')} {self.version}" if self.version else translate("not kept")
+        parts = [number, translate(_STATES[self.state])]
         if self.by:
             parts.append(self.by)
         parts += [format_local(self.at, self.zone), f"SHA-256 {self.content_hash[:16]}"]

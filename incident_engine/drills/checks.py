@@ -23,10 +23,10 @@ class Check:
     ok: bool
     found: str = ""
 
-    def text(self, say: Translator) -> str:
+    def text(self, translate: Translator) -> str:
         """Return it on one line."""
-        about = f"{say(self.kind)}: {self.about}"
-        return about if self.ok else f"{about} — {say('found')} {say(self.found)}"
+        about = f"{translate(self.kind)}: {self.about}"
+        return about if self.ok else f"{about} — {translate('found')} {translate(self.found)}"
 
 
 @dataclass(frozen=True, slots=True)

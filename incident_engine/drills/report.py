@@ -79,14 +79,14 @@ def _drafts(played: Played) -> Mapping[str, Sequence[Report]]:
     return {locale: [draft.by_locale[locale] for draft in found] for locale in LOCALES}
 
 
-def _filled(drafts: Sequence[Report], words: Words, told: Sequence[str], say: Translator) -> Report:
+def _filled(drafts: Sequence[Report], words: Words, told: Sequence[str], translate: Translator) -> Report:
     """Return one report of those of all incidents, with the words that the facts do not have."""
     facts: dict[str, list[str]] = {field.id: [] for field in drafts[0].fields}
     for draft in drafts:
         for field in draft.fields:
             if field.facts and field.id != _IMPROVEMENTS:
                 facts[field.id].append(field.facts)
-    said = {name: word(say) for name, word in words.items()}
+    said = {name: word(translate) for name, word in words.items()}
     sections = tuple(
         replace(
             section,
@@ -109,34 +109,34 @@ def _words(played: Played) -> Words:
     wrong, missed = failed(checks), [due for due in played.dues if due.is_missed]
     zone, pack = played.settings.bank.zone, played.rulebook.packs[0]
 
-    def people(say: Translator) -> str:
-        joint = "、" if say.locale.startswith("zh") else ", "
-        return plan.people.in_(say.locale) if plan.people else joint.join(scenario.speakers)
+    def people(translate: Translator) -> str:
+        joint = "、" if translate.locale.startswith("zh") else ", "
+        return plan.people.in_(translate.locale) if plan.people else joint.join(scenario.speakers)
 
-    def arranged(say: Translator) -> str:
-        title = scenario.title.in_(say.locale)
-        return f"{title}\n{plan.plan.in_(say.locale)}" if plan.plan else title
+    def arranged(translate: Translator) -> str:
+        title = scenario.title.in_(translate.locale)
+        return f"{title}\n{plan.plan.in_(translate.locale)}" if plan.plan else title
 
-    def problems(say: Translator) -> str:
-        lines = [f"{say('not as expected')} — {check.text(say)}" for check in wrong]
+    def problems(translate: Translator) -> str:
+        lines = [f"{translate('not as expected')} — {check.text(translate)}" for check in wrong]
         lines += [
-            f"{say('overdue')} — {obligation_name(due.obligation, due.instance, due.cite, pack, say)}, "
-            f"{say('due')} {format_local(due.due_at, zone)}"
+            f"{translate('overdue')} — {obligation_name(due.obligation, due.instance, due.cite, pack, translate)}, "
+            f"{translate('due')} {format_local(due.due_at, zone)}"
             for due in missed
         ]
-        return "\n".join(lines) or say("no problems")
+        return "\n".join(lines) or translate("no problems")
 
-    def conclusion(say: Translator) -> str:
+    def conclusion(translate: Translator) -> str:
         met = sum(1 for due in played.dues if due.met_at is not None and not due.is_missed)
-        counted = f"{say('deadlines met')}: {met}; {say('deadlines missed')}: {len(missed)}"
-        verdict = say("drill went as expected" if not wrong else "drill did not go as expected")
+        counted = f"{translate('deadlines met')}: {met}; {translate('deadlines missed')}: {len(missed)}"
+        verdict = translate("drill went as expected" if not wrong else "drill did not go as expected")
         return f"{verdict} ({len(checks) - len(wrong)}/{len(checks)}). {counted}."
 
     return {
-        "purpose": lambda say: plan.purpose.in_(say.locale) if plan.purpose else "",
+        "purpose": lambda translate: plan.purpose.in_(translate.locale) if plan.purpose else "",
         "plan": arranged,
         "people": people,
-        "preparation": lambda say: plan.preparation.in_(say.locale) if plan.preparation else "",
+        "preparation": lambda translate: plan.preparation.in_(translate.locale) if plan.preparation else "",
         "problems": problems,
         "conclusion": conclusion,
     }

@@ -131,7 +131,7 @@ async def run(
     rulebook: Rulebook,
     directory: Path,
     speed: float | None,
-    say: Translator,
+    translate: Translator,
     show: Callable[[str], None],
     *,
     real: bool = False,
@@ -145,7 +145,7 @@ async def run(
     clock = SteppedClock(begin) if speed is None else VirtualClock(begin, speed)
     daemon = Daemon(own, rulebook, clock, drill=True)
     async with daemon.running(), httpx2.AsyncClient(base_url=daemon.url, trust_env=False) as client:
-        watch = _Watch(client, rulebook, say, show)
+        watch = _Watch(client, rulebook, translate, show)
         pace: _Pace = _Steps(clock, daemon, watch) if isinstance(clock, SteppedClock) else _Flow(clock, watch)
         feeder = _Feeder(client, own)
         for event in scenario.native_events():
@@ -266,18 +266,18 @@ class _Watch:
     """Shows what is new on the incidents' timelines."""
 
     def __init__(
-        self, client: httpx2.AsyncClient, rulebook: Rulebook, say: Translator, show: Callable[[str], None]
+        self, client: httpx2.AsyncClient, rulebook: Rulebook, translate: Translator, show: Callable[[str], None]
     ) -> None:
         self._client = client
         self._packs = {pack.pack: pack for pack in rulebook.packs}
-        self._say = say
+        self._translate = translate
         self._show = show
         self._shown: set[str] = set()
 
     async def look(self) -> None:
         """Show what has happened since the last look."""
         for entry in await self._entries():
-            line = timeline_line(entry, self._packs, self._say)
+            line = timeline_line(entry, self._packs, self._translate)
             if line is not None and line not in self._shown:
                 self._shown.add(line)
                 self._show(line)
@@ -316,34 +316,38 @@ def new_directory(name: str) -> Path:
     return directory
 
 
-def summary(result: DrillResult, rulebook: Rulebook, settings: Settings, say: Translator) -> Iterator[str]:
+def summary(result: DrillResult, rulebook: Rulebook, settings: Settings, translate: Translator) -> Iterator[str]:
     """Yield what came of a drill, a line each."""
     rises = [rise["level"] for incident in result.incidents for rise in incident["assessments"][0]["trajectory"]]
     sent = [d for incident in result.incidents for d in incident["deliveries"] if d["state"] == "delivered"]
     met, missed = deadlines(result.incidents)
-    yield f"{say('summary')}:"
-    yield f"  {say('levels reached')}: {' → '.join(level or say('below') for level in rises) or say('none')}"
-    yield f"  {say('notices sent')}: {len(sent)}"
-    yield f"  {say('deadlines met')}: {met}    {say('deadlines missed')}: {missed}"
-    yield f"  {say('obligations')}:"
-    yield from (f"    {_due_line(due, rulebook, settings, say)}" for due in result.dues)
+    yield f"{translate('summary')}:"
+    yield f"  {translate('levels reached')}: {' → '.join(level or translate('below') for level in rises) or translate('none')}"
+    yield f"  {translate('notices sent')}: {len(sent)}"
+    yield f"  {translate('deadlines met')}: {met}    {translate('deadlines missed')}: {missed}"
+    yield f"  {translate('obligations')}:"
+    yield from (f"    {_due_line(due, rulebook, settings, translate)}" for due in result.dues)
     if not result.dues:
-        yield f"    {say('none')}"
-    yield f"  {say('messages are in')} {result.directory / 'outbox'}"
+        yield f"    {translate('none')}"
+    yield f"  {translate('messages are in')} {result.directory / 'outbox'}"
     for file in result.reports:
-        yield f"  {say('drill report')}: {file}"
+        yield f"  {translate('drill report')}: {file}"
     if result.checks:
-        yield f"  {say('expectations')}:"
-        yield from (f"    {'✔' if check.ok else '✘'} {check.text(say)}" for check in result.checks)
+        yield f"  {translate('expectations')}:"
+        yield from (f"    {'✔' if check.ok else '✘'} {check.text(translate)}" for check in result.checks)
         if not result.is_exact:
-            yield f"    {say('roughly compared')}"
-    yield f"  ✘ {say('not as expected')}: {len(result.failures)}" if result.failures else f"  ✔ {say('as expected')}"
+            yield f"    {translate('roughly compared')}"
+    yield (
+        f"  ✘ {translate('not as expected')}: {len(result.failures)}"
+        if result.failures
+        else f"  ✔ {translate('as expected')}"
+    )
 
 
-def _due_line(due: ObligationOutcome, rulebook: Rulebook, settings: Settings, say: Translator) -> str:
+def _due_line(due: ObligationOutcome, rulebook: Rulebook, settings: Settings, translate: Translator) -> str:
     zone = settings.bank.zone
-    name = obligation_name(due.obligation, due.instance, due.cite, rulebook.packs[0], say)
+    name = obligation_name(due.obligation, due.instance, due.cite, rulebook.packs[0], translate)
     mark = "✘" if due.is_missed else "✔" if due.met_at is not None else "…"
-    state = say("met late") if due.is_missed and due.met_at is not None else say(due.state.value)
+    state = translate("met late") if due.is_missed and due.met_at is not None else translate(due.state.value)
     at = f" {format_local(due.met_at, zone)}" if due.met_at is not None else ""
-    return f"{mark} {name}  {say('due')} {format_local(due.due_at, zone)}  {state}{at}"
+    return f"{mark} {name}  {translate('due')} {format_local(due.due_at, zone)}  {state}{at}"

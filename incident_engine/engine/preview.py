@@ -256,21 +256,21 @@ def _preview(
 
 
 def lines(
-    found: Preview, wanted: PreviewRequest, scenario: Scenario, settings: Settings, say: Translator
+    found: Preview, wanted: PreviewRequest, scenario: Scenario, settings: Settings, translate: Translator
 ) -> Iterator[str]:
     """Yield what is printed of a preview: whose message it is and when, the message itself, how long it is."""
     if found.step is None:
-        yield f"! {say('no such step')}"
+        yield f"! {translate('no such step')}"
     else:
-        at, after = spell_instant(found.at, say.locale, settings.bank.zone), found.at - scenario.start
-        yield f"{say('step')}: {found.step.id}"
-        yield f"{say('at')}: {at} ({say('after the start').format(format_duration(after, say.locale))})"
-    yield f"{say('reader')}: {found.reader}"
-    yield f"{say('form')}: {say(wanted.form)}{'' if found.has_form else ' – ' + say('no form of its own')}"
+        at, after = spell_instant(found.at, translate.locale, settings.bank.zone), found.at - scenario.start
+        yield f"{translate('step')}: {found.step.id}"
+        yield f"{translate('at')}: {at} ({translate('after the start').format(format_duration(after, translate.locale))})"
+    yield f"{translate('reader')}: {found.reader}"
+    yield f"{translate('form')}: {translate(wanted.form)}{'' if found.has_form else ' – ' + translate('no form of its own')}"
     if wanted.form is not MessageForm.SHORT:
-        yield f"{say('subject')}: {found.message.subject}"
+        yield f"{translate('subject')}: {found.message.subject}"
     yield ""
     yield found.message.body
-    length = f"{say('length')}: {len(found.message.body.strip())}"
-    parts = f" · {say('text messages')}: {found.message.sms_parts}" if wanted.form is MessageForm.SHORT else ""
+    length = f"{translate('length')}: {len(found.message.body.strip())}"
+    parts = f" · {translate('text messages')}: {found.message.sms_parts}" if wanted.form is MessageForm.SHORT else ""
     yield length + parts

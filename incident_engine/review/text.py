@@ -19,26 +19,34 @@ Row = tuple[str, ...]
 def tables(found: Review, settings: Settings, locale: str) -> dict[str, Any]:
     """Return the review in a language: a title, what it is about, and tables of (title, head, rows)."""
     teller = _Teller(found, settings, Translator(locale))
-    say = teller.say
+    translate = teller.translate
     sections = [
         (
-            say("times from occurrence"),
-            (say("milestone"), say("median"), say("worst"), say("incidents")),
+            translate("times from occurrence"),
+            (translate("milestone"), translate("median"), translate("worst"), translate("incidents")),
             teller.times(),
         ),
-        (say("deadlines and messages"), (), teller.counts()),
-        (say("incidents by"), (), teller.breakdown()),
-        (say("list of incidents"), (say("incident"), say("level"), *teller.short(), say("root cause")), teller.list()),
-        (say("lessons"), (say("incident"), say("lesson"), say("by")), teller.lessons()),
-        (say("tasks"), (say("incident"), say("task"), say("owner"), say("due"), say("done")), teller.tasks()),
+        (translate("deadlines and messages"), (), teller.counts()),
+        (translate("incidents by"), (), teller.breakdown()),
+        (
+            translate("list of incidents"),
+            (translate("incident"), translate("level"), *teller.short(), translate("root cause")),
+            teller.list(),
+        ),
+        (translate("lessons"), (translate("incident"), translate("lesson"), translate("by")), teller.lessons()),
+        (
+            translate("tasks"),
+            (translate("incident"), translate("task"), translate("owner"), translate("due"), translate("done")),
+            teller.tasks(),
+        ),
     ]
     return {
         "locale": locale,
-        "title": f"{settings.bank.name.in_(locale)} · {say('review')}",
+        "title": f"{settings.bank.name.in_(locale)} · {translate('review')}",
         "about": f"{found.period.first} – {found.period.last}",
         "heads": list(teller.heads()),
         "sections": [(title, head, rows) for title, head, each in sections if (rows := list(each))],
-        "foot": f"{say('as of')} {format_local(found.at, settings.bank.zone)}",
+        "foot": f"{translate('as of')} {format_local(found.at, settings.bank.zone)}",
     }
 
 
@@ -53,21 +61,32 @@ def review_text(found: Review, settings: Settings, locale: str) -> str:
 
 def figures_text(found: IncidentFigures, settings: Settings, locale: str) -> str:
     """Return the figures of one incident as text for a terminal."""
-    say = Translator(locale)
-    rows = [(say(name.value), _length(found.times.get(name), locale)) for name in Milestone]
+    translate = Translator(locale)
+    rows = [(translate(name.value), _length(found.times.get(name), locale)) for name in Milestone]
     kept = found.deadlines
     rows.append(
-        (say("deadlines"), f"{say('met')} {kept.met}, {say('late')} {kept.late}, {say('missed ones')} {kept.missed}")
+        (
+            translate("deadlines"),
+            f"{translate('met')} {kept.met}, {translate('late')} {kept.late}, {translate('missed ones')} {kept.missed}",
+        )
     )
     sent = found.messages
-    rows.append((say("messages"), f"{say('delivered')} {sent.delivered}, {say('not delivered')} {sent.failed}"))
-    level = f"{say('level')}: {found.level or say('below')}"
-    return "\n".join([f"{say('incident')} {found.incident}  {level}", *(f"  {line}" for line in _aligned(rows))]) + "\n"
+    rows.append(
+        (
+            translate("messages"),
+            f"{translate('delivered')} {sent.delivered}, {translate('not delivered')} {sent.failed}",
+        )
+    )
+    level = f"{translate('level')}: {found.level or translate('below')}"
+    return (
+        "\n".join([f"{translate('incident')} {found.incident}  {level}", *(f"  {line}" for line in _aligned(rows))])
+        + "\n"
+    )
 
 
 def versions_text(found: Mapping[tuple[str, str], Sequence[Version]], settings: Settings, locale: str) -> str:
     """Return which reports of an incident there are, a line for each version, as text for a terminal."""
-    say = Translator(locale)
+    translate = Translator(locale)
     rows = [
         (f"{report} {instance}".strip(), *stamp_of(row, settings.bank.zone).line(locale).split(" · "))
         for (report, instance), versions in found.items()
@@ -75,7 +94,9 @@ def versions_text(found: Mapping[tuple[str, str], Sequence[Version]], settings: 
     ]
     lines = [" · ".join(row) for row in rows]
     return (
-        "\n".join([f"{say('reports')}: {'' if rows else say('none')}".rstrip(), *(f"  {line}" for line in lines)])
+        "\n".join(
+            [f"{translate('reports')}: {'' if rows else translate('none')}".rstrip(), *(f"  {line}" for line in lines)]
+        )
         + "\n"
     )
 
@@ -83,50 +104,52 @@ def versions_text(found: Mapping[tuple[str, str], Sequence[Version]], settings: 
 class _Teller:
     """Spells the figures for readers of one language."""
 
-    def __init__(self, found: Review, settings: Settings, say: Translator) -> None:
-        self.say = say
+    def __init__(self, found: Review, settings: Settings, translate: Translator) -> None:
+        self.translate = translate
         self._found = found
         self._settings = settings
 
     def heads(self) -> Iterator[tuple[str, str]]:
         totals = self._found.totals
-        yield self.say("incidents"), str(totals.incidents)
-        yield self.say("with a level"), str(totals.graded)
+        yield self.translate("incidents"), str(totals.incidents)
+        yield self.translate("with a level"), str(totals.graded)
         for file, count in self._found.archived.items():
             if file in self._found.unread:
-                said = f"{self.say('missing from the figures')}: {self._found.unread[file]}"
-                yield self.say("archived"), f"{count} · {said}"
+                said = f"{self.translate('missing from the figures')}: {self._found.unread[file]}"
+                yield self.translate("archived"), f"{count} · {said}"
             else:
-                yield self.say("archived"), f"{count} · {file}"
+                yield self.translate("archived"), f"{count} · {file}"
 
     def times(self) -> Iterator[Row]:
         for name, spread in self._found.totals.times.items():
-            worst = f"{_length(spread.worst, self.say.locale)} ({spread.worst_incident})"
-            yield self.say(name.value), _length(spread.median, self.say.locale), worst, str(spread.count)
+            worst = f"{_length(spread.worst, self.translate.locale)} ({spread.worst_incident})"
+            yield self.translate(name.value), _length(spread.median, self.translate.locale), worst, str(spread.count)
 
     def counts(self) -> Iterator[Row]:
         kept, sent = self._found.totals.deadlines, self._found.totals.messages
-        yield self.say("deadlines met"), str(kept.met)
-        yield self.say("deadlines met late"), str(kept.late)
-        yield self.say("deadlines missed"), str(kept.missed)
-        yield self.say("messages delivered"), str(sent.delivered)
-        yield self.say("messages failed"), str(sent.failed)
+        yield self.translate("deadlines met"), str(kept.met)
+        yield self.translate("deadlines met late"), str(kept.late)
+        yield self.translate("deadlines missed"), str(kept.missed)
+        yield self.translate("messages delivered"), str(sent.delivered)
+        yield self.translate("messages failed"), str(sent.failed)
 
     def breakdown(self) -> Iterator[Row]:
         totals, names = self._found.totals, self._settings.service_names
-        locale = self.say.locale
+        locale = self.translate.locale
         services = {names[s].in_(locale) if s in names else s: count for s, count in totals.by_service.items()}
-        causes = {cause or self.say("unknown cause"): count for cause, count in totals.by_root_cause.items()}
-        levels = {level or self.say("below"): count for level, count in totals.by_level.items()}
+        causes = {cause or self.translate("unknown cause"): count for cause, count in totals.by_root_cause.items()}
+        levels = {level or self.translate("below"): count for level, count in totals.by_level.items()}
         for kind, counted in (("level", levels), ("services", services), ("root cause", causes)):
             for name, count in sorted(counted.items(), key=lambda item: (-item[1], item[0])):
-                yield self.say(kind), name, str(count)
+                yield self.translate(kind), name, str(count)
 
     def short(self) -> Row:
-        return tuple(self.say(name) for name in ("services", "regions", "occurred", "restored after", "reported after"))
+        return tuple(
+            self.translate(name) for name in ("services", "regions", "occurred", "restored after", "reported after")
+        )
 
     def list(self) -> Iterator[Row]:
-        locale, names = self.say.locale, self._settings.service_names
+        locale, names = self.translate.locale, self._settings.service_names
         for each in self._found.figures:
             services = [names[service].in_(locale) if service in names else service for service in each.services]
             regions = [region_name(region, locale) for region in each.regions]
@@ -135,7 +158,7 @@ class _Teller:
                 _length(each.times.get(name), locale) for name in (Milestone.RESTORED, Milestone.REPORTED)
             )
             about = (format_names(services, locale), format_names(regions, locale), began, lasted, reported)
-            yield each.incident, each.level or self.say("below"), *about, each.root_cause or "—"
+            yield each.incident, each.level or self.translate("below"), *about, each.root_cause or "—"
 
     def lessons(self) -> Iterator[Row]:
         for lesson in self._found.totals.lessons:
@@ -146,8 +169,8 @@ class _Teller:
             yield task.incident, task.title, task.owner or "—", self._instant(task.due_at), self._done(task)
 
     def _done(self, task: Task) -> str:
-        state = self._instant(task.done_at) if task.done_at else self.say("open")
-        return f"{state} ({self.say('late')})" if task.is_late(self._found.at) else state
+        state = self._instant(task.done_at) if task.done_at else self.translate("open")
+        return f"{state} ({self.translate('late')})" if task.is_late(self._found.at) else state
 
     def _instant(self, at: Any) -> str:
         return format_local(at, self._settings.bank.zone) if at else "—"

@@ -17,15 +17,15 @@ _INDENT = "  "
 class Explainer:
     """Spells explanations for one reader of one bank."""
 
-    def __init__(self, pack: Pack, names: Mapping[str, LocalizedText], zone: tzinfo, say: Translator) -> None:
+    def __init__(self, pack: Pack, names: Mapping[str, LocalizedText], zone: tzinfo, translate: Translator) -> None:
         self._pack = pack
         self._names = names
         self._zone = zone
-        self._say = say
+        self._translate = translate
 
     def lines(self, rules: Sequence[ExplainedRule], now: datetime) -> Iterator[str]:
         """Yield the tree, what was reached first."""
-        say, locale = self._say, self._say.locale
+        translate, locale = self._translate, self._translate.locale
         for each in sorted(rules, key=lambda each: each.at):
             name = self._pack.level_names[each.rule.level].in_(locale)
             state = self._when(each.at, now)
@@ -33,23 +33,23 @@ class Explainer:
             yield _INDENT + each.rule.says.in_(locale)
             if each.at != NEVER or each.when.regions:
                 yield from (_INDENT + line for line in self._condition(each.when, now))
-        yield f"{say('reading')}: " + "; ".join(
-            f"{say(name)} = {say(getattr(self._pack.interpretation, name).value)}"
+        yield f"{translate('reading')}: " + "; ".join(
+            f"{translate(name)} = {translate(getattr(self._pack.interpretation, name).value)}"
             for name in type(self._pack.interpretation).model_fields
         )
 
     def _when(self, at: datetime, now: datetime) -> str:
         if at == NEVER:
-            return self._say("not reached")
-        return f"{self._say('reached') if at <= now else self._say('will be reached')} {self._instant(at)}"
+            return self._translate("not reached")
+        return f"{self._translate('reached') if at <= now else self._translate('will be reached')} {self._instant(at)}"
 
     def _condition(self, condition: ExplainedCondition, now: datetime) -> Iterator[str]:
         yield f"{self._limit(condition)} → {self._when(condition.at, now)}"
         if condition.moment is not None:
             moment = condition.moment
-            expected = self._instant(moment.recovery_at) if moment.recovery_at else self._say("unknown recovery")
-            made = f"{self._say('closed doors')} {self._instant(moment.at)}"
-            yield f"{_INDENT}{made}; {self._say('expected')}: {expected}"
+            expected = self._instant(moment.recovery_at) if moment.recovery_at else self._translate("unknown recovery")
+            made = f"{self._translate('closed doors')} {self._instant(moment.at)}"
+            yield f"{_INDENT}{made}; {self._translate('expected')}: {expected}"
         for part in condition.parts:
             inner = NEVER if condition.moment is not None else now
             yield from (_INDENT + line for line in self._condition(part, inner))
@@ -57,54 +57,56 @@ class Explainer:
             yield from (_INDENT + line for line in self._region(region, now))
         for harm in condition.harms:
             said = harm.judged
-            words = f"{self._say(said.kind.value)}, {self._say(said.seriousness.value)}, {self._say(said.cause.value)}"
+            words = f"{self._translate(said.kind.value)}, {self._translate(said.seriousness.value)}, {self._translate(said.cause.value)}"
             yield f"{_INDENT}{self._instant(harm.at)}  {words}: {said.by}: {said.reason}"
         for found in condition.measurements:
             yield f"{_INDENT}{self._instant(found.at)}  {found.name} = {found.value} ({found.by})"
 
     def _limit(self, condition: ExplainedCondition) -> str:
         given = Condition.model_validate({condition.kind: condition.limit}) if not condition.parts else None
-        say = self._say
+        translate = self._translate
         if given is None or given.forecast is not None:
             bound = f" {condition.limit['at_least']}" if "at_least" in condition.limit else ""
-            return say(condition.kind) + bound
+            return translate(condition.kind) + bound
         if given.regions_down is not None:
             down = given.regions_down
-            return f"{say('at least')} {down.least} {say('regions each')} {self._bound(condition.limit['for'])}"
+            return f"{translate('at least')} {down.least} {translate('regions each')} {self._bound(condition.limit['for'])}"
         if given.outage is not None:
-            return f"{say('outage anywhere')} {self._bound(condition.limit['for'])}"
+            return f"{translate('outage anywhere')} {self._bound(condition.limit['for'])}"
         if given.harm is not None:
-            kinds = format_names([say(kind.value) for kind in given.harm.kinds], say.locale)
-            return f"{say('harm')}: {kinds}, {say('at least')} {say(given.harm.at_least.value)}"
+            kinds = format_names([translate(kind.value) for kind in given.harm.kinds], translate.locale)
+            return f"{translate('harm')}: {kinds}, {translate('at least')} {translate(given.harm.at_least.value)}"
         if given.measured is not None:
             wanted = {key: value for key, value in condition.limit.items() if key != "name"}
-            name = self._pack.measures[given.measured.name].says.in_(say.locale)
+            name = self._pack.measures[given.measured.name].says.in_(translate.locale)
             return f"{name} {self._bound(wanted)}"
-        return f"{say('countries_hit')}: {self._bound({k: v for k, v in condition.limit.items() if k != 'among'})}"
+        return (
+            f"{translate('countries_hit')}: {self._bound({k: v for k, v in condition.limit.items() if k != 'among'})}"
+        )
 
     def _bound(self, limit: Mapping[str, object]) -> str:
         word, value = next((word, value) for word, value in limit.items() if value is not None)
         if isinstance(value, bool):
-            return f"= {self._say('yes' if value else 'no')}"
-        return f"{self._say(word.replace('_', ' '))} {value}"
+            return f"= {self._translate('yes' if value else 'no')}"
+        return f"{self._translate(word.replace('_', ' '))} {value}"
 
     def _region(self, region: ExplainedRegion, now: datetime) -> Iterator[str]:
-        name, say = region_name(region.region, self._say.locale), self._say
+        name, translate = region_name(region.region, self._translate.locale), self._translate
         total = self._length(region.total)
-        yield f"{name}: {say('total')} {total}; {self._when(region.at, now)}"
+        yield f"{name}: {translate('total')} {total}; {self._when(region.at, now)}"
         for service, interval in region.reported:
-            ended = f", {say('ended by')} {'/'.join(interval.ended_by)}" if interval.ended_by else ""
-            sources = f"{say('begun by')} {'/'.join(interval.begun_by)}{ended}"
+            ended = f", {translate('ended by')} {'/'.join(interval.ended_by)}" if interval.ended_by else ""
+            sources = f"{translate('begun by')} {'/'.join(interval.begun_by)}{ended}"
             span = self._span(interval.start, interval.end)
-            yield f"{_INDENT}{self._service(service)} {say(interval.impairment.value)} {span} ({sources})"
+            yield f"{_INDENT}{self._service(service)} {translate(interval.impairment.value)} {span} ({sources})"
         for service, start, end in region.maintenance:
-            window = f"{say('maintenance')} {self._span(start, end)}"
-            yield f"{_INDENT}{self._service(service)} {window}: {say('not counted')}"
+            window = f"{translate('maintenance')} {self._span(start, end)}"
+            yield f"{_INDENT}{self._service(service)} {window}: {translate('not counted')}"
         sums = [f"{self._span(start, end)} = {self._length(end - start)}" for start, end in region.counted]
-        yield f"{_INDENT}{say('counted')}: {' + '.join(sums) or '0'}"
+        yield f"{_INDENT}{translate('counted')}: {' + '.join(sums) or '0'}"
 
     def _service(self, service: str) -> str:
-        return self._names[service].in_(self._say.locale) if service in self._names else service
+        return self._names[service].in_(self._translate.locale) if service in self._names else service
 
     def _span(self, start: datetime, end: datetime) -> str:
         if end == NEVER:
@@ -115,7 +117,7 @@ class Explainer:
     def _length(self, length: timedelta) -> str:
         seconds = length.total_seconds()
         if seconds == int(seconds) and seconds % 60 == 0:
-            return format_duration(length, self._say.locale)
+            return format_duration(length, self._translate.locale)
         return f"{length}"
 
     def _instant(self, at: datetime) -> str:

@@ -22,91 +22,93 @@ def graded_text(
     repeated: Sequence[Recurrence],
     packs: Sequence[Pack],
     settings: Settings,
-    say: Translator,
+    translate: Translator,
     *,
     explained: bool = False,
 ) -> str:
     """Return the verdicts on a history as text, with each rule taken apart if wanted."""
     by_id = {pack.pack: pack for pack in packs}
-    lines = [line for found in graded for line in (*_incident(found, by_id, settings, say, explained=explained), "")]
-    lines += [_recurrence(each, by_id[each.pack], settings.bank.zone, say) for each in repeated]
-    return "\n".join(lines).rstrip() if lines else say("no incidents")
+    lines = [
+        line for found in graded for line in (*_incident(found, by_id, settings, translate, explained=explained), "")
+    ]
+    lines += [_recurrence(each, by_id[each.pack], settings.bank.zone, translate) for each in repeated]
+    return "\n".join(lines).rstrip() if lines else translate("no incidents")
 
 
 def _incident(
-    found: Graded, packs: Mapping[str, Pack], settings: Settings, say: Translator, *, explained: bool
+    found: Graded, packs: Mapping[str, Pack], settings: Settings, translate: Translator, *, explained: bool
 ) -> Iterator[str]:
     incident, zone = found.incident, settings.bank.zone
-    names = [_named(settings.service_names, service, say) for service in incident.services]
-    regions = [region_name(region, say.locale) for region in incident.regions]
-    yield f"{say('incident')} {incident.id}"
-    yield f"  {say('services')}: {format_names(names, say.locale)}"
-    yield f"  {say('regions')}: {format_names(regions, say.locale)}"
-    ended = local_time(incident.restored_at, zone) if incident.restored_at else say("not restored")
+    names = [_named(settings.service_names, service, translate) for service in incident.services]
+    regions = [region_name(region, translate.locale) for region in incident.regions]
+    yield f"{translate('incident')} {incident.id}"
+    yield f"  {translate('services')}: {format_names(names, translate.locale)}"
+    yield f"  {translate('regions')}: {format_names(regions, translate.locale)}"
+    ended = local_time(incident.restored_at, zone) if incident.restored_at else translate("not restored")
     begun = local_time(incident.occurred_at, zone) if incident.occurred_at else "—"
-    yield f"  {say('occurred')}: {begun}    {say('restored')}: {ended}"
+    yield f"  {translate('occurred')}: {begun}    {translate('restored')}: {ended}"
     for assessment, rules in zip(found.assessments, found.explanations, strict=True):
         pack = packs[assessment.pack]
-        yield from _assessment(assessment, pack, zone, say)
+        yield from _assessment(assessment, pack, zone, translate)
         if explained:
-            explainer = Explainer(pack, settings.service_names, zone, say)
+            explainer = Explainer(pack, settings.service_names, zone, translate)
             yield from ("    " + line for line in explainer.lines(rules, assessment.at))
 
 
-def _recurrence(found: Recurrence, pack: Pack, zone: tzinfo, say: Translator) -> str:
-    level = _level(found.reached.level, pack, say)
+def _recurrence(found: Recurrence, pack: Pack, zone: tzinfo, translate: Translator) -> str:
+    level = _level(found.reached.level, pack, translate)
     spell = f"{local_time(found.first_at, zone)} – {local_time(found.last_at, zone)}"
-    about = f"{say('recurring')} ({pack.pack}, {format_cite(found.cite, say.locale)}): {found.root_cause}"
-    return f"{about}\n  {spell}: {', '.join(found.incidents)}\n  {say('together')}: {level}"
+    about = f"{translate('recurring')} ({pack.pack}, {format_cite(found.cite, translate.locale)}): {found.root_cause}"
+    return f"{about}\n  {spell}: {', '.join(found.incidents)}\n  {translate('together')}: {level}"
 
 
-def _named(names: Mapping[str, LocalizedText], service: str, say: Translator) -> str:
-    return names[service].in_(say.locale) if service in names else service
+def _named(names: Mapping[str, LocalizedText], service: str, translate: Translator) -> str:
+    return names[service].in_(translate.locale) if service in names else service
 
 
-def _assessment(assessment: Assessment, pack: Pack, zone: tzinfo, say: Translator) -> Iterator[str]:
-    yield f"  {pack.title.in_(say.locale)} ({pack.pack}), {say('as of')} {local_time(assessment.at, zone)}"
-    yield f"    {say('level')}: {_level(assessment.level, pack, say)}" + (
-        f" — {say('level retained')}" if assessment.level_retained else ""
+def _assessment(assessment: Assessment, pack: Pack, zone: tzinfo, translate: Translator) -> Iterator[str]:
+    yield f"  {pack.title.in_(translate.locale)} ({pack.pack}), {translate('as of')} {local_time(assessment.at, zone)}"
+    yield f"    {translate('level')}: {_level(assessment.level, pack, translate)}" + (
+        f" — {translate('level retained')}" if assessment.level_retained else ""
     )
     if not assessment.evidence.in_force:
-        yield f"    {say('not in force')}"
+        yield f"    {translate('not in force')}"
     for year in assessment.evidence.guessed_years:
-        yield f"    {say('not published')}: {year}"
+        yield f"    {translate('not published')}: {year}"
     if assessment.provisional:
-        yield f"    {say('provisional')}"
+        yield f"    {translate('provisional')}"
     for rise in assessment.trajectory:
-        yield f"      {local_time(rise.at, zone)}  {_level(rise.level, pack, say)}  {_ground(rise, say)}"
-    yield from _persons_and_readings(assessment, pack, zone, say)
+        yield f"      {local_time(rise.at, zone)}  {_level(rise.level, pack, translate)}  {_ground(rise, translate)}"
+    yield from _persons_and_readings(assessment, pack, zone, translate)
     upcoming = assessment.next
     if upcoming is None:
-        yield f"    {say('next')}: {say('none')}"
+        yield f"    {translate('next')}: {translate('none')}"
     else:
-        left = format_duration(upcoming.at - assessment.at, say.locale)
+        left = format_duration(upcoming.at - assessment.at, translate.locale)
         yield (
-            f"    {say('next')}: {_level(upcoming.level, pack, say)}  {local_time(upcoming.at, zone)}"
-            f"  ({say('in')} {left})  {format_cite(upcoming.cite, say.locale)}"
+            f"    {translate('next')}: {_level(upcoming.level, pack, translate)}  {local_time(upcoming.at, zone)}"
+            f"  ({translate('in')} {left})  {format_cite(upcoming.cite, translate.locale)}"
         )
     for status in (each for each in assessment.obligations if each.applies_at is not None):
-        yield f"    {say('obligation')}: {obligation_line(status, pack, zone, say)}"
+        yield f"    {translate('obligation')}: {obligation_line(status, pack, zone, translate)}"
     for region in assessment.evidence.regions:
-        out = format_duration(region.counted, say.locale)
-        clock = f"({say('clock')}: {say(pack.interpretation.clock.value)})"
-        yield f"    {say('evidence')}: {region_name(region.region, say.locale)}  {say('counted')} {out} {clock}"
+        out = format_duration(region.counted, translate.locale)
+        clock = f"({translate('clock')}: {translate(pack.interpretation.clock.value)})"
+        yield f"    {translate('evidence')}: {region_name(region.region, translate.locale)}  {translate('counted')} {out} {clock}"
 
 
-def _persons_and_readings(assessment: Assessment, pack: Pack, zone: tzinfo, say: Translator) -> Iterator[str]:
+def _persons_and_readings(assessment: Assessment, pack: Pack, zone: tzinfo, translate: Translator) -> Iterator[str]:
     changes = {rise.correction for rise in assessment.trajectory}
     for said in (said for said in assessment.evidence.corrections if said not in changes):
-        level = _level(said.level, pack, say)
-        yield f"      {local_time(said.at, zone)}  {say('confirmed')}: {level}  {said.by}: {said.reason}"
+        level = _level(said.level, pack, translate)
+        yield f"      {local_time(said.at, zone)}  {translate('confirmed')}: {level}  {said.by}: {said.reason}"
     for other in assessment.evidence.interpretations:
-        point = f"{say(other.point)} = {say(other.value)}"
-        yield f"    {say('other reading')} {_level(other.level, pack, say)}: {point}"
+        point = f"{translate(other.point)} = {translate(other.value)}"
+        yield f"    {translate('other reading')} {_level(other.level, pack, translate)}: {point}"
 
 
-def _ground(rise: LevelChange, say: Translator) -> str:
+def _ground(rise: LevelChange, translate: Translator) -> str:
     """Return on what a rise rests: a clause, or a person's word."""
     if rise.correction is not None:
-        return f"{say('corrected')}: {rise.correction.by}: {rise.correction.reason}"
-    return f"{format_cite(rise.cite, say.locale)} ({rise.rule})"
+        return f"{translate('corrected')}: {rise.correction.by}: {rise.correction.reason}"
+    return f"{format_cite(rise.cite, translate.locale)} ({rise.rule})"
