@@ -157,7 +157,7 @@ class Dispatcher:
             hand_over, failure = in_savepoint(unit, self._claim)
             if failure is not None:
                 self._say_failed(failure)
-            unit.after_commit.insert(0, hand_over or self._later)  # before all others: people wait for it
+            unit.after_commit.append_delivery(hand_over or self._later)
 
     def _claim_now(self, unit: UnitOfWork) -> None:
         if self._has_place():

@@ -17,7 +17,6 @@ from incident_engine.config.rulebook import Rulebook
 from incident_engine.config.settings import Settings
 from incident_engine.domain.events.actions import IncidentClosed
 from incident_engine.domain.events.model import Event, MaintenanceAnnounced, OutageEvent, Recorded, wire
-from incident_engine.domain.events.types import EventType
 from incident_engine.domain.incidents.fold import occurrence
 from incident_engine.domain.reports.definition import report_entry_problems
 from incident_engine.engine.cache_sync import CacheSync
@@ -30,14 +29,10 @@ from incident_engine.engine.update import CaseUpdater
 from incident_engine.store.events import Key
 from incident_engine.store.quarantine import is_anything_in_quarantine, put_in_quarantine, release_from_quarantine
 from incident_engine.store.timers import due_timers, set_timer
-from incident_engine.store.unit_of_work import UnitOfWork, in_savepoint
+from incident_engine.store.unit_of_work import ReceiptGroup, UnitOfWork, in_savepoint
 
 _TIMERS_AT_ONCE = 200
 _TRY_AGAIN = timedelta(minutes=1)
-_WRITING = "writing"
-_ALIKE = "alike"
-_Alike = tuple[str, EventOutcome, EventType, str | None]
-"""Source, outcome, type and incident: events of which all are the same are counted and said together."""
 
 
 class Receipt(NamedTuple):
@@ -100,7 +95,7 @@ class Engine:
                 found += [replace(problem, path=(place, *problem.path)) for problem in taken]
         if found:
             raise InvalidDocumentError(sorted(found, key=_first_place))
-        unit.before_commit.setdefault(_WRITING, self._write)
+        unit.flush = self._write
         answers = [receipts[place] for place, _ in given]
         self._follow(unit, [event for _, event in given], answers, now)
         self._account(unit, [event for _, event in given], answers)
@@ -158,18 +153,17 @@ class Engine:
         if not touched:
             unit.unchanged += 1
         for case_id in touched:
-            unit.before_commit[case_id] = partial(self._update_case, case_id=case_id, now=now)
+            unit.updates[case_id] = partial(self._update_case, case_id=case_id, now=now)
             if not is_from_monitors:
-                unit.run_before_commit(case_id)
+                unit.run_update(case_id)
 
     def _write(self, unit: UnitOfWork) -> None:
         """Write the events; what waited in quarantine and was taken now need not wait any more."""
         self._cache.flush(unit.connection)
         faults.reach(faults.Point.AFTER_APPEND)
-        taken: Mapping[_Alike, Sequence[str]] = unit.shared.get(_ALIKE, {})
         if is_anything_in_quarantine(unit.connection):
-            for (source, *_), ids in taken.items():
-                release_from_quarantine(unit.connection, source, ids)
+            for group, ids in unit.receipts.items():
+                release_from_quarantine(unit.connection, group.source, ids)
 
     def _update_case(self, unit: UnitOfWork, case_id: str, now: datetime) -> None:
         self._router.open_incidents.update(unit, case_id, self._updater.update_case(unit, case_id, now))
@@ -199,7 +193,7 @@ class Engine:
     def _checked(self, unit: UnitOfWork, event: Event, case_id: str) -> Event | list[Problem]:
         """Return what a person says as it is to be stored, or what is wrong with it as things stand now."""
         self._cache.flush(unit.connection)
-        unit.run_before_commit(case_id)
+        unit.run_update(case_id)
         if isinstance(event, NAMING):
             packs = self._reader.packs_of(unit.connection, case_id)
             result = checked(unit.connection, event, case_id, packs, self._names)
@@ -221,15 +215,14 @@ class Engine:
 
     def _account(self, unit: UnitOfWork, events: Sequence[Event], receipts: Sequence[Receipt]) -> None:
         """Count what was taken, and say it once it is on disk: what is alike of one transaction in one line."""
-        if _ALIKE not in unit.shared:
-            unit.shared[_ALIKE] = {}
-            unit.after_commit.append(partial(self._log_alike, unit.shared[_ALIKE]))
-        alike: dict[_Alike, list[str]] = unit.shared[_ALIKE]
+        if events and not unit.receipts:
+            unit.after_commit.append(partial(self._log_receipts, unit.receipts))
         for event, receipt in zip(events, receipts, strict=True):
-            alike.setdefault((receipt.source, receipt.outcome, event.type, receipt.incident), []).append(receipt.id)
+            group = ReceiptGroup(receipt.source, receipt.outcome, event.type, receipt.incident)
+            unit.receipts.setdefault(group, []).append(receipt.id)
 
-    def _log_alike(self, alike: Mapping[_Alike, Sequence[str]]) -> None:
-        for (source, outcome, kind, incident), ids in alike.items():
+    def _log_receipts(self, receipts: Mapping[ReceiptGroup, Sequence[str]]) -> None:
+        for (source, outcome, kind, incident), ids in receipts.items():
             self._metrics.count_events(source, outcome, len(ids))
             reason = Reason.EVENT_DUPLICATE if outcome is EventOutcome.DUPLICATE else Reason.EVENT_ACCEPTED
             more = {"count": len(ids), "last": ids[-1]} if len(ids) > 1 else {}

@@ -20,7 +20,7 @@ from incident_engine.common.errors import OverloadedError, StoreError
 from incident_engine.common.telemetry import RateLimitedLog, logger
 from incident_engine.store.database import Database
 from incident_engine.store.diagnosis import Trouble, explained
-from incident_engine.store.unit_of_work import T, UnitOfWork, Work, _is_of_the_store, in_savepoint, transaction
+from incident_engine.store.unit_of_work import T, UnitOfWork, Work, in_savepoint, is_store_failure, transaction
 
 BATCH = 500
 """So many events are committed together at most; those of one request always are."""
@@ -227,7 +227,7 @@ class Writer:
                 outcomes: list[WorkOutcome] = [(work(unit), None) for work in works]
                 self._end(unit, len(works))
         except Exception as error:
-            if _is_of_the_store(error):
+            if is_store_failure(error):
                 raise
             if len(works) == 1:
                 return [(None, error)], UnitOfWork(unit.connection)

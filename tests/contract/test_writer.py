@@ -19,7 +19,7 @@ from incident_engine.common.errors import OverloadedError, StoreError
 from incident_engine.common.telemetry import configure_logging, logger
 from incident_engine.store.database import Database
 from incident_engine.store.tables import cases
-from incident_engine.store.unit_of_work import UnitOfWork, in_savepoint
+from incident_engine.store.unit_of_work import UnitOfWork, in_savepoint, transaction
 from incident_engine.store.writer import BATCH, Writer
 
 NOW = cst("10:35")
@@ -353,7 +353,7 @@ def test_a_log_that_cannot_be_written_does_not_stop_the_writer(opened: Opened) -
 
 def test_what_others_left_for_the_end_does_not_go_with_a_savepoint_that_fails(opened: Opened) -> None:
     def leave(unit: UnitOfWork) -> str:
-        unit.before_commit["writing"] = put("a")
+        unit.updates["a"] = put("a")
         return "left"
 
     def try_something(unit: UnitOfWork) -> str:
@@ -371,7 +371,7 @@ def leave(name: str, last: Callable[[UnitOfWork], object]) -> Callable[[UnitOfWo
     """Return a work that leaves something for the end."""
 
     def work(unit: UnitOfWork) -> str:
-        unit.before_commit[name] = last
+        unit.updates[name] = last
         return name
 
     return work
@@ -391,3 +391,26 @@ def test_what_fails_at_the_end_fails_the_work_that_wanted_it_alone(opened: Opene
     with pytest.raises(RuntimeError, match="on purpose"):
         bad.result(30)
     assert opened.stored() == ["a"]
+
+
+def test_what_is_put_off_runs_in_the_order_of_its_slots(opened: Opened) -> None:
+    order: list[str] = []
+
+    def record(name: str) -> Callable[..., None]:
+        return lambda *_: order.append(name)
+
+    def work(unit: UnitOfWork) -> None:
+        unit.after_commit.append(record("log"))
+        unit.after_commit.append_delivery(record("delivery"))
+        unit.updates["b"] = record("an update that is replaced")
+        unit.updates["a"] = record("update a")
+        unit.updates["b"] = record("update b")
+        unit.flush = record("flush")
+
+    with transaction(opened.database) as unit:
+        work(unit)
+        in_savepoint(unit, work)
+    for action in unit.after_commit:
+        action()
+    before_commit = ["flush", "update b", "update a"]
+    assert order == [*before_commit, *before_commit, "delivery", "delivery", "log", "log"]

@@ -26,7 +26,7 @@ def poison(monkeypatch: pytest.MonkeyPatch) -> None:
             raise ZeroDivisionError("a fault of the engine")
         return sound(self, unit, incident_id, now)
 
-    monkeypatch.setattr(CaseUpdater, "bring_up_to_date", failing)
+    monkeypatch.setattr(CaseUpdater, "update_case", failing)
 
 
 def down(name: str, incident: str) -> dict[str, Any]:
@@ -70,3 +70,20 @@ def test_others_in_the_same_transaction_are_not_harmed(tmp_path: Path) -> None:
         assert [answer.status_code for answer in (first, bad, again)] == [202, 202, 202]
         (found,) = api.rows(cases)
         assert found["regions"] == ["CN-GD", "CN-HN"], "what was kept in memory is what is on disk"
+
+
+@pytest.mark.parametrize("key", ["any-key", "writing", "flush"])
+def test_an_event_that_is_taken_leaves_the_quarantine_whatever_the_key_of_its_incident(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    def failing(*_: object) -> Mapping[str, Any]:
+        raise ZeroDivisionError("a fault of the engine")
+
+    with served(tmp_path, NOW) as api:
+        with monkeypatch.context() as patched:
+            patched.setattr(CaseUpdater, "update_case", failing)
+            answer = api.client.post("/api/v1/events", json=down("b", key))
+            assert answer.json()["events"][0]["status"] == "quarantined"
+        assert api.client.post("/api/v1/events", json=down("b", key)).json()["events"][0]["status"] == "accepted"
+        assert api.rows(quarantine) == []
+        assert [row["id"] for row in api.rows(cases)] == [key]
