@@ -28,7 +28,7 @@ from incident_engine.store.writer import Writer
 from incident_engine.timers.factory import open_timers
 from incident_engine.watchdog.factory import open_watchdog
 from incident_engine.watchdog.readiness import unready_reasons
-from incident_engine.watchdog.watchdog import WatchedParts
+from incident_engine.watchdog.watchdog import Watched
 from incident_engine.web.app import create_app
 from incident_engine.web.context import AppContext
 from incident_engine.web.links.factory import open_links
@@ -82,7 +82,7 @@ class Daemon:
         )
         self._timers = open_timers(self.database, clock, self._on_due, self._alarm.refresh, settings.store.lost_after)
         self._alarm.connect(send_due=self.dispatcher.notify, arm=self._timers.arm)
-        watched = WatchedParts(self.database, self.writer, self.dispatcher, self._timers, metrics)
+        watched = Watched(self.database, self.writer, self.dispatcher, self._timers, metrics)
         self._watchdog = open_watchdog(settings, watched, clock, self.url, drill=drill)
         self._archiver = Archiver(settings.retention, self.database, self.writer, self.reader, self.engine.is_changing)
         context = AppContext(

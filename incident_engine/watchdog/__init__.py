@@ -1,1 +1,1 @@
-"""Self-monitoring: find late, dead or stuck parts and notify without them."""
+"""Watches the daemon's workers, clock and store, and notifies the operators by channels of its own."""

@@ -1,4 +1,4 @@
-"""From what each look sees to findings that appear and end, without flapping."""
+"""Tracks findings from probe to probe: when each appears and when it ends, without flapping."""
 
 import threading
 from collections.abc import Collection, Sequence
@@ -9,43 +9,48 @@ from incident_engine.watchdog.findings import SEEN_TWICE, Change, ClockReading, 
 
 
 class FindingTracker:
-    """The findings there are. One is over when it has not been seen for as long as `quiet`, in real time."""
+    """Holds the current findings. A finding ends when no probe has observed it for `quiet` of real time."""
 
     def __init__(self, quiet: timedelta) -> None:
         self._quiet = quiet.total_seconds()
         self._suspected: set[Kind] = set()
         self._findings: dict[Kind, Finding] = {}
         self._seen_at: dict[Kind, float] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # /readyz reads the findings from another thread
 
     @property
     def findings(self) -> Sequence[Finding]:
-        """Return what is found, the first first. For any thread."""
+        """Return the current findings, the oldest first. Safe in any thread."""
         with self._lock:
             return tuple(self._findings.values())
 
-    def update(self, sights: Sequence[Observation], at: ClockReading, unknown: Collection[Kind] = ()) -> list[Change]:
-        """Note what a look saw; `unknown` kinds could not be looked at and stay as they are. Return what changed."""
+    def update(
+        self, observations: Sequence[Observation], at: ClockReading, unknown: Collection[Kind] = ()
+    ) -> list[Change]:
+        """Apply the observations of one probe and return the findings that appeared or ended.
+
+        Kinds in `unknown` could not be probed and stay as they are.
+        """
         with self._lock:
-            suspected = {sight.kind for sight in sights}
-            changes = [change for sight in sights for change in self._see(sight, at)]
+            suspected = {observation.kind for observation in observations}
+            changes = [change for observation in observations for change in self._apply(observation, at)]
             self._suspected = suspected | (self._suspected & set(unknown))
+            # A kind that cannot be probed has not ended: its quiet time starts over.
             for kind in self._findings.keys() & set(unknown):
                 self._seen_at[kind] = at.ticks
             return changes + self._end(at)
 
-    def _see(self, sight: Observation, at: ClockReading) -> list[Change]:
-        kind, known = sight.kind, self._findings.get(sight.kind)
-        if known is None and kind in SEEN_TWICE and kind not in self._suspected:
+    def _apply(self, observation: Observation, at: ClockReading) -> list[Change]:
+        kind, finding = observation.kind, self._findings.get(observation.kind)
+        if finding is None and kind in SEEN_TWICE and kind not in self._suspected:
             return []
         self._seen_at[kind] = at.ticks
-        self._findings[kind] = sight if known is None else replace(known, detail=sight.detail)
-        return [Change(sight)] if known is None else []
+        # The first observation keeps its `since`; only the particulars follow the latest one.
+        self._findings[kind] = observation if finding is None else replace(finding, detail=observation.detail)
+        return [Change(observation)] if finding is None else []
 
     def _end(self, at: ClockReading) -> list[Change]:
-        over = [kind for kind in self._findings if self._has_ended(kind, at)]
-        return [Change(self._findings.pop(kind), at.now) for kind in over]
-
-    def _has_ended(self, kind: Kind, at: ClockReading) -> bool:
-        unseen_for = at.ticks - self._seen_at[kind]
-        return unseen_for > 0 and unseen_for >= self._quiet
+        unseen_for = {kind: at.ticks - self._seen_at[kind] for kind in self._findings}
+        # With a quiet time of zero, an observation of this very probe must not end its own finding.
+        ended = [kind for kind, seconds in unseen_for.items() if seconds > 0 and seconds >= self._quiet]
+        return [Change(self._findings.pop(kind), at.now) for kind in ended]

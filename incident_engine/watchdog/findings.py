@@ -1,4 +1,4 @@
-"""What the watchdog can find, and what it needs to say about it."""
+"""The kinds of findings, the observations they come from, and the clock readings they are dated by."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,7 +9,7 @@ from incident_engine.domain.values import LocalizedText
 
 
 class Kind(StrEnum):
-    """What is wrong: the log's reason, the metric's label, and the word in /readyz."""
+    """The kind of a fault: reason in the log, label of the metric and code in /readyz."""
 
     WRITER_DEAD = "writer_dead"
     WRITER_STUCK = "writer_stuck"
@@ -41,41 +41,45 @@ UNREADY = frozenset(
         Kind.STORE_UNREADABLE,
     }
 )
-"""This process does not do its own work, and another may. The rest is late or wrong around it: events must still be
-taken, so it stays ready and warns."""
+"""Kinds that make the daemon unready: it does not do its own work, and another process may.
+
+All other kinds are warnings: the daemon stays ready, because events must still be accepted."""
 
 SEEN_TWICE = frozenset({Kind.TIMER_OVERDUE, Kind.DELIVERY_UNCLAIMED, Kind.DELIVERY_LEASE_LAPSED})
-"""Counts from the second look in a row: after a sleep or a leap of the clock everything is overdue for a moment."""
+"""Kinds that become findings at the second observation in a row: after a sleep or a step of the clock everything is
+overdue for a moment."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClockReading:
-    """When a look is taken: by the clock that deadlines are counted by, and by one that nobody sets."""
+    """The instant of a probe by two clocks: the one that deadlines follow, and a monotonic one."""
 
     now: datetime
     ticks: float
     speed: float = 1.0
+    """Seconds of the clock per real second; above 1 in a drill."""
 
-    def before(self, seconds: float) -> datetime:
-        """Return the instant so many real seconds ago."""
+    def seconds_ago(self, seconds: float) -> datetime:
+        """Return the instant a number of real seconds ago."""
         return self.now - timedelta(seconds=seconds * self.speed)
 
-    def limit(self, length: timedelta) -> timedelta:
-        """Return a length of real time by the clock: a drill's runs faster."""
+    def to_clock_time(self, length: timedelta) -> timedelta:
+        """Return the length of the clock's time that passes in a length of real time."""
         return length * self.speed
 
 
 def read_clock(clock: Clock) -> ClockReading:
-    """Return the present."""
+    """Return the current reading of a clock and of the ticks."""
     return ClockReading(clock.now(), ticks(), clock.speed)
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What one look saw: what, since when, and the particulars."""
+    """A fault that one probe observed."""
 
     kind: Kind
     since: datetime
+    """The start of the fault, as far as this probe can tell."""
     detail: LocalizedText
 
     @property
@@ -85,12 +89,12 @@ class Observation:
 
 
 Finding = Observation
-"""A sight that counts; `since` is that of the first look that saw it."""
+"""An observation that counts; `since` is that of the first one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A finding has appeared, or (with `ended_at`) is over."""
+    """A finding that has appeared or, with `ended_at`, has ended."""
 
     finding: Finding
     ended_at: datetime | None = None

@@ -1,4 +1,4 @@
-"""The words of a notice: what is wrong, since when, what it means, what to do; or that it is over."""
+"""The message of a notice: each fault with its start, meaning and remedy, or its end."""
 
 import hashlib
 import platform
@@ -16,32 +16,35 @@ from incident_engine.store.deliveries import ClaimedDelivery, Priority
 from incident_engine.watchdog.findings import Change
 from incident_engine.watchdog.texts import TEXTS
 
-ABOUT = "watchdog"
-"""What stands in a notice where other messages have their incident and step."""
+NOTICE_CASE = "watchdog"
+"""Stands in a notice in place of the incident and the step of other messages."""
 
 
 class NoticeMessages:
-    """Writes notices in their reader's language, for the channel over which they go; in a drill marked as such."""
+    """Writes notices in the reader's language and the channel's form; in a drill each is marked as such."""
 
     def __init__(self, settings: Settings, url: str, *, drill: bool) -> None:
         self._settings = settings
-        self._where = f"{platform.node()} · {url}/readyz · incident-engine {__version__}"
+        self._origin = f"{platform.node()} · {url}/readyz · incident-engine {__version__}"
         self._drill = drill
 
     def write(
         self, contact: ContactSettings, address: Address, changes: Sequence[Change], now: datetime
     ) -> ClaimedDelivery:
-        """Return the notice of these changes. The same changes have the same id, so that a repeat is known for one."""
+        """Return the notice of these changes.
+
+        The same changes give the same id, so that a receiver can recognise a repetition.
+        """
         form = MessageForm(self._settings.channels[address.channel].form)
         message = self._message(changes, contact.locale, form)
         if self._drill:
             message = marked(message, form)
-        what = [f"{each.finding.kind} {each.finding.since.isoformat()} {each.ended_at}" for each in changes]
-        digest = hashlib.sha256("\0".join([contact.id, address.channel, *what]).encode()).hexdigest()
+        keys = [f"{change.finding.kind} {change.finding.since.isoformat()} {change.ended_at}" for change in changes]
+        digest = hashlib.sha256("\0".join([contact.id, address.channel, *keys]).encode()).hexdigest()
         return ClaimedDelivery(
             id=f"aud_{digest[:32]}",
-            step_id=ABOUT,
-            case_id=ABOUT,
+            step_id=NOTICE_CASE,
+            case_id=NOTICE_CASE,
             contact=contact.id,
             channel=address.channel,
             address=address.to,
@@ -55,32 +58,32 @@ class NoticeMessages:
 
     def _message(self, changes: Sequence[Change], locale: str, form: MessageForm) -> Message:
         bank = self._settings.bank.name.in_(locale)
-        lines = [_headline(change, locale) for change in changes]
+        headlines = [_headline(change, locale) for change in changes]
         zh = locale == "zh-CN"
-        subject = f"【{bank} 自检】" + "；".join(lines) if zh else f"[{bank} watchdog] " + "; ".join(lines)
+        subject = f"【{bank} 自检】" + "；".join(headlines) if zh else f"[{bank} watchdog] " + "; ".join(headlines)
         if form is MessageForm.SHORT:
-            told = [self._short(change, locale) for change in changes]
-            body = ("【自检】" if zh else "[Watchdog] ") + " ".join(told)
-            return Message(body, body, locale)
+            sentences = [self._short(change, locale) for change in changes]
+            body = ("【自检】" if zh else "[Watchdog] ") + " ".join(sentences)
+            return Message(body, body, locale)  # a telephone shows one text, so subject and body are the same
         sections = [self._section(change, locale) for change in changes]
-        return Message(subject, "\n\n".join([*sections, self._where]) + "\n", locale)
+        return Message(subject, "\n\n".join([*sections, self._origin]) + "\n", locale)
 
     def _short(self, change: Change, locale: str) -> str:
-        words, since = TEXTS[change.finding.kind], self._spelled(change.finding.since, locale)
+        text, since = TEXTS[change.finding.kind], self._format(change.finding.since, locale)
         if change.ended_at is not None:
             end = "。" if locale == "zh-CN" else "."
             return f"{_headline(change, locale)}{end}"
         if locale == "zh-CN":
-            return f"{words.title.zh_cn}，自{since}。{words.means.zh_cn}{words.remedy.zh_cn}"
-        return f"{words.title.en}, since {since}. {words.means.en} {words.remedy.en}"
+            return f"{text.title.zh_cn}，自{since}。{text.means.zh_cn}{text.remedy.zh_cn}"
+        return f"{text.title.en}, since {since}. {text.means.en} {text.remedy.en}"
 
     def _section(self, change: Change, locale: str) -> str:
         finding = change.finding
-        words, since = TEXTS[finding.kind], self._spelled(finding.since, locale)
-        title, means, remedy = (text.in_(locale) for text in (words.title, words.means, words.remedy))
+        text, since = TEXTS[finding.kind], self._format(finding.since, locale)
+        title, means, remedy = (part.in_(locale) for part in (text.title, text.means, text.remedy))
         detail = finding.detail.in_(locale)
         if change.ended_at is not None:
-            ended_at = self._spelled(change.ended_at, locale)
+            ended_at = self._format(change.ended_at, locale)
             if locale == "zh-CN":
                 end = f"情况曾是：{detail}。请核对这段时间内到期的报告。"
                 return f"**已恢复：{title}**\n\n自{since}起，至{ended_at}结束。\n\n{end}"
@@ -94,7 +97,7 @@ class NoticeMessages:
             lines = [f"What: {detail}", f"Since: {since}", f"What it means: {means}", f"What to do: {remedy}"]
         return f"**{title}**\n\n" + "\n".join(f"- {line}" for line in lines)
 
-    def _spelled(self, instant: datetime, locale: str) -> str:
+    def _format(self, instant: datetime, locale: str) -> str:
         return spell_instant(instant.replace(microsecond=0), locale, self._settings.bank.zone)
 
 

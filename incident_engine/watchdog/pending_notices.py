@@ -1,4 +1,4 @@
-"""What one reader is still to be told, and when: each finding once, its end if its beginning was told, and no more."""
+"""The notices that one reader has not received yet: each finding once, and its end if its start was sent."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -10,64 +10,66 @@ from incident_engine.delivery.rate_limit import RateLimit
 from incident_engine.watchdog.findings import Change, Kind
 
 PER_HOUR = 20
-"""How many notices one reader gets within an hour at most; what must wait goes out together with the next."""
+"""The most notices that one reader receives within an hour; changes that must wait go out with the next notice."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class PendingNotices:
-    """One reader's. Instants are ticks, in seconds."""
+    """Collects the changes for one reader and decides when they are due. Instants are ticks, in seconds."""
 
     def __init__(self, contact: ContactSettings, pause: timedelta, retry: RetrySettings) -> None:
         self.contact = contact
         self._pause = pause.total_seconds()
         self._retry = retry
         self._waiting: dict[Kind, Change] = {}
-        self._told: set[Kind] = set()
-        self._told_at: dict[Kind, float] = {}
-        self._bucket = RateLimit(PER_HOUR, timedelta(hours=1))
+        self._notified: set[Kind] = set()
+        self._notified_at: dict[Kind, float] = {}
+        self._rate_limit = RateLimit(PER_HOUR, timedelta(hours=1))
         self._failures = 0
         self._not_before = 0.0
 
     @property
     def is_waiting(self) -> bool:
-        """Return whether there is anything that was not told yet."""
+        """Return whether a change waits to be sent."""
         return bool(self._waiting)
 
     def add(self, change: Change) -> None:
-        """Note what changed: an end is told to whoever heard the beginning, a return before that is no news."""
+        """Queue a change. An end cancels a start that was not sent; a new start cancels an end that was not sent."""
         kind = change.finding.kind
-        if (change.ended_at is None) != (kind in self._told):
+        if (change.ended_at is None) != (kind in self._notified):
             self._waiting[kind] = change
         else:
             self._waiting.pop(kind, None)
 
     def due(self, ticks: float) -> Sequence[Change]:
-        """Return what to tell now, in one notice."""
-        ready = [
+        """Return the changes to send now, in one notice."""
+        changes = [
             change
             for kind, change in self._waiting.items()
-            if change.ended_at is not None or ticks - self._told_at.get(kind, -self._pause) >= self._pause
+            # The pause keeps a finding that comes and goes from filling the reader's phone; its end is never late.
+            if change.ended_at is not None or ticks - self._notified_at.get(kind, -self._pause) >= self._pause
         ]
-        if not ready or ticks < self._not_before or self._bucket.ready_at(_instant(ticks)) > _instant(ticks):
+        if not changes or ticks < self._not_before or self._rate_limit.ready_at(_instant(ticks)) > _instant(ticks):
             return []
-        return ready
+        return changes
 
-    def sent(self, changes: Sequence[Change], ticks: float) -> None:
-        """Note that these were told."""
-        self._bucket.take(1)
+    def record_sent(self, changes: Sequence[Change], ticks: float) -> None:
+        """Record that a notice of these changes was sent."""
+        self._rate_limit.take(1)
         self._failures, self._not_before = 0, 0.0
         for change in changes:
             kind = change.finding.kind
+            # A newer change of this kind may have been queued while the notice was on its way; it still has to go out.
             if self._waiting.get(kind) is change:
                 del self._waiting[kind]
             if change.ended_at is None:
-                self._told.add(kind)
-                self._told_at[kind] = ticks
+                self._notified.add(kind)
+                self._notified_at[kind] = ticks
             else:
-                self._told.discard(kind)
+                self._notified.discard(kind)
 
-    def failed(self, ticks: float) -> float:
-        """Note that they could not be told; return after how many seconds to try again."""
+    def record_failed(self, ticks: float) -> float:
+        """Record that no channel accepted the notice; return the seconds until the next attempt."""
         self._failures += 1
         wait = backoff(self._retry, self._failures).total_seconds()
         self._not_before = ticks + wait
@@ -75,4 +77,5 @@ class PendingNotices:
 
 
 def _instant(ticks: float) -> datetime:
+    # RateLimit counts in instants; any origin will do, as only differences matter.
     return _EPOCH + timedelta(seconds=ticks)

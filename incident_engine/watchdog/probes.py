@@ -1,4 +1,4 @@
-"""Looking at threads, tasks, the event loop and the clock. Reads memory only: nothing here can be kept waiting."""
+"""Probes of threads, tasks, the event loop and the clock. They read memory only, so none of them can block."""
 
 import asyncio
 from collections import deque
@@ -10,10 +10,12 @@ from incident_engine.watchdog.findings import ClockReading, Kind, Observation, t
 
 
 class WriterStatus(Protocol):
-    """What is looked at of the writer."""
+    """The state of the writer that is probed."""
 
     taken: int
+    """Works taken from the queue since the start."""
     busy_since: float | None
+    """The start of the batch in hand, in ticks; None between batches."""
 
     @property
     def is_alive(self) -> bool:
@@ -22,14 +24,15 @@ class WriterStatus(Protocol):
 
     @property
     def queued(self) -> int:
-        """Return how many works wait."""
+        """Return the number of works in the queue."""
         ...
 
 
 class DispatcherStatus(Protocol):
-    """What is looked at of the dispatcher."""
+    """The state of the dispatcher that is probed."""
 
     busy_since: float | None
+    """The start of the claim under way, in ticks; None between claims."""
 
     @property
     def is_alive(self) -> bool:
@@ -38,26 +41,26 @@ class DispatcherStatus(Protocol):
 
 
 class TimersStatus(Protocol):
-    """What is looked at of the timers."""
+    """The state of the timers that is probed."""
 
     @property
     def heartbeat_at(self) -> float:
-        """Return when the heartbeat last did anything, in ticks."""
+        """Return the last beat of the heartbeat, in ticks."""
         ...
 
     @property
     def pulse_at(self) -> float:
-        """Return when what keeps time last did anything, in ticks."""
+        """Return the last sign of life of the scheduler, in ticks."""
         ...
 
     @property
     def is_alive(self) -> bool:
-        """Return whether time is kept."""
+        """Return whether the scheduler runs."""
         ...
 
 
 class WorkerProbe:
-    """Finds workers that are dead, or at the same thing for longer than a limit."""
+    """Finds workers that are dead, or busy with one thing for longer than a limit."""
 
     def __init__(
         self, writer: WriterStatus, dispatcher: DispatcherStatus, timers: TimersStatus, limit: timedelta
@@ -66,10 +69,11 @@ class WorkerProbe:
         self._dispatcher = dispatcher
         self._timers = timers
         self._limit = limit.total_seconds()
-        self._marks: deque[tuple[int, float]] = deque()
+        self._queue_ends: deque[tuple[int, float]] = deque()
+        """For past probes, the number of the last work in the queue, and the ticks."""
 
-    def dead(self, at: ClockReading) -> Iterator[Observation]:
-        """Yield those that do not run. For any thread."""
+    def dead_workers(self, at: ClockReading) -> Iterator[Observation]:
+        """Yield an observation for each worker that does not run. Safe in any thread."""
         if not self._writer.is_alive:
             yield Observation(Kind.WRITER_DEAD, at.now, texts("写入线程没有运行", "the writer does not run"))
         if not self._dispatcher.is_alive:
@@ -78,57 +82,53 @@ class WorkerProbe:
             yield Observation(Kind.TIMERS_DEAD, at.now, texts("定时器没有运行", "the timers do not run"))
 
     def probe(self, at: ClockReading) -> Iterator[Observation]:
-        """Yield those that do not run or do not get on."""
-        yield from self.dead(at)
-        yield from self._stuck_writer(at)
+        """Yield an observation for each worker that is dead or stuck."""
+        yield from self.dead_workers(at)
+        yield from self._probe_writer(at)
         busy_since = self._dispatcher.busy_since
         if self._dispatcher.is_alive and busy_since is not None and at.ticks - busy_since > self._limit:
-            yield _stuck(
-                Kind.DISPATCHER_STUCK, ("发送任务领取消息", "the dispatcher has been claiming"), busy_since, at
-            )
+            subject = "发送任务领取消息", "the dispatcher has been claiming"
+            yield _stuck(Kind.DISPATCHER_STUCK, subject, busy_since, at)
         if self._timers.is_alive:
-            yield from self._stuck_timers(at)
+            # The heartbeat shows that our callbacks run, the pulse that the scheduler keeps time; the older one counts.
+            since, subject = min(
+                (self._timers.heartbeat_at, ("定时器心跳停顿", "the timers' heartbeat has not beaten")),
+                (self._timers.pulse_at, ("调度器无反应", "the timers' scheduler has not answered")),
+            )
+            if at.ticks - since > self._limit:
+                yield _stuck(Kind.TIMERS_STUCK, subject, since, at)
 
-    def _stuck_writer(self, at: ClockReading) -> Iterator[Observation]:
+    def _probe_writer(self, at: ClockReading) -> Iterator[Observation]:
         oldest = self._oldest_queued(at)
         if not self._writer.is_alive:
             return
         busy_since = self._writer.busy_since
         if busy_since is not None and at.ticks - busy_since > self._limit:
-            said = ("写入线程处理同一批写入", "the writer has been at the same works")
-            yield _stuck(Kind.WRITER_STUCK, said, busy_since, at, self._writer.queued)
+            subject = "写入线程处理同一批写入", "the writer has been at the same works"
+            yield _stuck(Kind.WRITER_STUCK, subject, busy_since, at, self._writer.queued)
         elif oldest is not None and at.ticks - oldest > self._limit:
-            said = ("写入队列中最早的一项等待", "the oldest work in the writer's queue has waited")
-            yield _stuck(Kind.WRITER_STUCK, said, oldest, at, self._writer.queued)
+            subject = "写入队列中最早的一项等待", "the oldest work in the writer's queue has waited"
+            yield _stuck(Kind.WRITER_STUCK, subject, oldest, at, self._writer.queued)
 
     def _oldest_queued(self, at: ClockReading) -> float | None:
-        """Return a look, in ticks, at which what was queued last has still not been taken; None: there is none."""
+        """Return the ticks of the earliest probe whose queue has still not been worked off; None if there is none."""
         taken = self._writer.taken
-        while self._marks and self._marks[0][0] <= taken:
-            self._marks.popleft()
+        while self._queue_ends and self._queue_ends[0][0] <= taken:
+            self._queue_ends.popleft()
         if queued := self._writer.queued:
-            self._marks.append((taken + queued, at.ticks))
-        return self._marks[0][1] if self._marks else None
-
-    def _stuck_timers(self, at: ClockReading) -> Iterator[Observation]:
-        parts = (
-            (self._timers.heartbeat_at, ("定时器心跳停顿", "the timers' heartbeat has not beaten")),
-            (self._timers.pulse_at, ("调度器无反应", "the timers' scheduler has not answered")),
-        )
-        seen_at, said = min(parts)
-        if at.ticks - seen_at > self._limit:
-            yield _stuck(Kind.TIMERS_STUCK, said, seen_at, at)
+            self._queue_ends.append((taken + queued, at.ticks))
+        return self._queue_ends[0][1] if self._queue_ends else None
 
 
-def _stuck(kind: Kind, said: tuple[str, str], since: float, at: ClockReading, queued: int = 0) -> Observation:
+def _stuck(kind: Kind, subject: tuple[str, str], since: float, at: ClockReading, queued: int = 0) -> Observation:
     seconds = at.ticks - since
-    also_zh, also = (f"，另有 {queued} 项等待", f"; {queued} more wait") if queued else ("", "")
-    detail = texts(f"{said[0]}已 {seconds:.0f} 秒{also_zh}", f"{said[1]} for {seconds:.0f} s{also}")
-    return Observation(kind, at.before(seconds), detail)
+    queue_zh, queue_en = (f"，另有 {queued} 项等待", f"; {queued} more wait") if queued else ("", "")
+    detail = texts(f"{subject[0]}已 {seconds:.0f} 秒{queue_zh}", f"{subject[1]} for {seconds:.0f} s{queue_en}")
+    return Observation(kind, at.seconds_ago(seconds), detail)
 
 
 class EventLoopProbe:
-    """Asks the event loop to answer, once a look, and finds it stuck when it takes too long to."""
+    """Schedules a callback in the event loop and finds the loop stuck when the callback runs too late."""
 
     def __init__(self, limit: timedelta, ticks: Callable[[], float]) -> None:
         self._limit = limit.total_seconds()
@@ -138,11 +138,11 @@ class EventLoopProbe:
         self._took = 0.0
 
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Watch this loop."""
+        """Probe this event loop from now on."""
         self._loop = loop
 
     def probe(self, at: ClockReading) -> Iterator[Observation]:
-        """Yield that the loop is stuck, if it took or takes too long; then ask again."""
+        """Yield an observation if the last answer took too long or is still missing; then ask again."""
         asked_at = self._asked_at
         lag = self._took if asked_at is None else at.ticks - asked_at
         if asked_at is None:
@@ -150,11 +150,12 @@ class EventLoopProbe:
         if lag > self._limit:
             yield Observation(
                 Kind.EVENT_LOOP_STUCK,
-                at.before(lag),
+                at.seconds_ago(lag),
                 texts(f"事件循环 {lag:.0f} 秒没有应答", f"the event loop did not answer for {lag:.0f} s"),
             )
 
     def _ask(self, at: ClockReading) -> None:
+        # In tests and while the daemon stops there may be no loop that could answer.
         if self._loop is None or self._loop.is_closed():
             return
         self._took, self._asked_at = 0.0, at.ticks
@@ -166,25 +167,24 @@ class EventLoopProbe:
 
 
 class ClockProbe:
-    """Finds steps of the clock: between two looks it went on by another length than the ticks."""
+    """Finds steps of the system clock: between two probes it advanced by another length than the ticks."""
 
     def __init__(self, limit: timedelta) -> None:
         self._limit = limit.total_seconds()
         self._last: ClockReading | None = None
 
-    def begin(self, at: ClockReading) -> None:
-        """Watch from this moment on."""
+    def start(self, at: ClockReading) -> None:
+        """Compare the next reading with this one."""
         self._last = at
 
     def probe(self, at: ClockReading) -> Iterator[Observation]:
-        """Yield that the clock was set, or the machine slept, since the last look."""
+        """Yield an observation if the clock was set, or the machine slept, since the last probe."""
         last, self._last = self._last, at
         if last is None:
             return
         step = (at.now - last.now).total_seconds() - (at.ticks - last.ticks) * at.speed
         if abs(step) > self._limit:
             zh_cn, en = ("向前", "forwards") if step > 0 else ("向后", "backwards")
-            said = f"the clock went {abs(step):.0f} s {en} between two looks"
-            yield Observation(
-                Kind.CLOCK_STEPPED, at.now, texts(f"系统时钟在两次检查之间{zh_cn}跳了 {abs(step):.0f} 秒", said)
-            )
+            sentence = f"the clock went {abs(step):.0f} s {en} between two probes"
+            detail = texts(f"系统时钟在两次检查之间{zh_cn}跳了 {abs(step):.0f} 秒", sentence)
+            yield Observation(Kind.CLOCK_STEPPED, at.now, detail)

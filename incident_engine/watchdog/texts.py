@@ -1,4 +1,4 @@
-"""What each finding is called, what it means, and what to do about it: for somebody who is woken by it at 3 a.m."""
+"""Title, meaning and remedy of each kind of finding, written for an operator who is woken by it at 3 a.m."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from incident_engine.watchdog.findings import Kind, texts
 
 @dataclass(frozen=True, slots=True)
 class FindingTexts:
-    """A finding's name, its meaning and its remedy."""
+    """The title, meaning and remedy of a kind of finding, each in both languages."""
 
     title: LocalizedText
     means: LocalizedText
@@ -33,12 +33,12 @@ _SYNCHRONISE = (
 )
 
 
-def _words(title: tuple[str, str], means: tuple[str, str], remedy: tuple[str, str]) -> FindingTexts:
+def _texts(title: tuple[str, str], means: tuple[str, str], remedy: tuple[str, str]) -> FindingTexts:
     return FindingTexts(texts(*title), texts(*means), texts(*remedy))
 
 
 TEXTS: Mapping[Kind, FindingTexts] = {
-    Kind.WRITER_DEAD: _words(
+    Kind.WRITER_DEAD: _texts(
         ("写入线程已停止", "The writer does not run"),
         (
             "无法受理事件，级别不再上升。" + _NOTHING_GOES[0],
@@ -46,7 +46,7 @@ TEXTS: Mapping[Kind, FindingTexts] = {
         ),
         _RESTART,
     ),
-    Kind.WRITER_STUCK: _words(
+    Kind.WRITER_STUCK: _texts(
         ("写入线程卡住", "The writer is stuck"),
         (
             "事件得不到受理，级别不再上升。" + _NOTHING_GOES[0],
@@ -54,27 +54,27 @@ TEXTS: Mapping[Kind, FindingTexts] = {
         ),
         _STORE,
     ),
-    Kind.DISPATCHER_DEAD: _words(
+    Kind.DISPATCHER_DEAD: _texts(
         ("消息发送已停止", "The dispatcher does not run"),
         ("任何消息都发不出去。" + _NOTHING_GOES[0], "No message goes out. " + _NOTHING_GOES[1]),
         _RESTART,
     ),
-    Kind.DISPATCHER_STUCK: _words(
+    Kind.DISPATCHER_STUCK: _texts(
         ("消息发送卡住", "The dispatcher is stuck"),
         ("任何消息都发不出去。" + _NOTHING_GOES[0], "No message goes out. " + _NOTHING_GOES[1]),
         _RESTART,
     ),
-    Kind.TIMERS_DEAD: _words(
+    Kind.TIMERS_DEAD: _texts(
         ("定时器已停止", "The timers do not run"),
         ("级别不会按时上升。" + _NOTHING_GOES[0], "Levels do not rise in time. " + _NOTHING_GOES[1]),
         _RESTART,
     ),
-    Kind.TIMERS_STUCK: _words(
+    Kind.TIMERS_STUCK: _texts(
         ("定时器卡住", "The timers are stuck"),
         ("级别可能不按时上升。" + _NOTHING_GOES[0], "Levels may not rise in time. " + _NOTHING_GOES[1]),
         _RESTART,
     ),
-    Kind.EVENT_LOOP_STUCK: _words(
+    Kind.EVENT_LOOP_STUCK: _texts(
         ("事件循环无应答", "The event loop does not answer"),
         (
             "接口不应答，消息发不出去。" + _NOTHING_GOES[0],
@@ -82,12 +82,12 @@ TEXTS: Mapping[Kind, FindingTexts] = {
         ),
         _RESTART,
     ),
-    Kind.STORE_UNREADABLE: _words(
+    Kind.STORE_UNREADABLE: _texts(
         ("数据库无法读取", "The database cannot be read"),
         ("事件可能得不到受理。" + _NOTHING_GOES[0], "Events may not be taken. " + _NOTHING_GOES[1]),
         _STORE,
     ),
-    Kind.TIMER_OVERDUE: _words(
+    Kind.TIMER_OVERDUE: _texts(
         ("定时逾期未触发", "Timers are overdue"),
         (
             "有事件的级别和步骤没有按时更新。" + _NOTHING_GOES[0],
@@ -95,7 +95,7 @@ TEXTS: Mapping[Kind, FindingTexts] = {
         ),
         _RESTART,
     ),
-    Kind.DELIVERY_UNCLAIMED: _words(
+    Kind.DELIVERY_UNCLAIMED: _texts(
         ("到期消息无人领取", "Messages that are due are not taken"),
         ("这些消息会迟到。" + _NOTHING_GOES[0], "These messages will be late. " + _NOTHING_GOES[1]),
         (
@@ -104,7 +104,7 @@ TEXTS: Mapping[Kind, FindingTexts] = {
             "urgent recipients by hand first.",
         ),
     ),
-    Kind.DELIVERY_LEASE_LAPSED: _words(
+    Kind.DELIVERY_LEASE_LAPSED: _texts(
         ("消息停在发送中", "Messages hang while being sent"),
         ("不清楚这些消息是否已送达。" + _NOTHING_GOES[0], "Whether they arrived is not known. " + _NOTHING_GOES[1]),
         (
@@ -112,7 +112,7 @@ TEXTS: Mapping[Kind, FindingTexts] = {
             "Restart incident-engine: it sends them again under the same id. Ask the most urgent recipients first.",
         ),
     ),
-    Kind.STATUTORY_AT_RISK: _words(
+    Kind.STATUTORY_AT_RISK: _texts(
         ("法定通知有逾期风险", "Statutory notices are failing"),
         (
             "负责报告的人可能不知道期限将至，法定报告可能逾期。",
@@ -124,7 +124,7 @@ TEXTS: Mapping[Kind, FindingTexts] = {
             "step as completed once it is reported.",
         ),
     ),
-    Kind.CLOCK_STEPPED: _words(
+    Kind.CLOCK_STEPPED: _texts(
         ("系统时钟跳变", "The clock was set"),
         (
             "本机时间被调整，或机器曾休眠。中断时长和报告期限按时钟计算，可能有误。",
@@ -133,7 +133,7 @@ TEXTS: Mapping[Kind, FindingTexts] = {
         ),
         _SYNCHRONISE,
     ),
-    Kind.EVENTS_AHEAD: _words(
+    Kind.EVENTS_AHEAD: _texts(
         ("事件时间超前", "Events from ahead of the clock"),
         (
             "发送方或本机的时钟不准。超前过多的事件不予受理，级别和期限可能有误。",
@@ -142,12 +142,12 @@ TEXTS: Mapping[Kind, FindingTexts] = {
         ),
         _SYNCHRONISE,
     ),
-    Kind.DATABASE_CLOCK_SKEW: _words(
+    Kind.DATABASE_CLOCK_SKEW: _texts(
         ("数据库时钟偏差", "The database's clock differs"),
         ("本机或数据库的时钟不准，期限可能有误。", "Our clock is wrong or the database's; deadlines may be wrong."),
         _SYNCHRONISE,
     ),
-    Kind.PROBE_FAILED: _words(
+    Kind.PROBE_FAILED: _texts(
         ("自检出错", "The watchdog failed"),
         ("自检的一部分没有进行，其他故障可能未被发现。", "Part of it was not done: other faults may go unseen."),
         ("查看日志（room=watchdog）并报告此缺陷。", "Look at the log (room=watchdog) and report the defect."),

@@ -1,4 +1,4 @@
-"""The watchdog: a thread that looks every few seconds, and depends on nothing that it looks at."""
+"""The watchdog: a thread that probes the daemon every few seconds and depends on no part that it probes."""
 
 import asyncio
 import threading
@@ -13,7 +13,7 @@ from incident_engine.config.settings import Settings
 from incident_engine.delivery.channels.base import DeliveryOutcome
 from incident_engine.store.database import Database
 from incident_engine.store.health import Health, Late, Limits, health
-from incident_engine.watchdog import store_probe as stored
+from incident_engine.watchdog import store_probe
 from incident_engine.watchdog.finding_state import FindingTracker
 from incident_engine.watchdog.findings import UNREADY, Change, ClockReading, Kind, Observation, read_clock, texts
 from incident_engine.watchdog.notifier import Notifier
@@ -29,12 +29,12 @@ from incident_engine.watchdog.store_probe import StoreProbe
 from incident_engine.watchdog.texts import TEXTS
 
 _SILENT_AFTER = 3
-"""So many intervals without a look, and the watchdog itself is taken for dead."""
+"""Intervals without a probe after which the watchdog itself counts as dead."""
 
 
 @dataclass(frozen=True, slots=True)
-class WatchedParts:
-    """What is looked at."""
+class Watched:
+    """The parts of the daemon that are probed."""
 
     database: Database
     writer: WriterStatus
@@ -44,100 +44,101 @@ class WatchedParts:
 
 
 class Watchdog:
-    """Looks at everything, keeps the findings, and tells of them. `look` is one look."""
+    """Probes every part, tracks the findings, and reports them to log, metrics, /readyz and the operators."""
 
     def __init__(
         self,
         settings: Settings,
-        watched: WatchedParts,
+        watched: Watched,
         clock: Clock,
-        gauges: "WatchdogMetrics",
-        notices: Notifier | None,
+        metrics: "WatchdogMetrics",
+        notifier: Notifier | None,
         *,
         drill: bool,
     ) -> None:
-        """Without notices nobody is told but by /readyz, metrics and log. A drill's clock is made, and may leap."""
+        """Without a notifier only /readyz, metrics and log report findings. In a drill the clock is not probed."""
         self._settings = settings.watchdog
         self._watched = watched
         self._clock = clock
         self._drill = drill
         self._workers = WorkerProbe(watched.writer, watched.dispatcher, watched.timers, self._settings.worker)
         self._loop = EventLoopProbe(self._settings.loop, ticks)
-        self._clock_watch = ClockProbe(self._settings.clock)
-        self._store = StoreProbe(self._read, self._settings.worker, self._settings.interval / 2)
-        self._register = FindingTracker(self._settings.quiet)
-        self._notices = notices
-        self._gauges = gauges
+        self._clock_probe = ClockProbe(self._settings.clock)
+        self._store = StoreProbe(self._read_health, self._settings.worker, self._settings.interval / 2)
+        self._tracker = FindingTracker(self._settings.quiet)
+        self._notifier = notifier
+        self._metrics = metrics
         self._last_event: int | None = None
-        self._refused = watched.metrics.ahead
+        self._refused_ahead = watched.metrics.ahead
         self._log = logger("watchdog")
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Begin to look, also at an event loop."""
+        """Start the thread; `loop` is the event loop to probe."""
         self._loop.attach(loop)
-        if self._notices is None:
+        if self._notifier is None:
             self._log.info("nobody_is_told", reason="no_audience", set="watchdog.audience")
         else:
-            self._notices.start()
-        self._clock_watch.begin(read_clock(self._clock))
-        self._gauges.probed()
+            self._notifier.start()
+        self._clock_probe.start(read_clock(self._clock))
+        self._metrics.record_probe()  # or /readyz would report silence before the first interval has passed
         self._thread.start()
 
     def stop(self, timeout: float) -> None:
-        """Look no more."""
+        """Stop probing, then notifying; wait up to `timeout` seconds for each."""
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join(timeout)
-        if self._notices is not None:
-            self._notices.stop(timeout)
+        if self._notifier is not None:
+            self._notifier.stop(timeout)
 
     def reasons(self) -> Iterator[str]:
-        """Yield why this process is not ready: what does not run now, and findings. For any thread."""
-        findings = {finding.kind: finding for finding in self._register.findings if finding.kind in UNREADY}
-        for sight in self._workers.dead(read_clock(self._clock)):
-            findings.setdefault(sight.kind, sight)
+        """Yield each reason why this process is not ready, as `kind: sentence`. Safe in any thread."""
+        findings = {finding.kind: finding for finding in self._tracker.findings if finding.kind in UNREADY}
+        # A dead worker makes the daemon unready at once, not only at the next probe.
+        for observation in self._workers.dead_workers(read_clock(self._clock)):
+            findings.setdefault(observation.kind, observation)
         yield from (finding.sentence for finding in findings.values())
         if self.is_silent:
-            yield f"watchdog_silent: the last look was {self._gauges.age():.0f} s ago"
+            yield f"watchdog_silent: the last probe was {self._metrics.probe_age():.0f} s ago"
 
     def warnings(self) -> list[str]:
-        """Return the findings that do not keep this process from being ready. For any thread."""
-        return [finding.sentence for finding in self._register.findings if finding.kind not in UNREADY]
+        """Return the findings that leave this process ready, as `kind: sentence`. Safe in any thread."""
+        return [finding.sentence for finding in self._tracker.findings if finding.kind not in UNREADY]
 
     @property
     def is_silent(self) -> bool:
-        """Return whether the watchdog itself has not looked for long."""
-        is_begun = self._thread.ident is not None and not self._stopping.is_set()
-        return is_begun and self._gauges.age() > _SILENT_AFTER * self._settings.interval.total_seconds()
+        """Return whether the watchdog runs but has not probed for three intervals."""
+        is_running = self._thread.ident is not None and not self._stopping.is_set()
+        return is_running and self._metrics.probe_age() > _SILENT_AFTER * self._settings.interval.total_seconds()
 
     @property
     def store_is_unreadable(self) -> bool:
-        """Return whether the last look found that the store cannot be read."""
-        return any(finding.kind is Kind.STORE_UNREADABLE for finding in self._register.findings)
+        """Return whether the store could not be read at the last probe."""
+        return any(finding.kind is Kind.STORE_UNREADABLE for finding in self._tracker.findings)
 
     def probe(self, at: ClockReading) -> Sequence[Change]:
-        """Take one look, and tell what changed."""
-        sights, unknown = [], frozenset[Kind]()
+        """Probe every part once; report and return the findings that appeared or ended."""
+        observations, unknown = [], frozenset[Kind]()
         try:
-            sights += [*self._workers.probe(at), *self._loop.probe(at)]
-            sights += [] if self._drill else self._clock_watch.probe(at)
-            found = self._store.probe(at)
-            if isinstance(found, Health):
-                sights += self._judged(found, at)
+            observations += [*self._workers.probe(at), *self._loop.probe(at)]
+            # A drill sets its own clock, often by hours at once.
+            observations += [] if self._drill else self._clock_probe.probe(at)
+            health_or_fault = self._store.probe(at)
+            if isinstance(health_or_fault, Health):
+                observations += self._judge(health_or_fault, at)
             else:
-                unknown = stored.KINDS
-                sights += [] if found is None else [found]
-        except Exception as error:  # noqa: BLE001 - a fault of its own is a finding like any other
+                unknown = store_probe.KINDS
+                observations += [] if health_or_fault is None else [health_or_fault]
+        except Exception as error:  # noqa: BLE001 - a defect of the watchdog is a finding like any other
             unknown = frozenset(Kind)
-            sights.append(
-                Observation(Kind.PROBE_FAILED, at.now, texts(f"自检出错：{error!r}", f"a look failed: {error!r}"))
-            )
-        changes = self._register.update(sights, at, unknown)
+            detail = texts(f"自检出错：{error!r}", f"a probe failed: {error!r}")
+            observations.append(Observation(Kind.PROBE_FAILED, at.now, detail))
+        changes = self._tracker.update(observations, at, unknown)
         for change in changes:
-            self._tell(change)
-        self._gauges.probed()
+            self._report(change)
+        self._metrics.record_probe()
         return changes
 
     def _run(self) -> None:
@@ -145,67 +146,69 @@ class Watchdog:
         while not self._stopping.wait(interval):
             try:
                 self.probe(read_clock(self._clock))
-            except Exception as error:  # noqa: BLE001 - it goes on; until it succeeds it is silent, which is shown
+            except Exception as error:  # noqa: BLE001 - the thread must go on; a lasting fault shows as silence
                 self._log.warning("probe_failed", reason="unexpected_error", error=repr(error))
 
-    def _read(self, at: ClockReading) -> Health:
-        limits = Limits(at.limit(self._settings.overdue), self._settings.deadline, self._settings.ahead)
+    def _read_health(self, at: ClockReading) -> Health:
+        # Timers and leases run on the drill's clock, but deadlines and clocks of senders do not run faster.
+        limits = Limits(at.to_clock_time(self._settings.overdue), self._settings.deadline, self._settings.ahead)
         self._watched.database.prove_in_place()
         with self._watched.database.read() as connection:
             return health(connection, self._clock.now(), limits, self._last_event)
 
-    def _judged(self, found: Health, at: ClockReading) -> Iterator[Observation]:
-        refused = self._watched.metrics.ahead
-        self._gauges.waiting(found.waiting)
-        yield from stored.late(found)
-        yield from stored.ahead(found, refused - self._refused, at)
-        yield from stored.skewed(found, at, self._settings.clock)
-        self._last_event, self._refused = found.last_event, refused
+    def _judge(self, health: Health, at: ClockReading) -> Iterator[Observation]:
+        refused_ahead = self._watched.metrics.ahead
+        self._metrics.show_waiting(health.waiting)
+        yield from store_probe.find_late(health)
+        yield from store_probe.find_events_ahead(health, refused_ahead - self._refused_ahead, at)
+        yield from store_probe.find_clock_skew(health, at, self._settings.clock)
+        self._last_event, self._refused_ahead = health.last_event, refused_ahead
 
-    def _tell(self, change: Change) -> None:
+    def _report(self, change: Change) -> None:
         finding = change.finding
-        is_over = change.ended_at is not None
-        self._gauges.show(finding.kind, is_found=not is_over)
-        log = self._log.info if is_over else self._log.warning
+        has_ended = change.ended_at is not None
+        self._metrics.show_finding(finding.kind, is_found=not has_ended)
+        log = self._log.info if has_ended else self._log.warning
         log(
-            "finding_over" if is_over else "finding",
+            "finding_over" if has_ended else "finding",
             reason=finding.kind.value,
             detail=finding.detail.en,
             since=finding.since.isoformat(),
             means=TEXTS[finding.kind].means.en,
         )
-        if self._notices is not None:
-            self._notices.post(change)
+        if self._notifier is not None:
+            self._notifier.post(change)
 
 
 class WatchdogMetrics:
-    """The watchdog's metrics."""
+    """Publishes the watchdog's metrics and knows the age of its last probe."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._looked_at = ticks()
+        self._probed_at = ticks()
         self._findings = Gauge(
             "incident_engine_watchdog_finding",
             "Whether the watchdog finds this wrong: 1 if so.",
             ["kind"],
             registry=registry,
         )
+        # Each kind has a series from the start: an alert rule cannot tell "absent" from "all is well".
         for kind in Kind:
             self._findings.labels(kind).set(0)
         age = Gauge(
-            "incident_engine_watchdog_last_look_age_seconds",
-            "How long ago the watchdog looked last; if it grows, the watchdog itself is dead.",
+            "incident_engine_watchdog_last_probe_age_seconds",
+            "Seconds since the last probe of the watchdog; if it grows, the watchdog itself is dead.",
             registry=registry,
         )
-        age.set_function(self.age)
+        age.set_function(self.probe_age)  # computed at each scrape, so that it grows without the watchdog
         self._notices = Counter(
             "incident_engine_watchdog_notices",
-            "Attempts to tell the operators of findings, by channel and outcome.",
+            "Attempts to notify the operators of findings, by channel and outcome.",
             ["channel", "outcome"],
             registry=registry,
         )
         self._waiting = Gauge(
             "incident_engine_deliveries_waiting",
-            "Deliveries that were due and wait on purpose, for a rate limit or an open circuit, at the last look.",
+            "Deliveries that were due and wait on purpose, for a rate limit or an open circuit, at the last probe.",
             registry=registry,
         )
         self._waiting_since = Gauge(
@@ -214,23 +217,23 @@ class WatchdogMetrics:
             registry=registry,
         )
 
-    def age(self) -> float:
-        """Return how many seconds ago the last look was."""
-        return ticks() - self._looked_at
+    def probe_age(self) -> float:
+        """Return the seconds since the last probe."""
+        return ticks() - self._probed_at
 
-    def probed(self) -> None:
-        """Note a look."""
-        self._looked_at = ticks()
+    def record_probe(self) -> None:
+        """Record that a probe has ended now."""
+        self._probed_at = ticks()
 
-    def show(self, kind: Kind, *, is_found: bool) -> None:
-        """Show whether something is wrong."""
+    def show_finding(self, kind: Kind, *, is_found: bool) -> None:
+        """Set the metric of a kind of finding."""
         self._findings.labels(kind).set(is_found)
 
     def count_notice(self, channel: str, outcome: DeliveryOutcome) -> None:
-        """Count one attempt to tell."""
+        """Count one attempt to notify a reader."""
         self._notices.labels(channel, outcome).inc()
 
-    def waiting(self, found: Late | None) -> None:
-        """Show how many deliveries wait on purpose, and since when."""
-        self._waiting.set(found.count if found else 0)
-        self._waiting_since.set(found.since.timestamp() if found else 0)
+    def show_waiting(self, rows: Late | None) -> None:
+        """Set the count of deliveries that wait on purpose, and the instant of the oldest."""
+        self._waiting.set(rows.count if rows else 0)
+        self._waiting_since.set(rows.since.timestamp() if rows else 0)

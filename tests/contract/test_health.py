@@ -16,7 +16,7 @@ from incident_engine.store import health as store_health
 from incident_engine.store.deliveries import DeliveryState, Priority
 from incident_engine.store.health import Health, Limits, health
 from incident_engine.store.tables import deliveries, steps, timers
-from incident_engine.watchdog import store_probe as stored
+from incident_engine.watchdog import store_probe
 from incident_engine.watchdog.findings import ClockReading, Kind
 from incident_engine.watchdog.store_probe import StoreProbe
 
@@ -36,7 +36,7 @@ def engine(tmp_path: Path) -> Iterator[House]:
             connection.execute(
                 insert(steps).values(
                     id=STEP,
-                    incident_id=INCIDENT,
+                    case_id=INCIDENT,
                     playbook="p",
                     step="s",
                     instance="",
@@ -73,41 +73,41 @@ def plant(engine: House, **values: Any) -> None:
         connection.execute(insert(deliveries).values(**{**row, **values}))
 
 
-def look(engine: House, last_event: int | None = None, now: datetime = NOW) -> Health:
+def read_health(engine: House, last_event: int | None = None, now: datetime = NOW) -> Health:
     with engine.database.read() as connection:
         return health(connection, now, LIMITS, last_event)
 
 
 def kinds(found: Health) -> list[Kind]:
-    return [sight.kind for sight in stored.late(found)]
+    return [fault.kind for fault in store_probe.find_late(found)]
 
 
 def test_a_store_in_which_all_is_in_time_has_nothing_late(engine: House) -> None:
     plant(engine, due_at=NOW - 30 * SECOND)  # as late as the limit is not later than it
     plant(engine, state=DeliveryState.SENDING, attempts=1, due_at=NOW + SECOND)
     plant(engine, state=DeliveryState.DELIVERED, attempts=1, due_at=None)
-    assert kinds(look(engine)) == []
+    assert kinds(read_health(engine)) == []
 
 
 def test_an_overdue_timer_is_named_with_its_incident(engine: House) -> None:
     with engine.database.write() as connection:
         connection.execute(update(timers).values(due_at=NOW - 31 * SECOND))
-    (sight,) = stored.late(look(engine))
-    assert (sight.kind, sight.since) == (Kind.TIMER_OVERDUE, NOW - 31 * SECOND)
-    assert sight.detail.en == f"1 timer(s) are due and were not fired, the first of incident {INCIDENT}"
+    (fault,) = store_probe.find_late(read_health(engine))
+    assert (fault.kind, fault.since) == (Kind.TIMER_OVERDUE, NOW - 31 * SECOND)
+    assert fault.detail.en == f"1 timer(s) are due and were not fired, the first of incident {INCIDENT}"
 
 
 def test_messages_that_nobody_takes_are_counted_and_the_oldest_is_named(engine: House) -> None:
     plant(engine, due_at=NOW - 40 * SECOND)
     plant(engine, due_at=NOW - 50 * SECOND)
-    (sight,) = stored.late(look(engine))
-    assert (sight.kind, sight.since) == (Kind.DELIVERY_UNCLAIMED, NOW - 50 * SECOND)
-    assert sight.detail.en == "2 message(s) are due and nobody takes them, the first is msg_1"
+    (fault,) = store_probe.find_late(read_health(engine))
+    assert (fault.kind, fault.since) == (Kind.DELIVERY_UNCLAIMED, NOW - 50 * SECOND)
+    assert fault.detail.en == "2 message(s) are due and nobody takes them, the first is msg_1"
 
 
 def test_a_message_whose_lease_has_run_out_hangs(engine: House) -> None:
     plant(engine, state=DeliveryState.SENDING, attempts=1, due_at=NOW - 31 * SECOND)
-    assert kinds(look(engine)) == [Kind.DELIVERY_LEASE_LAPSED]
+    assert kinds(read_health(engine)) == [Kind.DELIVERY_LEASE_LAPSED]
 
 
 def test_what_waits_on_purpose_is_no_finding_but_is_counted(engine: House) -> None:
@@ -115,13 +115,13 @@ def test_what_waits_on_purpose_is_no_finding_but_is_counted(engine: House) -> No
     plant(engine, due_at=NOW + 50 * SECOND, created_at=BEGAN + SECOND)
     plant(engine, due_at=NOW + 50 * SECOND, delay_seconds=180, position=1)  # a later channel: not due yet
     plant(engine, due_at=NOW + 50 * SECOND, attempts=2)  # failed, and is tried again
-    found = look(engine)
+    found = read_health(engine)
     assert kinds(found) == []
     assert found.waiting is not None
     assert (found.waiting.count, found.waiting.since) == (2, BEGAN)
     plant(engine, due_at=NOW - 40 * SECOND)
-    (sight,) = stored.late(look(engine))
-    assert sight.detail.en.endswith(
+    (fault,) = store_probe.find_late(read_health(engine))
+    assert fault.detail.en.endswith(
         "; 2 more wait for a rate limit or an open circuit, the oldest since 2013-06-23T02:35:00+00:00"
     )
 
@@ -158,7 +158,7 @@ def test_a_statutory_notice_that_fails_while_its_deadline_is_near_is_at_risk(
         plant(engine, **each)
     with engine.database.write() as connection:
         connection.execute(update(steps).where(steps.c.id == STEP).values(**{"state": StepState.STARTED, **step}))
-    assert kinds(look(engine)) == ([Kind.STATUTORY_AT_RISK] if is_at_risk else [])
+    assert kinds(read_health(engine)) == ([Kind.STATUTORY_AT_RISK] if is_at_risk else [])
 
 
 def test_deadlines_are_found_by_an_index_however_many_steps_there_are(engine: House) -> None:
@@ -172,37 +172,39 @@ def test_deadlines_are_found_by_an_index_however_many_steps_there_are(engine: Ho
 
 @pytest.mark.parametrize(("seconds", "is_ahead"), [(0, False), (60, False), (61, True)])
 def test_a_new_event_from_ahead_of_the_clock_is_found_once(engine: House, seconds: int, is_ahead: bool) -> None:
-    last = look(engine).last_event
+    last = read_health(engine).last_event
     engine.report(NOW, started("next", NOW + seconds * SECOND, "CN-HN", incident=INCIDENT))
-    found = look(engine, last)
-    moment = ClockReading(NOW, 0)
-    assert [sight.kind for sight in stored.ahead(found, 0, moment)] == ([Kind.EVENTS_AHEAD] if is_ahead else [])
-    assert list(stored.ahead(look(engine, found.last_event), 0, moment)) == []
+    found = read_health(engine, last)
+    reading_now = ClockReading(NOW, 0)
+    assert [fault.kind for fault in store_probe.find_events_ahead(found, 0, reading_now)] == (
+        [Kind.EVENTS_AHEAD] if is_ahead else []
+    )
+    assert list(store_probe.find_events_ahead(read_health(engine, found.last_event), 0, reading_now)) == []
 
 
 def test_events_that_were_refused_for_their_time_are_found_as_well(engine: House) -> None:
-    (sight,) = stored.ahead(look(engine, 0), 3, ClockReading(NOW, 0))
-    assert sight.detail.en == "0 new event(s) occurred ahead of this machine's clock; 3 too far ahead were refused"
+    (fault,) = store_probe.find_events_ahead(read_health(engine, 0), 3, ClockReading(NOW, 0))
+    assert fault.detail.en == "0 new event(s) occurred ahead of this machine's clock; 3 too far ahead were refused"
 
 
 @pytest.mark.parametrize(("database", "said"), [(6, "6 s ahead of ours"), (-6, "6 s behind ours"), (5, ""), (None, "")])
 def test_a_databases_clock_that_differs_from_ours_is_found(engine: House, database: int | None, said: str) -> None:
     now = None if database is None else NOW + database * SECOND
-    found = replace(look(engine), database_now=now)
-    sights = list(stored.skewed(found, ClockReading(NOW, 0), timedelta(seconds=5)))
-    assert [sight.detail.en for sight in sights] == ([f"the database's clock is {said}"] if said else [])
+    found = replace(read_health(engine), database_now=now)
+    faults = list(store_probe.find_clock_skew(found, ClockReading(NOW, 0), timedelta(seconds=5)))
+    assert [fault.detail.en for fault in faults] == ([f"the database's clock is {said}"] if said else [])
 
 
 def test_a_database_that_has_a_clock_of_its_own_is_asked_for_it(engine: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert look(engine).database_now is None  # SQLite has ours
+    assert read_health(engine).database_now is None  # SQLite has ours
     monkeypatch.setitem(store_health._CLOCKS, "sqlite", text("SELECT '2013-06-23T11:29:00+08:00'"))
-    assert look(engine).database_now == cst("11:29")
+    assert read_health(engine).database_now == cst("11:29")
 
 
 # A store that fails or hangs
 
 
-def moment(seconds: float) -> ClockReading:
+def reading(seconds: float) -> ClockReading:
     return ClockReading(NOW + seconds * SECOND, seconds)
 
 
@@ -210,32 +212,35 @@ def test_a_store_that_cannot_be_read_is_found() -> None:
     def fail(_: ClockReading) -> Health:
         raise OSError("disk I/O error")
 
-    sight = StoreProbe(fail, 20 * SECOND, 5 * SECOND).probe(moment(0))
-    assert not isinstance(sight, Health)
-    assert sight is not None
-    assert (sight.kind, sight.detail.en) == (Kind.STORE_UNREADABLE, "the store cannot be read: disk I/O error")
+    fault = StoreProbe(fail, 20 * SECOND, 5 * SECOND).probe(reading(0))
+    assert not isinstance(fault, Health)
+    assert fault is not None
+    assert (fault.kind, fault.detail.en) == (
+        Kind.STORE_UNREADABLE,
+        "the store cannot be read: disk I/O error",
+    )
 
 
-def test_a_store_that_hangs_keeps_no_look_waiting_and_is_found_after_the_limit(engine: House) -> None:
+def test_a_store_that_hangs_keeps_no_probe_waiting_and_is_found_after_the_limit(engine: House) -> None:
     go_on = threading.Event()
 
     def hang(_: ClockReading) -> Health:
         go_on.wait(30)
-        return look(engine)
+        return read_health(engine)
 
     watch = StoreProbe(hang, 20 * SECOND, timedelta(milliseconds=20))
-    assert watch.probe(moment(0)) is None
-    assert watch.probe(moment(20)) is None
-    sight = watch.probe(moment(21))
-    assert not isinstance(sight, Health)
-    assert sight is not None
-    assert (sight.kind, sight.since) == (Kind.STORE_UNREADABLE, NOW)
+    assert watch.probe(reading(0)) is None
+    assert watch.probe(reading(20)) is None
+    fault = watch.probe(reading(21))
+    assert not isinstance(fault, Health)
+    assert fault is not None
+    assert (fault.kind, fault.since) == (Kind.STORE_UNREADABLE, NOW)
     go_on.set()
     watch = replace_patience(watch)
-    assert isinstance(watch.probe(moment(30)), Health)
+    assert isinstance(watch.probe(reading(30)), Health)
 
 
 def replace_patience(watch: StoreProbe) -> StoreProbe:
-    """Let the next look wait for as long as it takes."""
+    """Let the next probe wait for as long as it takes."""
     watch._patience = 30
     return watch

@@ -199,13 +199,13 @@ async def plant_hanging_delivery(run: Running) -> None:
         now = run.clock.now()
         connection.execute(
             insert(steps).values(
-                id="a-step", incident_id=name, playbook="p", step="s", instance="", due_at=now, audience="duty-team",
+                id="a-step", case_id=name, playbook="p", step="s", instance="", due_at=now, audience="duty-team",
                 template="t", state="started",
             )
         )  # fmt: skip
         connection.execute(
             insert(deliveries).values(
-                id="msg_hangs", step_id="a-step", incident_id=name, contact="duty-officer", channel="outbox",
+                id="msg_hangs", step_id="a-step", case_id=name, contact="duty-officer", channel="outbox",
                 locale="en", subject="s", body="b", priority=2, position=0, state=DeliveryState.SENDING, attempts=1,
                 due_at=now - timedelta(minutes=1), created_at=now,
             )
@@ -282,7 +282,7 @@ def test_a_writer_that_has_ended_is_told_although_nothing_can_be_stored(tmp_path
     async def play(desk: Receiver) -> None:
         async with running(tmp_path, desk, audience=("duty-engineer",)) as run:
             run.daemon.writer.stop(PATIENCE)
-            answer = await run.http.get("/readyz")  # at once, before any look
+            answer = await run.http.get("/readyz")  # at once, before any probe
             assert answer.status_code == 503
             assert answer.json()["reasons"] == ["writer_dead: the writer does not run"]
             assert (await run.http.get("/healthz")).status_code == 200
@@ -369,13 +369,13 @@ def test_without_an_audience_it_is_said_that_nobody_is_told(tmp_path: Path) -> N
         asyncio.run(play(desk))
 
 
-def test_a_watchdog_that_does_not_look_is_seen_in_readiness_and_metrics(
+def test_a_watchdog_that_does_not_probe_is_seen_in_readiness_and_metrics(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def play(desk: Receiver) -> None:
         async with running(tmp_path, desk) as run:
             go_on = threading.Event()
-            monkeypatch.setattr(run.daemon._watchdog, "look", lambda _: go_on.wait(PATIENCE))
+            monkeypatch.setattr(run.daemon._watchdog, "probe", lambda _: go_on.wait(PATIENCE))
 
             async def is_seen() -> bool:
                 answer = (await run.http.get("/readyz")).json()
@@ -385,7 +385,7 @@ def test_a_watchdog_that_does_not_look_is_seen_in_readiness_and_metrics(
             [line] = [
                 line
                 for line in (await run.http.get("/metrics")).text.splitlines()
-                if line.startswith("incident_engine_watchdog_last_look_age_seconds ")
+                if line.startswith("incident_engine_watchdog_last_probe_age_seconds ")
             ]
             assert float(line.split()[1]) > 0.3
             go_on.set()
@@ -394,15 +394,15 @@ def test_a_watchdog_that_does_not_look_is_seen_in_readiness_and_metrics(
         asyncio.run(play(desk))
 
 
-def test_a_look_that_fails_is_a_finding_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_probe_that_fails_is_a_finding_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def play(desk: Receiver) -> None:
         async with running(tmp_path, desk) as run:
-            monkeypatch.setattr(run.daemon._watchdog._workers, "look", lambda _: 1 / 0)
+            monkeypatch.setattr(run.daemon._watchdog._workers, "probe", lambda _: 1 / 0)
 
             async def is_seen() -> bool:
                 return await run.is_shown("probe_failed") == (False, True, True)
 
-            await until(is_seen, "a look has failed")
+            await until(is_seen, "a probe has failed")
 
     with http_receiver() as desk:
         asyncio.run(play(desk))

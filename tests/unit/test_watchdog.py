@@ -28,13 +28,13 @@ def at(seconds: float) -> ClockReading:
     return ClockReading(NOW + timedelta(seconds=seconds), 1_000 + seconds)
 
 
-def sight(kind: Kind = Kind.WRITER_STUCK, seconds: float = 0) -> Observation:
+def observation(kind: Kind = Kind.WRITER_STUCK, seconds: float = 0) -> Observation:
     return Observation(kind, NOW + timedelta(seconds=seconds), texts("细节", "particulars"))
 
 
 @dataclass
 class Worker:
-    """Anything that is looked at, as it stands."""
+    """A probed part in a given state."""
 
     is_alive: bool = True
     busy_since: float | None = None
@@ -148,7 +148,7 @@ def test_an_event_loop_is_stuck_when_it_does_not_answer_or_answered_late() -> No
 
 
 @pytest.mark.parametrize(("step", "found"), [(5, 0), (-5, 0), (6, 1), (-3_600, 1), (0, 0)])
-def test_a_step_of_the_clock_is_seen_between_two_looks(step: float, found: int) -> None:
+def test_a_step_of_the_clock_is_seen_between_two_probes(step: float, found: int) -> None:
     watch = ClockProbe(timedelta(seconds=5))
     assert list(watch.probe(at(0))) == []
     after = replace(at(10), now=NOW + timedelta(seconds=10 + step))
@@ -160,7 +160,7 @@ def test_it_is_said_which_way_the_clock_went() -> None:
     watch = ClockProbe(timedelta(seconds=5))
     list(watch.probe(at(0)))
     (back,) = watch.probe(replace(at(10), now=NOW - timedelta(seconds=3_590)))
-    assert back.detail.en == "the clock went 3600 s backwards between two looks"
+    assert back.detail.en == "the clock went 3600 s backwards between two probes"
     assert "向后跳了 3600 秒" in back.detail.zh_cn
 
 
@@ -175,36 +175,36 @@ def test_a_clock_that_runs_fast_by_design_does_not_step() -> None:
 
 
 def test_a_finding_appears_once_and_ends_when_it_was_not_seen_for_a_while() -> None:
-    register = FindingTracker(MINUTE)
-    assert [each.ended_at for each in register.update([sight()], at(0))] == [None]
-    assert register.update([sight(seconds=10)], at(10)) == []
-    assert [each.since for each in register.findings] == [NOW]  # since it was seen first
-    assert register.update([], at(69)) == []
-    (over,) = register.update([], at(70))
+    tracker = FindingTracker(MINUTE)
+    assert [each.ended_at for each in tracker.update([observation()], at(0))] == [None]
+    assert tracker.update([observation(seconds=10)], at(10)) == []
+    assert [each.since for each in tracker.findings] == [NOW]  # since it was seen first
+    assert tracker.update([], at(69)) == []
+    (over,) = tracker.update([], at(70))
     assert (over.finding.kind, over.ended_at) == (Kind.WRITER_STUCK, at(70).now)
-    assert list(register.findings) == []
+    assert list(tracker.findings) == []
 
 
 def test_what_comes_and_goes_within_a_while_is_one_finding() -> None:
-    register = FindingTracker(MINUTE)
-    changes = [register.update([sight()] if look % 2 else [], at(10 * look)) for look in range(1, 60)]
+    tracker = FindingTracker(MINUTE)
+    changes = [tracker.update([observation()] if probe % 2 else [], at(10 * probe)) for probe in range(1, 60)]
     assert sum(map(len, changes)) == 1
 
 
 @pytest.mark.parametrize("kind", sorted(SEEN_TWICE))
 def test_what_is_late_for_a_moment_after_a_leap_of_the_clock_is_no_finding(kind: Kind) -> None:
-    register = FindingTracker(MINUTE)
-    assert register.update([sight(kind)], at(0)) == []
-    assert register.update([], at(10)) == []
-    assert register.update([sight(kind)], at(20)) == []
-    assert len(register.update([sight(kind)], at(30))) == 1
+    tracker = FindingTracker(MINUTE)
+    assert tracker.update([observation(kind)], at(0)) == []
+    assert tracker.update([], at(10)) == []
+    assert tracker.update([observation(kind)], at(20)) == []
+    assert len(tracker.update([observation(kind)], at(30))) == 1
 
 
-def test_what_could_not_be_looked_at_is_neither_found_nor_over() -> None:
-    register = FindingTracker(timedelta(0))
-    register.update([sight(Kind.STATUTORY_AT_RISK)], at(0))
-    assert register.update([], at(10), {Kind.STATUTORY_AT_RISK}) == []
-    assert len(register.update([], at(20))) == 1
+def test_a_kind_that_could_not_be_probed_neither_appears_nor_ends() -> None:
+    tracker = FindingTracker(timedelta(0))
+    tracker.update([observation(Kind.STATUTORY_AT_RISK)], at(0))
+    assert tracker.update([], at(10), {Kind.STATUTORY_AT_RISK}) == []
+    assert len(tracker.update([], at(20))) == 1
 
 
 def test_each_kind_has_its_words_in_both_languages() -> None:
@@ -216,18 +216,18 @@ def test_each_kind_has_its_words_in_both_languages() -> None:
 def test_by_the_default_limits_everything_is_seen_within_a_minute(
     phase: float, parts: tuple[Worker, Worker, Worker]
 ) -> None:
-    """A fault begins at 03:00, so much before a look; each look sees what is older than its limit."""
+    """A fault begins at 03:00, `phase` seconds before a probe; each probe sees faults older than their limit."""
     audit = WatchdogSettings()
     interval = audit.interval.total_seconds()
-    register, workers = FindingTracker(audit.quiet), WorkerProbe(*parts, audit.worker)
+    tracker, workers = FindingTracker(audit.quiet), WorkerProbe(*parts, audit.worker)
     parts[0].busy_since = parts[1].busy_since = 1_000  # and the timers stop as well
     found: dict[Kind, float] = {}
     for number in range(10):
         seconds = phase + number * interval
-        sights = list(workers.probe(at(seconds)))
+        observations = list(workers.probe(at(seconds)))
         if timedelta(seconds=seconds) > audit.overdue:
-            sights += [sight(kind) for kind in SEEN_TWICE]
-        for change in register.update(sights, at(seconds)):
+            observations += [observation(kind) for kind in SEEN_TWICE]
+        for change in tracker.update(observations, at(seconds)):
             found[change.finding.kind] = seconds
     assert set(found) == {Kind.WRITER_STUCK, Kind.DISPATCHER_STUCK, Kind.TIMERS_STUCK, *SEEN_TWICE}
     assert max(found.values()) <= 55  # which leaves the notice five seconds
@@ -243,7 +243,7 @@ RETRY = RetrySettings(first=timedelta(seconds=5), longest=timedelta(minutes=10))
 
 
 def begun(kind: Kind = Kind.WRITER_STUCK, seconds: float = 0) -> Change:
-    return Change(sight(kind, seconds))
+    return Change(observation(kind, seconds))
 
 
 def over(change: Change, seconds: float) -> Change:
@@ -251,71 +251,71 @@ def over(change: Change, seconds: float) -> Change:
 
 
 def test_a_finding_is_told_once_and_its_end_once() -> None:
-    box, first = PendingNotices(READER, 15 * MINUTE, RETRY), begun()
-    box.add(first)
-    assert box.due(0) == [first]
-    box.sent([first], 0)
-    assert box.due(1) == []
-    box.add(over(first, 60))
-    assert box.due(60) == [over(first, 60)]
-    box.sent(box.due(60), 60)
-    assert not box.is_waiting
+    pending, first = PendingNotices(READER, 15 * MINUTE, RETRY), begun()
+    pending.add(first)
+    assert pending.due(0) == [first]
+    pending.record_sent([first], 0)
+    assert pending.due(1) == []
+    pending.add(over(first, 60))
+    assert pending.due(60) == [over(first, 60)]
+    pending.record_sent(pending.due(60), 60)
+    assert not pending.is_waiting
 
 
 def test_an_end_is_not_told_to_whoever_did_not_hear_the_beginning() -> None:
-    box, first = PendingNotices(READER, 15 * MINUTE, RETRY), begun()
-    box.add(first)
-    box.failed(0)
-    box.add(over(first, 60))
-    assert not box.is_waiting
+    pending, first = PendingNotices(READER, 15 * MINUTE, RETRY), begun()
+    pending.add(first)
+    pending.record_failed(0)
+    pending.add(over(first, 60))
+    assert not pending.is_waiting
 
 
 def test_flapping_is_told_no_more_often_than_the_pause_allows() -> None:
-    box = PendingNotices(READER, 15 * MINUTE, RETRY)
+    pending = PendingNotices(READER, 15 * MINUTE, RETRY)
     told: list[tuple[int, bool]] = []
     for minute in range(60):  # it begins in each even minute and ends in each odd one
-        box.add(begun(seconds=60 * minute) if minute % 2 == 0 else over(begun(), 60 * minute))
-        if changes := box.due(60 * minute):
+        pending.add(begun(seconds=60 * minute) if minute % 2 == 0 else over(begun(), 60 * minute))
+        if changes := pending.due(60 * minute):
             told += [(minute, change.ended_at is None) for change in changes]
-            box.sent(changes, 60 * minute)
+            pending.record_sent(changes, 60 * minute)
     # The beginning, its end, and then the first beginning that is at least 15 minutes after the one before.
     assert told == [(0, True), (1, False), (16, True), (17, False), (32, True), (33, False), (48, True), (49, False)]
 
 
 def test_a_return_before_the_end_was_told_is_no_news() -> None:
-    box, first = PendingNotices(READER, 15 * MINUTE, RETRY), begun()
-    box.add(first)
-    box.sent([first], 0)
-    box.add(over(first, 60))
-    box.failed(60)
-    box.add(begun(seconds=70))
-    assert not box.is_waiting
+    pending, first = PendingNotices(READER, 15 * MINUTE, RETRY), begun()
+    pending.add(first)
+    pending.record_sent([first], 0)
+    pending.add(over(first, 60))
+    pending.record_failed(60)
+    pending.add(begun(seconds=70))
+    assert not pending.is_waiting
 
 
 def test_what_could_not_be_told_is_tried_again_after_growing_waits_together_with_what_came_since() -> None:
-    box = PendingNotices(READER, 15 * MINUTE, RETRY)
-    box.add(begun())
-    assert box.failed(0) == 5
-    assert box.due(4.9) == []
-    assert len(box.due(5)) == 1
-    assert [box.failed(5), box.failed(15), box.failed(35)] == [10, 20, 40]
-    box.add(begun(Kind.STORE_UNREADABLE))
-    assert [change.finding.kind for change in box.due(75)] == [Kind.WRITER_STUCK, Kind.STORE_UNREADABLE]
-    assert max(box.failed(1_000 * n) for n in range(1, 20)) == 600
+    pending = PendingNotices(READER, 15 * MINUTE, RETRY)
+    pending.add(begun())
+    assert pending.record_failed(0) == 5
+    assert pending.due(4.9) == []
+    assert len(pending.due(5)) == 1
+    assert [pending.record_failed(5), pending.record_failed(15), pending.record_failed(35)] == [10, 20, 40]
+    pending.add(begun(Kind.STORE_UNREADABLE))
+    assert [change.finding.kind for change in pending.due(75)] == [Kind.WRITER_STUCK, Kind.STORE_UNREADABLE]
+    assert max(pending.record_failed(1_000 * n) for n in range(1, 20)) == 600
 
 
 def test_one_reader_gets_no_more_notices_an_hour_than_is_reasonable() -> None:
-    box = PendingNotices(READER, timedelta(0), RETRY)
+    pending = PendingNotices(READER, timedelta(0), RETRY)
     sent = 0
     for second in range(0, 3_600, 10):
-        box.add(begun() if second % 20 == 0 else over(begun(), second))
-        if changes := box.due(second):
-            box.sent(changes, second)
+        pending.add(begun() if second % 20 == 0 else over(begun(), second))
+        if changes := pending.due(second):
+            pending.record_sent(changes, second)
             sent += 1
     assert PER_HOUR - 2 <= sent <= PER_HOUR
 
 
-# Letters
+# Notices
 
 
 @pytest.fixture(scope="module")
@@ -323,15 +323,15 @@ def settings() -> Settings:
     return load_settings(CONFIG, LEAST | {PREFIX + "WATCHDOG__AUDIENCE": '["duty-team"]'})
 
 
-def letter(settings: Settings, locale: str, *changes: Change, drill: bool = False) -> tuple[str, str]:
+def notice(settings: Settings, locale: str, *changes: Change, drill: bool = False) -> tuple[str, str]:
     reader = settings.contact_by_id["duty-officer" if locale == "zh-CN" else "duty-engineer"]
-    letters = NoticeMessages(settings, "http://127.0.0.1:8080", drill=drill)
-    found = letters.write(reader, reader.via[0], changes, NOW)
+    messages = NoticeMessages(settings, "http://127.0.0.1:8080", drill=drill)
+    found = messages.write(reader, reader.via[0], changes, NOW)
     return found.subject, found.body
 
 
 def test_a_notice_says_what_is_wrong_since_when_what_it_means_and_what_to_do(settings: Settings) -> None:
-    subject, body = letter(settings, "en", begun())
+    subject, body = notice(settings, "en", begun())
     assert subject == "[Cloudsail Bank watchdog] The writer is stuck"
     assert "- What: particulars\n- Since: 03:00 on 23 June 2013" in body
     assert "- What it means: Events are not taken and no level rises. Reports and notices that are due may not" in body
@@ -340,7 +340,7 @@ def test_a_notice_says_what_is_wrong_since_when_what_it_means_and_what_to_do(set
 
 
 def test_a_notice_is_in_its_readers_language(settings: Settings) -> None:
-    subject, body = letter(settings, "zh-CN", begun(), begun(Kind.STORE_UNREADABLE))
+    subject, body = notice(settings, "zh-CN", begun(), begun(Kind.STORE_UNREADABLE))
     assert subject == "【云帆银行 自检】写入线程卡住；数据库无法读取"
     assert "- 情况：细节\n- 开始：2013年6月23日03:00\n- 意味着：事件得不到受理，级别不再上升。" in body
     assert "到期的报告和通知可能发不出去。" in body
@@ -352,7 +352,7 @@ def test_a_notice_is_in_its_readers_language(settings: Settings) -> None:
 def test_in_a_drill_a_notice_says_that_it_belongs_to_an_exercise(
     settings: Settings, locale: str, mark: str, said: str
 ) -> None:
-    subject, body = letter(settings, locale, over(begun(), 90), drill=True)
+    subject, body = notice(settings, locale, over(begun(), 90), drill=True)
     assert subject.startswith(mark)
     assert body.startswith(mark)
     assert said in subject
@@ -360,10 +360,10 @@ def test_in_a_drill_a_notice_says_that_it_belongs_to_an_exercise(
 
 def test_the_same_changes_have_the_same_key_and_others_another(settings: Settings) -> None:
     reader = settings.contact_by_id["duty-officer"]
-    letters = NoticeMessages(settings, "http://127.0.0.1:8080", drill=False)
+    messages = NoticeMessages(settings, "http://127.0.0.1:8080", drill=False)
 
     def key(*changes: Change) -> str:
-        return letters.write(reader, reader.via[0], changes, datetime.now(UTC)).id
+        return messages.write(reader, reader.via[0], changes, datetime.now(UTC)).id
 
     assert key(begun()) == key(begun())
     assert len({key(begun()), key(over(begun(), 9)), key(begun(), begun(Kind.STORE_UNREADABLE))}) == 3
@@ -371,7 +371,7 @@ def test_the_same_changes_have_the_same_key_and_others_another(settings: Setting
 
 def test_a_telephone_gets_one_text_without_markup(settings: Settings) -> None:
     phone = WebhookSettings(type="webhook", form="short", url="https://sms.example", secret=Secret(value="c2VjcmV0"))
-    found = letter(settings.model_copy(update={"channels": {"outbox": phone}}), "en", begun())
+    found = notice(settings.model_copy(update={"channels": {"outbox": phone}}), "en", begun())
     assert found[0] == found[1]
     assert found[1].startswith("[Watchdog] The writer is stuck, since 03:00 on 23 June 2013 (UTC+08:00). Events are")
     assert "*" not in found[1]
