@@ -30,7 +30,7 @@ from incident_engine.store import archive as archives
 from incident_engine.store import archive_files
 from incident_engine.store import retention as retained
 from incident_engine.store.database import Database
-from incident_engine.store.retention import Ended
+from incident_engine.store.retention import ClosedCase
 from incident_engine.store.unit_of_work import UnitOfWork
 from incident_engine.store.writer import Writer
 
@@ -63,14 +63,16 @@ class ArchiveResult:
     held: dict[str, Hold] = field(default_factory=dict)
 
 
-def due(read: Read, settings: RetentionSettings, reader: Reader, now: datetime) -> Iterator[tuple[Ended, Hold | None]]:
+def due(
+    read: Read, settings: RetentionSettings, reader: Reader, now: datetime
+) -> Iterator[tuple[ClosedCase, Hold | None]]:
     """Yield each incident that was closed long enough before `now`, with what keeps it, the first closed first."""
     if settings.closed_incidents is None:
         return
-    last: Ended | None = None
+    last: ClosedCase | None = None
     while True:
         with read() as connection:
-            page = retained.ended(connection, now - settings.closed_incidents, last, _LOOKED_AT)
+            page = retained.closed_cases(connection, now - settings.closed_incidents, last, _LOOKED_AT)
         if not page:
             return
         for ended in page:

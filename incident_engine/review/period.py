@@ -26,7 +26,7 @@ from incident_engine.domain.reports.statistics import (
 )
 from incident_engine.engine.reader import Reader
 from incident_engine.engine.report_versions import facts_of, preview
-from incident_engine.store.archive import archived, archived_between, reading
+from incident_engine.store.archive import archived, archived_between, open_documents
 from incident_engine.store.archive_files import documents
 from incident_engine.store.cases import case_row
 from incident_engine.store.deliveries import DeliveryState
@@ -95,7 +95,7 @@ def review(
     for file, wanted in by_file.items():
         counts[file] = len(wanted)
         try:
-            with reading(documents(archive / file, wanted)) as kept:
+            with open_documents(documents(archive / file, wanted)) as kept:
                 found += [figures(kept, reader, name, now) for name in wanted]
         except ArchiveError as error:
             unread[file] = str(error)
@@ -113,7 +113,7 @@ def holding(connection: Connection, incident_id: str, archive: Path) -> Iterator
     if gone is None:
         yield connection if case_row(connection, incident_id) is not None else None
         return
-    with reading(documents(archive / gone.file, {gone.id: gone.sha256})) as kept:
+    with open_documents(documents(archive / gone.file, {gone.id: gone.sha256})) as kept:
         yield kept
 
 

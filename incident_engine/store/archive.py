@@ -25,7 +25,7 @@ from sqlalchemy.pool import StaticPool
 from incident_engine.common.errors import ArchiveError
 from incident_engine.domain.events.types import EventType
 from incident_engine.store.prepared import Prepared
-from incident_engine.store.schema import newest
+from incident_engine.store.schema import newest_revision
 from incident_engine.store.tables import (
     Instant,
     archived_incidents,
@@ -87,7 +87,7 @@ def document_of(connection: Connection, case_id: str) -> dict[str, Any] | None:
         name: [_spelled(table, found) for found in connection.execute(_rows_of(name, case_id)).mappings()]
         for name, table in _PARTS.items()
     }
-    return {"format": FORMAT, "schema": newest(), "incident": _spelled(cases, row), **parts}
+    return {"format": FORMAT, "schema": newest_revision(), "incident": _spelled(cases, row), **parts}
 
 
 def line_of(document: Mapping[str, Any]) -> bytes:
@@ -96,7 +96,7 @@ def line_of(document: Mapping[str, Any]) -> bytes:
 
 
 @contextmanager
-def reading(documents: Iterable[Mapping[str, Any]]) -> Iterator[Connection]:
+def open_documents(documents: Iterable[Mapping[str, Any]]) -> Iterator[Connection]:
     """Open documents as a database in memory, so that archived incidents are read like any other.
 
     Raises ArchiveError if they are of a format that this version does not know.

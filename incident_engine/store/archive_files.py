@@ -1,4 +1,4 @@
-"""Archive files: JSON lines in gzip, one document a line. Each is written once, whole, and read back."""
+"""Archive files: JSON lines in gzip, one document a line. Each is written once, completely, and read back."""
 
 import gzip
 import hashlib
@@ -13,15 +13,19 @@ from incident_engine.store.backup import sync
 
 
 def write(path: Path, lines: Sequence[bytes]) -> None:
-    """Write a file, all of it or nothing, and read it back. Raises ArchiveError if it is not on disk as it should be.
+    """Write a file completely or not at all, and read it back. The same lines always give the same bytes.
 
-    The same lines are always the same file.
+    Raises ArchiveError unless the lines are on disk when this returns.
     """
     part = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            _write(part, lines)
+            # Without name and time of writing in the header, equal contents are equal files.
+            with part.open("wb") as raw, gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0) as packed:
+                packed.writelines(line + b"\n" for line in lines)
+            sync(part)
+            # The rows are deleted next, so this file is about to be the only copy.
             if list(_lines(part)) != list(lines):
                 raise ArchiveError(f"{path}: what was written could not be read back; nothing is removed")
             part.replace(path)
@@ -38,28 +42,23 @@ def digests(path: Path) -> dict[str, str]:
 
 
 def documents(path: Path, wanted: Mapping[str, str]) -> Iterator[dict[str, Any]]:
-    """Yield the documents of some incidents, by their ids and SHA-256.
+    """Yield the documents of the incidents in `wanted`, which maps their ids to SHA-256 digests.
 
-    Raises ArchiveError if the file cannot be read, or one of them is not in it as it was written.
+    Raises ArchiveError if the file cannot be read, or a document is missing or differs from its digest.
     """
-    left = dict(wanted)
+    missing = dict(wanted)
     for document, digest in _documents(path):
-        if left.get(document["incident"]["id"]) == digest:
-            del left[document["incident"]["id"]]
+        if missing.get(document["incident"]["id"]) == digest:
+            del missing[document["incident"]["id"]]
             yield document
-    if left:
-        raise ArchiveError(f"{path} does not hold what was archived in it: {', '.join(left)}; look for an intact copy")
+    if missing:
+        ids = ", ".join(missing)
+        raise ArchiveError(f"{path} does not hold what was archived in it: {ids}; look for an intact copy")
 
 
 def digest_of(line: bytes) -> str:
     """Return the SHA-256 of a document's line, without its end."""
     return hashlib.sha256(line).hexdigest()
-
-
-def _write(path: Path, lines: Sequence[bytes]) -> None:
-    with path.open("wb") as raw, gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0) as packed:
-        packed.writelines(line + b"\n" for line in lines)
-    sync(path)
 
 
 def _documents(path: Path) -> Iterator[tuple[dict[str, Any], str]]:
@@ -77,5 +76,5 @@ def _lines(path: Path) -> Iterator[bytes]:
                 yield line.removesuffix(b"\n")
     except FileNotFoundError:
         raise ArchiveError(f"there is no archive {path}; put it back, or set retention.directory") from None
-    except (OSError, EOFError, zlib.error) as error:
+    except (OSError, EOFError, zlib.error) as error:  # gzip reports damage by any of the three
         raise ArchiveError(f"{path} is damaged: {error}; look for an intact copy") from error

@@ -8,13 +8,14 @@ from sqlalchemy import Connection, bindparam, func, select
 
 from incident_engine.store.events import last_event
 from incident_engine.store.prepared import Prepared, insert_row
-from incident_engine.store.tables import (
-    assessments,
-)
+from incident_engine.store.tables import assessments
 
 
 def latest_assessments(connection: Connection, case_id: str) -> dict[str, dict[str, Any]]:
-    """Return the documents of an incident's latest verdicts, by pack."""
+    """Return the documents of a case's latest assessments, by pack.
+
+    For the shape of a document see `domain.grading.assessment_document.assessment_document`.
+    """
     return {row.pack: row.document for row in _LATEST.rows(connection, id=case_id)}
 
 
@@ -30,12 +31,14 @@ _LATEST = Prepared(
 
 
 def insert_assessment(connection: Connection, case_id: str, at: datetime, document: Mapping[str, Any]) -> None:
-    """Store a verdict."""
+    """Store the document of an assessment that was made at `at`."""
     values = {
         "case_id": case_id,
         "at": at,
+        # A later replay folds the events up to here and must come to the same document.
         "events_until": last_event(connection),
         "document": dict(document),
+        # Columns of their own make levels and packs searchable without reading documents.
         **{name: document[name] for name in ("pack", "version", "content_hash", "level", "level_retained")},
     }
     insert_row(connection, assessments, values)

@@ -1,4 +1,4 @@
-"""What the engine reads and writes within the writer's transaction."""
+"""The table of cases: one row for each incident, with its window of time, packs and latest level."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,30 +9,29 @@ from sqlalchemy import Connection, bindparam, select
 
 from incident_engine.domain.incidents.correlation import IncidentWindow
 from incident_engine.store.prepared import Prepared, insert_row, update_row
-from incident_engine.store.tables import (
-    cases,
-)
+from incident_engine.store.tables import cases
 
 
 @dataclass(frozen=True, slots=True)
 class CaseRow:
-    """What is stored of an incident beside its events."""
+    """The stored facts of a case that do not follow from its events."""
 
     id: str
     pack_hashes: Mapping[str, str]
+    """The content hash by name of each pack in force when the case was opened."""
 
 
 def case_row(connection: Connection, case_id: str) -> CaseRow | None:
-    """Return an incident."""
-    row = _INCIDENT.row(connection, id=case_id)
+    """Return the row of a case; None if there is no such case."""
+    row = _CASE.row(connection, id=case_id)
     return None if row is None else CaseRow(row.id, row.packs)
 
 
-_INCIDENT = Prepared(select(cases.c.id, cases.c.packs).where(cases.c.id == bindparam("id")))
+_CASE = Prepared(select(cases.c.id, cases.c.packs).where(cases.c.id == bindparam("id")))
 
 
 def service_group(connection: Connection, case_id: str) -> str:
-    """Return the service group of a stored incident."""
+    """Return the service group of a stored case."""
     return str(_GROUP.value(connection, id=case_id))
 
 
@@ -40,22 +39,22 @@ _GROUP = Prepared(select(cases.c.service_group).where(cases.c.id == bindparam("i
 
 
 def closed_at(connection: Connection, case_id: str) -> datetime | None:
-    """Return when an incident was closed, as it was known up to now."""
+    """Return the instant at which a case was closed, as of its last update; None if it is open."""
     return connection.scalar(select(cases.c.closed_at).where(cases.c.id == case_id))
 
 
 def recent_case_ids(connection: Connection, limit: int) -> list[str]:
-    """Return the ids of the incidents opened last."""
+    """Return the ids of the cases that were opened last."""
     return list(connection.scalars(select(cases.c.id).order_by(cases.c.opened_at.desc()).limit(limit)))
 
 
 def open_windows(connection: Connection, group: str) -> list[IncidentWindow]:
-    """Return how far each open incident of a service group reaches."""
-    rows = _OPEN_SPANS.rows(connection, group=group)
+    """Return the window of time of each open incident of a service group."""
+    rows = _OPEN_WINDOWS.rows(connection, group=group)
     return [IncidentWindow(row.id, group, row.first_at, row.last_at, has_no_start=not row.services) for row in rows]
 
 
-_OPEN_SPANS = Prepared(
+_OPEN_WINDOWS = Prepared(
     select(cases.c.id, cases.c.first_at, cases.c.last_at, cases.c.services).where(
         cases.c.service_group == bindparam("group"), cases.c.closed_at.is_(None)
     )
@@ -65,7 +64,7 @@ _OPEN_SPANS = Prepared(
 def insert_case(
     connection: Connection, case_id: str, group: str, at: datetime, now: datetime, pack_hashes: Mapping[str, str]
 ) -> None:
-    """Store a new incident, which keeps the packs with which it began."""
+    """Store a new incident whose first event occurred at `at`; it keeps the packs of `pack_hashes` for good."""
     values = {
         "id": case_id,
         "kind": "incident",
@@ -82,5 +81,5 @@ def insert_case(
 
 
 def update_case(connection: Connection, case_id: str, values: Mapping[str, Any]) -> None:
-    """Store what the latest assessment says of an incident."""
+    """Store the summary of a case's latest assessment; `values` are columns of `cases`."""
     update_row(connection, cases, case_id, values)

@@ -1,4 +1,4 @@
-"""Who has a database file: one process at a time."""
+"""The lock on a database file: one process at a time."""
 
 import fcntl
 import os
@@ -8,28 +8,32 @@ from typing import IO
 from incident_engine.common.errors import StoreError
 
 Identity = tuple[int, int]
-"""Which file it is, whatever it is called: its device and its number there."""
+"""A file whatever its name: (device, inode)."""
 
 
 def identity(file: Path | int) -> Identity:
-    """Return which file a name, or a descriptor, stands for. Raises OSError if there is none."""
-    found = os.fstat(file) if isinstance(file, int) else file.stat()
-    return found.st_dev, found.st_ino
+    """Return the identity of the file behind a path or descriptor. Raises OSError if there is none."""
+    status = os.fstat(file) if isinstance(file, int) else file.stat()
+    return status.st_dev, status.st_ino
 
 
 def lock_of(path: Path) -> Path:
-    """Return the file whose lock stands for a database's."""
+    """Return the lock file of a database file."""
+    # A file of its own: SQLite releases its locks on the database whenever this process closes any descriptor of it.
     return Path(f"{path}.lock")
 
 
 def acquire(path: Path) -> IO[str]:
-    """Take the file for this process alone; the system lets go when the process ends, however it ends."""
+    """Lock a database file for this process and return the open lock file; the system releases it at process end.
+
+    Raises StoreError if another process holds the lock or the directory cannot be written.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = lock_of(path).open("w", encoding="utf-8")
     except OSError as error:
-        where = lock_of(path) if _is_there(lock_of(path)) else path.parent
-        raise StoreError(f"{where} cannot be written: {error.strerror}") from error
+        culprit = lock_of(path) if _exists(lock_of(path)) else path.parent
+        raise StoreError(f"{culprit} cannot be written: {error.strerror}") from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -38,8 +42,8 @@ def acquire(path: Path) -> IO[str]:
     return lock
 
 
-def _is_there(path: Path) -> bool:
+def _exists(path: Path) -> bool:
     try:
         return path.exists()
-    except OSError:  # nobody may look into its directory
+    except OSError:  # the directory cannot be searched
         return False

@@ -21,7 +21,7 @@ class Late:
 
     count: int
     since: datetime
-    about: str
+    subject: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from incident_engine.store.tables import deliveries, steps
 
 @dataclass(frozen=True, slots=True)
 class HeldText:
-    """What would go out in one language, once it is approved."""
+    """The text that goes out in one language once it is approved."""
 
     locale: str
     subject: str
@@ -21,7 +21,7 @@ class HeldText:
 
 
 def held_texts_of(connection: Connection, step_id: str) -> list[HeldText]:
-    """Return what waits for a step's approval, once in each language."""
+    """Return the texts that wait for a step's approval, one for each language."""
     rows = connection.execute(
         select(deliveries.c.locale, deliveries.c.subject, deliveries.c.body)
         .where(deliveries.c.step_id == step_id, deliveries.c.state == DeliveryState.HELD)
@@ -29,8 +29,8 @@ def held_texts_of(connection: Connection, step_id: str) -> list[HeldText]:
     )
     by_locale: dict[str, HeldText] = {}
     for row in rows:
-        known = by_locale.get(row.locale)
-        if known is None or len(row.body) > len(known.body):  # the long form says everything
+        text = by_locale.get(row.locale)
+        if text is None or len(row.body) > len(text.body):  # the long form contains everything that short forms say
             by_locale[row.locale] = HeldText(row.locale, row.subject, row.body)
     return list(by_locale.values())
 
@@ -38,7 +38,10 @@ def held_texts_of(connection: Connection, step_id: str) -> list[HeldText]:
 def release_held(
     connection: Connection, step_id: str, now: datetime, wording: Mapping[str, tuple[str, str]] | None = None
 ) -> int:
-    """Let go out what was held; `wording` replaces subject and body by language. Return how many deliveries."""
+    """Make a step's held deliveries due and return their number.
+
+    `wording` replaces (subject, body) by language, for an approver who corrected the text.
+    """
     for locale, (subject, body) in (wording or {}).items():
         connection.execute(
             update(deliveries)
@@ -55,6 +58,7 @@ def release_held(
         )
     ).all()
     for row in held:
+        # Delays of fallback channels count from the approval, not from the time when the text was written.
         due_at = now + timedelta(seconds=row.delay_seconds)
         connection.execute(
             update(deliveries).where(deliveries.c.id == row.id).values(state=DeliveryState.PENDING, due_at=due_at)
@@ -63,17 +67,18 @@ def release_held(
 
 
 def refresh_held_texts(connection: Connection, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Replace the words that are held by newer ones, delivery by delivery."""
+    """Replace subject and body of held deliveries; `rows` have the columns of `deliveries`."""
     for row in rows:
         connection.execute(
             update(deliveries)
+            # An approval in the same transaction may have released it; a released text must not change.
             .where(deliveries.c.id == row["id"], deliveries.c.state == DeliveryState.HELD)
             .values(subject=row["subject"], body=row["body"])
         )
 
 
 def drop_held(connection: Connection, step_ids: Collection[str]) -> None:
-    """Forget words that nobody approved; the request in which they were shown stays on record."""
+    """Delete the held deliveries of steps; the approval request that quoted them stays on record."""
     if step_ids:
         connection.execute(
             delete(deliveries).where(deliveries.c.step_id.in_(step_ids), deliveries.c.state == DeliveryState.HELD)
@@ -81,14 +86,18 @@ def drop_held(connection: Connection, step_ids: Collection[str]) -> None:
 
 
 def latest_text(connection: Connection, step_id: str, contact: str) -> tuple[str, str] | None:
-    """Return subject and text of what a step said to a contact last, in its longest form."""
-    of_step = select(steps.c.id).where(or_(steps.c.id == step_id, steps.c.parent_id == step_id))
+    """Return (subject, body) of a step's latest message to a contact, in its longest form; None if there is none.
+
+    Messages of steps that derive from it, such as reminders, count as its own.
+    """
+    family = select(steps.c.id).where(or_(steps.c.id == step_id, steps.c.parent_id == step_id))
     rows = connection.execute(
         select(deliveries.c.subject, deliveries.c.body, deliveries.c.created_at).where(
-            deliveries.c.step_id.in_(of_step),
+            deliveries.c.step_id.in_(family),
             deliveries.c.contact == contact,
             deliveries.c.state != DeliveryState.HELD,
         )
     ).all()
+    # The channels of one message are written at one instant; the longest body is the form with all particulars.
     latest = max(rows, key=lambda row: (row.created_at, len(row.body)), default=None)
     return None if latest is None else (latest.subject, latest.body)

@@ -5,13 +5,15 @@ from sqlalchemy import Connection, select
 from incident_engine.domain.grading.pack import Pack
 from incident_engine.domain.grading.pack_parser import parse_pack
 from incident_engine.store.dialect import upsert
-from incident_engine.store.tables import (
-    packs,
-)
+from incident_engine.store.tables import packs
 
 
 def store_pack(connection: Connection, pack: Pack) -> None:
-    """Keep a pack's content, so that its verdicts can always be explained and incidents go on with it."""
+    """Store a pack's content, unless it is stored already.
+
+    Open cases go on with it after an upgrade of the rules, and old assessments can be explained by it.
+    """
+    # Test cases prove a pack when it is loaded; grading does not need them.
     document = pack.model_dump(mode="json", by_alias=True, exclude={"cases"}, exclude_none=True)
     connection.execute(
         upsert(connection.dialect.name, packs)
@@ -21,6 +23,6 @@ def store_pack(connection: Connection, pack: Pack) -> None:
 
 
 def stored_pack(connection: Connection, content_hash: str) -> Pack | None:
-    """Return a pack by the hash of its content."""
+    """Return a pack by the hash of its content; None if it was never stored."""
     document = connection.scalar(select(packs.c.document).where(packs.c.content_hash == content_hash))
     return None if document is None else parse_pack(document)

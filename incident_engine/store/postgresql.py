@@ -14,19 +14,19 @@ from sqlalchemy.pool import NullPool
 
 from incident_engine.common.errors import StoreError
 
-_NEEDED = ("psycopg", "procrastinate")
+_LIBRARIES = ("psycopg", "procrastinate")
 _LOCK = int.from_bytes(b"incident")
-"""The advisory lock that a writing transaction holds until its end; advisory locks are each database's own."""
+"""Key of the advisory lock that a writing transaction holds until its end; advisory locks are local to a database."""
 _CONNECT_SECONDS = 5
 _READERS = 5
-"""Connections that are kept; as many again are opened when they are all busy."""
+"""Connections that stay open for readers; as many again are opened while all of them are busy."""
 _WRITING = {
-    "synchronous_commit": "on",  # whoever is answered is on disk, whatever the server's default
-    "idle_in_transaction_session_timeout": "5s",  # a frozen replica must let go of the lock
-    "lock_timeout": "15s",  # longer: who waits for a frozen replica is served once it has lost the lock
+    "synchronous_commit": "on",  # an acknowledged event is on disk, whatever the server's default
+    "idle_in_transaction_session_timeout": "5s",  # a frozen replica must release the lock
+    "lock_timeout": "15s",  # longer than that: replicas outlast a frozen one instead of failing with it
 }
-_PATIENTLY = {"idle_in_transaction_session_timeout": "60s", "lock_timeout": "10min"}
-"""While migrating, and while another replica migrates."""
+_MIGRATING = {"idle_in_transaction_session_timeout": "60s", "lock_timeout": "10min"}
+"""Timeouts of a migration, and of replicas that wait for another one's."""
 
 
 class PostgresqlServer:
@@ -34,62 +34,62 @@ class PostgresqlServer:
 
     def __init__(self, url: URL) -> None:
         _refuse_without_libraries()
-        self.name = shown(url)
-        # Every read of a transaction sees one state.
+        self.name = without_password(url)
+        # All reads of a transaction see the same state.
         self.reading = _engine(url, {}, pool_size=_READERS, max_overflow=_READERS, isolation_level="REPEATABLE READ")
-        # Each statement sees what the last writer committed: a state taken before the lock was had would be too old.
+        # Each statement sees the last writer's commit; a snapshot from before the lock would be stale.
         self.writing = _engine(url, _WRITING, pool_size=1, isolation_level="READ COMMITTED")
 
     @contextmanager
-    def begin(self, *, patiently: bool = False) -> Iterator[Connection]:
-        """Open a transaction that nobody else can write beside, in any process. Waits for whoever writes now.
+    def begin(self, *, for_migration: bool = False) -> Iterator[Connection]:
+        """Open a writing transaction; no other process writes until it ends. Waits for the current writer.
 
-        `patiently` waits as long as a migration may take.
+        `for_migration` waits for as long as a migration may take.
         """
         with self.writing.connect() as connection, connection.begin():
-            for name, value in _PATIENTLY.items() if patiently else ():
+            for name, value in _MIGRATING.items() if for_migration else ():
                 connection.exec_driver_sql(f"SET LOCAL {name} = '{value}'")
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
             yield connection
 
     def close(self) -> None:
-        """Close every connection."""
+        """Close all connections."""
         self.reading.dispose()
         self.writing.dispose()
 
 
-def shown(url: URL) -> str:
-    """Return an address as it may be shown: without its password."""
+def without_password(url: URL) -> str:
+    """Return an address without its password, for logs and errors."""
     return url.render_as_string(hide_password=True)
 
 
 def conninfo(url: URL) -> str:
-    """Return an address as PostgreSQL's own library wants it, with its password."""
+    """Return an address in the form of libpq, with its password."""
     return url.set(drivername="postgresql").render_as_string(hide_password=False)
 
 
 def reading_engine(url: URL) -> Engine:
-    """Return an engine that reads beside the replicas, and never writes."""
+    """Return an engine that reads beside the replicas; the server refuses its writes."""
     _refuse_without_libraries()
-    given = {"default_transaction_read_only": "on"}
-    return _engine(url, given, poolclass=NullPool, isolation_level="REPEATABLE READ")
+    session = {"default_transaction_read_only": "on"}
+    return _engine(url, session, poolclass=NullPool, isolation_level="REPEATABLE READ")
 
 
 def _refuse_without_libraries() -> None:
-    if any(importlib.util.find_spec(name) is None for name in _NEEDED):
+    if any(importlib.util.find_spec(name) is None for name in _LIBRARIES):
         raise StoreError(
             "store.url names PostgreSQL, for which psycopg and procrastinate are needed; "
             "pip install 'incident-engine[postgresql]'"
         )
 
 
-def _engine(url: URL, session: dict[str, str], **more: Any) -> Engine:
+def _engine(url: URL, session: dict[str, str], **options: Any) -> Engine:
     engine = create_engine(
         url,
         connect_args={"connect_timeout": _CONNECT_SECONDS, "application_name": "incident-engine"},
-        pool_pre_ping=True,  # a server that was restarted is found again by itself
-        hide_parameters=True,  # what others reported must not stand in an error
-        **more,
+        pool_pre_ping=True,  # after a restart of the server, dead connections are replaced
+        hide_parameters=True,  # events are confidential and must not appear in errors
+        **options,
     )
 
     @event.listens_for(engine, "connect")
@@ -97,6 +97,6 @@ def _engine(url: URL, session: dict[str, str], **more: Any) -> Engine:
         with connection.cursor() as cursor:
             for name, value in session.items():
                 cursor.execute(f"SET {name} = '{value}'")
-        connection.commit()
+        connection.commit()  # SET is undone by a rollback of the transaction that it stands in
 
     return engine

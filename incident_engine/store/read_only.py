@@ -1,4 +1,4 @@
-"""Reading a database beside the daemon that holds it: nothing is written, nothing is locked, nothing is migrated."""
+"""Reads a database beside the daemon that holds it: without writing, locking or migrating."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,12 +16,12 @@ from incident_engine.store.flags import RULES_TRIED, get_flag
 def read_only(url: str, *, any_schema: bool = False) -> Iterator[Connection]:
     """Open a transaction that reads one consistent state of a database.
 
-    Raises StoreError if there is no such database, or its schema is not the one of this version (unless any may do).
+    Raises StoreError if there is no such database, or it has not this version's schema and `any_schema` is False.
     """
-    given = make_url(url)
-    is_file = given.drivername == "sqlite"
-    name = str(given.database) if is_file else postgresql.shown(given)
-    engine = sqlite.reading_engine(given) if is_file else postgresql.reading_engine(given)
+    address = make_url(url)
+    is_file = address.drivername == "sqlite"
+    name = str(address.database) if is_file else postgresql.without_password(address)
+    engine = sqlite.reading_engine(address) if is_file else postgresql.reading_engine(address)
     try:
         with engine.connect() as connection, connection.begin():
             if not any_schema:
@@ -34,9 +34,10 @@ def read_only(url: str, *, any_schema: bool = False) -> Iterator[Connection]:
 
 
 def tried_rules(url: str) -> str | None:
-    """Return the fingerprint of the rules with which a database was served last; None: of none, or nobody can tell."""
+    """Return the fingerprint of the rules with which a daemon last started on a database; None if it is unknown."""
     try:
         with read_only(url, any_schema=True) as connection:
             return get_flag(connection, RULES_TRIED)
     except StoreError:
+        # An unreadable database is reported by the start itself; here it only means that templates are tried again.
         return None

@@ -1,4 +1,4 @@
-"""Versions of reports: each is written once and never changed."""
+"""The table of reports: versions that are written once and never changed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from incident_engine.store.tables import Instant, reports
 
 
 class ReportState(StrEnum):
-    """What became of a version."""
+    """The state of a version."""
 
     DRAFT = "draft"
     APPROVED = "approved"
@@ -31,17 +31,19 @@ class Version:
     version: int
     state: ReportState
     by: str | None
+    """The person who approved, submitted or withdrew it; None for a draft."""
     created_at: datetime
-    """When it came to this state."""
+    """The instant at which it entered this state."""
     content_hash: str
     gaps: int
+    """Fields without a value, in the language that has the most of them."""
     document: Mapping[str, Any]
-    """The report in every language."""
+    """The report by language (`zh-CN`, `en`); for its shape see `domain.reports.drafting`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A version without what it says."""
+    """A version without its document."""
 
     report: str
     instance: str
@@ -66,30 +68,31 @@ def insert_version(connection: Connection, version: Version) -> None:
 def insert_state(
     connection: Connection, case_id: str, head: Head, state: ReportState, by: str | None, at: datetime
 ) -> None:
-    """Store that a version came to another state; it says what it said."""
+    """Store that a version entered another state, with the same document."""
     changed: dict[str, ColumnElement[Any]] = {
         "state": literal(state),
         "by": literal(by),
         "created_at": literal(at, Instant),
     }
     columns: list[ColumnElement[Any]] = [changed.get(name, reports.c[name]) for name in _COLUMNS]
-    said = select(*columns).where(
+    # Copied within the database: the document in all languages need not be read and parsed.
+    source = select(*columns).where(
         reports.c.case_id == case_id,
         reports.c.report == head.report,
         reports.c.instance == head.instance,
         reports.c.version == head.version,
         reports.c.state == head.state,
     )
-    connection.execute(insert(reports).from_select(_COLUMNS, said))
+    connection.execute(insert(reports).from_select(_COLUMNS, source))
 
 
 def heads_of(connection: Connection, case_id: str) -> dict[tuple[str, str], list[Head]]:
-    """Return an incident's versions by report and instance, in the order in which they were written."""
-    found: dict[tuple[str, str], list[Head]] = {}
+    """Return the heads of a case's versions by (report, instance), in the order in which they were written."""
+    heads: dict[tuple[str, str], list[Head]] = {}
     for row in _HEADS.rows(connection, id=case_id):
         head = Head(**{**row._asdict(), "state": ReportState(row.state)})
-        found.setdefault((head.report, head.instance), []).append(head)
-    return found
+        heads.setdefault((head.report, head.instance), []).append(head)
+    return heads
 
 
 _HEADS = Prepared(
@@ -100,7 +103,7 @@ _HEADS = Prepared(
 def versions_of(
     connection: Connection, case_id: str, report: str | None = None, instance: str | None = None
 ) -> list[Version]:
-    """Return an incident's versions in the order in which they were written; of one report or instance only."""
+    """Return a case's versions in the order in which they were written; optionally of one report or instance."""
     query = select(reports).where(reports.c.case_id == case_id)
     if report is not None:
         query = query.where(reports.c.report == report)

@@ -1,4 +1,4 @@
-"""The schema and its revisions: which one a database has, and the way from there to the newest."""
+"""The schema of a database: its revision, the newest one, and the way from one to the other."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,69 +6,73 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, inspect, text
 
-from incident_engine.common import failpoints as faults
+from incident_engine.common import failpoints
 from incident_engine.common.errors import StoreError
 from incident_engine.common.lazy_import import LazyModule
 
 if TYPE_CHECKING:
-    from incident_engine.store import migrate as revisions
+    from incident_engine.store import migrate
 else:
-    revisions = LazyModule("incident_engine.store.migrate")  # alembic takes a tenth of a start and is rarely needed
+    migrate = LazyModule("incident_engine.store.migrate")  # alembic takes a tenth of a start and is rarely needed
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-_MARK = "alembic_version"
+_VERSION_TABLE = "alembic_version"
 
 
 @dataclass(frozen=True, slots=True)
 class MigrationPath:
-    """From the revision that a database has (None: it is new) to the newest, with the revisions to be applied."""
+    """The revisions between a database and the newest schema."""
 
     current: str | None
+    """The database's revision; None if it is empty."""
     newest: str
     revisions: tuple[str, ...]
+    """The revisions to apply, oldest first."""
 
 
-def newest() -> str:
-    """Return the revision of this version's schema: the files are named by theirs, in order."""
+def newest_revision() -> str:
+    """Return the newest revision of this version."""
+    # Each file is named after its revision, so alembic need not be imported to know the newest.
     return max(path.name.partition("_")[0] for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
 
 
 def migration_path(connection: Connection, name: object, advice: str = "name another store.url") -> MigrationPath:
-    """Return how far a database is from the newest schema.
+    """Return the way of a database to the newest schema.
 
-    Raises StoreError if it belongs to another program or to a newer version; `name` is how it is called then, and
-    `advice` what to do if it is another program's.
+    Raises StoreError if it belongs to another program or to a newer version. The error calls the database `name`, and
+    gives `advice` if it is another program's.
     """
-    head = newest()
+    head = newest_revision()
     tables = inspect(connection).get_table_names()
-    current = connection.scalar(text(f"SELECT version_num FROM {_MARK}")) if _MARK in tables else None  # noqa: S608
+    stored = f"SELECT version_num FROM {_VERSION_TABLE}"  # noqa: S608 - a constant
+    current = connection.scalar(text(stored)) if _VERSION_TABLE in tables else None
     if current == head:
         return MigrationPath(current, head, ())
-    if current is None and (others := [table for table in tables if table != _MARK]):
+    if current is None and (others := [table for table in tables if table != _VERSION_TABLE]):
         raise StoreError(f"{name} belongs to another program (it has a table '{others[0]}'); {advice}")
-    to_come = revisions.since(MIGRATIONS, current)
-    if to_come is None:
+    missing = migrate.revisions_after(MIGRATIONS, current)
+    if missing is None:
         raise StoreError(f"{name} has the schema '{current}' of a newer incident-engine; start that version")
-    return MigrationPath(current, head, to_come)
+    return MigrationPath(current, head, missing)
 
 
-def migrate(connection: Connection, name: object) -> None:
-    """Bring a database to the newest schema, within the caller's transaction: all of it, or nothing.
+def upgrade(connection: Connection, name: object) -> None:
+    """Bring a database to the newest schema within the caller's transaction, completely or not at all.
 
     Raises StoreError, and changes nothing, if the database is another program's or its schema is a newer version's.
     """
     if migration_path(connection, name).revisions:
-        revisions.upgrade(MIGRATIONS, connection)
-    faults.reach(faults.Point.DURING_MIGRATION)
+        migrate.upgrade(MIGRATIONS, connection)
+    failpoints.reach(failpoints.Point.DURING_MIGRATION)
 
 
 def refuse_other_schema(connection: Connection, name: object) -> None:
     """Raise StoreError unless a database has exactly the schema of this version."""
-    way = migration_path(connection, name)
-    if way.current is None:
+    path = migration_path(connection, name)
+    if path.current is None:
         raise StoreError(f"{name} is no database of incident-engine; name another store.url")
-    if way.revisions:
+    if path.revisions:
         raise StoreError(
-            f"{name} has the schema '{way.current}', this version reads '{way.newest}'; bring it up to date: "
+            f"{name} has the schema '{path.current}', this version reads '{path.newest}'; bring it up to date: "
             "incident-engine migrate, or start the daemon"
         )

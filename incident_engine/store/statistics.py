@@ -1,4 +1,4 @@
-"""What the review of a period asks of the store."""
+"""Counts and instants for the review of a period."""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -10,7 +10,7 @@ from incident_engine.store.tables import cases, deliveries, steps
 
 
 def incidents_between(connection: Connection, start: datetime, end: datetime) -> list[str]:
-    """Return the ids of the incidents that began in [start, end), in order."""
+    """Return the ids of the incidents that began in [start, end), the earliest first."""
     query = (
         select(cases.c.id)
         .where(cases.c.first_at >= start, cases.c.first_at < end)
@@ -20,14 +20,14 @@ def incidents_between(connection: Connection, start: datetime, end: datetime) ->
 
 
 def deliveries_by_state(connection: Connection, case_id: str) -> dict[str, int]:
-    """Return how many of an incident's deliveries are in each state."""
+    """Return the number of a case's deliveries in each state."""
     query = select(deliveries.c.state, func.count()).where(deliveries.c.case_id == case_id).group_by(deliveries.c.state)
     return {row[0]: row[1] for row in connection.execute(query)}
 
 
 def first_delivered_at(connection: Connection, case_id: str, audiences: Collection[str]) -> datetime | None:
-    """Return when the first message to one of these audiences was delivered; None if none was."""
-    found: datetime | None = connection.scalar(
+    """Return the instant of the first delivery to one of these audiences; None if nothing was delivered."""
+    delivered_at: datetime | None = connection.scalar(
         select(func.min(deliveries.c.ended_at))
         .join(steps, steps.c.id == deliveries.c.step_id)
         .where(
@@ -36,4 +36,4 @@ def first_delivered_at(connection: Connection, case_id: str, audiences: Collecti
             steps.c.audience.in_(audiences),
         )
     )
-    return found
+    return delivered_at

@@ -77,7 +77,7 @@ def apply_changes(
     case_id: str,
     changes: Changes,
     reasons: Mapping[str, str],
-    anew: Collection[str] = (),
+    restarted: Collection[str] = (),
 ) -> None:
     """Store what `reconcile` found; `reasons` say why what is withdrawn is, `anew` which steps live a second time."""
     for step in changes.insert:
@@ -94,7 +94,7 @@ def apply_changes(
             state=StepState.PENDING,
             reason=None,
         )
-        if step.id in anew:
+        if step.id in restarted:
             again = {"started_at": None, "approved_at": None, "approved_by": None, "completed_at": None}
             this = update(steps).where(steps.c.id == step.id)
             connection.execute(this.values(generation=steps.c.generation + 1, completed_by=None, **again))

@@ -1,20 +1,18 @@
-"""The table of timers: when each incident must be updated next."""
+"""The table of timers: the instant at which each case must be updated next."""
 
 from datetime import datetime
 from functools import cache
 
 from sqlalchemy import Connection, bindparam, delete, func, select
 
-from incident_engine.store import deliveries as outgoing
+from incident_engine.store.deliveries import earliest_due
 from incident_engine.store.dialect import upsert
 from incident_engine.store.prepared import Prepared
-from incident_engine.store.tables import (
-    timers,
-)
+from incident_engine.store.tables import timers
 
 
 def set_timer(connection: Connection, case_id: str, due_at: datetime | None) -> None:
-    """Set when an incident must be looked at again, or that it need not be."""
+    """Set the instant at which a case must be updated next; None removes its timer."""
     if due_at is None:
         _DELETE_TIMER.run(connection, {"id": case_id})
         return
@@ -32,7 +30,7 @@ def _set_timer(dialect: str) -> Prepared:
 
 
 def due_timers(connection: Connection, now: datetime, limit: int) -> list[tuple[str, datetime]]:
-    """Return the incidents to be looked at, those waiting longest first."""
+    """Return (case id, due instant) of the timers that are due, the longest overdue first."""
     return [(row.case_id, row.due_at) for row in _DUE.rows(connection, now=now, limit=limit)]
 
 
@@ -45,8 +43,8 @@ _DUE = Prepared(
 
 
 def next_due(connection: Connection) -> tuple[datetime | None, datetime | None]:
-    """Return the earliest instants at which an incident must be looked at and a delivery be attempted."""
-    return _NEXT_TIMER.value(connection), outgoing.earliest_due(connection)
+    """Return the earliest instants at which (a case must be updated, a delivery must be attempted)."""
+    return _NEXT_TIMER.value(connection), earliest_due(connection)
 
 
 _NEXT_TIMER = Prepared(select(func.min(timers.c.due_at)))

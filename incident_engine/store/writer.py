@@ -19,7 +19,7 @@ from incident_engine.common.clock import ticks
 from incident_engine.common.errors import OverloadedError, StoreError
 from incident_engine.common.telemetry import RateLimitedLog, logger
 from incident_engine.store.database import Database
-from incident_engine.store.diagnosis import Trouble, explained
+from incident_engine.store.diagnosis import FailureState, explain
 from incident_engine.store.unit_of_work import T, UnitOfWork, Work, in_savepoint, is_store_failure, transaction
 
 BATCH = 500
@@ -87,7 +87,7 @@ class Writer:
         """How many works were taken from the queue so far."""
         self.busy_since: float | None = None
         """When the batch in hand was begun, in ticks; None while there is none."""
-        self.trouble = Trouble()
+        self.failure = FailureState()
         self._overflow = RateLimitedLog(self._log.warning, 1)
         self._failures = RateLimitedLog(self._log.warning, 60)
 
@@ -176,24 +176,24 @@ class Writer:
         """Return what waits longest; while the store is in trouble, see meanwhile whether it has passed."""
         while True:
             try:
-                return self._queue.get(timeout=_TRY_AGAIN_SECONDS if self.trouble.reason else None)
+                return self._queue.get(timeout=_TRY_AGAIN_SECONDS if self.failure.reason else None)
             except queue.Empty:
                 self._commit([(lambda unit: self._database.prove_writable(unit.connection), Future(), 1)])
 
     def _commit(self, batch: Sequence[_Item]) -> None:
         wanted = [(work, future) for work, future, _ in batch if future.set_running_or_notify_cancel()]
-        if self.trouble.is_lasting:
+        if self.failure.is_lasting:
             self._fail(wanted)
             return
         try:
             outcomes, unit = self._do([work for work, _ in wanted])
         except Exception as error:  # noqa: BLE001 - whatever it is, nothing of the batch is on disk: say so to each
-            self.trouble.note(error)
-            self._follow_up([partial(self._failures, "commit_failed", reason="commit_failed", error=explained(error))])
+            self.failure.record_failure(error)
+            self._follow_up([partial(self._failures, "commit_failed", reason="commit_failed", error=explain(error))])
             self._fail(wanted)
             return
-        if self.trouble.reason is not None:
-            self.trouble.over()
+        if self.failure.reason is not None:
+            self.failure.record_success()
             self._failures.reset()
             self._follow_up([partial(self._log.info, "commit_works_again", reason="commit_works_again")])
         self._follow_up([partial(faults.reach, faults.Point.AFTER_COMMIT), *unit.after_commit])
@@ -202,7 +202,7 @@ class Writer:
             self._follow_up([self._on_commit])
 
     def _fail(self, batch: Sequence[tuple[Work, Waiting]]) -> None:
-        error = StoreError(f"the store did not take it: {self.trouble.reason}")
+        error = StoreError(f"the store did not take it: {self.failure.reason}")
         self._resolve_waiters([(waiting, (None, error)) for _, waiting in batch])
 
     def _resolve_waiters(self, answers: Sequence[tuple[Waiting, WorkOutcome]]) -> None:

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from incident_engine.common.errors import InvalidDocumentError, MalformedBodyError, OverloadedError, Problem, StoreError
 from incident_engine.common.telemetry import Metrics, RateLimitedLog, RefusedReason, logger
-from incident_engine.store.diagnosis import explained
+from incident_engine.store.diagnosis import explain
 
 MEDIA_TYPE = "application/problem+json"
 _store_failures = RateLimitedLog(lambda event, **fields: logger("web").warning(event, **fields), 1)
@@ -97,7 +97,7 @@ def _overloaded(_: Request, error: Exception) -> Response:
 
 def _store(_: Request, error: Exception) -> Response:
     wait = str(OverloadedError.retry_after_seconds)
-    _store_failures("request_failed", reason="store_error", error=explained(error))
+    _store_failures("request_failed", reason="store_error", error=explain(error))
     said = "nothing of this request was stored, send it again; the daemon's log says what the store lacks"
     return problem_response(503, "The store is in trouble", said, headers={"Retry-After": wait})
 

@@ -105,8 +105,8 @@ def test_a_copy_of_the_database_is_kept_as_it_was_before(tmp_path: Path, revisio
 
 def test_the_files_are_named_by_their_revisions_in_order() -> None:
     found = sorted(path.name[:4] for path in (schema.MIGRATIONS / "versions").glob("*.py"))
-    assert list(revisions.since(schema.MIGRATIONS, None) or ()) == found
-    assert found[-1] == schema.newest()
+    assert list(revisions.revisions_after(schema.MIGRATIONS, None) or ()) == found
+    assert found[-1] == schema.newest_revision()
 
 
 def test_a_new_database_is_not_copied(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from support.fixtures import cst
 from incident_engine.common.errors import StoreError
 from incident_engine.store import postgresql
 from incident_engine.store.database import Database
-from incident_engine.store.flags import link_key
+from incident_engine.store.flags import get_or_set_link_key
 from incident_engine.store.read_only import read_only
 from incident_engine.store.tables import cases
 from incident_engine.store.unit_of_work import UnitOfWork
@@ -74,7 +74,7 @@ def test_replicas_that_start_together_agree_on_the_key_of_their_links(postgresql
 
     def ask(number: int) -> str:
         with replicas[number].write() as connection:
-            return link_key(connection, f"key-{number}")
+            return get_or_set_link_key(connection, f"key-{number}")
 
     with ThreadPoolExecutor(4) as threads:
         keys = set(threads.map(ask, range(4)))

@@ -143,7 +143,7 @@ def test_a_page_that_is_damaged_behind_the_first_row_is_told_as_damage_too(tmp_p
     reading = writer.submit(lambda unit: steps_of(unit.connection, A_STEP["case_id"]))
     with pytest.raises(StoreError, match="malformed: it is damaged; stop the daemon"):
         reading.result(30)
-    assert writer.trouble.is_lasting
+    assert writer.failure.is_lasting
     writer.stop(10)
     database.close()
 

@@ -471,9 +471,9 @@ def test_an_archive_of_a_newer_version_is_not_guessed_at(kept: Kept) -> None:
     ((_, document),) = kept.documents().values()
     with (
         pytest.raises(ArchiveError, match="of the format 'v9' is of a newer"),
-        archives.reading([{**document, "format": "v9"}]),
+        archives.open_documents([{**document, "format": "v9"}]),
     ):
         pass
-    with archives.reading([document]) as connection:
+    with archives.open_documents([document]) as connection:
         again = archives.document_of(connection, "old")
     assert again == document  # whatever is read from an archive is what was stored

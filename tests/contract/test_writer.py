@@ -249,9 +249,9 @@ def test_a_store_in_trouble_is_tried_again_by_itself_and_a_damaged_one_is_not(op
     event.listen(opened.database.writing, "commit", refuse)
     with pytest.raises(StoreError, match="database or disk is full: the disk is full; make room"):
         opened.writer.submit(put("a")).result(30)
-    assert not opened.writer.trouble.is_lasting
+    assert not opened.writer.failure.is_lasting
     broken = None
-    eventually(lambda: opened.writer.trouble.reason is None)  # nobody wanted anything of it meanwhile
+    eventually(lambda: opened.writer.failure.reason is None)  # nobody wanted anything of it meanwhile
     assert opened.followed_up == 1
     broken = sqlite_error("database disk image is malformed", sqlite3.SQLITE_CORRUPT)
     with pytest.raises(StoreError, match="it is damaged; stop the daemon and restore a backup"):

@@ -5,7 +5,7 @@ import secrets
 from incident_engine.common.signed_links import Links
 from incident_engine.config.settings import Settings
 from incident_engine.store.database import Database
-from incident_engine.store.flags import link_key
+from incident_engine.store.flags import get_or_set_link_key
 
 
 def open_links(settings: Settings, database: Database) -> Links:
@@ -17,5 +17,5 @@ def open_links(settings: Settings, database: Database) -> Links:
         return Links()
     given = settings.server.link_key
     with database.write() as connection:
-        key = given.read() if given is not None else link_key(connection, secrets.token_urlsafe(32))
+        key = given.read() if given is not None else get_or_set_link_key(connection, secrets.token_urlsafe(32))
     return Links(settings.server.public_url, key)

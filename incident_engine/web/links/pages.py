@@ -28,8 +28,8 @@ PREFIX = "/do/"
 def install(app: FastAPI, context: AppContext) -> None:
     """Add the routes of the links."""
     pages = LinkPages(context)
-    app.add_api_route(PREFIX + "{token}", pages.ask, methods=["GET"], include_in_schema=False)
-    app.add_api_route(PREFIX + "{token}", pages.answer, methods=["POST"], include_in_schema=False)
+    app.add_api_route(PREFIX + "{token}", pages.show, methods=["GET"], include_in_schema=False)
+    app.add_api_route(PREFIX + "{token}", pages.act, methods=["POST"], include_in_schema=False)
 
 
 class LinkPages:
@@ -39,7 +39,7 @@ class LinkPages:
         self._context = context
         self._events = ActionEvents(context)
 
-    async def ask(self, token: str) -> Response:
+    async def show(self, token: str) -> Response:
         """Show what a link is about, with one button: a mail program that opens links must not press it."""
         try:
             link = self._context.links.read(token)
@@ -48,7 +48,7 @@ class LinkPages:
         shown = await asyncio.to_thread(self._look, link)
         return page("action.html", 200, **shown, result=None)
 
-    async def answer(self, request: Request, token: str) -> Response:
+    async def act(self, request: Request, token: str) -> Response:
         """Do what a link is for. The same link a second time changes nothing and says so."""
         try:
             link = self._context.links.read(token)
