@@ -1,4 +1,4 @@
-"""Incidents that are archived: everything that is stored of one as a document, and what stays of it in the database."""
+"""Archiving of incidents: the document with everything stored of one, and the row that stays in the database."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -52,22 +52,23 @@ _PARTS: Mapping[str, Table] = {
     "attempts": attempts,
     "reports": reports,
 }
-"""The parts of a document beside the incident itself, in an order in which they can be stored again."""
+"""The parts of a document beside the incident itself, in an order that satisfies the foreign keys on insertion."""
 
 
 @dataclass(frozen=True, slots=True)
 class Archived:
-    """What stays of an incident in the database. `file` is in retention.directory."""
+    """The row that stays of an archived incident."""
 
     id: str
     service_group: str
     levels: Mapping[str, str | None]
-    """The level by pack; None: below the lowest."""
+    """The level by pack; None stands for below the lowest."""
     occurred_at: datetime
     closed_at: datetime
     file: str
+    """The name of the archive file in retention.directory."""
     sha256: str
-    """Of the document in the file, without the end of the line."""
+    """The digest of the document's line in the file, without its end."""
     archived_at: datetime
 
 
@@ -75,45 +76,50 @@ _COLUMNS = tuple(Archived.__slots__)
 
 
 def document_of(connection: Connection, case_id: str) -> dict[str, Any] | None:
-    """Return everything that is stored of an incident, in JSON values; None if there is none.
+    """Return everything that is stored of an incident, in JSON values; None if there is no such incident.
 
-    It can be read without anything else: it has the packs under which it was graded, and the maintenance of its
-    services. Rows are those of the tables; instants are ISO 8601 in UTC.
+    Shape: `{"format", "schema", "incident": row, "packs": [row], "events": [row], "maintenance": [row], "assessments":
+    [row], "steps": [row], "deliveries": [row], "attempts": [row], "reports": [row]}`. Rows have the columns of their
+    tables; instants are ISO 8601 in UTC. The document is complete without the database: it contains the packs under
+    which the incident was graded and the maintenance of its services.
     """
     row = connection.execute(select(cases).where(cases.c.id == case_id)).mappings().one_or_none()
     if row is None:
         return None
     parts = {
-        name: [_spelled(table, found) for found in connection.execute(_rows_of(name, case_id)).mappings()]
+        name: [_to_json(table, part) for part in connection.execute(_rows_of(name, case_id)).mappings()]
         for name, table in _PARTS.items()
     }
-    return {"format": FORMAT, "schema": newest_revision(), "incident": _spelled(cases, row), **parts}
+    return {"format": FORMAT, "schema": newest_revision(), "incident": _to_json(cases, row), **parts}
 
 
 def line_of(document: Mapping[str, Any]) -> bytes:
-    """Return a document as one line, without its end. The same document is always the same line."""
+    """Return a document as one line, without its end. The same document always gives the same line."""
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 @contextmanager
 def open_documents(documents: Iterable[Mapping[str, Any]]) -> Iterator[Connection]:
-    """Open documents as a database in memory, so that archived incidents are read like any other.
+    """Load documents into a database in memory, so that archived incidents are read like any other.
 
-    Raises ArchiveError if they are of a format that this version does not know.
+    Raises ArchiveError if a document has a format that this version does not know.
     """
-    engine = create_engine("sqlite://", poolclass=StaticPool)
+    engine = create_engine("sqlite://", poolclass=StaticPool)  # a second connection would see another, empty database
     metadata.create_all(engine)
     try:
         with engine.connect() as connection, connection.begin():
             for document in documents:
-                _put(connection, document)
+                _insert_document(connection, document)
             yield connection
     finally:
         engine.dispose()
 
 
 def mark_chosen(connection: Connection, case_id: str, file: str) -> None:
-    """Note that an incident is to be archived in a file. What it will be called is on disk before the file is."""
+    """Record that an incident will be archived in a file.
+
+    The record is on disk before the file: after a crash in between, the next run continues with the same file.
+    """
     row = connection.execute(select(cases).where(cases.c.id == case_id)).one()
     verdicts = connection.execute(
         select(assessments.c.pack, assessments.c.level)
@@ -133,27 +139,27 @@ def mark_chosen(connection: Connection, case_id: str, file: str) -> None:
 
 
 def unmark_chosen(connection: Connection, case_id: str) -> None:
-    """Note that an incident stays after all."""
+    """Record that an incident will not be archived after all."""
     connection.execute(
         delete(archived_incidents).where(archived_incidents.c.id == case_id, archived_incidents.c.archived_at.is_(None))
     )
 
 
 def chosen(connection: Connection) -> dict[str, list[str]]:
-    """Return the incidents that were chosen and are not removed yet, by file."""
-    found: dict[str, list[str]] = {}
+    """Return the ids of the incidents that were chosen for a file and are not removed yet, by file."""
+    by_file: dict[str, list[str]] = {}
     rows = connection.execute(
         select(archived_incidents.c.id, archived_incidents.c.file)
         .where(archived_incidents.c.archived_at.is_(None))
         .order_by(archived_incidents.c.file, archived_incidents.c.closed_at, archived_incidents.c.id)
     )
     for row in rows:
-        found.setdefault(row.file, []).append(row.id)
-    return found
+        by_file.setdefault(row.file, []).append(row.id)
+    return by_file
 
 
 def is_in_use(connection: Connection, file: str) -> bool:
-    """Return whether an incident was removed from the database for a file: then nothing may replace the file."""
+    """Return whether an incident was removed from the database in favour of a file, which must then never change."""
     query = select(archived_incidents.c.id).where(
         archived_incidents.c.file == file, archived_incidents.c.archived_at.is_not(None)
     )
@@ -161,13 +167,13 @@ def is_in_use(connection: Connection, file: str) -> bool:
 
 
 def remove(connection: Connection, case_id: str, sha256: str, now: datetime) -> None:
-    """Remove an incident that is in the file of its choice.
+    """Remove an incident whose document is in its file under the digest `sha256`.
 
-    Of its events the keys stay, so that one that is sent again is known and opens no other incident; they belong to
-    no incident and no service any more, and their content is in the file.
+    The keys of its events stay, without case, service and content: a repeated event is recognised and opens no other
+    incident.
     """
-    mine = select(deliveries.c.id).where(deliveries.c.case_id == case_id)
-    connection.execute(delete(attempts).where(attempts.c.delivery_id.in_(mine)))
+    own = select(deliveries.c.id).where(deliveries.c.case_id == case_id)
+    connection.execute(delete(attempts).where(attempts.c.delivery_id.in_(own)))
     for table in (deliveries, steps, reports, assessments, timers):
         connection.execute(delete(table).where(table.c.case_id == case_id))
     connection.execute(
@@ -182,36 +188,36 @@ def remove(connection: Connection, case_id: str, sha256: str, now: datetime) -> 
 
 
 def archived(connection: Connection, case_id: str) -> Archived | None:
-    """Return what stays of an incident that was removed; None if it was not."""
-    row = _GONE.row(connection, id=case_id)
+    """Return the row of an archived incident; None if it was not archived."""
+    row = _ARCHIVED.row(connection, id=case_id)
     return None if row is None else Archived(*row)
 
 
 def archived_between(connection: Connection, start: datetime, end: datetime) -> list[Archived]:
-    """Return what stays of the incidents that began in [start, end), in order."""
-    query = _archived().where(archived_incidents.c.occurred_at >= start, archived_incidents.c.occurred_at < end)
+    """Return the archived incidents that began in [start, end), the earliest first."""
+    query = _select_archived().where(archived_incidents.c.occurred_at >= start, archived_incidents.c.occurred_at < end)
     rows = connection.execute(query.order_by(archived_incidents.c.occurred_at, archived_incidents.c.id)).mappings()
     return [Archived(**row) for row in rows]
 
 
 def archive_size(connection: Connection) -> int:
-    """Return how many incidents are archived."""
+    """Return the number of archived incidents."""
     query = select(func.count()).select_from(archived_incidents).where(archived_incidents.c.archived_at.is_not(None))
     return int(connection.scalar(query) or 0)
 
 
 def latest_archived(connection: Connection, limit: int, offset: int) -> list[Archived]:
-    """Return what stays of archived incidents, those that began last first."""
-    query = _archived().order_by(archived_incidents.c.occurred_at.desc(), archived_incidents.c.id)
+    """Return a page of archived incidents, the latest to begin first."""
+    query = _select_archived().order_by(archived_incidents.c.occurred_at.desc(), archived_incidents.c.id)
     return [Archived(**row) for row in connection.execute(query.limit(limit).offset(offset)).mappings()]
 
 
-def _archived() -> Select[Any]:
+def _select_archived() -> Select[Any]:
     columns = [archived_incidents.c[name] for name in _COLUMNS]
     return select(*columns).where(archived_incidents.c.archived_at.is_not(None))
 
 
-_GONE = Prepared(_archived().where(archived_incidents.c.id == bindparam("id")))
+_ARCHIVED = Prepared(_select_archived().where(archived_incidents.c.id == bindparam("id")))
 
 
 def _rows_of(part: str, case_id: str) -> Select[Any]:
@@ -221,36 +227,40 @@ def _rows_of(part: str, case_id: str) -> Select[Any]:
             return select(packs).where(packs.c.content_hash.in_(used)).order_by(packs.c.content_hash)
         case "maintenance":
             services = select(events.c.service).where(events.c.case_id == case_id)
-            of_none = events.c.case_id.is_(None) & (events.c.type == EventType.MAINTENANCE_ANNOUNCED.value)
-            return select(events).where(of_none, events.c.service.in_(services)).order_by(events.c.seq)
+            # Events of archived incidents have no case either, so the type decides.
+            maintenance = events.c.case_id.is_(None) & (events.c.type == EventType.MAINTENANCE_ANNOUNCED.value)
+            return select(events).where(maintenance, events.c.service.in_(services)).order_by(events.c.seq)
         case "attempts":
-            mine = select(deliveries.c.id).where(deliveries.c.case_id == case_id)
-            return select(attempts).where(attempts.c.delivery_id.in_(mine)).order_by(attempts.c.seq)
+            own = select(deliveries.c.id).where(deliveries.c.case_id == case_id)
+            return select(attempts).where(attempts.c.delivery_id.in_(own)).order_by(attempts.c.seq)
         case _:
             table = _PARTS[part]
             return select(table).where(table.c.case_id == case_id).order_by(*table.primary_key.columns)
 
 
-def _spelled(table: Table, row: RowMapping) -> dict[str, Any]:
+def _to_json(table: Table, row: RowMapping) -> dict[str, Any]:
     return {
         column.name: row[column.name].isoformat() if isinstance(row[column.name], datetime) else row[column.name]
         for column in table.columns
     }
 
 
-def _put(connection: Connection, document: Mapping[str, Any]) -> None:
+def _insert_document(connection: Connection, document: Mapping[str, Any]) -> None:
     if document["format"] != FORMAT:
         raise ArchiveError(f"an archive of the format '{document['format']}' is of a newer incident-engine; use that")
-    connection.execute(insert(cases).values(**_parsed(cases, document["incident"])))
+    connection.execute(insert(cases).values(**_from_json(cases, document["incident"])))
     for name, table in _PARTS.items():
         for row in document[name]:
-            statement = insert(table).values(**_parsed(table, row))
-            shared = table in (packs, events)  # of several incidents
-            connection.execute(statement.prefix_with("OR IGNORE") if shared else statement)
+            statement = insert(table).values(**_from_json(table, row))
+            is_shared = table in (packs, events)  # several documents may contain the same pack or maintenance
+            connection.execute(statement.prefix_with("OR IGNORE") if is_shared else statement)
 
 
-def _parsed(table: Table, row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a row's values; columns that there are no more are left out, those that are new have their default."""
+def _from_json(table: Table, row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row's values for the table of today.
+
+    A row of an older schema may have columns that are gone; new columns take their default.
+    """
     return {
         name: datetime.fromisoformat(value).astimezone(UTC)
         if value is not None and isinstance(table.columns[name].type, Instant)

@@ -11,35 +11,32 @@ from incident_engine.domain.events.model import EVENT, Recorded, wire_json
 from incident_engine.domain.events.types import EventType
 from incident_engine.store.dialect import as_sqlalchemy_errors, driver, fetch
 from incident_engine.store.prepared import Prepared
-from incident_engine.store.tables import (
-    cases,
-    events,
-    microseconds,
-)
+from incident_engine.store.tables import cases, events, microseconds
 
 Key = tuple[str, str]
 """An event's idempotency key: source and id."""
 
 
 def known_events(connection: Connection, keys: Iterable[Key]) -> dict[Key, str | None]:
-    """Return those of the events that are already stored, each with its incident (None: of no incident)."""
+    """Return the case id of each event that is already stored, by key; None for an event of no case."""
     by_source: dict[str, list[str]] = {}
     for source, event_id in keys:
         by_source.setdefault(source, []).append(event_id)
-    found: dict[Key, str | None] = {}
+    case_ids: dict[Key, str | None] = {}
     for source, ids in by_source.items():
-        for start in range(0, len(ids), _ASKED_AT_ONCE):
-            part = ids[start : start + _ASKED_AT_ONCE]
-            rows = fetch(connection, _known(connection.dialect.paramstyle, len(part)), (source, *part))
-            found.update({(source, event_id): case_id for event_id, case_id in rows})
-    return found
+        for start in range(0, len(ids), _IDS_AT_ONCE):
+            part = ids[start : start + _IDS_AT_ONCE]
+            rows = fetch(connection, _known_query(connection.dialect.paramstyle, len(part)), (source, *part))
+            case_ids.update({(source, event_id): case_id for event_id, case_id in rows})
+    return case_ids
 
 
-_ASKED_AT_ONCE = 64
+_IDS_AT_ONCE = 64
+"""Ids in one query. It bounds the number of distinct statements, each of which is cached."""
 
 
 @cache
-def _known(paramstyle: str, size: int) -> str:
+def _known_query(paramstyle: str, size: int) -> str:
     mark = _mark(paramstyle)
     return f"SELECT event_id, case_id FROM events WHERE source = {mark} AND event_id IN ({', '.join([mark] * size)})"  # noqa: S608 - no data
 
@@ -49,7 +46,7 @@ def _mark(paramstyle: str) -> str:
 
 
 class EventRow(NamedTuple):
-    """An event as the database has it: instants in microseconds, the event in JSON."""
+    """A row of the table: instants in microseconds since 1970, the event's document in JSON."""
 
     source: str
     event_id: str
@@ -64,16 +61,23 @@ class EventRow(NamedTuple):
 def event_row(recorded: Recorded, case_id: str | None) -> EventRow:
     """Return an event as a row."""
     event = recorded.event
-    instants = microseconds(event.occurred_at), microseconds(recorded.received_at)
-    about = event.source, event.id, case_id, event.type.value, event.service
-    return EventRow(*about, *instants, wire_json(event))
+    return EventRow(
+        event.source,
+        event.id,
+        case_id,
+        event.type.value,
+        event.service,
+        microseconds(event.occurred_at),
+        microseconds(recorded.received_at),
+        wire_json(event),
+    )
 
 
 def append_all(connection: Connection, rows: Sequence[EventRow]) -> None:
-    """Store events; they are never changed and never deleted."""
+    """Store events. They are never deleted, and only an archived case's events are changed (see `archive.remove`)."""
     done = 0
-    for size in _AT_ONCE:
-        statement = _appending(connection.dialect.paramstyle, size)
+    for size in _ROWS_AT_ONCE:
+        statement = _insert_statement(connection.dialect.paramstyle, size)
         while len(rows) - done >= size:
             values = tuple(chain.from_iterable(rows[done : done + size]))
             with as_sqlalchemy_errors(connection, statement):
@@ -81,27 +85,30 @@ def append_all(connection: Connection, rows: Sequence[EventRow]) -> None:
             done += size
 
 
-_AT_ONCE = 64, 8, 1
-"""Rows in one statement: few sizes, so that each is prepared once; few statements, for each gives way to others."""
+_ROWS_AT_ONCE = 64, 8, 1
+"""Rows in one statement.
+
+Few sizes, so that the driver prepares each once; large ones, because each execution yields the interpreter lock."""
 
 
 @cache
-def _appending(paramstyle: str, size: int) -> str:
+def _insert_statement(paramstyle: str, size: int) -> str:
     mark = _mark(paramstyle)
     row = f"({', '.join([mark] * len(EventRow._fields))})"
     return f"INSERT INTO events ({', '.join(EventRow._fields)}) VALUES {', '.join([row] * size)}"  # noqa: S608 - no data
 
 
 def events_of(connection: Connection, case_id: str, until: int | None = None) -> list[Recorded]:
-    """Return an incident's events in the order in which they were received, with the maintenance of its services.
+    """Return a case's events in the order in which they were received, with the maintenance of its services.
 
-    `until` leaves out what was stored after the event with that number.
+    `until` leaves out the events after that `seq`.
     """
     rows = _EVENTS.rows(connection, id=case_id, until=_ALL if until is None else until)
     return [Recorded(EVENT.validate_python(row.document), row.received_at) for row in rows]
 
 
 _ALL = 2**63 - 1
+"""The largest `seq`, so that one statement serves with and without a limit."""
 
 
 _EVENTS = Prepared(
@@ -119,13 +126,13 @@ _EVENTS = Prepared(
 
 
 def cases_with_event(connection: Connection, kind: EventType) -> list[str]:
-    """Return the ids of the incidents that have an event of a type."""
+    """Return the ids of the cases that have an event of a type."""
     query = select(events.c.case_id).where(events.c.type == kind.value, events.c.case_id.is_not(None)).distinct()
     return list(connection.scalars(query))
 
 
 def last_event(connection: Connection) -> int:
-    """Return the number of the event stored last; 0 if there is none."""
+    """Return the `seq` of the event that was stored last; 0 if there is none."""
     return int(_LAST_EVENT.value(connection) or 0)
 
 
@@ -133,7 +140,7 @@ _LAST_EVENT = Prepared(select(func.max(events.c.seq)))
 
 
 def cases_since(connection: Connection, seq: int) -> list[tuple[str | None, str | None]]:
-    """Return the incidents of the events after a number, each with its service group; (None, None): maintenance."""
+    """Return (case id, service group) of each case with events after a `seq`; (None, None) stands for maintenance."""
     query = (
         select(events.c.case_id, cases.c.service_group)
         .join(cases, cases.c.id == events.c.case_id, isouter=True)

@@ -1,4 +1,4 @@
-"""What the watchdog asks of the store: what is late, what waits, and what came from ahead of our clock."""
+"""The store's health for the watchdog: late rows, waiting deliveries, and events from ahead of our clock."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -11,49 +11,60 @@ from incident_engine.store.events import last_event as newest_event
 from incident_engine.store.tables import deliveries, events, steps, timers
 
 _CLOCKS = {"postgresql": text("SELECT clock_timestamp()")}
-"""How a database that runs elsewhere is asked for its time; SQLite has ours."""
+"""Queries for the time of a database on another machine; SQLite has ours."""
 _NOT_ARRIVED = [DeliveryState.PENDING, DeliveryState.SENDING, DeliveryState.FAILED]
 
 
 @dataclass(frozen=True, slots=True)
 class Late:
-    """How many rows are late, the earliest instant among them, and what the row with it is about."""
+    """A number of late rows."""
 
     count: int
     since: datetime
+    """The earliest instant among them."""
     subject: str
+    """The id, channel or source of the earliest row."""
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """The store at one instant. None: there is no such row."""
+    """The store at one instant; None stands for no such row."""
 
     timers: Late | None
+    """Timers that are overdue."""
     unclaimed: Late | None
-    """Due, and nobody has claimed them. What waits for a rate limit or an open circuit is due later."""
+    """Due deliveries without a claim. Those that wait for a rate limit or an open circuit have a later due instant."""
     lapsed: Late | None
-    """Being sent, by their state, longer than their lease."""
+    """Deliveries in state `sending` whose lease has expired."""
     waiting: Late | None
-    """Was due, was never tried, and waits on purpose: for a rate limit, or a target that does not answer."""
+    """Deliveries that were due, were never tried, and wait for a rate limit or an endpoint that does not answer."""
     at_risk: Late | None
     """Steps with a deadline near or past, of whose statutory messages some failed and none was delivered."""
     ahead: Late | None
-    """Events newer than the last look that occurred later than they were received, by more than the limit."""
+    """New events that occurred later than they were received, by more than the limit."""
     last_event: int
+    """The `seq` of the newest event."""
     database_now: datetime | None
+    """The database's own clock; None for SQLite."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """From when on a row is late."""
+    """The limits beyond which a row is late."""
 
     overdue: timedelta
+    """Time after the due instant of a timer or delivery."""
     deadline: timedelta
+    """Time before the deadline of a step."""
     ahead: timedelta
+    """Time by which an event may lie ahead of its receipt."""
 
 
 def health(connection: Connection, now: datetime, limits: Limits, last_event: int | None) -> Health:
-    """Return what is late at `now`. `last_event`: the `seq` up to which events were looked at; None: all of them."""
+    """Return the store's health at `now`.
+
+    `last_event` is the `seq` up to which events have been checked; None checks no events, as at the first probe.
+    """
     late_since = now - limits.overdue
     return Health(
         timers=_late(connection, _timers(late_since)),
@@ -68,13 +79,13 @@ def health(connection: Connection, now: datetime, limits: Limits, last_event: in
 
 
 def _late(connection: Connection, query: Select[tuple[str, datetime]]) -> Late | None:
-    """Return the rows of a query of (about, instant) as what is late."""
+    """Return the number and the earliest row of a query of (subject, instant); None if it has no rows."""
     rows = query.subquery()
-    about, instant = rows.c
+    subject, instant = rows.c
     count, since = connection.execute(select(func.count(), func.min(instant)).select_from(rows)).one()
     if since is None:
         return None
-    first = connection.scalar(select(about).where(instant == since).order_by(about).limit(1))
+    first = connection.scalar(select(subject).where(instant == since).order_by(subject).limit(1))
     return Late(count, since, str(first))
 
 
@@ -89,7 +100,8 @@ def _deliveries(state: DeliveryState, late_since: datetime) -> Select[tuple[str,
 
 
 def _waiting(now: datetime) -> Select[tuple[str, datetime]]:
-    """Those that were due when they were made; a contact's later channels are due only after a delay."""
+    """Return the deliveries that were due when they were made and were put off since."""
+    # A contact's fallback channels have a delay and are due later by design, so they are left out.
     return select(deliveries.c.channel, deliveries.c.created_at).where(
         deliveries.c.due_at > now,
         deliveries.c.state == DeliveryState.PENDING,
@@ -99,14 +111,20 @@ def _waiting(now: datetime) -> Select[tuple[str, datetime]]:
 
 
 def _at_risk(now: datetime, near: timedelta) -> Select[tuple[str, datetime]]:
-    mine = and_(deliveries.c.step_id == steps.c.id, deliveries.c.priority == Priority.STATUTORY)
-    again = deliveries.c.attempts > case((deliveries.c.state == DeliveryState.SENDING, 1), else_=0)
-    failed = select(deliveries.c.id).where(mine, again, deliveries.c.state.in_(_NOT_ARRIVED)).exists()
-    arrived = select(deliveries.c.id).where(mine, deliveries.c.state == DeliveryState.DELIVERED).exists()
-    # A step that waits for a person is owed until somebody does it; one that has failed, until it is too late.
-    owed = or_(steps.c.state == StepState.STARTED, and_(steps.c.state == StepState.FAILED, steps.c.deadline > now))
+    own = and_(deliveries.c.step_id == steps.c.id, deliveries.c.priority == Priority.STATUTORY)
+    # The attempt under way has not failed yet.
+    has_failed = deliveries.c.attempts > case((deliveries.c.state == DeliveryState.SENDING, 1), else_=0)
+    failed = select(deliveries.c.id).where(own, has_failed, deliveries.c.state.in_(_NOT_ARRIVED)).exists()
+    arrived = select(deliveries.c.id).where(own, deliveries.c.state == DeliveryState.DELIVERED).exists()
+    # A started step is due until a person completes it; nothing can save a failed one after its deadline.
+    is_due = or_(steps.c.state == StepState.STARTED, and_(steps.c.state == StepState.FAILED, steps.c.deadline > now))
+    # The list of states repeats `is_due`, so that the index on state and deadline is used.
     return select(steps.c.id, steps.c.deadline).where(
-        steps.c.state.in_([StepState.STARTED, StepState.FAILED]), steps.c.deadline <= now + near, owed, failed, ~arrived
+        steps.c.state.in_([StepState.STARTED, StepState.FAILED]),
+        steps.c.deadline <= now + near,
+        is_due,
+        failed,
+        ~arrived,
     )
 
 
@@ -121,6 +139,6 @@ def _database_now(connection: Connection) -> datetime | None:
     clock = _CLOCKS.get(connection.dialect.name)
     if clock is None:
         return None
-    found = connection.scalar(clock)
-    instant = datetime.fromisoformat(found) if isinstance(found, str) else found
+    value = connection.scalar(clock)
+    instant = datetime.fromisoformat(value) if isinstance(value, str) else value  # tests ask SQLite, which answers text
     return None if instant is None else instant.astimezone(UTC)

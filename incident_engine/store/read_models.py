@@ -1,4 +1,4 @@
-"""What the pages, the API and the metrics read. Never within the writer's transaction."""
+"""Queries of the pages, the API and the metrics. They run outside of the writer's transaction."""
 
 from collections.abc import Collection
 from datetime import datetime, tzinfo
@@ -13,7 +13,12 @@ from incident_engine.store.tables import assessments, attempts, cases, deliverie
 def incident_rows(
     connection: Connection, zone: tzinfo, *, closed: bool | None, limit: int, offset: int
 ) -> list[dict[str, Any]]:
-    """Return incidents, the worst and latest first among the open ones, then the closed ones by their opening."""
+    """Return a page of incidents: the open ones first, each group the worst and the latest first.
+
+    `closed` selects only closed (True) or open (False) ones. Shape: `{"id", "state": "open" | "restored" | "closed",
+    "level", "group", "services": [id], "regions": [code], "occurred_at", "restored_at", "opened_at", "closed_at"}`;
+    instants are ISO 8601 in the zone's time, or None.
+    """
     query = select(cases).order_by(
         cases.c.closed_at.is_not(None), cases.c.severity.desc(), cases.c.opened_at.desc(), cases.c.id
     )
@@ -24,7 +29,7 @@ def incident_rows(
 
 
 def incident_count(connection: Connection, *, closed: bool | None) -> int:
-    """Return how many incidents there are."""
+    """Return the number of incidents; `closed` as for `incident_rows`."""
     query = select(func.count()).select_from(cases)
     if closed is not None:
         query = query.where(cases.c.closed_at.is_not(None) if closed else cases.c.closed_at.is_(None))
@@ -32,38 +37,48 @@ def incident_count(connection: Connection, *, closed: bool | None) -> int:
 
 
 def incident_row(connection: Connection, case_id: str, zone: tzinfo) -> dict[str, Any] | None:
-    """Return one incident as it stands in the list."""
+    """Return one incident in the shape of `incident_rows`; None if there is no such incident."""
     row = connection.execute(select(cases).where(cases.c.id == case_id)).mappings().one_or_none()
     return None if row is None else _incident(row, zone)
 
 
 def step_rows(connection: Connection, case_id: str, zone: tzinfo) -> list[dict[str, Any]]:
-    """Return an incident's steps in the order in which they are due."""
+    """Return an incident's steps in the order of their due instants.
+
+    Shape: the columns of `steps` except `case_id`, with instants in ISO 8601 in the zone's time.
+    """
     query = select(steps).where(steps.c.case_id == case_id).order_by(steps.c.due_at, steps.c.id)
-    return [_plain(row, zone, leave_out=("case_id",)) for row in connection.execute(query).mappings()]
+    return [_to_json(row, zone, without=("case_id",)) for row in connection.execute(query).mappings()]
 
 
 def delivery_rows(connection: Connection, case_id: str, zone: tzinfo) -> list[dict[str, Any]]:
-    """Return an incident's deliveries with every attempt."""
+    """Return an incident's deliveries in the order in which they were made.
+
+    Shape: the columns of `deliveries` except `case_id`, and `attempts` as a list of `{"number", "started_at",
+    "ended_at", "outcome", "detail"}`.
+    """
     query = select(deliveries).where(deliveries.c.case_id == case_id).order_by(deliveries.c.created_at, deliveries.c.id)
     rows = [
-        _plain(row, zone, leave_out=("case_id", "attempts")) | {"attempts": []}
+        _to_json(row, zone, without=("case_id", "attempts")) | {"attempts": []}
         for row in connection.execute(query).mappings()
     ]
     by_id = {row["id"]: row for row in rows}
-    tries = (
+    attempt_query = (
         select(attempts)
         .join(deliveries, deliveries.c.id == attempts.c.delivery_id)
         .where(deliveries.c.case_id == case_id)
         .order_by(attempts.c.seq)
     )
-    for attempt in connection.execute(tries).mappings():
-        by_id[attempt["delivery_id"]]["attempts"].append(_plain(attempt, zone, leave_out=("seq", "delivery_id")))
+    for attempt in connection.execute(attempt_query).mappings():
+        by_id[attempt["delivery_id"]]["attempts"].append(_to_json(attempt, zone, without=("seq", "delivery_id")))
     return rows
 
 
 def event_rows(connection: Connection, case_id: str, zone: tzinfo) -> list[dict[str, Any]]:
-    """Return an incident's events in order of occurrence, in the native format with `received_at`."""
+    """Return an incident's events in order of occurrence.
+
+    Shape: the event in the native format (docs/events.md), and `received_at`.
+    """
     query = (
         select(events.c.document, events.c.occurred_at, events.c.received_at)
         .where(events.c.case_id == case_id)
@@ -77,25 +92,31 @@ def event_rows(connection: Connection, case_id: str, zone: tzinfo) -> list[dict[
 
 
 def quarantine_rows(connection: Connection, zone: tzinfo, limit: int, offset: int) -> list[dict[str, Any]]:
-    """Return what could not be mapped, the latest first."""
+    """Return a page of alerts in quarantine, the latest first.
+
+    Shape: the columns of `quarantine` except `seq`.
+    """
     query = select(quarantine).order_by(quarantine.c.last_received_at.desc(), quarantine.c.seq.desc())
     rows = connection.execute(query.limit(limit).offset(offset)).mappings()
-    return [_plain(row, zone, leave_out=("seq",)) for row in rows]
+    return [_to_json(row, zone, without=("seq",)) for row in rows]
 
 
 def quarantine_count(connection: Connection) -> int:
-    """Return how many are in quarantine."""
+    """Return the number of alerts in quarantine."""
     return int(connection.scalar(select(func.count()).select_from(quarantine)) or 0)
 
 
 def open_incidents_by_level(connection: Connection) -> dict[str | None, int]:
-    """Return how many incidents are open at each level; None: below the lowest."""
+    """Return the number of open incidents by level; None stands for below the lowest."""
     query = select(cases.c.level, func.count()).where(cases.c.closed_at.is_(None)).group_by(cases.c.level)
     return {row[0]: row[1] for row in connection.execute(query)}
 
 
 def worst_open_verdicts(connection: Connection, limit: int) -> list[int]:
-    """Return the number of the latest verdict of each pack on the worst open incidents, of alike ones the latest."""
+    """Return the `seq` of the latest assessment by each pack of the `limit` worst open incidents.
+
+    Among equally severe incidents, the latest to begin count.
+    """
     worst = (
         select(cases.c.id)
         .where(cases.c.closed_at.is_(None))
@@ -112,15 +133,16 @@ def worst_open_verdicts(connection: Connection, limit: int) -> list[int]:
 
 
 def verdicts(connection: Connection, numbers: Collection[int]) -> dict[int, dict[str, Any]]:
-    """Return verdicts by number, with `incident`."""
+    """Return assessments by `seq`: the document of each (see `assessment_document`), and its case as `incident`."""
     query = select(assessments.c.seq, assessments.c.case_id, assessments.c.document)
     rows = connection.execute(query.where(assessments.c.seq.in_(numbers))) if numbers else ()
     return {row.seq: row.document | {"incident": row.case_id} for row in rows}
 
 
 def _incident(row: RowMapping, zone: tzinfo) -> dict[str, Any]:
-    going_on = "restored" if row["last_at"] is not None and row["services"] else "open"  # harm alone is not restored
-    state = "closed" if row["closed_at"] is not None else going_on
+    # A case without services is known by its harm alone, and there is nothing that could be restored.
+    open_state = "restored" if row["last_at"] is not None and row["services"] else "open"
+    state = "closed" if row["closed_at"] is not None else open_state
     return {
         "id": row["id"],
         "state": state,
@@ -135,9 +157,9 @@ def _incident(row: RowMapping, zone: tzinfo) -> dict[str, Any]:
     }
 
 
-def _plain(row: RowMapping, zone: tzinfo, leave_out: tuple[str, ...]) -> dict[str, Any]:
+def _to_json(row: RowMapping, zone: tzinfo, without: tuple[str, ...]) -> dict[str, Any]:
     return {
         name: to_local_iso(value, zone) if isinstance(value, datetime) else value
         for name, value in row.items()
-        if name not in leave_out
+        if name not in without
     }

@@ -1,4 +1,4 @@
-"""Steps as they are stored, and the words that wait for an approval."""
+"""The table of steps: the planned steps of each case with their state."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ from incident_engine.store.tables import steps
 
 @dataclass(frozen=True, slots=True)
 class StoredStep:
-    """A step as it is stored, with its state."""
+    """A stored step with its state."""
 
     step: Step
     state: StepState
     generation: int = 1
-    """How often it was wanted, counting from 1: what was given up and is wanted again is told anew."""
+    """1, and one more each time a withdrawn step is planned again; then its messages are sent again as well."""
     started_at: datetime | None = None
     approved: bool = False
     assignee: str | None = None
@@ -31,7 +31,7 @@ _COLUMNS = tuple(name for name in Step.__slots__ if name not in NOT_STORED)
 
 
 def steps_of(connection: Connection, case_id: str) -> dict[str, StoredStep]:
-    """Return an incident's steps by id."""
+    """Return a case's steps by id."""
     return {row.id: _stored(row) for row in _STEPS.rows(connection, id=case_id)}
 
 
@@ -47,9 +47,9 @@ def _stored(row: Any) -> StoredStep:
 
 
 def next_due_at(connection: Connection, case_id: str) -> datetime | None:
-    """Return when the next of an incident's steps is due; None: none is."""
-    found: datetime | None = _NEXT_DUE.value(connection, id=case_id)
-    return found
+    """Return the due instant of a case's next pending step; None if there is none."""
+    due_at: datetime | None = _NEXT_DUE.value(connection, id=case_id)
+    return due_at
 
 
 _NEXT_DUE = Prepared(
@@ -58,17 +58,17 @@ _NEXT_DUE = Prepared(
 
 
 def started_steps(stored: Mapping[str, StoredStep]) -> dict[str, datetime]:
-    """Return when each of an incident's steps began, of those that have and were not given up since."""
-    given_up = {name for name, each in stored.items() if each.state is StepState.WITHDRAWN}
+    """Return the start of each step that has started and, like its parent, was not withdrawn since, by id."""
+    withdrawn = {step_id for step_id, entry in stored.items() if entry.state is StepState.WITHDRAWN}
     return {
-        name: each.started_at
-        for name, each in stored.items()
-        if each.started_at is not None and name not in given_up and each.step.parent_id not in given_up
+        step_id: entry.started_at
+        for step_id, entry in stored.items()
+        if entry.started_at is not None and step_id not in withdrawn and entry.step.parent_id not in withdrawn
     }
 
 
 def case_of_step(connection: Connection, step_id: str) -> str | None:
-    """Return the incident that a step belongs to; None: there is no such step."""
+    """Return the id of the case that a step belongs to; None if there is no such step."""
     return connection.scalar(select(steps.c.case_id).where(steps.c.id == step_id))
 
 
@@ -79,7 +79,11 @@ def apply_changes(
     reasons: Mapping[str, str],
     restarted: Collection[str] = (),
 ) -> None:
-    """Store what `reconcile` found; `reasons` say why what is withdrawn is, `anew` which steps live a second time."""
+    """Store the changes that `reconcile` returned.
+
+    `reasons` has the reason for each withdrawn step. Steps in `restarted` had started before they were withdrawn; they
+    start again with a higher generation.
+    """
     for step in changes.insert:
         values = {name: getattr(step, name) for name in _COLUMNS}
         insert_row(connection, steps, values | {"case_id": case_id, "state": StepState.PENDING})
@@ -95,57 +99,58 @@ def apply_changes(
             reason=None,
         )
         if step.id in restarted:
-            again = {"started_at": None, "approved_at": None, "approved_by": None, "completed_at": None}
-            this = update(steps).where(steps.c.id == step.id)
-            connection.execute(this.values(generation=steps.c.generation + 1, completed_by=None, **again))
-    for name in changes.withdraw:
-        _set(connection, name, state=StepState.WITHDRAWN, reason=reasons.get(name))
+            blank = dict.fromkeys(("started_at", "approved_at", "approved_by", "completed_at", "completed_by"))
+            restart = update(steps).where(steps.c.id == step.id)
+            # Counted up by the database, in the same statement that forgets the answers to the old generation.
+            connection.execute(restart.values(generation=steps.c.generation + 1, **blank))
+    for step_id in changes.withdraw:
+        _set(connection, step_id, state=StepState.WITHDRAWN, reason=reasons.get(step_id))
     drop_held(connection, changes.withdraw)
 
 
 def readdress_step(connection: Connection, step_id: str, audience: str) -> None:
-    """Note that another audience hears of a step that has not begun."""
+    """Set the audience of a step that has not started."""
     _set(connection, step_id, audience=audience)
 
 
 def move_deadline(connection: Connection, step_id: str, deadline: datetime | None) -> None:
-    """Note by when a step is due now, as late reports have it."""
+    """Set the deadline of a step; late events may move it."""
     _set(connection, step_id, deadline=deadline)
 
 
 def await_approval(connection: Connection, step: Step) -> None:
-    """Mark a step whose words are written and wait for a person's approval."""
+    """Mark a step whose texts are written and wait for a person's approval."""
     _set(connection, step.id, state=StepState.AWAITING, audience=step.audience, template=step.template)
 
 
 def start_step(connection: Connection, step: Step, now: datetime) -> None:
-    """Mark a step as begun, with the audience and template that it has now."""
+    """Mark a step as started, with its present audience and template."""
     _set(connection, step.id, state=StepState.STARTED, started_at=now, audience=step.audience, template=step.template)
 
 
 def approve_step(connection: Connection, step_id: str, at: datetime, by: str) -> None:
-    """Note who approved a step."""
+    """Record the approval of a step."""
     _set(connection, step_id, approved_at=at, approved_by=by)
 
 
 def complete_step(connection: Connection, step_id: str, at: datetime, by: str | None) -> None:
-    """Mark a step as completed."""
+    """Mark a step as completed; `by` is None if no person did it."""
     _set(connection, step_id, state=StepState.COMPLETED, completed_at=at, completed_by=by)
 
 
 def skip_step(connection: Connection, step_id: str, at: datetime, by: str, reason: str | None) -> None:
-    """Mark a step that a person decided not to do."""
+    """Mark a step as skipped by a person's decision."""
     _set(connection, step_id, state=StepState.SKIPPED, completed_at=at, completed_by=by, reason=reason)
     drop_held(connection, [step_id])
 
 
 def withdraw_step(connection: Connection, step_id: str, reason: str) -> None:
-    """Mark a step that is no longer wanted."""
+    """Mark a step as withdrawn: it is no longer planned."""
     _set(connection, step_id, state=StepState.WITHDRAWN, reason=reason)
 
 
 def assign_step(connection: Connection, step_id: str, assignee: str | None) -> None:
-    """Note to whom a step was handed over."""
+    """Set the person to whom a step is assigned."""
     _set(connection, step_id, assignee=assignee)
 
 
@@ -154,18 +159,18 @@ def _set(connection: Connection, step_id: str, **values: object) -> None:
 
 
 def step_ids(connection: Connection, case_id: str) -> list[str]:
-    """Return the ids of an incident's steps."""
+    """Return the ids of a case's steps."""
     return list(connection.scalars(select(steps.c.id).where(steps.c.case_id == case_id)))
 
 
 def stored_step(connection: Connection, step_id: str) -> StoredStep | None:
-    """Return one step."""
+    """Return one step; None if there is no such step."""
     row = _STEP.row(connection, id=step_id)
     return None if row is None else _stored(row)
 
 
 def answer_to(connection: Connection, step_id: str) -> tuple[datetime, str] | None:
-    """Return when and by whom a step was approved or done."""
+    """Return (instant, person) of the approval or completion of a step; None if there was neither."""
     row = _STEP.row(connection, id=step_id)
     if row is None:
         return None
@@ -175,7 +180,7 @@ def answer_to(connection: Connection, step_id: str) -> tuple[datetime, str] | No
 
 @dataclass(frozen=True, slots=True)
 class ReportStep:
-    """A step for which a report is drafted, with who did what to it."""
+    """A step with a report, and its approval and completion."""
 
     id: str
     report: str
@@ -188,7 +193,7 @@ class ReportStep:
 
 
 def report_steps(connection: Connection, case_id: str) -> list[ReportStep]:
-    """Return an incident's steps with a report, in the order in which they are due; without what was derived."""
+    """Return a case's steps with a report, in the order of their due instants, without derived steps."""
     return [ReportStep(*row) for row in _REPORT_STEPS.rows(connection, id=case_id)]
 
 

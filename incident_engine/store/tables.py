@@ -1,4 +1,4 @@
-"""The tables. Instants are microseconds since 1970 in UTC; states are checked by the database."""
+"""The tables. Instants are microseconds since 1970 in UTC; the database itself refuses illegal states."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -29,14 +29,14 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 def microseconds(instant: datetime) -> int:
-    """Return an instant as the database has it."""
+    """Return an instant in microseconds since 1970, the form in which it is stored."""
     return (instant - _EPOCH) // _MICROSECOND
 
 
 class Instant(TypeDecorator[datetime]):
-    """An aware instant, kept as microseconds since 1970 in UTC."""
+    """An aware instant, stored as microseconds since 1970 in UTC."""
 
-    impl = BigInteger
+    impl = BigInteger  # sorts and compares alike in both databases, and SQLite has no type for instants
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
@@ -64,16 +64,17 @@ cases = Table(
     Column("id", String, primary_key=True),
     Column("kind", String, nullable=False),  # incident, or another kind of case
     Column("service_group", String, nullable=False),
-    Column("opened_at", Instant, nullable=False),
-    Column("first_at", Instant, nullable=False),
-    Column("last_at", Instant),
+    Column("opened_at", Instant, nullable=False),  # by our clock, when its first event was received
+    Column("first_at", Instant, nullable=False),  # when its first event occurred
+    Column("last_at", Instant),  # the end of its window for correlation; null while an outage goes on
     Column("closed_at", Instant),
-    Column("level", String),
-    Column("severity", Integer, nullable=False),
-    Column("packs", JSON, nullable=False),
+    Column("level", String),  # of the primary pack; null: below the lowest
+    Column("severity", Integer, nullable=False),  # 0 below the lowest level, rising to the worst: SQL can sort by it
+    Column("packs", JSON, nullable=False),  # content hash by pack: rules that change later do not apply
     Column("services", JSON, nullable=False),
     Column("regions", JSON, nullable=False),
 )
+# Queries for open cases must not slow down with the number of closed ones.
 _OPEN = cases.c.closed_at.is_(None)
 Index("ix_cases_open", cases.c.service_group, sqlite_where=_OPEN, postgresql_where=_OPEN)
 Index("ix_cases_level", cases.c.level, sqlite_where=_OPEN, postgresql_where=_OPEN)
@@ -82,7 +83,7 @@ Index("ix_cases_worst", cases.c.severity, cases.c.first_at, sqlite_where=_OPEN, 
 packs = Table(
     "packs",
     metadata,
-    Column("content_hash", String, primary_key=True),
+    Column("content_hash", String, primary_key=True),  # not the version: a file may be edited without raising it
     Column("pack", String, nullable=False),
     Column("version", String, nullable=False),
     Column("document", JSON, nullable=False),
@@ -91,16 +92,16 @@ packs = Table(
 events = Table(
     "events",
     metadata,
-    Column("seq", NUMBER, primary_key=True),
+    Column("seq", NUMBER, primary_key=True),  # the order of receipt
     Column("source", String, nullable=False),
     Column("event_id", String, nullable=False),
-    Column("case_id", String, ForeignKey("cases.id")),  # null: maintenance, which is of no incident
+    Column("case_id", String, ForeignKey("cases.id")),  # null: maintenance, or the event of an archived case
     Column("type", String, nullable=False),
     Column("service", String),
     Column("occurred_at", Instant, nullable=False),
     Column("received_at", Instant, nullable=False),
-    Column("document", JSON, nullable=False),
-    UniqueConstraint("source", "event_id"),
+    Column("document", JSON, nullable=False),  # the event in the native format
+    UniqueConstraint("source", "event_id"),  # the idempotency key: a repeated event changes nothing
 )
 Index("ix_events_case", events.c.case_id, events.c.service)
 
@@ -112,10 +113,10 @@ assessments = Table(
     Column("pack", String, nullable=False),
     Column("version", String, nullable=False),
     Column("content_hash", String, ForeignKey("packs.content_hash"), nullable=False),
-    Column("at", Instant, nullable=False),
+    Column("at", Instant, nullable=False),  # the instant as of which the case was graded
     Column("level", String),
-    Column("level_retained", Boolean, nullable=False),
-    Column("events_until", NUMBER, nullable=False),  # the last event that the verdict knew
+    Column("level_retained", Boolean, nullable=False),  # the facts alone would give a lower level by now
+    Column("events_until", NUMBER, nullable=False),  # `seq` of the last event it knew, for replays
     Column("document", JSON, nullable=False),
 )
 Index("ix_assessments_case", assessments.c.case_id, assessments.c.pack, assessments.c.seq)
@@ -123,26 +124,25 @@ Index("ix_assessments_case", assessments.c.case_id, assessments.c.pack, assessme
 steps = Table(
     "steps",
     metadata,
-    Column("id", String, primary_key=True),
+    Column("id", String, primary_key=True),  # the same for each planning, so that plans can be reconciled
     Column("case_id", String, ForeignKey("cases.id"), nullable=False),
     Column("playbook", String, nullable=False),
     Column("step", String, nullable=False),
-    Column("instance", String, nullable=False),
+    Column("instance", String, nullable=False),  # the occurrence of the trigger
     Column("due_at", Instant, nullable=False),
     Column("audience", String, nullable=False),
     Column("template", String, nullable=False),
     Column("level", String),
-    Column("obligation", String),
-    Column("fulfils", String),
+    Column("obligation", String),  # the obligation that the step is about
+    Column("fulfils", String),  # the obligation that its completion meets
     Column("deadline", Instant),
-    Column("awaits", String),
-    Column("approval", String),
+    Column("awaits", String),  # acknowledgement or completion by a person; null: nothing
+    Column("approval", String),  # the audience that must approve its texts; null: none
     Column("report", String),
-    Column("parent_id", String),
+    Column("parent_id", String),  # the step that it derives from: an escalation, an assignment, a request for approval
     Column("assignee", String),
-    Column(
-        "generation", Integer, nullable=False, server_default="1"
-    ),  # raised each time a withdrawn step is planned again
+    # Raised each time a withdrawn step is planned again; part of the ids of its deliveries, so that they are new.
+    Column("generation", Integer, nullable=False, server_default="1"),
     Column("state", String, nullable=False),
     Column("started_at", Instant),
     Column("approved_at", Instant),
@@ -171,7 +171,7 @@ deliveries = Table(
     Column("case_id", String, ForeignKey("cases.id"), nullable=False),
     Column("contact", String, nullable=False),
     Column("channel", String, nullable=False),
-    Column("address", String),
+    Column("address", String),  # null: the channel has one endpoint for all
     Column("locale", String, nullable=False),
     Column("subject", Text, nullable=False),
     Column("body", Text, nullable=False),
@@ -180,14 +180,16 @@ deliveries = Table(
     Column("position", Integer, nullable=False),  # in the order in which the contact is to be reached, from 0
     Column("state", String, nullable=False),
     Column("attempts", Integer, nullable=False),
-    Column("due_at", Instant),
+    Column("due_at", Instant),  # of the next attempt; while it is being sent, the end of the lease
     Column("created_at", Instant, nullable=False),
     Column("ended_at", Instant),
     CheckConstraint("state IN ('pending', 'sending', 'delivered', 'failed', 'cancelled', 'held')", name="state"),
+    # A delivery that is due in no state could never be claimed, and one that has ended would be sent again.
     CheckConstraint("(state IN ('pending', 'sending')) = (due_at IS NOT NULL)", name="due"),
 )
 Index("ix_deliveries_case", deliveries.c.case_id)
 Index("ix_deliveries_step", deliveries.c.step_id)
+# Each commit asks for the next due instant; ended deliveries, by far the most, are not in this index.
 _DUE = text("due_at IS NOT NULL")
 Index("ix_deliveries_due", deliveries.c.due_at, sqlite_where=_DUE, postgresql_where=_DUE)
 
@@ -198,10 +200,10 @@ attempts = Table(
     Column("delivery_id", String, ForeignKey("deliveries.id"), nullable=False),
     Column("number", Integer, nullable=False),
     Column("started_at", Instant, nullable=False),
-    Column("ended_at", Instant),
+    Column("ended_at", Instant),  # null: under way, or cut off by the end of the process
     Column("outcome", String),
     Column("detail", Text),
-    UniqueConstraint("delivery_id", "number"),
+    UniqueConstraint("delivery_id", "number"),  # no attempt is claimed twice
 )
 
 reports = Table(
@@ -212,11 +214,11 @@ reports = Table(
     Column("report", String, nullable=False),
     Column("instance", String, nullable=False),
     Column("version", Integer, nullable=False),
-    Column("state", String, nullable=False),
-    Column("by", String),  # who approved, submitted or withdrew it
-    Column("created_at", Instant, nullable=False),  # when it came to this state
-    Column("content_hash", String, nullable=False),
-    Column("gaps", Integer, nullable=False),
+    Column("state", String, nullable=False),  # a change of state is a new row, so that each stays on record
+    Column("by", String),  # the person who approved, submitted or withdrew it
+    Column("created_at", Instant, nullable=False),  # when it entered this state
+    Column("content_hash", String, nullable=False),  # an unchanged draft is no new version
+    Column("gaps", Integer, nullable=False),  # fields without a value
     Column("document", JSON, nullable=False),  # in every language
     UniqueConstraint("case_id", "report", "instance", "version", "state"),
     CheckConstraint("state IN ('draft', 'approved', 'submitted', 'withdrawn')", name="state"),
@@ -225,7 +227,7 @@ reports = Table(
 timers = Table(
     "timers",
     metadata,
-    Column("case_id", String, ForeignKey("cases.id"), primary_key=True),
+    Column("case_id", String, ForeignKey("cases.id"), primary_key=True),  # one timer, for the next change of any kind
     Column("due_at", Instant, nullable=False, index=True),
 )
 
@@ -234,12 +236,12 @@ archived_incidents = Table(
     metadata,
     Column("id", String, primary_key=True),
     Column("service_group", String, nullable=False),
-    Column("levels", JSON, nullable=False),  # the level by pack; null: below the lowest
+    Column("levels", JSON, nullable=False),  # level by pack; null: below the lowest
     Column("occurred_at", Instant, nullable=False),
     Column("closed_at", Instant, nullable=False),
     Column("file", String, nullable=False),  # in retention.directory
     Column("sha256", String),  # of its document in the file, without the end of the line
-    Column("archived_at", Instant),  # null: chosen for the file, and not removed from the other tables yet
+    Column("archived_at", Instant),  # null: chosen for the file but not removed from the other tables yet
     CheckConstraint("(sha256 IS NULL) = (archived_at IS NULL)", name="whole"),
 )
 Index("ix_archived_incidents_occurred", archived_incidents.c.occurred_at)
@@ -249,7 +251,7 @@ quarantine = Table(
     metadata,
     Column("seq", NUMBER, primary_key=True),
     Column("source", String, nullable=False),
-    Column("key", String, nullable=False),
+    Column("key", String, nullable=False),  # the sender's id: repetitions are counted in one row
     Column("reason", String, nullable=False),
     Column("detail", Text, nullable=False),
     Column("document", JSON, nullable=False),
@@ -259,4 +261,5 @@ quarantine = Table(
     UniqueConstraint("source", "key"),
 )
 
+# Values of the database as a whole: the key that signs links, the fingerprint of the rules tried last.
 keys = Table("keys", metadata, Column("name", String, primary_key=True), Column("value", String, nullable=False))
