@@ -1,9 +1,10 @@
 """Draw the pictures of README.md and README.zh-CN.md from the output of a drill.
 
-    .venv/bin/incident-engine drill two-provinces --speed max --lang en | python docs/demo_picture.py en > docs/demo.en.svg
-    .venv/bin/incident-engine drill two-provinces --speed max --lang zh-CN | python docs/demo_picture.py zh-CN > docs/demo.zh-CN.svg
+    drill="incident-engine drill two-provinces --speed max"
+    $drill --lang en | python docs/demo_picture.py en > docs/demo.en.svg
+    $drill --lang zh-CN | python docs/demo_picture.py zh-CN > docs/demo.zh-CN.svg
 
-Every line is a line of the output without its date; lines are left out, and long ones end with "…".
+Every line is a line of the output without its date. Most notices are left out, and long lines end with "…".
 """
 
 import re
@@ -12,8 +13,8 @@ import unicodedata
 from xml.sax.saxutils import escape
 
 TITLES = {
-    "en": "make demo SPEED=max · one outage of core banking (left out: most of 53 notices)",
-    "zh-CN": "make demo SPEED=max · 一次核心账务中断（略去53条通知中的大部分）",
+    "en": "make demo SPEED=max   (shortened: two of the readers)",
+    "zh-CN": "make demo SPEED=max （有删节：仅列两类读者的通知）",
 }
 READERS = {"en": ("duty-engineer", "customers-en"), "zh-CN": ("duty-officer", "customers-zh")}
 """Of the notices, those to these readers are drawn: one language a picture."""
@@ -57,21 +58,21 @@ def main() -> None:
     language = sys.argv[1]
     rows = chosen(sys.stdin.read().splitlines(), language)
     height = 62 + LINE * len(rows)
-    print(
+    sys.stdout.write(
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" '
         "font-family=\"ui-monospace, 'SF Mono', Menlo, Consolas, 'DejaVu Sans Mono', 'Noto Sans Mono CJK SC', "
         f'\'WenQuanYi Micro Hei\', monospace" font-size="15">\n<title>{escape(TITLES[language])}</title>\n'
         f'<rect width="{WIDTH}" height="{height}" rx="10" fill="#0f1720" stroke="#3b4754"/>\n'
-        f'<text x="24" y="32" fill="#8b98a5">{escape(TITLES[language])}</text>'
+        f'<text x="24" y="32" fill="#8b98a5">{escape(TITLES[language])}</text>\n'
     )
     for number, (time, mark, text) in enumerate(rows):
         y = 66 + LINE * number
         weight = ' font-weight="700"' if mark == "▲" else ""
-        print(
+        sys.stdout.write(
             f'<text y="{y}" fill="{COLOURS[mark]}"{weight}><tspan x="24" fill="#8b98a5">{time}</tspan>'
-            f'<tspan x="84">{mark}</tspan><tspan x="108">{escape(shortened(text))}</tspan></text>'
+            f'<tspan x="84">{mark}</tspan><tspan x="108">{escape(shortened(text))}</tspan></text>\n'
         )
-    print("</svg>")
+    sys.stdout.write("</svg>\n")
 
 
 if __name__ == "__main__":
