@@ -18,7 +18,7 @@ _CODE = re.compile(r"`[^`\n]+`")
 _LINK = re.compile(r"\]\(([^()\s]+)\)")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 _FILE = re.compile(r"`((?:incident_engine|tests|benchmarks|rules|docs)/[\w./-]+)`")
-_METRIC = re.compile(r"incident_engine_[a-z_]+")
+_METRIC = re.compile(r"\bincident_engine_[a-z_]*[a-z]\b")
 _NAME = re.compile(r"`([a-z_]+(?:/[a-z_]+)*):([A-Za-z_]\w*(?:\.\w+)*)`")
 
 
