@@ -122,7 +122,7 @@ def test_how_many_connections_there_may_be_is_a_setting(tmp_path: Path) -> None:
     ids=["nothing", "half a head", "half a body"],
 )
 def test_who_does_not_come_to_an_end_is_closed_and_who_does_may_go_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begun: bytes
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, started: bytes
 ) -> None:
     monkeypatch.setattr(limits, "REQUEST_SECONDS", 0.5)
 
@@ -132,7 +132,7 @@ def test_who_does_not_come_to_an_end_is_closed_and_who_does_may_go_on(
         daemon = InProcess(settings, load_rulebook(settings, config), SystemClock())
         async with daemon.running(), httpx2.AsyncClient(base_url=daemon.url, trust_env=False) as http:
             reader, writer = await asyncio.open_connection(LOOPBACK, int(daemon.url.rsplit(":", 1)[1]))
-            writer.write(begun)
+            writer.write(started)
             with capture_logs() as logs:
                 for _ in range(5):  # on one connection, for longer than a request may take
                     assert (await http.get("/healthz")).status_code == 200

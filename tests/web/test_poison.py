@@ -26,7 +26,7 @@ def poison(monkeypatch: pytest.MonkeyPatch) -> None:
             raise ZeroDivisionError("a fault of the engine")
         return sound(self, unit, incident_id, now)
 
-    monkeypatch.setattr(CaseUpdater, "bring_up_to_date", failing)
+    monkeypatch.setattr(CaseUpdater, "update_case", failing)
 
 
 def down(name: str, incident: str) -> dict[str, Any]:
