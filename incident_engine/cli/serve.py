@@ -111,7 +111,10 @@ def _banner(settings: "Settings", config_file: Path, url: str, translate: "Trans
 
     from incident_engine.common.clock import SystemClock
     from incident_engine.config.channels import OutboxSettings
+    from incident_engine.intake.registry import FORMATS
 
+    native, *others = FORMATS
+    addresses = [f"POST {url}{native.path}", *(f"{other.name}: POST {url}{other.path}" for other in others)]
     outboxes = [str(c.directory) for c in settings.channels.values() if isinstance(c, OutboxSettings)]
     begun = (SystemClock().now() - timedelta(minutes=40)).isoformat(timespec="seconds")
     event = (
@@ -119,11 +122,11 @@ def _banner(settings: "Settings", config_file: Path, url: str, translate: "Trans
         f'"regions":["CN-GD"],"occurred_at":"{begun}"}}'
     )
     rows = {
-        "push events": f"POST {url}/api/v1/events    Alertmanager: POST {url}/api/v1/alertmanager",
+        "push events": "    ".join(addresses),
         "look": f"{url}/docs    {url}/api/v1/incidents",
         "metrics": f"{url}/metrics",
         "messages": ", ".join(outboxes) or "—",
-        "try": f"curl -s {url}/api/v1/events -d '{event}'",
+        "try": f"curl -s {url}{native.path} -d '{event}'",
     }
     typer.echo(f"incident-engine {__version__} · {settings.bank.name.in_(translate.locale)} · {config_file}")
     if settings.bank.name.en == _EXAMPLE_BANK:

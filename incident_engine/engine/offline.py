@@ -24,7 +24,8 @@ from incident_engine.domain.incidents.correlation import split
 from incident_engine.domain.incidents.fold import fold
 from incident_engine.domain.incidents.incident import Incident
 from incident_engine.engine.event_checks import correction_problems, measure_problems
-from incident_engine.intake.native import parse_events, parse_json
+from incident_engine.intake.document import parse_json
+from incident_engine.intake.native import parse_events
 
 
 @dataclass(frozen=True, slots=True)

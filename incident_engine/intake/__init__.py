@@ -1,1 +1,1 @@
-"""Inbound formats: one module a format."""
+"""Inbound formats: one module a format, one row each in the registry."""

@@ -5,8 +5,8 @@ Source: Prometheus' documentation, "Alertmanager: webhook_config". Unknown field
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
@@ -16,15 +16,15 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from incident_engine.common.errors import InvalidDocumentError
 from incident_engine.common.validation import problems_of
-from incident_engine.config.settings import AlertmanagerSettings
+from incident_engine.config.settings import AlertmanagerSettings, Settings
 from incident_engine.domain.events.fields import INSTANT, KNOWN_SERVICES, Instant
 from incident_engine.domain.events.model import EVENT, Event, OutageEvent, outage_started
 from incident_engine.domain.events.types import EventType
 from incident_engine.domain.values import RESOLUTION
+from incident_engine.intake.base import Batch, Format, FormatDocs, IntakeContext, Rejected
+from incident_engine.intake.document import parse_json
 
 SOURCE = "alertmanager"
-RESOLVED = "/resolved"
-"""How the id of a restoration ends; before it stands the id of its start."""
 
 
 class Alert(BaseModel):
@@ -40,12 +40,19 @@ class Alert(BaseModel):
 
 
 class Notification(BaseModel):
-    """What Alertmanager posts."""
+    """A request body of Alertmanager's webhook."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
     version: Literal["4"]
+    # Alerts are validated one by one later: a malformed alert must not keep the others out.
     alerts: tuple[Any, ...]
-    """Each is read by itself: one that is malformed must not keep the others out."""
+
+
+class DescribedNotification(Notification):
+    """A request body of Alertmanager's webhook."""
+
+    model_config = ConfigDict(title="Notification")
+    alerts: tuple[Alert, ...]
 
 
 class QuarantineReason(StrEnum):
@@ -59,99 +66,147 @@ class QuarantineReason(StrEnum):
     INVALID = "invalid"
 
 
-@dataclass(frozen=True, slots=True)
-class Quarantined:
-    """An alert that cannot be mapped, kept for a person to see."""
+class AlertmanagerFormat(Format):
+    """Parses notifications of Alertmanager. Alerts that cannot be mapped wait in quarantine."""
 
-    key: str
-    reason: QuarantineReason
-    detail: str
-    document: Mapping[str, Any]
+    name = "Alertmanager"
+    path = "/api/v1/alertmanager"
+    source = SOURCE
+    has_quarantine = True
+    docs = FormatDocs(
+        summary="接收 Alertmanager 通知 · Take a notification of Alertmanager",
+        description="Alertmanager 的 webhook（版本 4）；无法对应系统或地区的告警进入隔离区。"
+        " Alertmanager's webhook, version 4. What cannot be mapped to a service and region waits in quarantine.",
+        models={"Notification": DescribedNotification},
+        body={"$ref": "#/components/schemas/Notification"},
+    )
 
+    def __init__(self, settings: Settings) -> None:
+        self._mapper = AlertMapper(settings.alertmanager, settings.service_names)
 
-def parse_notification(document: object) -> Notification:
-    """Return the notification. Raises InvalidDocumentError if it is not one of version 4."""
-    try:
-        return Notification.model_validate(document)
-    except ValidationError as error:
-        raise InvalidDocumentError(problems_of(error, Notification, document)) from None
+    def parse(self, body: bytes, context: IntakeContext) -> Batch:
+        """Return the events of a notification. Raises InvalidDocumentError if it is not one of version 4."""
+        document = parse_json(body)
+        try:
+            notification = Notification.model_validate(document)
+        except ValidationError as error:
+            raise InvalidDocumentError(problems_of(error, Notification, document)) from None
+        return self._mapper.map(notification, context.latest)
 
 
 class AlertMapper:
     """Maps alerts to events by the bank's labels and services.
 
-    Most alerts of a storm are alike but for their names. What an ordinary firing alert says of service and regions is
-    looked up among those that were validated before; whatever is out of the ordinary is validated from the beginning.
+    Most alerts of a storm differ in their names alone. Service and regions of an ordinary firing alert are looked up
+    among the validated ones; every other alert is validated in full.
     """
 
     def __init__(self, settings: AlertmanagerSettings, services: Mapping[str, object]) -> None:
         self._settings = settings
         self._services = services
-        self._instant = lru_cache(maxsize=_ALIKE)(_instant)
-        self._place = lru_cache(maxsize=_ALIKE)(self._validated_place)
+        self._instant = lru_cache(maxsize=_CACHE_SIZE)(_instant)
+        self._service_and_regions = lru_cache(maxsize=_CACHE_SIZE)(self._validated_labels)
 
-    def map(self, notification: Notification, latest: datetime) -> tuple[list[Event], list[Quarantined]]:
-        """Return the events that the alerts mean, and the alerts that mean nothing to us. None is after `latest`."""
+    def map(self, notification: Notification, latest: datetime) -> Batch:
+        """Return the events of the alerts, and the alerts that cannot be mapped. No event occurs after `latest`."""
         events: list[Event] = []
-        quarantined: list[Quarantined] = []
-        for given in notification.alerts:
-            ordinary = self._ordinary(given, latest)
+        rejected: list[Rejected] = []
+        resolved: list[str] = []
+        for document in notification.alerts:
+            ordinary = self._ordinary_event(document, latest)
             if ordinary is not None:
                 events.append(ordinary)
                 continue
             try:
-                events += _events(_alert(given), self._settings, self._services, latest)
-            except _CannotMapError as problem:
-                document = given if isinstance(given, dict) else {"alert": given}
-                quarantined.append(Quarantined(_key_of(given), problem.reason, problem.detail, document))
-        return events, quarantined
+                alert = _alert(document)
+                events += self._events(alert, latest)
+            except _CannotMapError as error:
+                fields = document if isinstance(document, dict) else {"alert": document}
+                rejected.append(Rejected(_quarantine_key(document), error.reason, error.detail, fields))
+                continue
+            if alert.status == "resolved":  # a firing alert leaves its quarantine only once it is over
+                resolved.append(_key(alert))
+        future_count = sum(alert.reason is QuarantineReason.FROM_THE_FUTURE for alert in rejected)
+        return Batch(SOURCE, events, rejected=rejected, resolved=resolved, future_count=future_count)
 
-    def _ordinary(self, given: Any, latest: datetime) -> Event | None:
-        """Return the event that an ordinary firing alert means, the same as `_events`; None for any other alert."""
+    def _ordinary_event(self, document: Any, latest: datetime) -> Event | None:
+        """Return the event of an ordinary firing alert, equal to the one of `_events`; None for any other alert."""
         try:
-            labels, annotations, fingerprint = given["labels"], given.get("annotations", _NONE), given["fingerprint"]
-            at = self._instant(given["startsAt"])
-            place = self._place(labels[self._settings.service_label], labels[self._settings.region_label])
-            name, summary = labels.get("alertname", ""), annotations.get("summary", "")
-            known = given["status"] == "firing" and at is not None and at <= latest and place is not None
-            texts = [*labels.values(), *annotations.values(), *labels, *annotations]
+            labels, annotations = document["labels"], document.get("annotations", _NO_ANNOTATIONS)
+            fingerprint, status = document["fingerprint"], document["status"]
+            started_at = self._instant(document["startsAt"])
+            names = self._service_and_regions(labels[self._settings.service_label], labels[self._settings.region_label])
+            alertname, summary = labels.get("alertname", ""), annotations.get("summary", "")
+            texts = [fingerprint, *labels.values(), *annotations.values(), *labels, *annotations]
         except (AttributeError, KeyError, TypeError):
             return None
-        if not known or set(map(type, texts)) != _TEXT or not _is_plain(fingerprint):
+        if status != "firing" or started_at is None or started_at > latest or names is None:
             return None
-        if "endsAt" in given and self._instant(given["endsAt"]) is None and given["endsAt"] != _GO_ZERO:
+        if set(map(type, texts)) != _TEXT or not _PLAIN_ID.fullmatch(fingerprint):
             return None
-        assert at is not None and place is not None  # noqa: S101, PT018 - they are known
-        service, regions = place
-        data = {"signal": fingerprint, "alertname": name, "summary": summary}
-        return outage_started(SOURCE, f"{fingerprint}/{at.isoformat()}", at, service, regions, data)
+        if "endsAt" in document and self._instant(document["endsAt"]) is None and document["endsAt"] != _GO_ZERO:
+            return None
+        service, regions = names
+        data = {"signal": fingerprint, "alertname": alertname, "summary": summary}
+        return outage_started(SOURCE, f"{fingerprint}/{started_at.isoformat()}", started_at, service, regions, data)
 
-    def _validated_place(self, service: str, region: str) -> tuple[str, tuple[str, ...]] | None:
-        """Return the service and regions that two labels name; None if an event cannot say so."""
+    def _validated_labels(self, service: str, region: str) -> tuple[str, tuple[str, ...]] | None:
+        """Return the service and the regions that two labels name; None if they are not valid in an event."""
         labels = {self._settings.service_label: service, self._settings.region_label: region}
-        alert = {"status": "firing", "labels": labels, "startsAt": "1970-01-01T00:00:00Z", "fingerprint": "any"}
+        document = {"status": "firing", "labels": labels, "startsAt": "1970-01-01T00:00:00Z", "fingerprint": "any"}
         try:
-            (event,) = _events(_alert(alert), self._settings, self._services, _EVER)
+            (event,) = self._events(_alert(document), _END_OF_TIME)
         except _CannotMapError:
             return None
-        assert isinstance(event, OutageEvent)  # noqa: S101 - what an alert means
+        assert isinstance(event, OutageEvent)  # noqa: S101 - alerts become no other events
         return event.service, event.regions
 
+    def _events(self, alert: Alert, latest: datetime) -> list[Event]:
+        """Return the start of an alert's outage and, if it is resolved, the restoration."""
+        settings = self._settings
+        service = alert.labels.get(settings.service_label, "")
+        regions = [
+            name.strip() for name in alert.labels.get(settings.region_label, "").split(settings.region_separator)
+        ]
+        regions = [region for region in regions if region]
+        if not service:
+            raise _CannotMapError(QuarantineReason.NO_SERVICE_LABEL, f"no label '{settings.service_label}'")
+        if not regions:
+            raise _CannotMapError(QuarantineReason.NO_REGION_LABEL, f"no label '{settings.region_label}'")
+        if alert.startsAt > latest:
+            detail = f"startsAt {alert.startsAt.isoformat()} has not come"
+            raise _CannotMapError(QuarantineReason.FROM_THE_FUTURE, detail)
+        common = {
+            "source": SOURCE,
+            "service": service,
+            "regions": regions,
+            "data": {
+                "signal": alert.fingerprint,
+                "alertname": alert.labels.get("alertname", ""),
+                "summary": alert.annotations.get("summary", ""),
+            },
+        }
+        key = _key(alert)
+        events = [{**common, "id": key, "type": EventType.OUTAGE_STARTED, "occurred_at": alert.startsAt}]
+        if alert.status == "resolved":
+            # A restoration at the very start would leave the start standing; Prometheus' resolution is a millisecond.
+            ended_at = max(_ended_at(alert, latest), alert.startsAt + RESOLUTION)
+            restored = {"id": f"{key}/resolved", "type": EventType.OUTAGE_RESTORED, "occurred_at": ended_at}
+            events.append({**common, **restored})
+        return [_validated(event, self._services) for event in events]
 
-_ALIKE = 4_096
+
+_CACHE_SIZE = 4_096
 _TEXT = {str}
-_NONE: Mapping[str, str] = {}
-_EVER = datetime.max.replace(tzinfo=UTC)
+_PLAIN_ID = re.compile(r"[0-9A-Za-z]{1,64}")
+_NO_ANNOTATIONS: Mapping[str, str] = {}
+_END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 _GO_ZERO = "0001-01-01T00:00:00Z"
 """Go's zero time: a firing alert has no end."""
 
 
-def _is_plain(fingerprint: object) -> bool:
-    return isinstance(fingerprint, str) and fingerprint.isascii() and fingerprint.isalnum() and len(fingerprint) <= 64
-
-
 def _instant(text: str) -> datetime | None:
-    """Return the instant of a text, None if it is none."""
+    """Return the instant of a text; None if it is not valid in an event."""
     try:
         return INSTANT.validate_python(text)
     except ValidationError:
@@ -165,56 +220,29 @@ class _CannotMapError(Exception):
         self.detail = detail
 
 
-def _alert(given: object) -> Alert:
+def _alert(document: object) -> Alert:
     try:
-        return Alert.model_validate(given)
+        return Alert.model_validate(document)
     except ValidationError as error:
-        problems = problems_of(error, Alert, given)
-        said = "; ".join(f"{problem.pointer}: {problem.sentence()}" for problem in problems)
-        raise _CannotMapError(QuarantineReason.INVALID, said) from None
+        problems = problems_of(error, Alert, document)
+        detail = "; ".join(f"{problem.pointer}: {problem.sentence()}" for problem in problems)
+        raise _CannotMapError(QuarantineReason.INVALID, detail) from None
 
 
 def _key(alert: Alert) -> str:
+    """Return the id of the outage's start, which is the key in quarantine as well."""
     return f"{alert.fingerprint}/{alert.startsAt.isoformat()}"
 
 
-def _key_of(given: object) -> str:
-    """Return the key of an alert; of one that is malformed its fingerprint, if it has one, and a digest of the rest."""
+def _quarantine_key(document: object) -> str:
+    """Return the key of an alert; of a malformed one its fingerprint, if there is one, and a digest of the alert."""
     try:
-        return _key(Alert.model_validate(given))
+        return _key(Alert.model_validate(document))
     except ValidationError:
-        digest = hashlib.sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()[:16]
-        name = given.get("fingerprint", "") if isinstance(given, dict) else ""
+        digest = hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:16]
+        name = document.get("fingerprint", "") if isinstance(document, dict) else ""
         name = name if isinstance(name, str) and name.isprintable() else ""  # PostgreSQL takes no NUL
         return f"{name}/{digest}"
-
-
-def _events(
-    alert: Alert, settings: AlertmanagerSettings, services: Mapping[str, object], latest: datetime
-) -> list[Event]:
-    service = alert.labels.get(settings.service_label, "")
-    regions = [part.strip() for part in alert.labels.get(settings.region_label, "").split(settings.region_separator)]
-    regions = [region for region in regions if region]
-    if not service:
-        raise _CannotMapError(QuarantineReason.NO_SERVICE_LABEL, f"no label '{settings.service_label}'")
-    if not regions:
-        raise _CannotMapError(QuarantineReason.NO_REGION_LABEL, f"no label '{settings.region_label}'")
-    if alert.startsAt > latest:
-        raise _CannotMapError(QuarantineReason.FROM_THE_FUTURE, f"startsAt {alert.startsAt.isoformat()} has not come")
-    common = {"source": SOURCE, "service": service, "regions": regions}
-    data = {
-        "signal": alert.fingerprint,
-        "alertname": alert.labels.get("alertname", ""),
-        "summary": alert.annotations.get("summary", ""),
-    }
-    kinds: list[tuple[EventType, str, datetime]] = [(EventType.OUTAGE_STARTED, "", alert.startsAt)]
-    if alert.status == "resolved":
-        # A restoration at the very start would leave the start standing; Prometheus' resolution is a millisecond.
-        kinds.append((EventType.OUTAGE_RESTORED, RESOLVED, max(_ended_at(alert, latest), alert.startsAt + RESOLUTION)))
-    return [
-        _validated({**common, "id": _key(alert) + suffix, "type": kind, "occurred_at": at, "data": data}, services)
-        for kind, suffix, at in kinds
-    ]
 
 
 def _ended_at(alert: Alert, latest: datetime) -> datetime:

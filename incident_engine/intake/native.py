@@ -1,85 +1,91 @@
 """Events in the native format: one JSON object or an array of them."""
 
-import json
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
-import pydantic_core
 from pydantic import ValidationError
 
-from incident_engine.common.errors import InvalidDocumentError, MalformedBodyError, Problem
+from incident_engine.common.errors import InvalidDocumentError, Problem
 from incident_engine.common.validation import problems_of
+from incident_engine.config.settings import Settings
 from incident_engine.domain.events.fields import KNOWN_SERVICES
 from incident_engine.domain.events.model import EVENT, AnyEvent, Event
+from incident_engine.intake.base import Batch, Format, FormatDocs, IntakeContext
+from incident_engine.intake.document import parse_json
 
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-"""Which some monitors put first; RFC 8259 (8.1) lets us ignore it."""
-
-
-def parse_json(body: bytes) -> Any:
-    """Return the value of a JSON text. Raises MalformedBodyError with line and column."""
-    try:
-        return pydantic_core.from_json(body.removeprefix(_BYTE_ORDER_MARK), allow_inf_nan=False)
-    except ValueError as error:
-        raise _malformed(body, error) from None
+_UNKNOWN = "unknown"
+_EVENT_SCHEMA = {"$ref": "#/components/schemas/Event"}
 
 
-def _malformed(body: bytes, error: ValueError) -> MalformedBodyError:
-    try:
-        json.loads(body)
-    except json.JSONDecodeError as exact:
-        return MalformedBodyError(exact.msg, exact.lineno, exact.colno)
-    except UnicodeDecodeError as exact:
-        before = body[: exact.start]
-        column = exact.start - (before.rfind(b"\n") + 1) + 1
-        return MalformedBodyError("not UTF-8", before.count(b"\n") + 1, column)
-    except (ValueError, RecursionError):
-        pass  # only the stricter reader refuses it
-    place = re.search(r"^(.*) at line (\d+) column (\d+)", str(error))
-    return MalformedBodyError(place[1], int(place[2]), int(place[3])) if place else MalformedBodyError(str(error), 1, 1)
+class NativeFormat(Format):
+    """Parses events in the engine's own format. All events of a body are stored, or none."""
+
+    name = "events"
+    path = "/api/v1/events"
+    source = _UNKNOWN
+    has_quarantine = False
+    docs = FormatDocs(
+        summary="报告事件 · Report events",
+        description="一个事件或一组事件，全部保存或全部不保存；已知的事件不改变任何内容。"
+        " One event or an array, in the native format: all are stored, or none. One that is known changes nothing.",
+        models={"Event": Event},
+        body={"oneOf": [_EVENT_SCHEMA, {"type": "array", "items": _EVENT_SCHEMA}]},
+        example={
+            "source": "zabbix-bj",
+            "id": "evt-81734",
+            "type": "outage.started",
+            "service": "core-banking",
+            "regions": ["CN-GD", "湖南"],
+            "occurred_at": "2013-06-23T10:35:00+08:00",
+        },
+    )
+
+    def __init__(self, settings: Settings) -> None:
+        self._services = settings.service_names
+
+    def parse(self, body: bytes, context: IntakeContext) -> Batch:
+        """Return the events of a body, with the problems of each. Raises MalformedBodyError if it is not JSON."""
+        return parse_document(parse_json(body), self._services, context.latest)
 
 
-@dataclass(frozen=True, slots=True)
-class Parsed:
-    """What a document says: its events in order, None for each that cannot be used, and everything that is wrong."""
-
-    events: tuple[Event | None, ...]
-    problems: tuple[Problem, ...]
-    ahead: int = 0
-    """How many occurred too far ahead of this machine's clock."""
-
-
-def parse_document(document: object, services: Mapping[str, object] | None, latest: datetime | None = None) -> Parsed:
+def parse_document(document: object, services: Mapping[str, object] | None, latest: datetime | None = None) -> Batch:
     """Return the events of a document (one object or an array), each validated by itself.
 
-    `services` are the known ones, None accepts any. No event may have occurred after `latest`. The problems' paths
-    begin with the place in the array, also for a single object.
+    `services` are the known ones, None accepts any. No event may have occurred after `latest`.
     """
     events: list[Event | None] = []
     problems: list[Problem] = []
-    ahead = 0
-    for place, part in enumerate(document if isinstance(document, list) else [document]):
+    future_count = 0
+    for index, part in enumerate(document if isinstance(document, list) else [document]):
         try:
             event = EVENT.validate_python(part, context={KNOWN_SERVICES: services})
         except ValidationError as error:
             events.append(None)
-            wrong = problems_of(error, Event, part)
-            if any(problem.path == ("type",) for problem in wrong):
-                wrong += _wrong_otherwise(part, services)
-            problems += [replace(problem, path=(place, *problem.path)) for problem in wrong]
+            own_problems = problems_of(error, Event, part)
+            if any(problem.path == ("type",) for problem in own_problems):
+                own_problems += _other_problems(part, services)
+            problems += [replace(problem, path=(index, *problem.path)) for problem in own_problems]
             continue
-        late = _from_the_future(event, latest)
-        problems += [replace(late, path=(place, *late.path))] if late else []
-        ahead += late is not None
-        events.append(None if late else event)
-    return Parsed(tuple(events), tuple(problems), ahead)
+        if latest is not None and event.occurred_at > latest:
+            problems.append(_future_problem(index, event, latest))
+            future_count += 1
+            events.append(None)
+        else:
+            events.append(event)
+    return Batch(_UNKNOWN, events, problems, future_count=future_count, is_array=isinstance(document, list))
 
 
-def _wrong_otherwise(part: object, services: Mapping[str, object] | None) -> list[Problem]:
-    """Return what else is wrong with an event whose type is not known."""
+def parse_events(document: object, services: Mapping[str, object] | None) -> list[Event]:
+    """Return the events of a document: one object or an array. Raises InvalidDocumentError with every problem."""
+    batch = parse_document(document, services)
+    if batch.problems:
+        raise InvalidDocumentError(batch.located(batch.problems))
+    return [event for event in batch.events if event is not None]
+
+
+def _other_problems(part: object, services: Mapping[str, object] | None) -> list[Problem]:
+    """Return the problems of an event of unknown type in the fields that all types share."""
     try:
         AnyEvent.model_validate(part, context={KNOWN_SERVICES: services})
     except ValidationError as error:
@@ -87,26 +93,8 @@ def _wrong_otherwise(part: object, services: Mapping[str, object] | None) -> lis
     return []
 
 
-def parse_events(document: object, services: Mapping[str, object] | None) -> list[Event]:
-    """Return the events of a document: one object or an array.
-
-    Raises InvalidDocumentError with every problem; its paths point into the document as it was given.
-    """
-    parsed = parse_document(document, services)
-    if parsed.problems:
-        raise InvalidDocumentError(located(parsed.problems, document))
-    return [event for event in parsed.events if event is not None]
-
-
-def located(problems: Sequence[Problem], document: object) -> list[Problem]:
-    """Return the problems with paths into the document as it was given: a single object has no place in an array."""
-    if isinstance(document, list):
-        return list(problems)
-    return [replace(problem, path=problem.path[1:]) for problem in problems]
-
-
-def _from_the_future(event: Event, latest: datetime | None) -> Problem | None:
-    if latest is None or event.occurred_at <= latest:
-        return None
-    said = f"{event.occurred_at.isoformat()} is ahead of this machine's clock, which allows up to {latest.isoformat()}"
-    return Problem(("occurred_at",), said, "an instant that has come; compare the clocks of both machines")
+def _future_problem(index: int, event: Event, latest: datetime) -> Problem:
+    message = (
+        f"{event.occurred_at.isoformat()} is ahead of this machine's clock, which allows up to {latest.isoformat()}"
+    )
+    return Problem((index, "occurred_at"), message, "an instant that has come; compare the clocks of both machines")

@@ -4,7 +4,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from incident_engine import __version__
-from incident_engine.intake.alertmanager import AlertMapper
+from incident_engine.intake.registry import open_formats
 from incident_engine.web import openapi, problems
 from incident_engine.web.api import archive, health, incidents, reports, steps
 from incident_engine.web.api.events import EventIntake, HotPath
@@ -18,10 +18,10 @@ def create_app(context: AppContext) -> ASGIApp:
     app = FastAPI(title="incident-engine", version=__version__, docs_url=None, redoc_url=None)
     problems.install(app, context.metrics)
     archive.install(app, context.database, context.settings.bank.zone)
-    openapi.install(app, needs_key=bool(context.keys))
-    mapper = AlertMapper(context.settings.alertmanager, context.settings.service_names)
-    intake = EventIntake(context.settings, context.writer, context.engine, context.metrics, context.clock, mapper)
-    for path, answer in intake.routes.items():  # what is not a POST is refused here
+    formats = open_formats(context.settings)
+    openapi.install(app, formats, needs_key=bool(context.keys))
+    intake = EventIntake(context.settings, context.writer, context.engine, context.metrics, context.clock, formats)
+    for path, answer in intake.routes().items():  # what is not a POST is refused here
         app.add_route(path, answer, methods=["POST"])
     incidents.install(app, context)
     reports.install(app, context.database, context.reader, context.settings, context.clock)

@@ -1,5 +1,6 @@
 """The API's documentation: Swagger UI from this package, nothing from elsewhere."""
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,9 @@ from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from incident_engine import __version__
-from incident_engine.domain.events.model import Event
-from incident_engine.intake.alertmanager import Alert, Notification
+from incident_engine.intake.base import Format
 
+_REFERENCE = "#/components/schemas/{model}"
 _STATIC = Path(__file__).parent / "static"
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -35,17 +36,18 @@ SwaggerUIBundle({url: "openapi.json", dom_id: "#api", deepLinking: true, validat
 """
 
 
-def install(app: FastAPI, *, needs_key: bool) -> None:
+def install(app: FastAPI, formats: Sequence[Format], *, needs_key: bool) -> None:
     """Serve the documentation at /docs, and describe the routes that read raw bodies."""
     app.mount("/static", StaticFiles(directory=_STATIC))
     app.add_route("/docs", _docs, include_in_schema=False)
-    plain = app.openapi
+    generate = app.openapi
 
     def described() -> dict[str, Any]:
         if app.openapi_schema is None:
-            schema = plain()
+            schema = generate()
             schema["info"]["version"] = __version__
-            _describe_posts(schema)
+            _describe_formats(schema, formats)
+            _describe_action_bodies(schema)
             if needs_key:
                 schema["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
                 schema["security"] = [{"key": []}]
@@ -58,46 +60,32 @@ async def _docs(_: Request) -> Response:
     return HTMLResponse(_PAGE)
 
 
-def _describe_posts(schema: dict[str, Any]) -> None:
+def _describe_formats(schema: dict[str, Any], formats: Iterable[Format]) -> None:
+    """Add the routes of inbound formats; FastAPI does not see them, because they answer before it."""
     components = schema.setdefault("components", {}).setdefault("schemas", {})
-    template = "#/components/schemas/{model}"
-    for adapter in (TypeAdapter[Any](Event), TypeAdapter[Any](Alert), TypeAdapter[Any](Notification)):
-        adapted = adapter.json_schema(ref_template=template, mode="validation")
-        components.update(adapted.pop("$defs", {}))
-        if "title" in adapted:
-            components[adapted["title"]] = adapted
-        else:
-            components["Event"] = adapted
-    components["Notification"]["properties"]["alerts"]["items"] = {"$ref": "#/components/schemas/Alert"}
-    one = {"$ref": "#/components/schemas/Event"}
-    schema["paths"]["/api/v1/events"] = _post(
-        "报告事件 · Report events",
-        "一个事件或一组事件，全部保存或全部不保存；已知的事件不改变任何内容。"
-        " One event or an array, in the native format: all are stored, or none. One that is known changes nothing.",
-        {"oneOf": [one, {"type": "array", "items": one}]},
-        {
-            "source": "zabbix-bj",
-            "id": "evt-81734",
-            "type": "outage.started",
-            "service": "core-banking",
-            "regions": ["CN-GD", "湖南"],
-            "occurred_at": "2013-06-23T10:35:00+08:00",
-        },
-    )
-    schema["paths"]["/api/v1/alertmanager"] = _post(
-        "接收 Alertmanager 通知 · Take a notification of Alertmanager",
-        "Alertmanager 的 webhook（版本 4）；无法对应系统或地区的告警进入隔离区。"
-        " Alertmanager's webhook, version 4. What cannot be mapped to a service and region waits in quarantine.",
-        {"$ref": "#/components/schemas/Notification"},
-        None,
-    )
-
-    _describe_bodies(schema)
+    for format_ in formats:
+        docs = format_.docs
+        for name, model in docs.models.items():
+            model_schema = TypeAdapter[Any](model).json_schema(ref_template=_REFERENCE, mode="validation")
+            components.update(model_schema.pop("$defs", {}))
+            components[name] = model_schema
+        content: dict[str, Any] = {"schema": docs.body}
+        if docs.example is not None:
+            content["example"] = docs.example
+        schema["paths"][format_.path] = {
+            "post": {
+                "tags": ["intake"],
+                "summary": docs.summary,
+                "description": docs.description,
+                "requestBody": {"required": True, "content": {"application/json": content}},
+                "responses": {code: {"description": text} for code, text in _ANSWERS.items()},
+            }
+        }
 
 
-def _describe_bodies(schema: dict[str, Any]) -> None:
-    """Say what the routes read that take a person's deed: they read raw bodies, for errors with their places."""
-    deeds = {
+def _describe_action_bodies(schema: dict[str, Any]) -> None:
+    """Add the bodies of routes that take a person's action; these read raw bodies to give the position of an error."""
+    action_schema = {
         "type": "object",
         "required": ["by"],
         "properties": {
@@ -109,7 +97,7 @@ def _describe_bodies(schema: dict[str, Any]) -> None:
         },
     }
     bodies = {
-        "/api/v1/steps/{step_id}/{action}": (deeds, {"by": "王敏", "note": "已电话报送"}),
+        "/api/v1/steps/{step_id}/{action}": (action_schema, {"by": "王敏", "note": "已电话报送"}),
         "/api/v1/incidents/{incident_id}/steps": (
             {"$ref": "#/components/schemas/AdditionData"},
             {"by": "陈总", "reason": "复盘", "title": "核对日志卷容量", "assignee": "execution-group"},
@@ -133,18 +121,3 @@ _ANSWERS = {
     "422": "内容有误，未保存 · Invalid; every error with its JSON pointer. Nothing was stored.",
     "503": "过载，未保存，请重发 · Overloaded; nothing was stored, send it again.",
 }
-
-
-def _post(summary: str, description: str, body: dict[str, Any], example: dict[str, Any] | None) -> dict[str, Any]:
-    content: dict[str, Any] = {"schema": body}
-    if example is not None:
-        content["example"] = example
-    return {
-        "post": {
-            "tags": ["intake"],
-            "summary": summary,
-            "description": description,
-            "requestBody": {"required": True, "content": {"application/json": content}},
-            "responses": {code: {"description": text} for code, text in _ANSWERS.items()},
-        }
-    }

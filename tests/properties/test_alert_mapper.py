@@ -1,4 +1,4 @@
-"""What is looked up of ordinary alerts is what validating each from the beginning gives."""
+"""The lookup of ordinary alerts gives the events that full validation gives."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -17,9 +17,9 @@ THOROUGH = settings(max_examples=400, deadline=None, derandomize=True)
 
 
 class Careful(AlertMapper):
-    """Validates every alert from the beginning."""
+    """Validates every alert in full."""
 
-    def _ordinary(self, given: Any, latest: datetime) -> Event | None:
+    def _ordinary_event(self, document: Any, latest: datetime) -> Event | None:
         return None
 
 
@@ -65,7 +65,9 @@ def test_the_short_way_leads_where_the_long_way_leads(given_alerts: list[Any]) -
     notification = Notification(version="4", alerts=tuple(given_alerts))
     short, long = (kind(AlertmanagerSettings(), SERVICES).map(notification, LATEST) for kind in (AlertMapper, Careful))
     assert short == long
-    assert [event.model_dump_json() for event in short[0]] == [event.model_dump_json() for event in long[0]]
+    assert [event and event.model_dump_json() for event in short.events] == [
+        event and event.model_dump_json() for event in long.events
+    ]
 
 
 @pytest.mark.parametrize("region", ["CN-GD", "广东,湖南"])
@@ -78,4 +80,4 @@ def test_an_ordinary_alert_takes_the_short_way(region: str) -> None:
         "endsAt": "0001-01-01T00:00:00Z",
         "fingerprint": "5ef77f1f8a3ecf8d",
     }
-    assert AlertMapper(AlertmanagerSettings(), SERVICES)._ordinary(alert, LATEST) is not None
+    assert AlertMapper(AlertmanagerSettings(), SERVICES)._ordinary_event(alert, LATEST) is not None

@@ -346,7 +346,7 @@ def test_the_description_names_every_operation_once_and_every_answer(api: Served
         "/api/v1/incidents/{incident_id}/reports",
         "/api/v1/incidents/{incident_id}/reports/{report}",
         "/api/v1/incidents/{incident_id}/reports/{report}/{instance}",
-        "/api/v1/steps/{step_id}/{deed}",
+        "/api/v1/steps/{step_id}/{action}",
         "/api/v1/reports/summary",
         "/api/v1/archive",
         "/api/v1/recurring",

@@ -1,7 +1,8 @@
-"""The hot path: the two routes by which monitors report. They read raw bodies, and pass by FastAPI's own machinery."""
+"""The hot path: the routes of all inbound formats. They read raw bodies and bypass FastAPI's own layers."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from pydantic_core import to_json
 from starlette.requests import ClientDisconnect, Request
@@ -12,141 +13,110 @@ from incident_engine.common.clock import Clock
 from incident_engine.common.errors import InvalidDocumentError, MalformedBodyError, OverloadedError, StoreError
 from incident_engine.common.telemetry import EventOutcome, Metrics
 from incident_engine.config.settings import Settings
-from incident_engine.domain.events.model import Event
 from incident_engine.engine.service import Engine, Receipt
-from incident_engine.intake import alertmanager, native
+from incident_engine.intake.base import Batch, Format, IntakeContext
 from incident_engine.store.quarantine import is_anything_in_quarantine, put_in_quarantine, release_from_quarantine
 from incident_engine.store.unit_of_work import UnitOfWork
 from incident_engine.store.writer import Writer
 from incident_engine.web import problems
 from incident_engine.web.request import read_body
 
-_UNKNOWN = "unknown"
 _EXPECTED = (InvalidDocumentError, OverloadedError, StoreError)
 
 
 @dataclass(frozen=True, slots=True)
 class EventIntake:
-    """Takes what monitors report, and answers once it is on disk."""
+    """Reports the events of request bodies to the engine, and answers once they are on disk."""
 
     settings: Settings
     writer: Writer
     engine: Engine
     metrics: Metrics
     clock: Clock
-    mapper: alertmanager.AlertMapper
+    formats: Sequence[Format]
 
-    @property
-    def routes(self) -> Mapping[str, Callable[[Request], Awaitable[Response]]]:
-        """Return what answers which path."""
-        return {"/api/v1/events": self.events, "/api/v1/alertmanager": self.notification}
+    def routes(self) -> dict[str, Callable[[Request], Awaitable[Response]]]:
+        """Return the handler of each format's path."""
+        return {format_.path: partial(self.take, format_) for format_ in self.formats}
 
-    async def events(self, request: Request) -> Response:
-        """Take one event or an array in the native format: all are stored, or none."""
-        now = self.clock.now()
+    async def take(self, format_: Format, request: Request) -> Response:
+        """Store the events of one body. Answers 202 with a receipt for each, and with the reports in quarantine."""
+        context = IntakeContext(self.clock.now(), self.settings.intake.max_clock_skew)
         try:
-            document = native.parse_json(await read_body(request, self.settings.server.max_body_bytes))
-            latest = now + self.settings.intake.max_clock_skew
-            parsed = native.parse_document(document, self.settings.service_names, latest)
-            self.metrics.count_ahead(parsed.ahead)
-            receipts = await self._report(parsed, document)
+            batch = format_.parse(await read_body(request, self.settings.server.max_body_bytes), context)
+            self.metrics.count_ahead(batch.future_count)
+            receipts = await self._report(batch)
         except (InvalidDocumentError, MalformedBodyError):
-            self.metrics.count_events(_UNKNOWN, EventOutcome.INVALID)
+            self.metrics.count_events(format_.source, EventOutcome.INVALID)
             raise
-        return _taken({"events": [_receipt(receipt) for receipt in receipts]})
+        answer: dict[str, object] = {"events": [_receipt(receipt) for receipt in receipts]}
+        if format_.has_quarantine:
+            rejected = ({"key": row.key, "reason": row.reason, "detail": row.detail} for row in batch.rejected)
+            answer["quarantined"] = list(rejected)
+        return Response(to_json(answer), 202, media_type="application/json")
 
-    async def notification(self, request: Request) -> Response:
-        """Take a notification of Alertmanager; what cannot be mapped waits in quarantine and blocks nothing."""
-        settings, now = self.settings, self.clock.now()
-        try:
-            found = alertmanager.parse_notification(
-                native.parse_json(await read_body(request, settings.server.max_body_bytes))
-            )
-        except (InvalidDocumentError, MalformedBodyError):
-            self.metrics.count_events(alertmanager.SOURCE, EventOutcome.INVALID)
-            raise
-        events, odd = self.mapper.map(found, now + settings.intake.max_clock_skew)
-        self.metrics.count_ahead(sum(alert.reason is alertmanager.QuarantineReason.FROM_THE_FUTURE for alert in odd))
-        receipts = await self._take(
-            events, alertmanager.SOURCE, lambda unit: self._quarantine(unit, events, odd), len(odd)
-        )
-        answer = {
-            "events": [_receipt(receipt) for receipt in receipts],
-            "quarantined": [{"key": alert.key, "reason": alert.reason, "detail": alert.detail} for alert in odd],
-        }
-        return _taken(answer)
-
-    def _quarantine(self, unit: UnitOfWork, events: Sequence[Event], odd: Sequence[alertmanager.Quarantined]) -> None:
-        now = self.clock.now()
-        ended = [
-            event.id.removesuffix(alertmanager.RESOLVED) for event in events if event.id.endswith(alertmanager.RESOLVED)
-        ]
-        if ended and is_anything_in_quarantine(unit.connection):
-            release_from_quarantine(unit.connection, alertmanager.SOURCE, ended)
-        for alert in odd:
-            put_in_quarantine(
-                unit.connection, alertmanager.SOURCE, alert.key, alert.reason, alert.detail, dict(alert.document), now
-            )
-        if odd:
-            unit.after_commit.append(
-                lambda: self.metrics.count_events(alertmanager.SOURCE, EventOutcome.QUARANTINED, len(odd))
-            )
-
-    async def _report(self, parsed: native.Parsed, document: object) -> list[Receipt]:
-        """Report what could be parsed even if something could not: the answer names everything that is wrong."""
-        try:
-            if parsed.problems:
-                return await self._submit(
-                    lambda unit: self.engine.report(unit, parsed.events, self.clock.now(), parsed.problems),
-                    _UNKNOWN,
-                    len(parsed.events),
-                )
-            events = [event for event in parsed.events if event is not None]
-            return await self._take(events, _UNKNOWN)
-        except InvalidDocumentError as error:
-            raise InvalidDocumentError(native.located(error.problems, document)) from None
-
-    async def _take(
-        self, events: Sequence[Event], source: str, first: Callable[[UnitOfWork], None] = lambda _: None, more: int = 0
-    ) -> list[Receipt]:
-        """Report events together; if the engine itself fails at them, one by one, so that one cannot block others.
-
-        `more` is how many others the `first` work stores.
-        """
+    async def _report(self, batch: Batch) -> list[Receipt]:
+        """Report events together; if the engine itself fails, one by one, so that one event cannot block others."""
 
         def together(unit: UnitOfWork) -> list[Receipt]:
-            first(unit)
-            return self.engine.report(unit, events, self.clock.now())
+            self._update_quarantine(unit, batch)
+            # Problems go along: the engine adds its own, so that the answer names everything that is wrong.
+            return self.engine.report(unit, batch.events, self.clock.now(), batch.problems)
 
-        def each(unit: UnitOfWork) -> list[Receipt]:
-            first(unit)
+        def one_by_one(unit: UnitOfWork) -> list[Receipt]:
+            self._update_quarantine(unit, batch)
+            events = [event for event in batch.events if event is not None]
             return self.engine.report_each(unit, events, self.clock.now())
 
         try:
-            return await self._submit(together, source, len(events) + more)
-        except _EXPECTED:
-            raise
-        except Exception:  # noqa: BLE001 - `report_each` says of which event it is, in the log and in quarantine
-            return await self._submit(each, source, len(events) + more)
+            try:
+                return await self._submit(together, batch)
+            except _EXPECTED:
+                raise
+            except Exception:
+                if batch.problems:
+                    raise
+                return await self._submit(one_by_one, batch)
+        except InvalidDocumentError as error:
+            raise InvalidDocumentError(batch.located(error.problems)) from None
 
-    async def _submit(self, work: Callable[[UnitOfWork], list[Receipt]], source: str, events: int) -> list[Receipt]:
+    async def _submit(self, work: Callable[[UnitOfWork], list[Receipt]], batch: Batch) -> list[Receipt]:
         try:
-            return await self.writer.do(work, events)
+            return await self.writer.do(work, len(batch.events) + len(batch.rejected))
         except OverloadedError:
-            self.metrics.count_events(source, EventOutcome.OVERLOADED)
+            self.metrics.count_events(batch.source, EventOutcome.OVERLOADED)
             raise
+
+    def _update_quarantine(self, unit: UnitOfWork, batch: Batch) -> None:
+        """Quarantine the rejected reports of a batch, and release those that its events replace."""
+        if batch.resolved and is_anything_in_quarantine(unit.connection):
+            release_from_quarantine(unit.connection, batch.source, batch.resolved)
+        if batch.rejected:
+            now = self.clock.now()
+            for report in batch.rejected:
+                put_in_quarantine(
+                    unit.connection,
+                    batch.source,
+                    report.key,
+                    report.reason,
+                    report.detail,
+                    dict(report.document),
+                    now,
+                )
+            count = partial(self.metrics.count_events, batch.source, EventOutcome.QUARANTINED, len(batch.rejected))
+            unit.after_commit.append(count)
 
 
 class HotPath:
-    """Answers the routes of the intake itself, and passes everything else on."""
+    """Answers the routes of the intake before the application, and passes all other requests on."""
 
     def __init__(self, app: ASGIApp, intake: EventIntake) -> None:
         self._app = app
         self._metrics = intake.metrics
-        self._routes = intake.routes
+        self._routes = intake.routes()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, or pass on."""
+        """Answer a report, or pass the request on."""
         route = self._routes.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
         if route is None:
             await self._app(scope, receive, send)
@@ -155,7 +125,7 @@ class HotPath:
         try:
             response = await route(request)
         except ClientDisconnect:
-            return  # nobody waits for an answer, and nothing was stored
+            return  # the sender is gone, and nothing was stored
         except Exception as error:
             handler = problems.handler_of(error)
             if handler is None:
@@ -164,10 +134,6 @@ class HotPath:
             problems.count_refusal(error, self._metrics)
             response = handler(request, error)
         await response(scope, receive, send)
-
-
-def _taken(answer: dict[str, object]) -> Response:
-    return Response(to_json(answer), 202, media_type="application/json")
 
 
 def _receipt(receipt: Receipt) -> dict[str, str | None]:

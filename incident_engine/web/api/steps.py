@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 
 from incident_engine.common.errors import InvalidDocumentError, Problem
 from incident_engine.common.validation import nearest
-from incident_engine.intake.native import parse_json
+from incident_engine.intake.document import parse_json
 from incident_engine.store import steps
 from incident_engine.store.archive import archived
 from incident_engine.web.action_events import ActionEvents
