@@ -6,6 +6,8 @@ from enum import StrEnum
 
 from itsdangerous import BadSignature, SignatureExpired, URLSafeTimedSerializer
 
+LINK_PATH = "/do/"
+"""The path of all links. Their signature takes the place of a key."""
 _SALT = "incident-engine step"
 VALID_SECONDS = 7 * 86_400
 """How long a link can be used."""
@@ -47,7 +49,7 @@ class Links:
         """Return the links of a step for a reader, by what they are for."""
         if self._url is None or self._serializer is None:
             return None
-        return {action: f"{self._url}/do/{self._token(Link(step, action, contact))}" for action in LinkAction}
+        return {action: f"{self._url}{LINK_PATH}{self._token(Link(step, action, contact))}" for action in LinkAction}
 
     def read(self, token: str) -> Link:
         """Return what a link says. Raises WrongLinkError."""

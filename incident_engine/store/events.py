@@ -24,14 +24,14 @@ def known_events(connection: Connection, keys: Iterable[Key]) -> dict[Key, str |
         by_source.setdefault(source, []).append(event_id)
     case_ids: dict[Key, str | None] = {}
     for source, ids in by_source.items():
-        for start in range(0, len(ids), _IDS_AT_ONCE):
-            part = ids[start : start + _IDS_AT_ONCE]
+        for start in range(0, len(ids), IDS_AT_ONCE):
+            part = ids[start : start + IDS_AT_ONCE]
             rows = fetch(connection, _known_query(connection.dialect.paramstyle, len(part)), (source, *part))
             case_ids.update({(source, event_id): case_id for event_id, case_id in rows})
     return case_ids
 
 
-_IDS_AT_ONCE = 64
+IDS_AT_ONCE = 64
 """Ids in one query. It bounds the number of distinct statements, each of which is cached."""
 
 

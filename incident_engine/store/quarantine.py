@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, delete
 
 from incident_engine.store.dialect import fetch, upsert
-from incident_engine.store.events import _IDS_AT_ONCE
+from incident_engine.store.events import IDS_AT_ONCE
 from incident_engine.store.tables import (
     quarantine,
 )
@@ -49,6 +49,6 @@ def is_anything_in_quarantine(connection: Connection) -> bool:
 def release_from_quarantine(connection: Connection, source: str, keys: Iterable[str]) -> None:
     """Remove what could not be mapped before and can be now."""
     wanted = list(keys)
-    for start in range(0, len(wanted), _IDS_AT_ONCE):
-        part = wanted[start : start + _IDS_AT_ONCE]
+    for start in range(0, len(wanted), IDS_AT_ONCE):
+        part = wanted[start : start + IDS_AT_ONCE]
         connection.execute(delete(quarantine).where(quarantine.c.source == source, quarantine.c.key.in_(part)))

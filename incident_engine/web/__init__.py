@@ -1,1 +1,1 @@
-"""Everything that is served over HTTP: the API, action links, documentation and metrics."""
+"""The HTTP server: API, action links, documentation and metrics."""

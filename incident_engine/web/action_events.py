@@ -1,4 +1,4 @@
-"""What people do with steps, as events: the one way for the API, the links and the console."""
+"""Builds the events of people's actions on steps, for the API, the links and the console alike."""
 
 import asyncio
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ class ActionEvents:
         self._context = context
 
     def event(self, source: str, name: str, action: str, incident_id: str, data: Mapping[str, Any]) -> Event:
-        """Return the event of an action. Raises InvalidDocumentError; its paths are those of `data`."""
+        """Return the event of an action. Raises InvalidDocumentError with paths into `data`."""
         document = {
             "source": source,
             "id": name,
@@ -44,10 +44,10 @@ class ActionEvents:
             return EVENT.validate_python(document)
         except ValidationError as error:
             problems = problems_of(error, Event, document)
-            raise InvalidDocumentError([_of_body(problem) for problem in problems]) from None
+            raise InvalidDocumentError([_in_body(problem) for problem in problems]) from None
 
     async def report(self, event: Event) -> Receipt:
-        """Report an event; the receipt comes after the commit. Raises InvalidDocumentError, as `event` does."""
+        """Report an event; return its receipt after the commit. Raises InvalidDocumentError, as `event` does."""
         context = self._context
 
         def work(unit: UnitOfWork) -> list[Receipt]:
@@ -56,11 +56,11 @@ class ActionEvents:
         try:
             receipts = await asyncio.wrap_future(context.writer.submit(work))
         except InvalidDocumentError as error:
-            raise InvalidDocumentError([_of_body(problem) for problem in error.problems]) from None
+            raise InvalidDocumentError([_in_body(problem) for problem in error.problems]) from None
         return receipts[0]
 
 
-def _of_body(problem: Problem) -> Problem:
-    """Return a problem of an event's data as one of the body that was sent."""
+def _in_body(problem: Problem) -> Problem:
+    """Return a problem of an event with its path in the body that was sent, which is the event's `data`."""
     path = [part for part in problem.path if part not in (0, "data")]
     return Problem(tuple(path), problem.message, problem.expected, problem.nearest)

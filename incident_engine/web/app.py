@@ -1,4 +1,4 @@
-"""Builds the web application: every route, behind the guard."""
+"""Builds the web application: every route, behind the check of keys."""
 
 from fastapi import FastAPI
 from starlette.types import ASGIApp
@@ -12,20 +12,20 @@ from incident_engine.web.auth import KeyAuthentication
 from incident_engine.web.context import AppContext
 from incident_engine.web.links import pages as link_pages
 
+_MODULES = (archive, incidents, reports, health, steps, link_pages)
+"""The modules with routes; each has `install(app, context)`."""
+
 
 def create_app(context: AppContext) -> ASGIApp:
-    """Return the application. The intake answers before FastAPI's own layers; the guard stands before all."""
+    """Return the application."""
     app = FastAPI(title="incident-engine", version=__version__, docs_url=None, redoc_url=None)
     problems.install(app, context.metrics)
-    archive.install(app, context.database, context.settings.bank.zone)
     formats = open_formats(context.settings)
     openapi.install(app, formats, needs_key=bool(context.keys))
     intake = EventIntake(context.settings, context.writer, context.engine, context.metrics, context.clock, formats)
-    for path, answer in intake.routes().items():  # what is not a POST is refused here
+    for path, answer in intake.routes().items():  # HotPath answers every POST; this route refuses the other methods
         app.add_route(path, answer, methods=["POST"])
-    incidents.install(app, context)
-    reports.install(app, context.database, context.reader, context.settings, context.clock)
-    health.install(app, context)
-    steps.install(app, context)
-    link_pages.install(app, context)
+    for module in _MODULES:
+        module.install(app, context)
+    # FastAPI's layers cost more than an event, so the intake answers before them; keys are checked before both.
     return KeyAuthentication(HotPath(app, intake), context.keys)

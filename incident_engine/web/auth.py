@@ -1,6 +1,6 @@
-"""Who may speak to the daemon: bearer keys (RFC 6750) for everything but health.
+"""Authentication: bearer keys (RFC 6750) for everything but health and signed links.
 
-A browser cannot send a bearer key; for pages it is asked for the key as a password (RFC 7617), with any user name.
+A browser cannot send a bearer key. For pages it may send the key as a password (RFC 7617), with any user name.
 """
 
 import base64
@@ -14,22 +14,19 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from incident_engine.common.signed_links import LINK_PATH
 from incident_engine.config.settings import is_loopback
 from incident_engine.web.problems import problem_response
 
 _OPEN_TO_ALL = frozenset({"/healthz", "/readyz"})
-_SIGNED = "/do/"
-"""Links in messages carry a signature of their own."""
-
-
 _READS = frozenset({"GET", "HEAD"})
 
 
 class KeyAuthentication:
-    """Refuses what comes without one of the keys, and what a web page of somebody else's makes a browser send.
+    """Rejects requests without a valid key, and writing requests that a page of another site sends by a browser.
 
-    Without any key (loopback only) the Host must be a name of this machine, or any web site whose name is made to
-    point here could read along.
+    Without configured keys (loopback only) the Host header must name this machine. Otherwise any web site could make
+    its own name resolve to this address and read along (DNS rebinding).
     """
 
     def __init__(self, app: ASGIApp, keys: Sequence[str]) -> None:
@@ -38,7 +35,8 @@ class KeyAuthentication:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer 401 or 403."""
-        is_open = scope["type"] != "http" or scope["path"] in _OPEN_TO_ALL or scope["path"].startswith(_SIGNED)
+        # A signed link carries its own proof, so it needs no key.
+        is_open = scope["type"] != "http" or scope["path"] in _OPEN_TO_ALL or scope["path"].startswith(LINK_PATH)
         refusal = None if is_open else self._refusal(scope)
         await (refusal or self._app)(scope, receive, send)
 
@@ -50,7 +48,8 @@ class KeyAuthentication:
             )
         if scope["method"] not in _READS and _is_cross_site(headers):
             return problem_response(403, "Forbidden", "a page of another site may not write here")
-        if self._keys and not self._knows(headers, may_be_basic=scope["method"] in _READS):
+        # Browsers resend a password with every request, also one forged by another page, so it may only read.
+        if self._keys and not self._has_key(headers, allow_basic=scope["method"] in _READS):
             return problem_response(
                 401,
                 "Unauthorized",
@@ -59,21 +58,21 @@ class KeyAuthentication:
             )
         return None
 
-    def _knows(self, headers: Headers, *, may_be_basic: bool) -> bool:
-        scheme, _, given = headers.get("authorization", "").partition(" ")
-        token = given.strip().encode()
-        if scheme.lower() == "basic" and may_be_basic:
+    def _has_key(self, headers: Headers, *, allow_basic: bool) -> bool:
+        scheme, _, credentials = headers.get("authorization", "").partition(" ")
+        token = credentials.strip().encode()
+        if scheme.lower() == "basic" and allow_basic:
             token = _password(token)
         elif scheme.lower() != "bearer":
             return False
-        return any(hmac.compare_digest(token, key) for key in self._keys)
+        return any(hmac.compare_digest(token, key) for key in self._keys)  # in constant time: no guessing by timing
 
 
 @lru_cache(maxsize=1_024)
 def _is_this_machine(host: str) -> bool:
     try:
         name = urlsplit(f"//{host}").hostname
-    except ValueError:  # no address at all, such as "["
+    except ValueError:  # not an address, such as "["
         return False
     return name is None or is_loopback(name)
 
@@ -81,7 +80,7 @@ def _is_this_machine(host: str) -> bool:
 def _is_cross_site(headers: Headers) -> bool:
     if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
         return True
-    origin = headers.get("origin")
+    origin = headers.get("origin")  # older browsers send only this one
     try:
         return origin is not None and urlsplit(origin).netloc != headers.get("host")
     except ValueError:

@@ -1,4 +1,4 @@
-"""The parts of the daemon that web pages and the API work with."""
+"""The parts of the daemon that the API and the pages work with."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What Prometheus scrapes about open incidents. Per incident only for the worst, so that a storm stays scrapable."""
+"""Metrics of open incidents. Only the worst have series of their own, so that a storm stays scrapable."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,18 +12,18 @@ from sqlalchemy import Connection
 from incident_engine.common.errors import StoreError
 from incident_engine.common.telemetry import logger
 from incident_engine.domain.grading.pack import Pack
-from incident_engine.store import read_models as queries
+from incident_engine.store import read_models
 from incident_engine.store.database import Database
 
 WORST = 50
-"""How many open incidents have series of their own; all of them are counted."""
+"""The number of open incidents with series of their own; all of them are counted."""
 Samples = Sequence[tuple[Sequence[str], float]]
-"""Labels and value of each."""
+"""(labels, value) of each sample."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Shown:
-    """What is shown of one verdict."""
+class _AssessmentSamples:
+    """The samples of one assessment."""
 
     level: Samples
     escalation: Samples
@@ -36,83 +36,85 @@ class OpenIncidentCollector(Collector):
     def __init__(self, database: Database, primary: Pack) -> None:
         self._database = database
         self._primary = primary
-        self._read: dict[int, _Shown] = {}
+        self._samples: dict[int, _AssessmentSamples] = {}
+        """By number of the assessment, for the worst at the last scrape."""
 
     def describe(self) -> Iterable[Metric]:
-        """Return nothing: the store is not asked before the first scrape."""
+        """Return nothing, so that registering this collector does not read the store."""
         return []
 
     def collect(self) -> Iterable[Metric]:
-        """Yield the gauges; none while the database is away, so that the other metrics can be seen meanwhile."""
+        """Yield the metrics; nothing while the database fails, so that all other metrics stay visible."""
         try:
             with self._database.read() as connection:
-                counts = queries.open_incidents_by_level(connection)
-                verdicts = self._verdicts(connection)
-                quarantined = queries.quarantine_count(connection)
+                counts = read_models.open_incidents_by_level(connection)
+                samples = self._worst_samples(connection)
+                quarantined = read_models.quarantine_count(connection)
         except StoreError as error:
             logger("web").warning("incidents_not_counted", reason="store_error", error=str(error))
             return
-        yield self._counted(counts)
-        yield _quarantined(quarantined)
-        yield from self._each(verdicts)
+        yield self._count_family(counts)
+        in_quarantine = GaugeMetricFamily(
+            "incident_engine_quarantined_alerts", "Alerts that could not be mapped and wait."
+        )
+        in_quarantine.add_metric([], quarantined)
+        yield in_quarantine
+        yield from _incident_families(samples)
 
-    def _counted(self, counts: Mapping[str | None, int]) -> Metric:
+    def _count_family(self, counts: Mapping[str | None, int]) -> Metric:
         family = GaugeMetricFamily(
             "incident_engine_open_incidents", "Incidents not closed, by level of the primary pack.", labels=["level"]
         )
-        shown = dict.fromkeys([*self._primary.severity, None, *counts])  # others: of packs chosen before
-        for level in shown:
+        # Levels without incidents have series as well; `counts` may add levels of a primary pack from before.
+        levels = dict.fromkeys([*self._primary.severity, None, *counts])
+        for level in levels:
             family.add_metric([level or "none"], counts.get(level, 0))
         return family
 
-    def _verdicts(self, connection: Connection) -> list[_Shown]:
-        """Return what is shown of the worst. A verdict is never changed: each is read once while it is among them."""
-        numbers, before = queries.worst_open_verdicts(connection, WORST), self._read
-        read = queries.verdicts(connection, [number for number in numbers if number not in before])
-        known = before | {number: _shown(verdict) for number, verdict in read.items()}
-        found = {number: known[number] for number in numbers}
-        self._read = found  # another scrape at the same time has its own
-        return list(found.values())
-
-    def _each(self, verdicts: Iterable[_Shown]) -> Iterable[Metric]:
-        level = GaugeMetricFamily(
-            "incident_engine_incident_level",
-            "Severity of an open incident's level: 0 below the lowest, 1 the least severe, rising to the worst.",
-            labels=["incident", "pack", "level"],
-        )
-        escalation = GaugeMetricFamily(
-            "incident_engine_incident_next_escalation_timestamp_seconds",
-            "When an open incident will reach its next level if nothing new happens.",
-            labels=["incident", "pack", "level"],
-        )
-        due = GaugeMetricFamily(
-            "incident_engine_obligation_due_timestamp_seconds",
-            "By when an obligation of an open incident must be met.",
-            labels=["incident", "pack", "obligation", "state"],
-        )
-        for shown in verdicts:
-            for family, samples in ((level, shown.level), (escalation, shown.escalation), (due, shown.due)):
-                for labels, value in samples:
-                    family.add_metric(labels, value)
-        yield from (level, escalation, due)
+    def _worst_samples(self, connection: Connection) -> list[_AssessmentSamples]:
+        """Return the samples of the worst incidents' latest assessments."""
+        numbers, cached = read_models.worst_open_verdicts(connection, WORST), self._samples
+        # An assessment never changes, so each is read once while it is among the worst.
+        verdicts = read_models.verdicts(connection, [number for number in numbers if number not in cached])
+        available = cached | {number: _samples_of(verdict) for number, verdict in verdicts.items()}
+        samples = {number: available[number] for number in numbers}
+        self._samples = samples  # replaced, not changed: another scrape may run at the same time
+        return list(samples.values())
 
 
-def _shown(verdict: Mapping[str, Any]) -> _Shown:
+def _incident_families(assessments: Iterable[_AssessmentSamples]) -> Iterable[Metric]:
+    level = GaugeMetricFamily(
+        "incident_engine_incident_level",
+        "Severity of an open incident's level: 0 below the lowest, 1 the least severe, rising to the worst.",
+        labels=["incident", "pack", "level"],
+    )
+    escalation = GaugeMetricFamily(
+        "incident_engine_incident_next_escalation_timestamp_seconds",
+        "When an open incident will reach its next level if nothing new happens.",
+        labels=["incident", "pack", "level"],
+    )
+    due = GaugeMetricFamily(
+        "incident_engine_obligation_due_timestamp_seconds",
+        "By when an obligation of an open incident must be met.",
+        labels=["incident", "pack", "obligation", "state"],
+    )
+    for assessment in assessments:
+        for family, samples in ((level, assessment.level), (escalation, assessment.escalation), (due, assessment.due)):
+            for labels, value in samples:
+                family.add_metric(labels, value)
+    yield from (level, escalation, due)
+
+
+def _samples_of(verdict: Mapping[str, Any]) -> _AssessmentSamples:
     incident, pack, following = verdict["incident"], verdict["pack"], verdict["next"]
-    # Of several instances in one state the earliest is the most urgent.
-    told = [status for status in reversed(verdict["obligations"]) if status["due_at"]]
-    owed = {(status["id"], status["state"]): status for status in told}
-    return _Shown(
+    # Of several instances in one state the earliest is the most urgent; coming last, it replaces the others.
+    statuses = [status for status in reversed(verdict["obligations"]) if status["due_at"]]
+    earliest = {(status["id"], status["state"]): status for status in statuses}
+    return _AssessmentSamples(
         level=[([incident, pack, verdict["level"] or "none"], verdict["severity"])],
         escalation=[([incident, pack, following["level"] or "none"], _seconds(following["at"]))] if following else [],
-        due=[([incident, pack, name, state], _seconds(status["due_at"])) for (name, state), status in owed.items()],
+        due=[([incident, pack, name, state], _seconds(status["due_at"])) for (name, state), status in earliest.items()],
     )
-
-
-def _quarantined(count: int) -> Metric:
-    family = GaugeMetricFamily("incident_engine_quarantined_alerts", "Alerts that could not be mapped and wait.")
-    family.add_metric([], count)
-    return family
 
 
 def _seconds(instant: str) -> float:

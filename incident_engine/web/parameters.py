@@ -1,4 +1,4 @@
-"""The parameters of a request: those that would be ignored are refused."""
+"""Strict query parameters: a misspelt or repeated one is an error."""
 
 from collections.abc import Sequence
 
@@ -8,14 +8,16 @@ from incident_engine.common.errors import InvalidDocumentError, Problem
 from incident_engine.common.validation import unknown_problems
 
 
-def refuse_unknown(request: Request, known: Sequence[str], repeated: Sequence[str] = ()) -> None:
-    """Refuse parameters that would be ignored: a misspelt question must not look answered.
+def refuse_unknown(request: Request, allowed: Sequence[str], repeated: Sequence[str] = ()) -> None:
+    """Refuse parameters that FastAPI would ignore: a misspelt question must not look answered.
 
-    Raises InvalidDocumentError with every parameter that is unknown, or given more than once and not `repeated`.
+    Raises InvalidDocumentError with every parameter that is not `allowed`, or occurs twice and is not `repeated`.
     """
-    given = [name for name, _ in request.query_params.multi_items()]
-    problems = [p for name in dict.fromkeys(given) for p in unknown_problems((name,), "parameter", name, known)]
-    twice = [name for name in dict.fromkeys(given) if given.count(name) > 1 and name not in repeated]
+    names = [name for name, _ in request.query_params.multi_items()]
+    problems = [
+        problem for name in dict.fromkeys(names) for problem in unknown_problems((name,), "parameter", name, allowed)
+    ]
+    twice = [name for name in dict.fromkeys(names) if names.count(name) > 1 and name not in repeated]
     problems += [Problem((name,), "is given more than once", "one value") for name in twice]
     if problems:
         raise InvalidDocumentError(problems)

@@ -22,7 +22,10 @@ _store_failures = RateLimitedLog(lambda event, **fields: logger("web").warning(e
 def problem_response(
     status: int, title: str, detail: str, *, headers: Mapping[str, str] | None = None, **extensions: Any
 ) -> Response:
-    """Return a problem document."""
+    """Return a problem document.
+
+    Shape: `{"type": "about:blank", "title", "status", "detail", …}`, with `extensions` as further members.
+    """
     document = {"type": "about:blank", "title": title, "status": status, "detail": detail, **extensions}
     return Response(
         json.dumps(document, ensure_ascii=False), status, media_type=MEDIA_TYPE, headers=dict(headers or {})
@@ -33,7 +36,7 @@ Handler = Callable[[Request, Exception], Response]
 
 
 def install(app: FastAPI, metrics: Metrics) -> None:
-    """Make the application answer every error as a problem document, and count what it refuses."""
+    """Make the application answer every error with a problem document, and count the refused requests."""
 
     def counted(handler: Handler) -> Handler:
         def answer(request: Request, error: Exception) -> Response:
@@ -48,7 +51,7 @@ def install(app: FastAPI, metrics: Metrics) -> None:
 
 
 def count_refusal(error: Exception, metrics: Metrics) -> None:
-    """Count a request that is answered 503."""
+    """Count a request that is answered with 503."""
     if isinstance(error, OverloadedError):
         metrics.count_refused(RefusedReason.QUEUE)
     elif isinstance(error, StoreError | SQLAlchemyError):
@@ -56,7 +59,7 @@ def count_refusal(error: Exception, metrics: Metrics) -> None:
 
 
 def handler_of(error: Exception) -> Handler | None:
-    """Return what answers an error that is foreseen; None for any other."""
+    """Return the handler of an expected error; None for any other."""
     return next((_HANDLERS[kind] for kind in type(error).__mro__ if kind in _HANDLERS), None)
 
 
@@ -91,32 +94,35 @@ def _malformed(_: Request, error: Exception) -> Response:
 
 def _overloaded(_: Request, error: Exception) -> Response:
     wait = str(OverloadedError.retry_after_seconds)
-    said = f"{error}; nothing of this request was stored, send it again"
-    return problem_response(503, "Overloaded", said, headers={"Retry-After": wait})
+    detail = f"{error}; nothing of this request was stored, send it again"
+    return problem_response(503, "Overloaded", detail, headers={"Retry-After": wait})
 
 
 def _store(_: Request, error: Exception) -> Response:
     wait = str(OverloadedError.retry_after_seconds)
     _store_failures("request_failed", reason="store_error", error=explain(error))
-    said = "nothing of this request was stored, send it again; the daemon's log says what the store lacks"
-    return problem_response(503, "The store is in trouble", said, headers={"Retry-After": wait})
+    # The reason may contain paths and addresses, which are for the log alone.
+    detail = "nothing of this request was stored, send it again; the daemon's log says what the store lacks"
+    return problem_response(503, "The store is in trouble", detail, headers={"Retry-After": wait})
 
 
 def _parameters(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for it
     errors = [
-        {"parameter": str(found["loc"][1] if len(found["loc"]) > 1 else found["loc"][-1]), "detail": _said(found)}
-        | {name: found["ctx"][name] for name in ("expected", "nearest") if found.get("ctx", {}).get(name)}
-        for found in error.errors()
+        # A location is ("query" or "path", name, …).
+        {"parameter": str(entry["loc"][1] if len(entry["loc"]) > 1 else entry["loc"][-1]), "detail": _message(entry)}
+        | {name: entry["ctx"][name] for name in ("expected", "nearest") if entry.get("ctx", {}).get(name)}
+        for entry in error.errors()
     ]
     return problem_response(422, "Invalid parameters", f"{len(errors)} of the parameters cannot be used", errors=errors)
 
 
-def _said(found: Mapping[str, Any]) -> str:
-    if found["type"] in ("timezone_aware", "datetime_from_date_parsing", "datetime_parsing", "datetime_type"):
+def _message(entry: Mapping[str, Any]) -> str:
+    # An unescaped + in a query means a space, by far the most frequent cause of these errors.
+    if entry["type"] in ("timezone_aware", "datetime_from_date_parsing", "datetime_parsing", "datetime_type"):
         expected = "an instant with its offset, such as 2013-06-23T10:35:00%2B08:00 (%2B is how a + is written here)"
-        return f"not an instant: {found['input']!r}; expected {expected}"
-    return str(found["msg"])
+        return f"not an instant: {entry['input']!r}; expected {expected}"
+    return str(entry["msg"])
 
 
 def _http(_: Request, error: Exception) -> Response:
@@ -137,6 +143,6 @@ _HANDLERS: Mapping[type[Exception], Handler] = {
 
 
 def unexpected(request: Request, error: Exception) -> Response:
-    """Answer an error that nobody foresaw, and log it."""
+    """Answer an unexpected error with 500, and log it."""
     logger("web").warning("request_failed", reason="unexpected_error", error=repr(error), path=request.url.path)
     return problem_response(500, "Unexpected error", "a fault of this program; its log has more")

@@ -1,4 +1,4 @@
-"""The HTTP server: its socket, its limits and the keys that open it."""
+"""The HTTP server: its socket, its limits and its keys."""
 
 import contextlib
 import os
@@ -15,11 +15,11 @@ from incident_engine.config.settings import Settings
 from incident_engine.web.limits import RESERVE, ConnectionLimit, bounded_protocol
 
 _OTHER_FILES = 256
-"""Files that may be open beside connections from outside: database, channels, log."""
+"""Files that may be open beside connections of clients: database, channels, log."""
 
 
 class _SignalFreeServer(uvicorn.Server):
-    """uvicorn without its own handling of signals: they would end the process before the daemon has drained."""
+    """uvicorn without its own handling of signals, which would end the process before the daemon has drained."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -28,7 +28,10 @@ class _SignalFreeServer(uvicorn.Server):
 
 
 def read_keys(settings: Settings) -> list[str]:
-    """Return the bearer keys. Raises StartupError where the daemon would be open to others without one."""
+    """Return the bearer keys.
+
+    Raises StartupError if one cannot be read or is too short, or if other machines could connect without a key.
+    """
     try:
         keys = [key.read() for key in settings.server.keys]
     except OSError as error:
@@ -44,7 +47,7 @@ def read_keys(settings: Settings) -> list[str]:
 
 
 def listen(settings: Settings) -> socket.socket:
-    """Open the socket. Raises StartupError if the address is taken or not of this machine."""
+    """Open the socket. Raises StartupError if the address is in use or not one of this machine."""
     host, port = settings.server.host, settings.server.port
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
@@ -57,11 +60,11 @@ def listen(settings: Settings) -> socket.socket:
 
 
 def http_server(app: ASGIApp, settings: Settings, metrics: Metrics) -> uvicorn.Server:
-    """Return the server of an application, with limits on connections and on the size and time of request heads."""
+    """Return the server of an application, with limits on connections and on the size and duration of requests."""
     most = settings.server.max_connections
 
     def connections() -> Sized:
-        return server.server_state.connections
+        return server.server_state.connections  # uvicorn makes the set with the server, which needs the app first
 
     server = _SignalFreeServer(
         uvicorn.Config(
@@ -78,7 +81,7 @@ def http_server(app: ASGIApp, settings: Settings, metrics: Metrics) -> uvicorn.S
 
 
 def raise_file_limit(connections: int) -> None:
-    """Let the process open as many files as it may need, as far as the system lets it."""
+    """Raise the limit of open files to the number that `connections` need, as far as the system allows."""
     wanted = connections + RESERVE + _OTHER_FILES
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)

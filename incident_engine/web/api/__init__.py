@@ -1,1 +1,1 @@
-"""The JSON API: one module a resource."""
+"""The JSON API: one module for each resource."""

@@ -1,4 +1,4 @@
-"""What is not in the database: incidents that were archived, and those that never were."""
+"""Archived incidents, and the answer to requests for incidents that are not in the database."""
 
 from datetime import tzinfo
 from typing import Annotated, Any
@@ -8,9 +8,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from incident_engine.domain.grading.assessment_document import to_local_iso
-from incident_engine.store import archive as archives
+from incident_engine.store import archive
 from incident_engine.store.archive import Archived
-from incident_engine.store.database import Database
+from incident_engine.web.context import AppContext
 from incident_engine.web.parameters import refuse_unknown
 from incident_engine.web.problems import problem_response
 
@@ -26,41 +26,45 @@ class NoIncidentError(Exception):
         self.incident_id = incident_id
 
 
-def install(app: FastAPI, database: Database, zone: tzinfo) -> None:
-    """Add the list of archived incidents, and the answer to whoever asks for one: 410 and where it is, else 404."""
+def install(app: FastAPI, context: AppContext) -> None:
+    """Add the list of archived incidents, and the handler of NoIncidentError: 410 with the archive file, or 404."""
+    database, zone = context.database, context.settings.bank.zone
 
     @app.get("/api/v1/archive", tags=["incidents"], summary="已归档的事件 · Incidents that were archived")
-    def archive(request: Request, limit: Limit = 100, offset: Offset = 0) -> JSONResponse:
+    def archived_incidents(request: Request, limit: Limit = 100, offset: Offset = 0) -> JSONResponse:
         refuse_unknown(request, ("limit", "offset"))
         with database.read() as connection:
-            found = archives.latest_archived(connection, limit, offset)
-            total = archives.archive_size(connection)
-        return JSONResponse({"archive": [archived_document(each, zone) for each in found], "total": total})
+            incidents = archive.latest_archived(connection, limit, offset)
+            total = archive.archive_size(connection)
+        documents = [archived_document(incident, zone) for incident in incidents]
+        return JSONResponse({"archive": documents, "total": total})
 
-    def missing(_: Request, error: Exception) -> Response:
+    def no_incident(_: Request, error: Exception) -> Response:
         assert isinstance(error, NoIncidentError)  # noqa: S101 - registered for it
         with database.read() as connection:
-            gone = archives.archived(connection, error.incident_id)
-        if gone is None:
-            said = f"there is no incident '{error.incident_id}'; GET /api/v1/incidents lists them"
-            return problem_response(404, "Not Found", said)
-        said = (
-            f"incident '{gone.id}' was archived in {gone.file}; 'incident-engine report --incident {gone.id}' reads it"
-        )
-        return problem_response(410, "Archived", said, archived=archived_document(gone, zone))
+            incident = archive.archived(connection, error.incident_id)
+        if incident is None:
+            detail = f"there is no incident '{error.incident_id}'; GET /api/v1/incidents lists them"
+            return problem_response(404, "Not Found", detail)
+        command = f"incident-engine report --incident {incident.id}"
+        detail = f"incident '{incident.id}' was archived in {incident.file}; '{command}' reads it"
+        return problem_response(410, "Archived", detail, archived=archived_document(incident, zone))
 
-    app.add_exception_handler(NoIncidentError, missing)
+    app.add_exception_handler(NoIncidentError, no_incident)
 
 
-def archived_document(found: Archived, zone: tzinfo) -> dict[str, Any]:
-    """Return what stays of an incident as JSON values."""
+def archived_document(incident: Archived, zone: tzinfo) -> dict[str, Any]:
+    """Return the row of an archived incident as JSON values.
+
+    Shape: `{"id", "group", "levels": {pack: level}, "occurred_at", "closed_at", "archived_at", "file", "sha256"}`.
+    """
     return {
-        "id": found.id,
-        "group": found.service_group,
-        "levels": dict(found.levels),
-        "occurred_at": to_local_iso(found.occurred_at, zone),
-        "closed_at": to_local_iso(found.closed_at, zone),
-        "archived_at": to_local_iso(found.archived_at, zone),
-        "file": found.file,
-        "sha256": found.sha256,
+        "id": incident.id,
+        "group": incident.service_group,
+        "levels": dict(incident.levels),
+        "occurred_at": to_local_iso(incident.occurred_at, zone),
+        "closed_at": to_local_iso(incident.closed_at, zone),
+        "archived_at": to_local_iso(incident.archived_at, zone),
+        "file": incident.file,
+        "sha256": incident.sha256,
     }

@@ -11,18 +11,19 @@ from incident_engine.web.context import AppContext
 
 
 def install(app: FastAPI, context: AppContext) -> None:
-    """Add the routes that orchestrators and Prometheus ask."""
+    """Add the routes for orchestrators and Prometheus, and a redirect from / to the documentation."""
 
     @app.get("/healthz", tags=["health"], summary="进程是否应答 · Whether the process answers")
     async def healthz() -> JSONResponse:
+        # Checks nothing else: a restart cures a dead process, not a full disk.
         return JSONResponse({"status": "ok", "version": __version__})
 
     @app.get("/readyz", tags=["health"], summary="各部分是否正常 · Whether every part works")
     async def readyz() -> JSONResponse:
-        reasons = await asyncio.to_thread(context.unready)
+        reasons = await asyncio.to_thread(context.unready)  # it reads the store, which may hang
         status = "unready" if reasons else "ready"
-        answer = {"status": status, "reasons": reasons, "warnings": context.warnings()}
-        return JSONResponse(answer, 503 if reasons else 200)
+        body = {"status": status, "reasons": reasons, "warnings": context.warnings()}
+        return JSONResponse(body, 503 if reasons else 200)
 
     @app.get("/metrics", tags=["health"], summary="供 Prometheus 抓取的指标 · Metrics for Prometheus")
     def metrics() -> Response:

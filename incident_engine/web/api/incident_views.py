@@ -1,4 +1,7 @@
-"""What the API answers about incidents."""
+"""The JSON documents of incidents, what-if and timelines.
+
+Instants are ISO 8601 in the bank's local time, with offset. Absent values are None.
+"""
 
 from datetime import datetime, tzinfo
 from typing import Any
@@ -10,75 +13,88 @@ from incident_engine.domain.grading.assessment_document import assessment_docume
 from incident_engine.domain.grading.obligation_status import ObligationState
 from incident_engine.domain.incidents.what_if import WhatIf
 from incident_engine.engine.reader import Reader
-from incident_engine.store import read_models as queries
+from incident_engine.store import read_models
 
 
 def list_view(connection: Connection, zone: tzinfo, closed: bool | None, limit: int, offset: int) -> dict[str, Any]:
-    """Return a page of incidents and how many there are in all."""
-    rows = queries.incident_rows(connection, zone, closed=closed, limit=limit, offset=offset)
-    return {"incidents": rows, "total": queries.incident_count(connection, closed=closed)}
+    """Return a page of incidents and their total number.
+
+    Shape: `{"incidents": [row], "total": int}`; for a row see `read_models.incident_rows`.
+    """
+    rows = read_models.incident_rows(connection, zone, closed=closed, limit=limit, offset=offset)
+    return {"incidents": rows, "total": read_models.incident_count(connection, closed=closed)}
 
 
 def quarantine_view(connection: Connection, zone: tzinfo, limit: int, offset: int) -> dict[str, Any]:
-    """Return a page of what could not be mapped and how many there are in all."""
-    rows = queries.quarantine_rows(connection, zone, limit, offset)
-    return {"quarantine": rows, "total": queries.quarantine_count(connection)}
+    """Return a page of the quarantine and the total number of its alerts.
+
+    Shape: `{"quarantine": [row], "total": int}`; for a row see `read_models.quarantine_rows`.
+    """
+    rows = read_models.quarantine_rows(connection, zone, limit, offset)
+    return {"quarantine": rows, "total": read_models.quarantine_count(connection)}
 
 
 def incident_view(
     connection: Connection, reader: Reader, incident_id: str, now: datetime, zone: tzinfo
 ) -> dict[str, Any] | None:
-    """Return an incident with its verdicts as of `now`, its steps and deliveries; None if there is none."""
+    """Return an incident with its assessments as of `now`, its steps and deliveries; None if there is no such incident.
+
+    Shape: `read_models.incident_rows`, and `{"detected_at", "recovery_estimated_at", "closed_by", "assessments":
+    [assessment_document], "steps": [read_models.step_rows], "deliveries": [read_models.delivery_rows]}`.
+    """
     case = reader.case(connection, incident_id, now)
-    row = queries.incident_row(connection, incident_id, zone)
+    row = read_models.incident_row(connection, incident_id, zone)
     if case is None or row is None:
         return None
     incident = case.incident
     return {
         **row,
+        # The row is as of the last update; this instant may have been corrected since.
         "occurred_at": to_local_iso(incident.occurred_at, zone),
         "detected_at": to_local_iso(incident.detected_at, zone),
         "recovery_estimated_at": to_local_iso(incident.estimate.recovery_at, zone) if incident.estimate else None,
         "closed_by": incident.closing.by if incident.closing else None,
         "assessments": [assessment_document(assessment, zone) for assessment in case.assessments],
-        "steps": queries.step_rows(connection, incident_id, zone),
-        "deliveries": queries.delivery_rows(connection, incident_id, zone),
+        "steps": read_models.step_rows(connection, incident_id, zone),
+        "deliveries": read_models.delivery_rows(connection, incident_id, zone),
     }
 
 
 def what_if_view(
-    connection: Connection, reader: Reader, incident_id: str, hypothesis: WhatIf, now: datetime, zone: tzinfo
+    connection: Connection, reader: Reader, incident_id: str, what_if: WhatIf, now: datetime, zone: tzinfo
 ) -> dict[str, Any] | None:
-    """Return the course of an incident's level under a hypothesis, beside that of the facts; None if there is none.
+    """Return an incident's levels under an assumption beside those of the facts; None if there is no such incident.
 
-    Raises InvalidDocumentError if the hypothesis contradicts the facts.
+    Shape: `{"incident", "at", "what_if": {"restored_at", "add_region": [code], "since"}, "assessments": [{"pack",
+    "as_known": levels, "as_supposed": levels}]}`, where levels are `{"level", "trajectory", "next", "forecast",
+    "obligations", "worst_level"}`. Raises InvalidDocumentError if the assumption contradicts the facts.
     """
-    known = reader.case(connection, incident_id, now)
-    if known is None:
+    case = reader.case(connection, incident_id, now)
+    if case is None:
         return None
-    supposed = reader.what_if(connection, known, hypothesis, now)
+    assumed_case = reader.what_if(connection, case, what_if, now)
     return {
         "incident": incident_id,
         "at": to_local_iso(now, zone),
-        "hypothesis": {
-            "restored_at": to_local_iso(hypothesis.restored_at, zone),
-            "add_region": list(hypothesis.add_regions),
-            "since": to_local_iso(hypothesis.since, zone),
+        "what_if": {
+            "restored_at": to_local_iso(what_if.restored_at, zone),
+            "add_region": list(what_if.add_regions),
+            "since": to_local_iso(what_if.since, zone),
         },
         "assessments": [
             {
-                "pack": there.pack,
-                "as_known": _course(here, zone),
-                "as_supposed": _course(there, zone),
+                "pack": assumed.pack,
+                "as_known": _levels(actual, zone),
+                "as_supposed": _levels(assumed, zone),
             }
-            for here, there in zip(known.assessments, supposed.assessments, strict=True)
+            for actual, assumed in zip(case.assessments, assumed_case.assessments, strict=True)
         ],
     }
 
 
-def _course(assessment: Assessment, zone: tzinfo) -> dict[str, Any]:
+def _levels(assessment: Assessment, zone: tzinfo) -> dict[str, Any]:
     document = assessment_document(assessment, zone)
-    worst = (*assessment.trajectory, *assessment.forecast)[-1:]
+    worst = (*assessment.trajectory, *assessment.forecast)[-1:]  # levels only change, so the last one is the worst
     names = ("level", "trajectory", "next", "forecast", "obligations")
     return {name: document[name] for name in names} | {"worst_level": worst[0].level if worst else None}
 
@@ -86,56 +102,65 @@ def _course(assessment: Assessment, zone: tzinfo) -> dict[str, Any]:
 def timeline_view(
     connection: Connection, reader: Reader, incident_id: str, now: datetime, zone: tzinfo
 ) -> dict[str, Any] | None:
-    """Return everything that happened to an incident in order of time; None if there is none."""
+    """Return all events, levels, obligations, steps and attempts of an incident by time; None if there is no incident.
+
+    Shape: `{"incident", "timeline": [{"at", "kind", …}]}`. The other keys depend on `kind`:
+    - `event`: the event in the native format;
+    - `level`: `pack`, `level`, `rule`, `cite`, `corrected_by`, `reason`;
+    - `obligation`: `pack`, `obligation`, `cite`, `state` ("met" or "overdue"); if met also `by`, `due_at`, `late`;
+    - `step`: `step`, `audience`, `template`, `state`;
+    - `delivery`: `delivery`, `step`, `contact`, `channel`, `subject`, `attempt`, `outcome`, `detail`.
+    """
     case = reader.case(connection, incident_id, now)
     if case is None:
         return None
-    events = queries.event_rows(connection, incident_id, zone)
+    events = read_models.event_rows(connection, incident_id, zone)
     entries = [
         *({"at": event["occurred_at"], "kind": "event", **event} for event in events),
-        *(entry for assessment in case.assessments for entry in _rises(assessment, zone)),
+        *(entry for assessment in case.assessments for entry in _level_changes(assessment, zone)),
         *(entry for assessment in case.assessments for entry in _obligations(assessment, zone)),
         *_steps(connection, incident_id, zone),
         *_attempts(connection, incident_id, zone),
     ]
+    # By instant, not by text: an event may carry another offset. The sort is stable, so causes stay before effects.
     entries.sort(key=lambda entry: datetime.fromisoformat(entry["at"]))
     return {"incident": incident_id, "timeline": entries}
 
 
-def _rises(assessment: Assessment, zone: tzinfo) -> list[dict[str, Any]]:
+def _level_changes(assessment: Assessment, zone: tzinfo) -> list[dict[str, Any]]:
     return [
         {
-            "at": to_local_iso(rise.at, zone),
+            "at": to_local_iso(change.at, zone),
             "kind": "level",
             "pack": assessment.pack,
-            "level": rise.level,
-            "rule": rise.rule,
-            "cite": rise.cite,
-            "corrected_by": rise.correction.by if rise.correction else None,
-            "reason": rise.correction.reason if rise.correction else None,
+            "level": change.level,
+            "rule": change.rule,
+            "cite": change.cite,
+            "corrected_by": change.correction.by if change.correction else None,
+            "reason": change.correction.reason if change.correction else None,
         }
-        for rise in assessment.trajectory
+        for change in assessment.trajectory
     ]
 
 
 def _obligations(assessment: Assessment, zone: tzinfo) -> list[dict[str, Any]]:
     entries: list[dict[str, Any]] = []
     for status in assessment.obligations:
-        about = {"kind": "obligation", "pack": assessment.pack, "obligation": status.key, "cite": status.cite}
+        common = {"kind": "obligation", "pack": assessment.pack, "obligation": status.key, "cite": status.cite}
         if status.state is ObligationState.MET and status.met_at is not None:
             entries.append(
                 {
                     "at": to_local_iso(status.met_at, zone),
-                    **about,
+                    **common,
                     "state": "met",
                     "by": status.met_by,
                     "due_at": to_local_iso(status.due_at, zone),
                     "late": status.met_late,
                 }
             )
-        missed = status.state is ObligationState.OVERDUE or status.met_late
-        if missed:
-            entries.append({"at": to_local_iso(status.due_at, zone), **about, "state": "overdue"})
+        # An obligation that was met late has two entries: the missed deadline and the completion.
+        if status.state is ObligationState.OVERDUE or status.met_late:
+            entries.append({"at": to_local_iso(status.due_at, zone), **common, "state": "overdue"})
     return entries
 
 
@@ -149,7 +174,7 @@ def _steps(connection: Connection, incident_id: str, zone: tzinfo) -> list[dict[
             "template": step["template"],
             "state": step["state"],
         }
-        for step in queries.step_rows(connection, incident_id, zone)
+        for step in read_models.step_rows(connection, incident_id, zone)
         if step["started_at"] is not None
     ]
 
@@ -168,6 +193,6 @@ def _attempts(connection: Connection, incident_id: str, zone: tzinfo) -> list[di
             "outcome": attempt["outcome"],
             "detail": attempt["detail"],
         }
-        for delivery in queries.delivery_rows(connection, incident_id, zone)
+        for delivery in read_models.delivery_rows(connection, incident_id, zone)
         for attempt in delivery["attempts"]
     ]

@@ -1,4 +1,4 @@
-"""Incidents, what-if, recurring incidents and the quarantine: what clients read."""
+"""Incidents, what-if, recurring incidents and the quarantine."""
 
 from collections.abc import Sequence
 from enum import StrEnum
@@ -24,7 +24,7 @@ from incident_engine.web.parameters import refuse_unknown
 
 
 class State(StrEnum):
-    """Which incidents to list."""
+    """The state of the incidents to list."""
 
     OPEN = "open"
     CLOSED = "closed"
@@ -55,8 +55,8 @@ def install(app: FastAPI, context: AppContext) -> None:
     @app.get("/api/v1/incidents/{incident_id}", tags=["incidents"], summary="一个事件的全部情况 · One incident, whole")
     def incident(incident_id: IncidentId) -> JSONResponse:
         with context.database.read() as connection:
-            found = incident_view(connection, context.reader, incident_id, context.clock.now(), zone)
-        return _found(found, incident_id)
+            view = incident_view(connection, context.reader, incident_id, context.clock.now(), zone)
+        return _response(view, incident_id)
 
     @app.get(
         "/api/v1/incidents/{incident_id}/timeline",
@@ -65,22 +65,22 @@ def install(app: FastAPI, context: AppContext) -> None:
     )
     def timeline(incident_id: IncidentId) -> JSONResponse:
         with context.database.read() as connection:
-            found = timeline_view(connection, context.reader, incident_id, context.clock.now(), zone)
-        return _found(found, incident_id)
+            view = timeline_view(connection, context.reader, incident_id, context.clock.now(), zone)
+        return _response(view, incident_id)
 
     @app.get(
         "/api/v1/incidents/{incident_id}/what-if",
         tags=["incidents"],
-        summary="假设恢复时间或波及更多地区，级别将如何变化 · The course of the level under a hypothesis",
+        summary="假设恢复时间或波及更多地区，级别将如何变化 · The level if service is restored or more regions fail",
     )
     def what_if(
         request: Request, incident_id: IncidentId, restored_at: At = None, add_region: AddRegions = (), since: At = None
     ) -> JSONResponse:
         refuse_unknown(request, ("restored_at", "add_region", "since"), repeated=("add_region",))
-        hypothesis = WhatIf(restored_at, tuple(add_region), since)
+        question = WhatIf(restored_at, tuple(add_region), since)
         with context.database.read() as connection:
-            found = what_if_view(connection, context.reader, incident_id, hypothesis, context.clock.now(), zone)
-        return _found(found, incident_id)
+            view = what_if_view(connection, context.reader, incident_id, question, context.clock.now(), zone)
+        return _response(view, incident_id)
 
     @app.get(
         "/api/v1/recurring",
@@ -89,8 +89,8 @@ def install(app: FastAPI, context: AppContext) -> None:
     )
     def recurring() -> JSONResponse:
         with context.database.read() as connection:
-            found = context.reader.recurring(connection, context.clock.now())
-        return JSONResponse({"recurring": [recurrence_document(each, zone) for each in found]})
+            recurrences = context.reader.recurring(connection, context.clock.now())
+        return JSONResponse({"recurring": [recurrence_document(recurrence, zone) for recurrence in recurrences]})
 
     @app.get("/api/v1/quarantine", tags=["intake"], summary="无法识别的告警 · Alerts that could not be mapped")
     def quarantine(limit: Limit = 100, offset: Offset = 0) -> JSONResponse:
@@ -98,7 +98,7 @@ def install(app: FastAPI, context: AppContext) -> None:
             return JSONResponse(quarantine_view(connection, zone, limit, offset))
 
 
-def _found(document: dict[str, Any] | None, incident_id: str) -> JSONResponse:
-    if document is None:
+def _response(view: dict[str, Any] | None, incident_id: str) -> JSONResponse:
+    if view is None:
         raise NoIncidentError(incident_id)
-    return JSONResponse(document)
+    return JSONResponse(view)

@@ -1,4 +1,4 @@
-"""The reports of incidents with all their versions, and the review of a period."""
+"""The reports of incidents in all versions, and the review of a period."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -24,6 +24,7 @@ from incident_engine.store import cases
 from incident_engine.store.database import Database
 from incident_engine.store.reports import Version
 from incident_engine.web.api.archive import NoIncidentError
+from incident_engine.web.context import AppContext
 from incident_engine.web.parameters import refuse_unknown
 
 if TYPE_CHECKING:
@@ -32,11 +33,11 @@ else:
     docx = LazyModule("incident_engine.documents.docx")
 
 _POLICY = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:"}
-"""What people wrote is escaped; were it not, it still could run nothing."""
+"""A second barrier: people's texts are escaped, and if one were not, it still could not run a script."""
 
 
 class ReportFormat(StrEnum):
-    """How a report is given."""
+    """The format of a report."""
 
     JSON = "json"
     HTML = "html"
@@ -44,7 +45,7 @@ class ReportFormat(StrEnum):
 
 
 class ReviewFormat(StrEnum):
-    """How the review of a period is given."""
+    """The format of the review of a period."""
 
     JSON = "json"
     HTML = "html"
@@ -70,7 +71,7 @@ Lang = Annotated[Language | None, Query(description="Without: the bank's (bank.l
 
 @dataclass(frozen=True, slots=True)
 class _ReportRoutes:
-    """What answers for reports."""
+    """Answers requests for reports and reviews."""
 
     database: Database
     reader: Reader
@@ -133,9 +134,9 @@ class _ReportRoutes:
         return HTMLResponse(review_html(tables(found, self.settings, locale)), headers=_POLICY)
 
 
-def install(app: FastAPI, database: Database, reader: Reader, settings: Settings, clock: Clock) -> None:
-    """Add the routes of reports to the application."""
-    desk = _ReportRoutes(database, reader, settings, clock)
+def install(app: FastAPI, context: AppContext) -> None:
+    """Add the routes of reports."""
+    desk = _ReportRoutes(context.database, context.reader, context.settings, context.clock)
     base = "/api/v1/incidents/{incident_id}/reports"
 
     @app.get(

@@ -39,7 +39,7 @@ def install(app: FastAPI, context: AppContext) -> None:
         methods=["POST"],
         tags=["steps"],
         status_code=202,
-        summary="确认、批准、完成、略过或移交一个步骤 · Acknowledge, approve, complete, skip or hand over a step",
+        summary="确认、批准、完成、略过或移交一个步骤 · Acknowledge, approve, complete, skip or assign a step",
     )
     app.add_api_route(
         "/api/v1/incidents/{incident_id}/steps",
@@ -59,18 +59,19 @@ class StepActions:
         self._events = ActionEvents(context)
 
     async def act(self, request: Request, step_id: StepId, action: StepAction, key: Key = None) -> Response:
-        """Take what a person did with a step: `by`, and what else the event's data has."""
+        """Take a person's action on a step. The body is the `data` of the event `step.…`, such as `{"by": "王敏"}`."""
         incident_id = await asyncio.to_thread(self._incident_of, step_id)
-        given = await self._body(request)
-        if "step" in given and given["step"] != step_id:
+        body = await self._body(request)
+        if "step" in body and body["step"] != step_id:
             raise InvalidDocumentError([Problem(("step",), "is another step than the address names", "no step here")])
-        return await self._take(action, incident_id, given | {"step": step_id}, key)
+        return await self._take(action, incident_id, body | {"step": step_id}, key)
 
     async def add(self, request: Request, incident_id: IncidentId, key: Key = None) -> Response:
-        """Add a step of a playbook before its time (`step`), or a task (`title`), `by` whom and for what `reason`."""
+        """Add a step of a playbook before its time (`step`) or a task (`title`); `by` and `reason` go on record."""
         return await self._take("add", incident_id, await self._body(request), key)
 
     async def _take(self, action: str, incident_id: str, data: Mapping[str, Any], key: str | None) -> Response:
+        # The key alone would make two different actions with the same key one event.
         name = key and hashlib.sha256(f"{key}\0{action}\0{incident_id}\0{data.get('step')}".encode()).hexdigest()[:32]
         event = self._events.event("api", name or uuid.uuid4().hex, action, incident_id, data)
         receipt = await self._events.report(event)
@@ -85,13 +86,13 @@ class StepActions:
 
     def _incident_of(self, step_id: str) -> str:
         with self._context.database.read() as connection:
-            found = steps.case_of_step(connection, step_id)
+            case_id = steps.case_of_step(connection, step_id)
+            if case_id is not None:
+                return case_id
             incident_id = step_id.partition(":")[0]
-            near = None if found else nearest(step_id, steps.step_ids(connection, incident_id))
-            gone = None if found else archived(connection, incident_id)
-        if gone is not None:
+            near = nearest(step_id, steps.step_ids(connection, incident_id))
+            is_archived = archived(connection, incident_id) is not None
+        if is_archived:
             raise NoIncidentError(incident_id)
-        if found is None:
-            guess = f"; did you mean '{near}'?" if near else ""
-            raise HTTPException(404, f"there is no step '{step_id}'{guess}; GET /api/v1/incidents/{{id}} lists them")
-        return found
+        hint = f"; did you mean '{near}'?" if near else ""
+        raise HTTPException(404, f"there is no step '{step_id}'{hint}; GET /api/v1/incidents/{{id}} lists them")

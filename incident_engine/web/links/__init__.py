@@ -1,1 +1,1 @@
-"""Signed links in messages: pages on which a recipient acts."""
+"""Signed links in messages: pages on which a recipient acts on a step."""

@@ -1,4 +1,4 @@
-"""Open the signer of links in messages, with its stored key."""
+"""Builds the signer of links, with the configured or stored key."""
 
 import secrets
 
@@ -9,13 +9,11 @@ from incident_engine.store.flags import get_or_set_link_key
 
 
 def open_links(settings: Settings, database: Database) -> Links:
-    """Return the signer of links; without server.public_url it makes none.
-
-    The key is stored beside the messages, so that links stay valid after a restart.
-    """
+    """Return the signer of links; without server.public_url it makes none."""
     if settings.server.public_url is None:
         return Links()
-    given = settings.server.link_key
+    secret = settings.server.link_key
     with database.write() as connection:
-        key = given.read() if given is not None else get_or_set_link_key(connection, secrets.token_urlsafe(32))
+        # Stored beside the messages, so that links in messages from before a restart or a restore stay valid.
+        key = secret.read() if secret is not None else get_or_set_link_key(connection, secrets.token_urlsafe(32))
     return Links(settings.server.public_url, key)

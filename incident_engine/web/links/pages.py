@@ -1,4 +1,4 @@
-"""The pages behind the signed links in messages: look first, then act with one button."""
+"""The pages behind the signed links in messages: GET shows the step, POST takes the action."""
 
 import asyncio
 import hashlib
@@ -6,106 +6,103 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from fastapi import FastAPI
-from sqlalchemy import Connection
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
 from incident_engine.common.errors import InvalidDocumentError
-from incident_engine.common.signed_links import InvalidLinkError, Link, LinkAction
+from incident_engine.common.signed_links import LINK_PATH, InvalidLinkError, Link, LinkAction
 from incident_engine.common.telemetry import EventOutcome
-from incident_engine.domain.response.step import Step, StepState
+from incident_engine.domain.response.step import StepState
 from incident_engine.store import held_texts, steps
 from incident_engine.web.action_events import ActionEvents
 from incident_engine.web.context import AppContext
 from incident_engine.web.pages import local_minute, page, safe_html
 from incident_engine.web.request import read_body
 
-PREFIX = "/do/"
-"""Where the links in messages lead. They carry a signature of their own, and need no key."""
-
 
 def install(app: FastAPI, context: AppContext) -> None:
     """Add the routes of the links."""
     pages = LinkPages(context)
-    app.add_api_route(PREFIX + "{token}", pages.show, methods=["GET"], include_in_schema=False)
-    app.add_api_route(PREFIX + "{token}", pages.act, methods=["POST"], include_in_schema=False)
+    app.add_api_route(LINK_PATH + "{token}", pages.show, methods=["GET"], include_in_schema=False)
+    app.add_api_route(LINK_PATH + "{token}", pages.act, methods=["POST"], include_in_schema=False)
 
 
 class LinkPages:
-    """Shows the action that a link stands for, and takes it."""
+    """Shows the step of a link, and takes the action that the link stands for."""
 
     def __init__(self, context: AppContext) -> None:
         self._context = context
         self._events = ActionEvents(context)
 
     async def show(self, token: str) -> Response:
-        """Show what a link is about, with one button: a mail program that opens links must not press it."""
+        """Show the step of a link with one button. Mail programs open links by themselves, so this changes nothing."""
         try:
             link = self._context.links.read(token)
         except InvalidLinkError as error:
-            return _wrong(error)
-        shown = await asyncio.to_thread(self._look, link)
-        return page("action.html", 200, **shown, result=None)
+            return _invalid_link(error)
+        variables = await asyncio.to_thread(self._variables, link)
+        return page("action.html", 200, **variables, result=None)
 
     async def act(self, request: Request, token: str) -> Response:
-        """Do what a link is for. The same link a second time changes nothing and says so."""
+        """Take the action of a link. The same link a second time changes nothing and says so."""
         try:
             link = self._context.links.read(token)
         except InvalidLinkError as error:
-            return _wrong(error)
-        form = parse_qs(
-            (await read_body(request, self._context.settings.server.max_body_bytes)).decode("utf-8", "replace")
-        )
+            return _invalid_link(error)
+        body = await read_body(request, self._context.settings.server.max_body_bytes)
+        form = parse_qs(body.decode("utf-8", "replace"))
         by = " ".join(form.get("by", [""])[0].split())[:200]
-        shown = await asyncio.to_thread(self._look, link)
+        variables = await asyncio.to_thread(self._variables, link)
         if not by:
-            return page("action.html", 422, **shown, result="nameless")
-        if shown["is_done"]:
-            return page("action.html", 200, **shown, result="already")
+            return page("action.html", 422, **variables, result="nameless")
+        if variables["is_done"]:
+            return page("action.html", 200, **variables, result="already")
+        # The event's id follows from the token, so that two clicks are one event.
         name = hashlib.sha256(token.encode()).hexdigest()[:32]
         data = {"by": by, "step": link.step}
         try:
-            receipt = await self._events.report(self._events.event("link", name, link.action, shown["incident"], data))
+            event = self._events.event("link", name, link.action, variables["incident"], data)
+            receipt = await self._events.report(event)
         except InvalidDocumentError as error:
-            said = "; ".join(problem.sentence() for problem in error.problems)
-            return page("action.html", 409, **shown, result="refused", said=said)
+            reason = "; ".join(problem.sentence() for problem in error.problems)
+            return page("action.html", 409, **variables, result="refused", reason=reason)
         result = "already" if receipt.outcome is EventOutcome.DUPLICATE else "done"
-        shown = await asyncio.to_thread(self._look, link)
-        return page("action.html", 200, **shown, result=result)
+        variables = await asyncio.to_thread(self._variables, link)
+        return page("action.html", 200, **variables, result=result)
 
-    def _look(self, link: Link) -> dict[str, Any]:
+    def _variables(self, link: Link) -> dict[str, Any]:
+        """Return the variables of action.html. Raises HTTPException(404) if the step is gone.
+
+        Shape: `{"incident", "step": Step, "action", "is_done", "done_by", "done_at", "deadline", "message": (subject,
+        HTML), "drafts": [(locale, subject, HTML)], "name": LocalizedText, "bank": LocalizedText}`.
+        """
         with self._context.database.read() as connection:
-            found = steps.stored_step(connection, link.step)
+            stored = steps.stored_step(connection, link.step)
+            if stored is None:
+                raise HTTPException(404, f"there is no step '{link.step}'")
+            incident_id = steps.case_of_step(connection, link.step)
             drafts = held_texts.held_texts_of(connection, link.step)
-            shown = self._shown(connection, link, found.step) if found else {}
-        if found is None:
-            raise HTTPException(404, f"there is no step '{link.step}'")
+            answer = steps.answer_to(connection, link.step)
+            message = held_texts.latest_text(connection, link.step, link.contact)
+        zone = self._context.settings.bank.zone
         contact = self._context.settings.contact_by_id.get(link.contact)
         is_approval = link.action is LinkAction.APPROVE
-        waits = found.state is (StepState.AWAITING if is_approval else StepState.STARTED)
-        return shown | {
+        waits = stored.state is (StepState.AWAITING if is_approval else StepState.STARTED)
+        return {
+            "incident": incident_id,
+            "step": stored.step,
             "action": link.action.value,
-            "step": found.step,
             "is_done": not waits,
+            "done_by": answer[1] if answer else None,
+            "done_at": local_minute(answer[0], zone) if answer else None,
+            "deadline": local_minute(stored.step.deadline, zone) if stored.step.deadline else None,
+            "message": (message[0], safe_html(message[1])) if message else None,
             "drafts": [(draft.locale, draft.subject, safe_html(draft.body)) for draft in drafts if is_approval],
             "name": contact.name if contact else None,
             "bank": self._context.settings.bank.name,
         }
 
-    def _shown(self, connection: Connection, link: Link, step: Step) -> dict[str, Any]:
-        incident_id = steps.case_of_step(connection, link.step)
-        done = steps.answer_to(connection, link.step)
-        said = held_texts.latest_text(connection, link.step, link.contact)
-        zone = self._context.settings.bank.zone
-        return {
-            "incident": incident_id,
-            "done_by": done[1] if done else None,
-            "done_at": local_minute(done[0], zone) if done else None,
-            "deadline": local_minute(step.deadline, zone) if step.deadline else None,
-            "said": (said[0], safe_html(said[1])) if said else None,
-        }
 
-
-def _wrong(error: InvalidLinkError) -> Response:
+def _invalid_link(error: InvalidLinkError) -> Response:
     return page("wrong_link.html", 410 if error.expired else 404, expired=error.expired)
