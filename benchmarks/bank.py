@@ -1,4 +1,4 @@
-"""The bank under load: the shipped configuration with services, database and outbox of the benchmark's own."""
+"""The bank under load: the shipped configuration with services, database and outbox of its own."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,16 +13,16 @@ LOAD = tuple(f"load-{number}" for number in range(8))
 
 def load_services() -> list[dict[str, Any]]:
     """Return the services under load as config.yaml has them."""
-    return [_service(name, f"load-group-{place // 2}") for place, name in enumerate(LOAD)]
+    return [_service(name, f"load-group-{index // 2}") for index, name in enumerate(LOAD)]
 
 
 def numbered_services(prefix: str, count: int) -> list[dict[str, Any]]:
-    """Return services that each are a group of their own: PREFIX-00000 and so on."""
+    """Return services PREFIX-00000 and so on, each in a group of its own."""
     return [_service(name, name) for name in (numbered(prefix, number) for number in range(count))]
 
 
 def numbered(prefix: str, number: int) -> str:
-    """Return the id of a numbered service; all are equally long, so that one can take another's place in a text."""
+    """Return the id of a numbered service. All have the same length, so that one can replace another in a text."""
     return f"{prefix}-{number:05d}"
 
 
@@ -42,7 +42,7 @@ def configuration(
 
 
 def database(directory: Path) -> Path:
-    """Return the file in which SQLite keeps what this bank's daemon knows."""
+    """Return the SQLite file of this bank's daemon."""
     return directory / "incident-engine.db"
 
 

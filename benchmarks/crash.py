@@ -1,8 +1,8 @@
-"""Kill the daemon a thousand times under load, and check after each that nothing is lost and nothing doubled.
+"""Kill the daemon a thousand times under load, and check after each kill that nothing is lost or done twice.
 
     python benchmarks/crash.py --kills 1000 --seed 1
 
-The daemon's world is that of the tests (tests/support), which live through a few kills of the same kind.
+The load and the checks are those of the tests (tests/support), which run a few kills of the same kind.
 """
 
 import sys

@@ -1,10 +1,10 @@
-"""How figures are written."""
+"""Figures as text."""
 
 from collections.abc import Sequence
 from statistics import quantiles
 
 Row = tuple[str, str, str]
-"""A measure, its figure, and what is wanted."""
+"""(measure, figure, target)."""
 
 
 def ms(seconds: float) -> str:
@@ -13,10 +13,10 @@ def ms(seconds: float) -> str:
 
 
 def mb(size: int) -> str:
-    """Return bytes as megabytes, of a million bytes."""
+    """Return bytes as megabytes (10^6 bytes)."""
     return f"{size / 1e6:.0f} MB"
 
 
 def p99(values: Sequence[float]) -> float:
-    """Return what 99 % of the values do not exceed."""
+    """Return the 99th percentile."""
     return quantiles(values, n=100, method="inclusive")[98] if len(values) > 1 else values[0]

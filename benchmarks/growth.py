@@ -1,4 +1,4 @@
-"""How the time for one incident grows with its provinces and their intervals."""
+"""Growth of the time for one incident with its provinces and their intervals."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -14,7 +14,7 @@ _ROUNDS, _REPEATS = 7, 3
 
 
 def growth_table(prepare: Prepare) -> Iterator[str]:
-    """Yield the lines of a grid of times, with the exponents at its far end: 1 is linear, less is better."""
+    """Yield the lines of a grid of times, with the exponents of growth at its far end; 1 is linear."""
     seconds = _growth(prepare)
     yield f"{prepare([]).name}: µs per incident, by provinces (down) and intervals in each (across)"
     yield "".join([" " * 9, *(f"{intervals:>10}" for intervals in INTERVALS)])
@@ -35,9 +35,9 @@ def _growth(prepare: Prepare) -> dict[tuple[int, int], float]:
     grades: dict[tuple[int, int], Callable[[int], object]] = {}
     for cell in product(PROVINCES, INTERVALS):
         incident = even_incident(*cell)
-        grades[cell] = partial(_again, prepare([incident]).grade, incident)
+        grades[cell] = partial(_grade_once, prepare([incident]).grade, incident)
     return measure(grades, range(_REPEATS), _ROUNDS)
 
 
-def _again(grade: Callable[[Incident], object], incident: Incident, _: int) -> object:
+def _grade_once(grade: Callable[[Incident], object], incident: Incident, _: int) -> object:
     return grade(incident)

@@ -1,4 +1,4 @@
-"""How contenders are compared: first they must agree, then they are timed in turns."""
+"""Compares contenders: first they must agree, then they are timed in turns."""
 
 import gc
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +15,7 @@ Input = TypeVar("Input")
 
 
 class DisagreementError(Exception):
-    """Contenders give one incident different levels, so their times cannot be compared."""
+    """Contenders give an incident different levels, so their times cannot be compared."""
 
 
 def _itself(answer: object) -> object:
@@ -35,17 +35,17 @@ class Contender:
 
 
 Prepare = Callable[[Sequence[Incident]], Contender]
-"""Makes a contender ready for the incidents that it will be given, and no others."""
+"""Prepares a contender for exactly the given incidents."""
 
 
 def check_agreement(contenders: Sequence[Contender], incidents: Sequence[Incident]) -> Mapping[object, int]:
-    """Return how many incidents are of which level. Raises DisagreementError at the first on which not all agree."""
+    """Return the number of incidents of each level. Raises DisagreementError at the first disagreement."""
     counts: dict[object, int] = {}
-    for place, incident in enumerate(incidents):
+    for index, incident in enumerate(incidents):
         levels = {contender.name: contender.level(contender.grade(incident)) for contender in contenders}
         if len(set(levels.values())) != 1:
-            said = ", ".join(f"{name}: {level}" for name, level in levels.items())
-            raise DisagreementError(f"incident {place} gets different levels\n{said}\n{incident!r}")
+            answers = ", ".join(f"{name}: {level}" for name, level in levels.items())
+            raise DisagreementError(f"incident {index} gets different levels\n{answers}\n{incident!r}")
         level = levels[contenders[0].name]
         counts[level] = counts.get(level, 0) + 1
     return counts
@@ -56,15 +56,15 @@ def measure(
 ) -> dict[Name, float]:
     """Return each engine's median time for one incident, in seconds.
 
-    In every round each engine grades the whole batch once, in an order that changes from round to round, so that
-    whatever slows the machine down for a while slows them all; the garbage collector waits until the round is over.
-    What is measured is the processor's time, which other programs on the machine cannot use up.
+    In every round each engine grades the whole batch once. The order changes from round to round, so that a slow phase
+    of the machine hits all engines alike. The garbage collector is off during a round. The clock counts the CPU time of
+    this process, which excludes other programs.
     """
     order = list(engines)
     random = Random(seed)  # noqa: S311 - an order, no secret
     seconds: dict[Name, list[float]] = {name: [] for name in order}
     for name in order:
-        _time(engines[name], incidents)  # caches fill before anything counts
+        _time(engines[name], incidents)  # fills caches; not counted
     for _ in range(rounds):
         random.shuffle(order)
         gc.collect()

@@ -1,4 +1,4 @@
-"""Random incidents for the benchmark: the same for every contender, and the same again in the next run."""
+"""Random incidents for the benchmark, the same for every contender and every run."""
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -23,21 +23,21 @@ NOW = 1_772_416_800 * SECOND
 """The instant at which every incident is graded: 2026-03-02 02:00 UTC."""
 
 _LONGEST_TOTALS = 20 * MINUTE, HALF_HOUR, HOUR, THREE_HOURS, 5 * HOUR, SIX_HOURS, 8 * HOUR
-"""What no province of an incident exceeds: drawn for each, so that every level comes up."""
+"""Upper bounds of a province's total; one is drawn for each incident, so that every level occurs."""
 
 
 def random_incidents(count: int, seed: int, most: int) -> list[Incident]:
-    """Return incidents of 0 to 16 provinces with 1 to `most` intervals each; totals at the limits come up often."""
+    """Return incidents of 0 to 16 provinces with 1 to `most` intervals each; totals at the limits are frequent."""
     random = Random(seed)  # noqa: S311 - a run must be repeatable, not secret
     return [_incident(random, most) for _ in range(count)]
 
 
 def even_incident(provinces: int, intervals: int) -> Incident:
-    """Return an incident in which every province is down for 15 s of every 10 min, and still is.
+    """Return an incident in which every province is down for 15 s of every 10 min, up to now.
 
-    A hundred intervals stay below the lowest limit, so nobody may stop before the last of them.
+    A hundred intervals stay below the lowest limit, so no contender can stop before the last one.
     """
-    starts = [NOW - 15 * SECOND - place * 10 * MINUTE for place in reversed(range(intervals))]
+    starts = [NOW - 15 * SECOND - index * 10 * MINUTE for index in reversed(range(intervals))]
     closed = [(start, start + 15 * SECOND) for start in starts[:-1]]
     return [[*closed, (starts[-1], FOREVER)] for _ in range(provinces)]
 
@@ -48,7 +48,7 @@ def _incident(random: Random, most: int) -> Incident:
 
 
 def _total(random: Random, longest: int) -> int:
-    """Return how long a province is down up to now: any length, a limit exactly, or one microsecond less."""
+    """Return a province's total up to now: any length, a limit exactly, or one microsecond less."""
     limits = [limit for limit in LIMITS if limit <= longest]
     if limits and random.random() < 0.3:
         return random.choice(limits) - random.randint(0, 1)
@@ -56,7 +56,7 @@ def _total(random: Random, longest: int) -> int:
 
 
 def _province(random: Random, total: int, most: int) -> list[tuple[int, int]]:
-    """Return intervals that come to `total` up to now; one may be open, end later or lie in the future."""
+    """Return intervals that add up to `total` until now; one may be open, end later or lie in the future."""
     count = random.randint(1, most)
     later = list(_later(random)) if count > 1 else []
     cuts = sorted(random.sample(range(1, total), count - len(later) - 1))

@@ -1,4 +1,4 @@
-"""Sends the same alerts to Alertmanager and to incident-engine, in turns, one run: python benchmarks/ingest.py.
+"""Sends the same alerts to Alertmanager and to incident-engine in turns: python benchmarks/ingest.py.
 
 Needs Debian's packages prometheus-alertmanager and wrk. Alertmanager keeps alerts in memory; incident-engine commits
 them to disk, grades them and plans what must be done. Exits with 1 if a server refused or lost an alert.
@@ -42,13 +42,13 @@ class Round:
 
     @property
     def thrift(self) -> float:
-        """Return alerts per second of the processor's time."""
+        """Return alerts per CPU second."""
         return self.load.alerts / self.cpu_seconds
 
 
 @dataclass(frozen=True, slots=True)
 class Median:
-    """What a contender did in the median of its rounds, each figure by itself."""
+    """The medians of a contender's rounds, each figure by itself."""
 
     rate: float
     thrift: float
@@ -57,23 +57,23 @@ class Median:
 
 
 Contender = Callable[[], AbstractContextManager[tuple[Server, Callable[[], int]]]]
-"""Starts a server on an empty store; beside it comes what counts the alerts that it has taken."""
+"""Starts a server on an empty store; yields it with a function that counts its alerts."""
 
 
 @contextmanager
 def the_peer() -> Iterator[tuple[Server, Callable[[], int]]]:
-    """Run Alertmanager; what counts is what it holds, each distinct alert once."""
-    with tempfile.TemporaryDirectory() as place, alertmanager(Path(place)) as server:
+    """Run Alertmanager; count the distinct alerts that it holds."""
+    with tempfile.TemporaryDirectory() as folder, alertmanager(Path(folder)) as server:
         yield server, lambda: int(server.metric("alertmanager_alerts"))
 
 
 @contextmanager
 def ours(url: str | None = None, profile: Path | None = None) -> Iterator[tuple[Server, Callable[[], int]]]:
-    """Run incident-engine; what counts is what stands in its database, and nothing may wait in quarantine."""
-    with tempfile.TemporaryDirectory() as place, ExitStack() as stack:
-        config = configuration(Path(place), load_services(), url)
+    """Run incident-engine; count the events in its database. Raises BenchmarkError if any alert is in quarantine."""
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        config = configuration(Path(folder), load_services(), url)
         server = stack.enter_context(incident_engine(config, profile))
-        engine = create_engine(url or f"sqlite:///file:{place}/incident-engine.db?mode=ro&uri=true")
+        engine = create_engine(url or f"sqlite:///file:{folder}/incident-engine.db?mode=ro&uri=true")
         stack.callback(engine.dispose)
 
         def stored() -> int:
@@ -94,45 +94,45 @@ def ours_on(database: Postgres) -> Iterator[tuple[Server, Callable[[], int]]]:
 
 
 def one_round(contender: Contender, seconds: float, batch: int, connections: int) -> Round:
-    """Start the contender, warm it up, load it, and check that it has all that it acknowledged, and no more."""
+    """Start the contender, warm it up, load it, and check that it holds exactly the alerts that it acknowledged."""
     with contender() as (server, count):
         load(server, WARM_UP_SECONDS, batch, connections)
-        before = _settled(server, count)
+        before = _count_at_rest(server, count)
         began = server.cpu_seconds()
-        found = load(server, seconds, batch, connections)
+        load_result = load(server, seconds, batch, connections)
         spent = server.cpu_seconds() - began
-        taken = _settled(server, count) - before
-        # What was under way when the time was up was taken, but wrk waits for no answer to it.
-        if not found.alerts <= taken <= found.alerts + connections * batch:
-            raise BenchmarkError(f"{server.name} acknowledged {found.alerts} alerts and took {taken}")
-        return Round(found, spent)
+        taken = _count_at_rest(server, count) - before
+        # Requests under way at the end are stored as well, but wrk does not wait for their answers.
+        if not load_result.alerts <= taken <= load_result.alerts + connections * batch:
+            raise BenchmarkError(f"{server.name} acknowledged {load_result.alerts} alerts and took {taken}")
+        return Round(load_result, spent)
 
 
 def in_turns(
     contenders: Mapping[str, Contender], rounds: int, seconds: float, batch: int, connections: int
 ) -> dict[str, Median]:
-    """Give each contender so many rounds; every other time the order is reversed: A B, B A, A B …"""
+    """Run the rounds of all contenders, reversing the order each time: A B, B A, A B …"""
     done: dict[str, list[Round]] = {name: [] for name in contenders}
     for number in range(rounds):
         for name in sorted(contenders, reverse=bool(number % 2)):
-            each = one_round(contenders[name], seconds, batch, connections)
-            done[name].append(each)
-            typer.echo(f"  {batch:>2} a request, round {number + 1}, {name}: {_said(each)}", err=True)
+            result = one_round(contenders[name], seconds, batch, connections)
+            done[name].append(result)
+            typer.echo(f"  {batch:>2} a request, round {number + 1}, {name}: {_summary(result)}", err=True)
     return {
         name: Median(
-            median(each.rate for each in all_of_one),
-            median(each.thrift for each in all_of_one),
-            median(each.load.p50 for each in all_of_one),
-            median(each.load.p99 for each in all_of_one),
+            median(result.rate for result in runs),
+            median(result.thrift for result in runs),
+            median(result.load.p50 for result in runs),
+            median(result.load.p99 for result in runs),
         )
-        for name, all_of_one in done.items()
+        for name, runs in done.items()
     }
 
 
 def comparison(batch: int, medians: Mapping[str, Median], name: str, other: str) -> Iterator[Sequence[str]]:
-    """Yield the rows that compare one contender with another; the aims are those of AIMS."""
+    """Yield the rows that compare one contender with another, with the targets of AIMS."""
     one, two = medians[name], medians[other]
-    what = f"batch of {batch}, distinct"
+    measure = f"batch of {batch}, distinct"
     pairs = {
         "alerts/s": (f"{one.rate:,.0f}", f"{two.rate:,.0f}", one.rate / two.rate),
         "alerts per CPU second": (f"{one.thrift:,.0f}", f"{two.thrift:,.0f}", one.thrift / two.thrift),
@@ -140,7 +140,7 @@ def comparison(batch: int, medians: Mapping[str, Median], name: str, other: str)
         "p99": (ms(one.p99), ms(two.p99), one.p99 / two.p99),
     }
     for figure, (mine, theirs, ratio) in pairs.items():
-        yield f"{what}: {figure}", mine, theirs, f"{ratio:.2f}×", AIMS.get((name, batch, figure), "")
+        yield f"{measure}: {figure}", mine, theirs, f"{ratio:.2f}×", AIMS.get((name, batch, figure), "")
 
 
 AIMS = {
@@ -155,7 +155,7 @@ def main(
     seconds: Annotated[float, typer.Option(help="How long a round lasts.")] = 5,
     rounds: Annotated[int, typer.Option(help="Rounds of each contender.")] = 5,
     batch: Annotated[list[int] | None, typer.Option(help="Alerts in a request. Default: 64, then 1.")] = None,
-    connections: Annotated[int, typer.Option(help="How many requests are under way at once.")] = 16,
+    connections: Annotated[int, typer.Option(help="Requests under way at once.")] = 16,
     fleet: Annotated[bool, typer.Option(help="Compare PostgreSQL with SQLite, too.")] = True,
     profile: Annotated[
         bool, typer.Option("--profile", help="Only say where incident-engine's time goes, by cProfile.")
@@ -195,32 +195,32 @@ def _compare_stores(rounds: int, seconds: float, connections: int) -> None:
 
 
 def _profile(batch: int, seconds: float, connections: int) -> None:
-    with tempfile.TemporaryDirectory() as place:
-        profile = Path(place) / "profile"
+    with tempfile.TemporaryDirectory() as folder:
+        profile = Path(folder) / "profile"
         with ours(profile=profile) as (server, count):
             load(server, seconds, batch, connections)
-            taken = _settled(server, count)
+            taken = _count_at_rest(server, count)
         typer.echo(f"\n### Batch of {batch}: {taken:,} alerts while it was profiled\n")
         typer.echo("\n".join(where_the_time_goes(profile, taken)))
 
 
-def _settled(server: Server, count: Callable[[], int]) -> int:
-    """Return the count once it stands still and the server has next to nothing to do. Raises BenchmarkError."""
+def _count_at_rest(server: Server, count: Callable[[], int]) -> int:
+    """Return the count once it is stable and the server is idle. Raises BenchmarkError if that takes too long."""
     deadline = time.monotonic() + PATIENCE
-    found = count()
+    previous = count()
     while time.monotonic() < deadline:
         spent = server.cpu_seconds()
         time.sleep(_QUIET_SECONDS)
-        busy = server.cpu_seconds() - spent  # before it is asked again: an answer costs Alertmanager much
-        again = count()
-        if again == found and busy < _QUIET_SECONDS / 5:
-            return found
-        found = again
+        busy = server.cpu_seconds() - spent  # read before the next count, whose answer costs Alertmanager much
+        current = count()
+        if current == previous and busy < _QUIET_SECONDS / 5:
+            return current
+        previous = current
     raise BenchmarkError(f"{server.name} does not come to rest within {PATIENCE:g} s")
 
 
-def _said(each: Round) -> str:
-    return f"{each.rate:,.0f}/s, {each.thrift:,.0f} per CPU s, p50 {ms(each.load.p50)}, p99 {ms(each.load.p99)}"
+def _summary(result: Round) -> str:
+    return f"{result.rate:,.0f}/s, {result.thrift:,.0f} per CPU s, p50 {ms(result.load.p50)}, p99 {ms(result.load.p99)}"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How soon word goes out, and how late timers are: python benchmarks/latency.py.
+"""Time from an event to its message, and lateness of timers: python benchmarks/latency.py.
 
 A playbook of the benchmark's own sends one webhook as soon as an incident has any level, so that each event or timer
 leads to exactly one message. The receiver is in this process. Exits with 1 if a message is missing or comes twice.
@@ -33,7 +33,7 @@ from incident_engine.domain.regions import PROVINCES
 
 SPARE = "spare"
 HALF_AN_HOUR = timedelta(minutes=30)
-"""After which an outage of one province has its first level (cn-cbrc-2008, Art. 9(3)2)."""
+"""The time until an outage of one province reaches its first level (cn-cbrc-2008, Art. 9(3)2)."""
 _PATIENCE = 60.0
 _AT_ONCE = 50
 _LEAD = 10.0
@@ -42,33 +42,35 @@ _LATENESS = "incident_engine_timer_lateness_seconds"
 _PLAYBOOK = {
     "playbook": "benchmark",
     "title": {"zh-CN": "基准测试", "en": "Benchmark"},
-    "steps": [{"id": "told", "on": {"first_level": True}, "audience": "receiver", "template": "customers-acknowledge"}],
+    "steps": [
+        {"id": "notify", "on": {"first_level": True}, "audience": "receiver", "template": "customers-acknowledge"}
+    ],
 }
 
 
 @dataclass(slots=True)
 class Receiver:
-    """A receiver of webhooks: when the message about each incident came, by both clocks, in seconds."""
+    """Receives webhooks and records the arrival of each incident's messages, by both clocks, in seconds."""
 
     port: int
     came: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     _changed: threading.Condition = field(default_factory=threading.Condition)
 
-    def note(self, incident: str, wall: float, steady: float) -> None:
-        """Note that a message came."""
+    def record(self, incident: str, wall: float, steady: float) -> None:
+        """Record the arrival of a message."""
         with self._changed:
             self.came.setdefault(incident, []).append((wall, steady))
             self._changed.notify_all()
 
     def wait_for(self, incidents: Sequence[str]) -> None:
-        """Wait until there is a message about each of them. Raises BenchmarkError."""
+        """Wait for a message about each incident. Raises BenchmarkError if one is missing after a minute."""
         with self._changed:
             if not self._changed.wait_for(lambda: all(name in self.came for name in incidents), _PATIENCE):
                 missing = [name for name in incidents if name not in self.came]
                 raise BenchmarkError(f"no message about {len(missing)} incidents, such as {missing[0]}")
 
     def only(self, incident: str) -> tuple[float, float]:
-        """Return when the message came. Raises BenchmarkError if there were several."""
+        """Return the arrival of an incident's message. Raises BenchmarkError if there were several."""
         (came, *others) = self.came[incident]
         if others:
             raise BenchmarkError(f"{1 + len(others)} messages about {incident}")
@@ -82,7 +84,7 @@ def receiving() -> Iterator[Receiver]:
     class Handler(StreamRequestHandler):
         disable_nagle_algorithm = True
 
-        def handle(self) -> None:  # as little HTTP as it takes: what is measured is not the receiver
+        def handle(self) -> None:  # minimal HTTP: the receiver must not add to the latency
             while self.rfile.readline():
                 length = 0
                 while (line := self.rfile.readline().strip()) != b"":
@@ -92,7 +94,7 @@ def receiving() -> Iterator[Receiver]:
                 body = self.rfile.read(length)
                 came = time.time(), time.perf_counter()
                 self.wfile.write(b"HTTP/1.1 204 No Content\r\n\r\n")
-                receiver.note(json.loads(body)["data"]["incident"], *came)
+                receiver.record(json.loads(body)["data"]["incident"], *came)
 
     class Server(ThreadingTCPServer):
         daemon_threads = True
@@ -106,9 +108,9 @@ def receiving() -> Iterator[Receiver]:
 
 
 def idle(messages: int) -> Iterator[Row]:
-    """Report one outage after another, each of half an hour ago, and wait for its message."""
-    with receiving() as receiver, tempfile.TemporaryDirectory() as place:
-        directory = Path(place)
+    """Report one outage after another, each half an hour old, and wait for its message."""
+    with receiving() as receiver, tempfile.TemporaryDirectory() as folder:
+        directory = Path(folder)
         services = [*numbered_services(SPARE, messages), *load_services()]
         took: list[float] = []
         with incident_engine(_bank(directory, services, receiver)) as server:
@@ -132,10 +134,10 @@ def idle(messages: int) -> Iterator[Row]:
 
 
 def timers(pending: int, fired: int, spacing: float, connections: int) -> Iterator[Row]:
-    """Let some timers fall due, one after another, while very many wait and alerts come in."""
-    seed = Seed(pending, now() + timedelta(minutes=25))  # after all is over
-    with receiving() as receiver, tempfile.TemporaryDirectory() as place:
-        directory = Path(place)
+    """Let timers fall due, one after another, while many others wait and alerts come in."""
+    seed = Seed(pending, now() + timedelta(minutes=25))  # after the end of the run
+    with receiving() as receiver, tempfile.TemporaryDirectory() as folder:
+        directory = Path(folder)
         services = [*numbered_services(SERVICE, seed.services), *numbered_services(SPARE, fired), *load_services()]
         config = _bank(directory, services, receiver)
         began = now()
@@ -155,7 +157,7 @@ def main(
     pending: Annotated[int, typer.Option(help="Timers that wait.")] = 50_000,
     fired: Annotated[int, typer.Option(help="Timers that fall due under load.")] = 400,
     spacing: Annotated[float, typer.Option(help="Seconds between two of them.")] = 0.04,
-    connections: Annotated[int, typer.Option(help="How many requests are under way at once.")] = 16,
+    connections: Annotated[int, typer.Option(help="Requests under way at once.")] = 16,
 ) -> None:
     """Measure, and print the table."""
     typer.echo(described(f"wrk {package_version('wrk')}") + "\n")
@@ -180,7 +182,7 @@ def _under(
     instants = _report_due(server, prefix, count, spacing)
     before = _buckets(server)
     seconds = (max(instants.values()) - now()).total_seconds() + 1
-    with under_load(server, seconds, batch, connections, pause) as found:
+    with under_load(server, seconds, batch, connections, pause) as results:
         time.sleep(max(0.0, seconds))
         receiver.wait_for(list(instants))
     late = [receiver.only(incident)[0] - at.timestamp() for incident, at in instants.items()]
@@ -188,15 +190,15 @@ def _under(
         raise BenchmarkError(f"a message came {ms(-min(late))} before it was due")
     after = _buckets(server)
     observed = {bound: after[bound] - before[bound] for bound in after}
-    rate = found[0].alerts / found[0].seconds
-    load_said = f"under {name} ({rate:,.0f} alerts/s)"
-    yield f"timer fired late, {load_said}: p99, by the daemon's histogram", _bound(observed, 0.99), "≤ 50 ms"
-    yield f"due → webhook received, {load_said}: median", ms(median(late)), ""
-    yield f"due → webhook received, {load_said}: p99", ms(p99(late)), ""
+    rate = results[0].alerts / results[0].seconds
+    load_name = f"under {name} ({rate:,.0f} alerts/s)"
+    yield f"timer fired late, {load_name}: p99, by the daemon's histogram", _bound(observed, 0.99), "≤ 50 ms"
+    yield f"due → webhook received, {load_name}: median", ms(median(late)), ""
+    yield f"due → webhook received, {load_name}: p99", ms(p99(late)), ""
 
 
 def _report_due(server: Server, prefix: str, count: int, spacing: float) -> dict[str, datetime]:
-    """Report outages that have their first level one after another, soon; return when, by incident."""
+    """Report outages that soon reach their first level, one after another; return the instants by incident."""
     began = time.monotonic()
     _report(server, f"{prefix}-trial", {number: now() for number in range(_AT_ONCE)})
     estimate = (time.monotonic() - began) / _AT_ONCE * count
@@ -213,8 +215,8 @@ def _report(server: Server, prefix: str, began: Mapping[int, datetime]) -> None:
     events = [
         outage(numbered(SPARE, number), numbered(prefix, number), PROVINCES[0].code, at) for number, at in began.items()
     ]
-    for place in range(0, len(events), _AT_ONCE):
-        post(server, "/api/v1/events", events[place : place + _AT_ONCE])
+    for first in range(0, len(events), _AT_ONCE):
+        post(server, "/api/v1/events", events[first : first + _AT_ONCE])
 
 
 def _bank(directory: Path, services: Sequence[Mapping[str, Any]], receiver: Receiver) -> Path:
@@ -244,16 +246,16 @@ def _bank(directory: Path, services: Sequence[Mapping[str, Any]], receiver: Rece
 
 
 def _buckets(server: Server) -> dict[float, float]:
-    """Return how many timers were at most so many seconds late, by the daemon's own histogram."""
-    found: dict[float, float] = {}
+    """Return the number of timers by upper bound of their lateness in seconds, from the daemon's histogram."""
+    counts: dict[float, float] = {}
     for line in server.get("/metrics").text.splitlines():
         if line.startswith(f'{_LATENESS}_bucket{{le="'):
-            found[float(line.split('"')[1])] = float(line.rpartition(" ")[2])
-    return found
+            counts[float(line.split('"')[1])] = float(line.rpartition(" ")[2])
+    return counts
 
 
 def _bound(buckets: Mapping[float, float], share: float) -> str:
-    """Return the smallest bound of a bucket within which so great a share lies."""
+    """Return the smallest upper bound below which a share of the timers lies."""
     total = max(buckets.values())
     bound = min(bound for bound, count in buckets.items() if count >= share * total)
     return f"≤ {ms(bound)} (of {total:g})"

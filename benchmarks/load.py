@@ -1,4 +1,4 @@
-"""Load by Debian's wrk: alerts that are all different, as fast as the answers come, or with pauses."""
+"""Load by Debian's wrk: distinct alerts, as fast as the answers come or with pauses."""
 
 import itertools
 import json
@@ -21,7 +21,7 @@ _runs = itertools.count(1)
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What wrk saw: answered requests, how long it took, and the latency of a request in seconds."""
+    """The result of wrk: answered requests, duration, and latency of a request in seconds."""
 
     batch: int
     requests: int
@@ -31,7 +31,7 @@ class Load:
 
     @property
     def alerts(self) -> int:
-        """Return how many alerts were acknowledged."""
+        """Return the number of acknowledged alerts."""
         return self.requests * self.batch
 
 
@@ -39,10 +39,10 @@ class Load:
 def under_load(
     server: Server, seconds: float, batch: int, connections: int, pause: float = 0, services: Sequence[str] = LOAD
 ) -> Iterator[list[Load]]:
-    """Keep a server under load while the block runs; its end waits for the load's, whose result is put into the list.
+    """Load a server while the block runs, then wait for the end of the load and put its result into the yielded list.
 
-    `pause` is how many seconds each connection waits before each request. Raises BenchmarkError if any request was
-    not answered with a 2xx or 3xx.
+    Each connection waits `pause` seconds before each request. Raises BenchmarkError if any request was not answered
+    with a 2xx or 3xx.
     """
     script = {
         "TARGET": server.name,
@@ -55,32 +55,32 @@ def under_load(
     command = ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--timeout", "30s"]
     command += ["-s", str(_SCRIPT), server.url.rstrip("/") + PATHS[server.name]]
     process = subprocess.Popen(command, env={**os.environ, **script}, stdout=subprocess.PIPE)  # noqa: S603
-    found: list[Load] = []
+    results: list[Load] = []
     try:
-        yield found
+        yield results
         output = process.communicate()[0].decode()
     finally:
         process.kill()
         process.wait()
-    found.append(_result(output, batch, server))
+    results.append(_result(output, batch, server))
 
 
 def load(server: Server, seconds: float, batch: int, connections: int) -> Load:
-    """Send for so many seconds, as fast as the answers come."""
-    with under_load(server, seconds, batch, connections) as found:
+    """Load a server for a number of seconds, as fast as the answers come."""
+    with under_load(server, seconds, batch, connections) as results:
         pass
-    return found[0]
+    return results[0]
 
 
 def _result(output: str, batch: int, server: Server) -> Load:
     lines = [line.removeprefix("RESULT ") for line in output.splitlines() if line.startswith("RESULT ")]
     if not lines:
         raise BenchmarkError(f"wrk did not come to an end:\n{output}")
-    said = json.loads(lines[0])
-    if said["refused"] or said["broken"] or not said["requests"]:
+    result = json.loads(lines[0])
+    if result["refused"] or result["broken"] or not result["requests"]:
         raise BenchmarkError(
-            f"{server.name}: of {said['requests']} answers {said['refused']} were errors, "
-            f"and {said['broken']} requests got no answer; its log ends:\n"
+            f"{server.name}: of {result['requests']} answers {result['refused']} were errors, "
+            f"and {result['broken']} requests got no answer; its log ends:\n"
             f"{server.log.read_text(encoding='utf-8', errors='replace')[-500:]}"
         )
-    return Load(batch, said["requests"], said["seconds"], said["p50"], said["p99"])
+    return Load(batch, result["requests"], result["seconds"], result["p50"], result["p99"])

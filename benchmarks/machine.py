@@ -1,4 +1,4 @@
-"""On what something was measured, and tables that can be pasted into docs/benchmarks.md."""
+"""The description of the machine, and tables for docs/benchmarks.md."""
 
 import os
 import platform
@@ -11,7 +11,7 @@ from incident_engine import __version__
 
 
 def described(*others: str) -> str:
-    """Return a line with the date, the machine and the versions; `others` are those of peers and tools."""
+    """Return a line with the date, the machine and the versions; `others` are versions of peers and tools."""
     own = f"incident-engine {__version__}, Python {platform.python_version()}"
     versions = ", ".join([own, *others])
     system = f"{platform.system()} {platform.release()}, {platform.machine()}"
@@ -21,15 +21,15 @@ def described(*others: str) -> str:
 def package_version(package: str) -> str:
     """Return the version of an installed Debian package, `unknown` on another system."""
     try:
-        asked = ["dpkg-query", "--show", "--showformat=${Version}", package]
-        found = subprocess.run(asked, capture_output=True, text=True, check=False)  # noqa: S603
+        command = ["dpkg-query", "--show", "--showformat=${Version}", package]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     except FileNotFoundError:
         return "unknown"
-    return found.stdout.strip() or "unknown"
+    return result.stdout.strip() or "unknown"
 
 
 def markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Yield the lines of a Markdown table; columns are padded so that it can be read in a terminal too."""
+    """Yield the lines of a Markdown table with padded columns, readable in a terminal too."""
     cells = [list(heads), *(list(row) for row in rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(heads))]
     lines = [

@@ -1,11 +1,11 @@
 """Other engines, each grading an incident by Art. 9 of 银监办发〔2008〕53号 as fast as it can.
 
 The rule: level I if at least two provinces are down for 3 h each or one for 6 h; II if at least two for 30 min each or
-one for 3 h; III if one for 30 min; each limit includes itself. As it needs no more than the two longest totals,
-`longest` and `second` are the facts that the engines are given; every limit of time stays in the engine's rule.
+one for 3 h; III if one for 30 min; each limit includes itself. It needs only the two longest totals, so the engines get
+`longest` and `second` as facts; all limits of time are in the engine's rule.
 
-Of the ways in which an engine can be used we take the fastest that we found. Peers return the level at `now`, nothing
-else: neither when it was reached nor when the next one will be.
+Each engine is used in the fastest way that we found. Peers return only the level at `now`: neither the instant at which
+it was reached nor the next level.
 """
 
 # The peers are no dependencies of incident-engine and only some of them have types.
@@ -36,7 +36,7 @@ _LEVEL_ONLY = "level now"
 
 
 def peers(now: int) -> Iterator[Contender]:
-    """Yield the peers, each grading at `now`; "zen" is the one that the others are compared with."""
+    """Yield the peers, each grading at `now`; "zen" is the reference for the others."""
     zen_version = version("zen-engine")
     yield Contender("hand-written", f"Python {python_version()}", _LEVEL_ONLY, hand_written(now))
     yield Contender("zen", zen_version, _LEVEL_ONLY, zen_decision(now, trace=False))
@@ -100,7 +100,7 @@ def zen_decision(now: int, *, trace: bool) -> Grade:
     """Return a decision of the zen engine, one expression node, evaluated by its key in a static loader.
 
     `engine.evaluate` finds the decision compiled; `decision.evaluate` would compile it on each call, 30 times slower.
-    An expression is faster than a decision table, and no output node than one. zen leaves out what is null.
+    An expression is faster than a decision table, and no output node is faster than one. zen omits null values.
     """
     decision = {
         "contentType": "application/vnd.gorules.decision",
@@ -140,7 +140,7 @@ def zen_expression(now: int) -> Grade:
 
 
 def cel_program(now: int) -> Grade:
-    """Return a CEL program, compiled once, in a context that is filled anew for each incident."""
+    """Return a CEL program, compiled once, in a context that is refilled for each incident."""
     execute = cel.compile(_ZEN_LEVEL.replace(" or ", " || ")).execute
     context = cel.Context()
     put = context.add_variable
@@ -167,7 +167,7 @@ def rule_engine_rule(now: int) -> Grade:
 
 
 class _Totals(BaseVariables):  # type: ignore[misc]
-    """The facts as business-rules reads them."""
+    """The facts in the form of business-rules."""
 
     def __init__(self, longest: int, second: int) -> None:
         self._longest = longest
@@ -185,20 +185,20 @@ class _Totals(BaseVariables):  # type: ignore[misc]
 
 
 class _Verdict(BaseActions):  # type: ignore[misc]
-    """Takes the level of the rule that holds."""
+    """Receives the level of the first rule that holds."""
 
     level: str | None = None
 
     @rule_action(params={"level": FIELD_TEXT})
     def grade(self, level: str) -> None:
-        """Keep the level."""
+        """Store the level."""
         self.level = level
 
 
 def business_rules(now: int) -> Grade:
-    """Return the rules as business-rules runs them, the worst level first, up to the first that holds.
+    """Return the rules for business-rules, the worst level first; the first that holds ends the run.
 
-    "More than one microsecond less" is its faster spelling of "at least".
+    "At least" is written as "greater than one microsecond less", which is faster there.
     """
 
     def at_least(name: str, limit: int) -> dict[str, object]:

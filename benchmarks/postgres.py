@@ -1,4 +1,4 @@
-"""A PostgreSQL server from pip, for benchmarks that compare it with SQLite; it may be missing."""
+"""A PostgreSQL server from a Python package, for comparison with SQLite; the package may be missing."""
 
 import importlib
 import importlib.util
@@ -28,7 +28,7 @@ class Postgres:
 
     @contextmanager
     def fresh(self) -> Iterator[str]:
-        """Make an empty database, yield its address, and drop it at the end."""
+        """Create an empty database, yield its address, and drop it at the end."""
         name = f"round_{next(self._names)}"
         self._do(f"CREATE DATABASE {name}")
         try:
@@ -45,24 +45,24 @@ class Postgres:
 
 @contextmanager
 def postgres() -> Iterator[Postgres | str]:
-    """Run a PostgreSQL server in a directory of its own; yields why not if it cannot be, or cannot be used."""
-    why = _why_not()
-    if why is not None:
-        yield why
+    """Run a PostgreSQL server in a directory of its own; yield the reason instead if that is impossible."""
+    obstacle = _obstacle()
+    if obstacle is not None:
+        yield obstacle
         return
     server_module = importlib.import_module(_SERVER)
-    with tempfile.TemporaryDirectory() as place, server_module.get_server(place) as server:
+    with tempfile.TemporaryDirectory() as folder, server_module.get_server(folder) as server:
         url = make_url(server.get_uri()).set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
         engine = create_engine(url)
         with engine.connect() as connection:
             version = f"PostgreSQL {connection.scalar(text('SHOW server_version'))}"
             durable = connection.scalar(text("SHOW synchronous_commit")), connection.scalar(text("SHOW fsync"))
         engine.dispose()
-        pid = int((Path(place) / "postmaster.pid").read_text(encoding="utf-8").splitlines()[0])
+        pid = int((Path(folder) / "postmaster.pid").read_text(encoding="utf-8").splitlines()[0])
         yield Postgres(url, pid, f"{version}, synchronous_commit {durable[0]}, fsync {durable[1]}")
 
 
-def _why_not() -> str | None:
+def _obstacle() -> str | None:
     try:
         StoreSettings(url="postgresql+psycopg://localhost/incident_engine")
     except ValidationError as error:

@@ -1,7 +1,7 @@
 """Runs incident-engine under cProfile, every thread of it: python benchmarks/profiled.py FILE serve --config …
 
-The clock is that of each thread's own processor time, so that a thread which waits for work, for the disk or for the
-interpreter's lock spends nothing. Profiling slows Python's function calls down more than C; shares, not times, count.
+The clock counts each thread's own CPU time: waiting for work, the disk or the interpreter lock is free. Profiling slows
+Python functions down more than C, so compare shares, not times.
 """
 
 import pstats
@@ -25,9 +25,9 @@ _FIRST_THREAD = "writer"
 
 
 def run(file: Path, arguments: list[str]) -> None:
-    """Run the command line; the profile of each thread that ended is written beside the file, by the thread's name.
+    """Run the command line and write the profile of each thread beside the file, under the thread's name.
 
-    The main thread is profiled from when the writer starts: what is loaded and checked before is another question.
+    The main thread is profiled from the start of the writer on; loading and checking are not measured.
     """
     whole, start = threading.Thread.run, threading.Thread.start
     main_profile = Profile(time.thread_time)
@@ -54,7 +54,7 @@ def run(file: Path, arguments: list[str]) -> None:
 
 
 def where_the_time_goes(file: Path, alerts: int) -> Iterator[str]:
-    """Yield, as Markdown: each thread's share, the share of each package, and the functions that cost most."""
+    """Yield Markdown tables of the shares of threads and packages, and of the most expensive functions."""
     profiles = {path.suffix[1:]: pstats.Stats(str(path)) for path in sorted(file.parent.glob(f"{file.name}.*"))}
     totals = {name: _total(stats) for name, stats in profiles.items()}
     all_of_it = sum(totals.values())
@@ -81,8 +81,8 @@ def _most(shares: Mapping[str, float]) -> list[tuple[str, float]]:
 def _functions(
     stats: pstats.Stats, alerts: int, all_of_it: float, is_wanted: Callable[[str], bool], column: int
 ) -> Iterator[str]:
-    found = [(key, entry) for key, entry in _entries(stats) if is_wanted(key[0])]
-    found.sort(key=lambda item: item[1][column], reverse=True)
+    entries = [(key, entry) for key, entry in _entries(stats) if is_wanted(key[0])]
+    entries.sort(key=lambda item: item[1][column], reverse=True)
     rows = [
         [
             _where(*key),
@@ -90,7 +90,7 @@ def _functions(
             f"{entry[column] / alerts * 1e6:.0f}",
             f"{entry[column] / all_of_it:.0%}",
         ]
-        for key, entry in found[:_FUNCTIONS]
+        for key, entry in entries[:_FUNCTIONS]
     ]
     return markdown_table(["function", "calls per alert", "µs per alert", "share"], rows)
 
@@ -101,7 +101,7 @@ def _beside(file: Path, thread: str) -> Path:
 
 
 def _entries(stats: pstats.Stats) -> Iterator[tuple[tuple[str, int, str], tuple[int, int, float, float, Any]]]:
-    yield from stats.stats.items()  # type: ignore[attr-defined]  # it is documented, but typeshed leaves it out
+    yield from stats.stats.items()  # type: ignore[attr-defined]  # documented, but missing in typeshed
 
 
 def _total(stats: pstats.Stats) -> float:
@@ -109,7 +109,7 @@ def _total(stats: pstats.Stats) -> float:
 
 
 def _package(path: str, name: str) -> str:
-    """Return the package of a function; of our own the room, of a built-in one its module or type."""
+    """Return the package of a function; for our own code the subpackage, for C code the library."""
     parts = Path(path).parts
     if _OWN in parts:
         after = parts[parts.index(_OWN) + 1 :]

@@ -1,6 +1,6 @@
-"""How incident-engine bears up: a storm, and very many open incidents: python benchmarks/scale.py.
+"""Behaviour with up to 100,000 open incidents, and in a storm of alerts: python benchmarks/scale.py.
 
-Exits with 1 if anything is lost or done twice. Seeded incidents are copies of real ones: see seeding.py.
+Exits with 1 if anything is lost or done twice. Most incidents are copies of real ones (seeding.py).
 """
 
 import sqlite3
@@ -25,17 +25,17 @@ from incident_engine.domain.regions import PROVINCES
 
 SPARE = "spare"
 _OLD_SERVICES = 20
-"""Events that belong to incidents are of the services that are hit at every size."""
+"""Services that have incidents at every size; events that belong to an incident go to these."""
 _EVENTS, _CHUNK = 200, 20
 _FOR_AN_ORIGINAL = timedelta(seconds=0.25)
-"""How long the report of an original may take, with its messages, before the ripe ones' level must not have come."""
+"""Time allowed for reporting one original and its messages; ripe incidents must not reach their level before that."""
 PATIENCE = 240.0
-"""How many seconds what is overdue at a start may take."""
+"""The most seconds that overdue work may take after a start."""
 
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """The processor's time for one event, in microseconds, with so many incidents open."""
+    """The CPU time of one event in microseconds, at a number of open incidents."""
 
     incidents: int
     belonging: float
@@ -43,11 +43,11 @@ class Costs:
 
 
 def many(incidents: int) -> tuple[Costs, list[Row]]:
-    """Measure with so many open incidents: the start, memory, /metrics, what is overdue, the cost of an event."""
+    """Measure start, memory, /metrics, overdue work and the cost of an event at a number of open incidents."""
     seed = Seed(incidents, now())
     seed = replace(seed, ripe_at=now() + timedelta(seconds=30) + len(seed.originals) * _FOR_AN_ORIGINAL)
-    with tempfile.TemporaryDirectory() as place:
-        directory = Path(place)
+    with tempfile.TemporaryDirectory() as folder:
+        directory = Path(folder)
         services = [*numbered_services(SERVICE, seed.services), *numbered_services(SPARE, _EVENTS), *load_services()]
         config = configuration(directory, services)
         began = now()
@@ -80,14 +80,14 @@ def many(incidents: int) -> tuple[Costs, list[Row]]:
 
 
 def growth(costs: Sequence[Costs]) -> Iterator[Row]:
-    """Yield the cost of an event at each number of open incidents, against the fewest."""
-    for each in costs:
-        named = f"an event, {each.incidents:,} open incidents"
+    """Yield the cost of an event at each number of open incidents, relative to the smallest number."""
+    for cost_at_size in costs:
+        name = f"an event, {cost_at_size.incidents:,} open incidents"
         for kind, cost, least in (
-            ("belongs to one", each.belonging, costs[0].belonging),
-            ("opens one", each.opening, costs[0].opening),
+            ("belongs to one", cost_at_size.belonging, costs[0].belonging),
+            ("opens one", cost_at_size.opening, costs[0].opening),
         ):
-            yield f"{named}: {kind}", f"{cost:,.0f} µs ({cost / least:.2f}×)", "flat within 20 %"
+            yield f"{name}: {kind}", f"{cost:,.0f} µs ({cost / least:.2f}×)", "flat within 20 %"
 
 
 def main(
@@ -112,7 +112,7 @@ def main(
 
 
 def _overdue(server: Server, path: Path, seed: Seed) -> float:
-    """Wait until all that is overdue has been done; return how long it took. Raises BenchmarkError."""
+    """Wait until all overdue work is done and return the seconds. Raises BenchmarkError if any is lost or repeated."""
     began = time.monotonic()
     wanted, among = (
         len(seed.ripe),
@@ -122,18 +122,18 @@ def _overdue(server: Server, path: Path, seed: Seed) -> float:
     unsent = f"SELECT count(*) FROM deliveries WHERE state <> 'delivered' AND {among}"  # noqa: S608
     while one(path, graded) < wanted or one(path, unsent):
         if time.monotonic() - began > PATIENCE:
-            said = f"{one(path, graded)} of {wanted} are graded, {one(path, unsent)} messages wait"
-            raise BenchmarkError(f"what was overdue is not done within {PATIENCE:g} s: {said}")
+            progress = f"{one(path, graded)} of {wanted} are graded, {one(path, unsent)} messages wait"
+            raise BenchmarkError(f"what was overdue is not done within {PATIENCE:g} s: {progress}")
         time.sleep(0.1)
     took = time.monotonic() - began
-    for what, query, right in (
+    for name, query, expected in (
         ("verdicts", graded, wanted),
         ("incidents", graded.replace("count(*)", "count(DISTINCT case_id)"), wanted),
         ("kinds of messages", _KINDS.format(among=among), 1),
         ("messages sent twice", f"SELECT count(*) FROM deliveries WHERE attempts <> 1 AND {among}", 0),  # noqa: S608
     ):
-        if (found := one(path, query)) != right:
-            raise BenchmarkError(f"after the start, of what was overdue: {found} {what}, not {right}")
+        if (count := one(path, query)) != expected:
+            raise BenchmarkError(f"after the start, of what was overdue: {count} {name}, not {expected}")
     fired = server.metric("incident_engine_timer_lateness_seconds_count")
     if fired < wanted:
         raise BenchmarkError(f"{wanted} timers were overdue, {fired:g} were fired")
@@ -141,16 +141,16 @@ def _overdue(server: Server, path: Path, seed: Seed) -> float:
 
 
 _KINDS = (
-    "SELECT count(DISTINCT told) FROM (SELECT group_concat(told) AS told FROM (SELECT case_id, "
-    "substr(step_id, instr(step_id, ':')) || contact AS told FROM deliveries WHERE {among} ORDER BY 1, 2) "
+    "SELECT count(DISTINCT recipients) FROM (SELECT group_concat(recipient) AS recipients FROM (SELECT case_id, "
+    "substr(step_id, instr(step_id, ':')) || contact AS recipient FROM deliveries WHERE {among} ORDER BY 1, 2) "
     "GROUP BY case_id)"
 )
-"""In how many ways they differ in who was told what; all of them are copies of one."""
+"""The number of distinct sets of (step, contact); copies of one incident must have the same."""
 
 
 def _costs(server: Server, incidents: int) -> Costs:
     at = now().isoformat(timespec="milliseconds")
-    first = incidents * 10  # a number for each alert, whatever was sent before
+    first = incidents * 10  # above the numbers of all alerts sent before
     belonging = [
         alert(numbered(SERVICE, n % _OLD_SERVICES), PROVINCES[n % len(PROVINCES)].code, first + n, at)
         for n in range(_EVENTS)
@@ -164,14 +164,14 @@ def _costs(server: Server, incidents: int) -> Costs:
 
 
 def _cost(server: Server, alerts: Sequence[dict[str, Any]]) -> float:
-    """Return the processor's time for one event, in µs: the median of some that are sent one after another."""
-    found: list[float] = []
+    """Return the median CPU time of one event in µs; events are sent one after another."""
+    costs: list[float] = []
     for first in range(0, len(alerts), _CHUNK):
         began = server.cpu_seconds()
-        for each in alerts[first : first + _CHUNK]:
-            post(server, PATH, notification([each]))
-        found.append((server.cpu_seconds() - began) / _CHUNK * 1e6)
-    return median(found[1:] or found)  # with the first ones caches fill
+        for one_alert in alerts[first : first + _CHUNK]:
+            post(server, PATH, notification([one_alert]))
+        costs.append((server.cpu_seconds() - began) / _CHUNK * 1e6)
+    return median(costs[1:] or costs)  # the first chunk fills caches
 
 
 def _timed(server: Server, path: str) -> float:

@@ -1,7 +1,7 @@
-"""Very many open incidents: some are made by the daemon itself, and their rows are copied with ids of their own.
+"""Seeds a database with many open incidents: the daemon makes some, and their rows are copied under other ids.
 
-An incident's id and its service stand as text in all of its rows (step ids, verdicts, messages), and all ids are
-equally long. So a copy is the original with two texts replaced, and means what the daemon would have stored for it.
+An incident's id and its service occur as text in all of its rows (step ids, assessments, messages), and all ids have
+the same length. So a copy is the original with two texts replaced, and equals the rows that the daemon would store.
 """
 
 import json
@@ -22,27 +22,27 @@ from incident_engine.store.tables import cases, events, metadata
 
 INCIDENT, SERVICE = "open", "bank"
 PER_SERVICE = 50
-"""Incidents of one service, however many there are in all, so that only the number of all changes."""
+"""Incidents of one service at every size, so that only their total number changes."""
 RIPE = 3
-"""The original whose copies reach their first level (cn-cbrc-2008: one province, half an hour) at a chosen instant."""
+"""The original whose copies reach their first level (cn-cbrc-2008: one province, half an hour) at `Seed.ripe_at`."""
 _HALF_AN_HOUR = timedelta(minutes=30)
 _MOST_ORIGINALS = 400
 _AT_ONCE = 20
 _LASTING = ("content_hash", "level", "trajectory", "next", "forecast", "obligations")
-"""What a verdict says that does not depend on the instant at which it is asked for."""
+"""Keys of an assessment that do not depend on the instant of the request."""
 _OF_DELIVERIES = ("step_id", "contact", "channel", "locale", "subject", "body", "state")
 
 
 @dataclass(frozen=True, slots=True)
 class Seed:
-    """So many open incidents; the first of every `copies` is an original."""
+    """A number of open incidents; the first of every `copies` is an original."""
 
     incidents: int
     ripe_at: datetime
 
     @property
     def copies(self) -> int:
-        """Return how many incidents stem from one original, itself included."""
+        """Return the number of incidents for each original, itself included."""
         return max(PER_SERVICE, self.incidents // _MOST_ORIGINALS)
 
     @property
@@ -52,25 +52,25 @@ class Seed:
 
     @property
     def ripe(self) -> range:
-        """Return the numbers of the incidents that reach a level at `ripe_at`, by the clock alone."""
+        """Return the numbers of the incidents that reach a level at `ripe_at` without any further event."""
         first = self.originals[RIPE]
         return range(first, first + self.copies)
 
     @property
     def services(self) -> int:
-        """Return how many services are hit."""
+        """Return the number of services with incidents."""
         return -(-self.incidents // PER_SERVICE)
 
 
 def report_originals(server: Server, seed: Seed, now: datetime) -> None:
-    """Report the originals to a daemon that runs, and wait until their messages are out.
+    """Report the originals to a running daemon, and wait until their messages are out.
 
-    Of twenty, sixteen are outages of one province a few minutes old; three are of three provinces; one is 40 minutes
-    old, so that it is graded and its messages have gone out.
+    Of twenty, sixteen are outages of one province, a few minutes old; three have three provinces; one is 40 minutes
+    old, so that it has a level and its messages have gone out.
     """
-    found = [event for place, number in enumerate(seed.originals) for event in _original(seed, place, number, now)]
-    for first in range(0, len(found), _AT_ONCE):
-        post(server, "/api/v1/events", found[first : first + _AT_ONCE])
+    reports = [event for index, number in enumerate(seed.originals) for event in _original(seed, index, number, now)]
+    for first in range(0, len(reports), _AT_ONCE):
+        post(server, "/api/v1/events", reports[first : first + _AT_ONCE])
     path = server.log.parent / "incident-engine.db"
     deadline = time.monotonic() + 120
     while one(path, "SELECT count(*) FROM deliveries WHERE state IN ('pending', 'sending')"):
@@ -82,10 +82,10 @@ def report_originals(server: Server, seed: Seed, now: datetime) -> None:
 def copy_originals(path: Path, seed: Seed, now: datetime) -> None:
     """Copy the originals' rows, with no daemon on the database.
 
-    Timers that are not the ripe ones' are put off by an hour or two, so that nothing else happens while we measure.
+    Timers of all but the ripe incidents are put off by an hour or two, so that none fires during the measurement.
     """
     connection = sqlite3.connect(path)
-    for pragma in ("journal_mode=OFF", "synchronous=OFF", "cache_size=-1000000"):  # a loss would only end the run
+    for pragma in ("journal_mode=OFF", "synchronous=OFF", "cache_size=-1000000"):  # a loss would only cost this run
         connection.execute(f"PRAGMA {pragma}")
     with connection:
         for number in seed.originals:
@@ -103,24 +103,24 @@ def copy_originals(path: Path, seed: Seed, now: datetime) -> None:
 
 
 def check_copies(server: Server, seed: Seed) -> None:
-    """Ask the daemon for some copies: each must mean what its original means. Raises BenchmarkError."""
-    for place in (0, 16, 19):
-        original = seed.originals[place]
+    """Compare some copies with their originals by the API. Raises BenchmarkError if any differs."""
+    for index in (0, 16, 19):
+        original = seed.originals[index]
         one, two = (_meaning(server, number) for number in (original, original + seed.copies - 1))
         if one != two:
-            at = next(place for place, (a, b) in enumerate(zip(one, two, strict=False)) if a != b) - 40
+            at = next(index for index, (a, b) in enumerate(zip(one, two, strict=False)) if a != b) - 40
             raise BenchmarkError(f"a copy of {original} differs from it: …{one[at:][:200]}… …{two[at:][:200]}…")
 
 
 def post(server: Server, path: str, document: Any) -> None:
-    """Post JSON. Raises BenchmarkError unless it is taken."""
+    """Post JSON. Raises BenchmarkError unless the answer is 202."""
     answer = server.client.post(path, json=document)
     if answer.status_code != 202:
         raise BenchmarkError(f"POST {path}: {answer.status_code} {answer.text[:500]}")
 
 
 def outage(service: str, incident: str, region: str, at: datetime, number: int = 1) -> dict[str, Any]:
-    """Return an event in the native format: an outage begins, of an incident with this id."""
+    """Return an event in the native format: the start of an outage, for the incident with this id."""
     return {
         "source": "benchmark",
         "id": f"{incident}/{number}",
@@ -132,17 +132,17 @@ def outage(service: str, incident: str, region: str, at: datetime, number: int =
     }
 
 
-def _original(seed: Seed, place: int, number: int, now: datetime) -> Sequence[dict[str, Any]]:
-    minutes, regions = 1 + place % 9, 1
-    if place % 20 in (16, 17, 18):
+def _original(seed: Seed, index: int, number: int, now: datetime) -> Sequence[dict[str, Any]]:
+    minutes, regions = 1 + index % 9, 1
+    if index % 20 in (16, 17, 18):
         regions = 3
-    if place % 20 == 19:
+    if index % 20 == 19:
         minutes = 40
-    began = now - timedelta(minutes=minutes) if place != RIPE else seed.ripe_at - _HALF_AN_HOUR
+    began = now - timedelta(minutes=minutes) if index != RIPE else seed.ripe_at - _HALF_AN_HOUR
     service, incident = numbered(SERVICE, number // PER_SERVICE), numbered(INCIDENT, number)
     return [
         outage(
-            service, incident, PROVINCES[(place + step) % len(PROVINCES)].code, began + timedelta(seconds=step), step
+            service, incident, PROVINCES[(index + step) % len(PROVINCES)].code, began + timedelta(seconds=step), step
         )
         for step in range(regions)
     ]
@@ -181,17 +181,17 @@ def _rows_of_one(table: Table) -> str | None:
 
 
 _DIGESTS = (("deliveries", "id"), ("attempts", "delivery_id"))
-"""Ids in which the incident's does not stand as text."""
+"""Ids that are digests and do not contain the incident's id."""
 _EVENTS_OF_ONE = "(SELECT count(*) FROM events WHERE case_id = :incident)"
 
 
 def _copied(table: Table, name: str) -> str:
     column = table.c[name]
     if table is events and name == "seq":
-        return f"(SELECT max(seq) FROM events) + (k.n - :first) * {_EVENTS_OF_ONE} + {_place('t.seq')}"  # noqa: S608
-    if name == "events_until":  # the last of its own that a verdict knew
+        return f"(SELECT max(seq) FROM events) + (k.n - :first) * {_EVENTS_OF_ONE} + {_position('t.seq')}"  # noqa: S608
+    if name == "events_until":  # the last of its own events that the assessment knew
         first = f"(SELECT min(seq) FROM events WHERE case_id = printf('{INCIDENT}-%05d', k.n))"  # noqa: S608
-        return f"{first} - 1 + {_place('t.events_until')}"
+        return f"{first} - 1 + {_position('t.events_until')}"
     if (table.name, name) in _DIGESTS:
         return f"t.{name} || printf('-%05d', k.n)"
     if not isinstance(column.type, (String, JSON)):
@@ -200,21 +200,21 @@ def _copied(table: Table, name: str) -> str:
     return f"replace({renamed}, :service, printf('{SERVICE}-%05d', k.n / {PER_SERVICE}))"
 
 
-def _place(seq: str) -> str:
+def _position(seq: str) -> str:
     return f"(SELECT count(*) FROM events WHERE case_id = :incident AND seq <= {seq})"  # noqa: S608
 
 
 def _meaning(server: Server, number: int) -> str:
-    """Return what the daemon says of an incident, with its id and service taken out, without what moves by itself."""
+    """Return the API's view of an incident without its id, its service and everything that changes with time."""
     document = server.get(f"/api/v1/incidents/{numbered(INCIDENT, number)}").json()
-    sent = sorted(([each[key] for key in _OF_DELIVERIES] for each in document.pop("deliveries")), key=str)
+    sent = sorted(([row[key] for key in _OF_DELIVERIES] for row in document.pop("deliveries")), key=str)
     verdicts = [{key: verdict[key] for key in _LASTING} for verdict in document.pop("assessments")]
     text = json.dumps([document, verdicts, sent], ensure_ascii=False).replace(numbered(INCIDENT, number), INCIDENT)
     return text.replace(numbered(SERVICE, number // PER_SERVICE), SERVICE)
 
 
 def one(path: Path, query: str) -> int:
-    """Return the one number that SQLite answers; the daemon may go on beside."""
+    """Return the single number of a query; the daemon may run meanwhile."""
     connection = sqlite3.connect(path, timeout=30)
     try:
         return int(connection.execute(query).fetchone()[0])
@@ -223,5 +223,5 @@ def one(path: Path, query: str) -> int:
 
 
 def now() -> datetime:
-    """Return this instant."""
+    """Return the current instant."""
     return datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""The servers under load, as processes of their own: started, asked, measured and stopped. Linux only: /proc."""
+"""The servers under load: starts, queries, measures and stops processes. Linux only, because of /proc."""
 
 import os
 import socket
@@ -13,12 +13,12 @@ from pathlib import Path
 import httpx2
 
 PATIENCE = 60.0
-"""How many seconds a server may take to be ready, or to stop."""
-_LOOK_AGAIN = 0.005
+"""The most seconds that a server may take to be ready, or to stop."""
+_POLL_SECONDS = 0.005
 
 
 class BenchmarkError(Exception):
-    """The run shows nothing: a server did not start, refused something or lost something."""
+    """The run is worthless: a server did not start, refused a request or lost an event."""
 
 
 @dataclass(slots=True)
@@ -32,22 +32,22 @@ class Server:
     client: httpx2.Client
     seconds_to_ready: float = 0.0
     relatives: Sequence[int] = field(default=())
-    """Processes that work for it, such as those of its database."""
+    """Ids of processes that work for it, such as those of its database."""
 
     def cpu_seconds(self) -> float:
-        """Return how long the processor has worked for it since it began, all its threads together."""
+        """Return the CPU seconds of all its threads and relatives since its start."""
         return sum(_cpu_seconds(pid) for pid in (self.process.pid, *self.relatives))
 
     def resident(self) -> int:
-        """Return the bytes of memory that are its own and in use now (VmRSS)."""
+        """Return its resident memory in bytes (VmRSS)."""
         return _status(self.process.pid, "VmRSS")
 
     def resident_peak(self) -> int:
-        """Return the most bytes of memory that it has had in use (VmHWM)."""
+        """Return the peak of its resident memory in bytes (VmHWM)."""
         return _status(self.process.pid, "VmHWM")
 
     def get(self, path: str) -> httpx2.Response:
-        """Return the answer. Raises BenchmarkError unless it is 200."""
+        """Return the response. Raises BenchmarkError unless it is 200."""
         answer = self.client.get(path)
         if answer.status_code != 200:
             raise BenchmarkError(f"{self.name}: GET {path}: {answer.status_code} {answer.text[:300]}")
@@ -67,7 +67,7 @@ def running(
     """Start a server and yield it once `ready` answers 200; stop it with SIGTERM at the end."""
     log = directory / f"{name}.log"
     environment = {key: value for key, value in os.environ.items() if not key.lower().endswith("_proxy")}
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed program has its bytecode
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed program has bytecode, too
     with (
         log.open("ab") as output,
         httpx2.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=60) as client,
@@ -91,7 +91,7 @@ def running(
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on."""
+    """Return a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -140,18 +140,18 @@ def incident_engine(configuration: Path, profile: Path | None = None) -> Iterato
 
 
 def family(parent: int) -> list[int]:
-    """Return a process and all that descend from it."""
+    """Return the ids of a process and all its descendants."""
     parents: dict[int, int] = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
             after_name = path.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
         except (FileNotFoundError, ProcessLookupError):
-            continue  # it ended while we looked
+            continue  # it ended meanwhile
         parents[int(path.parent.name)] = int(after_name[1])
-    found = [parent]
-    for member in found:
-        found += [pid for pid, above in parents.items() if above == member]
-    return found
+    members = [parent]
+    for member in members:
+        members += [pid for pid, above in parents.items() if above == member]
+    return members
 
 
 def _wait_until_ready(server: Server, path: str) -> None:
@@ -163,14 +163,14 @@ def _wait_until_ready(server: Server, path: str) -> None:
             if server.client.get(path).status_code == 200:
                 return
         except httpx2.TransportError:
-            pass  # it does not listen yet
-        time.sleep(_LOOK_AGAIN)
-    said = server.log.read_text(encoding="utf-8", errors="replace")[-2000:]
-    raise BenchmarkError(f"{server.name} is not ready (exit code {server.process.poll()}):\n{said}")
+            pass  # not listening yet
+        time.sleep(_POLL_SECONDS)
+    log_end = server.log.read_text(encoding="utf-8", errors="replace")[-2000:]
+    raise BenchmarkError(f"{server.name} is not ready (exit code {server.process.poll()}):\n{log_end}")
 
 
 def _cpu_seconds(pid: int) -> float:
-    # clock_getcpuclockid(3): the clock of another process, with all its threads, also those that have ended.
+    # clock_getcpuclockid(3): the CPU clock of another process, including threads that have ended.
     return time.clock_gettime(~pid << 3 | 2)
 
 

@@ -1,4 +1,4 @@
-"""The whole engine in random worlds, many incident-days a minute; see docs/simulation.md.
+"""Runs the whole engine in random worlds, many incident-days a minute; see docs/simulation.md.
 
 python benchmarks/simulation.py --seeds 500 --start 0
 """

@@ -1,4 +1,4 @@
-"""A storm: very many alerts of one outage, sent again and again."""
+"""A storm: a hundred thousand alerts of one outage, sent several times."""
 
 import json
 import tempfile
@@ -20,11 +20,11 @@ from incident_engine.domain.regions import PROVINCES
 PATH = "/api/v1/alertmanager"
 BATCH = 64
 PATIENCE = 240.0
-"""How many seconds one round may take."""
+"""The most seconds that one round may take."""
 
 
 def alert(service: str, region: str, number: int, at: str) -> dict[str, Any]:
-    """Return one alert as Alertmanager tells it."""
+    """Return an alert in the form of Alertmanager's webhook."""
     return {
         "status": "firing",
         "labels": {
@@ -44,43 +44,43 @@ def alert(service: str, region: str, number: int, at: str) -> dict[str, Any]:
 
 
 def notification(alerts: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return what Alertmanager posts."""
+    """Return the body of Alertmanager's webhook."""
     return {"version": "4", "status": "firing", "receiver": "incident-engine", "alerts": list(alerts)}
 
 
 def storm(alerts: int, rounds: int) -> Iterator[Row]:
-    """Send the alerts of one outage in all provinces, then the same again, and see what grows."""
-    with tempfile.TemporaryDirectory() as place:
-        directory = Path(place)
+    """Send the alerts of one outage in all provinces, repeat them, and yield the growth of time and memory."""
+    with tempfile.TemporaryDirectory() as folder:
+        directory = Path(folder)
         config = configuration(directory, load_services())
         at = (now() - timedelta(seconds=20)).isoformat(timespec="milliseconds")
-        every = [alert(LOAD[0], PROVINCES[n % len(PROVINCES)].code, n, at) for n in range(alerts)]
-        parts = [every[first : first + BATCH] for first in range(0, alerts, BATCH)]
+        alert_bodies = [alert(LOAD[0], PROVINCES[n % len(PROVINCES)].code, n, at) for n in range(alerts)]
+        parts = [alert_bodies[first : first + BATCH] for first in range(0, alerts, BATCH)]
         bodies = [json.dumps(notification(part)).encode() for part in parts]
         with incident_engine(config) as server:
             done = [_round(server, bodies, number) for number in range(rounds + 1)]
         _check_storm(database(directory), alerts)
-    first, again = done[0][0], [median(times) for times, _ in done[1:]]
+    first, repeats = done[0][0], [median(times) for times, _ in done[1:]]
     tenth = max(1, len(first) // 10)
     rise = median(first[-tenth:]) / median(first[:tenth])
     yield f"storm of {alerts:,}: a batch of {BATCH}, first tenth", ms(median(first[:tenth])), ""
     yield "storm: a batch, last tenth, against the first", f"{rise:.2f}×", "no growth"
-    yield f"storm: a batch sent again, {rounds} rounds", " / ".join(ms(each) for each in again), "no growth"
+    yield f"storm: a batch sent again, {rounds} rounds", " / ".join(ms(seconds) for seconds in repeats), "no growth"
     yield "storm: memory after each round", " / ".join(mb(resident) for _, resident in done), "no growth"
 
 
 def _round(server: Server, bodies: Sequence[bytes], number: int) -> tuple[list[float], int]:
     times: list[float] = []
     end = time.monotonic() + PATIENCE
-    for place, body in enumerate(bodies):
+    for index, body in enumerate(bodies):
         began = time.perf_counter()
         answer = server.client.post(PATH, content=body, headers={"content-type": "application/json"})
         times.append(time.perf_counter() - began)
         if answer.status_code != 202:
-            raise BenchmarkError(f"storm, round {number}, batch {place}: {answer.status_code} {answer.text[:200]}")
+            raise BenchmarkError(f"storm, round {number}, batch {index}: {answer.status_code} {answer.text[:200]}")
         if time.monotonic() > end:
-            said = f"{ms(median(times[:10]))} at first, {ms(median(times[-10:]))} in the end"
-            raise BenchmarkError(f"storm, round {number}: only {place + 1} batches in {PATIENCE:g} s: {said}")
+            times_text = f"{ms(median(times[:10]))} at first, {ms(median(times[-10:]))} in the end"
+            raise BenchmarkError(f"storm, round {number}: only {index + 1} batches in {PATIENCE:g} s: {times_text}")
     resident = server.resident()
     typer.echo(f"  storm, round {number}: {ms(median(times))}, p99 {ms(p99(times))}, {mb(resident)}", err=True)
     return times, resident
@@ -88,8 +88,8 @@ def _round(server: Server, bodies: Sequence[bytes], number: int) -> tuple[list[f
 
 def _check_storm(path: Path, alerts: int) -> None:
     stored = one(path, "SELECT count(*) FROM events WHERE source = 'alertmanager'")
-    found = one(path, "SELECT count(*) FROM incidents")
-    if (stored, found) != (alerts, 1):
+    incidents = one(path, "SELECT count(*) FROM cases")
+    if (stored, incidents) != (alerts, 1):
         raise BenchmarkError(
-            f"{alerts} alerts of one outage were sent; stored are {stored} events of {found} incidents"
+            f"{alerts} alerts of one outage were sent; stored are {stored} events of {incidents} incidents"
         )
