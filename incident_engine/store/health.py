@@ -67,7 +67,7 @@ def health(connection: Connection, now: datetime, limits: Limits, last_event: in
     """
     late_since = now - limits.overdue
     return Health(
-        timers=_late(connection, _timers(late_since)),
+        timers=_late(connection, select(timers.c.case_id, timers.c.due_at).where(timers.c.due_at < late_since)),
         unclaimed=_late(connection, _deliveries(DeliveryState.PENDING, late_since)),
         lapsed=_late(connection, _deliveries(DeliveryState.SENDING, late_since)),
         waiting=_late(connection, _waiting(now)),
@@ -87,10 +87,6 @@ def _late(connection: Connection, query: Select[tuple[str, datetime]]) -> Late |
         return None
     first = connection.scalar(select(subject).where(instant == since).order_by(subject).limit(1))
     return Late(count, since, str(first))
-
-
-def _timers(late_since: datetime) -> Select[tuple[str, datetime]]:
-    return select(timers.c.case_id, timers.c.due_at).where(timers.c.due_at < late_since)
 
 
 def _deliveries(state: DeliveryState, late_since: datetime) -> Select[tuple[str, datetime]]:

@@ -38,7 +38,10 @@ class FindingTracker:
             # A kind that cannot be probed has not ended: its quiet time starts over.
             for kind in self._findings.keys() & set(unknown):
                 self._seen_at[kind] = at.ticks
-            return changes + self._end(at)
+            unseen_for = {kind: at.ticks - self._seen_at[kind] for kind in self._findings}
+            # With a quiet time of zero, an observation of this very probe must not end its own finding.
+            ended = [kind for kind, seconds in unseen_for.items() if seconds > 0 and seconds >= self._quiet]
+            return changes + [Change(self._findings.pop(kind), at.now) for kind in ended]
 
     def _apply(self, observation: Observation, at: ClockReading) -> list[Change]:
         kind, finding = observation.kind, self._findings.get(observation.kind)
@@ -48,9 +51,3 @@ class FindingTracker:
         # The first observation keeps its `since`; only the particulars follow the latest one.
         self._findings[kind] = observation if finding is None else replace(finding, detail=observation.detail)
         return [Change(observation)] if finding is None else []
-
-    def _end(self, at: ClockReading) -> list[Change]:
-        unseen_for = {kind: at.ticks - self._seen_at[kind] for kind in self._findings}
-        # With a quiet time of zero, an observation of this very probe must not end its own finding.
-        ended = [kind for kind, seconds in unseen_for.items() if seconds > 0 and seconds >= self._quiet]
-        return [Change(self._findings.pop(kind), at.now) for kind in ended]

@@ -145,21 +145,16 @@ class EventLoopProbe:
         """Yield an observation if the last answer took too long or is still missing; then ask again."""
         asked_at = self._asked_at
         lag = self._took if asked_at is None else at.ticks - asked_at
-        if asked_at is None:
-            self._ask(at)
+        # In tests and while the daemon stops there may be no loop that could answer.
+        if asked_at is None and self._loop is not None and not self._loop.is_closed():
+            self._took, self._asked_at = 0.0, at.ticks
+            self._loop.call_soon_threadsafe(self._answer)
         if lag > self._limit:
             yield Observation(
                 Kind.EVENT_LOOP_STUCK,
                 at.seconds_ago(lag),
                 texts(f"事件循环 {lag:.0f} 秒没有应答", f"the event loop did not answer for {lag:.0f} s"),
             )
-
-    def _ask(self, at: ClockReading) -> None:
-        # In tests and while the daemon stops there may be no loop that could answer.
-        if self._loop is None or self._loop.is_closed():
-            return
-        self._took, self._asked_at = 0.0, at.ticks
-        self._loop.call_soon_threadsafe(self._answer)
 
     def _answer(self) -> None:
         if self._asked_at is not None:

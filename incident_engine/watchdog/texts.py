@@ -116,12 +116,12 @@ TEXTS: Mapping[Kind, FindingTexts] = {
         ("法定通知有逾期风险", "Statutory notices are failing"),
         (
             "负责报告的人可能不知道期限将至，法定报告可能逾期。",
-            "Whoever has to report may not know it, and a report that the law demands may be late.",
+            "The person who must report may not know it, and a statutory report may be late.",
         ),
         (
             "立即以电话通知应报告的人，并查看该渠道为何失败（日志 room=delivery）。报告后登记该步骤已完成。",
-            "Call whoever has to report, now, and look why the channel fails (the log's room=delivery). Record the "
-            "step as completed once it is reported.",
+            "Call the person who must report, now, and find out why the channel fails (the log's room=delivery). "
+            "Record the step as completed once it is reported.",
         ),
     ),
     Kind.CLOCK_STEPPED: _texts(

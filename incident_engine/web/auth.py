@@ -62,7 +62,10 @@ class KeyAuthentication:
         scheme, _, credentials = headers.get("authorization", "").partition(" ")
         token = credentials.strip().encode()
         if scheme.lower() == "basic" and allow_basic:
-            token = _password(token)
+            try:
+                token = base64.b64decode(token, validate=True).partition(b":")[2]
+            except binascii.Error:
+                return False
         elif scheme.lower() != "bearer":
             return False
         return any(hmac.compare_digest(token, key) for key in self._keys)  # in constant time: no guessing by timing
@@ -85,10 +88,3 @@ def _is_cross_site(headers: Headers) -> bool:
         return origin is not None and urlsplit(origin).netloc != headers.get("host")
     except ValueError:
         return True
-
-
-def _password(credentials: bytes) -> bytes:
-    try:
-        return base64.b64decode(credentials, validate=True).partition(b":")[2]
-    except binascii.Error:
-        return b""

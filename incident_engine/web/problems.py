@@ -72,15 +72,11 @@ def _error(problem: Problem) -> dict[str, str]:
     return entry
 
 
-def _parameter(problem: Problem) -> dict[str, str]:
-    entry = _error(problem)
-    return {"parameter": entry.pop("pointer").strip("/"), **entry}
-
-
 def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, InvalidDocumentError)  # noqa: S101 - registered for it
     if request.method == "GET":
-        errors = [_parameter(problem) for problem in error.problems]
+        entries = [_error(problem) for problem in error.problems]
+        errors = [{"parameter": entry.pop("pointer").strip("/"), **entry} for entry in entries]
         return problem_response(422, "Invalid parameters", "the parameters contradict what is known", errors=errors)
     count = len(error.problems)
     detail = f"{count} error{'s' if count > 1 else ''}; nothing of this request was stored"
