@@ -19,6 +19,14 @@ MEDIA_TYPE = "application/problem+json"
 _store_failures = RateLimitedLog(lambda event, **fields: logger("web").warning(event, **fields), 1)
 
 
+class NoIncidentError(Exception):
+    """There is no such incident in the database; it may have been archived."""
+
+    def __init__(self, incident_id: str) -> None:
+        super().__init__(incident_id)
+        self.incident_id = incident_id
+
+
 def problem_response(
     status: int, title: str, detail: str, *, headers: Mapping[str, str] | None = None, **extensions: Any
 ) -> Response:

@@ -66,7 +66,7 @@ def test_states_numbers_truth_and_nothing_come_back_as_they_were(database: Datab
         assert update_row(connection, steps, "nobody", {"state": StepState.FAILED}) == 0
         read = Prepared(select(assessments)).row(connection)
     assert {name: getattr(read, name) for name in verdict} == verdict
-    assert read.held is True
+    assert read.level_retained is True
     assert [(row["state"], row["deadline"], row["generation"]) for row in rows(database, steps)] == [
         ("failed", None, 1)
     ]

@@ -192,7 +192,7 @@ def test_a_report_into_which_somebody_wrote_is_kept_before_any_step_asks_for_it(
 
 def test_how_a_report_stands_is_told_by_the_step_that_asks_for_it(database: Database, keep: Keep) -> None:
     step(database, "formal-report")
-    step(database, "formal-report~tier", of="INC-1:p:s:formal-report")  # an escalation of the same step
+    step(database, "formal-report~tier", parent_id="INC-1:p:s:formal-report")  # an escalation of the same step
     found = keep("11:10", started("10:35"))
     assert set(found) == {"INC-1:p:s:formal-report"}
     current = found["INC-1:p:s:formal-report"]

@@ -14,9 +14,9 @@ from support.fixtures import House, rulebook_of
 
 
 def reproduced(engine: House) -> int:
-    """Work out every stored verdict anew, each with the one before it held; return how many there are."""
+    """Work out every stored verdict anew, each with the one before it documents; return how many there are."""
     rulebook = rulebook_of(engine.settings)
-    held: dict[tuple[str, str], dict[str, Any]] = {}
+    documents: dict[tuple[str, str], dict[str, Any]] = {}
     with engine.database.read() as connection:
         rows = connection.execute(select(assessments).order_by(assessments.c.seq)).all()
         for row in rows:
@@ -24,7 +24,7 @@ def reproduced(engine: House) -> int:
             pack = stored_pack(connection, row.content_hash)
             assert pack is not None
             assert pack.content_hash == row.content_hash
-            before = held.get((row.case_id, row.pack))
+            before = documents.get((row.case_id, row.pack))
             found = assess(
                 fold(row.case_id, events),
                 pack,
@@ -34,6 +34,6 @@ def reproduced(engine: House) -> int:
                 rulebook.calendars,
             )
             assert assessment_document(found, engine.settings.bank.zone) == row.document
-            assert (row.level, row.held) == (found.level, found.level_retained)
-            held[row.case_id, row.pack] = row.document
+            assert (row.level, row.level_retained) == (found.level, found.level_retained)
+            documents[row.case_id, row.pack] = row.document
     return len(rows)

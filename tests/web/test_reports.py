@@ -108,7 +108,7 @@ def test_the_newest_version_is_given_unless_another_is_asked_for(known: Served) 
 
 def test_the_bank_s_language_is_the_default(known: Served) -> None:
     assert get(known, FORMAL)["locale"] == "zh-CN"
-    assert get(known, FORMAL)["fields"]["event"]["position"] == "广东"
+    assert get(known, FORMAL)["fields"]["event"]["place"] == "广东"
 
 
 def test_json_has_the_texts_by_group_and_field(known: Served) -> None:

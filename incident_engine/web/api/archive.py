@@ -12,18 +12,10 @@ from incident_engine.store import archive
 from incident_engine.store.archive import Archived
 from incident_engine.web.context import AppContext
 from incident_engine.web.parameters import refuse_unknown
-from incident_engine.web.problems import problem_response
+from incident_engine.web.problems import NoIncidentError, problem_response
 
 Limit = Annotated[int, Query(ge=1, le=500)]
 Offset = Annotated[int, Query(ge=0, le=1_000_000_000)]
-
-
-class NoIncidentError(Exception):
-    """There is no such incident in the database; it may have been archived."""
-
-    def __init__(self, incident_id: str) -> None:
-        super().__init__(incident_id)
-        self.incident_id = incident_id
 
 
 def install(app: FastAPI, context: AppContext) -> None:

@@ -11,7 +11,6 @@ from starlette.responses import JSONResponse
 from incident_engine.domain.events.fields import Instant, Region
 from incident_engine.domain.grading.recurring import recurrence_document
 from incident_engine.domain.incidents.what_if import WhatIf
-from incident_engine.web.api.archive import NoIncidentError
 from incident_engine.web.api.incident_views import (
     incident_view,
     list_view,
@@ -21,6 +20,7 @@ from incident_engine.web.api.incident_views import (
 )
 from incident_engine.web.context import AppContext
 from incident_engine.web.parameters import refuse_unknown
+from incident_engine.web.problems import NoIncidentError
 
 
 class State(StrEnum):

@@ -23,9 +23,9 @@ from incident_engine.review.text import tables
 from incident_engine.store import cases
 from incident_engine.store.database import Database
 from incident_engine.store.reports import Version
-from incident_engine.web.api.archive import NoIncidentError
 from incident_engine.web.context import AppContext
 from incident_engine.web.parameters import refuse_unknown
+from incident_engine.web.problems import NoIncidentError
 
 if TYPE_CHECKING:
     from incident_engine.documents import docx

@@ -17,8 +17,8 @@ from incident_engine.intake.document import parse_json
 from incident_engine.store import steps
 from incident_engine.store.archive import archived
 from incident_engine.web.action_events import ActionEvents
-from incident_engine.web.api.archive import NoIncidentError
 from incident_engine.web.context import AppContext
+from incident_engine.web.problems import NoIncidentError
 from incident_engine.web.request import read_body
 
 StepAction = Literal["acknowledge", "approve", "complete", "skip", "assign"]
