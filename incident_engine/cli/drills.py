@@ -84,9 +84,7 @@ def preview(
     ] = None,
     step: Annotated[
         str | None,
-        typer.Option(
-            "--step", metavar="ID", help="A playbook step. Default: the first that uses the template."
-        ),
+        typer.Option("--step", metavar="ID", help="A playbook step. Default: the first that uses the template."),
     ] = None,
     form: Annotated[
         str, typer.Option("--form", metavar="long|short|web", help="The form of the message: e-mail, SMS or web page.")

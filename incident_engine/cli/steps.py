@@ -71,9 +71,7 @@ def add(
     *,
     by: By,
     reason: Reason,
-    step: Annotated[
-        str | None, typer.Option("--step", metavar="ID", help="A playbook step, to start now.")
-    ] = None,
+    step: Annotated[str | None, typer.Option("--step", metavar="ID", help="A playbook step, to start now.")] = None,
     title: Annotated[str | None, typer.Option("--title", metavar="TEXT", help="The title of a new task.")] = None,
     assignee: Annotated[str | None, typer.Option("--to", metavar="CONTACT", help="The owner of the task.")] = None,
     due: Annotated[
