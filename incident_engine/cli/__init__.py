@@ -1,1 +1,1 @@
-"""The command line: one module a command, terminal tables in `text/`."""
+"""The command line: one module per command, terminal tables in `text/`."""

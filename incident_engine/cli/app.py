@@ -1,6 +1,6 @@
-"""The command line: its commands, and how an error of the operator's is told."""
+"""The command line: its commands and the output of errors."""
 
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
@@ -10,8 +10,8 @@ from incident_engine.common.errors import IncidentEngineError, InvalidFilesError
 
 app = typer.Typer(
     name="incident-engine",
-    help="Grade outages under codified regulations, know when the next level comes, tell whom the law and the bank "
-    "want told.",
+    help="Grade outages under codified regulations, forecast the next level, and notify the people whom the law and "
+    "the bank require.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -36,24 +36,21 @@ app.add_typer(steps.app, name="step")
 
 
 def main() -> None:
-    """Run the command line; an error of the operator's is told in a line, not in a traceback."""
+    """Run the command line. An error that the operator can mend is printed without a traceback."""
     try:
         app()
+    except InvalidFilesError as error:
+        for finding in error.findings:
+            typer.echo(str(finding), err=True)
     except IncidentEngineError as error:
-        _fail(error)
-
-
-def _fail(error: IncidentEngineError) -> NoReturn:
-    lines = (
-        [str(finding) for finding in error.findings] if isinstance(error, InvalidFilesError) else [f"error: {error}"]
-    )
-    for line in lines:
-        typer.echo(line, err=True)
+        typer.echo(f"error: {error}", err=True)
+    else:
+        return
     raise SystemExit(1)
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _print_version(requested: bool) -> None:
+    if requested:
         typer.echo(f"incident-engine {__version__}")
         raise typer.Exit
 
@@ -61,7 +58,7 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
     pass

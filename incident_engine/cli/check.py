@@ -1,4 +1,4 @@
-"""`check`: everything that operators write, with file, line and column for whatever is wrong."""
+"""Check all files that operators write, and report problems with file, line and column."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,43 +19,50 @@ from incident_engine.delivery.channels.registry import open_channels
 from incident_engine.domain.calendar.service_hours import ServiceHours
 from incident_engine.domain.grading.pack_parser import parse_pack
 
-_KINDS = ("report", "pack", "playbook", "scenario", "calendar", "bank")  # a report names its pack
+_KINDS = ("report", "pack", "playbook", "scenario", "calendar", "bank")
+"""The keys that tell the kind of a file. `report` comes before `pack`, because reports have both."""
 
 
 @dataclass(slots=True)
-class Checked:
-    """What was checked and what is wrong."""
+class CheckResult:
+    """The result of a check."""
 
     files: int = 0
+    """The number of files read."""
     cases: int = 0
+    """The number of test cases run in packs."""
     findings: list[Finding] = field(default_factory=list)
     hours: Mapping[str, ServiceHours] = field(default_factory=dict)
-    """The service hours of each service, if the configuration was checked as a whole."""
+    """The service hours of each service; empty unless the whole configuration was checked."""
     books: list[rulebook.Rulebook | None] = field(default_factory=list)
-    """The rules that the configuration chooses, once they were read; none if they are wrong."""
+    """The configured rules, once loaded; None stands for rules with findings."""
 
 
-def check(paths: Sequence[Path], config_file: Path) -> Checked:
-    """Check the given files and folders; without any: the configuration and all rules that belong to it."""
-    checked = Checked()
-    settings = _settings(config_file, checked)
-    left_out: Path | None = None
+def check(paths: Sequence[Path], config_file: Path) -> CheckResult:
+    """Check the files and folders in `paths`; without any, check the configuration and all its rules."""
+    result = CheckResult()
+    settings = _settings(config_file, result)
+    excluded: Path | None = None
     if not paths and settings is not None:
         paths = [rulebook.rules_directory(settings)]
-        left_out = _others_scenarios(settings, config_file)
-        _together(settings, config_file, checked)
+        excluded = _foreign_scenarios(settings, config_file)
+        _check_configuration(settings, config_file, result)
     for path in paths:
-        for file in _files(path, checked):
-            if file.parent != left_out:
-                _one(file, settings, checked)
-    checked.findings = sorted(set(checked.findings))
-    return checked
+        for file in _files(path, result):
+            if file.parent != excluded:
+                result.files += 1
+                try:
+                    result.findings += _check_file(file, settings, result)
+                except InvalidFilesError as error:
+                    result.findings += error.findings
+    result.findings = sorted(set(result.findings))
+    return result
 
 
-def _others_scenarios(settings: Settings, config_file: Path) -> Path | None:
-    """Return the folder of the shipped scenarios if the bank is not the shipped one.
+def _foreign_scenarios(settings: Settings, config_file: Path) -> Path | None:
+    """Return the folder of the shipped scenarios unless the bank is the shipped one.
 
-    They are about its services, its pack and its playbooks.
+    Those scenarios name the shipped bank's services, pack and playbooks, which another bank does not have.
     """
     own = rulebook.SHIPPED / "config.yaml"
     shipped = load_settings(own, {})
@@ -64,90 +71,84 @@ def _others_scenarios(settings: Settings, config_file: Path) -> Path | None:
     return None if is_shipped_bank or settings.rules.directory else rulebook.SHIPPED / "rules" / "scenarios"
 
 
-def _settings(config_file: Path, checked: Checked) -> Settings | None:
-    checked.files += 1
+def _settings(config_file: Path, result: CheckResult) -> Settings | None:
+    result.files += 1
     try:
         return load_settings(config_file, os.environ)
     except InvalidFilesError as error:
-        checked.findings += error.findings
+        result.findings += error.findings
         return None
 
 
-def _together(settings: Settings, config_file: Path, checked: Checked) -> None:
+def _check_configuration(settings: Settings, config_file: Path, result: CheckResult) -> None:
     try:
         book = rulebook.load_rulebook(settings, config_file)
-        checked.hours = book.hours
-        checked.books.append(book)
+        result.hours = book.hours
+        result.books.append(book)
     except InvalidFilesError as error:
-        checked.findings += error.findings
-        checked.books.append(None)
-    checked.findings += rulebook.check_succession(rulebook.rules_directory(settings) / "grading")
-    checked.findings += _missing_secrets(settings, config_file)
+        result.findings += error.findings
+        result.books.append(None)
+    result.findings += rulebook.check_succession(rulebook.rules_directory(settings) / "grading")
+    result.findings += _channel_findings(settings, config_file)
 
 
-def _missing_secrets(settings: Settings, config_file: Path) -> Iterator[Finding]:
+def _channel_findings(settings: Settings, config_file: Path) -> Iterator[Finding]:
+    """Yield a finding for each missing or empty file of a secret, and for each channel that cannot be opened."""
     secrets: dict[DocumentPath, Secret] = {
-        ("server", "keys", place): key for place, key in enumerate(settings.server.keys)
+        ("server", "keys", index): key for index, key in enumerate(settings.server.keys)
     }
     for name, channel in settings.channels.items():
-        secrets |= {("channels", name, *place): secret for place, secret in channel_secrets(channel)}
+        secrets |= {("channels", name, *path): secret for path, secret in channel_secrets(channel)}
     document = load_file(config_file)
     for path, secret in secrets.items():
         if secret.file is not None and not secret.file.is_file():
-            said = f"there is no file {secret.file} here ({Path.cwd()})"
-            yield document.finding(Problem(path, said, "the file that holds the secret"))
+            message = f"there is no file {secret.file} here ({Path.cwd()})"
+            yield document.finding(Problem(path, message, "the file that holds the secret"))
         elif secret.file is not None and not secret.read():
             yield document.finding(Problem(path, f"the file {secret.file} is empty", "a file with the secret"))
     for name, channel in settings.channels.items():
         try:
             open_channels({name: channel}, settings.outgoing)
         except StartupError as error:
-            said = str(error).partition(": ")[2]
+            message = str(error).partition(": ")[2]
+            # A missing file has its finding above; opening the channel would report it a second time.
             if all(secret.file is None or secret.file.is_file() for _, secret in channel_secrets(channel)):
-                yield document.finding(Problem(("channels", name), said, "what the daemon can start with"))
+                yield document.finding(Problem(("channels", name), message, "settings with which the daemon can start"))
 
 
-def _files(path: Path, checked: Checked) -> Iterator[Path]:
+def _files(path: Path, result: CheckResult) -> Iterator[Path]:
     if path.is_dir():
         yield from sorted(file for file in path.rglob("*") if file.name.endswith((".yaml", ".yml", ".j2")))
     elif path.is_file():
         yield path
     else:
-        checked.findings.append(Finding(str(path), 1, 1, "there is no such file or folder"))
+        result.findings.append(Finding(str(path), 1, 1, "there is no such file or folder"))
 
 
-def _one(path: Path, settings: Settings | None, checked: Checked) -> None:
-    checked.files += 1
-    try:
-        checked.findings += _of_kind(path, settings, checked)
-    except InvalidFilesError as error:
-        checked.findings += error.findings
-
-
-def _of_scenario(path: Path, settings: Settings, checked: Checked) -> list[Finding]:
+def _check_scenario(path: Path, settings: Settings, result: CheckResult) -> list[Finding]:
     scenario = load_scenario(path, settings)
-    if not checked.books:
+    if not result.books:
         try:
-            checked.books.append(rulebook.load_rulebook(settings, path))
+            result.books.append(rulebook.load_rulebook(settings, path))
         except InvalidFilesError:
-            checked.books.append(None)
-    book = checked.books[0]
+            result.books.append(None)
+    book = result.books[0]
     if book is None:
-        return []  # the rules have findings of their own
+        return []  # without valid rules, every name of the scenario would be unknown
     document = load_file(path)
     return [document.finding(problem) for problem in unknown_name_problems(scenario, book)]
 
 
-def _of_kind(path: Path, settings: Settings | None, checked: Checked) -> list[Finding]:
+def _check_file(path: Path, settings: Settings | None, result: CheckResult) -> list[Finding]:
     if path.name.endswith(".j2"):
         return rulebook.check_template(path)
     data = load_file(path).data
     keys = list(data) if isinstance(data, dict) else []
     kind = next((kind for kind in _KINDS if kind in keys), None)
     if kind == "pack":
-        found = rulebook.check_pack(path)
-        checked.cases += 0 if found else len(parse_pack(data).cases)
-        return found
+        findings = rulebook.check_pack(path)
+        result.cases += 0 if findings else len(parse_pack(data).cases)
+        return findings
     if kind == "playbook":
         return rulebook.check_playbook(path)
     if kind == "report":
@@ -156,18 +157,12 @@ def _of_kind(path: Path, settings: Settings | None, checked: Checked) -> list[Fi
         rulebook.load_calendar(path)
         return []
     if kind == "scenario":
-        return [] if settings is None else _of_scenario(path, settings, checked)
+        return [] if settings is None else _check_scenario(path, settings, result)
     if kind == "bank":
-        given = load_settings(path, os.environ)
-        rulebook.load_rulebook(given, path)
-        return list(_missing_secrets(given, path))
+        own_settings = load_settings(path, os.environ)
+        rulebook.load_rulebook(own_settings, path)
+        return list(_channel_findings(own_settings, path))
     guess = next((near for key in keys if (near := nearest(key, _KINDS))), "")
     hint = f"; did you mean {guess!r}?" if guess else ""
-    return [
-        Finding(
-            str(path),
-            1,
-            1,
-            f"is no pack, playbook, report, scenario, calendar or configuration{hint} (its keys: {keys})",
-        )
-    ]
+    message = f"is no pack, playbook, report, scenario, calendar or configuration{hint} (its keys: {keys})"
+    return [Finding(str(path), 1, 1, message)]

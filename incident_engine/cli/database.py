@@ -1,4 +1,4 @@
-"""`migrate`, `backup`, `restore` and `archive`: the database as a thing to be kept."""
+"""`migrate`, `backup`, `restore` and `archive`: maintain the database."""
 
 import sys
 from pathlib import Path
@@ -16,12 +16,15 @@ if TYPE_CHECKING:
 def migrate(
     *,
     only_check: Annotated[
-        bool, typer.Option("--check", help="Change nothing; exit with 1 if there is something to be done.")
+        bool, typer.Option("--check", help="Change nothing; exit with 1 if the database needs a migration.")
     ] = False,
     config: Config = None,
     lang: Lang = None,
 ) -> None:
-    """Bring the database to this version's schema, as `serve` does at its start. A copy is kept beside it."""
+    """Migrate the database to this version's schema, as `serve` does at its start.
+
+    A copy from before the migration is kept beside the database.
+    """
     import logging
 
     from incident_engine.common.telemetry import configure_logging
@@ -35,33 +38,34 @@ def migrate(
     path = _file(settings.store.url, translate)
     if only_check or path.is_file():
         with read_only(settings.store.url, any_schema=True) as connection:
-            way = migration_path(connection, path)
-        typer.echo(f"{path}: {translate('schema')} {' → '.join((way.current or translate('new'), *way.revisions))}")
-        if not way.revisions:
+            pending = migration_path(connection, path)
+        revisions = " → ".join((pending.current or translate("new schema"), *pending.revisions))
+        typer.echo(f"{path}: {translate('schema')} {revisions}")
+        if not pending.revisions:
             typer.echo(translate("up to date"))
             return
         if only_check:
             typer.echo(translate("to be migrated"), err=True)
             raise typer.Exit(1)
     is_new = not path.exists()
-    database = Database(settings.store.url)
+    database = Database(settings.store.url)  # opening it migrates it
     database.close()
     if is_new:
         typer.echo(f"{translate('new database')}: {path}")
         return
     if database.copied_to is not None:
-        typer.echo(f"{translate('copy before')}: {database.copied_to}")
+        typer.echo(f"{translate('copy before migration')}: {database.copied_to}")
     typer.echo(translate("up to date"))
 
 
 def backup(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where the copy goes.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write.")],
     *,
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     config: Config = None,
     lang: Lang = None,
 ) -> None:
-    """Copy the database, also beside a running daemon. The copy is verified, and on disk when this ends."""
+    """Copy the database, even while the daemon runs. The copy is verified and safely on disk when the command ends."""
     from incident_engine.store.backup import copy_database, refuse_as_target
 
     translate = translator_for(lang)
@@ -69,9 +73,9 @@ def backup(
     path = _file(settings.store.url, translate)
     refuse_as_target(path, file)
     if file.exists() and not force:
-        typer.echo(f"{file} {translate('exists')}", err=True)
+        typer.echo(f"{file} {translate('file exists')}", err=True)
         raise typer.Exit(1)
-    _tell(translate("backed up"), file, copy_database(path, file), translate)
+    _print_contents(translate("backed up"), file, copy_database(path, file), translate)
 
 
 def restore(
@@ -79,31 +83,34 @@ def restore(
     config: Config = None,
     lang: Lang = None,
 ) -> None:
-    """Put a backup in the place of the database, which is kept beside it. The daemon must be stopped."""
+    """Replace the database with a backup. The previous database is kept beside it. Stop the daemon first."""
     from incident_engine.common.clock import SystemClock
     from incident_engine.store.backup import restore_database
 
     translate = translator_for(lang)
     settings, _ = read_settings(config)
     path = _file(settings.store.url, translate)
-    found, kept = restore_database(file, path, SystemClock().now())
-    _tell(translate("restored database"), path, found, translate)
-    if kept is not None:
-        typer.echo(f"{translate('old database')} {kept}")
-    typer.echo(translate("sent again"))
+    contents, previous = restore_database(file, path, SystemClock().now())
+    _print_contents(translate("database restored"), path, contents, translate)
+    if previous is not None:
+        typer.echo(f"{translate('old database')} {previous}")
+    typer.echo(translate("messages sent again"))
 
 
 def archive(
     *,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Change nothing; print what would be archived, and what is kept and why.")
+        bool,
+        typer.Option(
+            "--dry-run", help="Change nothing; list the incidents to archive, and those to keep with the reason."
+        ),
     ] = False,
     config: Config = None,
     lang: Lang = None,
 ) -> None:
-    """Archive incidents that were closed long enough ago (retention.closed_incidents), as the daemon does every night.
+    """Archive incidents closed longer ago than retention.closed_incidents, as the daemon does every night.
 
-    With --dry-run beside a running daemon; without, the daemon on a database file must be stopped.
+    Stop the daemon first if the database is a file. With --dry-run it may run.
     """
     import logging
     from contextlib import nullcontext
@@ -123,37 +130,37 @@ def archive(
         return
     reader, now = Reader(settings, load_rulebook(settings, config_file)), SystemClock().now()
     if dry_run:
-        done, found = translate("would be archived"), ArchiveResult()
+        title, result = translate("would be archived"), ArchiveResult()
         with read_only(settings.store.url) as connection:
-            for ended, hold in due(lambda: nullcontext(connection), settings.retention, reader, now):
+            for incident, hold in due(lambda: nullcontext(connection), settings.retention, reader, now):
                 if hold is not None:
-                    found.held[ended.id] = hold
+                    result.held[incident.id] = hold
                 else:
-                    found.archived.setdefault(str(settings.retention.directory), []).append(ended.id)
+                    result.archived.setdefault(str(settings.retention.directory), []).append(incident.id)
     else:
-        done, found = translate("archived"), run_alone(settings, reader, now)
-        found.archived = {str(settings.retention.directory / file): names for file, names in found.archived.items()}
-    for name, hold in found.held.items():
-        typer.echo(f"{translate('kept')}: {name}: {translate(hold.value)}")
-    for file, names in found.archived.items():
-        typer.echo(f"{done}: {len(names)} → {file}")
-        for name in names:
-            typer.echo(f"  {name}")
-    typer.echo(f"{done}: {sum(map(len, found.archived.values()))}, {translate('kept')}: {len(found.held)}")
+        title, result = translate("archived"), run_alone(settings, reader, now)
+        result.archived = {str(settings.retention.directory / file): ids for file, ids in result.archived.items()}
+    for id_, hold in result.held.items():
+        typer.echo(f"{translate('kept')}: {id_}: {translate(hold.value)}")
+    for file, ids in result.archived.items():
+        typer.echo(f"{title}: {len(ids)} → {file}")
+        for id_ in ids:
+            typer.echo(f"  {id_}")
+    typer.echo(f"{title}: {sum(map(len, result.archived.values()))}, {translate('kept')}: {len(result.held)}")
 
 
 def _file(url: str, translate: "Translator") -> Path:
-    """Return the database's file; exits with 1 if it is no file."""
+    """Return the path of a SQLite database. Prints an error and exits with 1 for any other database."""
     from sqlalchemy import make_url
 
-    given = make_url(url)
-    if given.get_backend_name() != "sqlite":
-        typer.echo(f"store.url {translate('not a file')}", err=True)
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        typer.echo(f"store.url {translate('not a database file')}", err=True)
         raise typer.Exit(1)
-    return Path(given.database or "")
+    return Path(parsed.database or "")
 
 
-def _tell(done: str, file: Path, found: "Contents", translate: "Translator") -> None:
+def _print_contents(title: str, file: Path, contents: "Contents", translate: "Translator") -> None:
     size = f"{file.stat().st_size / 1_000_000:.1f} MB"
-    held = ", ".join(f"{name} {found.rows[name]}" for name in ("cases", "events", "deliveries"))
-    typer.echo(f"{done}: {file} ({size}, {translate('schema')} {found.revision}; {translate('rows')}: {held})")
+    rows = ", ".join(f"{name} {contents.rows[name]}" for name in ("cases", "events", "deliveries"))
+    typer.echo(f"{title}: {file} ({size}, {translate('schema')} {contents.revision}; {translate('rows')}: {rows})")

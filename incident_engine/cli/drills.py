@@ -1,4 +1,4 @@
-"""`drill` and `preview`: what would be."""
+"""`drill` and `preview`: play a scenario, and show a message before it is needed."""
 
 import sys
 from pathlib import Path
@@ -10,13 +10,13 @@ from incident_engine.cli.options import Config, Lang, read_settings, translator_
 
 
 def drill(
-    scenario: Annotated[str, typer.Argument(metavar="SCENARIO", help="A shipped scenario by name, or a file.")],
+    scenario: Annotated[str, typer.Argument(metavar="SCENARIO", help="The name of a scenario, or a file.")],
     speed: Annotated[
         str,
         typer.Option(
             "--speed",
             metavar="max|Nx|live",
-            help="How many times faster than life, 1 to 3600; max waits for nothing.",
+            help="The speed as a multiple of real time, 1 to 3600; live is 1x; max never waits.",
         ),
     ] = "600x",
     channels: Annotated[
@@ -24,16 +24,17 @@ def drill(
         typer.Option(
             "--channels",
             metavar="outbox|real",
-            help="Messages as files, or over the configured channels to drills.recipients alone.",
+            help="outbox writes messages to files; real sends them over the configured channels, only to "
+            "drills.recipients.",
         ),
     ] = "outbox",
     config: Config = None,
     lang: Lang = None,
 ) -> None:
-    """Play a scenario against a freshly started daemon on a virtual clock, and print what happens.
+    """Play a scenario against a new daemon on a virtual clock, and print the timeline.
 
-    Database, messages and the report on the drill (HTML and DOCX) go to var/drills/. Every message is marked as one of
-    an exercise. Exits with 1 if what the scenario expects does not happen.
+    The database, the messages and the drill report (HTML and DOCX) go to var/drills/. Every message is marked as an
+    exercise. Exits with 1 if an expectation of the scenario is not met.
     """
     import asyncio
     import logging
@@ -53,17 +54,17 @@ def drill(
     translate = translator_for(lang)
     settings, config_file = read_settings(config)
     file = find_scenario(scenario, settings)
-    found = load_scenario(file, settings)
+    loaded = load_scenario(file, settings)
     rulebook = load_rulebook(settings, config_file)
-    refuse_unknown_names(found, file, rulebook)
+    refuse_unknown_names(loaded, file, rulebook)
     is_real = channels == "real"
-    drills.prepared(settings, Path(), real=is_real)  # refuses before anything is made
-    directory = drills.new_directory(found.scenario)
+    drills.prepared(settings, Path(), real=is_real)  # raises for settings without recipients, before files are made
+    directory = drills.new_directory(loaded.scenario)
     pace = translate("at once") if factor is None else f"{factor:g} {translate('speed')}"
-    typer.echo(f"{translate('drill')}: {found.title.in_(translate.locale)}  ({pace})")
+    typer.echo(f"{translate('drill')}: {loaded.title.in_(translate.locale)}  ({pace})")
     if is_real:
         typer.echo(f"  {translate('real channels')}: {', '.join(settings.drills.recipients)}")
-    result = asyncio.run(drills.run(found, settings, rulebook, directory, factor, translate, typer.echo, real=is_real))
+    result = asyncio.run(drills.run(loaded, settings, rulebook, directory, factor, translate, typer.echo, real=is_real))
     for line in drills.summary(result, rulebook, settings, translate):
         typer.echo(line)
     if result.failures:
@@ -71,22 +72,27 @@ def drill(
 
 
 def preview(
-    template: Annotated[str, typer.Argument(metavar="TEMPLATE", help="A message's template, such as page.")],
+    template: Annotated[str, typer.Argument(metavar="TEMPLATE", help="The name of a message template, such as page.")],
     scenario: Annotated[
-        str, typer.Option("--scenario", metavar="NAME|FILE", help="A shipped scenario by name, or a file.")
+        str, typer.Option("--scenario", metavar="NAME|FILE", help="The name of a scenario, or a file.")
     ] = "two-provinces",
     at: Annotated[
         str | None,
-        typer.Option("--at", metavar="45m", help="So long after its start. Default: when the step begins."),
+        typer.Option(
+            "--at", metavar="45m", help="The time after the scenario's start. Default: the start of the step."
+        ),
     ] = None,
     step: Annotated[
-        str | None, typer.Option("--step", metavar="ID", help="A step of the playbooks. Default: whichever uses it.")
+        str | None,
+        typer.Option("--step", metavar="ID", help="A playbook step. Default: the first that uses the template."),
     ] = None,
-    form: Annotated[str, typer.Option("--form", metavar="long|short|web", help="Which form of it.")] = "long",
+    form: Annotated[
+        str, typer.Option("--form", metavar="long|short|web", help="The form of the message: e-mail, SMS or web page.")
+    ] = "long",
     config: Config = None,
     lang: Lang = None,
 ) -> None:
-    """Show a message as its reader would get it in a scenario. Nothing is sent."""
+    """Show a message as its reader would get it in a scenario, without sending it."""
     from incident_engine.config.rulebook import load_rulebook
     from incident_engine.config.scenario import find_scenario, load_scenario
     from incident_engine.domain.messages.templates import MessageForm
@@ -101,8 +107,8 @@ def preview(
         raise typer.BadParameter(str(error), param_hint="--at") from None
     settings, config_file = read_settings(config)
     translate = translator_for(lang)
-    wanted = previews.PreviewRequest(template, translate.locale, MessageForm(form), step, after)
-    found = load_scenario(find_scenario(scenario, settings), settings)
-    shown = previews.preview(wanted, found, settings, load_rulebook(settings, config_file))
-    for line in previews.lines(shown, wanted, found, settings, translate):
+    request = previews.PreviewRequest(template, translate.locale, MessageForm(form), step, after)
+    loaded = load_scenario(find_scenario(scenario, settings), settings)
+    message = previews.preview(request, loaded, settings, load_rulebook(settings, config_file))
+    for line in previews.lines(message, request, loaded, settings, translate):
         typer.echo(line)

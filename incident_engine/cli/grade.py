@@ -16,23 +16,23 @@ def grade(
     ],
     pack: Annotated[
         list[str] | None,
-        typer.Option("--pack", metavar="ID", help="Grade by this pack; may be repeated. Default: the chosen ones."),
+        typer.Option("--pack", metavar="ID", help="Grade by this pack; repeatable. Default: grading.packs."),
     ] = None,
     at: Annotated[
         str | None,
         typer.Option(
             "--at",
             metavar="TIME",
-            help="Give the verdict of this instant (ISO 8601; without an offset: the bank's local time). "
+            help="The instant of the verdict (ISO 8601; without an offset: the bank's local time). "
             "Default: now, or the last restoration if nothing is down.",
         ),
     ] = None,
     explain: Annotated[
         bool,
-        typer.Option("--explain", help="Take each rule apart: clause, facts with their sources, sums per region."),
+        typer.Option("--explain", help="Explain each rule: clause, facts with their sources, sums per region."),
     ] = False,
     config: Config = None,
-    output: Annotated[str, typer.Option("--format", metavar="text|json", help="How to print it.")] = "text",
+    output: Annotated[str, typer.Option("--format", metavar="text|json", help="The output format.")] = "text",
     lang: Lang = None,
 ) -> None:
     """Grade a history of events without a daemon: level, trajectory, next level, obligations, evidence."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 
 def locale_of(environment: Mapping[str, str] = os.environ) -> str:
-    """Return the reader's language by the usual variables of the environment: zh-CN or en."""
+    """Return the operator's language, zh-CN or en, by LC_ALL, LC_MESSAGES and LANG as POSIX ranks them."""
     for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
         if environment.get(name):
             return "zh-CN" if environment[name].lower().startswith("zh") else "en"

@@ -1,4 +1,4 @@
-"""What the commands share: the options for configuration and language, and how they are looked up."""
+"""Options that several commands share, and the parsing of their values."""
 
 from datetime import date, datetime, tzinfo
 from pathlib import Path
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 Config = Annotated[
     Path | None,
     typer.Option(
-        "--config", "-c", metavar="FILE", help="This bank's config.yaml. Default: ./config.yaml, else the shipped one."
+        "--config", "-c", metavar="FILE", help="The bank's config.yaml. Default: ./config.yaml, else the shipped one."
     ),
 ]
 Lang = Annotated[
-    str | None, typer.Option("--lang", metavar="zh-CN|en", help="Language of what is printed. Default: by LANG.")
+    str | None, typer.Option("--lang", metavar="zh-CN|en", help="The language of the output. Default: by LANG.")
 ]
 
 
 def config_file(config: Path | None) -> Path:
-    """Return the configuration that is meant: the given one, ./config.yaml, or the shipped one."""
+    """Return the configuration file: the option's value, else ./config.yaml, else the shipped one."""
     from incident_engine.config.rulebook import SHIPPED
 
     if config is not None:
@@ -32,7 +32,7 @@ def config_file(config: Path | None) -> Path:
 
 
 def read_settings(config: Path | None) -> tuple["Settings", Path]:
-    """Return what the configuration and the environment say, and the file. Raises InvalidFilesError."""
+    """Return the settings by file and environment, and the file. Raises InvalidFilesError with every finding."""
     import os
 
     from incident_engine.config.settings import load_settings
@@ -42,7 +42,7 @@ def read_settings(config: Path | None) -> tuple["Settings", Path]:
 
 
 def translator_for(lang: str | None) -> "Translator":
-    """Return the words of the wanted language, by default that of LANG."""
+    """Return the translator into a language, by default that of the environment."""
     from incident_engine.cli.locale import locale_of
     from incident_engine.common.i18n import Translator
 
@@ -52,7 +52,7 @@ def translator_for(lang: str | None) -> "Translator":
 
 
 def instant_of(text: str | None, zone: tzinfo, option: str = "--at") -> datetime | None:
-    """Return an instant in ISO 8601; without an offset it is the bank's local time."""
+    """Parse an instant in ISO 8601; without an offset it is local time in `zone`. `option` is named in the error."""
     if text is None:
         return None
     try:
@@ -63,7 +63,7 @@ def instant_of(text: str | None, zone: tzinfo, option: str = "--at") -> datetime
 
 
 def day_of(text: str | None, option: str) -> date | None:
-    """Return a day in ISO 8601; `option` is where it was given."""
+    """Parse a day in ISO 8601. `option` is named in the error."""
     if text is None:
         return None
     try:

@@ -17,7 +17,7 @@ def replay(
     pack: Annotated[
         list[str] | None,
         typer.Option(
-            "--pack", metavar="ID|FILE", help="A pack by its id, or a version of one by its file; may be repeated."
+            "--pack", metavar="ID|FILE", help="A pack by its id, or a changed version by its file; repeatable."
         ),
     ] = None,
     *,
@@ -26,22 +26,22 @@ def replay(
         typer.Option(
             "--at",
             metavar="TIME",
-            help="Leave out what occurred later (ISO 8601; without an offset: the bank's local time). Default: now.",
+            help="Ignore later events (ISO 8601; without an offset: the bank's local time). Default: now.",
         ),
     ] = None,
     only_differences: Annotated[
-        bool, typer.Option("--only-differences", help="Leave out the incidents on which all packs agree.")
+        bool, typer.Option("--only-differences", help="Hide incidents that all packs grade alike.")
     ] = False,
     fail_on_difference: Annotated[
-        bool, typer.Option("--fail-on-difference", help="Exit with 1 if the packs disagree on any incident.")
+        bool, typer.Option("--fail-on-difference", help="Exit with 1 if the packs grade any incident differently.")
     ] = False,
     config: Config = None,
-    output: Annotated[str, typer.Option("--format", metavar="text|json", help="How to print it.")] = "text",
+    output: Annotated[str, typer.Option("--format", metavar="text|json", help="The output format.")] = "text",
     lang: Lang = None,
 ) -> None:
-    """Grade a history of incidents under several packs, or versions of one, side by side; differences come first.
+    """Grade a history under several packs, or several versions of one, side by side. Differences come first.
 
-    To try a change of rules: replay year.jsonl --pack cn-cbrc-2008 --pack changed.yaml
+    To try a changed pack: replay year.jsonl --pack cn-cbrc-2008 --pack changed.yaml
     """
     import json
     import shutil
@@ -66,15 +66,15 @@ def replay(
     candidates = replays.load_candidates(settings, config_file, pack)
     text = sys.stdin.read() if file == "-" else history.read_text(Path(file))
     events = history.read_events(text, "<stdin>" if file == "-" else file, settings.service_names)
-    packs = [each.pack for each in candidates] + load_every_pack(settings, config_file)
+    packs = [candidate.pack for candidate in candidates] + load_every_pack(settings, config_file)
     history.refuse_unknown_names(events, settings, packs)
     hours = settings.service_hours(calendars)
-    found = replays.replay(events, candidates, hours, settings, until, SystemClock().now())
+    result = replays.replay(events, candidates, hours, settings, until, SystemClock().now())
     if output == "json":
-        document = replays.replay_document(found, settings.bank.zone, only_differences=only_differences)
+        document = replays.replay_document(result, settings.bank.zone, only_differences=only_differences)
         typer.echo(json.dumps(document, ensure_ascii=False, indent=2))
     else:
         width = shutil.get_terminal_size((160, 24)).columns
-        typer.echo(replay_text(found, settings, translate, width, only_differences=only_differences))
-    if fail_on_difference and any(found.differences.values()):
+        typer.echo(replay_text(result, settings, translate, width, only_differences=only_differences))
+    if fail_on_difference and any(result.differences.values()):
         raise typer.Exit(1)

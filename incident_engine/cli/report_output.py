@@ -1,4 +1,4 @@
-"""Produce the output of `report`: a review of a period, the figures of an incident, or one of its reports."""
+"""Produce the output of `report`: the review of a period, the figures of an incident, or one of its reports."""
 
 import json
 from collections.abc import Mapping
@@ -10,7 +10,6 @@ from typing import Any
 from sqlalchemy import Connection
 
 from incident_engine.common.errors import InvalidDocumentError, Problem
-from incident_engine.common.validation import unknown_problems
 from incident_engine.config.rulebook import Rulebook
 from incident_engine.config.settings import Settings
 from incident_engine.documents.docx import report_docx
@@ -18,13 +17,14 @@ from incident_engine.documents.html import report_html, review_html
 from incident_engine.documents.text import report_text
 from incident_engine.domain.reports.drafting import report_from
 from incident_engine.engine.reader import Reader
-from incident_engine.review import period as review
+from incident_engine.review import period as reviews
+from incident_engine.review import versions as report_versions
 from incident_engine.review.text import figures_text, review_text, tables, versions_text
 from incident_engine.store.reports import Version
 
 
 class OutputFormat(StrEnum):
-    """How it is written."""
+    """The format of the output."""
 
     TEXT = "text"
     JSON = "json"
@@ -34,47 +34,60 @@ class OutputFormat(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ReportRequest:
-    """What is asked for: a period, an incident, or one of its reports in one version."""
+    """Names a period, an incident, or one of an incident's reports."""
 
-    period: review.Period
+    period: reviews.Period
     incident: str | None = None
-    report: str | None = None
-    instance: str | None = None
-    version: int | None = None
+    report: report_versions.VersionRequest | None = None
 
 
 def produce(
     connection: Connection,
     settings: Settings,
     rulebook: Rulebook,
-    wanted: ReportRequest,
+    request: ReportRequest,
     form: OutputFormat,
     locale: str,
     now: datetime,
 ) -> str | bytes:
-    """Return what is asked for, in a form and a language.
+    """Return the requested output in one format and language.
 
-    Raises InvalidDocumentError if there is no such incident, report or version, or the form is not one of it.
+    Raises InvalidDocumentError if there is no such incident, report or version, or if the output has no such format.
     """
     reader = Reader(settings, rulebook)
+    archive = settings.retention.directory
+    if request.incident is None:
+        return _review(connection, reader, settings, request.period, form, locale, now)
+    with reviews.holding(connection, request.incident, archive) as rows:
+        if rows is None:
+            raise InvalidDocumentError([Problem((), f"there is no incident '{request.incident}'")])
+        if request.report is None:
+            return _overview(rows, reader, settings, request.incident, form, locale, now)
+        version = report_versions.find_version(rows, reader, settings, request.incident, request.report, now)
+    if version is None:
+        name = request.report.instance or f"version {request.report.number}"
+        problem = f"incident '{request.incident}' has no {name} of report '{request.report.report}'"
+        raise InvalidDocumentError([Problem((), problem)])
+    return _report(version, form, locale, settings)
+
+
+def _review(
+    connection: Connection,
+    reader: Reader,
+    settings: Settings,
+    period: reviews.Period,
+    form: OutputFormat,
+    locale: str,
+    now: datetime,
+) -> str:
+    _refuse_form(form, OutputFormat.TEXT, OutputFormat.JSON, OutputFormat.HTML)
     zone = settings.bank.zone
-    if wanted.incident is None:
-        found = review.review(connection, reader, wanted.period, zone, now, settings.retention.directory)
-        _refuse_form(form, OutputFormat.TEXT, OutputFormat.JSON, OutputFormat.HTML)
-        if form is OutputFormat.HTML:
-            return review_html(tables(found, settings, locale))
-        return (
-            _json(review.review_document(found, zone))
-            if form is OutputFormat.JSON
-            else review_text(found, settings, locale)
-        )
-    with review.holding(connection, wanted.incident, settings.retention.directory) as held:
-        if held is None:
-            raise InvalidDocumentError([Problem((), f"there is no incident '{wanted.incident}'")])
-        if wanted.report is not None:
-            return _report(_version(held, reader, settings, wanted, now), form, locale, settings)
-        _refuse_form(form, OutputFormat.TEXT, OutputFormat.JSON)
-        return _overview(held, reader, settings, wanted.incident, form, locale, now)
+    review = reviews.review(connection, reader, period, zone, now, settings.retention.directory)
+    if form is OutputFormat.HTML:
+        return review_html(tables(review, settings, locale))
+    if form is OutputFormat.JSON:
+        return _json(reviews.review_document(review, zone))
+    return review_text(review, settings, locale)
 
 
 def _overview(
@@ -86,39 +99,23 @@ def _overview(
     locale: str,
     now: datetime,
 ) -> str:
-    """Return an incident's figures, and which reports there are."""
+    """Return an incident's figures and the list of its reports."""
+    _refuse_form(form, OutputFormat.TEXT, OutputFormat.JSON)
     zone = settings.bank.zone
-    figures = review.figures(connection, reader, incident, now)
-    found = review.versions(connection, incident)
+    figures = reviews.figures(connection, reader, incident, now)
+    versions = report_versions.versions(connection, incident)
     if figures is None or form is OutputFormat.JSON:
-        figures_part = review.figures_document(figures, zone, now) if figures else {}
-        return _json(figures_part | review.list_document(incident, found, list(reader.reports.definitions), zone))
-    return figures_text(figures, settings, locale) + versions_text(found, settings, locale)
-
-
-def _version(
-    connection: Connection, reader: Reader, settings: Settings, wanted: ReportRequest, now: datetime
-) -> Version:
-    incident, report = wanted.incident or "", wanted.report or ""
-    found = review.versions(connection, incident)
-    mine = [rows for key, rows in found.items() if key[0] == report and wanted.instance in (None, key[1])]
-    problems = [] if mine else list(unknown_problems((), "report", report, reader.reports.definitions))
-    if problems:
-        raise InvalidDocumentError(problems)
-    version = review.chosen_version(mine[-1], wanted.version) if mine else None
-    if not mine and wanted.version is None and wanted.instance is None:
-        version = review.drafted_now(connection, reader, settings, incident, report, now)
-    if version is None:
-        about = wanted.instance or f"version {wanted.version}"
-        raise InvalidDocumentError([Problem((), f"incident '{incident}' has no {about} of report '{report}'")])
-    return version
+        head = reviews.figures_document(figures, zone, now) if figures else {}
+        available = list(reader.reports.definitions)
+        return _json(head | report_versions.list_document(incident, versions, available, zone))
+    return figures_text(figures, settings, locale) + versions_text(versions, settings, locale)
 
 
 def _report(version: Version, form: OutputFormat, locale: str, settings: Settings) -> str | bytes:
     zone = settings.bank.zone
     if form is OutputFormat.JSON:
-        return _json(review.full_document(version, locale, zone))
-    report, stamp = report_from(version.document[locale]), review.stamp_of(version, zone)
+        return _json(report_versions.full_document(version, locale, zone))
+    report, stamp = report_from(version.document[locale]), report_versions.stamp_of(version, zone)
     if form is OutputFormat.DOCX:
         return report_docx(report, stamp)
     return report_html(report, stamp) if form is OutputFormat.HTML else report_text(report, stamp)
@@ -126,8 +123,8 @@ def _report(version: Version, form: OutputFormat, locale: str, settings: Setting
 
 def _refuse_form(form: OutputFormat, *allowed: OutputFormat) -> None:
     if form not in allowed:
-        said = f"{form} is a form of one report alone (--incident with --report)"
-        raise InvalidDocumentError([Problem((), said, f"--format {' or '.join(allowed)}")])
+        problem = f"{form} is only for a single report (--incident with --report)"
+        raise InvalidDocumentError([Problem((), problem, f"--format {' or '.join(allowed)}")])
 
 
 def _json(document: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""`serve`, `check` and `schema`: the daemon and the files that it works by."""
+"""`serve`, `check` and `schema`: run the daemon, check its files, write their schemas."""
 
 import sys
 from pathlib import Path
@@ -17,15 +17,15 @@ _EXAMPLE_BANK = "Cloudsail Bank"
 
 
 def serve(config: Config = None, lang: Lang = None) -> None:
-    """Run the daemon: take events, grade, raise levels by the clock, send what must be sent.
+    """Run the daemon: receive events, grade incidents, raise levels by the clock, send messages.
 
-    Any setting can be overridden by the environment: INCIDENT_ENGINE__SERVER__PORT=9000.
+    The environment overrides any setting, for example INCIDENT_ENGINE__SERVER__PORT=9000.
     """
     import contextlib
     import gc
     import os
 
-    gc.disable()  # what a start makes stays, and looking through it would take a third of the start
+    gc.disable()  # objects made at the start stay for ever; collecting among them takes a third of the start's time
 
     from incident_engine.common.clock import SystemClock
     from incident_engine.common.failpoints import failpoint_from
@@ -48,14 +48,14 @@ def serve(config: Config = None, lang: Lang = None) -> None:
 def check(
     paths: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[PATH…]", help="Files or folders. Default: the configuration and all its rules."),
+        typer.Argument(metavar="[PATH…]", help="Files or folders to check. Default: the configuration and its rules."),
     ] = None,
     config: Config = None,
     lang: Lang = None,
 ) -> None:
-    """Check configuration, packs with their cases, playbooks, messages and scenarios.
+    """Check the configuration, packs with their cases, playbooks, messages, reports, calendars and scenarios.
 
-    Prints file:line:column for whatever is wrong and exits with 1; 0 if all is well.
+    Prints file:line:column for each problem. Exits with 1 if there is any.
     """
     from incident_engine.cli.check import check as check_files
     from incident_engine.common.clock import SystemClock
@@ -63,31 +63,32 @@ def check(
     from incident_engine.config.rulebook import guessed_years
 
     translate: Translator = translator_for(lang)
-    checked = check_files(paths or [], config_file(config))
-    for service, years in guessed_years(checked.hours, SystemClock().now()).items():
+    result = check_files(paths or [], config_file(config))
+    for service, years in guessed_years(result.hours, SystemClock().now()).items():
         listed = ", ".join(str(year) for year in years)
         typer.echo(
             f"{translate('warning')}: {service}: {listed}: {translate('not published')} (rules/calendars/)", err=True
         )
-    for finding in checked.findings:
+    for finding in result.findings:
         typer.echo(str(finding))
-    counted = f"{config_file(config)}: {checked.files} {translate('files')}, {checked.cases} {translate('cases')}"
-    if checked.findings:
-        typer.echo(f"{counted}: {len(checked.findings)} {translate('findings')}", err=True)
+    counts = f"{result.files} {translate('files checked')}, {result.cases} {translate('pack cases')}"
+    summary = f"{config_file(config)}: {counts}"
+    if result.findings:
+        typer.echo(f"{summary}: {len(result.findings)} {translate('errors found')}", err=True)
         raise typer.Exit(1)
-    typer.echo(f"{counted}: {translate('all correct')}")
+    typer.echo(f"{summary}: {translate('all correct')}")
 
 
 def schema(
     directory: Annotated[
-        Path, typer.Option("--directory", "-d", metavar="DIR", help="Where to write them; made if it is not there.")
+        Path, typer.Option("--directory", "-d", metavar="DIR", help="The folder to write to; created if missing.")
     ] = Path("schemas"),
     only_check: Annotated[
-        bool, typer.Option("--check", help="Write nothing; exit with 1 if a file there is missing or out of date.")
+        bool, typer.Option("--check", help="Write nothing; exit with 1 if a file is missing or out of date.")
     ] = False,
     lang: Lang = None,
 ) -> None:
-    """Write JSON Schemas for packs, playbooks, reports, config, events, scenarios, calendars; editors complete by them.
+    """Write JSON Schemas of packs, playbooks, reports, config.yaml, events, scenarios and calendars, for editors.
 
     The first line of a YAML file names its schema: # yaml-language-server: $schema=../schemas/pack.schema.json
     """
@@ -116,21 +117,22 @@ def _banner(settings: "Settings", config_file: Path, url: str, translate: "Trans
     native, *others = FORMATS
     addresses = [f"POST {url}{native.path}", *(f"{other.name}: POST {url}{other.path}" for other in others)]
     outboxes = [str(c.directory) for c in settings.channels.values() if isinstance(c, OutboxSettings)]
-    begun = (SystemClock().now() - timedelta(minutes=40)).isoformat(timespec="seconds")
+    # 40 minutes ago, so that the sample incident reaches the first level at once.
+    started = (SystemClock().now() - timedelta(minutes=40)).isoformat(timespec="seconds")
     event = (
         f'{{"source":"me","id":"1","type":"outage.started","service":"{settings.services[0].id}",'
-        f'"regions":["CN-GD"],"occurred_at":"{begun}"}}'
+        f'"regions":["CN-GD"],"occurred_at":"{started}"}}'
     )
     rows = {
         "push events": "    ".join(addresses),
-        "look": f"{url}/docs    {url}/api/v1/incidents",
+        "web pages": f"{url}/docs    {url}/api/v1/incidents",
         "metrics": f"{url}/metrics",
         "messages": ", ".join(outboxes) or "—",
-        "try": f"curl -s {url}{native.path} -d '{event}'",
+        "try it": f"curl -s {url}{native.path} -d '{event}'",
     }
     typer.echo(f"incident-engine {__version__} · {settings.bank.name.in_(translate.locale)} · {config_file}")
     if settings.bank.name.en == _EXAMPLE_BANK:
         typer.echo(f"  ! {translate('shipped bank')}")
     for key, value in rows.items():
         typer.echo(f"  {translate(key)}: {value}")
-    typer.echo(f"  {translate('stop')}")
+    typer.echo(f"  {translate('how to stop')}")

@@ -1,4 +1,4 @@
-"""`step`: what people do with steps, told to the running daemon."""
+"""`step`: send people's actions on steps to the running daemon."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -7,14 +7,15 @@ import typer
 
 from incident_engine.cli.options import Lang, instant_of, read_settings, translator_for
 
-app = typer.Typer(help="Acknowledge, approve, complete, skip, hand over or add a step.", no_args_is_help=True)
+app = typer.Typer(help="Acknowledge, approve, complete, skip, assign or add a step.", no_args_is_help=True)
 
-StepId = Annotated[str, typer.Argument(metavar="STEP", help="The step's id, as the message names it.")]
-By = Annotated[str, typer.Option("--by", metavar="NAME", help="Who does it.")]
-Note = Annotated[str | None, typer.Option("--note", metavar="TEXT", help="What else is to be recorded.")]
-Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it stays on record.")]
+StepId = Annotated[str, typer.Argument(metavar="STEP", help="The step's id, as messages show it.")]
+By = Annotated[str, typer.Option("--by", metavar="NAME", help="Your name.")]
+Note = Annotated[str | None, typer.Option("--note", metavar="TEXT", help="A note for the record.")]
+Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="The reason, for the record.")]
 Config = Annotated[
-    Path | None, typer.Option("--config", "-c", metavar="FILE", help="Where the daemon and its key are found.")
+    Path | None,
+    typer.Option("--config", "-c", metavar="FILE", help="The config.yaml with the daemon's address and key."),
 ]
 Url = Annotated[
     str | None,
@@ -26,13 +27,13 @@ Url = Annotated[
 def acknowledge(
     step: StepId, by: By, note: Note = None, config: Config = None, url: Url = None, lang: Lang = None
 ) -> None:
-    """Say that you take care of it: nobody else is paged for it."""
+    """Take over a step. Escalation stops: no further people are paged."""
     _post(f"/api/v1/steps/{step}/acknowledge", {"by": by, "note": note}, config, url, lang)
 
 
 @app.command()
 def approve(step: StepId, by: By, note: Note = None, config: Config = None, url: Url = None, lang: Lang = None) -> None:
-    """Approve the words that wait; they go out at once."""
+    """Approve a held message. It is sent at once."""
     _post(f"/api/v1/steps/{step}/approve", {"by": by, "note": note}, config, url, lang)
 
 
@@ -40,13 +41,13 @@ def approve(step: StepId, by: By, note: Note = None, config: Config = None, url:
 def complete(
     step: StepId, by: By, note: Note = None, config: Config = None, url: Url = None, lang: Lang = None
 ) -> None:
-    """Say that it is done, such as a report that was handed in."""
+    """Record that a step is done, for example a report that was submitted."""
     _post(f"/api/v1/steps/{step}/complete", {"by": by, "note": note}, config, url, lang)
 
 
 @app.command()
 def skip(step: StepId, by: By, reason: Reason, config: Config = None, url: Url = None, lang: Lang = None) -> None:
-    """Decide that it is not done. What it would have fulfilled is still owed."""
+    """Skip a step. An obligation that it would have fulfilled stays due."""
     _post(f"/api/v1/steps/{step}/skip", {"by": by, "reason": reason}, config, url, lang)
 
 
@@ -54,13 +55,13 @@ def skip(step: StepId, by: By, reason: Reason, config: Config = None, url: Url =
 def assign(
     step: StepId,
     by: By,
-    to: Annotated[str, typer.Option("--to", metavar="CONTACT", help="A contact, rotation or audience.")],
+    to: Annotated[str, typer.Option("--to", metavar="CONTACT", help="The new contact, rotation or audience.")],
     reason: Reason,
     config: Config = None,
     url: Url = None,
     lang: Lang = None,
 ) -> None:
-    """Hand it over to somebody else."""
+    """Assign a step to somebody else."""
     _post(f"/api/v1/steps/{step}/assign", {"by": by, "to": to, "reason": reason}, config, url, lang)
 
 
@@ -70,23 +71,24 @@ def add(
     *,
     by: By,
     reason: Reason,
-    step: Annotated[str | None, typer.Option("--step", metavar="ID", help="A step of a playbook, wanted now.")] = None,
-    title: Annotated[str | None, typer.Option("--title", metavar="TEXT", help="A task in your own words.")] = None,
-    assignee: Annotated[str | None, typer.Option("--to", metavar="CONTACT", help="Whose task it is.")] = None,
+    step: Annotated[str | None, typer.Option("--step", metavar="ID", help="A playbook step, to start now.")] = None,
+    title: Annotated[str | None, typer.Option("--title", metavar="TEXT", help="The title of a new task.")] = None,
+    assignee: Annotated[str | None, typer.Option("--to", metavar="CONTACT", help="The owner of the task.")] = None,
     due: Annotated[
-        str | None, typer.Option("--due", metavar="TIME", help="By when (ISO 8601; without an offset: local).")
+        str | None,
+        typer.Option("--due", metavar="TIME", help="The due time (ISO 8601; without an offset: local time)."),
     ] = None,
     config: Config = None,
     url: Url = None,
     lang: Lang = None,
 ) -> None:
-    """Add a step of a playbook before its time, or a task with its owner and due date."""
+    """Start a step of a playbook ahead of time, or add a task with an owner and a due time."""
     data = {"by": by, "reason": reason, "step": step, "title": title, "assignee": assignee, "due_at": due}
     _post(f"/api/v1/incidents/{incident}/steps", data, config, url, lang)
 
 
 def _post(path: str, data: dict[str, Any], config: Path | None, url: str | None, lang: str | None) -> None:
-    """Tell the daemon, and print what it answered; exits with 1 if it refused or cannot be reached."""
+    """Post an action to the daemon and print its answer. Exits with 1 if the daemon refuses or cannot be reached."""
     from urllib.parse import quote
 
     import httpx2
@@ -99,18 +101,19 @@ def _post(path: str, data: dict[str, Any], config: Path | None, url: str | None,
     host = f"[{settings.server.host}]" if ":" in settings.server.host else settings.server.host
     base = url or f"http://{host}:{settings.server.port}"
     headers = {"Authorization": f"Bearer {settings.server.keys[0].read()}"} if settings.server.keys else {}
-    given = {name: value for name, value in data.items() if value is not None}
+    body = {name: value for name, value in data.items() if value is not None}
     try:
-        answer = httpx2.post(base + quote(path, safe="/:~."), json=given, headers=headers, timeout=30, trust_env=False)
+        # trust_env=False: a proxy for the internet must not get the bank's key.
+        answer = httpx2.post(base + quote(path, safe="/:~."), json=body, headers=headers, timeout=30, trust_env=False)
     except httpx2.HTTPError as error:
         typer.echo(f"{translate('daemon not reached')}: {base}: {error}", err=True)
         raise typer.Exit(1) from None
     document = answer.json()
     if answer.status_code != 202:
-        typer.echo(f"{translate('refused')}: {document.get('detail')}", err=True)
-        for each in document.get("errors", ()):
-            expected = f"; {each['expected']}" if "expected" in each else ""
-            near = f" ({each['nearest']}?)" if "nearest" in each else ""
-            typer.echo(f"  {each.get('pointer', '')}: {each['detail']}{expected}{near}", err=True)
+        typer.echo(f"{translate('request refused')}: {document.get('detail')}", err=True)
+        for problem in document.get("errors", ()):
+            expected = f"; {problem['expected']}" if "expected" in problem else ""
+            near = f" ({problem['nearest']}?)" if "nearest" in problem else ""
+            typer.echo(f"  {problem.get('pointer', '')}: {problem['detail']}{expected}{near}", err=True)
         raise typer.Exit(1)
     typer.echo(f"{translate('recorded')}: {document['incident']} · {document['status']}")

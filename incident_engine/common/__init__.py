@@ -1,1 +1,1 @@
-"""Tools that know nothing of incidents: errors, validation, clock, log, texts in two languages."""
+"""Tools without knowledge of incidents: errors, validation, clock, log, texts in two languages."""

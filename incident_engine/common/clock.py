@@ -1,4 +1,4 @@
-"""The only place that reads a clock."""
+"""The clocks of the program; no other module reads the time."""
 
 import time
 from datetime import UTC, datetime, timedelta
@@ -6,13 +6,13 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """What time it is, and when the real clock will show a given instant."""
+    """Tells the present instant, and converts an instant to real time."""
 
     speed: float
-    """How many seconds of this clock pass in one real second."""
+    """Seconds of this clock per real second."""
 
     def now(self) -> datetime:
-        """Return the present instant, aware, in UTC."""
+        """Return the present instant in UTC, timezone-aware."""
         ...
 
     def real_time_of(self, instant: datetime) -> datetime:
@@ -21,7 +21,7 @@ class Clock(Protocol):
 
 
 def ticks() -> float:
-    """Return seconds since some instant, for measuring how long something took; nobody can set this clock."""
+    """Return seconds since an arbitrary instant, to measure durations. Changes of the system clock do not affect it."""
     return time.monotonic()
 
 
@@ -35,7 +35,7 @@ class SystemClock:
         return datetime.now(UTC)
 
     def real_time_of(self, instant: datetime) -> datetime:
-        """Return `instant` itself: this clock is the real one."""
+        """Return `instant` unchanged."""
         return instant
 
 
@@ -43,7 +43,7 @@ _NEVER_RINGS = timedelta(days=3_650)
 
 
 class SteppedClock:
-    """A clock that stands still until it is told to go on, for drills that wait for nothing."""
+    """A clock that only moves when it is advanced, for drills that never wait."""
 
     speed = 1.0
 
@@ -51,22 +51,22 @@ class SteppedClock:
         self._now = start.astimezone(UTC)
 
     def now(self) -> datetime:
-        """Return the instant to which the clock was set last, in UTC."""
+        """Return the instant of the last advance in UTC."""
         return self._now
 
     def advance_to(self, instant: datetime) -> None:
-        """Go on to an instant; a clock never goes back."""
+        """Advance to an instant. Raises ValueError if it is in the past."""
         if instant < self._now:
             raise ValueError(f"{instant.isoformat()} is before {self._now.isoformat()}: a clock does not go back")
         self._now = instant.astimezone(UTC)
 
     def real_time_of(self, instant: datetime) -> datetime:
-        """Return the present for what has passed; what is to come never comes by waiting."""
+        """Return now for past instants, a far future for others: this clock moves only when advanced."""
         return datetime.now(UTC) + (timedelta(0) if instant <= self._now else _NEVER_RINGS)
 
 
 class VirtualClock:
-    """A clock that starts at any instant and runs `speed` times as fast, for drills."""
+    """A clock that starts at a chosen instant and runs at a multiple of real time, for drills."""
 
     def __init__(self, start: datetime, speed: float) -> None:
         self.speed = speed

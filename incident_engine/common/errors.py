@@ -1,4 +1,4 @@
-"""Typed errors. Each says where, what was expected and what to do; each is raised where the cause is known."""
+"""Typed errors. Each names the place, the expected value and the remedy, and is raised where the cause is known."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,16 +8,18 @@ Path = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong at one place of a document (a request body, a YAML file)."""
+    """One problem at one place of a document, such as a request body or a YAML file."""
 
     path: Path
+    """Keys and list indices from the root of the document to the place."""
     message: str
     expected: str = ""
     nearest: str = ""
+    """The valid name most similar to an unknown one; empty if none is similar."""
 
     @property
     def pointer(self) -> str:
-        """Return the place as a JSON pointer (RFC 6901)."""
+        """Return the path as a JSON pointer (RFC 6901)."""
         return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in self.path)
 
     def sentence(self) -> str:
@@ -32,7 +34,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Finding:
-    """One problem with its place in a file (line and column counted from 1)."""
+    """One problem with its place in a file; line and column count from 1."""
 
     file: str
     line: int
@@ -48,7 +50,7 @@ class IncidentEngineError(Exception):
 
 
 class InvalidDocumentError(IncidentEngineError):
-    """A document does not mean anything: all its problems, each with its path."""
+    """The document is invalid: all problems, each with its path."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__("; ".join(f"{p.pointer}: {p.sentence()}".removeprefix(": ") for p in problems))
@@ -56,7 +58,7 @@ class InvalidDocumentError(IncidentEngineError):
 
 
 class InvalidFilesError(IncidentEngineError):
-    """Files that a person edits are wrong: all findings with file, line and column."""
+    """Files that operators write are invalid: all findings, each with file, line and column."""
 
     def __init__(self, findings: Sequence[Finding]) -> None:
         super().__init__("\n".join(str(finding) for finding in findings))
@@ -64,7 +66,7 @@ class InvalidFilesError(IncidentEngineError):
 
 
 class MalformedBodyError(IncidentEngineError):
-    """A request body is not JSON at all."""
+    """A request body is not valid JSON."""
 
     def __init__(self, message: str, line: int, column: int) -> None:
         super().__init__(f"not valid JSON at line {line}, column {column}: {message}")
@@ -73,13 +75,13 @@ class MalformedBodyError(IncidentEngineError):
 
 
 class OverloadedError(IncidentEngineError):
-    """A bounded queue is full; nothing was stored, the sender should try again."""
+    """A bounded queue is full. Nothing was stored; the sender should try again."""
 
     retry_after_seconds = 1
 
 
 class StoreError(IncidentEngineError):
-    """The database cannot be used as it is."""
+    """The database cannot be used in its present state."""
 
 
 class StartupError(IncidentEngineError):

@@ -1,7 +1,7 @@
-"""Named points in the code at which a test may kill, break or stop the daemon. Nothing happens unless one is armed.
+"""Named points in the code at which tests kill, break or pause the daemon. They do nothing unless one is armed.
 
-`INCIDENT_ENGINE_FAULT=before_commit:3:kill` kills the process when it comes to that point for the third time. Only
-`serve` reads the variable, and a daemon that others can reach, or that has keys, refuses to start with it.
+`INCIDENT_ENGINE_FAULT=before_commit:3:kill` kills the process when it reaches that point for the third time. Only
+`serve` reads the variable. A daemon that other machines can reach, or that has keys, refuses to start with it.
 """
 
 import itertools
@@ -17,48 +17,48 @@ from incident_engine.common.telemetry import logger
 
 VARIABLE = "INCIDENT_ENGINE_FAULT"
 _LINGER_SECONDS = 0.05
-"""How long the other threads go on before a kill: what they say too early must get out, or no test would see it."""
+"""Time for the other threads before a kill: an answer sent too early must leave the process, or no test sees it."""
 
 
 class Point(StrEnum):
-    """Where the process can be made to fail."""
+    """A point at which the process can be made to fail."""
 
     DURING_MIGRATION = "during_migration"
-    """The new schema is written and not committed."""
+    """The new schema is written but not committed."""
     DURING_RECOVERY = "during_recovery"
-    """What a process that is gone was sending is due again, and that is not committed."""
+    """Deliveries of a dead process are due again, but that is not committed."""
     AFTER_APPEND = "after_append"
-    """An event is appended; its incident does not know of it yet."""
+    """An event is appended, but its incident is not updated yet."""
     BEFORE_COMMIT = "before_commit"
     AFTER_COMMIT = "after_commit"
-    """It is on disk, and nobody has been told."""
+    """The transaction is on disk, but the senders have no answer yet."""
     AFTER_CLAIM = "after_claim"
-    """A delivery is ours, on disk, and not begun."""
+    """A delivery is claimed on disk, but sending has not started."""
     BEFORE_SEND = "before_send"
     AFTER_SEND = "after_send"
-    """The receiver has it and has said so; we have not made anything of the answer."""
+    """The receiver has confirmed the message, but the confirmation is not processed yet."""
     BEFORE_RECORD = "before_record"
-    """The writer is about to record how it went."""
+    """The writer is about to record the outcome of a delivery."""
 
 
 class FailAction(StrEnum):
-    """What happens there."""
+    """The effect of an armed point."""
 
     KILL = "kill"
-    """SIGKILL: what a power cut is to the process."""
+    """SIGKILL, which the process sees as a power cut."""
     RAISE = "raise"
-    """An error like any that nobody foresaw."""
+    """An unforeseen exception."""
     PAUSE = "pause"
-    """SIGSTOP: the process stands still until somebody sends SIGCONT."""
+    """SIGSTOP: the process stands still until it gets SIGCONT."""
 
 
 class InjectedFaultError(IncidentEngineError):
-    """The error that was asked for."""
+    """The exception of `FailAction.RAISE`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failpoint:
-    """What happens when the process comes to a point for the given time (counted from 1), and at no other time."""
+    """Acts when the process reaches a point for the `count`-th time (counted from 1), and only then."""
 
     point: Point
     count: int
@@ -66,7 +66,7 @@ class Failpoint:
     _visits: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1), compare=False, repr=False)
 
     def visit(self, point: Point) -> None:
-        """Note that the process has come to a point."""
+        """Count a visit to a point, and act if it is the one to fail at."""
         if point is not self.point or next(self._visits) != self.count:
             return
         if self.action is FailAction.RAISE:
@@ -76,51 +76,51 @@ class Failpoint:
 
 
 class _Switch:
-    """Holds the armed fault; None in every daemon that is not being tested."""
+    """Holds the armed fault; None outside tests."""
 
     armed: Failpoint | None = None
 
 
 def reach(point: Point) -> None:
-    """Say that the process has come to a point. Costs one look at an attribute unless a fault is armed."""
-    armed = _Switch.armed
+    """Visit a point."""
+    armed = _Switch.armed  # one attribute read: this runs for every event in production
     if armed is not None:
         armed.visit(point)
 
 
 def arm(fault: Failpoint | None) -> None:
-    """Arm a fault, or none."""
+    """Arm a fault; None disarms."""
     _Switch.armed = fault
 
 
 def arm_for_tests(fault: Failpoint | None, *, is_exposed: bool) -> None:
-    """Arm a fault, or none, and log it. Raises StartupError if others can reach the daemon (`is_exposed`)."""
+    """Arm a fault and log it; None disarms. Raises StartupError if other machines can reach the daemon."""
     if fault is not None and is_exposed:
         raise StartupError(
-            f"{VARIABLE} is set, which makes the daemon fail on purpose; it is for tests, on a loopback "
+            f"{VARIABLE} is set, which makes the daemon fail on purpose; it is only for tests, on a loopback "
             "address and without keys. Unset it"
         )
     arm(fault)
     if fault is not None:
         logger("daemon").warning(
-            "fault_armed", reason="for_tests", point=fault.point, count=fault.count, deed=fault.action
+            "fault_armed", reason="for_tests", point=fault.point, count=fault.count, action=fault.action
         )
 
 
 def failpoint_from(environment: Mapping[str, str]) -> Failpoint | None:
-    """Return the fault that the environment asks for. Raises StartupError if it cannot be understood."""
+    """Return the fault in the environment, None if there is none. Raises StartupError if it is malformed."""
     text = environment.get(VARIABLE)
     if not text:
         return None
     point, _, rest = text.partition(":")
-    count, _, deed = rest.partition(":")
+    count, _, action = rest.partition(":")
     try:
-        fault = Failpoint(Point(point), int(count), FailAction(deed))
+        fault = Failpoint(Point(point), int(count), FailAction(action))
     except ValueError:
         fault = None
     if fault is None or fault.count < 1:
         raise StartupError(
-            f"{VARIABLE}={text!r} is not POINT:COUNT:DEED, such as before_commit:3:kill; points: {', '.join(Point)}; "
-            f"deeds: {', '.join(FailAction)}. It is for tests: unset it"
+            f"{VARIABLE}={text!r} is not POINT:COUNT:ACTION, such as before_commit:3:kill; points: {', '.join(Point)}; "
+            f"actions: {', '.join(FailAction)}. It is only for tests: unset it"
         )
     return fault

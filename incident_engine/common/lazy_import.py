@@ -1,14 +1,14 @@
-"""Modules that are read when first used: what a start need not have, it need not wait for."""
+"""Import heavy, rarely used modules on first use, to keep start-up fast."""
 
 import importlib
 from typing import Any
 
 
 class LazyModule:
-    """Stands for a module until something of it is wanted.
+    """Stands for a module and imports it when an attribute is first read.
 
-    For the few that bring much for a rare deed; typed by an import under TYPE_CHECKING beside it, which also keeps it
-    within sight of what proves the layers. Two threads may come at once: Python lets one of them read it.
+    Put an import of the same module under TYPE_CHECKING beside it: it gives the types, and import-linter sees it.
+    Several threads may use it at once, because Python locks imports.
     """
 
     def __init__(self, name: str) -> None:

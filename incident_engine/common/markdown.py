@@ -1,4 +1,4 @@
-"""Messages' Markdown as HTML, for mail programs and pages."""
+"""Convert the Markdown of messages to HTML, for mail programs and pages."""
 
 import re
 from functools import cache
@@ -16,26 +16,26 @@ _ENDS_WITH_PUNCTUATION = re.compile(r"^(.*?)([。，；：！？、）】」』�
 
 
 def as_html(text: str) -> str:
-    """Return a text as HTML; tags in it are shown as text, links and pictures are not made."""
+    """Return a text as HTML. HTML tags are escaped; links and images stay plain text."""
     return str(_markdown().render("\n".join(_bold_before_punctuation(line) for line in text.split("\n"))))
 
 
 @cache
 def _markdown() -> "markdown_it.MarkdownIt":
-    # What people add to a message must not become a link or load a picture in somebody's program.
+    # Text that people add to a message must not become a link, or load a tracking image in a mail program.
     return markdown_it.MarkdownIt("commonmark", {"html": False}).disable(["link", "image", "autolink", "reference"])
 
 
 def _bold_before_punctuation(line: str) -> str:
-    """Return a line in which bold ends before the Chinese punctuation at its end: `**重要。**请` as `**重要**。请`.
+    """Move Chinese punctuation at the end of bold text behind the stars: `**重要。**请` becomes `**重要**。请`.
 
-    CommonMark takes the stars for text between punctuation and a character, where Chinese has no space.
+    CommonMark does not close bold between punctuation and a letter, and Chinese puts no space between them.
     """
     parts = line.split(_BOLD)
     if len(parts) % 2 == 0:
-        return line  # a star too many: leave it to the reader
-    for place in range(1, len(parts), 2):
-        found = _ENDS_WITH_PUNCTUATION.match(parts[place])
-        if found is not None and found[1] and parts[place + 1][:1].isalnum():
-            parts[place], parts[place + 1] = found[1], found[2] + parts[place + 1]
+        return line  # unpaired stars: CommonMark shows them as they are
+    for index in range(1, len(parts), 2):
+        match = _ENDS_WITH_PUNCTUATION.match(parts[index])
+        if match is not None and match[1] and parts[index + 1][:1].isalnum():
+            parts[index], parts[index + 1] = match[1], match[2] + parts[index + 1]
     return _BOLD.join(parts)

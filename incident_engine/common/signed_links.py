@@ -1,4 +1,4 @@
-"""Signed links with which whoever reads a message acknowledges or approves the step that it is about."""
+"""Signed links in messages, with which readers acknowledge, approve or complete a step."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ from itsdangerous import BadSignature, SignatureExpired, URLSafeTimedSerializer
 
 LINK_PATH = "/do/"
 """The path of all links. Their signature takes the place of a key."""
-_SALT = "incident-engine step"
+_SALT = "incident-engine step"  # part of every signature: a change invalidates the links already sent
 VALID_SECONDS = 7 * 86_400
-"""How long a link can be used."""
+"""The lifetime of a link."""
 
 
 class LinkAction(StrEnum):
-    """What a link is for."""
+    """The action that a link performs."""
 
     ACKNOWLEDGE = "acknowledge"
     APPROVE = "approve"
@@ -22,7 +22,7 @@ class LinkAction(StrEnum):
 
 
 class InvalidLinkError(Exception):
-    """A link was changed, or it is too old (`expired`)."""
+    """A link has a wrong signature, or is too old (`expired`)."""
 
     def __init__(self, *, expired: bool) -> None:
         super().__init__("expired" if expired else "not signed by this bank's incident-engine")
@@ -31,7 +31,7 @@ class InvalidLinkError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """What a link says: the step, what for, and to whom it was sent."""
+    """The content of a link: a step, an action, and the contact that got the link."""
 
     step: str
     action: LinkAction
@@ -39,20 +39,24 @@ class Link:
 
 
 class Links:
-    """Signs links, and reads them again. Without a public address there are none."""
+    """Signs and verifies links. Without a public address or a key there are none."""
 
     def __init__(self, public_url: str | None = None, key: str = "") -> None:
         self._url = public_url.rstrip("/") if public_url else None
         self._serializer = URLSafeTimedSerializer(key, salt=_SALT) if key else None
 
     def for_step(self, step: str, contact: str) -> Mapping[str, str] | None:
-        """Return the links of a step for a reader, by what they are for."""
+        """Return the links of a step for a contact, by action; None if links are off."""
         if self._url is None or self._serializer is None:
             return None
-        return {action: f"{self._url}{LINK_PATH}{self._token(Link(step, action, contact))}" for action in LinkAction}
+        links: dict[str, str] = {}
+        for action in LinkAction:
+            token = self._serializer.dumps([step, action.value, contact])
+            links[action] = f"{self._url}{LINK_PATH}{token if isinstance(token, str) else token.decode()}"
+        return links
 
     def read(self, token: str) -> Link:
-        """Return what a link says. Raises WrongLinkError."""
+        """Return the content of a link. Raises InvalidLinkError if its signature is wrong or it is too old."""
         if self._serializer is None:
             raise InvalidLinkError(expired=False)
         try:
@@ -62,8 +66,3 @@ class Links:
             raise InvalidLinkError(expired=True) from error
         except (BadSignature, ValueError, TypeError) as error:
             raise InvalidLinkError(expired=False) from error
-
-    def _token(self, link: Link) -> str:
-        assert self._serializer is not None  # noqa: S101 - `of` saw to it
-        signed = self._serializer.dumps([link.step, link.action.value, link.contact])
-        return signed if isinstance(signed, str) else signed.decode()

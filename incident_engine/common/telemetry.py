@@ -1,4 +1,4 @@
-"""Logs and metrics. One line per decision, with a reason that is also the metric's label."""
+"""Logs and metrics. Each decision logs one line with a reason, which is also the label of its metric."""
 
 import contextlib
 import logging
@@ -20,11 +20,11 @@ from incident_engine.common.clock import ticks
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series beside each counter, which no rule of ours needs
 
 MANY_SOURCES = 200
-"""Beyond so many distinct sources, events are counted under `other`: a label must not grow without bound."""
+"""The most distinct sources in metrics; further ones count as `other`, because every label value costs memory."""
 
 
 class EventOutcome(StrEnum):
-    """What became of a reported event."""
+    """The outcome of reporting an event."""
 
     ACCEPTED = "accepted"
     DUPLICATE = "duplicate"
@@ -34,7 +34,7 @@ class EventOutcome(StrEnum):
 
 
 class RefusedReason(StrEnum):
-    """Why a request was answered 503."""
+    """The reason for answering a request with 503."""
 
     QUEUE = "queue_full"
     CONNECTIONS = "too_many_connections"
@@ -42,17 +42,20 @@ class RefusedReason(StrEnum):
 
 
 class CircuitState(StrEnum):
-    """Whether a target is sent to: always, once to see, or not at all for a while; from good to bad."""
+    """The state of an endpoint's circuit breaker, from good to bad."""
 
     CLOSED = "closed"
+    """Messages are sent."""
     HALF_OPEN = "half_open"
+    """One message is sent as a probe."""
     OPEN = "open"
+    """No message is sent until a pause is over."""
 
 
 def configure_logging(stream: TextIO = sys.stderr, *, level: int = logging.INFO) -> None:
-    """Log to a stream: one JSON object a line, or coloured text when it is a terminal."""
+    """Log to a stream: one JSON object per line, or coloured text if the stream is a terminal."""
     is_terminal = bool(getattr(stream, "isatty", lambda: False)())
-    logging.basicConfig(handlers=[_Forwarded()], level=logging.WARNING, force=True)
+    logging.basicConfig(handlers=[_LibraryHandler()], level=logging.WARNING, force=True)
     renderer: structlog.typing.Processor = (
         structlog.dev.ConsoleRenderer() if is_terminal else structlog.processors.JSONRenderer(ensure_ascii=False)
     )
@@ -71,7 +74,7 @@ def configure_logging(stream: TextIO = sys.stderr, *, level: int = logging.INFO)
 
 
 class _Unbreakable:
-    """A stream that never fails: a full disk under the log, or a reader that has gone, must not stop the engine."""
+    """A stream that ignores write errors: a full disk or a closed pipe must not stop the engine."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -86,8 +89,8 @@ class _Unbreakable:
             self._stream.flush()
 
 
-class _Forwarded(logging.Handler):
-    """Warnings of libraries, in our form."""
+class _LibraryHandler(logging.Handler):
+    """Logs the warnings of libraries as structured lines."""
 
     def emit(self, record: logging.LogRecord) -> None:
         logger(record.name).warning("library_warning", reason="library_warning", message=record.getMessage())
@@ -101,96 +104,96 @@ class Log(Protocol):
         ...
 
     def warning(self, event: str, **fields: object) -> object:
-        """Log what somebody should look at."""
+        """Log a problem that an operator should examine."""
         ...
 
 
 def logger(room: str) -> Log:
-    """Return the logger of one room."""
+    """Return the logger of one part of the program."""
     log: Log = structlog.get_logger(room=room)
     return log
 
 
 class RateLimitedLog:
-    """Logs one kind of line at most once in so many seconds; `times` says how often it would have been logged."""
+    """Logs one kind of line at most once per interval; the field `times` counts the suppressed lines, too."""
 
     def __init__(self, log: Callable[..., object], seconds: float) -> None:
         self._log = log
         self._seconds = seconds
         self._lock = threading.Lock()
-        self._kept_back = 0
+        self._pending = 0
         self._logged_at: float | None = None
 
     def __call__(self, event: str, **fields: object) -> None:
         """Log the line, or only count it."""
         with self._lock:
-            self._kept_back += 1
+            self._pending += 1
             now = ticks()
             if self._logged_at is not None and now - self._logged_at < self._seconds:
                 return
-            times, self._kept_back, self._logged_at = self._kept_back, 0, now
-        self._log(event, times=times, **fields)
+            times, self._pending, self._logged_at = self._pending, 0, now
+        self._log(event, times=times, **fields)  # outside the lock: a stream may block
 
     def reset(self) -> None:
-        """Log the next line at once: it tells of something new."""
+        """Log the next line at once, because it reports a new problem."""
         with self._lock:
-            self._kept_back, self._logged_at = 0, None
+            self._pending, self._logged_at = 0, None
 
 
 class Metrics:
-    """The counters and histograms that the rooms feed, and the registry that Prometheus scrapes."""
+    """The counters, gauges and histograms of the program, and the registry that Prometheus scrapes."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self._sources: set[str] = set()
         self._events = Counter(
             "incident_engine_events",
-            "Events reported, by source and what became of them.",
+            "Events reported, by source and outcome.",
             ["source", "outcome"],
             registry=self.registry,
         )
         self.ahead = 0
-        """How many events occurred too far ahead of this machine's clock."""
+        """The number of events that occurred too far ahead of this machine's clock; the watchdog reads it."""
         self._ahead = Counter(
             "incident_engine_events_ahead",
-            "Events that were refused or put in quarantine because they lie ahead of this machine's clock.",
+            "Events refused or quarantined because they are ahead of this machine's clock.",
             registry=self.registry,
         )
         self._refused = Counter(
             "incident_engine_requests_refused",
-            "Requests answered 503, by reason; nothing of them was stored.",
+            "Requests answered 503, by reason; none of their events was stored.",
             ["reason"],
             registry=self.registry,
         )
         for reason in RefusedReason:
-            self._refused.labels(reason)
+            self._refused.labels(reason)  # a series at 0, so that rate() sees the first refusal
         self._deliveries = Counter(
             "incident_engine_deliveries",
             "Attempts to deliver a message, by channel and outcome.",
             ["channel", "outcome"],
             registry=self.registry,
         )
-        self._bundled = Counter(
-            "incident_engine_deliveries_bundled",
-            "Deliveries that went out together with others, in one message.",
+        self._digests = Counter(
+            "incident_engine_digest_deliveries",
+            "Deliveries sent together with others in one digest message.",
             ["channel"],
             registry=self.registry,
         )
         self._postponed = Counter(
             "incident_engine_deliveries_postponed",
-            "How often a delivery that was due had to wait, by channel and reason.",
+            "Postponements of due deliveries, by channel and reason.",
             ["channel", "reason"],
             registry=self.registry,
         )
         self._circuits = Gauge(
             "incident_engine_channel_circuit",
-            "Whether a channel's circuit (the worst of its targets') is in this state: closed, half_open or open.",
+            "1 for the state of a channel's circuit (the worst of its endpoints'): closed, half_open or open; else 0.",
             ["channel", "state"],
             registry=self.registry,
         )
         self.lateness = Histogram(
             "incident_engine_timer_lateness_seconds",
-            "How long after its due instant a timer was fired.",
+            "Seconds between a timer's due instant and its firing.",
             buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600),
             registry=self.registry,
         )
@@ -217,22 +220,22 @@ class Metrics:
         self._deliveries.labels(channel, outcome).inc()
 
     def count_digest(self, channel: str, deliveries: int) -> None:
-        """Count deliveries that went out in one message."""
-        self._bundled.labels(channel).inc(deliveries)
+        """Count deliveries sent in one digest message."""
+        self._digests.labels(channel).inc(deliveries)
 
     def count_postponed(self, channel: str, reason: str) -> None:
         """Count one delivery that was due and had to wait."""
         self._postponed.labels(channel, reason).inc()
 
     def show_circuit(self, channel: str, state: CircuitState) -> None:
-        """Show the state of a channel's circuit."""
-        for each in CircuitState:
-            self._circuits.labels(channel, each).set(each is state)
+        """Set the gauges of a channel's circuit to its state."""
+        for candidate in CircuitState:
+            self._circuits.labels(channel, candidate).set(candidate is state)
 
 
 class _BuildInfo(Collector):
     def collect(self) -> Iterable[Metric]:
-        """Yield the build's version as labels of a constant 1."""
+        """Yield a constant 1 with the versions as labels, as Prometheus' own build_info metrics do."""
         info = GaugeMetricFamily(
             "incident_engine_build_info", "Version of incident-engine and of Python.", labels=["version", "python"]
         )

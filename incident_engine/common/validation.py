@@ -1,4 +1,4 @@
-"""Turn pydantic's errors into problems that name the place, what was expected and the nearest valid name."""
+"""Turn pydantic's errors into problems that name the place, the expected value and the nearest valid name."""
 
 import re
 import types
@@ -13,13 +13,13 @@ from incident_engine.common.errors import Path, Problem
 
 
 class Strict(BaseModel):
-    """A frozen model that refuses unknown keys."""
+    """Base of all frozen models that refuse unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 def nearest(name: object, valid: Iterable[str]) -> str:
-    """Return the valid name most like `name`, or "" when none is close."""
+    """Return the valid name most similar to `name`, or "" if none is close."""
     names = list(valid)
     folded = [candidate.casefold() for candidate in names]
     matches = get_close_matches(str(name).casefold(), folded, n=10, cutoff=0.5)
@@ -27,7 +27,7 @@ def nearest(name: object, valid: Iterable[str]) -> str:
         return ""
     likeness = {match: SequenceMatcher(None, match, str(name).casefold()).ratio() for match in matches}
     best = max(likeness.values())
-    return next(names[place] for place, text in enumerate(folded) if likeness.get(text) == best)
+    return next(names[index] for index, text in enumerate(folded) if likeness.get(text) == best)
 
 
 def unknown_name(kind: str, name: object, valid: Iterable[str], expected: str = "") -> PydanticCustomError:
@@ -46,19 +46,19 @@ def unknown_name(kind: str, name: object, valid: Iterable[str], expected: str = 
 
 
 def invalid(message: str, expected: str) -> PydanticCustomError:
-    """Return an error that says what was expected."""
+    """Return an error with a message and the expected value."""
     return PydanticCustomError("invalid", "{message}", {"message": message, "expected": expected})
 
 
 def problems_of(error: ValidationError, schema: object, document: object) -> list[Problem]:
     """Return every problem of a failed validation of `document` against `schema` (a type annotation)."""
     details = error.errors(include_url=False)
-    found = [_problem(detail, schema, document) for detail in details if not _is_echo(detail, details)]
-    return list(dict.fromkeys(found))
+    problems = [_problem(detail, schema, document) for detail in details if not _is_consequence(detail, details)]
+    return list(dict.fromkeys(problems))
 
 
-def _is_echo(detail: ErrorDetails, details: Sequence[ErrorDetails]) -> bool:
-    """Return whether a list is called too short only because its wrong items were left out."""
+def _is_consequence(detail: ErrorDetails, details: Sequence[ErrorDetails]) -> bool:
+    """Return whether a list is reported too short only because pydantic dropped its invalid items."""
     loc = detail["loc"]
     return detail["type"] == "too_short" and any(
         len(other["loc"]) > len(loc) and other["loc"][: len(loc)] == loc for other in details
@@ -82,17 +82,18 @@ def _problem(detail: ErrorDetails, schema: object, document: object) -> Problem:
             key = str(context["discriminator"]).strip("'")
             return Problem((*path, key), f"missing key '{key}'")
         case "literal_error" | "enum":
-            given = detail["input"]
-            return _unknown(path, f"unknown value {given!r}", given, _quoted(context["expected"]))
+            value = detail["input"]
+            return _unknown(path, f"unknown value {value!r}", value, _quoted(context["expected"]))
         case "value_error":
             return Problem(path, str(context.get("error", detail["msg"])))
-        case kind if kind in _PLAINLY:
-            return Problem(path, f"{_PLAINLY[kind][0]}: {_shown(detail['input'])}", _PLAINLY[kind][1])
+        case kind if kind in _PLAIN_TEXTS:
+            message, expected = _PLAIN_TEXTS[kind]
+            return Problem(path, f"{message}: {_shown(detail['input'])}", expected)
     return Problem(path, _plain(detail), str(context.get("expected", "")), str(context.get("nearest", "")))
 
 
 _INSTANT = "an instant with its offset, such as 2013-06-23T10:35:00+08:00"
-_PLAINLY = {
+_PLAIN_TEXTS = {
     "model_type": ("not an object", "keys and values"),
     "model_attributes_type": ("not an object", "keys and values"),
     "dict_type": ("not an object", "keys and values"),
@@ -109,16 +110,16 @@ _PLAINLY = {
     "datetime_from_date_parsing": ("not an instant", _INSTANT),
     "datetime_object_invalid": ("not an instant", _INSTANT),
 }
-"""What pydantic says in its own terms, in those of whoever wrote the document, and what is expected."""
+"""Message and expected value for pydantic's types of error, in the terms of people who write YAML and JSON."""
 
 
-def _shown(given: object) -> str:
-    text = repr(given)
+def _shown(value: object) -> str:
+    text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
 
 
 _SECRET = frozenset({"secret", "password", "keys", "token"})
-"""Keys under which nothing is ever shown."""
+"""Keys whose values never appear in a message."""
 
 
 def _unknown(path: Path, message: str, name: object, valid: Sequence[str]) -> Problem:
@@ -126,7 +127,7 @@ def _unknown(path: Path, message: str, name: object, valid: Sequence[str]) -> Pr
 
 
 def _quoted(listing: object) -> list[str]:
-    """Return the names in a listing such as "'a', 'b' or 'c'" or "<Kind.A: 'a'>, …"."""
+    """Return the names in a pydantic listing such as "'a', 'b' or 'c'" or "<Kind.A: 'a'>, …"."""
     return re.findall(r"'([^']*)'", str(listing))
 
 
@@ -145,20 +146,20 @@ def _listed(names: Sequence[str]) -> str:
 def _document_path(loc: Path, document: object) -> Path:
     """Drop the union tags that pydantic puts between the keys of the document."""
     path: list[str | int] = []
-    here = document
+    value = document
     for part in loc:
-        if isinstance(here, Mapping) and part not in here and part == here.get("type"):
+        if isinstance(value, Mapping) and part not in value and part == value.get("type"):
             continue
         path.append(part)
-        here = _child(here, part)
+        value = _child(value, part)
     return tuple(path)
 
 
-def _child(here: object, part: str | int) -> object:
-    if isinstance(here, Mapping):
-        return here.get(part)
-    if isinstance(here, list) and isinstance(part, int) and part < len(here):
-        return here[part]
+def _child(value: object, part: str | int) -> object:
+    if isinstance(value, Mapping):
+        return value.get(part)
+    if isinstance(value, list) and isinstance(part, int) and part < len(value):
+        return value[part]
     return None
 
 
@@ -177,9 +178,9 @@ def _inside(schema: object, part: str | int) -> object:
         )
         return field.annotation if field else None
     for member in _members(schema):
-        found = _model(member)
-        if found is not None and part in _tags(found):
-            return found
+        candidate = _model(member)
+        if candidate is not None and part in _tags(candidate):
+            return candidate
         arguments = get_args(member)
         if arguments and get_origin(member) in _CONTAINERS:
             return arguments[0 if isinstance(part, int) else -1]
@@ -213,7 +214,7 @@ def _tags(model: type[BaseModel]) -> tuple[Any, ...]:
 
 
 def unknown_problems(path: Path, kind: str, name: str, valid: Iterable[str]) -> Iterator[Problem]:
-    """Yield a problem if a name that stands at `path` is not among the valid ones."""
+    """Yield a problem if the name at `path` is not among the valid ones."""
     names = list(valid)
     if name not in names:
         listed = f"one of: {_listed(names) or '(there is none)'}"
@@ -221,7 +222,7 @@ def unknown_problems(path: Path, kind: str, name: str, valid: Iterable[str]) -> 
 
 
 def duplicate_problems(section: str, ids: Sequence[str]) -> Iterator[Problem]:
-    """Yield a problem for each id that an item before it in a section has already."""
-    for place, name in enumerate(ids):
-        if name in ids[:place]:
-            yield Problem((section, place, "id"), f"'{name}' is used twice", "an id of its own")
+    """Yield a problem for each id that an earlier item of the section has already."""
+    for index, name in enumerate(ids):
+        if name in ids[:index]:
+            yield Problem((section, index, "id"), f"'{name}' is used twice", "an id of its own")

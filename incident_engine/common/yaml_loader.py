@@ -1,4 +1,4 @@
-"""Strict YAML: YAML 1.2's plain values (22:30 and NO stay strings), duplicate keys refused, every place remembered."""
+"""Read strict YAML: the plain values of YAML 1.2 (22:30 and NO stay strings), no duplicate keys, places recorded."""
 
 import re
 from collections.abc import Mapping
@@ -10,9 +10,10 @@ import yaml
 
 from incident_engine.common.errors import Finding, InvalidFilesError, Path, Problem
 
-_Place = tuple[int, int]
+_Position = tuple[int, int]
+"""Line and column, counted from 1."""
 
-_SCALARS = {
+_SCALARS = {  # the core schema of YAML 1.2, without octal and hexadecimal numbers
     "tag:yaml.org,2002:null": re.compile(r"~|null|Null|NULL|"),
     "tag:yaml.org,2002:bool": re.compile(r"true|True|TRUE|false|False|FALSE"),
     "tag:yaml.org,2002:int": re.compile(r"[-+]?[0-9]+"),
@@ -24,7 +25,7 @@ _UNTAGGED = "untagged"
 
 
 class _Loader(yaml.CSafeLoader):
-    """Leaves every plain scalar to the reader below, which resolves it by the core schema of YAML 1.2."""
+    """Leaves every plain scalar to `_Reader`; PyYAML itself would resolve it by YAML 1.1, where NO is false."""
 
     def resolve(self, kind: Any, value: Any, implicit: Any) -> str:
         """Return the tag of a node that has none."""
@@ -33,18 +34,18 @@ class _Loader(yaml.CSafeLoader):
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What a YAML file says, and where: line and column (from 1) of every key and item, by path."""
+    """The data of a YAML file with the position of every key and item."""
 
     file: str
     data: Any
-    places: Mapping[Path, _Place] = field(default_factory=dict)
+    positions: Mapping[Path, _Position] = field(default_factory=dict)
 
     def finding(self, problem: Problem) -> Finding:
-        """Return the problem with its place in the file; what is missing is placed at what should hold it."""
+        """Return the problem with its position in the file; a missing key has the position of its parent."""
         path = problem.path
-        while path and path not in self.places:
+        while path and path not in self.positions:
             path = path[:-1]
-        line, column = self.places.get(path, (1, 1))
+        line, column = self.positions.get(path, (1, 1))
         where = ".".join(str(part) for part in problem.path)
         return Finding(self.file, line, column, f"{where}: {problem.sentence()}" if where else problem.sentence())
 
@@ -54,7 +55,7 @@ class Document:
 
 
 def load_file(path: FilePath) -> Document:
-    """Read one YAML file. Raises InvalidFilesError with file, line and column."""
+    """Read a YAML file. Raises InvalidFilesError if it cannot be read or is not strict YAML."""
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
@@ -65,14 +66,15 @@ def load_file(path: FilePath) -> Document:
 
 
 def load_text(text: str, file: str) -> Document:
-    """Read one YAML document from text. Raises InvalidFilesError with file, line and column."""
+    """Read a YAML document from a text; `file` is named in findings. Raises InvalidFilesError if it is invalid."""
     loader = _Loader(text)
     try:
         node = loader.get_single_node()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        raise InvalidFilesError([Finding(file, *place, f"not valid YAML: {error.problem or error.context}")]) from None
+        position = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        message = f"not valid YAML: {error.problem or error.context}"
+        raise InvalidFilesError([Finding(file, *position, message)]) from None
     except yaml.YAMLError as error:
         raise InvalidFilesError([Finding(file, 1, 1, f"not valid YAML: {error}")]) from None
     except RecursionError:
@@ -86,24 +88,25 @@ def load_text(text: str, file: str) -> Document:
         raise InvalidFilesError([Finding(file, 1, 1, "nested more deeply than anybody writes")]) from None
     if reader.findings:
         raise InvalidFilesError(reader.findings)
-    return Document(file, data, reader.places)
+    return Document(file, data, reader.positions)
 
 
 class _Reader:
     def __init__(self, file: str) -> None:
         self.file = file
-        self.places: dict[Path, _Place] = {}
+        self.positions: dict[Path, _Position] = {}
         self.findings: list[Finding] = []
         self._inside: list[yaml.Node] = []
         self._nodes = 0
 
     def read(self, node: yaml.Node, path: Path) -> Any:
-        self.places.setdefault(path, _place(node))
+        self.positions.setdefault(path, _position(node))
         self._nodes += 1
         if node.tag != _UNTAGGED:
             self._find(node, f"the tag {node.tag} is not accepted; write the value plainly")
             return None
-        if node in self._inside or self._nodes > _MANY:
+        # Aliases may form a cycle, or multiply ("billion laughs"): each expansion counts.
+        if node in self._inside or self._nodes > _MOST_NODES:
             self._find(node, "contains itself, or more than anybody writes")
             return None
         if isinstance(node, yaml.ScalarNode):
@@ -126,14 +129,14 @@ class _Reader:
             if key in data:
                 self._find(key_node, f"key '{key}' stands here a second time; remove one of the two")
                 continue
-            self.places[*path, key] = _place(key_node)
+            self.positions[*path, key] = _position(key_node)
             data[key] = self.read(value_node, (*path, key))
         return data
 
     def _scalar(self, node: yaml.ScalarNode) -> Any:
         text = str(node.value)
         if node.style not in (None, ""):
-            return text  # quoted, or a block: text as it stands
+            return text  # a quoted or block scalar is always a text
         try:
             return next((_CONVERT[tag](text) for tag, form in _SCALARS.items() if form.fullmatch(text)), text)
         except ValueError:
@@ -141,10 +144,10 @@ class _Reader:
             return None
 
     def _find(self, node: yaml.Node, text: str) -> None:
-        self.findings.append(Finding(self.file, *_place(node), text))
+        self.findings.append(Finding(self.file, *_position(node), text))
 
 
-_MANY = 200_000
+_MOST_NODES = 200_000
 _CONVERT: dict[str, Any] = {
     "tag:yaml.org,2002:null": lambda _: None,
     "tag:yaml.org,2002:bool": lambda text: text.lower() == "true",
@@ -153,5 +156,5 @@ _CONVERT: dict[str, Any] = {
 }
 
 
-def _place(node: yaml.Node) -> _Place:
+def _position(node: yaml.Node) -> _Position:
     return node.start_mark.line + 1, node.start_mark.column + 1

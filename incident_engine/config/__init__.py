@@ -1,1 +1,1 @@
-"""Typed settings, rule packs, playbooks, reports and scenarios, read from the files that operators write."""
+"""Typed settings, rule packs, playbooks, reports and scenarios, loaded from the files that operators write."""

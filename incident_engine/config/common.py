@@ -1,4 +1,4 @@
-"""What every channel's settings have: how much it can carry, and how fast."""
+"""Settings that all channels share: the form of their messages and their rate limits."""
 
 from typing import Literal
 
@@ -7,11 +7,13 @@ from pydantic import Field
 from incident_engine.common.validation import Strict
 
 Form = Literal["long", "short", "web"]
-"""How much a channel can carry: a whole message, the few words of a text message, or what a web page shows."""
+"""The form of a channel's messages: long (e-mail, chat), short (SMS) or web (status page)."""
 
 
 class Rate(Strict):
-    """How many messages one target of a channel takes; empty: as many as there are."""
+    """The rate limit of each endpoint of a channel. Without limits, messages are sent as they come."""
 
     per_minute: int | None = Field(default=None, ge=1)
+    """The most messages per minute."""
     per_second: int | None = Field(default=None, ge=1)
+    """The most messages per second."""

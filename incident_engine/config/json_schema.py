@@ -1,8 +1,8 @@
-"""JSON Schemas (draft 2020-12) of what operators write and monitors send, so that editors complete and check it.
+"""JSON Schemas (draft 2020-12) of the files that operators write and the events that monitors send, for editors.
 
-They come from the pydantic models. A schema tells what is wrong with the shape of a document; what its names refer to,
-and a pack's cases, are for `check`. It is stricter than the program where a person could only have erred: a key without
-a value (monitors may send null), a number in quotation marks, a province's name in other capitals.
+The schemas are derived from the pydantic models. A schema checks the shape of a document; `incident-engine check` also
+checks its references and a pack's cases. A schema is stricter than the program where a person can only have erred: a
+key without a value (monitors may send null), a number in quotation marks, a province's name in other capitals.
 """
 
 import json
@@ -26,7 +26,7 @@ _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def documents() -> dict[str, Schema]:
-    """Return the schemas by the kind of document: pack, playbook, config, event, scenario, calendar, report."""
+    """Return the schemas by kind of document: pack, playbook, config, event, scenario, calendar, report."""
     return {
         "pack": _document("pack", "Rule pack", _pack()),
         "playbook": _document("playbook", "Playbook", schema_of(Playbook)),
@@ -39,7 +39,7 @@ def documents() -> dict[str, Schema]:
 
 
 def texts() -> dict[str, str]:
-    """Return the schemas as text, by the names of their files."""
+    """Return the schemas as JSON text by file name."""
     return {
         f"{kind}{SUFFIX}": json.dumps(schema, ensure_ascii=False, indent=2) + "\n"
         for kind, schema in documents().items()
@@ -47,7 +47,7 @@ def texts() -> dict[str, str]:
 
 
 def write(directory: Path) -> list[Path]:
-    """Write the schemas into a folder, which is made if need be, and return their files.
+    """Write the schemas into a folder, creating it if needed, and return their files.
 
     Raises InvalidFilesError if they cannot be written.
     """
@@ -62,7 +62,7 @@ def write(directory: Path) -> list[Path]:
 
 
 def stale(directory: Path) -> list[Path]:
-    """Return the files of a folder that are missing, or do not say what the models say."""
+    """Return the files of a folder that are missing or differ from the models."""
     return [directory / name for name, text in texts().items() if _read(directory / name) != text]
 
 
@@ -89,17 +89,17 @@ def _pack() -> Schema:
     definitions: dict[str, Schema] = pack["$defs"]
     case = definitions["PackCase"]["properties"]
     case["interpretation"] = {"description": case["interpretation"]["description"], **link("Interpretation")}
-    events, named = _happenings("TimeOfDay", "TimeOfDay")
-    for name in named:
-        _drop_required(events[name], "service")  # a case has a service of its own
-    case["events"]["items"] = {"oneOf": [link(name) for name in named]}
+    events, names = _timed_events("TimeOfDay", "TimeOfDay")
+    for name in names:
+        _drop_required(events[name], "service")  # the pack's case itself names the service
+    case["events"]["items"] = {"oneOf": [link(name) for name in names]}
     return pack | {"$defs": definitions | events}
 
 
 def _scenario() -> Schema:
     scenario = schema_of(Scenario)
-    events, named = _happenings("Offset", "Instant")
-    scenario["properties"]["events"]["items"] = {"oneOf": [link(name) for name in named]}
+    events, names = _timed_events("Offset", "Instant")
+    scenario["properties"]["events"]["items"] = {"oneOf": [link(name) for name in names]}
     return scenario | {"$defs": scenario["$defs"] | events}
 
 
@@ -108,28 +108,29 @@ def _events() -> Schema:
     definitions = event.pop("$defs")
     definitions["Event"] = {"description": "One fact, reported by a monitor or a person."} | event
     return {
-        "description": "One event or an array of events, as POST /api/v1/events and `grade` take them.",
+        "description": "One event or an array of events, the input of POST /api/v1/events and of `grade`.",
         "anyOf": [link("Event"), {"type": "array", "items": link("Event")}],
         "$defs": definitions,
     }
 
 
-def _happenings(at: str, instant: str) -> tuple[dict[str, Schema], list[str]]:
-    """Return what the events of a drill or a case are, which have a time in place of source, id and instant.
+def _timed_events(at: str, instant: str) -> tuple[dict[str, Schema], list[str]]:
+    """Return the definitions, and the names, of the events of a scenario or a pack's case.
 
-    `at` and `instant` name how that time, and the instants in the events' data, are spelled.
+    These events have the key `at` instead of source, id and occurred_at. `at` and `instant` name the definitions of
+    that time and of the instants in the events' data.
     """
     events = schema_of(Event)
     definitions: dict[str, Schema] = _relinked(events["$defs"], "Instant", instant)
-    named = [target(option) for option in events["oneOf"]]
-    for name in named:
+    names = [target(option) for option in events["oneOf"]]
+    for name in names:
         event = definitions[name]
         for key in ("source", "id", "occurred_at"):
             del event["properties"][key]
             _drop_required(event, key)
         event["properties"] = {"at": link(at)} | event["properties"]
         event["required"] = ["at", *event["required"]]
-    return definitions, named
+    return definitions, names
 
 
 def _drop_required(schema: Schema, name: str) -> None:
@@ -137,7 +138,7 @@ def _drop_required(schema: Schema, name: str) -> None:
 
 
 def _relinked(part: Any, old: str, new: str) -> Any:
-    """Return a part of a schema in which every link to one definition leads to another."""
+    """Return a copy of a part of a schema with links to definition `old` replaced by links to `new`."""
     if isinstance(part, list):
         return [_relinked(inner, old, new) for inner in part]
     if not isinstance(part, dict):
@@ -162,15 +163,15 @@ def _targets(part: Any) -> Iterator[str]:
 
 
 def _reachable(part: Any, definitions: Mapping[str, Schema]) -> dict[str, Schema]:
-    """Return the definitions that a part of a schema needs, in order of their names."""
-    found: set[str] = set()
-    waiting = list(_targets(part))
-    while waiting:
-        name = waiting.pop()
-        if name not in found:
-            found.add(name)
-            waiting += _targets(definitions[name])
-    return {name: definitions[name] for name in sorted(found)}
+    """Return the definitions that a part of a schema needs, in order of name."""
+    names: set[str] = set()
+    pending = list(_targets(part))
+    while pending:
+        name = pending.pop()
+        if name not in names:
+            names.add(name)
+            pending += _targets(definitions[name])
+    return {name: definitions[name] for name in sorted(names)}
 
 
 # Parameters of a pack
@@ -179,7 +180,7 @@ _PARAMETRIC = ("interpretation", "rules", "obligations")
 
 
 def _allow_parameters(pack: Schema) -> None:
-    """Let a parameter's name with a $ stand wherever its value may be put, which is a text or a number."""
+    """Allow the name of a parameter, written $name, in place of every text or number that a parameter can be."""
     definitions: dict[str, Schema] = VALUES | pack["$defs"]
     for schema in _reachable([pack["properties"][key] for key in _PARAMETRIC], definitions).values():
         for key, part in schema.get("properties", {}).items():
@@ -194,12 +195,12 @@ def _or_parameter(part: Schema, definitions: Mapping[str, Schema]) -> Schema:
         return part | {"anyOf": [*part["anyOf"], link("ParameterName")]} if is_narrow else part
     if not _is_narrow(part, definitions):
         return part
-    beside = {key: part[key] for key in ("description", "default") if key in part}
-    return beside | {"anyOf": [{key: said for key, said in part.items() if key not in beside}, link("ParameterName")]}
+    notes = {key: part[key] for key in ("description", "default") if key in part}
+    return notes | {"anyOf": [{key: value for key, value in part.items() if key not in notes}, link("ParameterName")]}
 
 
 def _is_narrow(part: Schema, definitions: Mapping[str, Schema]) -> bool:
-    """Return whether a part is a single value, but not any text."""
+    """Return whether a part is a number or a restricted text; plain text accepts a parameter's name anyway."""
     if "$ref" in part:
         return _is_narrow(definitions[target(part)], definitions)
     kind = part.get("type")

@@ -1,4 +1,4 @@
-"""JSON Schemas of the pydantic models: what pydantic derives, with what docstrings and our own validators say."""
+"""JSON Schemas of the pydantic models: those that pydantic derives, with our docstrings and validators added."""
 
 import ast
 import inspect
@@ -38,7 +38,7 @@ def target(part: Schema) -> str:
     return str(part["$ref"]).rpartition("/")[2]
 
 
-# How values are spelled
+# Values
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}"
 _WEEKDAY = "|".join(name for name in DAY_NAMES if name not in (HOLIDAYS, MAKEUP_WORKDAYS))
@@ -66,12 +66,12 @@ VALUES: dict[str, Schema] = {
         "pattern": r"^(?=\d)(\d+d)?(\d+h)?(\d+m)?(\d+s)?$",
     },
     "Identifier": {
-        "description": "A name to which other parts refer: letters, digits, - and _; 60 at most.",
+        "description": "An id to which other parts refer: letters, digits, - and _; at most 60.",
         "type": "string",
         "pattern": f"^{_NAME}$",
     },
     "IncidentKey": {
-        "description": "The key of an incident: letters, digits, '.', '_' and '-'; 80 at most.",
+        "description": "The key of an incident: letters, digits, '.', '_' and '-'; at most 80.",
         "type": "string",
         "pattern": r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$",
     },
@@ -81,12 +81,12 @@ VALUES: dict[str, Schema] = {
         "pattern": r"^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-]\d\d:?\d\d)$",
     },
     "Offset": {
-        "description": "A length of time after the scenario's start, such as 30m or 1d12h; with a - before it.",
+        "description": "A length of time after the scenario's start, such as 30m or 1d12h; -30m is before the start.",
         "type": "string",
         "pattern": r"^-?(?=\d)(\d+d)?(\d+h)?(\d+m)?(\d+s)?$",
     },
     "ParameterName": {
-        "description": "The value of one of the pack's parameters, by its name.",
+        "description": "The value of a parameter of the pack: $ and its name.",
         "type": "string",
         "pattern": rf"^\${_NAME}$",
     },
@@ -98,12 +98,12 @@ VALUES: dict[str, Schema] = {
         ],
     },
     "TimeOfDay": {
-        "description": 'A time such as "09:30" of the case\'s day; hours may exceed 24 for the days that follow.',
+        "description": 'A time on the day of the case, such as "09:30"; "33:30" is 09:30 on the next day.',
         "type": "string",
         "pattern": r"^\d{2,3}:[0-5]\d(:[0-5]\d(\.\d{6})?)?$",
     },
     "Window": {
-        "description": "A window such as 09:00-17:00; an end before the start is on the next day.",
+        "description": "A window of time such as 09:00-17:00; an end before the start is on the next day.",
         "type": "string",
         "pattern": r"^[0-2]\d:[0-5]\d-[0-2]\d:[0-5]\d$",
     },
@@ -113,13 +113,13 @@ VALUES: dict[str, Schema] = {
         "minLength": 1,
     },
 }
-"""What our validators accept that is no plain text, by the name of its definition."""
+"""The texts that our own validators accept, by the name of their definition."""
 
 
 def _validator(alias: object) -> object:
-    """Return the function by which an alias such as Duration checks its values in the end."""
-    marks = [mark for mark in get_args(alias) if isinstance(mark, AfterValidator | BeforeValidator)]
-    return marks[-1].func
+    """Return the last function that validates an alias such as Duration."""
+    validators = [metadata for metadata in get_args(alias) if isinstance(metadata, AfterValidator | BeforeValidator)]
+    return validators[-1].func
 
 
 _BY_VALIDATOR: Mapping[object, str] = {
@@ -134,10 +134,10 @@ _BY_VALIDATOR: Mapping[object, str] = {
 }
 
 _LINKED = "$linked"
-"""Stands in what pydantic makes where a link to one of our values will be: pydantic knows its own definitions only."""
+"""Marker key for a later link to one of VALUES; pydantic rejects links to definitions that it did not make itself."""
 
 _MEMBERS = "$members"
-"""Stands there with what is said of an enumeration's members: pydantic sets the description last."""
+"""Marker key under which enum member descriptions are kept until pydantic has set the description."""
 
 
 def _linked(name: str) -> Schema:
@@ -170,7 +170,7 @@ _FIELDS: Mapping[tuple[type, str], Schema] = {
     (PackCase, "degraded"): {"propertyNames": _linked("Region")},
     (PackCase, "measured"): {"propertyNames": _linked("TimeOfDay")},
 }
-"""What validators of single fields, and of whole models, accept in a field."""
+"""The parts of a field's schema that its validator, or its model's validator, adds."""
 
 
 def _exactly_one(*keys: str) -> Schema:
@@ -199,7 +199,7 @@ _BOUNDS: Mapping[type, Schema] = {
     Obligation: _exactly_one("levels", "when", "on") | {"dependentRequired": {"every": ["until"], "until": ["every"]}},
     Parameter: {"anyOf": [{"required": ["cite"]}, {"required": ["why"]}]},
 }
-"""What validators of whole models ask of their keys."""
+"""The constraints on keys that validators of whole models enforce."""
 
 
 # From the models
@@ -208,7 +208,7 @@ _BOUNDS: Mapping[type, Schema] = {
 def schema_of(kind: Any, *, may_be_null: bool = False) -> Schema:
     """Return the schema of a model or a union of models, with its definitions.
 
-    With `may_be_null` what may be left out may also be null, as machines write it.
+    With `may_be_null`, optional keys may also be null, because monitors write null for a missing value.
     """
     adapter: TypeAdapter[Any] = TypeAdapter(kind)
     generator = _WireGenerator if may_be_null else _Generator
@@ -223,38 +223,39 @@ def _finished(part: Any) -> Any:
         return part
     if _LINKED in part:
         return {key: part[key] for key in ("description", "default") if key in part} | link(part[_LINKED])
-    found = {key: _finished(inner) for key, inner in part.items()}
+    result = {key: _finished(inner) for key, inner in part.items()}
     if _MEMBERS in part:
-        found["description"] = "\n".join([found["description"], *found.pop(_MEMBERS)])
-    return found
+        result["description"] = "\n".join([result["description"], *result.pop(_MEMBERS)])
+    return result
 
 
 class _Generator(GenerateJsonSchema):
-    """Adds what stands in docstrings and in validators, and leaves out what tells an editor nothing."""
+    """Adds docstrings and our validators' constraints, and drops titles and defaults that do not help an editor."""
 
     keeps_null = False
-    """Whether what may be left out may also be null."""
+    """Whether optional keys may be null."""
 
     def model_schema(self, schema: core_schema.ModelSchema) -> JsonSchemaValue:
         model = schema["cls"]
-        found = super().model_schema(schema)
-        said = _docstrings(model)
+        result = super().model_schema(schema)
+        docstrings = _docstrings(model)
         for name, field in model.model_fields.items():
-            part = found["properties"][field.alias or name]
-            if name in said:
-                part["description"] = said[name]
-            _spell(part, _FIELDS.get((model, name), {}))
-        return found | _BOUNDS.get(model, {})
+            part = result["properties"][field.alias or name]
+            if name in docstrings:
+                part["description"] = docstrings[name]
+            options = [option for option in part.get("anyOf", []) if option != {"type": "null"}]
+            (options[0] if options else part).update(_FIELDS.get((model, name), {}))
+        return result | _BOUNDS.get(model, {})
 
     def enum_schema(self, schema: core_schema.EnumSchema) -> JsonSchemaValue:
-        found = super().enum_schema(schema)
-        said = _docstrings(schema["cls"])
-        listed = [f"{member.value}: {said[member.name]}" for member in schema["members"] if member.name in said]
-        return found | {_MEMBERS: listed}
+        result = super().enum_schema(schema)
+        docstrings = _docstrings(schema["cls"])
+        members = [member for member in schema["members"] if member.name in docstrings]
+        return result | {_MEMBERS: [f"{member.value}: {docstrings[member.name]}" for member in members]}
 
     def function_before_schema(self, schema: core_schema.BeforeValidatorFunctionSchema) -> JsonSchemaValue:
         function = schema["function"]["function"]
-        if function is _validator(Spans):  # one span, or several
+        if function is _validator(Spans):  # a single span may stand for a list of one
             several = self.generate_inner(schema["schema"])
             return {"anyOf": [several["items"], several]}
         return _linked(_BY_VALIDATOR[function]) if function in _BY_VALIDATOR else super().function_before_schema(schema)
@@ -270,24 +271,24 @@ class _Generator(GenerateJsonSchema):
         return _linked("Day")
 
     def dict_schema(self, schema: core_schema.DictSchema) -> JsonSchemaValue:
-        found = super().dict_schema(schema)
+        result = super().dict_schema(schema)
         keys = self.generate_inner(schema["keys_schema"])
-        return found | {"propertyNames": keys} if _LINKED in keys else found
+        return result | {"propertyNames": keys} if _LINKED in keys else result
 
     def tagged_union_schema(self, schema: core_schema.TaggedUnionSchema) -> JsonSchemaValue:
-        found = super().tagged_union_schema(schema)
-        found.pop("discriminator", None)  # OpenAPI's
-        return found
+        result = super().tagged_union_schema(schema)
+        result.pop("discriminator", None)  # a keyword of OpenAPI, unknown to JSON Schema
+        return result
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
-        found = super().default_schema(schema)
-        default = found.get("default")
+        result = super().default_schema(schema)
+        default = result.get("default")
         if default is None or isinstance(default, dict) or default == []:
-            found.pop("default", None)
-        if default is None and not self.keeps_null and "anyOf" in found:
-            options = [option for option in found["anyOf"] if option != {"type": "null"}]
+            result.pop("default", None)
+        if default is None and not self.keeps_null and "anyOf" in result:
+            options = [option for option in result["anyOf"] if option != {"type": "null"}]
             return options[0] if len(options) == 1 else {"anyOf": options}
-        return found
+        return result
 
     def encode_default(self, dft: Any) -> Any:
         return write_duration(dft) if isinstance(dft, timedelta) else super().encode_default(dft)
@@ -297,32 +298,27 @@ class _Generator(GenerateJsonSchema):
 
 
 class _WireGenerator(_Generator):
-    """The same for what machines write, which spell out that something is missing."""
+    """Generates schemas of documents that monitors send, in which missing values may be null."""
 
     keeps_null = True
 
 
-def _spell(part: Schema, spelling: Schema) -> None:
-    options = [option for option in part.get("anyOf", []) if option != {"type": "null"}]
-    (options[0] if options else part).update(spelling)
-
-
 def _docstrings(cls: type) -> dict[str, str]:
-    """Return the docstrings that stand below the fields of a model or the members of an enumeration."""
-    found: dict[str, str] = {}
+    """Return the docstrings below the fields of a model or the members of an enumeration, by name."""
+    docstrings: dict[str, str] = {}
     for base in reversed(cls.__mro__):
         if base.__module__.partition(".")[0] == __package__.partition(".")[0]:
             (definition,) = ast.parse(textwrap.dedent(inspect.getsource(base))).body
             assert isinstance(definition, ast.ClassDef)  # noqa: S101 - it is the source of a class
-            found |= _below(definition)
-    return found
+            docstrings |= _docstrings_in(definition)
+    return docstrings
 
 
-def _below(definition: ast.ClassDef) -> Iterator[tuple[str, str]]:
+def _docstrings_in(definition: ast.ClassDef) -> Iterator[tuple[str, str]]:
     for statement, after in pairwise(definition.body):
         match statement, after:
             case (
                 ast.AnnAssign(target=ast.Name(id=name)) | ast.Assign(targets=[ast.Name(id=name)]),
-                ast.Expr(value=ast.Constant(value=str(said))),
+                ast.Expr(value=ast.Constant(value=str(docstring))),
             ):
-                yield name, " ".join(said.split())
+                yield name, " ".join(docstring.split())

@@ -1,4 +1,4 @@
-"""Who reads what: the bank's units, contacts, rotations and audiences, as config.yaml names them."""
+"""Settings of the bank's unit, contacts, rotations and audiences, and the lookup of an audience's members."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -16,48 +16,52 @@ Locale = Literal["zh-CN", "en"]
 
 
 class ReporterSettings(Strict):
-    """Who reports to the regulator, as filed with it (银监办发〔2008〕53号 Art. 33), and how they are reached."""
+    """The person who reports to the regulator, as filed with it (银监办发〔2008〕53号 Art. 33)."""
 
     name: str | None = None
     phone: str | None = None
 
 
 class UnitSettings(Strict):
-    """Which part of the bank this is: a head office reports to the regulator, a branch to its local office (Art. 34).
+    """The part of the bank that reports.
 
-    The article is of 银监办发〔2008〕53号.
+    A head office reports to the regulator, a branch to the regulator's local office (银监办发〔2008〕53号 Art. 34).
     """
 
     kind: Literal["head_office", "branch"] = "head_office"
     name: LocalizedText | None = None
-    """The bank's own unless given."""
+    """The name in reports. Default: the bank's name."""
     regulator: LocalizedText | None = None
-    """The addressee; by `kind` unless given."""
+    """The addressee of reports. Default: by `kind`."""
     reporter: ReporterSettings = ReporterSettings()
 
 
 class CustomerSettings(Strict):
-    """What every message to customers may name."""
+    """Information for customers that their messages may contain."""
 
     audiences: tuple[Identifier, ...] = ("customers",)
-    """The audiences that are customers, for how soon they heard the first word."""
+    """The audiences that consist of customers; reviews measure the time to their first message."""
     hotline: str | None = None
+    """The telephone number for customers."""
     status_page: str | None = None
+    """The address of the public status page."""
     compensation: LocalizedText | None = None
-    """The published standard by which losses are made good, and how to claim."""
+    """The published rules of compensation and the way to claim."""
 
 
 class ContactSettings(Strict):
-    """A person or a group that reads messages in one language, reached over channels in order of preference."""
+    """A person or a group that reads messages in one language."""
 
     id: Identifier
     name: LocalizedText
     locale: Locale = "zh-CN"
+    """The language of the messages."""
     via: tuple[Address, ...] = Field(min_length=1)
+    """The addresses in order of preference; a later one is a fallback."""
 
 
 class Override(Strict):
-    """Somebody stands in for a while: from (inclusive) until (exclusive)."""
+    """A stand-in for a period, from `from` (inclusive) to `until` (exclusive)."""
 
     from_: AwareDatetime = Field(alias="from")
     until: AwareDatetime
@@ -71,16 +75,18 @@ class Override(Strict):
 
 
 class RotationSettings(Strict):
-    """Contacts who take turns, handing over every so many days at the same local time; overrides come first."""
+    """Contacts who take turns on duty. The turn changes every `days` days at the same local time."""
 
     id: Identifier
     timezone: Zone
     starts: datetime
-    """When the first member's first turn begins, in local time."""
+    """The start of the first member's first turn, in local time without an offset."""
     days: int = Field(default=7, ge=1, le=366)
-    """How long a turn is."""
+    """The length of a turn in days."""
     members: tuple[Identifier, ...] = Field(min_length=1)
+    """Contacts in the order of their turns."""
     overrides: tuple[Override, ...] = ()
+    """Stand-ins; they take precedence over the turns, and the last of several that overlap counts."""
 
     @model_validator(mode="after")
     def _local(self) -> Self:
@@ -89,26 +95,30 @@ class RotationSettings(Strict):
         return self
 
     def on_duty(self, at: datetime) -> str:
-        """Return whose turn it is. A day of 23 or 25 hours does not move the hand-over."""
+        """Return the id of the contact on duty at an instant."""
         for override in reversed(self.overrides):
             if override.from_ <= at < override.until:
                 return override.contact
+        # Local times without a zone: a day of 23 or 25 hours must not move the hour of the change.
         local = at.astimezone(ZoneInfo(self.timezone)).replace(tzinfo=None)
         return self.members[(local - self.starts) // timedelta(days=self.days) % len(self.members)]
 
 
 class ClosingSettings(Strict):
-    """How an incident ends."""
+    """The closing of incidents."""
 
     observation: Duration = timedelta(0)
-    """How long everything must have worked before a person may close the incident."""
+    """The time that all services must have worked before a person may close the incident."""
 
 
 class DrillSettings(Strict):
-    """Who gets the messages of a drill over real channels."""
+    """The recipients of drills over real channels."""
 
     recipients: tuple[Identifier, ...] = ()
-    """Contacts and rotations; whatever a playbook says, nobody else is written to. Such drills need at least one."""
+    """Contacts and rotations that get all messages of such a drill, instead of the playbooks' audiences.
+
+    Drills over real channels need at least one.
+    """
 
 
 Audience = Annotated[tuple[Identifier, ...], Field(min_length=1)]
@@ -116,7 +126,7 @@ Audience = Annotated[tuple[Identifier, ...], Field(min_length=1)]
 
 
 class People:
-    """Finds the contacts whom an audience means at an instant."""
+    """Finds the contacts in an audience at an instant."""
 
     def __init__(
         self,
@@ -130,14 +140,14 @@ class People:
 
     @property
     def names(self) -> list[str]:
-        """Return everything that can be written to: audiences, rotations, contacts."""
+        """Return all names that can receive messages: audiences, rotations, contacts."""
         return [*self._audiences, *self._rotations, *self._contacts]
 
     def members(self, name: str, at: datetime) -> list[ContactSettings]:
-        """Return the contacts of an audience, a rotation or a single contact, each once; nobody for another name."""
-        listed = self._audiences.get(name, (name,))
-        ids = [self._rotations[each].on_duty(at) if each in self._rotations else each for each in listed]
-        return [self._contacts[each] for each in dict.fromkeys(ids) if each in self._contacts]
+        """Return the contacts of an audience, a rotation or a contact, without duplicates; none for other names."""
+        members = self._audiences.get(name, (name,))
+        ids = [self._rotations[member].on_duty(at) if member in self._rotations else member for member in members]
+        return [self._contacts[id_] for id_ in dict.fromkeys(ids) if id_ in self._contacts]
 
 
 def people_problems(
@@ -145,19 +155,20 @@ def people_problems(
     rotations: Sequence[RotationSettings],
     audiences: Mapping[str, Sequence[str]],
 ) -> Iterator[Problem]:
-    """Yield what is wrong between contacts, rotations and audiences."""
-    known = [contact.id for contact in contacts]
-    yield from duplicate_problems("contacts", known)
+    """Yield duplicate ids, and references to contacts and rotations that do not exist."""
+    contact_ids = [contact.id for contact in contacts]
+    yield from duplicate_problems("contacts", contact_ids)
     yield from duplicate_problems("rotations", [rotation.id for rotation in rotations])
-    for place, rotation in enumerate(rotations):
-        where: Path = ("rotations", place)
-        if rotation.id in known:
-            yield Problem((*where, "id"), f"'{rotation.id}' is a contact", "an id of its own")
+    for position, rotation in enumerate(rotations):
+        path: Path = ("rotations", position)
+        if rotation.id in contact_ids:
+            yield Problem((*path, "id"), f"'{rotation.id}' is a contact", "an id of its own")
         for index, member in enumerate(rotation.members):
-            yield from unknown_problems((*where, "members", index), "contact", member, known)
+            yield from unknown_problems((*path, "members", index), "contact", member, contact_ids)
         for index, override in enumerate(rotation.overrides):
-            yield from unknown_problems((*where, "overrides", index, "contact"), "contact", override.contact, known)
-    everybody = [*known, *(rotation.id for rotation in rotations)]
+            contact_path = (*path, "overrides", index, "contact")
+            yield from unknown_problems(contact_path, "contact", override.contact, contact_ids)
+    members_ids = [*contact_ids, *(rotation.id for rotation in rotations)]
     for name, members in audiences.items():
         for index, member in enumerate(members):
-            yield from unknown_problems(("audiences", name, index), "contact", member, everybody)
+            yield from unknown_problems(("audiences", name, index), "contact", member, members_ids)

@@ -1,4 +1,4 @@
-"""Templates with names in braces, such as {to}; what is filled in is spelled so that it stays a value."""
+"""Fill templates with placeholders such as {to}, encoding each value for the surrounding format."""
 
 import json
 import re
@@ -7,42 +7,42 @@ from urllib.parse import quote
 from xml.sax.saxutils import escape
 
 Encode = Callable[[str], str]
-"""How a value is spelled within a document."""
+"""Encodes a value for the format that surrounds it."""
 
 _PLACEHOLDER = re.compile(r"\{([a-z_]+(?:\.[A-Za-z0-9_-]+)?)\}")
 
 
 def placeholders(template: str) -> list[str]:
-    """Return the names in braces, in order."""
+    """Return the names of a template's placeholders, in order."""
     return _PLACEHOLDER.findall(template)
 
 
 def plainly(value: str) -> str:
-    """Return a value as it is."""
+    """Return a value unchanged."""
     return value
 
 
 def fill(template: str, values: Mapping[str, str], encode: Encode = plainly) -> str:
-    """Return a template with its values. Raises KeyError for a name without one."""
+    """Return a template with its placeholders replaced by values. Raises KeyError for a name without a value."""
     return _PLACEHOLDER.sub(lambda match: encode(values[match[1]]), template)
 
 
 def in_json(value: str) -> str:
-    """Return a value as it stands between quotation marks in JSON."""
+    """Encode a value for a JSON string, without the quotation marks."""
     return json.dumps(value, ensure_ascii=False)[1:-1]
 
 
 def in_query(value: str) -> str:
-    """Return a value as it stands in a query, a path or a form."""
+    """Percent-encode a value for a query, a path or a form."""
     return quote(value, safe="")
 
 
 def in_xml(value: str) -> str:
-    """Return a value as it stands in the text or an attribute of XML; characters that XML forbids are left out."""
+    """Encode a value for a text or an attribute in XML, without the characters that XML forbids."""
     allowed = "".join(char for char in value if char >= " " or char in "\t\n\r")
     return escape(allowed, {'"': "&quot;", "'": "&apos;"})
 
 
 def in_header(value: str) -> str:
-    """Return a value as it stands in the header of a request: visible ASCII, percent-encoded where it is not."""
+    """Encode a value for an HTTP header: visible ASCII stays, all else is percent-encoded."""
     return "".join(char if " " <= char <= "~" else quote(char, safe="") for char in value)

@@ -1,4 +1,4 @@
-"""Whether what a playbook names exists, and whether its messages can be written whenever they are needed."""
+"""Check the references of playbooks, and try their message templates in every situation that needs them."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,10 +21,10 @@ def reference_problems(
     packs: Sequence[Pack],
     reports: Collection[str],
 ) -> Iterator[Problem]:
-    """Yield a problem for each name in a playbook that is nobody's. The primary pack is the first."""
+    """Yield a problem for each name in a playbook that does not exist. The first pack is the primary one."""
     templates = dict.fromkeys(sorted(messages.names()))
-    for place, step in enumerate(playbook.steps):
-        where = ("steps", place)
+    for position, step in enumerate(playbook.steps):
+        where = ("steps", position)
         for path, name in audiences_of(step):
             yield from unknown_problems((*where, *path), "audience", name, settings.people.names)
         for path, name in templates_of(step):
@@ -38,7 +38,7 @@ def reference_problems(
 
 
 def _unknown_to_packs(step: StepTemplate, where: tuple[str | int, ...], packs: Sequence[Pack]) -> Iterator[Problem]:
-    obligations = {demand.id: demand for pack in packs for demand in pack.obligations}
+    obligations = [obligation.id for pack in packs for obligation in pack.obligations]
     levels = packs[0].severity
     for index, level in enumerate(step.on.level_reached or ()):
         yield from unknown_problems((*where, "on", "level_reached", index), "level", level, levels)
@@ -47,8 +47,8 @@ def _unknown_to_packs(step: StepTemplate, where: tuple[str | int, ...], packs: S
             yield from unknown_problems((*where, *path, level), "level", level, [*levels, ANY_LEVEL])
         missing = [level for level in levels if level not in named and ANY_LEVEL not in named]
         if missing:
-            said = f"says nothing for {', '.join(missing)}"
-            yield Problem((*where, *path), said, f"every level of {packs[0].pack}, or {ANY_LEVEL}")
+            message = f"has no value for {', '.join(missing)}"
+            yield Problem((*where, *path), message, f"every level of {packs[0].pack}, or {ANY_LEVEL}")
     if step.on.obligation is not None:
         yield from unknown_problems(
             (*where, "on", "obligation", "id"), "obligation", step.on.obligation.id, obligations
@@ -69,33 +69,33 @@ def _by_level(step: StepTemplate) -> Iterator[tuple[tuple[str, ...], Mapping[str
 def failing_templates(
     playbooks: Sequence[Playbook], messages: MessageBook, directory: Path, packs: Sequence[Pack]
 ) -> Iterator[Finding]:
-    """Yield where a message of the playbooks cannot be written in a situation in which it is needed."""
-    known = messages.names()
-    others = {demand.id for pack in packs for demand in pack.obligations if demand.levels is None}
-    others |= {demand.id for pack in packs[1:] for demand in pack.obligations}
-    missing: set[str] = set()  # what no step names and every step needs is told once
-    tried: set[tuple[object, ...]] = set()  # what was rendered for one step need not be for another alike
+    """Yield a finding for each template that is missing, or that fails in a situation in which a step uses it."""
+    names = messages.names()
+    # Steps on these obligations may start without a level of the primary pack.
+    unlevelled = {obligation.id for pack in packs for obligation in pack.obligations if obligation.levels is None}
+    unlevelled |= {obligation.id for pack in packs[1:] for obligation in pack.obligations}
+    missing: set[str] = set()  # templates that every playbook needs although no step names them: reported once
+    tried: set[tuple[object, ...]] = set()  # rendering is slow, and many steps use a template in the same situation
     for step in (step for playbook in playbooks for step in playbook.steps):
-        is_of_level = step.on.obligation is None or step.on.obligation.id not in others
+        is_of_level = step.on.obligation is None or step.on.obligation.id not in unlevelled
         for use, name in dict.fromkeys(uses(step)):
-            if name not in known:
+            if name not in names:
                 if name not in {named for _, named in templates_of(step)}:
                     missing.add(name)
                 continue
-            alike = (use, name, is_of_level, kind_of(step))
-            if alike in tried:
+            trial = (use, name, is_of_level, kind_of(step))
+            if trial in tried:
                 continue
-            tried.add(alike)
-            for locale in LOCALES:
-                for form in messages.forms(name, locale):
-                    found = failures(step, locale, messages, level_based=is_of_level, use=use, template=name, form=form)
-                    file = directory / locale / f"{name}{SUFFIXES[form]}"
-                    yield from (Finding(str(file), int(each.path[0]), 1, each.sentence()) for each in found)
+            tried.add(trial)
+            for locale, form in ((lang, form) for lang in LOCALES for form in messages.forms(name, lang)):
+                file = directory / locale / f"{name}{SUFFIXES[form]}"
+                problems = failures(step, locale, messages, level_based=is_of_level, use=use, template=name, form=form)
+                yield from (Finding(str(file), int(problem.path[0]), 1, problem.sentence()) for problem in problems)
     for name in sorted(missing):
-        said = f"no template '{name}', which the playbooks need"
-        yield Finding(str(directory), 1, 1, f"{said}; expected {name}.md.j2 in every language")
+        message = f"no template '{name}', which the playbooks need"
+        yield Finding(str(directory), 1, 1, f"{message}; expected {name}.md.j2 in every language")
 
 
 def form_of(path: Path) -> MessageForm | None:
-    """Return the form that a template's file name says; None if it is no template's."""
+    """Return the form of a template by the suffix of its file; None for other files."""
     return next((form for form, suffix in SUFFIXES.items() if path.name.endswith(suffix)), None)

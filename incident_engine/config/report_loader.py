@@ -1,4 +1,4 @@
-"""The definitions of reports, read from rules/reports and checked against the packs that they name."""
+"""Load the definitions of reports from rules/reports and check them against the packs that they name."""
 
 from collections.abc import Iterator, Sequence
 from datetime import tzinfo
@@ -13,27 +13,28 @@ from incident_engine.domain.reports.samples import definition_problems
 
 
 def load_reports(rules: Path, zone: tzinfo, findings: list[Finding], *, is_tried: bool = False) -> ReportBook:
-    """Return all definitions of reports under a folder of rules, adding what is wrong with them to the findings.
+    """Return all definitions of reports in a folder of rules; add their problems to `findings`.
 
-    What `is_tried` was found right before.
+    `is_tried` skips the checks against packs: the same files passed them before.
     """
-    found: list[ReportDefinition] = []
+    definitions: list[ReportDefinition] = []
     packs = _Packs(rules / "grading")
     for path in sorted((rules / "reports").glob("*.yaml")):
         try:
-            definition, wrong = _read(path, None if is_tried else packs)
+            definition, problems = _read(path, None if is_tried else packs)
         except InvalidFilesError as error:
             findings += error.findings
             continue
-        findings += wrong
+        findings += problems
         if definition.report != path.stem:
-            findings.append(_misnamed(path, definition.report))
-        found.append(definition)
-    return ReportBook(found, zone)
+            message = f"the file is {path.name} but its report is '{definition.report}'"
+            findings.append(load_file(path).finding(Problem(("report",), message, f"report: {path.stem}")))
+        definitions.append(definition)
+    return ReportBook(definitions, zone)
 
 
 def check_report(path: Path) -> list[Finding]:
-    """Return what is wrong with the file of a report's definition by itself, and with what it names of its pack."""
+    """Return the findings of a report's definition, including its references to its pack."""
     try:
         return _read(path, _Packs(path.parent.parent / "grading"))[1]
     except InvalidFilesError as error:
@@ -41,19 +42,19 @@ def check_report(path: Path) -> list[Finding]:
 
 
 class _Packs:
-    """The names of the figures that the packs of a folder know; each file is read once."""
+    """Knows the packs of a folder and their measures. Reads each file once."""
 
     def __init__(self, directory: Path) -> None:
         self._files = {file.stem: file for file in sorted(directory.glob("*.yaml"))}
         self._measures: dict[str, Sequence[str] | None] = {}
 
     def problems(self, name: str) -> Iterator[Problem]:
-        """Yield a problem if there is no such pack; none if there are no packs beside the reports."""
+        """Yield a problem if there is no such pack. A folder without packs has no problems: it may be a lone report."""
         if self._files:
             yield from unknown_problems(("pack",), "pack", name, self._files)
 
     def measures(self, name: str) -> Sequence[str] | None:
-        """Return the names of a pack's figures; None if its file cannot be read: `check` says why."""
+        """Return the names of a pack's measures; None if the pack's file is invalid, which has findings of its own."""
         if name not in self._measures:
             self._measures[name] = _measures(self._files[name]) if name in self._files else None
         return self._measures[name]
@@ -80,8 +81,3 @@ def _read(path: Path, packs: _Packs | None) -> tuple[ReportDefinition, list[Find
     measures = None if definition.pack is None else packs.measures(definition.pack)
     problems += definition_problems(definition, measures)
     return definition, [document.finding(problem) for problem in problems]
-
-
-def _misnamed(path: Path, given: str) -> Finding:
-    said = f"the file is {path.name} but its report is '{given}'"
-    return load_file(path).finding(Problem(("report",), said, f"report: {path.stem}"))

@@ -1,4 +1,4 @@
-"""All that operators write: settings, packs, playbooks and messages, read from files and checked against each other."""
+"""Load packs, playbooks, messages, reports and calendars, and check them against the settings and each other."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,12 +31,12 @@ T = TypeVar("T")
 
 _PACKAGE = Path(__file__).parents[1]
 SHIPPED = _PACKAGE / "shipped" if (_PACKAGE / "shipped").is_dir() else _PACKAGE.parent
-"""Where the shipped rules and configuration are: in the installed package, or beside it in a checkout."""
+"""The folder of the shipped rules and configuration: in the installed package, or beside it in a checkout."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rulebook:
-    """What the engine goes by. The primary pack is the first."""
+    """All rules of the engine. The first pack is the primary one."""
 
     packs: tuple[Pack, ...]
     playbooks: tuple[Playbook, ...]
@@ -44,27 +44,27 @@ class Rulebook:
     hours: Mapping[str, ServiceHours]
     """The service hours of each service."""
     calendars: Mapping[str, Calendar]
-    """The calendars that operators have set right, by country."""
+    """The calendars that operators have corrected, by country."""
     reports: ReportBook
-    """The definitions of reports."""
     fingerprint: str = ""
     """A digest of these rules, the settings and the program's version."""
 
     def bank_calendar(self, country: str | None) -> Calendar | None:
-        """Return the calendar of a country, as operators have set it right, if they have."""
+        """Return the calendar of a country with the operators' corrections; None without a country."""
         return None if country is None else self.calendars.get(country) or Calendar(country)
 
 
 def rules_directory(settings: Settings) -> Path:
-    """Return where the rules are."""
+    """Return the folder of the rules."""
     return settings.rules.directory or SHIPPED / "rules"
 
 
 def load_rulebook(settings: Settings, config_file: Path, tried: str | None = None) -> Rulebook:
-    """Read the packs, playbooks and messages that the settings choose.
+    """Load and check all rules that the settings choose.
 
-    Templates are tried in every situation in which they are needed, unless exactly these rules with these settings have
-    been before: `tried` is their fingerprint. Raises InvalidFilesError with every finding in them and between them.
+    Every template is tried in every situation that needs it, which takes most of the time. `tried` is the fingerprint
+    of rules that passed before; if it is still the same, the trials are skipped. Raises InvalidFilesError with every
+    finding in the files and between them.
     """
     directory = rules_directory(settings)
     fingerprint = fingerprint_of(settings)
@@ -80,14 +80,15 @@ def load_rulebook(settings: Settings, config_file: Path, tried: str | None = Non
     calendars = load_calendars(settings, findings)
     reports = load_reports(directory, settings.bank.zone, findings, is_tried=is_tried)
     ordered = sorted((pack for pack, _ in packs.values()), key=lambda pack: pack.pack != settings.grading.primary)
-    known = ordered if settings.grading.primary in packs else []
+    # Without a valid primary pack, every level and obligation of the playbooks would be unknown.
+    checkable = ordered if settings.grading.primary in packs else []
     for name, (playbook, document) in playbooks.items():
-        problems = reference_problems(playbook, settings, messages, known, list(reports.definitions))
+        problems = reference_problems(playbook, settings, messages, checkable, list(reports.definitions))
         findings += [document.finding(problem) for problem in problems]
         findings += _misnamed(document, "playbook", playbook.playbook, name)
     chosen = tuple(playbook for playbook, _ in playbooks.values())
     if not is_tried:
-        findings += failing_templates(chosen, messages, directory / "messages", known)
+        findings += failing_templates(chosen, messages, directory / "messages", checkable)
     for name, (pack, document) in packs.items():
         findings += _misnamed(document, "pack", pack.pack, name)
         others = [other for other, _ in packs.values() if other.pack != pack.pack]
@@ -99,24 +100,25 @@ def load_rulebook(settings: Settings, config_file: Path, tried: str | None = Non
 
 
 def fingerprint_of(settings: Settings) -> str:
-    """Return a digest of this program's version, the settings that rules can tell and every file of their rules."""
+    """Return a digest of the program's version, the settings that templates can use, and every file of the rules."""
     digest = sha256(f"{__version__}\0{settings.model_dump_json(exclude=_NOT_IN_TEMPLATES)}".encode())
     directory = rules_directory(settings)
-    for path in sorted(path for folder in _READ for path in (directory / folder).rglob("*") if path.is_file()):
+    for path in sorted(path for folder in _FOLDERS for path in (directory / folder).rglob("*") if path.is_file()):
         content = path.read_bytes()
+        # With its length, so that no two sets of files give the same sequence of bytes.
         digest.update(f"{path.relative_to(directory)}\0{len(content)}\0".encode() + content)
     return digest.hexdigest()
 
 
 _NOT_IN_TEMPLATES = {"server", "store", "intake", "channels"}
-"""Where the daemon listens and keeps, and what it takes: nothing that a template tells."""
-_READ = "grading", "playbooks", "messages", "reports", "calendars"
+"""Settings that templates cannot use; excluded from the fingerprint."""
+_FOLDERS = "grading", "playbooks", "messages", "reports", "calendars"
 
 
 def load_packs(settings: Settings, config_file: Path, names: Sequence[str]) -> list[Pack]:
-    """Return the named packs, or those that the settings choose.
+    """Return the named packs; without names, those that the settings choose.
 
-    Raises InvalidDocumentError for a name that is no pack's, InvalidFilesError with every finding in the files.
+    Raises InvalidDocumentError for the name of no pack, InvalidFilesError with every finding in the files.
     """
     findings: list[Finding] = []
     directory = rules_directory(settings) / "grading"
@@ -133,24 +135,25 @@ def load_packs(settings: Settings, config_file: Path, names: Sequence[str]) -> l
 
 
 def load_every_pack(settings: Settings, config_file: Path) -> list[Pack]:
-    """Return every pack that there is, chosen or not. Raises InvalidFilesError with every finding in the files."""
+    """Return every pack of the rules, chosen or not. Raises InvalidFilesError with every finding in the files."""
     names = sorted(path.stem for path in (rules_directory(settings) / "grading").glob("*.yaml"))
     return load_packs(settings, config_file, names)
 
 
 def check_pack(path: Path) -> list[Finding]:
-    """Return what is wrong with a pack's file, its cases included."""
+    """Return the findings in a pack's file, including failing cases and gaps in their coverage."""
     document = load_file(path)
     try:
         pack = parse_pack(document.data)
     except InvalidDocumentError as error:
         return [document.finding(problem) for problem in error.problems]
-    wrong = list(failing_cases(pack)) or [*idle(pack), *uncovered(pack), *out_of_force(pack)]
-    return [document.finding(problem) for problem in wrong]
+    # Coverage is only meaningful once all cases pass.
+    problems = list(failing_cases(pack)) or [*idle(pack), *uncovered(pack), *out_of_force(pack)]
+    return [document.finding(problem) for problem in problems]
 
 
 def check_playbook(path: Path) -> list[Finding]:
-    """Return what is wrong with a playbook's file by itself."""
+    """Return the findings in a playbook's file, without its references."""
     document = load_file(path)
     try:
         parse_playbook(document.data)
@@ -160,7 +163,7 @@ def check_playbook(path: Path) -> list[Finding]:
 
 
 def check_template(path: Path) -> list[Finding]:
-    """Return what is wrong with a message's template."""
+    """Return the findings in a message's template."""
     form = form_of(path)
     if form is None:
         expected = ", ".join(f"NAME{suffix}" for suffix in SUFFIXES.values())
@@ -176,29 +179,32 @@ def check_template(path: Path) -> list[Finding]:
 
 
 class CalendarFile(Strict):
-    """What operators know better than the library: single days, and years that they vouch for."""
+    """Corrections of a country's calendar, where it differs from the built-in one."""
 
     calendar: str
+    """The ISO 3166 code of the country."""
     published: tuple[int, ...] = ()
+    """Years whose days off are published and complete; no warning about estimates is given for them."""
     days: dict[date, DayKind] = {}
+    """Single days and their kinds."""
 
 
 def load_calendar(path: Path) -> Calendar:
     """Return the calendar of a file. Raises InvalidFilesError with every finding."""
     document = load_file(path)
     try:
-        given = CalendarFile.model_validate(document.data)
+        calendar = CalendarFile.model_validate(document.data)
     except ValidationError as error:
         raise document.refuse(problems_of(error, CalendarFile, document.data)) from None
     countries = known_countries()
-    if given.calendar not in countries:
-        said, near = f"unknown country '{given.calendar}'", nearest(given.calendar, countries)
-        raise document.refuse([Problem(("calendar",), said, "the ISO 3166 code of a country, such as CN", near)])
-    return Calendar(given.calendar, given.days, frozenset(given.published))
+    if calendar.calendar not in countries:
+        message, near = f"unknown country '{calendar.calendar}'", nearest(calendar.calendar, countries)
+        raise document.refuse([Problem(("calendar",), message, "the ISO 3166 code of a country, such as CN", near)])
+    return Calendar(calendar.calendar, calendar.days, frozenset(calendar.published))
 
 
 def load_calendars(settings: Settings, findings: list[Finding]) -> Mapping[str, Calendar]:
-    """Return the calendars that operators have set right, adding what is wrong with them to the findings."""
+    """Return the calendars that operators have corrected, by country; add their problems to `findings`."""
     calendars: dict[str, Calendar] = {}
     for path in sorted((rules_directory(settings) / "calendars").glob("*.yaml")):
         try:
@@ -213,23 +219,23 @@ def load_calendars(settings: Settings, findings: list[Finding]) -> Mapping[str, 
 
 
 def guessed_years(hours: Mapping[str, ServiceHours], now: datetime) -> dict[str, list[int]]:
-    """Return, for each service whose hours rest on a calendar, this year and the next if they are not published."""
-    ahead = now + timedelta(days=365)
-    found = {service: sorted(each.guessed_years(now, ahead)) for service, each in hours.items()}
-    return {service: years for service, years in found.items() if years}
+    """Return the years with unpublished days off, from this year until 365 days from now, by service with any."""
+    end = now + timedelta(days=365)
+    years = {service: sorted(own_hours.guessed_years(now, end)) for service, own_hours in hours.items()}
+    return {service: guessed for service, guessed in years.items() if guessed}
 
 
 def load_messages(
     settings: Settings, directory: Path, findings: list[Finding], *, is_tried: bool = False
 ) -> MessageBook:
-    """Read every template of every locale, adding what is wrong to the findings, unless they were tried before."""
+    """Load every template of every locale; add their problems to `findings`, unless they were tried before."""
     sources: dict[tuple[str, str], str] = {}
     for locale in LOCALES:
         for path in sorted((directory / locale).glob("*.j2")):
-            wrong = [] if is_tried else check_template(path)
-            findings += wrong
+            template_findings = [] if is_tried else check_template(path)
+            findings += template_findings
             form = form_of(path)
-            if not wrong and form is not None:
+            if not template_findings and form is not None:
                 name = path.name.removesuffix(SUFFIXES[form])
                 sources[locale, form_name(name, form)] = path.read_text(encoding="utf-8")
     return MessageBook(sources, settings.bank.zone)
@@ -243,44 +249,41 @@ def _chosen(
     config_file: Path,
     findings: list[Finding],
 ) -> dict[str, tuple[T, Document]]:
-    found: dict[str, tuple[T, Document]] = {}
+    """Return the parsed files and their documents by name; add problems to `findings`. `where` is in config.yaml."""
+    files: dict[str, tuple[T, Document]] = {}
     available = sorted(path.stem for path in directory.glob("*.yaml"))
-    for place, name in enumerate(names):
+    for index, name in enumerate(names):
         if name not in available:
-            listed = f"one of: {', '.join(available) or f'(no file in {directory})'}"
-            problem = Problem((*where, place), f"there is no '{name}.yaml'", listed, nearest(name, available))
-            findings.append(_in_config(config_file, problem))
+            expected = f"one of: {', '.join(available) or f'(no file in {directory})'}"
+            problem = Problem((*where, index), f"there is no '{name}.yaml'", expected, nearest(name, available))
+            findings.append(load_file(config_file).finding(problem))
             continue
         try:
             document = load_file(directory / f"{name}.yaml")
-            found[name] = parse(document.data), document
+            files[name] = parse(document.data), document
         except InvalidFilesError as error:
             findings += error.findings
         except InvalidDocumentError as error:
             findings += [document.finding(problem) for problem in error.problems]
-    return found
-
-
-def _in_config(config_file: Path, problem: Problem) -> Finding:
-    return load_file(config_file).finding(problem)
+    return files
 
 
 def _shared_obligations(pack: Pack, others: Sequence[Pack]) -> Iterator[Problem]:
-    """Yield a problem for each obligation that another chosen pack names alike: one completion would meet both.
+    """Yield a problem for each obligation whose id another chosen pack uses: one completion would meet both.
 
-    A pack may share them with the one that it replaces: they are never in force together.
+    A pack may share ids with the pack that it replaces, because they are never in force together.
     """
-    for place, demand in enumerate(pack.obligations):
+    for index, obligation in enumerate(pack.obligations):
         for other in others:
             is_succession = pack.replaces == other.pack or other.replaces == pack.pack
-            if not is_succession and any(demand.id == theirs.id for theirs in other.obligations):
-                said = f"'{demand.id}' is an obligation of '{other.pack}' too; who fulfils one would fulfil both"
+            if not is_succession and any(obligation.id == theirs.id for theirs in other.obligations):
+                message = f"'{obligation.id}' is an obligation of '{other.pack}' too; one completion would fulfil both"
                 expected = "an id of its own, such as one that begins with the pack's"
-                yield Problem(("obligations", place, "id"), said, expected)
+                yield Problem(("obligations", index, "id"), message, expected)
 
 
 def check_succession(directory: Path) -> Iterator[Finding]:
-    """Yield what is wrong where one pack replaces another: on every day exactly one of them must be in force."""
+    """Yield a finding for each pack that replaces another unless exactly one of them is in force on every day."""
     documents: dict[str, tuple[Pack, Document]] = {}
     for path in sorted(directory.glob("*.yaml")):
         try:
@@ -304,17 +307,18 @@ def _wrong_succession(pack: Pack, packs: Mapping[str, Pack]) -> Iterator[Problem
     ends = before.in_force.until
     if ends != begins:
         kind = "an overlap" if ends is None or ends > begins else "a gap"
-        said = f"{kind}: '{before.pack}' is in force until {ends or 'for ever'}, '{pack.pack}' from {begins}"
-        yield Problem(("in_force", "from"), said, f"in_force until {begins} in {before.pack}.yaml")
+        message = f"{kind}: '{before.pack}' is in force until {ends or 'for ever'}, '{pack.pack}' from {begins}"
+        yield Problem(("in_force", "from"), message, f"in_force until {begins} in {before.pack}.yaml")
     if before.timezone != pack.timezone:
-        said = f"the days of '{before.pack}' are those of {before.timezone}, of '{pack.pack}' those of {pack.timezone}"
-        yield Problem(("timezone",), said, f"timezone: {before.timezone}")
+        # A day begins at another instant in another zone, so adjacent days would overlap or leave a gap.
+        message = f"'{before.pack}' counts days in {before.timezone}, '{pack.pack}' in {pack.timezone}"
+        yield Problem(("timezone",), message, f"timezone: {before.timezone}")
     rivals = [other.pack for other in packs.values() if other.replaces == pack.replaces and other.pack < pack.pack]
     if rivals:
-        said = f"'{before.pack}' is replaced by '{rivals[0]}' already"
-        yield Problem(("replaces",), said, f"replaces: {rivals[0]}, or another pack")
+        message = f"'{before.pack}' is replaced by '{rivals[0]}' already"
+        yield Problem(("replaces",), message, f"replaces: {rivals[0]}, or another pack")
 
 
-def _misnamed(document: Document, key: str, given: str, name: str) -> Iterator[Finding]:
-    if given != name:
-        yield document.finding(Problem((key,), f"the file is {name}.yaml but its {key} is '{given}'", f"{key}: {name}"))
+def _misnamed(document: Document, key: str, value: str, name: str) -> Iterator[Finding]:
+    if value != name:
+        yield document.finding(Problem((key,), f"the file is {name}.yaml but its {key} is '{value}'", f"{key}: {name}"))

@@ -1,4 +1,4 @@
-"""A scenario: what happens in a drill, and what must follow."""
+"""Scenarios of drills: events, and the expected outcome."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -30,7 +30,7 @@ STEP_ACTIONS = (
     EventType.STEP_SKIPPED,
     EventType.STEP_ASSIGNED,
 )
-"""What people do with a step; a scenario names it in short: `page`, or `page/II` with its instance."""
+"""Actions on a step; a scenario names the step by its short name: `page`, or `page/II` with its instance."""
 
 
 def _offset(value: Any) -> Any:
@@ -40,11 +40,11 @@ def _offset(value: Any) -> Any:
 
 
 Offset = Annotated[timedelta, BeforeValidator(_offset, json_schema_input_type=str)]
-"""A length of time after the scenario's start, or with a - before it."""
+"""A length of time after the scenario's start; a negative one is before it."""
 
 
 class ScenarioEvent(Strict):
-    """One event, so long after the scenario's start. It is written as in the native format."""
+    """One event in the native format, with an offset from the scenario's start in place of its instant."""
 
     at: Offset
     type: str
@@ -55,90 +55,98 @@ class ScenarioEvent(Strict):
 
 
 class ExpectedLevel(Strict):
-    """A level that must be reached so long after the start."""
+    """A level and the time at which it must be reached."""
 
     at: Duration
+    """The time after the scenario's start."""
     level: str
 
 
 class ExpectedDeadlines(Strict):
-    """How many deadlines of the primary pack must be met in time, and how many missed (met late or not at all)."""
+    """The expected numbers of deadlines of the primary pack."""
 
     met: int | None = Field(default=None, ge=0)
+    """Deadlines met in time."""
     missed: int | None = Field(default=None, ge=0)
+    """Deadlines met late or not at all."""
 
 
 class Expectations(Strict):
-    """What must follow. A step is named by its id in the playbook, or with its instance: page, page/II."""
+    """The expected outcome. Steps are named by their id in the playbook, or by id and instance: page, page/II."""
 
     levels: tuple[ExpectedLevel, ...] | None = None
-    """Every level that is reached, and no other; an empty list: none at all."""
+    """All levels that must be reached; any other level is a failure. An empty list expects no level."""
     obligations: dict[str, ObligationState] = {}
-    """How obligations stand in the end; of one that is owed several times all that apply, or one: progress-report.2."""
+    """The final states of obligations. A recurring one is named as a whole, or by instance: progress-report.2."""
     steps: tuple[str, ...] = ()
-    """Steps of the playbooks that must have begun."""
+    """Steps that must start."""
     not_steps: tuple[str, ...] = ()
-    """Steps that must not have begun."""
+    """Steps that must not start."""
     steps_by: dict[str, Duration] = {}
-    """Steps that must have begun so long after the start at the latest."""
+    """The latest start of steps, as a time after the scenario's start."""
     messages: dict[str, Annotated[int, Field(ge=0)]] = {}
-    """How many messages of a step an audience must have got, by audience/step: customers/customers-acknowledge."""
+    """The number of messages delivered, by audience/step, such as customers/customers-acknowledge."""
     deadlines: ExpectedDeadlines = ExpectedDeadlines()
     closed: bool | None = None
-    """Whether every incident must be closed in the end, or none."""
+    """Whether all incidents must be closed at the end (true), or none (false)."""
 
 
 class DrillPlan(Strict):
-    """What the report on the drill says beforehand (银监办发〔2008〕53号 Art. 28)."""
+    """The parts of the drill report that are written beforehand (银监办发〔2008〕53号 Art. 28)."""
 
     purpose: LocalizedText | None = None
     plan: LocalizedText | None = None
     people: LocalizedText | None = None
-    """Those who speak in the scenario's events unless given."""
+    """The participants. Default: the people named in the scenario's events."""
     preparation: LocalizedText | None = None
 
 
 class Scenario(Strict):
-    """What happens, when, and what must follow."""
+    """A drill: events with their times, and the expected outcome."""
 
     scenario: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    """The name of the scenario, which is also the name of its file."""
     title: LocalizedText
     start: AwareDatetime
     lasts: Duration
+    """The time from the start to the end of the drill."""
     events: tuple[ScenarioEvent, ...] = Field(min_length=1)
     expect: Expectations = Expectations()
     drill: DrillPlan = DrillPlan()
 
     @property
     def begins(self) -> datetime:
-        """Return the instant of the first event, which may be before the start."""
-        return self.start + min(timedelta(0), *(happening.at for happening in self.events))
+        """Return the instant of the first event, or the start if that is earlier."""
+        return self.start + min(timedelta(0), *(event.at for event in self.events))
 
     @property
     def speakers(self) -> list[str]:
-        """Return the people who say something, in order of their first words."""
-        ordered = sorted(self.events, key=lambda happening: happening.at)
-        said = [happening.data.get("by") for happening in ordered]
-        return list(dict.fromkeys(name for name in said if isinstance(name, str)))
+        """Return the people named in the events, in order of their first event."""
+        ordered = sorted(self.events, key=lambda event: event.at)
+        names = [event.data.get("by") for event in ordered]
+        return list(dict.fromkeys(name for name in names if isinstance(name, str)))
 
     def native_events(self) -> list[Event]:
         """Return the events in the native format, in order of time."""
-        ordered = sorted(range(len(self.events)), key=lambda place: (self.events[place].at, place))
-        return [self.native_event(place) for place in ordered]
+        ordered = sorted(range(len(self.events)), key=lambda index: (self.events[index].at, index))
+        return [self.native_event(index) for index in ordered]
 
-    def native_event(self, place: int, services: Mapping[str, object] | None = None) -> Event:
-        """Return one event in the native format. Raises pydantic's ValidationError if it is none."""
-        happening = self.events[place]
-        document = happening.model_dump(exclude={"at"}, exclude_none=True) | {
+    def native_event(self, index: int, services: Mapping[str, object] | None = None) -> Event:
+        """Return one event in the native format; `services` limits its service.
+
+        Raises pydantic's ValidationError if it is no valid event.
+        """
+        event = self.events[index]
+        document = event.model_dump(exclude={"at"}, exclude_none=True) | {
             "source": SOURCE,
-            "id": f"{self.scenario}/{place + 1}",
-            "occurred_at": self.start + happening.at,
+            "id": f"{self.scenario}/{index + 1}",
+            "occurred_at": self.start + event.at,
         }
         return EVENT.validate_python(document, context={KNOWN_SERVICES: services})
 
 
 def load_scenario(path: Path, settings: Settings) -> Scenario:
-    """Read a scenario for this bank's services. Raises InvalidFilesError with every finding."""
+    """Load a scenario for this bank's services. Raises InvalidFilesError with every finding."""
     document = load_file(path)
     try:
         scenario = Scenario.model_validate(document.data)
@@ -151,59 +159,58 @@ def load_scenario(path: Path, settings: Settings) -> Scenario:
 
 
 def find_scenario(name: str, settings: Settings) -> Path:
-    """Return the file of a scenario given by its name or its path. Raises InvalidFilesError if there is none."""
+    """Return the file of a scenario by its name or path. Raises InvalidFilesError if there is none."""
     folder = rules_directory(settings) / "scenarios"
     for path in (Path(name), folder / f"{name}.yaml"):
         if path.is_file():
             return path
-    known = sorted(path.stem for path in folder.glob("*.yaml"))
-    problem = Problem((), "there is no such scenario", f"a file, or one of: {', '.join(known)}", nearest(name, known))
+    names = sorted(path.stem for path in folder.glob("*.yaml"))
+    problem = Problem((), "there is no such scenario", f"a file, or one of: {', '.join(names)}", nearest(name, names))
     raise InvalidFilesError([Finding(name, 1, 1, problem.sentence())])
 
 
 def _wrong_events(scenario: Scenario, settings: Settings) -> Iterator[Problem]:
     people = settings.people.names
-    for place, happening in enumerate(scenario.events):
+    for index, event in enumerate(scenario.events):
         try:
-            scenario.native_event(place, settings.service_names)
+            scenario.native_event(index, settings.service_names)
         except ValidationError as error:
-            for problem in problems_of(error, Event, happening.model_dump()):
-                yield replace(problem, path=("events", place, *problem.path))
+            for problem in problems_of(error, Event, event.model_dump()):
+                yield replace(problem, path=("events", index, *problem.path))
             continue
-        if happening.at > scenario.lasts:
-            yield Problem(("events", place, "at"), "is after the end of the scenario", "a time within `lasts`")
+        if event.at > scenario.lasts:
+            yield Problem(("events", index, "at"), "is after the end of the scenario", "a time within `lasts`")
         for key, kind in (("to", EventType.STEP_ASSIGNED), ("assignee", EventType.STEP_ADDED)):
-            if happening.type == kind and happening.data.get(key) is not None:
-                yield from unknown_problems(
-                    ("events", place, "data", key), "contact or audience", happening.data[key], people
-                )
+            if event.type == kind and event.data.get(key) is not None:
+                path = ("events", index, "data", key)
+                yield from unknown_problems(path, "contact or audience", event.data[key], people)
 
 
 def unknown_name_problems(scenario: Scenario, book: Rulebook) -> Iterator[Problem]:
-    """Yield what a scenario names and the chosen pack, playbooks and reports do not have."""
+    """Yield a problem for each name in a scenario that the primary pack, the playbooks and the reports lack."""
     expected = scenario.expect
     levels = [level.id for level in book.packs[0].levels]
-    obligations = [demand.id for demand in book.packs[0].obligations]
+    obligations = [obligation.id for obligation in book.packs[0].obligations]
     steps = {step.id: step for playbook in book.playbooks for step in playbook.steps}
-    for place, level in enumerate(expected.levels or ()):
-        yield from unknown_problems(("expect", "levels", place, "level"), "level", level.level, levels)
+    for index, level in enumerate(expected.levels or ()):
+        yield from unknown_problems(("expect", "levels", index, "level"), "level", level.level, levels)
     for name in expected.obligations:
         yield from unknown_problems(("expect", "obligations", name), "obligation", name.partition(".")[0], obligations)
     for key, names in (("steps", expected.steps), ("not_steps", expected.not_steps)):
-        for place, named in enumerate(names):
-            yield from _unknown_step(("expect", key, place), named, steps)
-    for named in expected.steps_by:
-        yield from _unknown_step(("expect", "steps_by", named), named, steps)
-    for named in expected.messages:
-        yield from _unknown_message(scenario, named, steps)
-    for place, event in enumerate(scenario.events):
-        for problem in _unknown_in_event(scenario, place, event, obligations, steps, book):
-            yield replace(problem, path=("events", place, *problem.path))
+        for index, name in enumerate(names):
+            yield from _unknown_step(("expect", key, index), name, steps)
+    for name in expected.steps_by:
+        yield from _unknown_step(("expect", "steps_by", name), name, steps)
+    for name in expected.messages:
+        yield from _unknown_message(scenario, name, steps)
+    for index, event in enumerate(scenario.events):
+        for problem in _unknown_in_event(scenario, index, event, obligations, steps, book):
+            yield replace(problem, path=("events", index, *problem.path))
 
 
 def _unknown_in_event(
     scenario: Scenario,
-    place: int,
+    index: int,
     event: ScenarioEvent,
     obligations: Sequence[str],
     steps: Mapping[str, StepTemplate],
@@ -215,36 +222,41 @@ def _unknown_in_event(
     if isinstance(step, str) and ":" not in step:
         yield from _unknown_step(("data", "step"), step, steps)
     if event.type == EventType.REPORT_WRITTEN:
-        native = scenario.native_event(place)
+        native = scenario.native_event(index)
         if isinstance(native, ReportWritten):
             yield from report_entry_problems(native, book.reports.definitions)
 
 
-def _unknown_step(path: tuple[str | int, ...], named: str, steps: Mapping[str, StepTemplate]) -> Iterator[Problem]:
-    """Yield a problem if no playbook has a step, or it never has this instance (as far as that can be told)."""
-    name, _, instance = named.partition("/")
+def _unknown_step(path: tuple[str | int, ...], short_name: str, steps: Mapping[str, StepTemplate]) -> Iterator[Problem]:
+    """Yield a problem if no playbook has a step, or if it has no such instance.
+
+    Instances are only checked for steps that start by level: others depend on the events.
+    """
+    name, _, instance = short_name.partition("/")
     yield from unknown_problems(path, "step", name, steps)
     reached = steps[name].on.level_reached if name in steps else None
     if instance and reached is not None:
         yield from unknown_problems(path, f"instance of {name}", instance.partition(".")[0].partition("~")[0], reached)
 
 
-def _unknown_message(scenario: Scenario, named: str, steps: Mapping[str, StepTemplate]) -> Iterator[Problem]:
-    path = ("expect", "messages", named)
-    audience, slash, name = named.partition("/")
+def _unknown_message(scenario: Scenario, name: str, steps: Mapping[str, StepTemplate]) -> Iterator[Problem]:
+    path = ("expect", "messages", name)
+    audience, slash, step_name = name.partition("/")
     if not slash:
-        yield Problem(path, f"'{named}' names no step", "audience/step, such as customers/customers-acknowledge")
+        yield Problem(path, f"'{name}' names no step", "audience/step, such as customers/customers-acknowledge")
         return
-    yield from _unknown_step(path, name, steps)
-    if name.partition("/")[0] in steps:
-        told = [who for _, who in audiences_of(steps[name.partition("/")[0]])]
-        named_by_people = [happening.data.get(key) for happening in scenario.events for key in ("to", "assignee")]
-        known = dict.fromkeys([*told, *(who for who in named_by_people if isinstance(who, str))])
-        yield from unknown_problems(path, "audience", audience, known)
+    yield from _unknown_step(path, step_name, steps)
+    step = steps.get(step_name.partition("/")[0])
+    if step is not None:
+        audiences = [name for _, name in audiences_of(step)]
+        # An event may assign the step to people outside its audiences.
+        assignees = [event.data.get(key) for event in scenario.events for key in ("to", "assignee")]
+        names = dict.fromkeys([*audiences, *(name for name in assignees if isinstance(name, str))])
+        yield from unknown_problems(path, "audience", audience, names)
 
 
 def refuse_unknown_names(scenario: Scenario, path: Path, book: Rulebook) -> None:
-    """Raise InvalidFilesError with everything that a scenario names and that is not there."""
+    """Raise InvalidFilesError with a finding for each name in a scenario that the rules lack."""
     problems = list(unknown_name_problems(scenario, book))
     if problems:
         raise load_file(path).refuse(problems)

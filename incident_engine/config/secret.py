@@ -1,4 +1,4 @@
-"""A secret, in place or in a file of its own, that nothing shows by accident."""
+"""A secret in config.yaml or in a file of its own, kept out of logs and error messages."""
 
 from collections.abc import Mapping
 from pathlib import Path as FilePath
@@ -10,21 +10,22 @@ from incident_engine.common.validation import Strict, invalid
 
 
 class Secret(Strict):
-    """A secret, given in place (`value`) or in a file of its own (`file`)."""
+    """A secret: its text in `value`, or the path of a file that contains it in `file`."""
 
     value: str | None = Field(default=None, repr=False)
     file: FilePath | None = None
+    """A file that contains only the secret; white space around it is ignored."""
 
     @model_validator(mode="before")
     @classmethod
-    def _shape(cls, given: Any) -> Any:
-        """Refuse what is no secret before anything quotes it: it may be the secret itself, put in the wrong form."""
-        if isinstance(given, Mapping):
-            if not isinstance(given.get("value"), str | None):
+    def _shape(cls, data: Any) -> Any:
+        """Refuse data of a wrong shape without quoting it: it may be the secret itself."""
+        if isinstance(data, Mapping):
+            if not isinstance(data.get("value"), str | None):
                 raise invalid("a secret that is not a text", "a text; put it in quotation marks")
-        elif not isinstance(given, Secret):
+        elif not isinstance(data, Secret):
             raise invalid("a secret without its place", "{value: …} or {file: …}")
-        return given
+        return data
 
     @model_validator(mode="after")
     def _one(self) -> Self:

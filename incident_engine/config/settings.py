@@ -1,6 +1,6 @@
-"""This bank's services, hours, contacts, channels and chosen packs: config.yaml, overridden by the environment.
+"""The settings in config.yaml: the bank's services, hours, contacts, channels and chosen packs.
 
-`INCIDENT_ENGINE__SERVER__PORT=9000` overrides `server.port`. A secret stands in place or in a file of its own.
+Environment variables override them: `INCIDENT_ENGINE__SERVER__PORT=9000` overrides `server.port`.
 """
 
 import ipaddress
@@ -51,7 +51,7 @@ from incident_engine.domain.calendar.service_hours import ALWAYS, ServiceHours, 
 from incident_engine.domain.values import Duration, Identifier, LocalizedText, Zone, write_duration
 
 PREFIX = "INCIDENT_ENGINE__"
-_LEAST_KEPT = timedelta(days=1)
+_SHORTEST_RETENTION = timedelta(days=1)
 
 
 def _country(code: str) -> str:
@@ -62,13 +62,14 @@ def _country(code: str) -> str:
 
 
 class BankSettings(Strict):
-    """The bank itself."""
+    """The bank: name, time zone, language, working days."""
 
     name: LocalizedText
     timezone: Zone
     locale: Locale = "zh-CN"
+    """The default language of reports."""
     calendar: Annotated[str, AfterValidator(_country)] | None = None
-    """The country whose calendar says which days are working days; every day is one without it."""
+    """The country whose calendar defines working days (ISO 3166). Without it, every day is a working day."""
     unit: UnitSettings = UnitSettings()
     customers: CustomerSettings = CustomerSettings()
 
@@ -80,7 +81,7 @@ class BankSettings(Strict):
 
 @lru_cache(maxsize=1_024)
 def is_loopback(host: str) -> bool:
-    """Return whether a name or address is this machine's own."""
+    """Return whether a host name or address can only be reached from this machine."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -88,19 +89,22 @@ def is_loopback(host: str) -> bool:
 
 
 class ServerSettings(Strict):
-    """Where the daemon listens, and who may speak to it."""
+    """The daemon's address, keys and limits."""
 
     host: str = "127.0.0.1"
+    """The address to listen on. An address that other machines can reach requires keys."""
     port: int = Field(default=8080, ge=0, le=65535)
+    """The port to listen on; 0 picks a free one."""
     keys: tuple[Secret, ...] = ()
-    """Bearer keys; any of them opens everything."""
+    """Bearer keys of the API. Each of them gives full access."""
     public_url: str | None = Field(default=None, pattern=r"^https?://[^\s/]+(/[^\s]*)?$")
-    """Where readers of messages reach this daemon; with it, messages have links to acknowledge and approve."""
+    """The address of the daemon for readers of messages. With it, messages have links to acknowledge and approve."""
     link_key: Secret | None = None
-    """Signs these links; one is made and kept with the database unless it is given."""
+    """The key that signs these links. Default: a key generated once and stored in the database."""
     max_body_bytes: int = Field(default=1_048_576, ge=1_024)
+    """The largest request body."""
     max_connections: int = Field(default=1_000, ge=1, le=100_000)
-    """How many connections may be open; beyond it the answer is 503."""
+    """The most open connections; further ones are answered with 503."""
 
     @property
     def is_loopback(self) -> bool:
@@ -111,7 +115,7 @@ class ServerSettings(Strict):
 def _store_url(url: str) -> str:
     is_file = url.startswith("sqlite:///") and url.partition("///")[2] not in ("", ":memory:")
     if not is_file and not re.match(r"postgresql\+psycopg://[^/]*/[^/?]+", url):
-        kind = url.partition("://")[0] if "://" in url else ""  # a whole address may hold a password
+        kind = url.partition("://")[0] if "://" in url else ""  # the whole address may contain a password
         raise invalid(
             f"not a database: {kind!r}",
             "sqlite:/// and a path, such as sqlite:///var/incident-engine.db, or postgresql+psycopg://USER@HOST/DATABASE",
@@ -120,32 +124,37 @@ def _store_url(url: str) -> str:
 
 
 class StoreSettings(Strict):
-    """Where everything is kept: a file of this machine's own, or a server that several replicas share."""
+    """The database: a local SQLite file, or a PostgreSQL server that several replicas share."""
 
     url: Annotated[str, AfterValidator(_store_url)] = "sqlite:///var/incident-engine.db"
+    """The address, such as sqlite:///var/incident-engine.db or postgresql+psycopg://USER@HOST/DATABASE."""
     lost_after: Duration = Field(default=timedelta(seconds=30), ge=timedelta(seconds=1))
-    """On PostgreSQL: after so long without a sign of life a replica's wake-ups go to the others."""
+    """PostgreSQL only: the time without a heartbeat after which other replicas take over a replica's timers."""
 
 
 class RetentionSettings(Strict):
-    """How long closed incidents stay in the database, and where they go then."""
+    """The retention of closed incidents in the database, and their archive."""
 
     closed_incidents: Duration | None = None
-    """So long after its closing an incident is archived, once nothing of it is open. None: it stays for ever."""
+    """The age after closing at which an incident without open work is archived. Default: incidents are kept."""
     directory: FilePath = FilePath("var/archive")
+    """The folder of the archive files."""
 
 
 class RulesSettings(Strict):
-    """Where the rules are; empty for those that are shipped."""
+    """The location of the rules."""
 
     directory: FilePath | None = None
+    """The folder of the rules. Default: the shipped rules."""
 
 
 class GradingSettings(Strict):
-    """By which packs incidents are graded; the incident's level is that of the primary one."""
+    """The packs that grade incidents."""
 
     packs: tuple[Identifier, ...] = Field(min_length=1)
+    """The packs to grade by."""
     primary: Identifier
+    """The pack whose level is the incident's level."""
 
     @model_validator(mode="after")
     def _primary_is_chosen(self) -> Self:
@@ -155,22 +164,23 @@ class GradingSettings(Strict):
 
 
 class IntakeSettings(Strict):
-    """How events become incidents."""
+    """The intake of events and their assignment to incidents."""
 
     window: Duration = timedelta(hours=2)
-    """An outage of the same service group joins an incident up to this long after the incident's restoration."""
+    """The time after restoration in which a new outage of the same service group joins the incident."""
     max_clock_skew: Duration = timedelta(minutes=5)
-    """How far ahead of this machine's clock an event may have occurred."""
+    """The most that an event may be ahead of this machine's clock."""
     queue: int = Field(default=1_000, ge=1)
-    """How many requests may wait for the writer; beyond it the answer is 503."""
+    """The most requests that wait for the writer; further ones are answered with 503."""
 
 
 class AlertmanagerSettings(Strict):
-    """Which labels of an alert carry the service and the region."""
+    """The labels of an alert that name its service and regions."""
 
     service_label: str = "service"
     region_label: str = "region"
     region_separator: str = Field(default=",", min_length=1)
+    """The text between several regions in one label."""
 
 
 def _windows(value: object) -> object:
@@ -178,11 +188,13 @@ def _windows(value: object) -> object:
 
 
 class HoursSettings(Strict):
-    """Service hours: windows per weekday in a time zone; holidays and make-up workdays by a country's calendar."""
+    """Service hours per weekday."""
 
     timezone: Zone
     calendar: Annotated[str, AfterValidator(_country)] | None = None
+    """The country whose calendar defines holidays and make-up workdays (ISO 3166)."""
     open: dict[str, Annotated[tuple[str, ...], BeforeValidator(_windows)]] = Field(min_length=1)
+    """Opening windows by days, such as mon-fri: 09:00-17:00."""
 
     @model_validator(mode="after")
     def _parses(self) -> Self:
@@ -190,23 +202,25 @@ class HoursSettings(Strict):
         return self
 
     def build(self, calendars: Mapping[str, Calendar] | None = None) -> WeeklyHours:
-        """Return the hours, with the country's calendar as operators have set it right, if they have."""
+        """Return the service hours; `calendars` are the operators' corrected calendars by country."""
         pairs = [(days, window) for days, windows in self.open.items() for window in windows]
         calendar = (calendars or {}).get(self.calendar or "") or (Calendar(self.calendar) if self.calendar else None)
         return weekly_hours(ZoneInfo(self.timezone), pairs, calendar)
 
 
 class ServiceSettings(Strict):
-    """One of the bank's services. Services of one group share their incidents."""
+    """One of the bank's services."""
 
     id: Identifier
     name: LocalizedText
     hours: Identifier = "always"
+    """The service hours, by their key in `hours`; always: 24 hours on 7 days."""
     group: Identifier | None = None
+    """Services with the same group share incidents. Default: a group of its own."""
 
 
 class Settings(BaseSettings):
-    """Everything that config.yaml says."""
+    """The settings of one bank."""
 
     model_config = SettingsConfigDict(
         frozen=True, extra="forbid", env_prefix=PREFIX, env_nested_delimiter="__", case_sensitive=False
@@ -242,14 +256,14 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Take values from nowhere but the document, into which the environment was merged before."""
+        """Read only the document: `load_settings` has merged the environment into it, to name variables in errors."""
         return (init_settings,)
 
     def service_hours(self, calendars: Mapping[str, Calendar]) -> Mapping[str, ServiceHours]:
-        """Return the service hours of each service."""
-        built: dict[str, ServiceHours] = {name: hours.build(calendars) for name, hours in self.hours.items()}
-        built["always"] = ALWAYS
-        return {service.id: built[service.hours] for service in self.services}
+        """Return the service hours of each service, by its id."""
+        by_name: dict[str, ServiceHours] = {name: hours.build(calendars) for name, hours in self.hours.items()}
+        by_name["always"] = ALWAYS
+        return {service.id: by_name[service.hours] for service in self.services}
 
     @cached_property
     def groups(self) -> Mapping[str, str]:
@@ -263,7 +277,7 @@ class Settings(BaseSettings):
 
     @property
     def people(self) -> People:
-        """Return who is meant by an audience at an instant."""
+        """Return the directory of contacts, rotations and audiences."""
         return People(self.contacts, self.rotations, self.audiences)
 
     @cached_property
@@ -273,7 +287,7 @@ class Settings(BaseSettings):
 
 
 def load_settings(path: FilePath, environment: Mapping[str, str]) -> Settings:
-    """Read config.yaml and the environment's overrides. Raises InvalidFilesError with every finding."""
+    """Load config.yaml with the overrides of the environment. Raises InvalidFilesError with every finding."""
     document = load_file(path)
     if not isinstance(document.data, dict):
         raise document.refuse([Problem((), "is empty or not a mapping", "keys such as bank, grading, services")])
@@ -283,29 +297,29 @@ def load_settings(path: FilePath, environment: Mapping[str, str]) -> Settings:
         settings = Settings(**merged)
     except ValidationError as error:
         problems = problems_of(error, Settings, merged)
-        raise InvalidFilesError([_place(problem, document, overrides) for problem in problems]) from None
-    problems = list(_wrong_references(settings))
+        raise InvalidFilesError([_finding(problem, document, overrides) for problem in problems]) from None
+    problems = list(_inconsistencies(settings))
     if problems:
-        raise InvalidFilesError([_place(problem, document, overrides) for problem in problems])
+        raise InvalidFilesError([_finding(problem, document, overrides) for problem in problems])
     return settings
 
 
 def _overrides(environment: Mapping[str, str]) -> dict[str, Any]:
-    """Return what the environment overrides, nested as in the file."""
+    """Return the overrides of the environment, nested as in the file."""
     source = EnvSettingsSource(Settings, env_prefix=PREFIX, env_nested_delimiter="__")
-    given = {key.lower(): value for key, value in environment.items() if key.upper().startswith(PREFIX)}
-    source.env_vars = given
+    variables = {key.lower(): value for key, value in environment.items() if key.upper().startswith(PREFIX)}
+    source.env_vars = variables
     try:
-        known: dict[str, Any] = source()
+        overrides: dict[str, Any] = source()
     except SettingsError as error:
-        name = next((key for key in given if f'"{key[len(PREFIX) :].split("__")[0]}"' in str(error)), "")
-        said = f"{name.upper() or PREFIX}: not valid JSON; expected JSON for what is not a single value"
-        raise InvalidFilesError([Finding("environment", 1, 1, said)]) from None
-    for key in given:
-        top = key[len(PREFIX) :].split("__")[0]
-        if top not in known:
-            known[top] = None
-    return known
+        name = next((key for key in variables if f'"{key[len(PREFIX) :].split("__")[0]}"' in str(error)), "")
+        message = f"{name.upper() or PREFIX}: not valid JSON; expected JSON for a list or an object"
+        raise InvalidFilesError([Finding("environment", 1, 1, message)]) from None
+    for key in variables:
+        section = key[len(PREFIX) :].split("__")[0]
+        if section not in overrides:
+            overrides[section] = None  # pydantic ignores unknown variables; as a key, the name is reported
+    return overrides
 
 
 def _merge(base: Any, over: Any) -> Any:
@@ -314,7 +328,7 @@ def _merge(base: Any, over: Any) -> Any:
     return over
 
 
-def _place(problem: Problem, document: Document, overrides: Mapping[str, Any]) -> Finding:
+def _finding(problem: Problem, document: Document, overrides: Mapping[str, Any]) -> Finding:
     if _is_overridden(problem.path, overrides):
         variable = PREFIX + "__".join(str(part) for part in problem.path).upper()
         return Finding("environment", 1, 1, f"{variable}: {problem.sentence()}")
@@ -324,31 +338,33 @@ def _place(problem: Problem, document: Document, overrides: Mapping[str, Any]) -
 def _is_overridden(path: Sequence[str | int], overrides: Any) -> bool:
     for part in path:
         if not isinstance(overrides, Mapping):
-            return True  # the environment gave the whole list
+            return True  # the variable holds the whole list or value
         if part not in overrides:
             return False
         overrides = overrides[part]
     return bool(path)
 
 
-def _wrong_references(settings: Settings) -> Iterator[Problem]:
+def _inconsistencies(settings: Settings) -> Iterator[Problem]:
+    """Yield duplicate ids, references to unknown names, and values that contradict each other."""
     if settings.closing.observation > settings.intake.window:
-        said = "longer than intake.window: what breaks while it is observed would be another incident"
-        yield Problem(("closing", "observation"), said, "intake.window at most")
-    kept = settings.retention.closed_incidents
-    if kept is not None and kept < max(_LEAST_KEPT, settings.intake.window):
-        said = f"too short: {write_duration(kept)}"
-        yield Problem(("retention", "closed_incidents"), said, "1d and intake.window at least, such as 365d")
+        message = "longer than intake.window: an outage during the observation would open another incident"
+        yield Problem(("closing", "observation"), message, "at most intake.window")
+    retention = settings.retention.closed_incidents
+    if retention is not None and retention < max(_SHORTEST_RETENTION, settings.intake.window):
+        # An outage may still join a closed incident within the window; an archived one cannot be joined.
+        message = f"too short: {write_duration(retention)}"
+        yield Problem(("retention", "closed_incidents"), message, "at least 1d and intake.window, such as 365d")
     yield from duplicate_problems("services", [service.id for service in settings.services])
     yield from people_problems(settings.contacts, settings.rotations, settings.audiences)
-    readers = [contact.id for contact in settings.contacts] + [rotation.id for rotation in settings.rotations]
-    for place, name in enumerate(settings.drills.recipients):
-        yield from unknown_problems(("drills", "recipients", place), "contact or rotation", name, readers)
+    recipients = [contact.id for contact in settings.contacts] + [rotation.id for rotation in settings.rotations]
+    for index, name in enumerate(settings.drills.recipients):
+        yield from unknown_problems(("drills", "recipients", index), "contact or rotation", name, recipients)
     yield from watchdog_problems(settings.watchdog, settings.people)
-    for place, service in enumerate(settings.services):
-        yield from unknown_problems(("services", place, "hours"), "hours", service.hours, ["always", *settings.hours])
-    for place, contact in enumerate(settings.contacts):
+    for index, service in enumerate(settings.services):
+        yield from unknown_problems(("services", index, "hours"), "hours", service.hours, ["always", *settings.hours])
+    for position, contact in enumerate(settings.contacts):
         for index, address in enumerate(contact.via):
-            yield from address_problems(("contacts", place, "via", index), address, settings.channels)
+            yield from address_problems(("contacts", position, "via", index), address, settings.channels)
     if "always" in settings.hours:
         yield Problem(("hours", "always"), "'always' is built in (24 hours on 7 days)", "another name")

@@ -1,4 +1,4 @@
-"""The settings of an SMS gateway: its requests as templates, and how to read its answers."""
+"""The settings of an SMS gateway: templates of its requests, and the meaning of its answers."""
 
 import json
 import re
@@ -14,106 +14,105 @@ from incident_engine.config.secret import Secret
 from incident_engine.domain.values import Duration, Identifier
 
 
-def _several(value: object) -> object:
+def _as_list(value: object) -> object:
     return [value] if isinstance(value, str | int) and not isinstance(value, bool) else value
 
 
-def _words(value: object) -> object:
-    given = _several(value)
-    return [str(each) if isinstance(each, int) else each for each in given] if isinstance(given, list) else given
+def _as_texts(value: object) -> object:
+    items = _as_list(value)
+    return [str(item) if isinstance(item, int) else item for item in items] if isinstance(items, list) else items
 
 
-Statuses = Annotated[tuple[Annotated[int, Field(ge=100, le=599)], ...], BeforeValidator(_several)]
-Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
+Statuses = Annotated[tuple[Annotated[int, Field(ge=100, le=599)], ...], BeforeValidator(_as_list)]
+Texts = Annotated[tuple[str, ...], BeforeValidator(_as_texts)]
 
 
-def _template_of_address(text: str) -> str:
+def _url_template(text: str) -> str:
     match = re.match(r"https?://([^\s/?#]+)([/?#]\S*)?$", text)
     if match is None or placeholders(match[1]):
         raise invalid("not the address of a gateway", "https:// and a host without placeholders")
     return text
 
 
-def _is_json(text: str) -> bool:
-    try:
-        json.loads(text)
-    except ValueError:
-        return False
-    return True
-
-
 class SmsSuccess(Strict):
-    """How an answer of the gateway looks that means: taken. Every part that is given must hold."""
+    """The answer of a gateway that has accepted a message. All given conditions must hold."""
 
     status: Statuses = Field(default=(200,), min_length=1)
+    """The HTTP status; any of several."""
     json_path: str | None = None
-    """Where in a JSON answer the result stands: keys and places with dots, such as data.0.code."""
-    equals: Words = ()
-    """What stands there when the message was taken; any of several."""
+    """The place of the result in a JSON answer: keys and list indices joined by dots, such as data.0.code."""
+    equals: Texts = ()
+    """The value at json_path; any of several."""
 
 
 class SmsCase(Strict):
-    """Answers of the gateway of one kind: by their status, or by what stands at success.json_path."""
+    """One kind of answer: by its HTTP status, or by the value at success.json_path."""
 
     status: Statuses = ()
-    equals: Words = ()
+    """The HTTP status; any of several."""
+    equals: Texts = ()
+    """The value at success.json_path; any of several."""
 
 
-_WORDS = ("to", "text", "subject", "body", "id", "locale", "timestamp")
-"""What may stand in braces in the templates of an SMS gateway, beside secret.NAME."""
+_NAMES = ("to", "text", "subject", "body", "id", "locale", "timestamp")
+"""The placeholders in the templates of an SMS gateway, beside secret.NAME."""
 _ENCODERS: dict[str, Encode] = {"json": in_json, "form": in_query, "xml": in_xml, "text": plainly}
 
 
 class SmsSettings(Strict):
-    """Messages by the HTTP interface of an SMS gateway, described here."""
+    """Text messages over the HTTP interface of an SMS gateway."""
 
     form: ClassVar[Form] = "short"
     type: Literal["sms"]
     method: Literal["GET", "POST", "PUT"] = "POST"
-    url: Annotated[str, AfterValidator(_template_of_address)]
-    """With {to}, {text} and the like, percent-encoded; none in the host's name."""
+    url: Annotated[str, AfterValidator(_url_template)]
+    """The address, with placeholders such as {to} and {text}; values are percent-encoded. None in the host name."""
     headers: dict[str, str] = {}
+    """HTTP headers, with placeholders."""
     body: str | None = None
+    """The body of the request, with placeholders."""
     content: Literal["json", "form", "xml", "text"] = "json"
-    """What the body is; placeholders are encoded accordingly."""
+    """The format of the body, which decides the encoding of values."""
     secrets: dict[Identifier, Secret] = {}
-    """Secrets for {secret.NAME} in url, headers and body."""
+    """Secrets for the placeholders {secret.NAME} in url, headers and body."""
     success: SmsSuccess = SmsSuccess()
     permanent: SmsCase = SmsCase(status=(400, 404, 410, 422))
-    """Answers after which trying again is of no use, such as an unknown number."""
+    """Answers after which a retry is useless, such as an unknown number."""
     rate_limited: SmsCase = SmsCase(status=(429,))
+    """Answers that ask to send more slowly."""
     retry_after: str = "Retry-After"
-    """The header of an answer that says how many seconds to wait."""
+    """The header of an answer with the number of seconds to wait."""
     longest: int = Field(default=500, ge=60)
-    """Characters of one message; longer ones go out in numbered parts."""
+    """The most characters of one message; a longer text is sent in numbered parts."""
     timeout: Duration = timedelta(seconds=10)
+    """The longest time for one request."""
     rate: Rate = Rate()
 
     @model_validator(mode="after")
     def _templates_can_be_filled(self) -> Self:
-        known = [*_WORDS, *(f"secret.{name}" for name in self.secrets)]
+        names = [*_NAMES, *(f"secret.{name}" for name in self.secrets)]
         templates = [self.url, *self.headers.values(), self.body or ""]
         used = [name for template in templates for name in placeholders(template)]
         for name in used:
-            if name not in known:
-                raise unknown_name("placeholder", name, known)
+            if name not in names:
+                raise unknown_name("placeholder", name, names)
         if "to" not in used or not {"text", "body"} & set(used):
-            raise invalid("the number or the text is nowhere in url, headers and body", "{to} and {text}")
+            raise invalid("url, headers and body do not contain the number or the text", "{to} and {text}")
         if self.method == "GET" and self.body is not None:
             raise invalid("a GET request has no body", "method: POST, or everything in url")
-        if (
-            self.body is not None
-            and self.content == "json"
-            and not _is_json(fill(self.body, dict.fromkeys(known, "x")))
-        ):
-            raise invalid("body is not JSON", "JSON with placeholders within quotation marks, or another content")
+        if self.body is not None and self.content == "json":
+            try:
+                json.loads(fill(self.body, dict.fromkeys(names, "x")))
+            except ValueError:
+                expected = "JSON with placeholders within quotation marks, or another content"
+                raise invalid("body is not JSON", expected) from None
         if (self.success.json_path is None) != (not self.success.equals):
             raise invalid("success has only one of json_path and equals", "both, or neither")
         if self.success.json_path is None and (self.permanent.equals or self.rate_limited.equals):
-            raise invalid("equals without success.json_path", "where the result stands in the answer")
+            raise invalid("equals without success.json_path", "the place of the result in the answer")
         return self
 
     @property
     def encode(self) -> Encode:
-        """Return how values are spelled within the body."""
+        """Return the encoding of values in the body."""
         return _ENCODERS[self.content]

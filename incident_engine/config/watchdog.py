@@ -1,4 +1,4 @@
-"""How the daemon watches itself, and whom it tells."""
+"""Settings of the watchdog, with which the daemon supervises itself."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -14,13 +14,13 @@ from incident_engine.domain.values import Duration, Identifier
 
 def _positive(length: timedelta) -> timedelta:
     if length <= timedelta(0):
-        raise invalid("0s, which is no limit", "a length of time, such as 10s")
+        raise invalid("0s is no limit", "a length of time, such as 10s")
     return length
 
 
 def _over_heartbeats(length: timedelta) -> timedelta:
     if length < _TWO_HEARTBEATS:
-        raise invalid("shorter than two beats of the timers' heart", "10s at least")
+        raise invalid("shorter than two heartbeats of the timers", "at least 10s")
     return length
 
 
@@ -29,36 +29,38 @@ Limit = Annotated[Duration, AfterValidator(_positive)]
 
 
 class WatchdogSettings(Strict):
-    """How often the daemon looks at itself, from when on something is wrong, and who is told.
+    """The watchdog: its interval, its limits and the people it notifies.
 
-    With the defaults everything is seen within a minute.
+    With the defaults it reports every problem within a minute.
     """
 
     audience: tuple[Identifier, ...] = ()
-    """Audiences, rotations and contacts who are told, over their channels directly; nobody: only /readyz, metrics, log.
+    """Audiences, rotations and contacts to notify, directly over their channels.
+
+    Without any, problems only show in /readyz, the metrics and the log.
     """
     interval: Limit = timedelta(seconds=10)
+    """The time between two checks."""
     overdue: Limit = timedelta(seconds=30)
-    """How late a timer or a delivery may be; it counts when two looks in a row have seen it."""
+    """The most that a timer or a delivery may be late; it is reported when two checks in a row find it late."""
     worker: Annotated[Duration, AfterValidator(_over_heartbeats)] = timedelta(seconds=20)
-    """How long the writer, the dispatcher, the timers or a read of the store may be at the same thing."""
+    """The longest time for one task of the writer, the dispatcher or the timers, or for one read of the database."""
     loop: Limit = timedelta(seconds=5)
-    """How long the event loop may take to answer."""
+    """The longest response time of the event loop."""
     deadline: Limit = timedelta(minutes=15)
-    """How long before its deadline a statutory notice that fails is at risk."""
+    """The time before its deadline from which a failing statutory notice is reported as at risk."""
     clock: Limit = timedelta(seconds=5)
-    """How far the clock may step between two looks, and differ from the database's."""
+    """The most that the clock may jump between two checks, or differ from the database server's clock."""
     ahead: Limit = timedelta(minutes=1)
-    """How far ahead of this machine's clock a new event may lie."""
+    """The most that a new event may be ahead of this machine's clock."""
     quiet: Duration = timedelta(minutes=1)
-    """How long something must not have been seen before it is over."""
+    """The time without a further observation after which a problem is over."""
     pause: Duration = timedelta(minutes=15)
-    """How long after a notice of one kind the next one of it may go out."""
+    """The shortest time between two notices of the same kind."""
 
 
 def watchdog_problems(settings: WatchdogSettings, people: People) -> Iterator[Problem]:
-    """Yield the names in the audience that nobody has."""
-    for place, name in enumerate(settings.audience):
-        yield from unknown_problems(
-            ("watchdog", "audience", place), "audience, rotation or contact", name, people.names
-        )
+    """Yield a problem for each name in the audience that does not exist."""
+    for index, name in enumerate(settings.audience):
+        path = ("watchdog", "audience", index)
+        yield from unknown_problems(path, "audience, rotation or contact", name, people.names)

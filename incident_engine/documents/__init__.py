@@ -1,1 +1,1 @@
-"""Reports and timelines as documents: HTML to print, DOCX to edit, plain text."""
+"""Reports and timelines as documents: HTML for print, DOCX for editing, plain text."""

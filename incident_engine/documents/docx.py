@@ -1,4 +1,4 @@
-"""A report as a DOCX file, to be edited and signed."""
+"""Write a report as a DOCX file, which people edit and sign."""
 
 from io import BytesIO
 
@@ -11,25 +11,25 @@ from docx.table import _Cell
 from docx.text.run import Run
 
 from incident_engine.common.i18n import Translator
-from incident_engine.documents.text import heads
+from incident_engine.documents.text import headings
 from incident_engine.documents.version_stamp import Stamp, shown, written_by
 from incident_engine.domain.reports.drafting import FilledField, Report
 
 MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 
-_LATIN, _CHINESE = "Arial", "Microsoft YaHei"  # a font for Chinese must be named, or Word chooses one by the machine
+_LATIN, _CHINESE = "Arial", "Microsoft YaHei"  # without a named Chinese font, Word picks one that differs by machine
 _GAP, _GREY = RGBColor(0xB3, 0x26, 0x1E), RGBColor(0x44, 0x44, 0x44)
 _WIDTHS = Cm(5), Cm(12)
 _STYLES = ("Normal", "Title", "Heading 1", "Header", "Footer")
 
 
 def report_docx(report: Report, stamp: Stamp) -> bytes:
-    """Return a report as the content of a DOCX file: a table of fields a section, the version in the footer."""
+    """Return a report as the content of a DOCX file: one table per section, the version in the footer."""
     translate, document = Translator(report.locale), Document()
     _set_up(document, report, stamp)
     document.add_heading(report.title, level=0).alignment = WD_ALIGN_PARAGRAPH.CENTER
     document.add_paragraph(f"{report.source} {report.cite}".strip()).alignment = WD_ALIGN_PARAGRAPH.CENTER
-    _table(document, [(translate(name), "", value) for name, value in heads(report)])
+    _table(document, [(translate(name), "", value) for name, value in headings(report)])
     if stamp.gaps:
         _write(document.add_paragraph().add_run(stamp.gap_line(report.locale)), is_gap=True)
     for section in report.sections:
@@ -49,7 +49,7 @@ def _set_up(document: DocumentObject, report: Report, stamp: Stamp) -> None:
         for script, font in (("w:ascii", _LATIN), ("w:hAnsi", _LATIN), ("w:cs", _LATIN), ("w:eastAsia", _CHINESE)):
             fonts.set(qn(script), font)
         for theme in ("w:asciiTheme", "w:hAnsiTheme", "w:eastAsiaTheme", "w:cstheme"):
-            fonts.attrib.pop(qn(theme), None)  # a theme's font would overrule the ones named
+            fonts.attrib.pop(qn(theme), None)  # Word prefers a theme's font to the named ones
     document.styles["Normal"].font.size = Pt(10.5)
     document.styles["Title"].font.size = Pt(18)
     section = document.sections[0]
@@ -74,13 +74,13 @@ def _fields(document: DocumentObject, fields: tuple[FilledField, ...], locale: s
 
 
 def _table(document: DocumentObject, rows: list[tuple[str, str, str]]) -> list[tuple[_Cell, _Cell]]:
-    """Add a table of (label, article, text); return its cells."""
+    """Add a table of (label, article, text) rows; return the cells of each row."""
     table = document.add_table(rows=len(rows), cols=2, style="Table Grid")
     table.autofit = False
-    found = []
+    cells = []
     for row, (label, cite, text) in zip(table.rows, rows, strict=True):
         left, right = row.cells
-        left.width, right.width = _WIDTHS
+        left.width, right.width = _WIDTHS  # Word takes the widths of cells and ignores those of columns
         left.paragraphs[0].add_run(label).bold = True
         if cite:
             _write(left.add_paragraph().add_run(cite), is_gap=False)
@@ -88,17 +88,17 @@ def _table(document: DocumentObject, rows: list[tuple[str, str, str]]) -> list[t
         right.paragraphs[0].add_run(_printable(first))
         for line in others:
             right.add_paragraph(_printable(line))
-        found.append((left, right))
-    return found
+        cells.append((left, right))
+    return cells
 
 
 def _write(run: Run, *, is_gap: bool) -> None:
-    """Set how a run looks: a gap stands out, an article or a name stands back."""
+    """Format a run: bold red for a gap, small grey for an article or a name."""
     run.font.color.rgb = _GAP if is_gap else _GREY
     run.font.bold = is_gap
     run.font.size = None if is_gap else Pt(9)
 
 
 def _printable(text: str) -> str:
-    """Return a text without the characters that XML cannot hold."""
+    """Return a text without the characters that XML 1.0 forbids; they would make the file unreadable."""
     return "".join(char for char in text if char.isprintable() or char in "\t\u3000\u00a0")

@@ -1,4 +1,4 @@
-"""A report, or the review of a period, as one HTML page: to look at and to print, with nothing from elsewhere."""
+"""Write a report, or the review of a period, as one self-contained HTML page for screen and print."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,13 +7,13 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from incident_engine.common.i18n import Translator
-from incident_engine.documents.text import heads
+from incident_engine.documents.text import headings
 from incident_engine.documents.version_stamp import Stamp, shown, written_by
 from incident_engine.domain.reports.drafting import Report
 
 _PAGES = Environment(
     loader=FileSystemLoader(Path(__file__).parent),
-    autoescape=True,  # whatever people wrote is text, never markup
+    autoescape=True,  # text that people wrote must never become markup
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
@@ -21,11 +21,11 @@ _PAGES = Environment(
 
 
 def report_html(report: Report, stamp: Stamp) -> str:
-    """Return a report as a page; everything in it is escaped."""
+    """Return a report as a page with all texts escaped."""
     locale = report.locale
     return _PAGES.get_template("report.html.j2").render(
         report=report,
-        heads=[(Translator(locale)(name), value) for name, value in heads(report)],
+        heads=[(Translator(locale)(name), value) for name, value in headings(report)],
         stamp=stamp.line(locale),
         gaps=stamp.gap_line(locale),
         shown=lambda field: shown(field, locale),
@@ -34,5 +34,5 @@ def report_html(report: Report, stamp: Stamp) -> str:
 
 
 def review_html(tables: Mapping[str, Any]) -> str:
-    """Return the review of a period as a page. `tables` is what `review_text.tables` makes of it."""
+    """Return the review of a period as a page; `tables` is the result of `review.text.tables`."""
     return _PAGES.get_template("review.html.j2").render(**tables)

@@ -1,4 +1,4 @@
-"""A report as plain text for a terminal."""
+"""Write a report as plain text for a terminal."""
 
 from incident_engine.common.i18n import Translator
 from incident_engine.documents.version_stamp import Stamp, shown, written_by
@@ -6,10 +6,10 @@ from incident_engine.domain.reports.drafting import Report
 
 
 def report_text(report: Report, stamp: Stamp) -> str:
-    """Return a report as text, a field at a time."""
+    """Return a report as text, with an indented block per field."""
     translate = Translator(report.locale)
     lines = [report.title, f"{report.source} {report.cite}".strip(), ""]
-    lines += [f"{translate(name)}: {value}" for name, value in heads(report)]
+    lines += [f"{translate(name)}: {value}" for name, value in headings(report)]
     for section in report.sections:
         lines += ["", section.title]
         for field in section.fields:
@@ -21,6 +21,6 @@ def report_text(report: Report, stamp: Stamp) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def heads(report: Report) -> tuple[tuple[str, str], ...]:
-    """Return what stands above every report: (what, value)."""
+def headings(report: Report) -> tuple[tuple[str, str], ...]:
+    """Return the head of a report as pairs of (key of a phrase, value)."""
     return (("addressee", report.addressee), ("reporting unit", report.unit), ("incident", report.incident))

@@ -1,4 +1,4 @@
-"""Obligations and timeline entries as lines of text."""
+"""Write obligations and timeline entries as lines of text."""
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime, tzinfo
@@ -12,26 +12,28 @@ from incident_engine.domain.regions import region_name
 from incident_engine.domain.values import format_cite
 
 
-def _level(level: str | None, pack: Pack, translate: Translator) -> str:
+def level_name(level: str | None, pack: Pack, translate: Translator) -> str:
+    """Return a level's id and name; None is below the lowest level."""
     return translate("below") if level is None else f"{level} {pack.level_names[level].in_(translate.locale)}"
 
 
 def obligation_line(status: ObligationStatus, pack: Pack, zone: tzinfo, translate: Translator) -> str:
-    """Return an obligation on one line: what, by when, how it stands."""
-    demand = next(demand for demand in pack.obligations if demand.id == status.id)
+    """Return an obligation on one line: text, clause, due instant, state."""
+    obligation = next(obligation for obligation in pack.obligations if obligation.id == status.id)
     state = translate("met late") if status.met_late else translate(status.state.value)
     if status.missed > 1:
-        state = f"{state} ({status.missed} {translate('missed')})"
+        state = f"{state} ({status.missed} {translate('times missed')})"
     due = f"  {translate('due')} {local_time(status.due_at, zone)}" if status.due_at else ""
-    number = f" #{status.instance}" if status.instance and demand.every else ""
-    return f"{demand.says.in_(translate.locale)}{number} ({format_cite(status.cite, translate.locale)}){due}  {state}"
+    number = f" #{status.instance}" if status.instance and obligation.every else ""
+    text = obligation.says.in_(translate.locale)
+    return f"{text}{number} ({format_cite(status.cite, translate.locale)}){due}  {state}"
 
 
 def obligation_name(name: str, instance: str, cite: str, pack: Pack, translate: Translator) -> str:
-    """Return what an obligation demands, with its number and clause."""
-    demand = next(demand for demand in pack.obligations if demand.id == name)
-    number = f" #{instance}" if instance and demand.every else ""
-    return f"{demand.says.in_(translate.locale)}{number} ({format_cite(cite, translate.locale)})"
+    """Return the text of an obligation with its number and clause."""
+    obligation = next(obligation for obligation in pack.obligations if obligation.id == name)
+    number = f" #{instance}" if instance and obligation.every else ""
+    return f"{obligation.says.in_(translate.locale)}{number} ({format_cite(cite, translate.locale)})"
 
 
 def local_time(instant: datetime, zone: tzinfo) -> str:
@@ -40,7 +42,7 @@ def local_time(instant: datetime, zone: tzinfo) -> str:
 
 
 def timeline_line(entry: Mapping[str, Any], packs: Mapping[str, Pack], translate: Translator) -> str | None:
-    """Return an entry of an incident's timeline as one line; None for what tells a reader nothing new."""
+    """Return an entry of GET /api/v1/incidents/ID/timeline as one line; None for kinds that are not shown."""
     at = datetime.fromisoformat(entry["at"]).isoformat(sep=" ", timespec="seconds")[:19]
     kinds = {"event": _event_line, "level": _level_line, "obligation": _obligation_entry, "delivery": _delivery_line}
     write = kinds.get(entry["kind"])
@@ -51,39 +53,36 @@ def timeline_line(entry: Mapping[str, Any], packs: Mapping[str, Pack], translate
 
 def _event_line(entry: Mapping[str, Any], _: Pack, translate: Translator) -> str:
     where = format_names([region_name(region, translate.locale) for region in entry["regions"]], translate.locale)
-    about = f"  {entry['service'] or ''}  {where}" if entry["regions"] else ""
+    scope = f"  {entry['service'] or ''}  {where}" if entry["regions"] else ""
     data = entry["data"] if isinstance(entry["data"], Mapping) else {}
-    about += "".join(f"  {said}" for said in _said(data))
+    details = "".join(f"  {detail}" for detail in _details(data))
     by = data.get("by")
-    return f"·  {translate(entry['type'])}{about}" + (f"  ({by})" if by else "")
+    return f"·  {translate(entry['type'])}{scope}{details}" + (f"  ({by})" if by else "")
 
 
-def _said(data: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what an event is about: a step without its incident and playbook, an obligation, a report, or words."""
+def _details(data: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the step (without incident and playbook), obligation, report and texts in an event's data."""
     for key in ("step", "fulfils", "report", "title", "text", "reason"):
-        given = data.get(key)
-        if isinstance(given, str) and given and not (key == "fulfils" and data.get("step")):
-            yield "/".join(given.split(":")[2:]) if key == "step" and given.count(":") > 2 else given
+        value = data.get(key)
+        if isinstance(value, str) and value and not (key == "fulfils" and data.get("step")):
+            yield "/".join(value.split(":")[2:]) if key == "step" and value.count(":") > 2 else value
 
 
 def _level_line(entry: Mapping[str, Any], pack: Pack, translate: Translator) -> str:
     if entry["corrected_by"] is not None:
-        said = f"{entry['corrected_by']}: {entry['reason']}"
-        return f"▲  {translate('corrected')} {_level(entry['level'], pack, translate)}  {said}"
-    name = pack.level_names[entry["level"]].in_(translate.locale)
-    says = pack.rule_by_id[entry["rule"]].says.in_(translate.locale)
-    return f"▲  {translate('level reached')} {entry['level']} {name}  {format_cite(entry['cite'], translate.locale)}: {says}"
+        reason = f"{entry['corrected_by']}: {entry['reason']}"
+        return f"▲  {translate('corrected')} {level_name(entry['level'], pack, translate)}  {reason}"
+    level = level_name(entry["level"], pack, translate)
+    rule = pack.rule_by_id[entry["rule"]].says.in_(translate.locale)
+    return f"▲  {translate('level reached')} {level}  {format_cite(entry['cite'], translate.locale)}: {rule}"
 
 
 def _obligation_entry(entry: Mapping[str, Any], pack: Pack, translate: Translator) -> str:
     name, _, instance = entry["obligation"].partition(".")
-    demand = next(demand for demand in pack.obligations if demand.id == name)
+    text = obligation_name(name, instance, entry["cite"], pack, translate)
     mark = "✔" if entry["state"] == "met" and not entry.get("late") else "✘"
     state = translate("met late") if entry.get("late") else translate(entry["state"])
-    return (
-        f"{mark}  {translate('obligation')}: {demand.says.in_(translate.locale)}{f' #{instance}' if demand.every else ''}"
-        f" ({format_cite(entry['cite'], translate.locale)})  {state}"
-    )
+    return f"{mark}  {translate('obligation')}: {text}  {state}"
 
 
 def _delivery_line(entry: Mapping[str, Any], _: Pack, translate: Translator) -> str:

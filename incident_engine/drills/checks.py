@@ -1,4 +1,4 @@
-"""Whether in a drill happened what the scenario expects, one expectation after the other."""
+"""Compare the outcome of a drill with the expectations of its scenario."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,22 +16,27 @@ Rows = Sequence[Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One expectation: of what kind, what of it, whether it came true, and what was found instead."""
+    """One expectation and its result."""
 
     kind: str
-    about: str
+    """The kind of expectation: the key of a phrase."""
+    subject: str
     ok: bool
-    found: str = ""
+    actual: str = ""
+    """The actual result as text that needs no translation, such as a number or a length of time."""
+    actual_keys: Sequence[str] = ()
+    """The actual result as keys of phrases and terms; empty if `actual` says it."""
 
     def text(self, translate: Translator) -> str:
-        """Return it on one line."""
-        about = f"{translate(self.kind)}: {self.about}"
-        return about if self.ok else f"{about} — {translate('found')} {translate(self.found)}"
+        """Return the expectation on one line, with the actual result if it was not met."""
+        line = f"{translate(self.kind)}: {self.subject}"
+        actual = ", ".join(map(translate, self.actual_keys)) or self.actual
+        return line if self.ok else f"{line} — {translate('actual result')} {actual}"
 
 
 @dataclass(frozen=True, slots=True)
 class ObligationOutcome:
-    """One deadline of the primary pack as it stands in the end."""
+    """One deadline of the primary pack and its state at the end of the drill."""
 
     incident: str
     obligation: str
@@ -41,6 +46,7 @@ class ObligationOutcome:
     met_at: datetime | None
     state: ObligationState
     is_missed: bool
+    """Whether the deadline was met late or not at all."""
 
 
 def checks(
@@ -51,123 +57,122 @@ def checks(
     same_readers: bool = True,
     slack: timedelta = timedelta(0),
 ) -> list[Check]:
-    """Return every expectation of a scenario, and whether it came true.
+    """Return a check for every expectation of a scenario.
 
-    Over real channels other people get the messages, and under a fast clock they come late by `slack`: then only
-    whether there are any is compared, and nothing that must not have been said.
+    `incidents` are documents of GET /api/v1/incidents/ID. Over real channels other people get the messages
+    (`same_readers` is False), and under a fast clock messages come up to `slack` late. Then only the presence of
+    messages is compared, and expected absences are left out.
     """
     expected, steps = scenario.expect, [step for incident in incidents for step in incident["steps"]]
-    found = [Check("event refused", said, ok=False, found="refused") for said in refused]
-    found += _levels(scenario, incidents)
+    results = [Check("event refused", reason, ok=False, actual_keys=("request refused",)) for reason in refused]
+    results += _levels(scenario, incidents)
     statuses = [status for incident in incidents for status in incident["assessments"][0]["obligations"]]
-    found += [_obligation(name, state, statuses) for name, state in expected.obligations.items()]
+    results += [_obligation(name, state, statuses) for name, state in expected.obligations.items()]
     for name in expected.steps:
-        found.append(Check("step begun", name, ok=_first_begun(name, steps) is not None, found="not begun"))
+        has_started = _first_start(name, steps) is not None
+        results.append(Check("step started", name, ok=has_started, actual_keys=("not started",)))
+    # A fast clock delays acknowledgements, too: steps derived from a missing one may start although they should not.
     for name in (name for name in expected.not_steps if not slack or DERIVED not in name):
-        begun = _first_begun(name, steps)
-        found.append(Check("step not begun", name, ok=begun is None, found=_since(begun, scenario)))
+        started_at = _first_start(name, steps)
+        results.append(Check("step must not start", name, started_at is None, *_start_result(started_at, scenario)))
     for name, within in expected.steps_by.items():
-        begun, by = _first_begun(name, steps), scenario.start + within
-        about = f"{name} ≤ {write_duration(within)}"
-        found.append(Check("step begun by", about, begun is not None and begun <= by + slack, _since(begun, scenario)))
+        started_at, latest = _first_start(name, steps), scenario.start + within
+        subject, ok = f"{name} ≤ {write_duration(within)}", started_at is not None and started_at <= latest + slack
+        results.append(Check("step must start by", subject, ok, *_start_result(started_at, scenario)))
     is_exact = same_readers and not slack
     counts = {name: count for name, count in expected.messages.items() if count or not slack}
-    found += [_messages(name, count, incidents, exact=is_exact) for name, count in counts.items()]
+    results += [_messages(name, count, incidents, exact=is_exact) for name, count in counts.items()]
     met, missed = deadlines(incidents)
-    for kind, wanted, counted in (
+    for kind, wanted, count in (
         ("deadlines met", expected.deadlines.met, met),
         ("deadlines missed", expected.deadlines.missed, missed),
     ):
         if wanted is not None:
-            found.append(Check(kind, str(wanted), wanted == counted, str(counted)))
+            results.append(Check(kind, str(wanted), wanted == count, str(count)))
     if expected.closed is not None:
         states = [incident["state"] for incident in incidents]
         ok = bool(states) and all((state == "closed") is expected.closed for state in states)
-        found.append(Check("closed" if expected.closed else "not closed", str(len(states)), ok, ", ".join(states)))
-    return found
+        kind = "closed" if expected.closed else "not closed"
+        results.append(Check(kind, str(len(states)), ok, actual_keys=states))
+    return results
 
 
 def _levels(scenario: Scenario, incidents: Rows) -> Iterator[Check]:
-    wanted = scenario.expect.levels
-    if wanted is None:
+    expected = scenario.expect.levels
+    if expected is None:
         return
-    rises = [
-        (instant(rise["at"]), rise["level"])
-        for incident in incidents
-        for rise in incident["assessments"][0]["trajectory"]
-    ]
-    left = sorted(rises, key=lambda rise: rise[0])
-    said = "; ".join(f"{level or '—'} {_after(at, scenario)}" for at, level in left) or "none"
-    for each in wanted:
-        rise = (scenario.start + each.at, each.level)
-        ok = rise in left
+    trajectories = [incident["assessments"][0]["trajectory"] for incident in incidents]
+    changes = [(instant(change["at"]), change["level"]) for trajectory in trajectories for change in trajectory]
+    unexpected = sorted(changes, key=lambda change: change[0])
+    actual = "; ".join(f"{level or '—'} {_after_start(at, scenario)}" for at, level in unexpected)
+    keys = () if actual else ("none",)
+    for level in expected:
+        change = (scenario.start + level.at, level.level)
+        ok = change in unexpected
         if ok:
-            left.remove(rise)
-        yield Check("level reached", f"{each.level} {write_duration(each.at)}", ok, said)
-    if not wanted:
-        yield Check("level reached", "—", not left, said)
-    elif left:
-        yield Check("no other level", ", ".join(level or "—" for _, level in left), ok=False, found=said)
+            unexpected.remove(change)
+        yield Check("level reached", f"{level.level} {write_duration(level.at)}", ok, actual, keys)
+    if not expected:
+        yield Check("level reached", "—", not unexpected, actual, keys)
+    elif unexpected:
+        yield Check("no other level", ", ".join(level or "—" for _, level in unexpected), ok=False, actual=actual)
 
 
-def _obligation(name: str, state: ObligationState, statuses: Rows) -> Check:
-    mine = [status for status in statuses if name in (status["id"], key_of(status))]
-    states = {status["state"] for status in mine} - {ObligationState.NOT_APPLICABLE}
-    found = states or {ObligationState.NOT_APPLICABLE}
-    return Check("obligation", f"{name} {state.value}", found == {state}, ", ".join(sorted(found)))
+def _obligation(name: str, expected: ObligationState, statuses: Rows) -> Check:
+    named = [status for status in statuses if name in (status["id"], key_of(status))]
+    states = {status["state"] for status in named} - {ObligationState.NOT_APPLICABLE}
+    states = states or {ObligationState.NOT_APPLICABLE}
+    subject = f"{name} {expected.value}"
+    return Check("obligation", subject, states == {expected}, actual_keys=sorted(states))
 
 
-def _messages(name: str, wanted: int, incidents: Rows, *, exact: bool) -> Check:
+def _messages(name: str, expected: int, incidents: Rows, *, exact: bool) -> Check:
     audience, _, step = name.partition("/")
-    told = {
+    step_ids = {
         row["id"]
         for incident in incidents
         for row in incident["steps"]
         if row["audience"] == audience and is_named(step, row)
     }
-    got = [
-        each
+    count = sum(
+        delivery["step_id"] in step_ids and delivery["state"] == "delivered"
         for incident in incidents
-        for each in incident["deliveries"]
-        if each["step_id"] in told and each["state"] == "delivered"
-    ]
-    count = len(got)
-    return Check(
-        "messages of", f"{name} {wanted}", count == wanted if exact else bool(count) == bool(wanted), str(count)
+        for delivery in incident["deliveries"]
     )
+    ok = count == expected if exact else bool(count) == bool(expected)
+    return Check("messages to audience", f"{name} {expected}", ok, str(count))
 
 
 def is_named(name: str, row: Mapping[str, Any]) -> bool:
-    """Return whether a step, as it is stored, is meant by its short name: its id, or id/instance."""
+    """Return whether a stored step has a short name: its id, or id/instance."""
     step, _, instance = name.partition("/")
     return bool(row["step"] == step) and (not instance or row["instance"] == instance)
 
 
-def _first_begun(name: str, steps: Rows) -> datetime | None:
-    begun = [instant(row["started_at"]) for row in steps if row["started_at"] and is_named(name, row)]
-    return min(begun, default=None)
+def _first_start(name: str, steps: Rows) -> datetime | None:
+    started = [instant(row["started_at"]) for row in steps if row["started_at"] and is_named(name, row)]
+    return min(started, default=None)
 
 
-def _since(begun: datetime | None, scenario: Scenario) -> str:
-    return "not begun" if begun is None else _after(begun, scenario)
+def _start_result(started_at: datetime | None, scenario: Scenario) -> tuple[str, Sequence[str]]:
+    return ("", ("not started",)) if started_at is None else (_after_start(started_at, scenario), ())
 
 
-def _after(at: datetime, scenario: Scenario) -> str:
+def _after_start(at: datetime, scenario: Scenario) -> str:
     offset = at - scenario.start
     return f"-{write_duration(-offset)}" if offset < timedelta(0) else write_duration(offset)
 
 
 def deadlines(incidents: Rows) -> tuple[int, int]:
-    """Return how many deadlines were met in time and how many missed."""
-    owed = list(obligation_outcomes(incidents))
-    missed = [each for each in owed if each.is_missed]
-    met = [each for each in owed if each.state is ObligationState.MET and not each.is_missed]
-    return len(met), len(missed)
+    """Return the number of deadlines met in time and of deadlines missed."""
+    outcomes = list(obligation_outcomes(incidents))
+    missed = sum(outcome.is_missed for outcome in outcomes)
+    return sum(outcome.state is ObligationState.MET and not outcome.is_missed for outcome in outcomes), missed
 
 
 def obligation_outcomes(incidents: Rows) -> Iterator[ObligationOutcome]:
-    """Yield every deadline of the primary pack that came to apply, in order."""
-    found = [
+    """Yield every deadline of the primary pack that applied, in order of due date."""
+    outcomes = [
         ObligationOutcome(
             incident["id"],
             status["id"],
@@ -182,19 +187,19 @@ def obligation_outcomes(incidents: Rows) -> Iterator[ObligationOutcome]:
         for status in incident["assessments"][0]["obligations"]
         if status["due_at"] is not None and status["state"] != ObligationState.NOT_APPLICABLE
     ]
-    yield from sorted(found, key=lambda each: (each.due_at, each.obligation, each.instance))
+    yield from sorted(outcomes, key=lambda outcome: (outcome.due_at, outcome.obligation, outcome.instance))
 
 
 def key_of(status: Mapping[str, Any]) -> str:
-    """Return the name of an obligation's instance: progress-report.2."""
+    """Return the name of an obligation's instance, such as progress-report.2."""
     return f"{status['id']}.{status['instance']}" if status["instance"] else str(status["id"])
 
 
-def failed(found: Iterable[Check]) -> list[Check]:
-    """Return the expectations that did not come true."""
-    return [check for check in found if not check.ok]
+def failed(results: Iterable[Check]) -> list[Check]:
+    """Return the expectations that were not met."""
+    return [check for check in results if not check.ok]
 
 
 def instant(text: str) -> datetime:
-    """Return an instant as the API spells it."""
+    """Return an instant from a document of the API."""
     return datetime.fromisoformat(text)

@@ -1,4 +1,4 @@
-"""Wait until a daemon has nothing left to do at a made clock's instant."""
+"""Wait until a daemon has nothing left to do at the present instant of a stepped clock."""
 
 import asyncio
 from datetime import datetime
@@ -11,9 +11,9 @@ _POLL_SECONDS = 0.002
 
 
 async def settle(daemon: Daemon) -> datetime | None:
-    """Do everything that is due now and wait for its end; return the next instant at which anything is due.
+    """Run everything that is due now to its end; return the next due instant, None if there is none.
 
-    For a clock that stands still between its steps: no timer of the daemon rings for it.
+    A stepped clock stands still, so the daemon's own timers never ring; this function fires them.
     """
     now = daemon.clock.now()
     while True:
@@ -24,7 +24,7 @@ async def settle(daemon: Daemon) -> datetime | None:
                 timer, delivery = next_due(connection)
                 sending = deliveries.is_sending(connection)
             if timer is not None and timer <= now:
-                break
+                break  # a delivery's outcome made another timer due at this same instant
             if not sending and (delivery is None or delivery > now):
                 return min((instant for instant in (timer, delivery) if instant is not None), default=None)
             daemon.dispatcher.notify()

@@ -58,8 +58,8 @@ def read_events(text: str, name: str, services: Mapping[str, object]) -> list[Ev
     try:
         return parse_events(document.data, services)
     except InvalidDocumentError as error:
-        places = dict(_places(text, document.data)) if is_json else document.places
-        raise replace(document, places=places).refuse(error.problems) from None
+        places = dict(_places(text, document.data)) if is_json else document.positions
+        raise replace(document, positions=places).refuse(error.problems) from None
 
 
 def grade(

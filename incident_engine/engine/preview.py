@@ -263,10 +263,12 @@ def lines(
         yield f"! {translate('no such step')}"
     else:
         at, after = spell_instant(found.at, translate.locale, settings.bank.zone), found.at - scenario.start
+        offset = translate("after the start").format(format_duration(after, translate.locale))
         yield f"{translate('step')}: {found.step.id}"
-        yield f"{translate('at')}: {at} ({translate('after the start').format(format_duration(after, translate.locale))})"
-    yield f"{translate('reader')}: {found.reader}"
-    yield f"{translate('form')}: {translate(wanted.form)}{'' if found.has_form else ' – ' + translate('no form of its own')}"
+        yield f"{translate('message time')}: {at} ({offset})"
+    yield f"{translate('message reader')}: {found.reader}"
+    fallback = "" if found.has_form else f" – {translate('no separate form')}"
+    yield f"{translate('message form')}: {translate(wanted.form)}{fallback}"
     if wanted.form is not MessageForm.SHORT:
         yield f"{translate('subject')}: {found.message.subject}"
     yield ""

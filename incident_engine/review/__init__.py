@@ -1,1 +1,1 @@
-"""The yearly review: figures of a period and their text."""
+"""The review of a period: figures, their text, and the versions of an incident's reports."""

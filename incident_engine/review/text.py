@@ -1,4 +1,4 @@
-"""The review of a period as tables of words, for a terminal and for a page."""
+"""Write the review of a period as tables of text, for a terminal and for a page."""
 
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,131 +10,124 @@ from incident_engine.config.settings import Settings
 from incident_engine.domain.messages.formatting import format_duration, format_local, format_names
 from incident_engine.domain.regions import region_name
 from incident_engine.domain.reports.statistics import IncidentFigures, Milestone, Task
-from incident_engine.review.period import Review, stamp_of
+from incident_engine.review.period import Review
+from incident_engine.review.versions import stamp_of
 from incident_engine.store.reports import Version
 
 Row = tuple[str, ...]
 
 
-def tables(found: Review, settings: Settings, locale: str) -> dict[str, Any]:
-    """Return the review in a language: a title, what it is about, and tables of (title, head, rows)."""
-    teller = _Teller(found, settings, Translator(locale))
-    translate = teller.translate
+def tables(review: Review, settings: Settings, locale: str) -> dict[str, Any]:
+    """Return the review in one language: locale, title, period, key figures, tables (title, head, rows) and footer."""
+    content = _Tables(review, settings, Translator(locale))
+    translate = content.translate
     sections = [
         (
             translate("times from occurrence"),
             (translate("milestone"), translate("median"), translate("worst"), translate("incidents")),
-            teller.times(),
+            content.times(),
         ),
-        (translate("deadlines and messages"), (), teller.counts()),
-        (translate("incidents by"), (), teller.breakdown()),
+        (translate("deadlines and messages"), (), content.counts()),
+        (translate("incidents by"), (), content.breakdown()),
         (
             translate("list of incidents"),
-            (translate("incident"), translate("level"), *teller.short(), translate("root cause")),
-            teller.list(),
+            (translate("incident"), translate("level"), *content.short(), translate("root cause")),
+            content.list(),
         ),
-        (translate("lessons"), (translate("incident"), translate("lesson"), translate("by")), teller.lessons()),
+        (
+            translate("lessons"),
+            (translate("incident"), translate("lesson"), translate("recorded by")),
+            content.lessons(),
+        ),
         (
             translate("tasks"),
             (translate("incident"), translate("task"), translate("owner"), translate("due"), translate("done")),
-            teller.tasks(),
+            content.tasks(),
         ),
     ]
     return {
         "locale": locale,
         "title": f"{settings.bank.name.in_(locale)} · {translate('review')}",
-        "about": f"{found.period.first} – {found.period.last}",
-        "heads": list(teller.heads()),
-        "sections": [(title, head, rows) for title, head, each in sections if (rows := list(each))],
-        "foot": f"{translate('as of')} {format_local(found.at, settings.bank.zone)}",
+        "period": f"{review.period.first} – {review.period.last}",
+        "key_figures": list(content.key_figures()),
+        "sections": [(title, head, rows) for title, head, lines in sections if (rows := list(lines))],
+        "footer": f"{translate('as of')} {format_local(review.at, settings.bank.zone)}",
     }
 
 
-def review_text(found: Review, settings: Settings, locale: str) -> str:
+def review_text(review: Review, settings: Settings, locale: str) -> str:
     """Return the review as text for a terminal."""
-    told = tables(found, settings, locale)
-    lines = [told["title"], told["about"], "", *(f"{name}: {value}" for name, value in told["heads"])]
-    for title, head, rows in told["sections"]:
+    content = tables(review, settings, locale)
+    lines = [content["title"], content["period"], "", *(f"{name}: {value}" for name, value in content["key_figures"])]
+    for title, head, rows in content["sections"]:
         lines += ["", title, *(f"  {line}" for line in _aligned([head, *rows] if head else rows))]
-    return "\n".join([*lines, "", told["foot"]]) + "\n"
+    return "\n".join([*lines, "", content["footer"]]) + "\n"
 
 
-def figures_text(found: IncidentFigures, settings: Settings, locale: str) -> str:
+def figures_text(figures: IncidentFigures, settings: Settings, locale: str) -> str:
     """Return the figures of one incident as text for a terminal."""
     translate = Translator(locale)
-    rows = [(translate(name.value), _length(found.times.get(name), locale)) for name in Milestone]
-    kept = found.deadlines
-    rows.append(
-        (
-            translate("deadlines"),
-            f"{translate('met')} {kept.met}, {translate('late')} {kept.late}, {translate('missed ones')} {kept.missed}",
-        )
-    )
-    sent = found.messages
-    rows.append(
-        (
-            translate("messages"),
-            f"{translate('delivered')} {sent.delivered}, {translate('not delivered')} {sent.failed}",
-        )
-    )
-    level = f"{translate('level')}: {found.level or translate('below')}"
-    return (
-        "\n".join([f"{translate('incident')} {found.incident}  {level}", *(f"  {line}" for line in _aligned(rows))])
-        + "\n"
-    )
+    rows = [(translate(name.value), _length(figures.times.get(name), locale)) for name in Milestone]
+    deadlines, messages = figures.deadlines, figures.messages
+    counts = {
+        "deadlines": {"met": deadlines.met, "late": deadlines.late, "missed deadlines": deadlines.missed},
+        "messages": {"delivered": messages.delivered, "not delivered": messages.failed},
+    }
+    for kind, numbers in counts.items():
+        rows.append((translate(kind), ", ".join(f"{translate(name)} {number}" for name, number in numbers.items())))
+    head = f"{translate('incident')} {figures.incident}  {translate('level')}: {figures.level or translate('below')}"
+    return "\n".join([head, *(f"  {line}" for line in _aligned(rows))]) + "\n"
 
 
-def versions_text(found: Mapping[tuple[str, str], Sequence[Version]], settings: Settings, locale: str) -> str:
-    """Return which reports of an incident there are, a line for each version, as text for a terminal."""
+def versions_text(
+    versions_by_report: Mapping[tuple[str, str], Sequence[Version]], settings: Settings, locale: str
+) -> str:
+    """Return an incident's reports as text for a terminal, one line per version."""
     translate = Translator(locale)
     rows = [
         (f"{report} {instance}".strip(), *stamp_of(row, settings.bank.zone).line(locale).split(" · "))
-        for (report, instance), versions in found.items()
+        for (report, instance), versions in versions_by_report.items()
         for row in versions
     ]
     lines = [" · ".join(row) for row in rows]
-    return (
-        "\n".join(
-            [f"{translate('reports')}: {'' if rows else translate('none')}".rstrip(), *(f"  {line}" for line in lines)]
-        )
-        + "\n"
-    )
+    head = f"{translate('reports')}: {'' if rows else translate('none')}".rstrip()
+    return "\n".join([head, *(f"  {line}" for line in lines)]) + "\n"
 
 
-class _Teller:
-    """Spells the figures for readers of one language."""
+class _Tables:
+    """Writes the rows of a review's tables in one language."""
 
-    def __init__(self, found: Review, settings: Settings, translate: Translator) -> None:
+    def __init__(self, review: Review, settings: Settings, translate: Translator) -> None:
         self.translate = translate
-        self._found = found
+        self._review = review
         self._settings = settings
 
-    def heads(self) -> Iterator[tuple[str, str]]:
-        totals = self._found.totals
+    def key_figures(self) -> Iterator[tuple[str, str]]:
+        totals = self._review.totals
         yield self.translate("incidents"), str(totals.incidents)
         yield self.translate("with a level"), str(totals.graded)
-        for file, count in self._found.archived.items():
-            if file in self._found.unread:
-                said = f"{self.translate('missing from the figures')}: {self._found.unread[file]}"
-                yield self.translate("archived"), f"{count} · {said}"
+        for file, count in self._review.archived.items():
+            if file in self._review.unread:
+                problem = f"{self.translate('missing from the figures')}: {self._review.unread[file]}"
+                yield self.translate("archived"), f"{count} · {problem}"
             else:
                 yield self.translate("archived"), f"{count} · {file}"
 
     def times(self) -> Iterator[Row]:
-        for name, spread in self._found.totals.times.items():
+        for name, spread in self._review.totals.times.items():
             worst = f"{_length(spread.worst, self.translate.locale)} ({spread.worst_incident})"
             yield self.translate(name.value), _length(spread.median, self.translate.locale), worst, str(spread.count)
 
     def counts(self) -> Iterator[Row]:
-        kept, sent = self._found.totals.deadlines, self._found.totals.messages
-        yield self.translate("deadlines met"), str(kept.met)
-        yield self.translate("deadlines met late"), str(kept.late)
-        yield self.translate("deadlines missed"), str(kept.missed)
-        yield self.translate("messages delivered"), str(sent.delivered)
-        yield self.translate("messages failed"), str(sent.failed)
+        deadlines, messages = self._review.totals.deadlines, self._review.totals.messages
+        yield self.translate("deadlines met"), str(deadlines.met)
+        yield self.translate("deadlines met late"), str(deadlines.late)
+        yield self.translate("deadlines missed"), str(deadlines.missed)
+        yield self.translate("messages delivered"), str(messages.delivered)
+        yield self.translate("messages failed"), str(messages.failed)
 
     def breakdown(self) -> Iterator[Row]:
-        totals, names = self._found.totals, self._settings.service_names
+        totals, names = self._review.totals, self._settings.service_names
         locale = self.translate.locale
         services = {names[s].in_(locale) if s in names else s: count for s, count in totals.by_service.items()}
         causes = {cause or self.translate("unknown cause"): count for cause, count in totals.by_root_cause.items()}
@@ -150,27 +143,27 @@ class _Teller:
 
     def list(self) -> Iterator[Row]:
         locale, names = self.translate.locale, self._settings.service_names
-        for each in self._found.figures:
-            services = [names[service].in_(locale) if service in names else service for service in each.services]
-            regions = [region_name(region, locale) for region in each.regions]
-            began = format_local(each.occurred_at, self._settings.bank.zone) if each.occurred_at else "—"
-            lasted, reported = (
-                _length(each.times.get(name), locale) for name in (Milestone.RESTORED, Milestone.REPORTED)
+        for incident in self._review.figures:
+            services = [names[service].in_(locale) if service in names else service for service in incident.services]
+            regions = [region_name(region, locale) for region in incident.regions]
+            started = format_local(incident.occurred_at, self._settings.bank.zone) if incident.occurred_at else "—"
+            restored, reported = (
+                _length(incident.times.get(name), locale) for name in (Milestone.RESTORED, Milestone.REPORTED)
             )
-            about = (format_names(services, locale), format_names(regions, locale), began, lasted, reported)
-            yield each.incident, each.level or self.translate("below"), *about, each.root_cause or "—"
+            details = (format_names(services, locale), format_names(regions, locale), started, restored, reported)
+            yield incident.incident, incident.level or self.translate("below"), *details, incident.root_cause or "—"
 
     def lessons(self) -> Iterator[Row]:
-        for lesson in self._found.totals.lessons:
+        for lesson in self._review.totals.lessons:
             yield lesson.incident, " ".join(lesson.text.split()), lesson.by
 
     def tasks(self) -> Iterator[Row]:
-        for task in self._found.totals.tasks:
+        for task in self._review.totals.tasks:
             yield task.incident, task.title, task.owner or "—", self._instant(task.due_at), self._done(task)
 
     def _done(self, task: Task) -> str:
-        state = self._instant(task.done_at) if task.done_at else self.translate("open")
-        return f"{state} ({self.translate('late')})" if task.is_late(self._found.at) else state
+        state = self._instant(task.done_at) if task.done_at else self.translate("task open")
+        return f"{state} ({self.translate('late')})" if task.is_late(self._review.at) else state
 
     def _instant(self, at: Any) -> str:
         return format_local(at, self._settings.bank.zone) if at else "—"
@@ -181,12 +174,12 @@ def _length(length: timedelta | None, locale: str) -> str:
 
 
 def _aligned(rows: Sequence[Row]) -> Iterator[str]:
-    widths = [max(_width(row[place]) for row in rows) for place in range(len(rows[0]))]
+    widths = [max(_width(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         cells = [text + " " * (width - _width(text)) for text, width in zip(row, widths, strict=True)]
         yield "  ".join(cells).rstrip()
 
 
 def _width(text: str) -> int:
-    """Return how many columns a text takes: a Chinese character takes two."""
+    """Return the number of terminal columns of a text; a Chinese character takes two."""
     return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)

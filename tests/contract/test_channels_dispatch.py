@@ -67,7 +67,7 @@ def test_what_waits_for_a_token_holds_neither_lease_nor_attempt_and_goes_out_as_
                 assert len(set(details)) == 1
                 assert " (in the bundle bun_" in details[0]
                 await post.settle()
-                assert metric(post, 'deliveries_bundled_total{channel="desk"} 5.0')
+                assert metric(post, 'digest_deliveries_total{channel="desk"} 5.0')
             single, bundle = texts(server)
             assert single == "### subject 0\n\nbody 0"
             assert bundle.startswith("### 5 messages\n\n**subject 1**\n\nbody 1\n")

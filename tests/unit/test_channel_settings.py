@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from support.build import CONFIG, write
 
-from incident_engine.cli.check import _missing_secrets
+from incident_engine.cli.check import _channel_findings
 from incident_engine.common.errors import InvalidFilesError
 from incident_engine.config.channels import FeishuSettings, OutgoingSettings, WecomSettings, channel_secrets
 from incident_engine.config.common import Rate
@@ -96,7 +96,7 @@ def test_every_secret_of_a_channel_is_found(tmp_path: Path) -> None:
 
 def test_check_says_which_secrets_file_is_missing(tmp_path: Path) -> None:
     config = write(tmp_path, "config.yaml", TEXT.replace("channels:\n", f"channels:\n  ops: {SMS}\n", 1))
-    found = [str(finding) for finding in _missing_secrets(load_settings(config, {}), config)]
+    found = [str(finding) for finding in _channel_findings(load_settings(config, {}), config)]
     assert any("channels.ops.secrets.token: there is no file secrets/token here" in each for each in found)
 
 

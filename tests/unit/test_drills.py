@@ -14,7 +14,7 @@ from incident_engine.domain.messages.templates import Message, MessageForm
 from incident_engine.domain.response.occurrences import PlanSettings
 from incident_engine.domain.response.plan import plan
 from incident_engine.domain.response.playbook import parse_playbook
-from incident_engine.drills.runner import parse_speed, step_meant
+from incident_engine.drills.runner import parse_speed, step_id_of
 from incident_engine.store.deliveries import ClaimedDelivery
 
 START = datetime(2013, 6, 23, 2, 35, tzinfo=UTC)
@@ -91,12 +91,12 @@ ROWS = [
     ],
 )
 def test_a_short_name_means_the_step_that_waits_now(name: str, instance: str | None) -> None:
-    assert step_meant(name, ROWS) == (instance and f"INC:book:{instance}")
+    assert step_id_of(name, ROWS) == (instance and f"INC:book:{instance}")
 
 
 def test_if_none_waits_the_next_is_meant_and_then_the_last() -> None:
-    assert step_meant("page", [ROWS[0], ROWS[4]]) == "INC:book:page:I"
-    assert step_meant("page", ROWS[:2]) == "INC:book:page:III"
+    assert step_id_of("page", [ROWS[0], ROWS[4]]) == "INC:book:page:I"
+    assert step_id_of("page", ROWS[:2]) == "INC:book:page:III"
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,7 @@ def test_an_empty_file_says_nothing() -> None:
 
 def test_every_key_and_item_has_its_place() -> None:
     read = load_text("a:\n  - x\n  - {b: 1,\n     c: 2}\n", "f.yaml")
-    places = {path: read.places[path] for path in [("a",), ("a", 0), ("a", 1), ("a", 1, "b"), ("a", 1, "c")]}
+    places = {path: read.positions[path] for path in [("a",), ("a", 0), ("a", 1), ("a", 1, "b"), ("a", 1, "c")]}
     assert places == {
         ("a",): (1, 1),
         ("a", 0): (2, 5),

@@ -1,4 +1,4 @@
-"""An explanation as an indented tree for a terminal: what a reader of law follows from the clause to the minute."""
+"""Write an explanation as an indented tree for a terminal, from the clause of the law down to the minutes counted."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta, tzinfo
@@ -15,7 +15,7 @@ _INDENT = "  "
 
 
 class Explainer:
-    """Spells explanations for one reader of one bank."""
+    """Writes explanations in one language, with the names of one bank's services."""
 
     def __init__(self, pack: Pack, names: Mapping[str, LocalizedText], zone: tzinfo, translate: Translator) -> None:
         self._pack = pack
@@ -24,16 +24,16 @@ class Explainer:
         self._translate = translate
 
     def lines(self, rules: Sequence[ExplainedRule], now: datetime) -> Iterator[str]:
-        """Yield the tree, what was reached first."""
+        """Yield the tree of each rule, the earliest reached first, and the pack's interpretation."""
         translate, locale = self._translate, self._translate.locale
-        for each in sorted(rules, key=lambda each: each.at):
-            name = self._pack.level_names[each.rule.level].in_(locale)
-            state = self._when(each.at, now)
-            yield f"{format_cite(each.rule.cite, locale)} ({each.rule.id}): {each.rule.level} {name}: {state}"
-            yield _INDENT + each.rule.says.in_(locale)
-            if each.at != NEVER or each.when.regions:
-                yield from (_INDENT + line for line in self._condition(each.when, now))
-        yield f"{translate('reading')}: " + "; ".join(
+        for explained in sorted(rules, key=lambda explained: explained.at):
+            rule, state = explained.rule, self._when(explained.at, now)
+            name = self._pack.level_names[rule.level].in_(locale)
+            yield f"{format_cite(rule.cite, locale)} ({rule.id}): {rule.level} {name}: {state}"
+            yield _INDENT + rule.says.in_(locale)
+            if explained.at != NEVER or explained.when.regions:
+                yield from (_INDENT + line for line in self._condition(explained.when, now))
+        yield f"{translate('interpretation')}: " + "; ".join(
             f"{translate(name)} = {translate(getattr(self._pack.interpretation, name).value)}"
             for name in type(self._pack.interpretation).model_fields
         )
@@ -48,41 +48,41 @@ class Explainer:
         if condition.moment is not None:
             moment = condition.moment
             expected = self._instant(moment.recovery_at) if moment.recovery_at else self._translate("unknown recovery")
-            made = f"{self._translate('closed doors')} {self._instant(moment.at)}"
-            yield f"{_INDENT}{made}; {self._translate('expected')}: {expected}"
+            unrepaired = f"{self._translate('unrepaired outside hours')} {self._instant(moment.at)}"
+            yield f"{_INDENT}{unrepaired}; {self._translate('recovery expected')}: {expected}"
         for part in condition.parts:
+            # A forecast supposes that its future has come: its parts are "reached", none "will be reached".
             inner = NEVER if condition.moment is not None else now
             yield from (_INDENT + line for line in self._condition(part, inner))
         for region in sorted(condition.regions, key=lambda region: (region.at, region.region)):
             yield from (_INDENT + line for line in self._region(region, now))
         for harm in condition.harms:
-            said = harm.judged
-            words = f"{self._translate(said.kind.value)}, {self._translate(said.seriousness.value)}, {self._translate(said.cause.value)}"
-            yield f"{_INDENT}{self._instant(harm.at)}  {words}: {said.by}: {said.reason}"
-        for found in condition.measurements:
-            yield f"{_INDENT}{self._instant(found.at)}  {found.name} = {found.value} ({found.by})"
+            judged = harm.judged
+            terms = ", ".join(self._translate(term.value) for term in (judged.kind, judged.seriousness, judged.cause))
+            yield f"{_INDENT}{self._instant(harm.at)}  {terms}: {judged.by}: {judged.reason}"
+        for measured in condition.measurements:
+            yield f"{_INDENT}{self._instant(measured.at)}  {measured.name} = {measured.value} ({measured.by})"
 
     def _limit(self, condition: ExplainedCondition) -> str:
-        given = Condition.model_validate({condition.kind: condition.limit}) if not condition.parts else None
+        limit = Condition.model_validate({condition.kind: condition.limit}) if not condition.parts else None
         translate = self._translate
-        if given is None or given.forecast is not None:
-            bound = f" {condition.limit['at_least']}" if "at_least" in condition.limit else ""
-            return translate(condition.kind) + bound
-        if given.regions_down is not None:
-            down = given.regions_down
-            return f"{translate('at least')} {down.least} {translate('regions each')} {self._bound(condition.limit['for'])}"
-        if given.outage is not None:
+        if limit is None or limit.forecast is not None:
+            count = f" {condition.limit['at_least']}" if "at_least" in condition.limit else ""
+            return translate(condition.kind) + count
+        if limit.regions_down is not None:
+            regions = f"{translate('at least')} {limit.regions_down.least} {translate('regions each')}"
+            return f"{regions} {self._bound(condition.limit['for'])}"
+        if limit.outage is not None:
             return f"{translate('outage anywhere')} {self._bound(condition.limit['for'])}"
-        if given.harm is not None:
-            kinds = format_names([translate(kind.value) for kind in given.harm.kinds], translate.locale)
-            return f"{translate('harm')}: {kinds}, {translate('at least')} {translate(given.harm.at_least.value)}"
-        if given.measured is not None:
-            wanted = {key: value for key, value in condition.limit.items() if key != "name"}
-            name = self._pack.measures[given.measured.name].says.in_(translate.locale)
-            return f"{name} {self._bound(wanted)}"
-        return (
-            f"{translate('countries_hit')}: {self._bound({k: v for k, v in condition.limit.items() if k != 'among'})}"
-        )
+        if limit.harm is not None:
+            kinds = format_names([translate(kind.value) for kind in limit.harm.kinds], translate.locale)
+            return f"{translate('harm')}: {kinds}, {translate('at least')} {translate(limit.harm.at_least.value)}"
+        if limit.measured is not None:
+            bounds = {key: value for key, value in condition.limit.items() if key != "name"}
+            name = self._pack.measures[limit.measured.name].says.in_(translate.locale)
+            return f"{name} {self._bound(bounds)}"
+        bounds = {key: value for key, value in condition.limit.items() if key != "among"}
+        return f"{translate('countries_hit')}: {self._bound(bounds)}"
 
     def _bound(self, limit: Mapping[str, object]) -> str:
         word, value = next((word, value) for word, value in limit.items() if value is not None)
@@ -96,7 +96,7 @@ class Explainer:
         yield f"{name}: {translate('total')} {total}; {self._when(region.at, now)}"
         for service, interval in region.reported:
             ended = f", {translate('ended by')} {'/'.join(interval.ended_by)}" if interval.ended_by else ""
-            sources = f"{translate('begun by')} {'/'.join(interval.begun_by)}{ended}"
+            sources = f"{translate('started by')} {'/'.join(interval.begun_by)}{ended}"
             span = self._span(interval.start, interval.end)
             yield f"{_INDENT}{self._service(service)} {translate(interval.impairment.value)} {span} ({sources})"
         for service, start, end in region.maintenance:

@@ -1,4 +1,4 @@
-"""A replay as a table for a terminal: what differs first, then the counts."""
+"""Write a replay as text for a terminal: the table of incidents, differences first, then the counts."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, tzinfo
@@ -14,28 +14,30 @@ from incident_engine.engine.replay import Difference, Replay, Row, Verdict
 _MARKS: Mapping[Difference | None, str] = {Difference.LEVEL: "≠", Difference.INSTANT: "~", None: "="}
 _GAP = "  "
 _NARROWEST = 16
-"""Display columns that services and regions have at least."""
+"""The least number of display columns for services and regions."""
 _LONGEST_NAME = 40
 
 
-def replay_text(found: Replay, settings: Settings, translate: Translator, width: int, *, only_differences: bool) -> str:
-    """Return a replay as text for a terminal of so many columns."""
-    if not found.rows:
+def replay_text(
+    replay: Replay, settings: Settings, translate: Translator, width: int, *, only_differences: bool
+) -> str:
+    """Return a replay as text for a terminal of `width` columns."""
+    if not replay.rows:
         return translate("no incidents")
-    rows = [row for row in found.rows if row.difference is not None or not only_differences]
-    lines = [*_table(rows, found, settings, translate, width), *([""] if rows else [])]
-    return "\n".join(lines + list(_summary(found, translate)))
+    rows = [row for row in replay.rows if row.difference is not None or not only_differences]
+    lines = [*_table(rows, replay, settings, translate, width), *([""] if rows else [])]
+    return "\n".join(lines + list(_summary(replay, translate)))
 
 
 # The table
 
 
-def _table(rows: Sequence[Row], found: Replay, settings: Settings, translate: Translator, width: int) -> Iterator[str]:
+def _table(rows: Sequence[Row], replay: Replay, settings: Settings, translate: Translator, width: int) -> Iterator[str]:
     if not rows:
         return
     zone = settings.bank.zone
     head = ["", translate("occurred"), translate("incident"), f"{translate('services')}, {translate('regions')}"]
-    head += [each.label for each in found.candidates]
+    head += [candidate.label for candidate in replay.candidates]
     cells = [[head]] + [_lines_of(row, settings.service_names, zone, translate) for row in rows]
     widths = [
         max(map(display_width, column)) for column in zip(*(line for lines in cells for line in lines), strict=True)
@@ -48,11 +50,11 @@ def _table(rows: Sequence[Row], found: Replay, settings: Settings, translate: Tr
 
 
 def _lines_of(row: Row, names: Mapping[str, LocalizedText], zone: tzinfo, translate: Translator) -> list[list[str]]:
-    """Return the lines of a row: of what differs the whole course, else the level in the end."""
-    begun = row.occurred_at.astimezone(zone) if row.occurred_at else None
-    courses = [_course(verdict, begun, zone, translate) for verdict in row.verdicts]
+    """Return the lines of a row: the whole level history if the packs differ, else only the final level."""
+    started = row.occurred_at.astimezone(zone) if row.occurred_at else None
+    histories = [_history(verdict, started, zone, translate) for verdict in row.verdicts]
     if row.difference is None:
-        courses = [course[-1:] for course in courses]
+        histories = [history[-1:] for history in histories]
     services = ", ".join(
         names[service].in_(translate.locale) if service in names else service for service in row.services
     )
@@ -60,77 +62,77 @@ def _lines_of(row: Row, names: Mapping[str, LocalizedText], zone: tzinfo, transl
     name = "+".join(row.incidents) if row.root_cause is None else f"{translate('recurring')}: {row.root_cause}"
     first = [
         _MARKS[row.difference],
-        f"{begun:%Y-%m-%d %H:%M}" if begun else "—",
+        f"{started:%Y-%m-%d %H:%M}" if started else "—",
         name,
         "; ".join(filter(None, (services, regions))) or "—",
     ]
-    height = max(len(course) for course in courses)
+    height = max(len(history) for history in histories)
     return [
-        (first if place == 0 else [""] * len(first))
-        + [course[place] if place < len(course) else "" for course in courses]
-        for place in range(height)
+        (first if index == 0 else [""] * len(first))
+        + [history[index] if index < len(history) else "" for history in histories]
+        for index in range(height)
     ]
 
 
-def _course(verdict: Verdict, begun: datetime | None, zone: tzinfo, translate: Translator) -> list[str]:
+def _history(verdict: Verdict, started: datetime | None, zone: tzinfo, translate: Translator) -> list[str]:
     if not verdict.in_force:
-        return [translate("out of force")]
+        return [translate("not in force, short")]
     return [
-        f"{step.level or '—'} {_short_time(step.at.astimezone(zone), begun)}{'*' if step.correction else ''}"
+        f"{step.level or '—'} {_short_time(step.at.astimezone(zone), started)}{'*' if step.correction else ''}"
         for step in verdict.course
     ] or ["—"]
 
 
-def _short_time(at: datetime, begun: datetime | None) -> str:
-    """Return a local time without the parts of the date that it shares with the incident's beginning."""
-    if begun is not None and at.date() == begun.date():
+def _short_time(at: datetime, started: datetime | None) -> str:
+    """Return a local time without the parts of the date that it shares with the incident's start."""
+    if started is not None and at.date() == started.date():
         return f"{at:%H:%M:%S}"
-    return f"{at:%m-%d %H:%M:%S}" if begun is not None and at.year == begun.year else f"{at:%Y-%m-%d %H:%M:%S}"
+    return f"{at:%m-%d %H:%M:%S}" if started is not None and at.year == started.year else f"{at:%Y-%m-%d %H:%M:%S}"
 
 
 # The summary
 
 
-def _summary(found: Replay, translate: Translator) -> Iterator[str]:
-    counted = found.differences
-    line = f"{translate('incidents')}: {len(found.rows)}"
-    if len(found.candidates) > 1:
-        line += f"    {translate('differ')}: {sum(counted.values())}"
-        line += f" ({_MARKS[Difference.LEVEL]} {translate('in the level')}: {counted[Difference.LEVEL]}"
-        line += f", {_MARKS[Difference.INSTANT]} {translate('only in the time')}: {counted[Difference.INSTANT]})"
+def _summary(replay: Replay, translate: Translator) -> Iterator[str]:
+    counts = replay.differences
+    line = f"{translate('incidents')}: {len(replay.rows)}"
+    if len(replay.candidates) > 1:
+        line += f"    {translate('differ')}: {sum(counts.values())}"
+        line += f" ({_MARKS[Difference.LEVEL]} {translate('differ in level')}: {counts[Difference.LEVEL]}"
+        line += f", {_MARKS[Difference.INSTANT]} {translate('differ in time')}: {counts[Difference.INSTANT]})"
     yield line
-    for place, each in enumerate(found.candidates):
-        if found.out_of_force(place):
-            since = f"{each.pack.in_force.from_} – {each.pack.in_force.until or ''}".rstrip()
-            yield f"! {each.label}: {found.out_of_force(place)} {translate('outside its time')} ({since})"
-    if any(step.correction for row in found.rows for verdict in row.verdicts for step in verdict.course):
+    for index, candidate in enumerate(replay.candidates):
+        if replay.out_of_force(index):
+            period = f"{candidate.pack.in_force.from_} – {candidate.pack.in_force.until or ''}".rstrip()
+            yield f"! {candidate.label}: {replay.out_of_force(index)} {translate('not in force then')} ({period})"
+    if any(step.correction for row in replay.rows for verdict in row.verdicts for step in verdict.course):
         yield f"* {translate('corrected by a person')}"
     yield ""
-    if len(found.candidates) == 1:
-        yield from _counts(found, translate)
-    for place in range(1, len(found.candidates)):
-        yield from _matrix(found, place, translate)
+    if len(replay.candidates) == 1:
+        yield from _counts(replay, translate)
+    for index in range(1, len(replay.candidates)):
+        yield from _matrix(replay, index, translate)
 
 
-def _counts(found: Replay, translate: Translator) -> Iterator[str]:
-    """Yield how many incidents have which level by the only pack."""
-    pack = found.candidates[0].pack
-    counted = found.matrix(0)
+def _counts(replay: Replay, translate: Translator) -> Iterator[str]:
+    """Yield the number of incidents per level under the only pack."""
+    pack = replay.candidates[0].pack
+    counts = replay.matrix(0)
     names = {level: _level_name(level, pack, translate) for level in _levels(pack)}
     widest = max(map(display_width, names.values()))
     for level, name in names.items():
-        yield f"{fitted(name, widest)}  {counted.get((level, level), 0)}"
+        yield f"{fitted(name, widest)}  {counts.get((level, level), 0)}"
 
 
-def _matrix(found: Replay, place: int, translate: Translator) -> Iterator[str]:
-    """Yield how many incidents have which level by the first pack (lines) and by another (columns)."""
-    first, other = found.candidates[0], found.candidates[place]
-    counted = found.matrix(place)
+def _matrix(replay: Replay, index: int, translate: Translator) -> Iterator[str]:
+    """Yield the numbers of incidents per level under the first pack (lines) and another pack (columns)."""
+    first, other = replay.candidates[0], replay.candidates[index]
+    counts = replay.matrix(index)
     yield f"{first.label} ↓    {other.label} →"
     lines = [["", *(_short_level(level, translate) for level in _levels(other.pack))]]
     for level in _levels(first.pack):
-        counts = [counted.get((level, there), 0) for there in _levels(other.pack)]
-        lines.append([_level_name(level, first.pack, translate), *(str(count) if count else "·" for count in counts)])
+        numbers = [counts.get((level, column), 0) for column in _levels(other.pack)]
+        lines.append([_level_name(level, first.pack, translate), *(str(count) if count else "·" for count in numbers)])
     widths = [max(map(display_width, column)) for column in zip(*lines, strict=True)]
     for name, *cells in lines:
         right = [" " * (columns - display_width(cell)) + cell for cell, columns in zip(cells, widths[1:], strict=True)]
@@ -138,7 +140,7 @@ def _matrix(found: Replay, place: int, translate: Translator) -> Iterator[str]:
 
 
 def _levels(pack: Pack) -> list[str | None]:
-    """Return a pack's levels, the least first, with what lies below them."""
+    """Return a pack's levels, the lowest first; None, for no level, comes before them."""
     return [None, *(level.id for level in reversed(pack.levels))]
 
 
@@ -149,22 +151,23 @@ def _level_name(level: str | None, pack: Pack, translate: Translator) -> str:
 
 
 def _short_level(level: str | None, translate: Translator) -> str:
-    return translate("no level") if level is None else level
+    return translate("no level, short") if level is None else level
 
 
 # Columns of a terminal
 
 
 def display_width(text: str) -> int:
-    """Return how many columns a text takes: a Chinese character takes two."""
-    return len(text) if text.isascii() else sum(2 if east_asian_width(each) in "WF" else 1 for each in text)
+    """Return the number of terminal columns of a text; a Chinese character takes two."""
+    return len(text) if text.isascii() else sum(2 if east_asian_width(char) in "WF" else 1 for char in text)
 
 
 def fitted(text: str, columns: int) -> str:
-    """Return a text in exactly so many columns: filled with spaces, or cut and marked so."""
+    """Return a text padded or cut to exactly `columns` columns; a cut text ends with an ellipsis."""
     spare = columns - display_width(text)
     if spare >= 0:
         return text + " " * spare
+    # Cutting may free one column too many, because Chinese characters take two.
     kept = text
     while display_width(kept) > columns - 1:
         kept = kept[:-1]

@@ -11,14 +11,14 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from incident_engine.common.clock import Clock
-from incident_engine.common.errors import InvalidDocumentError, Problem
+from incident_engine.common.errors import InvalidDocumentError
 from incident_engine.common.lazy_import import LazyModule
-from incident_engine.common.validation import nearest
 from incident_engine.config.settings import Settings
 from incident_engine.documents.html import report_html, review_html
 from incident_engine.domain.reports.drafting import report_from
 from incident_engine.engine.reader import Reader
-from incident_engine.review import period as review
+from incident_engine.review import period as reviews
+from incident_engine.review import versions as report_versions
 from incident_engine.review.text import tables
 from incident_engine.store import cases
 from incident_engine.store.database import Database
@@ -62,7 +62,7 @@ IncidentId = Annotated[str, Path(description="The incident's id.")]
 ReportId = Annotated[str, Path(description="The report's id, such as cbrc-formal-report.")]
 Instance = Annotated[str, Path(description="Which of several, such as progress-report.2; without: the latest.")]
 Number = Annotated[
-    int | None, Query(ge=1, le=100_000, description="The version; without: what was handed in, or the newest.")
+    int | None, Query(ge=1, le=100_000, description="The version. Default: the submitted one, else the newest.")
 ]
 First = Annotated[date | None, Query(alias="from", description="The first day; without: the first of January.")]
 Last = Annotated[date | None, Query(alias="to", description="The last day, included; without: today.")]
@@ -82,37 +82,34 @@ class _ReportRoutes:
         with self.database.read() as connection:
             if cases.case_row(connection, incident_id) is None:
                 raise NoIncidentError(incident_id)
-            found = review.versions(connection, incident_id)
-        available = self.reader.reports.definitions
-        return JSONResponse(review.list_document(incident_id, found, list(available), self.settings.bank.zone))
+            versions = report_versions.versions(connection, incident_id)
+        available = list(self.reader.reports.definitions)
+        return JSONResponse(report_versions.list_document(incident_id, versions, available, self.settings.bank.zone))
 
     def one(self, incident_id: str, report: str, instance: str | None, number: int | None) -> Version:
-        """Return the version that is asked for. Raises HTTPException(404) if there is none."""
+        """Return the requested version. Raises HTTPException(404) if there is none."""
+        request = report_versions.VersionRequest(report, instance, number)
         with self.database.read() as connection:
             if cases.case_row(connection, incident_id) is None:
                 raise NoIncidentError(incident_id)
-            found = review.versions(connection, incident_id)
-            instances = [key for key in found if key[0] == report and instance in (None, key[1])]
-            if not instances and report not in self.reader.reports.definitions:
-                raise _no_report(report, list(self.reader.reports.definitions))
-            if not instances and instance is None and number is None:
-                now = self.clock.now()
-                drafted = review.drafted_now(connection, self.reader, self.settings, incident_id, report, now)
-                if drafted is not None:
-                    return drafted
-        version = review.chosen_version(found[instances[-1]], number) if instances else None
+            try:
+                version = report_versions.find_version(
+                    connection, self.reader, self.settings, incident_id, request, self.clock.now()
+                )
+            except InvalidDocumentError as error:
+                raise HTTPException(404, error.problems[0].sentence()) from None
         if version is None:
-            wanted = f"version {number}" if instances or instance is None else f"instance '{instance}'"
-            said = f"there is no {wanted} of '{report}'; GET /api/v1/incidents/{incident_id}/reports lists all"
-            raise HTTPException(404, said)
+            name = f"instance '{instance}'" if number is None else f"version {number}"
+            problem = f"there is no {name} of '{report}'; GET /api/v1/incidents/{incident_id}/reports lists all"
+            raise HTTPException(404, problem)
         return version
 
     def answer(self, version: Version, form: ReportFormat, language: Language | None) -> Response:
         zone = self.settings.bank.zone
         locale = (language or Language(self.settings.bank.locale)).value
         if form is ReportFormat.JSON:
-            return JSONResponse(review.full_document(version, locale, zone))
-        report, stamp = report_from(version.document[locale]), review.stamp_of(version, zone)
+            return JSONResponse(report_versions.full_document(version, locale, zone))
+        report, stamp = report_from(version.document[locale]), report_versions.stamp_of(version, zone)
         if form is ReportFormat.HTML:
             return HTMLResponse(report_html(report, stamp), headers=_POLICY)
         name = f"{version.case_id}-{version.instance or version.report}-v{version.version}-{locale}.docx"
@@ -121,17 +118,13 @@ class _ReportRoutes:
 
     def review(self, first: date | None, last: date | None, form: ReviewFormat, language: Language | None) -> Response:
         zone, now = self.settings.bank.zone, self.clock.now()
-        year = review.this_year(now, zone)
-        begins = first or (year.first if last is None else last.replace(month=1, day=1))
-        period = review.Period(begins, last or max(year.last, begins))
-        if period.last < period.first:
-            raise InvalidDocumentError([Problem(("to",), f"{period.last} is before {period.first}", "a later day")])
+        period = reviews.period_between(first, last, now, zone)
         with self.database.read() as connection:
-            found = review.review(connection, self.reader, period, zone, now, self.settings.retention.directory)
+            review = reviews.review(connection, self.reader, period, zone, now, self.settings.retention.directory)
         if form is ReviewFormat.JSON:
-            return JSONResponse(review.review_document(found, zone))
+            return JSONResponse(reviews.review_document(review, zone))
         locale = (language or Language(self.settings.bank.locale)).value
-        return HTMLResponse(review_html(tables(found, self.settings, locale)), headers=_POLICY)
+        return HTMLResponse(review_html(tables(review, self.settings, locale)), headers=_POLICY)
 
 
 def install(app: FastAPI, context: AppContext) -> None:
@@ -193,9 +186,3 @@ def install(app: FastAPI, context: AppContext) -> None:
     ) -> Response:
         refuse_unknown(request, ("from", "to", "lang", "format"))
         return desk.review(first, last, format, lang)
-
-
-def _no_report(report: str, available: list[str]) -> HTTPException:
-    near = nearest(report, available)
-    hint = f"; did you mean {near!r}?" if near else ""
-    return HTTPException(404, f"there is no report '{report}'; expected one of: {', '.join(available)}{hint}")
