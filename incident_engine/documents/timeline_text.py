@@ -9,6 +9,7 @@ from incident_engine.domain.grading.obligation_status import ObligationStatus
 from incident_engine.domain.grading.pack import Pack
 from incident_engine.domain.messages.formatting import format_names
 from incident_engine.domain.regions import region_name
+from incident_engine.domain.step_id import StepId
 from incident_engine.domain.values import format_cite
 
 
@@ -63,7 +64,8 @@ def _said(data: Mapping[str, Any]) -> Iterator[str]:
     for key in ("step", "fulfils", "report", "title", "text", "reason"):
         given = data.get(key)
         if isinstance(given, str) and given and not (key == "fulfils" and data.get("step")):
-            yield "/".join(given.split(":")[2:]) if key == "step" and given.count(":") > 2 else given
+            step_id = StepId.parse(given) if key == "step" else None
+            yield step_id.short if step_id is not None else given
 
 
 def _level_line(entry: Mapping[str, Any], pack: Pack, translate: Translator) -> str:

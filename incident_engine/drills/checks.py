@@ -8,7 +8,7 @@ from typing import Any
 from incident_engine.common.i18n import Translator
 from incident_engine.config.scenario import Scenario
 from incident_engine.domain.grading.obligation_status import ObligationState
-from incident_engine.domain.response.step import DERIVED
+from incident_engine.domain.step_id import has_short_name, is_derived
 from incident_engine.domain.values import write_duration
 
 Rows = Sequence[Mapping[str, Any]]
@@ -63,7 +63,7 @@ def checks(
     found += [_obligation(name, state, statuses) for name, state in expected.obligations.items()]
     for name in expected.steps:
         found.append(Check("step begun", name, ok=_first_begun(name, steps) is not None, found="not begun"))
-    for name in (name for name in expected.not_steps if not slack or DERIVED not in name):
+    for name in (name for name in expected.not_steps if not slack or not is_derived(name)):
         begun = _first_begun(name, steps)
         found.append(Check("step not begun", name, ok=begun is None, found=_since(begun, scenario)))
     for name, within in expected.steps_by.items():
@@ -139,8 +139,7 @@ def _messages(name: str, wanted: int, incidents: Rows, *, exact: bool) -> Check:
 
 def is_named(name: str, row: Mapping[str, Any]) -> bool:
     """Return whether a step, as it is stored, is meant by its short name: its id, or id/instance."""
-    step, _, instance = name.partition("/")
-    return bool(row["step"] == step) and (not instance or row["instance"] == instance)
+    return has_short_name(name, row["step"], row["instance"])
 
 
 def _first_begun(name: str, steps: Rows) -> datetime | None:

@@ -56,9 +56,9 @@ class Explainer:
         for region in sorted(condition.regions, key=lambda region: (region.at, region.region)):
             yield from (_INDENT + line for line in self._region(region, now))
         for harm in condition.harms:
-            said = harm.judged
-            words = f"{self._translate(said.kind.value)}, {self._translate(said.seriousness.value)}, {self._translate(said.cause.value)}"
-            yield f"{_INDENT}{self._instant(harm.at)}  {words}: {said.by}: {said.reason}"
+            said = harm.data
+            words = ", ".join(self._translate(word.value) for word in (said.kind, said.seriousness, said.cause))
+            yield f"{_INDENT}{self._instant(harm.occurred_at)}  {words}: {said.by}: {said.reason}"
         for found in condition.measurements:
             yield f"{_INDENT}{self._instant(found.at)}  {found.name} = {found.value} ({found.by})"
 

@@ -100,8 +100,9 @@ def _assessment(assessment: Assessment, pack: Pack, zone: tzinfo, translate: Tra
 def _persons_and_readings(assessment: Assessment, pack: Pack, zone: tzinfo, translate: Translator) -> Iterator[str]:
     changes = {rise.correction for rise in assessment.trajectory}
     for said in (said for said in assessment.evidence.corrections if said not in changes):
-        level = _level(said.level, pack, translate)
-        yield f"      {local_time(said.at, zone)}  {translate('confirmed')}: {level}  {said.by}: {said.reason}"
+        level = _level(said.data.level, pack, translate)
+        when, person = local_time(said.occurred_at, zone), f"{said.data.by}: {said.data.reason}"
+        yield f"      {when}  {translate('confirmed')}: {level}  {person}"
     for other in assessment.evidence.interpretations:
         point = f"{translate(other.point)} = {translate(other.value)}"
         yield f"    {translate('other reading')} {_level(other.level, pack, translate)}: {point}"
@@ -110,5 +111,5 @@ def _persons_and_readings(assessment: Assessment, pack: Pack, zone: tzinfo, tran
 def _ground(rise: LevelChange, translate: Translator) -> str:
     """Return on what a rise rests: a clause, or a person's word."""
     if rise.correction is not None:
-        return f"{translate('corrected')}: {rise.correction.by}: {rise.correction.reason}"
+        return f"{translate('corrected')}: {rise.correction.data.by}: {rise.correction.data.reason}"
     return f"{format_cite(rise.cite, translate.locale)} ({rise.rule})"

@@ -38,7 +38,7 @@ def incident_view(
         **row,
         "occurred_at": to_local_iso(incident.occurred_at, zone),
         "detected_at": to_local_iso(incident.detected_at, zone),
-        "recovery_estimated_at": to_local_iso(incident.estimate.recovery_at, zone) if incident.estimate else None,
+        "recovery_estimated_at": to_local_iso(incident.recovery_at, zone),
         "closed_by": incident.closing.by if incident.closing else None,
         "assessments": [assessment_document(assessment, zone) for assessment in case.assessments],
         "steps": queries.step_rows(connection, incident_id, zone),
@@ -111,8 +111,8 @@ def _rises(assessment: Assessment, zone: tzinfo) -> list[dict[str, Any]]:
             "level": rise.level,
             "rule": rise.rule,
             "cite": rise.cite,
-            "corrected_by": rise.correction.by if rise.correction else None,
-            "reason": rise.correction.reason if rise.correction else None,
+            "corrected_by": rise.correction.data.by if rise.correction else None,
+            "reason": rise.correction.data.reason if rise.correction else None,
         }
         for rise in assessment.trajectory
     ]

@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 
 from incident_engine.common.errors import InvalidDocumentError, Problem
 from incident_engine.common.validation import nearest
+from incident_engine.domain.step_id import StepId
 from incident_engine.intake.document import parse_json
 from incident_engine.store import steps
 from incident_engine.store.archive import archived
@@ -22,7 +23,7 @@ from incident_engine.web.context import AppContext
 from incident_engine.web.request import read_body
 
 StepAction = Literal["acknowledge", "approve", "complete", "skip", "assign"]
-StepId = Annotated[str, Path(description="The step's id, as messages and GET /api/v1/incidents/{id} name it.")]
+StepIdPath = Annotated[str, Path(description="The step's id, as messages and GET /api/v1/incidents/{id} name it.")]
 IncidentId = Annotated[str, Path(description="The incident's id.")]
 Key = Annotated[
     str | None,
@@ -58,7 +59,7 @@ class StepActions:
         self._context = context
         self._events = ActionEvents(context)
 
-    async def act(self, request: Request, step_id: StepId, action: StepAction, key: Key = None) -> Response:
+    async def act(self, request: Request, step_id: StepIdPath, action: StepAction, key: Key = None) -> Response:
         """Take what a person did with a step: `by`, and what else the event's data has."""
         incident_id = await asyncio.to_thread(self._incident_of, step_id)
         given = await self._body(request)
@@ -86,7 +87,8 @@ class StepActions:
     def _incident_of(self, step_id: str) -> str:
         with self._context.database.read() as connection:
             found = steps.case_of_step(connection, step_id)
-            incident_id = step_id.partition(":")[0]
+            parsed = StepId.parse(step_id)
+            incident_id = parsed.case_id if parsed is not None else step_id.partition(":")[0]
             near = None if found else nearest(step_id, steps.step_ids(connection, incident_id))
             gone = None if found else archived(connection, incident_id)
         if gone is not None:
