@@ -9,6 +9,7 @@ from incident_engine.domain.grading.obligation_status import ObligationStatus
 from incident_engine.domain.grading.pack import Pack
 from incident_engine.domain.messages.formatting import format_names
 from incident_engine.domain.regions import region_name
+from incident_engine.domain.step_id import StepId
 from incident_engine.domain.values import format_cite
 
 
@@ -65,7 +66,8 @@ def _details(data: Mapping[str, Any]) -> Iterator[str]:
     for key in ("step", "fulfils", "report", "title", "text", "reason"):
         value = data.get(key)
         if isinstance(value, str) and value and not (key == "fulfils" and data.get("step")):
-            yield "/".join(value.split(":")[2:]) if key == "step" and value.count(":") > 2 else value
+            step_id = StepId.parse(value) if key == "step" else None
+            yield step_id.short if step_id is not None else value
 
 
 def _level_line(entry: Mapping[str, Any], pack: Pack, translate: Translator) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from incident_engine.common.i18n import Translator
 from incident_engine.config.scenario import Scenario
 from incident_engine.domain.grading.obligation_status import ObligationState
-from incident_engine.domain.response.step import DERIVED
+from incident_engine.domain.step_id import has_short_name, is_derived
 from incident_engine.domain.values import write_duration
 
 Rows = Sequence[Mapping[str, Any]]
@@ -72,7 +72,7 @@ def checks(
         has_started = _first_start(name, steps) is not None
         results.append(Check("step started", name, ok=has_started, actual_keys=("not started",)))
     # A fast clock delays acknowledgements, too: steps derived from a missing one may start although they should not.
-    for name in (name for name in expected.not_steps if not slack or DERIVED not in name):
+    for name in (name for name in expected.not_steps if not slack or not is_derived(name)):
         started_at = _first_start(name, steps)
         results.append(Check("step must not start", name, started_at is None, *_start_result(started_at, scenario)))
     for name, within in expected.steps_by.items():
@@ -145,8 +145,7 @@ def _messages(name: str, expected: int, incidents: Rows, *, exact: bool) -> Chec
 
 def is_named(name: str, row: Mapping[str, Any]) -> bool:
     """Return whether a stored step has a short name: its id, or id/instance."""
-    step, _, instance = name.partition("/")
-    return bool(row["step"] == step) and (not instance or row["instance"] == instance)
+    return has_short_name(name, row["step"], row["instance"])
 
 
 def _first_start(name: str, steps: Rows) -> datetime | None:

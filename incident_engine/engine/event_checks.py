@@ -21,7 +21,7 @@ from incident_engine.domain.events.actions import (
 from incident_engine.domain.events.model import Event, ImpactMeasured, LevelCorrected
 from incident_engine.domain.grading.pack import Pack
 from incident_engine.domain.incidents.fold import fold
-from incident_engine.domain.response.step import StepState
+from incident_engine.domain.response.step import Awaits, StepState
 from incident_engine.store.events import events_of
 from incident_engine.store.steps import steps_of
 
@@ -123,7 +123,7 @@ def _action_problems(
     base = found.step
     if isinstance(event, StepApproved) and base.approval is None and base.report is None:
         yield Problem(("data", "step"), f"step '{named}' needs no approval", "a step that awaits one")
-    elif isinstance(event, StepAcknowledged) and base.awaits != "acknowledgement":
+    elif isinstance(event, StepAcknowledged) and base.awaits is not Awaits.ACKNOWLEDGEMENT:
         said = f"step '{named}' awaits {base.awaits or 'nobody'}, not an acknowledgement"
         yield Problem(("data", "step"), said, "a step that awaits an acknowledgement")
     elif isinstance(event, StepApproved | StepAcknowledged) and found.state in _NOT_YET:

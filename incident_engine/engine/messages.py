@@ -9,7 +9,7 @@ from incident_engine.config.settings import Settings
 from incident_engine.domain.messages.context import MessageContext
 from incident_engine.domain.messages.drill_marks import marked
 from incident_engine.domain.messages.templates import Message, MessageBook, MessageForm
-from incident_engine.domain.response.step import Step
+from incident_engine.domain.response.step import Awaits, Step
 from incident_engine.engine.decision_log import Reason, warn
 from incident_engine.store.deliveries import DeliveryState, Priority
 
@@ -66,7 +66,7 @@ def build_deliveries(
 def _priority(step: Step) -> Priority:
     if step.fulfils or step.obligation:
         return Priority.STATUTORY
-    return Priority.URGENT if step.awaits == "acknowledgement" or step.escalation is not None else Priority.OTHER
+    return Priority.URGENT if step.awaits is Awaits.ACKNOWLEDGEMENT or step.escalation is not None else Priority.OTHER
 
 
 def _message(

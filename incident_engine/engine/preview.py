@@ -24,6 +24,7 @@ from incident_engine.domain.response.occurrences import PlanSettings
 from incident_engine.domain.response.plan import plan
 from incident_engine.domain.response.playbook import Playbook, StepTemplate
 from incident_engine.domain.response.step import Step
+from incident_engine.domain.step_id import has_short_name
 from incident_engine.domain.values import NEVER, LocalizedText
 from incident_engine.engine.offline import incidents_of
 from incident_engine.engine.report_versions import facts_of, outlook
@@ -160,9 +161,7 @@ def _meant(name: str, known: _KnownIncident) -> str | None:
 
     What is derived of a step is not meant.
     """
-    step_name, _, instance = name.partition("/")
-    steps = [each for each in known.steps if each.step == step_name and instance in ("", each.instance)]
-    steps = [each for each in steps if each.parent_id is None]
+    steps = [each for each in known.steps if has_short_name(name, each.step, each.instance) and each.parent_id is None]
     begun = [each for each in steps if each.due_at <= known.now]
     return next((each.id for each in [*reversed(begun), *steps]), None)
 

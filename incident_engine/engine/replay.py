@@ -312,4 +312,4 @@ def _row_document(row: Row, labels: Sequence[str], zone: tzinfo) -> dict[str, An
 
 def _step_document(step: LevelChange, zone: tzinfo) -> dict[str, Any]:
     document = {"level": step.level, "at": to_local_iso(step.at, zone), "rule": step.rule, "cite": step.cite}
-    return document if step.correction is None else document | {"corrected_by": step.correction.by}
+    return document if step.correction is None else document | {"corrected_by": step.correction.data.by}

@@ -81,7 +81,8 @@ def keep_versions(unit: UnitOfWork, facts: ReportFacts, book: ReportBook, now: d
     seen: set[tuple[str, str]] = set()
     handed_in: dict[str, datetime] = {}
     asking = report_steps(unit.connection, facts.incident.id)
-    kept = heads_of(unit.connection, facts.incident.id) if asking or facts.incident.report_entries else {}
+    written = facts.incident.handling.reports
+    kept = heads_of(unit.connection, facts.incident.id) if asking or written else {}
     for step in asking:
         known = step.report in book.definitions and (step.report, step.instance) not in seen
         if known and (step.state in _OPEN or step.state in _GIVEN_UP):
@@ -94,9 +95,8 @@ def keep_versions(unit: UnitOfWork, facts: ReportFacts, book: ReportBook, now: d
         if step.completed_at is not None:
             handed_in[step.report] = step.completed_at
     asked = {report for report, _ in seen}
-    written = dict.fromkeys(w.report for w in facts.incident.report_entries if w.report in book.definitions)
     for name in written:
-        if name not in asked:
+        if name in book.definitions and name not in asked:
             _Keeper(unit, facts, book, now, name, "", kept.get((name, ""), []), None).draft()
     return found
 

@@ -7,17 +7,19 @@ from datetime import datetime
 from incident_engine.common.signed_links import Links
 from incident_engine.config.rulebook import Rulebook
 from incident_engine.config.settings import Settings
+from incident_engine.domain.events.actions import StepAcknowledged, StepCompleted
 from incident_engine.domain.grading.obligation_status import ObligationState, ObligationStatus
+from incident_engine.domain.handling import Handling
 from incident_engine.domain.incidents.incident import Incident
 from incident_engine.domain.messages.context import BankContext, MessageContext, ReportSummary
 from incident_engine.domain.messages.drill_marks import marked_wording
 from incident_engine.domain.reports.facts import ReportFacts
-from incident_engine.domain.response.escalation import answered_at, approval_of, latest_assignment
 from incident_engine.domain.response.occurrences import PlanSettings
 from incident_engine.domain.response.plan import plan
 from incident_engine.domain.response.reconcile import reconcile, why_withdrawn
-from incident_engine.domain.response.step import Step, StepState, concerns_step
-from incident_engine.domain.values import NEVER, LocalizedText
+from incident_engine.domain.response.step import Awaits, Step, StepState
+from incident_engine.domain.step_id import number_in_series
+from incident_engine.domain.values import LocalizedText
 from incident_engine.engine import messages as drafts
 from incident_engine.engine.decision_log import Reason, log_after_commit, warn
 from incident_engine.engine.reader import GradedCase
@@ -113,6 +115,7 @@ class StepRunner:
     ) -> set[str]:
         """Take in what people did: approvals, acknowledgements, completions, skips. Return the steps they ended."""
         ended: set[str] = set()
+        handling = case.incident.handling
         met = {
             status.key: status
             for assessment in case.assessments
@@ -123,20 +126,20 @@ class StepRunner:
             if each.state is StepState.AWAITING:
                 self._approve(unit, case.incident, each.step, now)
             elif each.state is StepState.STARTED:
-                approval = approval_of(each.step, case.incident) if each.step.report is not None else None
+                approval = handling.approval_of(name) if each.step.report is not None else None
                 if approval is not None and not each.approved:
-                    steps.approve_step(unit.connection, name, approval.at, approval.by)
+                    steps.approve_step(unit.connection, name, approval.occurred_at, approval.data.by)
                 if self._end(unit, case.incident, each.step, met, stored, now):
                     ended.add(name)
-            skipped = next((deed for deed in case.incident.skips if concerns_step(deed.step, name)), None)
+            skipped = handling.skip_of(name)
             is_open = each.state in (StepState.PENDING, StepState.AWAITING, StepState.STARTED, StepState.WITHDRAWN)
             if skipped is not None and is_open and each.step.parent_id is None:
-                steps.skip_step(unit.connection, name, skipped.at, skipped.by, skipped.note)
+                steps.skip_step(unit.connection, name, skipped.occurred_at, skipped.data.by, skipped.data.reason)
                 self._cancel_deliveries(unit, name, stored, now)
                 ended.add(name)
-            owner = latest_assignment(case.incident, name)
-            if owner is not None and owner.to != each.assignee and each.step.parent_id is None:
-                steps.assign_step(unit.connection, name, owner.to)
+            owner = handling.assignment_of(name)
+            if owner is not None and owner.data.to != each.assignee and each.step.parent_id is None:
+                steps.assign_step(unit.connection, name, owner.data.to)
         return ended
 
     def _withdraw_unplanned(
@@ -157,15 +160,16 @@ class StepRunner:
                 log_after_commit(unit, Reason.STEP_WITHDRAWN, incident=incident.id, step=name, because=reason)
 
     def _approve(self, unit: UnitOfWork, incident: Incident, step: Step, now: datetime) -> None:
-        deed = approval_of(step, incident)
-        if deed is None:
+        approval = incident.handling.approval_of(step.id)
+        if approval is None:
             return
-        wording = marked_wording(deed.wording) if self._drill else deed.wording
+        texts = approval.data.texts
+        wording = marked_wording(texts) if self._drill else texts
         released = held_texts.release_held(unit.connection, step.id, now, wording)
         steps.start_step(unit.connection, step, now)
-        steps.approve_step(unit.connection, step.id, deed.at, deed.by)
+        steps.approve_step(unit.connection, step.id, approval.occurred_at, approval.data.by)
         log_after_commit(
-            unit, Reason.STEP_APPROVED, incident=incident.id, step=step.id, by=deed.by, deliveries=released
+            unit, Reason.STEP_APPROVED, incident=incident.id, step=step.id, by=approval.data.by, deliveries=released
         )
 
     def _end(
@@ -177,7 +181,7 @@ class StepRunner:
         stored: Mapping[str, steps.StoredStep],
         now: datetime,
     ) -> bool:
-        done_at, done_by = _done(step, incident, met)
+        done_at, done_by = _done(step, incident.handling, met)
         template = self._templates.get((step.playbook, step.step))
         if done_at is None and incident.closing is not None and template is not None and template.on.observed:
             done_at, done_by = incident.closing.at, incident.closing.by  # what asks for the closing is done by it
@@ -296,28 +300,26 @@ def bank_context(settings: Settings) -> BankContext:
     )
 
 
-def _done(step: Step, incident: Incident, met: Mapping[str, ObligationStatus]) -> tuple[datetime | None, str | None]:
+def _done(step: Step, handling: Handling, met: Mapping[str, ObligationStatus]) -> tuple[datetime | None, str | None]:
     """Return when and by whom a step was done, by its id or by the obligation that it fulfils."""
     fulfils = step.fulfils
     if fulfils is not None and fulfils == step.obligation:
         status = met.get(step.instance) or _met_with_later(met, fulfils, step.instance)
         return (status.met_at, status.met_by) if status else (None, None)
-    if step.awaits is None and fulfils is None:  # only told: whoever says that it is done says nothing new
-        done = [each for each in incident.completions if each.step == step.id]
-        return (done[0].at, done[0].by) if done else (None, None)
-    at = answered_at(step, incident)
-    if at < NEVER:
-        deeds = [(deed.at, deed.by, deed.step) for deed in incident.acknowledgements]
-        deeds += [(done.at, done.by, done.step) for done in incident.completions if done.step is not None]
-        return at, next(by for done_at, by, named in deeds if done_at == at and concerns_step(named, step.id))
-    done = [each for each in incident.completions if fulfils and each.fulfils == fulfils]
-    return (done[0].at, done[0].by) if done else (None, None)
+    answer: StepAcknowledged | StepCompleted | None
+    if step.awaits is None and fulfils is None:  # of a derived step's completion the step itself hears nothing
+        answer = next((done for done in handling.completions if done.data.step == step.id), None)
+    else:
+        answer = handling.answer_to(step.id, by_acknowledgement=step.awaits is Awaits.ACKNOWLEDGEMENT)
+        if answer is None and fulfils is not None:
+            answer = next(iter(handling.completions_of(fulfils)), None)
+    return (answer.occurred_at, answer.data.by) if answer is not None else (None, None)
 
 
 def _met_with_later(met: Mapping[str, ObligationStatus], name: str, instance: str) -> ObligationStatus | None:
-    """Return what met a later instance of what is owed again and again: it met those missed before, too."""
-    number = instance.removeprefix(f"{name}.")
-    if not number.isdigit():
+    """Return the fulfilment of a later instance of a recurring obligation: it settles those missed before, too."""
+    number = number_in_series(instance, name)
+    if number is None:
         return None
-    later = [s for s in met.values() if s.id == name and s.instance.isdigit() and int(s.instance) > int(number)]
+    later = [s for s in met.values() if s.id == name and s.instance.isdigit() and int(s.instance) > number]
     return min(later, key=lambda status: int(status.instance), default=None)

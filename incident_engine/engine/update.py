@@ -7,7 +7,7 @@ from typing import Any
 from incident_engine.common.signed_links import Links
 from incident_engine.config.rulebook import Rulebook
 from incident_engine.config.settings import Settings
-from incident_engine.domain.events.model import EVENT, Recorded
+from incident_engine.domain.events.model import EVENT, ImpactMeasured, Recorded
 from incident_engine.domain.events.types import ITSELF, EventType
 from incident_engine.domain.grading.assessment_document import assessment_document
 from incident_engine.domain.grading.obligation_status import ObligationState
@@ -91,7 +91,7 @@ class CaseUpdater:
         if incident.closing is not None or incident.is_down or graded or quiet_since is None:
             return None
         # A figure opens it again: at that instant it cannot be closed, the figure would open it anew.
-        told_at = [*(found.at for found in incident.measurements), *(at for at, _ in incident.root_causes)]
+        told_at = [*(measured.occurred_at for measured in incident.events(ImpactMeasured))]
         return max([quiet_since, *told_at]) + self._settings.intake.window
 
     def _close(self, unit: UnitOfWork, case_id: str, now: datetime) -> None:

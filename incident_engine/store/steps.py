@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, func, select, update
 
 from incident_engine.domain.response.reconcile import Changes
-from incident_engine.domain.response.step import NOT_STORED, Step, StepState
+from incident_engine.domain.response.step import NOT_STORED, Awaits, Step, StepState
 from incident_engine.store.held_texts import drop_held
 from incident_engine.store.prepared import Prepared, insert_row, update_row
 from incident_engine.store.tables import steps
@@ -40,7 +40,8 @@ _STEP = Prepared(select(steps).where(steps.c.id == bindparam("id")))
 
 
 def _stored(row: Any) -> StoredStep:
-    step = Step(**{name: getattr(row, name) for name in _COLUMNS})
+    awaits = Awaits(row.awaits) if row.awaits is not None else None
+    step = Step(**{name: getattr(row, name) for name in _COLUMNS} | {"awaits": awaits})
     return StoredStep(
         step, StepState(row.state), row.generation, row.started_at, row.approved_at is not None, row.assignee
     )

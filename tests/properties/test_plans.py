@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from support.build import RULES, at, cbrc, incident, recorded, restored, started
 
 from incident_engine.common.yaml_loader import load_file
-from incident_engine.domain.events.model import Recorded
+from incident_engine.domain.events.model import LevelCorrected, Recorded
 from incident_engine.domain.grading.assessment import Assessment, assess
 from incident_engine.domain.incidents.incident import Incident
 from incident_engine.domain.response.escalation import answered_at
@@ -169,7 +169,7 @@ def test_no_deadline_moves_back_when_more_is_hit(story: list[Recorded], minutes:
     now = instant(minutes)
     worse = [*story, *(started(instant(0), region, signal="more") for region in ("CN-SH", "CN-ZJ"))]
     known = incident(*story)
-    if known.occurred_at is None or known.occurred_at > instant(0) or known.corrections or known.closing:
+    if known.occurred_at is None or known.occurred_at > instant(0) or known.events(LevelCorrected) or known.closing:
         return  # the occurrence itself must not move, nor a person's word come between
     lesser = {step.id: step for step in House(story).look(now)}
     greater = {step.id: step for step in House(worse).look(now)}
@@ -196,7 +196,7 @@ def test_nobody_is_called_after_somebody_has_answered(story: list[Recorded], ans
     after = House([*story, deed])
     now = instant(answered + later)
     told = [step for step in after.look(now) if step.parent_id == page.id]
-    assert answered_at(page, after.known or incident()) <= instant(answered)
+    assert answered_at(page, (after.known or incident()).handling) <= instant(answered)
     assert all(step.due_at < instant(answered) for step in told)
 
 

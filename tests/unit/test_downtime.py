@@ -9,6 +9,7 @@ from support.build import CHINA, at, degraded, incident, recorded, restored, sta
 
 from incident_engine.domain.calendar.holidays import Calendar
 from incident_engine.domain.calendar.service_hours import ALWAYS, ServiceHours, weekly_hours
+from incident_engine.domain.events.harm import HarmAssessed
 from incident_engine.domain.events.model import Recorded
 from incident_engine.domain.grading.downtime import Downtime, ForecastPoint
 from incident_engine.domain.grading.interpretation import Counting, HoursClock, Interpretation
@@ -634,7 +635,7 @@ def test_what_happens_at_the_very_instant_is_not_after_it() -> None:
     later = at_counter(*events, *facts, degraded="down_only").since(at("10:00"))
     assert later.regions == ("CN-GD",)
     assert list(later.segments("CN-GD")) == [(at("11:00"), at("11:30"))]
-    assert [harm.at for harm in later.incident.harms] == [at("10:01")]
+    assert [harm.occurred_at for harm in later.incident.events(HarmAssessed)] == [at("10:01")]
     assert [found.value for found in later.incident.measurements] == [3]
     assert later.interpretation == Interpretation.model_validate({"degraded": "down_only"})
     just_before = at_counter(*events).since(at("10:00") - timedelta(microseconds=1))

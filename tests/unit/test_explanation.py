@@ -162,7 +162,7 @@ def test_a_figure_and_a_harm_show_only_what_meets_the_limit() -> None:
     assert (figure.harms, figure.regions, figure.parts, figure.moment) == ((), (), (), None)
     harm = explained("12:00", HARMS, *events)
     assert (harm.kind, harm.at) == ("harm", at("10:25"))
-    assert [(found.judged.kind.value, found.judged.seriousness.value) for found in harm.harms] == [("bank", "serious")]
+    assert [(found.data.kind.value, found.data.seriousness.value) for found in harm.harms] == [("bank", "serious")]
     causes = ["system_interruption", "data_damage", "data_loss", "data_leak"]
     assert harm.limit == {"kinds": ["bank"], "at_least": "serious", "causes": causes}
     assert harm.measurements == ()

@@ -6,7 +6,8 @@ from itertools import permutations
 import pytest
 from support.build import CHINA, at, closed, degraded, incident, recorded, reported, restored, started
 
-from incident_engine.domain.events.model import Recorded
+from incident_engine.domain.events.actions import NoteAdded
+from incident_engine.domain.events.model import Recorded, RecoveryEstimated
 from incident_engine.domain.incidents.fold import fold, in_order
 from incident_engine.domain.incidents.incident import Impairment, Incident
 from incident_engine.domain.values import NEVER
@@ -175,9 +176,9 @@ def test_the_same_id_from_another_source_is_another_event() -> None:
 def test_the_latest_estimate_counts_by_when_it_was_made() -> None:
     newer = recorded("recovery.estimated", "12:00", data={"recovery_at": at("15:00")})
     older = recorded("recovery.estimated", "11:00", "13:00", data={"recovery_at": at("14:00")})
-    found = incident(started("10:00"), newer, older).estimate
-    assert found is not None
-    assert (found.recovery_at, found.said_at) == (at("15:00"), at("12:00"))
+    known = incident(started("10:00"), newer, older)
+    assert known.recovery_at == at("15:00")
+    assert [estimate.occurred_at for estimate in known.events(RecoveryEstimated)] == [at("11:00"), at("12:00")]
 
 
 def test_notes_and_completions_stand_in_order_of_time() -> None:
@@ -186,8 +187,10 @@ def test_notes_and_completions_stand_in_order_of_time() -> None:
         recorded("note.added", "10:00", data={"text": "一"}),
         reported("11:16"),
     )
-    assert [text for _, text in found.notes] == ["一", "二"]
-    assert [(c.at, c.by, c.fulfils, c.step) for c in found.completions] == [(at("11:16"), "王敏", "first-report", None)]
+    assert [note.data.text for note in found.events(NoteAdded)] == ["一", "二"]
+    (completion,) = found.handling.completions
+    assert (completion.occurred_at, completion.data.by) == (at("11:16"), "王敏")
+    assert (completion.data.fulfils, completion.data.step) == ("first-report", None)
 
 
 def test_an_incident_is_closed_by_a_person() -> None:

@@ -8,25 +8,27 @@ import pytest
 from support.build import CHINA, at, cbrc, recorded, restored, started, steps_of, verdict
 
 from incident_engine.domain.calendar.service_hours import weekly_hours
-from incident_engine.domain.events.model import Recorded
+from incident_engine.domain.events.model import LevelCorrected, Recorded
 from incident_engine.domain.grading.assessment import Assessment
 from incident_engine.domain.grading.assessment_document import assessment_document, trajectory_from
 from incident_engine.domain.grading.level_history import LevelChange, corrections_of, level_history, severity_of
-from incident_engine.domain.incidents.incident import Correction
 
 DOWN = started("09:00")  # III at 09:30, II at 12:00, I at 15:00
 CLOSED_AT_NIGHT = {"core-banking": weekly_hours(CHINA, [("mon-sun", "09:00-17:00")])}
 
 
-Step = LevelChange | Correction
+Step = LevelChange | LevelCorrected
 
 
 def rise(level: str, when: str, rule: str = "some-rule") -> LevelChange:
     return LevelChange(level, at(when), rule, "Art. 9")
 
 
-def word(level: str | None, when: str, pack: str | None = "cn-cbrc-2008", by: str = "李") -> Correction:
-    return Correction(at(when), pack, level, by, "探针误报")
+def word(level: str | None, when: str, pack: str | None = "cn-cbrc-2008", by: str = "李") -> LevelCorrected:
+    data = {"level": level, "pack": pack, "by": by, "reason": "探针误报"}
+    event = recorded("level.corrected", when, data=data).event
+    assert isinstance(event, LevelCorrected)
+    return event
 
 
 def told(steps: tuple[LevelChange, ...]) -> list[tuple[str | None, datetime]]:
@@ -35,7 +37,7 @@ def told(steps: tuple[LevelChange, ...]) -> list[tuple[str | None, datetime]]:
 
 def came_to(*steps: Step) -> list[tuple[str | None, datetime]]:
     rises = [step for step in steps if isinstance(step, LevelChange)]
-    words = [step for step in steps if isinstance(step, Correction)]
+    words = [step for step in steps if isinstance(step, LevelCorrected)]
     return told(level_history(cbrc(), rises, words))
 
 
@@ -115,7 +117,7 @@ def test_a_correction_is_about_the_pack_that_it_names_or_whose_level_it_gives() 
         word("major", "10:03", None),
         word(None, "10:04", None),
     ]
-    assert [each.at for each in corrections_of(cbrc(), words)] == [at("10:00"), at("10:02"), at("10:04")]
+    assert [each.occurred_at for each in corrections_of(cbrc(), words)] == [at("10:00"), at("10:02"), at("10:04")]
 
 
 # In the verdict.
@@ -151,7 +153,7 @@ def test_the_level_of_another_instant_knows_of_the_correction(instant: str, leve
 def test_a_confirmation_is_on_record_though_it_changes_nothing() -> None:
     found = verdict("10:00", DOWN, corrected("09:40", "III"))
     assert told(found.trajectory) == [("III", at("09:30"))]
-    assert [said.level for said in found.evidence.corrections] == ["III"]
+    assert [said.data.level for said in found.evidence.corrections] == ["III"]
 
 
 def test_the_rules_that_were_reached_stand_in_the_evidence_of_a_corrected_level() -> None:

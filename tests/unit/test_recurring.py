@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from support.build import recorded, restored, started
 
-from incident_engine.domain.events.model import Recorded
+from incident_engine.domain.events.harm import HarmAssessed
+from incident_engine.domain.events.model import LevelCorrected, Recorded, RecoveryEstimated, RepairFailed
 from incident_engine.domain.grading.pack import Pack
 from incident_engine.domain.grading.pack_parser import parse_pack
 from incident_engine.domain.grading.recurring import Recurrence, recurrences, together
@@ -428,8 +429,9 @@ def test_several_incidents_as_one_have_all_that_happened_but_no_correction() -> 
     assert [interval.start for interval in hesse.intervals] == [on(days[0]), on(days[2])]
     assert hesse.maintenance == tuple((on(day), on(f"{day} 09:10")) for day in (days[0], days[2]))
     assert [interval.start for interval in bavaria.intervals] == [on(days[1])]
-    assert [harm.at for harm in one.harms] == [on(f"{day} 09:20") for day in (days[0], days[2])]
-    assert [failure.reason for failure in one.repair_failures] == ["one", "two"]
-    assert [estimate.said_at for estimate in one.estimates] == [on(f"{day} 09:40") for day in (days[0], days[2])]
-    assert one.corrections == ()
+    assert [harm.occurred_at for harm in one.events(HarmAssessed)] == [on(f"{day} 09:20") for day in (days[0], days[2])]
+    assert [failure.data.reason for failure in one.events(RepairFailed)] == ["one", "two"]
+    estimates = [estimate.occurred_at for estimate in one.events(RecoveryEstimated)]
+    assert estimates == [on(f"{day} 09:40") for day in (days[0], days[2])]
+    assert one.events(LevelCorrected) == ()
     assert (one.first_event_at, one.detected_at) == (third.first_event_at, third.detected_at)

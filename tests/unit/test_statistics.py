@@ -94,7 +94,7 @@ def test_tasks_and_lessons_are_listed_with_owner_due_and_done() -> None:
     found = figures("16:00", *events)
     assert found.tasks == (Task("INC-1", "Replace it", "Wu", at("2013-07-01 10:00"), None),)
     assert [(lesson.by, lesson.text) for lesson in found.lessons] == [("Li", "so")]
-    key = incident(*events).additions[0].key
+    key = incident(*events).handling.additions[0].key
     done = recorded("step.completed", "2013-06-30 09:00", data={"by": "Wu", "step": f"INC-1:p:task:{key}"})
     task = figures("2013-07-05 16:00", *events, done).tasks[0]
     assert task.done_at == at("2013-06-30 09:00")

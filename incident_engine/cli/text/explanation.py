@@ -57,9 +57,9 @@ class Explainer:
         for region in sorted(condition.regions, key=lambda region: (region.at, region.region)):
             yield from (_INDENT + line for line in self._region(region, now))
         for harm in condition.harms:
-            judged = harm.judged
+            judged = harm.data
             terms = ", ".join(self._translate(term.value) for term in (judged.kind, judged.seriousness, judged.cause))
-            yield f"{_INDENT}{self._instant(harm.at)}  {terms}: {judged.by}: {judged.reason}"
+            yield f"{_INDENT}{self._instant(harm.occurred_at)}  {terms}: {judged.by}: {judged.reason}"
         for measured in condition.measurements:
             yield f"{_INDENT}{self._instant(measured.at)}  {measured.name} = {measured.value} ({measured.by})"
 

@@ -107,9 +107,9 @@ def _confirmations_and_alternatives(
     effective = {change.correction for change in assessment.trajectory}
     for correction in assessment.evidence.corrections:
         if correction not in effective:
-            level = level_name(correction.level, pack, translate)
-            person = f"{correction.by}: {correction.reason}"
-            yield f"      {local_time(correction.at, zone)}  {translate('confirmed')}: {level}  {person}"
+            level = level_name(correction.data.level, pack, translate)
+            person = f"{correction.data.by}: {correction.data.reason}"
+            yield f"      {local_time(correction.occurred_at, zone)}  {translate('confirmed')}: {level}  {person}"
     for other in assessment.evidence.interpretations:
         point = f"{translate(other.point)} = {translate(other.value)}"
         yield f"    {translate('other interpretation')} {level_name(other.level, pack, translate)}: {point}"
@@ -118,5 +118,5 @@ def _confirmations_and_alternatives(
 def _ground(change: LevelChange, translate: Translator) -> str:
     """Return the ground of a change: a person's correction, or a clause with its rule."""
     if change.correction is not None:
-        return f"{translate('corrected')}: {change.correction.by}: {change.correction.reason}"
+        return f"{translate('corrected')}: {change.correction.data.by}: {change.correction.data.reason}"
     return f"{format_cite(change.cite, translate.locale)} ({change.rule})"

@@ -1,5 +1,6 @@
 """What people report of the handling: who did, approved, skipped, handed over or added what, and what was learned."""
 
+from hashlib import sha256
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -7,7 +8,7 @@ from pydantic import Field, model_validator
 from incident_engine.common.validation import Strict, invalid
 from incident_engine.domain.events.fields import Instant, Name, Text
 from incident_engine.domain.events.types import EventType, PersonEvent
-from incident_engine.domain.values import Identifier
+from incident_engine.domain.values import Identifier, stamp
 
 
 class NoteData(Strict):
@@ -66,6 +67,11 @@ class ApprovalData(StepActionData):
     """Who approves; `wording` replaces the words of the draft, by language."""
 
     wording: dict[Literal["zh-CN", "en"], MessageText] = {}
+
+    @property
+    def texts(self) -> dict[str, tuple[str, str]]:
+        """Return subject and body by language."""
+        return {str(locale): (text.subject, text.body) for locale, text in self.wording.items()}
 
     @model_validator(mode="after")
     def _in_both(self) -> Self:
@@ -137,6 +143,12 @@ class StepAdded(PersonEvent):
 
     type: Literal[EventType.STEP_ADDED]
     data: AdditionData
+
+    @property
+    def key(self) -> str:
+        """Return the name that tells this addition apart from others, as part of a step's id."""
+        digest = sha256(f"{self.source}\0{self.id}".encode()).hexdigest()[:8]
+        return f"{stamp(self.occurred_at)}-{digest}"
 
 
 class ReportEntryData(Strict):

@@ -48,3 +48,7 @@ class PersonEvent(BaseEvent):
 
     service: Service | None = None
     regions: tuple[Region, ...] = ()
+
+    def concerns(self, service: str, region: str) -> bool:
+        """Return whether the event is about a service in a region. One that names none is about all."""
+        return self.service in (None, service) and (not self.regions or region in self.regions)

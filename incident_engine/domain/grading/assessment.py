@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 
 from incident_engine.domain.calendar.holidays import Calendar
 from incident_engine.domain.calendar.service_hours import ServiceHours
+from incident_engine.domain.events.harm import HarmAssessed
+from incident_engine.domain.events.model import LevelCorrected
 from incident_engine.domain.grading.compiler import counted_spans, instant_of, program_of
 from incident_engine.domain.grading.conditions import leaves, reach
 from incident_engine.domain.grading.downtime import Downtime, ForecastPoint
@@ -19,7 +21,7 @@ from incident_engine.domain.grading.level_history import (
 )
 from incident_engine.domain.grading.obligation_status import ObligationStatus, statuses
 from incident_engine.domain.grading.pack import Pack, Rule
-from incident_engine.domain.incidents.incident import Correction, Harm, Incident, Interval, Measurement
+from incident_engine.domain.incidents.incident import Incident, Interval, Measurement
 from incident_engine.domain.values import NEVER
 
 
@@ -72,12 +74,12 @@ class Evidence:
     regions: tuple[RegionEvidence, ...]
     rules: tuple[RuleEvidence, ...]
     interpretations: tuple[InterpretationEvidence, ...]
-    harms: tuple[Harm, ...]
+    harms: tuple[HarmAssessed, ...]
     measurements: tuple[Measurement, ...]
     """Those that the pack knows."""
     moments: tuple[ForecastPoint, ...]
     """When an unrepaired failure met closed doors, and the recovery expected then."""
-    corrections: tuple[Correction, ...]
+    corrections: tuple[LevelCorrected, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +137,7 @@ def assess(
     """
     downtime = Downtime(incident, hours, pack.region_prefix, pack.interpretation)
     in_force = incident.occurred_at is None or pack.is_in_force(incident.occurred_at)
-    corrections = corrections_of(pack, incident.corrections)
+    corrections = corrections_of(pack, incident.events(LevelCorrected))
     instants = _instants(pack, downtime) if in_force else dict.fromkeys(pack.conditions, NEVER)
     steps = [*level_changes(pack, instants), *(_since_corrections(pack, downtime, corrections) if in_force else ())]
     plain = level_history(pack, steps, corrections)
@@ -165,13 +167,13 @@ def assess(
 def history_of(incident: Incident, pack: Pack, hours: Mapping[str, ServiceHours]) -> tuple[LevelChange, ...]:
     """Return every change of the level, past and to come if nothing new happens, without the evidence for it."""
     if incident.occurred_at is not None and not pack.is_in_force(incident.occurred_at):
-        return level_history(pack, (), corrections_of(pack, incident.corrections))
+        return level_history(pack, (), corrections_of(pack, incident.events(LevelCorrected)))
     downtime = Downtime(incident, hours, pack.region_prefix, pack.interpretation)
-    return _history(pack, downtime, corrections_of(pack, incident.corrections))
+    return _history(pack, downtime, corrections_of(pack, incident.events(LevelCorrected)))
 
 
 def _history(
-    pack: Pack, downtime: Downtime, corrections: tuple[Correction, ...], *, confirmed_only: bool = False
+    pack: Pack, downtime: Downtime, corrections: tuple[LevelCorrected, ...], *, confirmed_only: bool = False
 ) -> tuple[LevelChange, ...]:
     instants = _instants(pack, downtime, confirmed_only=confirmed_only)
     since = _since_corrections(pack, downtime, corrections, confirmed_only=confirmed_only)
@@ -179,11 +181,11 @@ def _history(
 
 
 def _since_corrections(
-    pack: Pack, downtime: Downtime, corrections: tuple[Correction, ...], *, confirmed_only: bool = False
+    pack: Pack, downtime: Downtime, corrections: tuple[LevelCorrected, ...], *, confirmed_only: bool = False
 ) -> Iterator[LevelChange]:
     """Yield what is reached by what became known after a correction alone: it overruled what was known before."""
     for said in corrections:
-        later = downtime.since(said.at)
+        later = downtime.since(said.occurred_at)
         yield from level_changes(
             pack,
             {
@@ -192,7 +194,7 @@ def _since_corrections(
                     downtime if rule.id in pack.forecasts else later,
                     pack.conditions,
                     confirmed_only=confirmed_only,
-                    since=said.at,
+                    since=said.occurred_at,
                 )
                 for rule in pack.rules
             },
@@ -218,14 +220,14 @@ def _is_provisional(
     pack: Pack,
     downtime: Downtime,
     trajectory: tuple[LevelChange, ...],
-    corrections: tuple[Correction, ...],
+    corrections: tuple[LevelCorrected, ...],
     until: datetime,
 ) -> bool:
     """Return whether only the worst credible case says so: no estimate supports it, no person has confirmed it."""
     latest = trajectory[-1] if trajectory else None
     if latest is None or latest.rule not in pack.forecasts:
         return False
-    if any(latest.at <= said.at <= until for said in corrections):
+    if any(latest.at <= said.occurred_at <= until for said in corrections):
         return False
     sure = _history(pack, downtime, corrections, confirmed_only=True)
     return severity_of(pack, [step for step in sure if step.at <= until]) < severity_of(pack, trajectory)
@@ -241,7 +243,7 @@ def _evidence(
     *,
     in_force: bool,
 ) -> Evidence:
-    corrections = corrections_of(pack, incident.corrections)
+    corrections = corrections_of(pack, incident.events(LevelCorrected))
     return Evidence(
         in_force=in_force,
         guessed_years=downtime.guessed_years(now),
@@ -257,7 +259,7 @@ def _evidence(
         interpretations=tuple(_interpretations(pack, downtime, corrections, _level(plain, now), now))
         if in_force
         else (),
-        harms=incident.harms,
+        harms=incident.events(HarmAssessed),
         measurements=tuple(found for found in incident.measurements if found.name in pack.measures),
         moments=downtime.moments() if pack.forecasts else (),
         corrections=corrections,
@@ -265,7 +267,7 @@ def _evidence(
 
 
 def _interpretations(
-    pack: Pack, downtime: Downtime, corrections: tuple[Correction, ...], here: str | None, now: datetime
+    pack: Pack, downtime: Downtime, corrections: tuple[LevelCorrected, ...], here: str | None, now: datetime
 ) -> Iterator[InterpretationEvidence]:
     """Yield each point of the reading that, read otherwise, gives another level now."""
     for point, value, reading in pack.interpretation.alternatives():

@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from datetime import datetime, tzinfo
 from typing import Any
 
+from incident_engine.domain.events.harm import HarmAssessed
+from incident_engine.domain.events.model import LevelCorrected
 from incident_engine.domain.grading.assessment import Assessment, Evidence, RegionEvidence
 from incident_engine.domain.grading.level_history import LevelChange
 from incident_engine.domain.grading.obligation_status import ObligationStatus
-from incident_engine.domain.incidents.incident import Correction, Harm, Interval, Measurement
+from incident_engine.domain.incidents.incident import Interval, Measurement
 from incident_engine.domain.regions import region_name
 from incident_engine.domain.values import NEVER
 
@@ -49,7 +51,7 @@ def to_local_iso(instant: datetime | None, zone: tzinfo) -> str | None:
 def _reached(step: LevelChange, zone: tzinfo) -> dict[str, Any]:
     document = {"level": step.level, "at": to_local_iso(step.at, zone), "rule": step.rule, "cite": step.cite}
     if step.correction is not None:
-        document |= {"corrected_by": step.correction.by, "reason": step.correction.reason}
+        document |= {"corrected_by": step.correction.data.by, "reason": step.correction.data.reason}
     return document
 
 
@@ -118,9 +120,9 @@ def window_document(service: str, start: datetime, end: datetime, zone: tzinfo) 
     return {"service": service, "start": to_local_iso(start, zone), "end": to_local_iso(end, zone)}
 
 
-def harm_document(harm: Harm, zone: tzinfo) -> dict[str, Any]:
+def harm_document(harm: HarmAssessed, zone: tzinfo) -> dict[str, Any]:
     """Return a person's judgement of a harm."""
-    return {"at": to_local_iso(harm.at, zone), **harm.judged.model_dump(mode="json")}
+    return {"at": to_local_iso(harm.occurred_at, zone), **harm.data.model_dump(mode="json")}
 
 
 def measurement_document(found: Measurement, zone: tzinfo) -> dict[str, Any]:
@@ -128,8 +130,13 @@ def measurement_document(found: Measurement, zone: tzinfo) -> dict[str, Any]:
     return {"at": to_local_iso(found.at, zone), "name": found.name, "value": found.value, "by": found.by}
 
 
-def _correction(said: Correction, zone: tzinfo) -> dict[str, Any]:
-    return {"at": to_local_iso(said.at, zone), "level": said.level, "by": said.by, "reason": said.reason}
+def _correction(said: LevelCorrected, zone: tzinfo) -> dict[str, Any]:
+    return {
+        "at": to_local_iso(said.occurred_at, zone),
+        "level": said.data.level,
+        "by": said.data.by,
+        "reason": said.data.reason,
+    }
 
 
 def _region(region: RegionEvidence, zone: tzinfo) -> dict[str, Any]:

@@ -14,10 +14,10 @@ from typing import Self
 from pydantic import Field, StrictBool, StrictFloat, StrictInt, model_validator
 
 from incident_engine.common.validation import Strict, invalid
-from incident_engine.domain.events.harm import HarmCause, HarmKind, Seriousness
+from incident_engine.domain.events.harm import HarmAssessed, HarmCause, HarmKind, Seriousness
 from incident_engine.domain.grading.downtime import Downtime
 from incident_engine.domain.grading.interpretation import HoursClock
-from incident_engine.domain.incidents.incident import Harm, Measurement
+from incident_engine.domain.incidents.incident import Measurement
 from incident_engine.domain.values import NEVER, RESOLUTION, Duration, Identifier
 
 
@@ -98,9 +98,9 @@ class HarmLimit(Strict):
     at_least: Seriousness = Seriousness.CONSIDERABLE
     causes: tuple[HarmCause, ...] = Field(default=tuple(HarmCause), min_length=1)
 
-    def is_met_by(self, harm: Harm) -> bool:
+    def is_met_by(self, harm: HarmAssessed) -> bool:
         """Return whether a judgement is of such a harm."""
-        judged = harm.judged
+        judged = harm.data
         is_such = judged.kind in self.kinds and judged.cause in self.causes
         return is_such and judged.seriousness.rank >= self.at_least.rank
 
@@ -229,7 +229,8 @@ def _reach_leaf(condition: Condition, downtime: Downtime) -> datetime:
     if condition.countries_hit is not None:
         return _reach_countries(condition.countries_hit, downtime)
     if condition.harm is not None:
-        return min((harm.at for harm in incident.harms if condition.harm.is_met_by(harm)), default=NEVER)
+        harms = incident.events(HarmAssessed)
+        return min((harm.occurred_at for harm in harms if condition.harm.is_met_by(harm)), default=NEVER)
     assert condition.measured is not None  # noqa: S101 - the validator saw to it
     return min((found.at for found in incident.measurements if condition.measured.is_met_by(found)), default=NEVER)
 

@@ -8,6 +8,8 @@ from itertools import combinations, product
 
 from incident_engine.domain.calendar.service_hours import ALWAYS, Interrupted, Segment, ServiceHours, elapsed, union
 from incident_engine.domain.calendar.service_hours import reach as reach_length
+from incident_engine.domain.events.harm import HarmAssessed
+from incident_engine.domain.events.model import RecoveryEstimated, RepairFailed
 from incident_engine.domain.grading.interpretation import (
     Counting,
     Degraded,
@@ -78,7 +80,9 @@ class Downtime:
         later = replace(
             self.incident,
             outages=tuple(outage for outage in outages if outage.intervals),
-            harms=tuple(harm for harm in self.incident.harms if harm.at > instant),
+            reported=self.incident.reported.replaced(
+                HarmAssessed, (harm for harm in self.incident.events(HarmAssessed) if harm.occurred_at > instant)
+            ),
             measurements=tuple(found for found in self.incident.measurements if found.at > instant),
         )
         return Downtime(later, self._hours, self._prefix, self.interpretation)
@@ -100,7 +104,7 @@ class Downtime:
             case "clock":
                 return all(self._hours.get(o.service, ALWAYS) is ALWAYS and not o.maintenance for o in outages)
             case _:
-                return not self.incident.repair_failures
+                return not self.incident.events(RepairFailed)
 
     # Where and how long
 
@@ -167,12 +171,15 @@ class Downtime:
         if self.interpretation.outside_hours is OutsideHours.OFF:
             return ()
         found: set[ForecastPoint] = set()
-        for failed in self.incident.repair_failures:
-            said = [failed.at, *(e.said_at for e in self.incident.estimates if e.said_at > failed.at)]
-            for outage in (o for each in self._by_region.values() for o in each if failed.concerns(o)):
+        estimated = [estimate.occurred_at for estimate in self.incident.events(RecoveryEstimated)]
+        for failed in self.incident.events(RepairFailed):
+            failed_at = failed.occurred_at
+            said = [failed_at, *(at for at in estimated if at > failed_at)]
+            outages = [outage for outages in self._by_region.values() for outage in outages]
+            for outage in (outage for outage in outages if failed.concerns(outage.service, outage.region)):
                 hours = self._hours_of(outage, HoursClock.SERVICE_HOURS)
                 for start, end in _spans([outage]):
-                    closed = [_closed_from(hours, at) for at in said if start <= failed.at and start <= at < end]
+                    closed = [_closed_from(hours, at) for at in said if start <= failed_at and start <= at < end]
                     found |= {ForecastPoint(at, self._recovery_at(at)) for at in closed if at < end}
         return tuple(sorted(found, key=lambda moment: moment.at))
 
@@ -184,17 +191,21 @@ class Downtime:
 
     def _unrepaired(self, at: datetime) -> list[Outage]:
         """Return what was impaired at an instant and had been said not to be repaired."""
-        failures = [failure for failure in self.incident.repair_failures if failure.at <= at]
+        failures = [failure for failure in self.incident.events(RepairFailed) if failure.occurred_at <= at]
         return [
             outage
             for outage in self.incident.outages
             for start, end in _spans([outage])
-            if start <= at < end and any(f.concerns(outage) and f.at >= start for f in failures)
+            if start <= at < end
+            and any(f.concerns(outage.service, outage.region) and f.occurred_at >= start for f in failures)
         ]
 
     def _expected(self, outage: Outage, at: datetime) -> datetime | None:
         """Return when recovery was expected at an instant, by the latest word; an expectation gone by is none."""
-        said = [e.recovery_at for e in self.incident.estimates if e.said_at <= at and e.concerns(outage)]
+        estimates = self.incident.events(RecoveryEstimated)
+        said = [
+            e.data.recovery_at for e in estimates if e.occurred_at <= at and e.concerns(outage.service, outage.region)
+        ]
         return said[-1] if said and said[-1] > at else None
 
     def expected_at(self, moment: ForecastPoint) -> "Downtime":

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
 from incident_engine.domain.calendar.service_hours import Segment, ServiceHours
+from incident_engine.domain.events.harm import HarmAssessed
 from incident_engine.domain.grading.assessment_document import (
     harm_document,
     interval_document,
@@ -16,7 +17,7 @@ from incident_engine.domain.grading.assessment_document import (
 from incident_engine.domain.grading.conditions import Condition, reach
 from incident_engine.domain.grading.downtime import Downtime, ForecastPoint
 from incident_engine.domain.grading.pack import Pack, Rule
-from incident_engine.domain.incidents.incident import Harm, Incident, Interval, Measurement
+from incident_engine.domain.incidents.incident import Incident, Interval, Measurement
 from incident_engine.domain.regions import region_name
 
 _LONG_AFTER = timedelta(days=400)
@@ -48,7 +49,7 @@ class ExplainedCondition:
     """The condition as the pack states it, without its parts."""
     parts: "tuple[ExplainedCondition, ...]" = ()
     regions: tuple[ExplainedRegion, ...] = ()
-    harms: tuple[Harm, ...] = ()
+    harms: tuple[HarmAssessed, ...] = ()
     measurements: tuple[Measurement, ...] = ()
     moment: ForecastPoint | None = None
     """For a forecast: when it was made, and the recovery expected then."""
@@ -87,7 +88,11 @@ def _condition(condition: Condition, downtime: Downtime, pack: Pack, now: dateti
         return ExplainedCondition(kind, at, given, regions=regions)
     if condition.forecast is not None:
         return _forecast(condition.forecast.rule, at, given, downtime, pack)
-    harms = tuple(h for h in downtime.incident.harms if condition.harm is not None and condition.harm.is_met_by(h))
+    harms = tuple(
+        harm
+        for harm in downtime.incident.events(HarmAssessed)
+        if condition.harm is not None and condition.harm.is_met_by(harm)
+    )
     found = tuple(
         m for m in downtime.incident.measurements if condition.measured is not None and condition.measured.is_met_by(m)
     )

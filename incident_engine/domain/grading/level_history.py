@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from incident_engine.domain.events.model import LevelCorrected
 from incident_engine.domain.grading.pack import Pack
-from incident_engine.domain.incidents.incident import Correction
 from incident_engine.domain.values import NEVER
 
 
@@ -20,7 +20,7 @@ class LevelChange:
     at: datetime
     rule: str
     cite: str
-    correction: Correction | None = None
+    correction: LevelCorrected | None = None
 
 
 def level_changes(pack: Pack, instants: Mapping[str, datetime]) -> Iterator[LevelChange]:
@@ -31,14 +31,14 @@ def level_changes(pack: Pack, instants: Mapping[str, datetime]) -> Iterator[Leve
 
 
 def level_history(
-    pack: Pack, steps: Iterable[LevelChange], corrections: Sequence[Correction] = ()
+    pack: Pack, steps: Iterable[LevelChange], corrections: Sequence[LevelCorrected] = ()
 ) -> tuple[LevelChange, ...]:
     """Return what changes the level, in order.
 
     Of several levels met at one instant the worst counts (Art. 9), and the level never falls by itself (Art. 10). A
     correction overrules what was reached up to then; what is reached later raises the level again.
     """
-    words = [LevelChange(said.level, said.at, "", "", said) for said in corrections]
+    words = [LevelChange(said.data.level, said.occurred_at, "", "", said) for said in corrections]
     changes: list[LevelChange] = []
     severity = 0
     for step in sorted([*steps, *words], key=lambda step: _order(pack, step)):
@@ -61,8 +61,10 @@ def severity_of(pack: Pack, changes: Sequence[LevelChange]) -> int:
     return 0 if level is None else pack.severity[level]
 
 
-def corrections_of(pack: Pack, given: Iterable[Correction]) -> tuple[Correction, ...]:
+def corrections_of(pack: Pack, given: Iterable[LevelCorrected]) -> tuple[LevelCorrected, ...]:
     """Return the corrections that are about a pack: those that name it, or none but a level that it has."""
     return tuple(
-        said for said in given if said.pack in (None, pack.pack) and (said.level is None or said.level in pack.severity)
+        said
+        for said in given
+        if said.data.pack in (None, pack.pack) and (said.data.level is None or said.data.level in pack.severity)
     )

@@ -8,12 +8,13 @@ from functools import cache
 from zoneinfo import ZoneInfo
 
 from incident_engine.domain.calendar.holidays import Calendar
+from incident_engine.domain.events.actions import StepCompleted
 from incident_engine.domain.grading.conditions import reach
 from incident_engine.domain.grading.downtime import Downtime
 from incident_engine.domain.grading.level_history import LevelChange
 from incident_engine.domain.grading.obligation import Anchor, DayOff, Deadline, Obligation
 from incident_engine.domain.grading.pack import Pack
-from incident_engine.domain.incidents.incident import Completion, Incident
+from incident_engine.domain.incidents.incident import Incident
 from incident_engine.domain.values import NEVER, months_later, stamp
 
 _A_DAY = timedelta(days=1)
@@ -101,15 +102,14 @@ def _calendar(country: str) -> Calendar:
 def _of(
     demand: Obligation, setting: _Setting, before: Mapping[str, Sequence[ObligationStatus]]
 ) -> Iterator[ObligationStatus]:
-    done = [completion for completion in setting.incident.completions if completion.fulfils == demand.id]
-    done.sort(key=lambda completion: completion.at)
+    done = setting.incident.handling.completions_of(demand.id)
     for instance, applies_at in _occasions(demand, setting):
         due_at = _due_at(demand, applies_at, setting, before)
         if demand.every is not None and due_at is not None:
             yield from _repeated(demand, demand.every, applies_at, due_at, done, setting)
             continue
         since = applies_at if instance else None
-        met = next((completion for completion in done if since is None or completion.at >= since), None)
+        met = next((completion for completion in done if since is None or completion.occurred_at >= since), None)
         if met is None and _is_lifted(demand, applies_at, setting):
             continue
         yield _status(demand, instance, applies_at, due_at, met, setting)
@@ -130,12 +130,7 @@ def _occasions(demand: Obligation, setting: _Setting) -> Iterator[tuple[str, dat
         if at < NEVER:
             yield "", at
     else:
-        reported: Mapping[str, Sequence[datetime]] = {
-            "plan.failed": [failure.at for failure in incident.plan_failures],
-            "repair.failed": [failure.at for failure in incident.repair_failures],
-            "harm.assessed": [harm.at for harm in incident.harms],
-        }
-        for at in sorted(set(reported[demand.on or ""])):
+        for at in incident.reported.instants([demand.on or ""]):
             yield stamp(at), at
 
 
@@ -144,7 +139,7 @@ def _latest_rise(demand: Obligation, instants: Sequence[datetime], setting: _Set
     levels = demand.levels or ()
     lifted = [step.at for step in setting.course if step.correction is not None and step.level not in levels]
     since = max((at for at in lifted if at < instants[-1]), default=None)
-    met = demand.every is None and any(done.fulfils == demand.id for done in setting.incident.completions)
+    met = demand.every is None and bool(setting.incident.handling.completions_of(demand.id))
     return min(at for at in instants if since is None or met or at > since)
 
 
@@ -161,7 +156,7 @@ def _status(
     instance: str,
     applies_at: datetime,
     due_at: datetime | None,
-    met: Completion | None,
+    met: StepCompleted | None,
     setting: _Setting,
 ) -> ObligationStatus:
     detected_at = setting.incident.detected_at
@@ -172,16 +167,16 @@ def _status(
         state=_state(applies_at, due_at, met, setting.now),
         due_at=due_at,
         applies_at=applies_at,
-        met_at=met.at if met else None,
-        met_by=met.by if met else None,
-        met_late=met is not None and due_at is not None and met.at > due_at,
+        met_at=met.occurred_at if met else None,
+        met_by=met.data.by if met else None,
+        met_late=met is not None and due_at is not None and met.occurred_at > due_at,
         overdue_at_detection=detected_at is not None and due_at is not None and detected_at > due_at,
         instance=instance,
     )
 
 
-def _state(applies_at: datetime, due_at: datetime | None, met: Completion | None, now: datetime) -> ObligationState:
-    if met is not None and met.at <= now:
+def _state(applies_at: datetime, due_at: datetime | None, met: StepCompleted | None, now: datetime) -> ObligationState:
+    if met is not None and met.occurred_at <= now:
         return ObligationState.MET
     if due_at is None or applies_at > now:
         return ObligationState.NOT_APPLICABLE
@@ -193,7 +188,7 @@ def _repeated(
     every: timedelta,
     applies_at: datetime,
     first_due_at: datetime,
-    done: Sequence[Completion],
+    done: Sequence[StepCompleted],
     setting: _Setting,
 ) -> Iterator[ObligationStatus]:
     """Yield the instances that were met, the latest missed one, and the next.
@@ -207,7 +202,7 @@ def _repeated(
     is_lifted = _is_lifted(demand, applies_at, setting)
     for (begins_at, ends_at), following in zip(series, [*begins[1:], NEVER], strict=False):
         known = min(setting.now, following)
-        reports = [report for report in done if begins_at <= report.at <= known]
+        reports = [report for report in done if begins_at <= report.occurred_at <= known]
         due_at, latest = begins_at + (first_due_at - applies_at), number - 1
         for instance, instance_due_at, met, missed in _instances(every, due_at, begins_at, ends_at, reports, known):
             latest = number + instance
@@ -232,17 +227,17 @@ def _instances(
     due_at: datetime,
     begins_at: datetime,
     ends_at: datetime,
-    done: Sequence[Completion],
+    done: Sequence[StepCompleted],
     now: datetime,
-) -> Iterator[tuple[int, datetime, Completion | None, int]]:
+) -> Iterator[tuple[int, datetime, StepCompleted | None, int]]:
     """Yield (number from 0, due instant, what met it, how many were missed up to it) of one series."""
     number, since = 0, begins_at
     for report in done:
-        if report.at < since:
+        if report.occurred_at < since:
             continue  # one more than the law asks for
         if due_at > ends_at:
             break
-        missed = _missed(due_at, every, report.at, ends_at)
+        missed = _missed(due_at, every, report.occurred_at, ends_at)
         number, since = number + max(missed - 1, 0), due_at + max(missed - 1, 0) * every
         yield number, since, report, missed
         number, due_at = number + 1, since + every
@@ -321,7 +316,8 @@ def _ended_at(incident: Incident, applies_at: datetime) -> datetime | None:
 
 
 def _met_at(deadline: Deadline, setting: _Setting) -> datetime | None:
-    done = [each.at for each in setting.incident.completions if each.fulfils == deadline.of and each.at <= setting.now]
+    completions = setting.incident.handling.completions_of(deadline.of)
+    done = [completion.occurred_at for completion in completions if completion.occurred_at <= setting.now]
     if not done:
         return None
     return min(done) if deadline.after is Anchor.MET else max(done)

@@ -8,6 +8,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from incident_engine.domain.calendar.service_hours import ServiceHours
+from incident_engine.domain.events.by_type import EventsByType
+from incident_engine.domain.events.harm import HarmAssessed
+from incident_engine.domain.events.model import RecoveryEstimated, RepairFailed
 from incident_engine.domain.grading.assessment import history_of
 from incident_engine.domain.grading.assessment_document import to_local_iso
 from incident_engine.domain.grading.level_history import LevelChange, severity_of
@@ -93,11 +96,15 @@ def together(incidents: Sequence[Incident], pack: Pack) -> Incident:
         incidents[-1],
         id="+".join(incident.id for incident in incidents),
         outages=tuple(_joined(parts) for parts in lines.values()),
-        harms=tuple(harm for incident in incidents for harm in incident.harms),
+        # Corrections are of one incident each; none overrules what all of them reach together.
+        reported=EventsByType.of(
+            [
+                *(harm for incident in incidents for harm in incident.events(HarmAssessed)),
+                *(failure for incident in incidents for failure in incident.events(RepairFailed)),
+                *(estimate for incident in incidents for estimate in incident.events(RecoveryEstimated)),
+            ]
+        ),
         measurements=tuple(_combined(incidents, pack)),
-        repair_failures=tuple(failure for incident in incidents for failure in incident.repair_failures),
-        estimates=tuple(estimate for incident in incidents for estimate in incident.estimates),
-        corrections=(),
     )
 
 

@@ -7,53 +7,21 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from hashlib import sha256
 
 from incident_engine.domain.calendar.service_hours import union
-from incident_engine.domain.events.actions import (
-    IncidentClosed,
-    LessonRecorded,
-    NoteAdded,
-    ReportWritten,
-    StepAcknowledged,
-    StepAdded,
-    StepApproved,
-    StepAssigned,
-    StepCompleted,
-    StepSkipped,
-)
-from incident_engine.domain.events.harm import HarmAssessed
+from incident_engine.domain.events.actions import IncidentClosed
+from incident_engine.domain.events.by_type import EventsByType
 from incident_engine.domain.events.model import (
     Event,
     ImpactMeasured,
-    LevelCorrected,
     MaintenanceAnnounced,
     OutageEvent,
-    PlanFailed,
     Recorded,
-    RecoveryEstimated,
-    RepairFailed,
 )
-from incident_engine.domain.events.types import ITSELF, EventType
-from incident_engine.domain.incidents.incident import (
-    Closing,
-    Completion,
-    Correction,
-    Estimate,
-    Harm,
-    Impairment,
-    Incident,
-    Interval,
-    Lesson,
-    Measurement,
-    Outage,
-    PlanFailure,
-    RepairFailure,
-    ReportEntry,
-    StepAction,
-    StepAddition,
-)
-from incident_engine.domain.values import NEVER, stamp
+from incident_engine.domain.events.types import EventType
+from incident_engine.domain.incidents.closing import reopens
+from incident_engine.domain.incidents.incident import Closing, Impairment, Incident, Interval, Measurement, Outage
+from incident_engine.domain.values import NEVER
 
 # At one instant an end is taken before a beginning: what is said to start then is still down afterwards.
 _RANK = {
@@ -144,22 +112,8 @@ def incident_of(incident_id: str, state: "FoldState", announced: Sequence[Mainte
         ),
         first_event_at=state.first_event_at,
         detected_at=state.detected_at,
-        estimates=tuple(state.estimates),
-        harms=tuple(state.harms),
+        reported=EventsByType({kind: tuple(events) for kind, events in state.reported.items()}),
         measurements=tuple(state.measurements),
-        root_causes=tuple(state.root_causes),
-        repair_failures=tuple(state.repair_failures),
-        plan_failures=tuple(state.plan_failures),
-        corrections=tuple(state.corrections),
-        completions=tuple(state.completions),
-        acknowledgements=tuple(state.acknowledgements),
-        approvals=tuple(state.approvals),
-        skips=tuple(state.skips),
-        assignments=tuple(state.assignments),
-        additions=tuple(state.additions),
-        report_entries=tuple(state.writings),
-        lessons=tuple(state.lessons),
-        notes=tuple(state.notes),
         closing=None if impaired else state.closing,  # it ends when the system serves normally again (Art. 42)
     )
 
@@ -230,101 +184,29 @@ class FoldState:
     first_event_at: datetime | None = None
     detected_at: datetime | None = None
     lines: dict[tuple[str, str], ImpairmentHistory] = field(default_factory=lambda: defaultdict(ImpairmentHistory))
-    estimates: list[Estimate] = field(default_factory=list)
-    harms: list[Harm] = field(default_factory=list)
+    reported: dict[type[Event], list[Event]] = field(default_factory=lambda: defaultdict(list))
     measurements: list[Measurement] = field(default_factory=list)
-    root_causes: list[tuple[datetime, str]] = field(default_factory=list)
-    repair_failures: list[RepairFailure] = field(default_factory=list)
-    plan_failures: list[PlanFailure] = field(default_factory=list)
-    corrections: list[Correction] = field(default_factory=list)
-    completions: list[Completion] = field(default_factory=list)
-    acknowledgements: list[StepAction] = field(default_factory=list)
-    approvals: list[StepAction] = field(default_factory=list)
-    skips: list[StepAction] = field(default_factory=list)
-    assignments: list[StepAction] = field(default_factory=list)
-    additions: list[StepAddition] = field(default_factory=list)
-    writings: list[ReportEntry] = field(default_factory=list)
-    lessons: list[Lesson] = field(default_factory=list)
-    notes: list[tuple[datetime, str]] = field(default_factory=list)
     closing: Closing | None = None
 
     def apply(self, recorded: Recorded) -> None:
         """Take the next event."""
         event = recorded.event
         self.record_receipt(recorded)
-        match event:
-            case OutageEvent():
-                self._outage(event)
-            case RecoveryEstimated():
-                said_at = event.occurred_at
-                self.estimates.append(Estimate(event.data.recovery_at, said_at, event.service, event.regions))
-            case HarmAssessed() | ImpactMeasured():
-                self._impact(event)
-            case RepairFailed(data=said):
-                failed = RepairFailure(event.occurred_at, event.service, event.regions, said.by, said.reason)
-                self.repair_failures.append(failed)
-            case PlanFailed(data=said):
-                self.plan_failures.append(PlanFailure(event.occurred_at, said.by, said.reason))
-            case LevelCorrected(data=said):
-                self.corrections.append(Correction(event.occurred_at, said.pack, said.level, said.by, said.reason))
-            case _:
-                self._handling(event)
+        if isinstance(event, OutageEvent):
+            for region in event.regions:
+                self.lines[event.service, region].apply(event)
+        elif isinstance(event, IncidentClosed):
+            self.closing = Closing(event.occurred_at, event.data.by, event.data.reason)
+        else:
+            self.reported[type(event)].append(event)
+        if isinstance(event, ImpactMeasured):
+            figures = event.data.measures.items()
+            self.measurements += [Measurement(event.occurred_at, name, value, event.data.by) for name, value in figures]
+        if self.closing is not None and reopens(event, self.closing.by):
+            self.closing = None
 
     def record_receipt(self, recorded: Recorded) -> None:
         """Note when the first event occurred, and when the first one reached us."""
         at, received_at = recorded.event.occurred_at, recorded.received_at
         self.first_event_at = min(self.first_event_at or at, at)
         self.detected_at = min(self.detected_at or received_at, received_at)
-
-    def _impact(self, event: HarmAssessed | ImpactMeasured) -> None:
-        if isinstance(event, HarmAssessed):
-            self.harms.append(Harm(event.occurred_at, event.data, event.service, event.regions))
-            self.closing = None  # a harm that becomes known after the closing must be handled: it is open again
-            return
-        if self.closing is not None and self.closing.by == ITSELF:
-            self.closing = None  # closed as too small before this was known
-        measured = event.data.measures.items()
-        self.measurements += [Measurement(event.occurred_at, name, value, event.data.by) for name, value in measured]
-        if event.data.root_cause is not None:
-            self.root_causes.append((event.occurred_at, event.data.root_cause))
-
-    def _handling(self, event: Event) -> None:
-        match event:
-            case NoteAdded():
-                self.notes.append((event.occurred_at, event.data.text))
-            case StepCompleted(data=done):
-                self.completions.append(Completion(event.occurred_at, done.by, done.step, done.fulfils, done.note))
-            case StepAdded(data=said):
-                key = stamp(event.occurred_at) + "-" + sha256(f"{event.source}\0{event.id}".encode()).hexdigest()[:8]
-                added = (said.step, said.title, said.assignee, said.due_at)
-                self.additions.append(StepAddition(event.occurred_at, said.by, said.reason, key, *added))
-            case ReportWritten(data=said):
-                self.writings += [
-                    ReportEntry(event.occurred_at, said.by, said.report, name, text)
-                    for name, text in said.fields.items()
-                ]
-            case LessonRecorded(data=said):
-                self.lessons.append(Lesson(event.occurred_at, said.by, said.text, said.for_customers))
-            case IncidentClosed(data=said):
-                self.closing = Closing(event.occurred_at, said.by, said.reason)
-            case _:
-                self._deed(event)
-
-    def _deed(self, event: Event) -> None:
-        at = event.occurred_at
-        match event:
-            case StepAcknowledged(data=said):
-                self.acknowledgements.append(StepAction(at, said.by, said.step, said.note))
-            case StepApproved(data=said):
-                wording = {str(locale): (words.subject, words.body) for locale, words in said.wording.items()}
-                self.approvals.append(StepAction(at, said.by, said.step, said.note, wording=wording))
-            case StepSkipped(data=said):
-                self.skips.append(StepAction(at, said.by, said.step, said.reason))
-            case StepAssigned(data=said):
-                self.assignments.append(StepAction(at, said.by, said.step, said.reason, said.to))
-
-    def _outage(self, event: OutageEvent) -> None:
-        for region in event.regions:
-            self.lines[event.service, region].apply(event)
-        if event.type != EventType.OUTAGE_RESTORED:
-            self.closing = None  # what breaks again after the closing is open again

@@ -1,13 +1,16 @@
 """An incident: what is known of it. `folding` makes it of events."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from incident_engine.domain.calendar.service_hours import union
+from incident_engine.domain.events.by_type import E, EventsByType
 from incident_engine.domain.events.fields import Figure
-from incident_engine.domain.events.harm import HarmData
+from incident_engine.domain.events.harm import HarmAssessed
+from incident_engine.domain.events.model import ImpactMeasured, RecoveryEstimated
+from incident_engine.domain.handling import Handling
 from incident_engine.domain.values import NEVER
 
 
@@ -53,136 +56,14 @@ class Outage:
         return None
 
 
-def _concerns(service: str | None, regions: Collection[str], outage: Outage) -> bool:
-    return service in (None, outage.service) and (not regions or outage.region in regions)
-
-
-@dataclass(frozen=True, slots=True)
-class Completion:
-    """A person did what was asked for."""
-
-    at: datetime
-    by: str
-    step: str | None
-    fulfils: str | None
-    note: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class StepAction:
-    """A person acknowledged, approved, skipped (why) or handed over (to whom, why) a step."""
-
-    at: datetime
-    by: str
-    step: str
-    note: str | None = None
-    to: str | None = None
-    wording: Mapping[str, tuple[str, str]] = field(default_factory=dict, compare=False)
-    """The approved subject and body by language, where a person changed them."""
-
-
-@dataclass(frozen=True, slots=True)
-class StepAddition:
-    """A person added a step of a playbook, or a task in free words; `key` tells it apart from others."""
-
-    at: datetime
-    by: str
-    reason: str
-    key: str
-    step: str | None = None
-    title: str | None = None
-    assignee: str | None = None
-    due_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ReportEntry:
-    """What a person wrote into a field of a report."""
-
-    at: datetime
-    by: str
-    report: str
-    field: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Lesson:
-    """What was learned, and what customers may read of it."""
-
-    at: datetime
-    by: str
-    text: str
-    for_customers: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """When a service (None: all) is expected back in some regions (none: all), and when that was said."""
-
-    recovery_at: datetime
-    said_at: datetime
-    service: str | None = None
-    regions: tuple[str, ...] = ()
-
-    def concerns(self, outage: Outage) -> bool:
-        """Return whether it is said of an outage."""
-        return _concerns(self.service, self.regions, outage)
-
-
-@dataclass(frozen=True, slots=True)
-class Harm:
-    """A person's judgement of a harm, and the service and regions that it names."""
-
-    at: datetime
-    judged: HarmData
-    service: str | None = None
-    regions: tuple[str, ...] = ()
-
-
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """One figure of the impact."""
+    """One figure of the impact. An event can report several."""
 
     at: datetime
     name: str
     value: Figure
     by: str
-
-
-@dataclass(frozen=True, slots=True)
-class RepairFailure:
-    """A failure was not repaired: of one service or of all, in some regions or in all."""
-
-    at: datetime
-    service: str | None
-    regions: tuple[str, ...]
-    by: str
-    reason: str
-
-    def concerns(self, outage: Outage) -> bool:
-        """Return whether an outage is what was not repaired."""
-        return _concerns(self.service, self.regions, outage)
-
-
-@dataclass(frozen=True, slots=True)
-class PlanFailure:
-    """A plan or a decision did not work."""
-
-    at: datetime
-    by: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Correction:
-    """A person's word on the level of a pack (None: of the primary one); a level of None is below the lowest."""
-
-    at: datetime
-    pack: str | None
-    level: str | None
-    by: str
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,37 +84,41 @@ class Incident:
     first_event_at: datetime | None = None
     detected_at: datetime | None = None
     """When the first event reached us."""
-    estimates: tuple[Estimate, ...] = ()
-    """In the order in which they were said."""
-    harms: tuple[Harm, ...] = ()
+    reported: EventsByType = EventsByType()  # noqa: RUF009 - frozen
+    """The events of people, without closings."""
     measurements: tuple[Measurement, ...] = ()
-    root_causes: tuple[tuple[datetime, str], ...] = ()
-    repair_failures: tuple[RepairFailure, ...] = ()
-    plan_failures: tuple[PlanFailure, ...] = ()
-    corrections: tuple[Correction, ...] = ()
-    completions: tuple[Completion, ...] = ()
-    acknowledgements: tuple[StepAction, ...] = ()
-    approvals: tuple[StepAction, ...] = ()
-    skips: tuple[StepAction, ...] = ()
-    assignments: tuple[StepAction, ...] = ()
-    additions: tuple[StepAddition, ...] = ()
-    report_entries: tuple[ReportEntry, ...] = ()
-    lessons: tuple[Lesson, ...] = ()
-    notes: tuple[tuple[datetime, str], ...] = ()
+    """The figures of the impact, in order of time. Kept apart because conditions read each by its name."""
     closing: Closing | None = None
 
+    def events(self, kind: type[E]) -> tuple[E, ...]:
+        """Return the events of one class that people reported, in order of occurrence."""
+        return self.reported.get(kind)
+
     @property
-    def estimate(self) -> Estimate | None:
+    def handling(self) -> Handling:
+        """Return what people did with the steps."""
+        return Handling(self.reported)
+
+    @property
+    def recovery_at(self) -> datetime | None:
         """Return the latest estimate of the recovery."""
-        return self.estimates[-1] if self.estimates else None
+        estimates = self.events(RecoveryEstimated)
+        return estimates[-1].data.recovery_at if estimates else None
+
+    @property
+    def root_causes(self) -> tuple[tuple[datetime, str], ...]:
+        """Return the apparent root causes, each with the instant at which it was reported."""
+        measured = self.events(ImpactMeasured)
+        return tuple((e.occurred_at, e.data.root_cause) for e in measured if e.data.root_cause is not None)
 
     @property
     def occurred_at(self) -> datetime | None:
-        """Return when the first outage began, or the first harm (发生): from it the statutory clocks run."""
-        begun = [outage.occurred_at for outage in self.outages if outage.occurred_at is not None]
-        begun += [harm.at for harm in self.harms]
-        begun = begun or [outage.intervals[0].start for outage in self.outages]
-        return min(begun or [found.at for found in self.measurements if found.value], default=None)
+        """Return when the first outage began, or the first harm (发生). The statutory clocks run from it."""
+        instants = [outage.occurred_at for outage in self.outages if outage.occurred_at is not None]
+        instants += [harm.occurred_at for harm in self.events(HarmAssessed)]
+        # An incident wholly within announced maintenance has no occurrence, but it needs an instant to be filed under.
+        instants = instants or [outage.intervals[0].start for outage in self.outages]
+        return min(instants or [figure.at for figure in self.measurements if figure.value], default=None)
 
     @property
     def is_down(self) -> bool:

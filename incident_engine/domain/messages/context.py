@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from incident_engine.domain.events.actions import LessonRecorded, NoteAdded
+from incident_engine.domain.events.harm import HarmAssessed
+from incident_engine.domain.events.model import PlanFailed, RecoveryEstimated
 from incident_engine.domain.grading.assessment import Assessment
 from incident_engine.domain.grading.level_history import LevelChange
 from incident_engine.domain.grading.obligation import Recipient
@@ -12,7 +15,8 @@ from incident_engine.domain.grading.pack import Pack
 from incident_engine.domain.incidents.incident import Incident
 from incident_engine.domain.regions import region_name
 from incident_engine.domain.reporting_unit import ReportingUnit, addressee_of
-from incident_engine.domain.response.step import DERIVED, Step
+from incident_engine.domain.response.step import Step
+from incident_engine.domain.step_id import StepId
 from incident_engine.domain.values import NEVER, LocalizedText, format_cite
 
 _MOST = 200
@@ -83,6 +87,7 @@ class MessageContext:
     def variables(self, locale: str, recipient: str, links: Mapping[str, str] | None = None) -> dict[str, Any]:
         """Return the variables for a reader, as `messages.VARIABLES` documents them; `links` are the reader's own."""
         rises = self.assessment.trajectory
+        awaits = self.step.base_awaits or self.step.awaits
         return {
             "bank": self.bank.variables(locale),
             "incident": self._incident(locale),
@@ -96,7 +101,7 @@ class MessageContext:
             "step": {
                 "id": self.step.base,
                 "level": self.step.level,
-                "awaits": self.step.base_awaits or self.step.awaits,
+                "awaits": awaits.value if awaits is not None else None,
             },
             "deadline": self.step.deadline,
             "next_update_at": self.step.next_update_at,
@@ -118,7 +123,7 @@ class MessageContext:
         return {"round": told.round, "tier": told.tier, "since": told.since, "waited": waited}
 
     def _task(self) -> dict[str, Any] | None:
-        task = self.step.task
+        task = self.step.task.data if self.step.task is not None else None
         if task is None:
             return None
         return {"title": task.title, "by": task.by, "reason": task.reason, "due_at": task.due_at}
@@ -140,9 +145,11 @@ class MessageContext:
         start, end = self.step.episode or (begun, known.restored_at or NEVER)
         hit = [o for o in known.outages if any(i.start < end and start < i.end for i in o.intervals)]
         services, regions = {o.service for o in hit}, {o.region for o in hit}
+        harms, estimates = known.events(HarmAssessed), known.events(RecoveryEstimated)
+        lessons = [lesson.data for lesson in known.events(LessonRecorded)]
         if not known.outages:  # what people say is harmed
-            services = {harm.service for harm in known.harms if harm.service is not None}
-            regions = {region for harm in known.harms for region in harm.regions}
+            services = {harm.service for harm in harms if harm.service is not None}
+            regions = {region for harm in harms for region in harm.regions}
         return {
             "id": known.id,
             "services": [self._service(service, locale) for service in sorted(services)],
@@ -151,14 +158,14 @@ class MessageContext:
             "detected_at": known.detected_at or start,
             "restored_at": None if end == NEVER else end,
             "duration": (self.now if end == NEVER else end) - start,
-            "recovery_at": known.estimate.recovery_at if known.estimate else None,
-            "previous_recovery_at": known.estimates[-2].recovery_at if len(known.estimates) > 1 else None,
-            "notes": [text for _, text in known.notes[-_MOST:]],
+            "recovery_at": known.recovery_at,
+            "previous_recovery_at": estimates[-2].data.recovery_at if len(estimates) > 1 else None,
+            "notes": [note.data.text for note in known.events(NoteAdded)[-_MOST:]],
             "has_outage": bool(known.outages),
-            "harms": [f"{harm.judged.by}: {harm.judged.reason}" for harm in known.harms],
-            "plan_failures": [f"{failure.by}: {failure.reason}" for failure in known.plan_failures],
-            "lessons": [lesson.text for lesson in known.lessons],
-            "customer_lessons": [lesson.for_customers for lesson in known.lessons if lesson.for_customers],
+            "harms": [f"{harm.data.by}: {harm.data.reason}" for harm in harms],
+            "plan_failures": [f"{failure.data.by}: {failure.data.reason}" for failure in known.events(PlanFailed)],
+            "lessons": [lesson.text for lesson in lessons],
+            "customer_lessons": [lesson.for_customers for lesson in lessons if lesson.for_customers],
             "closed_at": known.closing.at if known.closing else None,
         }
 
@@ -183,7 +190,7 @@ class MessageContext:
             "at": rise.at,
             "cite": format_cite("Art. 10", locale) if said else format_cite(rise.cite, locale),
             "is_worst": rise.level == self.pack.levels[0].id,
-            "says": f"{said.by}: {said.reason}" if said else self.pack.rule_by_id[rise.rule].says.in_(locale),
+            "says": f"{said.data.by}: {said.data.reason}" if said else self.pack.rule_by_id[rise.rule].says.in_(locale),
         }
 
     def _correction(self, locale: str) -> dict[str, Any] | None:
@@ -197,15 +204,16 @@ class MessageContext:
             "level": level,
             "name": self.pack.level_names[level].in_(locale) if level else None,
             "at": about[-1].at,
-            "by": about[-1].correction.by,
-            "reason": about[-1].correction.reason,
+            "by": about[-1].correction.data.by,
+            "reason": about[-1].correction.data.reason,
         }
 
     def _obligation(self, locale: str) -> dict[str, Any] | None:
         wanted = self.step.obligation
         demands = {demand.id: demand for pack in self.packs for demand in pack.obligations}
         statuses = [s for each in self.assessments for s in each.obligations if s.due_at is not None]
-        instance = self.step.instance.partition(DERIVED)[0]
+        step_id = StepId.parse(self.step.base)
+        instance = step_id.instance if step_id is not None else ""
         of_step = [s for s in statuses if s.key == instance] or [s for s in statuses if s.id == wanted]
         status = next(iter(of_step), statuses[0] if statuses and not wanted else None)
         if status is None:

@@ -5,7 +5,7 @@ The same facts always give the same draft, so that a new version arises only whe
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, tzinfo
 from functools import lru_cache
@@ -13,7 +13,6 @@ from typing import Any
 
 from jinja2 import Template
 
-from incident_engine.domain.incidents.incident import ReportEntry
 from incident_engine.domain.messages.sandbox import sandbox
 from incident_engine.domain.reporting_unit import addressee_of
 from incident_engine.domain.reports.definition import ReportDefinition, ReportField
@@ -138,21 +137,20 @@ class ReportBook:
         again, each instance has words of its own.
         """
         definition = self.definitions[name]
-        writings = [w for w in facts.incident.report_entries if w.report == name and (since is None or w.at > since)]
+        entries = facts.incident.handling.entries_in(name, since)
         failures: list[tuple[str, str]] = []
-        found = {locale: self._draft(definition, facts, writings, locale, failures) for locale in LOCALES}
+        found = {locale: self._draft(definition, facts, entries, locale, failures) for locale in LOCALES}
         return Drafted(found, tuple(failures))
 
     def _draft(
         self,
         definition: ReportDefinition,
         facts: ReportFacts,
-        writings: Sequence[ReportEntry],
+        entries: Mapping[str, tuple[str, str]],
         locale: str,
         failures: list[tuple[str, str]],
     ) -> Report:
         variables = report_variables(facts, definition.pack, definition.addressee, locale, progress=definition.progress)
-        latest = {writing.field: writing for writing in writings}  # in order of time: the latest word counts
 
         def fill(field: ReportField) -> FilledField:
             try:
@@ -160,9 +158,9 @@ class ReportBook:
             except Exception as error:  # noqa: BLE001 - whatever a text does, the report is drafted, with a gap
                 failures.append((field.id, repr(error)))
                 said = ""
-            written = latest.get(field.id)
-            text = written.text.strip() if written else ""
-            by = written.by if written and text else None
+            text, author = entries.get(field.id, ("", None))
+            text = text.strip()
+            by = author if text else None
             label, cite = field.label.in_(locale), format_cite(field.cite, locale)
             return FilledField(field.id, label, cite, field.required, said, text, by)
 

@@ -11,7 +11,11 @@ from typing import Any
 
 from incident_engine.common.i18n import Translator
 from incident_engine.domain.calendar.service_hours import union
+from incident_engine.domain.events.actions import LessonRecorded
 from incident_engine.domain.events.fields import Figure
+from incident_engine.domain.events.harm import HarmAssessed
+from incident_engine.domain.events.model import PlanFailed, RepairFailed
+from incident_engine.domain.events.types import EventType
 from incident_engine.domain.grading.assessment import Assessment
 from incident_engine.domain.grading.level_history import LevelChange
 from incident_engine.domain.grading.obligation import Recipient
@@ -21,7 +25,7 @@ from incident_engine.domain.incidents.incident import Incident
 from incident_engine.domain.messages.formatting import format_names
 from incident_engine.domain.regions import region_name
 from incident_engine.domain.reporting_unit import ReportingUnit, addressee_of
-from incident_engine.domain.reports.timeline import Chronicle, completion_of
+from incident_engine.domain.reports.timeline import Chronicle
 from incident_engine.domain.values import NEVER, LocalizedText, format_cite
 
 
@@ -89,14 +93,23 @@ _UNGRADED: Mapping[str, Any] = {
 """What a pack says that did not grade the incident."""
 
 
+_AGING = (
+    EventType.HARM_ASSESSED,
+    EventType.IMPACT_MEASURED,
+    EventType.LEVEL_CORRECTED,
+    EventType.NOTE_ADDED,
+    EventType.PLAN_FAILED,
+    EventType.RECOVERY_ESTIMATED,
+    EventType.REPAIR_FAILED,
+    EventType.STEP_COMPLETED,
+)
+"""The reported facts with which the content of a report changes."""
+
+
 def latest_fact(incident: Incident, assessment: Assessment) -> datetime | None:
     """Return the instant of the latest fact up to the assessment: what is as of it does not age with the clock."""
     instants = [i for o in incident.outages for v in o.intervals for i in (v.start, v.end)]
-    instants += [harm.at for harm in incident.harms] + [said.at for said in incident.corrections]
-    instants += [failed.at for failed in incident.repair_failures] + [failed.at for failed in incident.plan_failures]
-    instants += [found.at for found in incident.measurements] + [done.at for done in incident.completions]
-    instants += [each.said_at for each in incident.estimates]
-    instants += [at for at, _ in (*incident.notes, *incident.root_causes)]
+    instants += incident.reported.instants(_AGING)
     instants += [rise.at for rise in assessment.trajectory]
     instants += [] if incident.closing is None else [incident.closing.at]
     return max((at for at in instants if at <= assessment.at), default=incident.first_event_at)
@@ -134,16 +147,15 @@ class _VariableBuilder:
             "impact": list(self._impact()),
             "course": chronicle.course(),
             "measures": chronicle.measures(),
-            "failures": [_said(each.at, each.by, each.reason) for each in known.repair_failures],
-            "plan_failures": [_said(each.at, each.by, each.reason) for each in known.plan_failures],
+            "failures": [_said(each) for each in known.events(RepairFailed)],
+            "plan_failures": [_said(each) for each in known.events(PlanFailed)],
             "harms": list(self._harms()),
             "figures": list(self._figures()),
             "measured": _Figures({found.name: self._value(found.value) for found in known.measurements}),
             "root_causes": [{"at": at, "text": text} for at, text in known.root_causes],
             "obligations": list(self._obligations()),
             "lessons": [
-                {"at": each.at, "by": each.by, "text": each.text, "for_customers": each.for_customers}
-                for each in known.lessons
+                {"at": lesson.occurred_at, **lesson.data.model_dump()} for lesson in known.events(LessonRecorded)
             ],
             "tasks": list(self._tasks()),
             "as_of": latest_fact(known, self.assessment) or self.assessment.at,
@@ -151,8 +163,9 @@ class _VariableBuilder:
 
     def _incident(self) -> dict[str, Any]:
         known = self.facts.incident
-        services = set(known.services) or {harm.service for harm in known.harms if harm.service is not None}
-        regions = set(known.regions) or {region for harm in known.harms for region in harm.regions}
+        harms = known.events(HarmAssessed)
+        services = set(known.services) or {harm.service for harm in harms if harm.service is not None}
+        regions = set(known.regions) or {region for harm in harms for region in harm.regions}
         return {
             "id": known.id,
             "services": [self._service(service) for service in sorted(services)],
@@ -161,7 +174,7 @@ class _VariableBuilder:
             "detected_at": known.detected_at,
             "restored_at": known.restored_at,
             "duration": self._length(known.occurred_at, known.restored_at),
-            "recovery_at": known.estimate.recovery_at if known.estimate else None,
+            "recovery_at": known.recovery_at,
             "has_outage": bool(known.outages),
             "is_down": known.is_down,
             "closed_at": known.closing.at if known.closing else None,
@@ -181,13 +194,15 @@ class _VariableBuilder:
     def _rise(self, rise: LevelChange | None) -> dict[str, Any] | None:
         if rise is None or rise.level is None:
             return None
-        said = rise.correction
+        correction = rise.correction.data if rise.correction is not None else None
         return {
             "id": rise.level,
             "name": self.pack.level_names[rise.level].in_(self.locale),
             "at": rise.at,
-            "cite": format_cite("Art. 10" if said else rise.cite, self.locale),
-            "says": f"{said.by}: {said.reason}" if said else self.pack.rule_by_id[rise.rule].says.in_(self.locale),
+            "cite": format_cite("Art. 10" if correction else rise.cite, self.locale),
+            "says": f"{correction.by}: {correction.reason}"
+            if correction
+            else self.pack.rule_by_id[rise.rule].says.in_(self.locale),
         }
 
     def _impact(self) -> Iterator[dict[str, Any]]:
@@ -217,10 +232,10 @@ class _VariableBuilder:
 
     def _harms(self) -> Iterator[dict[str, Any]]:
         say = Translator(self.locale)
-        for harm in self.facts.incident.harms:
-            judged = harm.judged
+        for harm in self.facts.incident.events(HarmAssessed):
+            judged = harm.data
             words = {name: say(getattr(judged, name).value) for name in ("kind", "seriousness", "cause")}
-            yield {"at": harm.at, "by": judged.by, "reason": judged.reason} | words
+            yield {"at": harm.occurred_at, "by": judged.by, "reason": judged.reason} | words
 
     def _figures(self) -> Iterator[dict[str, Any]]:
         """Yield the latest value of each figure that the pack knows."""
@@ -261,18 +276,18 @@ class _VariableBuilder:
 
     def _tasks(self) -> Iterator[dict[str, Any]]:
         known = self.facts.incident
-        for added in (each for each in known.additions if each.title is not None):
-            done = completion_of(added, known.completions)
+        for task in known.handling.tasks:
+            done = known.handling.completion_of_task(task)
             yield {
-                "title": added.title,
-                "owner": added.assignee,
-                "due_at": added.due_at,
-                "by": added.by,
-                "reason": added.reason,
-                "done_at": done.at if done else None,
-                "done_by": done.by if done else None,
+                "title": task.data.title,
+                "owner": task.data.assignee,
+                "due_at": task.data.due_at,
+                "by": task.data.by,
+                "reason": task.data.reason,
+                "done_at": done.occurred_at if done else None,
+                "done_by": done.data.by if done else None,
             }
 
 
-def _said(at: datetime, by: str, reason: str) -> dict[str, Any]:
-    return {"at": at, "by": by, "reason": reason}
+def _said(failure: RepairFailed | PlanFailed) -> dict[str, Any]:
+    return {"at": failure.occurred_at, "by": failure.data.by, "reason": failure.data.reason}

@@ -10,11 +10,11 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from statistics import median_low
 
+from incident_engine.domain.events.actions import LessonRecorded
 from incident_engine.domain.grading.assessment import Assessment
 from incident_engine.domain.grading.obligation import Recipient
 from incident_engine.domain.grading.obligation_status import ObligationState
 from incident_engine.domain.incidents.incident import Incident
-from incident_engine.domain.reports.timeline import completion_of
 
 
 class Milestone(StrEnum):
@@ -134,7 +134,10 @@ def figures_of(incident: Incident, assessments: Sequence[Assessment], messages: 
         times=_times(incident, assessments[0], messages),
         deadlines=sum((deadlines_of(assessment) for assessment in assessments), Deadlines()),
         messages=messages,
-        lessons=tuple(Learned(incident.id, each.at, each.by, each.text) for each in incident.lessons),
+        lessons=tuple(
+            Learned(incident.id, lesson.occurred_at, lesson.data.by, lesson.data.text)
+            for lesson in incident.events(LessonRecorded)
+        ),
         tasks=tuple(_tasks(incident)),
     )
 
@@ -177,7 +180,7 @@ def _times(incident: Incident, primary: Assessment, messages: Messages) -> dict[
     ]
     instants: dict[Milestone, datetime | None] = {
         Milestone.DETECTED: incident.detected_at,
-        Milestone.ACKNOWLEDGED: min((deed.at for deed in incident.acknowledgements), default=None),
+        Milestone.ACKNOWLEDGED: min((seen.occurred_at for seen in incident.handling.acknowledgements), default=None),
         Milestone.CUSTOMERS_TOLD: messages.first_to_customers_at,
         Milestone.REPORTED: min(reported, default=None),
         Milestone.RESTORED: incident.restored_at,
@@ -189,10 +192,10 @@ def _times(incident: Incident, primary: Assessment, messages: Messages) -> dict[
 
 
 def _tasks(incident: Incident) -> Iterable[Task]:
-    for added in incident.additions:
-        if added.title is not None:
-            done = completion_of(added, incident.completions)
-            yield Task(incident.id, added.title, added.assignee, added.due_at, done.at if done else None)
+    for task in incident.handling.tasks:
+        done = incident.handling.completion_of_task(task)
+        title, owner, due_at = task.data.title or "", task.data.assignee, task.data.due_at
+        yield Task(incident.id, title, owner, due_at, done.occurred_at if done else None)
 
 
 def _spread(figures: Sequence[IncidentFigures], milestone: Milestone) -> Spread | None:

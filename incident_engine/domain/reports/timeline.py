@@ -7,20 +7,19 @@ from datetime import datetime, tzinfo
 from typing import Any
 
 from incident_engine.common.i18n import Translator
+from incident_engine.domain.events.actions import NoteAdded, StepCompleted
+from incident_engine.domain.events.harm import HarmAssessed
+from incident_engine.domain.events.model import PlanFailed, RecoveryEstimated, RepairFailed
 from incident_engine.domain.grading.level_history import LevelChange
 from incident_engine.domain.grading.pack import Pack
-from incident_engine.domain.incidents.incident import Completion, Impairment, Incident, StepAddition
+from incident_engine.domain.incidents.incident import Impairment, Incident
 from incident_engine.domain.messages.formatting import format_local
 from incident_engine.domain.regions import region_name
+from incident_engine.domain.step_id import StepId
 from incident_engine.domain.values import NEVER, LocalizedText, format_cite
 
 Entry = tuple[datetime, str, str | None]
 """When, what, and who said so."""
-
-
-def completion_of(addition: StepAddition, completions: Sequence[Completion]) -> Completion | None:
-    """Return by what a task was done: the completion of the step that was made of it."""
-    return next((done for done in completions if done.step is not None and addition.key in done.step), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,20 +65,20 @@ class Chronicle:
         for (at, service, what), regions in hit.items():
             name = self.service_names[service].in_(self.locale) if service in self.service_names else service
             yield at, self._of(self._beside(name, self._joined(regions)), say(what)), None
-        for estimate in self.incident.estimates:
-            expected = format_local(estimate.recovery_at, self.zone)
-            yield estimate.said_at, self._of(say("recovery.estimated"), expected), None
+        for estimate in self.incident.events(RecoveryEstimated):
+            expected = format_local(estimate.data.recovery_at, self.zone)
+            yield estimate.occurred_at, self._of(say("recovery.estimated"), expected), None
 
     def _judgements(self) -> Iterator[Entry]:
         """Yield what the level did, what people judged, and the end."""
         say, known = Translator(self.locale), self.incident
         for rise in self.rises:
             yield self._rise(rise)
-        for harm in known.harms:
-            judged = self._joined((say(harm.judged.kind.value), say(harm.judged.seriousness.value)))
-            yield harm.at, f"{self._of(say('harm.assessed'), judged)} — {harm.judged.reason}", harm.judged.by
-        for failure in known.plan_failures:
-            yield failure.at, self._of(say("plan.failed"), failure.reason), failure.by
+        for harm in known.events(HarmAssessed):
+            judged = self._joined((say(harm.data.kind.value), say(harm.data.seriousness.value)))
+            yield harm.occurred_at, f"{self._of(say('harm.assessed'), judged)} — {harm.data.reason}", harm.data.by
+        for failure in known.events(PlanFailed):
+            yield failure.occurred_at, self._of(say("plan.failed"), failure.data.reason), failure.data.by
         if known.closing is not None:
             yield known.closing.at, say("incident.closed"), known.closing.by
 
@@ -87,36 +86,35 @@ class Chronicle:
         say, said = Translator(self.locale), rise.correction
         named = f"{rise.level} {self.pack.level_names[rise.level].in_(self.locale)}" if rise.level else say("below")
         if said is not None:
-            return rise.at, f"{self._of(say('level.corrected'), named)} — {said.reason}", said.by
+            return rise.at, f"{self._of(say('level.corrected'), named)} — {said.data.reason}", said.data.by
         return rise.at, self._of(say("level reached"), self._beside(named, format_cite(rise.cite, self.locale))), None
 
     def _measures(self) -> Iterator[Entry]:
         """Yield notes, steps completed, repairs that did not work."""
         say, known = Translator(self.locale), self.incident
-        for at, text in known.notes:
-            yield at, text, None
-        for done in known.completions:
-            note = f" — {done.note}" if done.note else ""
-            yield done.at, self._of(say("done"), self._what_was_done(done)) + note, done.by
-        for failure in known.repair_failures:
-            yield failure.at, self._of(say("repair.failed"), failure.reason), failure.by
+        for note in known.events(NoteAdded):
+            yield note.occurred_at, note.data.text, None
+        for done in known.handling.completions:
+            remark = f" — {done.data.note}" if done.data.note else ""
+            yield done.occurred_at, self._of(say("done"), self._completed(done)) + remark, done.data.by
+        for failure in known.events(RepairFailed):
+            yield failure.occurred_at, self._of(say("repair.failed"), failure.data.reason), failure.data.by
 
-    def _what_was_done(self, done: Completion) -> str:
-        demands = {demand.id: demand for pack in self.packs for demand in pack.obligations}
-        if done.fulfils in demands:
-            demand = demands[done.fulfils]
-            return self._beside(demand.says.in_(self.locale), format_cite(demand.cite, self.locale))
-        titles = [added.title for added in self.incident.additions if added.title and completion_of(added, [done])]
-        return next(iter(titles), done.fulfils or self._step(done.step))
-
-    def _step(self, step_id: str | None) -> str:
-        """Return what a step of a playbook is called, else its id there."""
-        if step_id is None:
-            return "—"
-        parts = step_id.split(":")
-        name = parts[2] if len(parts) > 2 else step_id
-        task = next((each.title for each in self.incident.additions if each.key in step_id and each.title), None)
-        return task or (self.step_titles[name].in_(self.locale) if name in self.step_titles else name)
+    def _completed(self, completion: StepCompleted) -> str:
+        """Return the obligation, task or step that was completed, as readers know it."""
+        obligations = {obligation.id: obligation for pack in self.packs for obligation in pack.obligations}
+        fulfils, step_id = completion.data.fulfils, completion.data.step
+        if fulfils in obligations:
+            obligation = obligations[fulfils]
+            return self._beside(obligation.says.in_(self.locale), format_cite(obligation.cite, self.locale))
+        tasks = [task for task in self.incident.handling.tasks if step_id is not None and task.key in step_id]
+        if tasks:
+            return tasks[0].data.title or ""
+        if fulfils is not None or step_id is None:
+            return fulfils or "—"
+        parsed = StepId.parse(step_id)
+        name = parsed.step if parsed is not None else step_id
+        return self.step_titles[name].in_(self.locale) if name in self.step_titles else name
 
     def _joined(self, names: Sequence[str]) -> str:
         return ("、" if self.locale.startswith("zh") else ", ").join(names)

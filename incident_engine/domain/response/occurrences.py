@@ -5,13 +5,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 
 from incident_engine.domain.calendar.holidays import Calendar
-from incident_engine.domain.events.types import ITSELF, EventType
+from incident_engine.domain.events.actions import StepAdded
+from incident_engine.domain.events.model import RecoveryEstimated
+from incident_engine.domain.events.types import ITSELF
 from incident_engine.domain.grading.assessment import Assessment
 from incident_engine.domain.grading.level_history import LevelChange
 from incident_engine.domain.grading.obligation_status import ObligationState, ObligationStatus
-from incident_engine.domain.incidents.incident import Estimate, Incident, StepAddition
-from incident_engine.domain.response.step import ASK, DERIVED, Step
+from incident_engine.domain.incidents.incident import Incident
+from incident_engine.domain.response.step import Step
 from incident_engine.domain.response.triggers import EstimateMoment, ObligationMoment, ObligationTrigger, Trigger
+from incident_engine.domain.step_id import ASK, derived_name
 from incident_engine.domain.values import NEVER, RESOLUTION, stamp
 
 
@@ -24,7 +27,7 @@ class Occurrence:
     level: str | None = None
     obligation: ObligationStatus | None = None
     episode: tuple[datetime, datetime] | None = None
-    task: StepAddition | None = None
+    task: StepAdded | None = None
     at_once: bool = False
     """A person did not want to wait: it begins without its offset."""
 
@@ -63,7 +66,7 @@ class IncidentView:
 
     def started_at(self, step: Step) -> datetime:
         """Return when whoever must answer a step was asked, or will be."""
-        asked = f"{step.id}{DERIVED}{ASK}" if step.approval is not None else step.id
+        asked = derived_name(step.id, ASK) if step.approval is not None else step.id
         return self.started.get(asked, max(step.due_at, self.now))
 
     @property
@@ -88,10 +91,10 @@ def occurrences(trigger: Trigger, view: IncidentView) -> Iterator[Occurrence]:
     elif trigger.obligation is not None:
         yield from _of_obligation(view, trigger.obligation)
     elif trigger.event is not None:
-        yield from _events(view.incident, trigger.event)
+        yield from (Occurrence(stamp(at), at) for at in view.incident.reported.instants(trigger.event))
     elif trigger.task_added:
-        added = view.incident.additions
-        yield from (Occurrence(each.key, each.at, task=each) for each in added if each.title is not None)
+        tasks = view.incident.handling.tasks
+        yield from (Occurrence(task.key, task.occurred_at, task=task) for task in tasks)
     elif view.level_changes:
         yield from _of_graded(trigger, view)
 
@@ -169,53 +172,40 @@ def _restored(view: IncidentView) -> Iterator[Occurrence]:
 
 def _estimates(view: IncidentView, moment: EstimateMoment) -> Iterator[Occurrence]:
     """Yield when an estimated recovery passed with something still down, or gave way to a later one."""
-    latest: dict[tuple[str | None, tuple[str, ...]], Estimate] = {}
-    said = view.incident.estimates
-    for place, estimate in enumerate(said):
+    latest: dict[tuple[str | None, tuple[str, ...]], RecoveryEstimated] = {}
+    estimates = view.incident.events(RecoveryEstimated)
+    for index, estimate in enumerate(estimates):
         scope = estimate.service, estimate.regions
         before = latest.get(scope)
         latest[scope] = estimate
+        said_at, recovery_at = estimate.occurred_at, estimate.data.recovery_at
         if moment is EstimateMoment.MOVED:
-            is_later = before is not None and estimate.recovery_at > before.recovery_at
-            if is_later and _is_notified(view, estimate, estimate.said_at):
-                yield Occurrence(stamp(estimate.said_at), estimate.said_at, episode=episode_at(view, estimate.said_at))
+            is_later = before is not None and recovery_at > before.data.recovery_at
+            if is_later and _is_notified(view, estimate, said_at):
+                yield Occurrence(stamp(said_at), said_at, episode=episode_at(view, said_at))
             continue
-        after = [later for later in said[place + 1 :] if (later.service, later.regions) == scope]
-        replaced = any(later.said_at <= estimate.recovery_at for later in after)
-        if not replaced and _is_notified(view, estimate, estimate.recovery_at):
-            at = max(estimate.recovery_at, estimate.said_at)
-            yield Occurrence(stamp(estimate.recovery_at), at, episode=episode_at(view, at))
+        after = [later for later in estimates[index + 1 :] if (later.service, later.regions) == scope]
+        is_replaced = any(later.occurred_at <= recovery_at for later in after)
+        if not is_replaced and _is_notified(view, estimate, recovery_at):
+            at = max(recovery_at, said_at)
+            yield Occurrence(stamp(recovery_at), at, episode=episode_at(view, at))
 
 
-def _is_notified(view: IncidentView, estimate: Estimate, at: datetime) -> bool:
-    """Return whether, at an instant, something is down of which an estimate speaks, in an incident with a level."""
-    down = any(
+def _is_notified(view: IncidentView, estimate: RecoveryEstimated, at: datetime) -> bool:
+    """Return whether, at an instant, an outage of the estimate is down in an incident with a level."""
+    is_down = any(
         interval.start <= at < interval.end
         for outage in view.incident.outages
-        if estimate.concerns(outage)
+        if estimate.concerns(outage.service, outage.region)
         for interval in outage.intervals
     )
-    stretch = episode_at(view, at)
-    return down and view.primary.level_at(at) is not None and stretch is not None and view.now < stretch[1]
+    episode = episode_at(view, at)
+    return is_down and view.primary.level_at(at) is not None and episode is not None and view.now < episode[1]
 
 
 def episode_at(view: IncidentView, at: datetime) -> tuple[datetime, datetime] | None:
     """Return the stretch of impairment that an instant lies in."""
     return next((s for s in view.incident.episodes(view.settle) if s[0] <= at < s[1]), None)
-
-
-def _events(incident: Incident, types: Sequence[EventType]) -> Iterator[Occurrence]:
-    reported = {
-        EventType.REPAIR_FAILED: [each.at for each in incident.repair_failures],
-        EventType.RECOVERY_ESTIMATED: [each.said_at for each in incident.estimates],
-        EventType.HARM_ASSESSED: [each.at for each in incident.harms],
-        EventType.IMPACT_MEASURED: [each.at for each in incident.measurements],
-        EventType.PLAN_FAILED: [each.at for each in incident.plan_failures],
-        EventType.NOTE_ADDED: [at for at, _ in incident.notes],
-        EventType.LESSON_RECORDED: [each.at for each in incident.lessons],
-    }
-    for at in sorted({at for kind in types for at in reported[kind]}):
-        yield Occurrence(stamp(at), at)
 
 
 def _of_obligation(view: IncidentView, trigger: ObligationTrigger) -> Iterator[Occurrence]:

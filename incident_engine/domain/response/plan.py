@@ -5,9 +5,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from itertools import zip_longest
 
+from incident_engine.domain.events.actions import StepAdded
 from incident_engine.domain.grading.assessment import Assessment
-from incident_engine.domain.incidents.incident import Incident, StepAddition
-from incident_engine.domain.response.escalation import derived, is_skipped
+from incident_engine.domain.incidents.incident import Incident
+from incident_engine.domain.response.escalation import derived
 from incident_engine.domain.response.occurrences import IncidentView, Occurrence, PlanSettings, episode_at, occurrences
 from incident_engine.domain.response.playbook import (
     DeadlineFrom,
@@ -17,8 +18,9 @@ from incident_engine.domain.response.playbook import (
     StepTemplate,
     by_level,
 )
-from incident_engine.domain.response.step import Step
+from incident_engine.domain.response.step import Awaits, Step
 from incident_engine.domain.response.triggers import LengthByLevel
+from incident_engine.domain.step_id import StepId
 from incident_engine.domain.values import NEVER, stamp
 
 _A_DAY = timedelta(days=1)
@@ -67,7 +69,6 @@ class _Planned:
         self._view = view
         self._playbook = playbook
         self._template = template
-        self._prefix = f"{view.incident.id}:{playbook.playbook}:{template.id}"
 
     def steps(self) -> Iterator[Step]:
         """Yield the steps, and what is derived of each: tiers that are told, hand-overs."""
@@ -86,10 +87,10 @@ class _Planned:
                     yield step  # what has gone out stays, and nobody is told any more
 
     def _with_derived(self, occasion: Occurrence, step: Step, ends_at: datetime) -> Iterator[Step]:
-        if not is_skipped(self._view.incident, step.id) and self._survives_closing(occasion, step):
+        if self._view.incident.handling.skip_of(step.id) is None and self._survives_closing(occasion, step):
             yield step
         since = self._view.started_at(step)
-        for each in derived(self._template, step, self._view.incident, self._view.now, since, ends_at):
+        for each in derived(self._template, step, self._view.incident.handling, self._view.now, since, ends_at):
             if self._survives_closing(occasion, each):
                 yield each
 
@@ -102,8 +103,11 @@ class _Planned:
         return min(ends_at, following.at) if is_asked and following is not None else ends_at
 
     def _has_begun(self, step: str) -> bool:
-        prefix = f"{self._view.incident.id}:{self._playbook.playbook}:{step}:"
+        prefix = self._id("", step)  # any instance of it
         return any(name.startswith(prefix) for name in self._view.started)
+
+    def _id(self, instance: str, step: str | None = None) -> str:
+        return str(StepId(self._view.incident.id, self._playbook.playbook, step or self._template.id, instance))
 
     def _works_again(self) -> bool:
         ended = self._view.incident.restored_at
@@ -112,24 +116,26 @@ class _Planned:
     def _occasions(self) -> list[Occurrence]:
         """Return the trigger's occasions, and those for which a person did not want to wait, in order."""
         wanted = {occasion.instance: occasion for occasion in occurrences(self._template.on, self._view)}
-        for added in self._view.incident.additions:
-            if added.step != self._template.id:
+        for added in self._view.incident.handling.additions:
+            if added.data.step != self._template.id:
                 continue
             occasion = self._brought_forward(added)
             if occasion is not None:
                 wanted[occasion.instance] = occasion
         return sorted(wanted.values(), key=lambda occasion: (occasion.at, occasion.instance))
 
-    def _brought_forward(self, added: StepAddition) -> Occurrence | None:
+    def _brought_forward(self, added: StepAdded) -> Occurrence | None:
         """Return the occasion that a person brings forward, or one of its own; None if what it tells of is over."""
-        stretch = episode_at(self._view, added.at)
+        stretch = episode_at(self._view, added.occurred_at)
         instance = f"added.{added.key}"
         if stretch is not None and self._template.on.first_level:
-            started_at = self._view.started.get(f"{self._prefix}:{stamp(stretch[0])}", NEVER)
-            instance = stamp(stretch[0]) if started_at >= added.at else instance  # told already: it is told again
-            if stretch[1] <= self._view.now and f"{self._prefix}:{instance}" not in self._view.started:
+            started_at = self._view.started.get(self._id(stamp(stretch[0])), NEVER)
+            instance = (
+                stamp(stretch[0]) if started_at >= added.occurred_at else instance
+            )  # told already: it is told again
+            if stretch[1] <= self._view.now and self._id(instance) not in self._view.started:
                 return None
-        return Occurrence(instance, added.at, episode=stretch, at_once=True)
+        return Occurrence(instance, added.occurred_at, episode=stretch, at_once=True)
 
     def _of(self, occasion: Occurrence) -> Iterator[Step]:
         first_at = self._begins_at(occasion)
@@ -176,8 +182,8 @@ class _Planned:
     def _deadline(self, occasion: Occurrence, step_id: str, begins_at: datetime) -> datetime | None:
         if occasion.obligation is not None:
             return occasion.obligation.due_at
-        if occasion.task is not None and occasion.task.due_at is not None:
-            return occasion.task.due_at
+        if occasion.task is not None and occasion.task.data.due_at is not None:
+            return occasion.task.data.due_at
         if self._template.deadline is None:
             return None
         asked_at = self._view.started.get(step_id, max(begins_at, self._view.now))
@@ -206,18 +212,18 @@ class _Planned:
         template, task = self._template, occasion.task
         approval = None if template.approval is None or template.approval.preapproved else template.approval
         return Step(
-            id=f"{self._prefix}:{instance}",
+            id=self._id(instance),
             playbook=self._playbook.playbook,
             step=template.id,
             instance=instance,
             due_at=due_at,
-            audience=task.assignee if task is not None and task.assignee else template.audience,
+            audience=task.data.assignee if task is not None and task.data.assignee else template.audience,
             template=template.template,
             level=occasion.level,
             obligation=occasion.obligation.id if occasion.obligation else None,
             fulfils=template.fulfils,
-            deadline=self._deadline(occasion, f"{self._prefix}:{instance}", due_at),
-            awaits=template.awaits or ("completion" if template.fulfils else None),
+            deadline=self._deadline(occasion, self._id(instance), due_at),
+            awaits=template.awaits or (Awaits.COMPLETION if template.fulfils else None),
             approval=approval.by if approval is not None else None,
             report=template.report,
             episode=occasion.episode,
@@ -232,9 +238,11 @@ class _Planned:
         if closing is None:
             return True
         if step.due_at <= closing.at:  # but nobody is called to what is over
-            return self._template.awaits != "acknowledgement" or occasion.at > closing.at
+            return self._template.awaits is not Awaits.ACKNOWLEDGEMENT or occasion.at > closing.at
         on = self._template.on
-        is_task = self._template.awaits == "completion" and not on.observed  # what asks for the closing is done by it
+        is_task = (
+            self._template.awaits is Awaits.COMPLETION and not on.observed
+        )  # what asks for the closing is done by it
         is_of_the_end = on.level_corrected or on.closed or on.restored or on.task_added or is_task
         is_new = occasion.level is not None and occasion.at > closing.at
         return bool(is_of_the_end or is_new or step.obligation is not None)

@@ -3,12 +3,13 @@
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from enum import StrEnum
-from typing import Literal, Self, TypeVar
+from typing import Self, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
 
 from incident_engine.common.errors import InvalidDocumentError
 from incident_engine.common.validation import Strict, invalid, problems_of, unknown_name
+from incident_engine.domain.response.step import Awaits
 from incident_engine.domain.response.triggers import ANY_LEVEL, DaysByLevel, LengthByLevel, Trigger
 from incident_engine.domain.values import Duration, Identifier, LocalizedText
 
@@ -114,7 +115,7 @@ class StepTemplate(Strict):
     """The only channels over which it goes; all of a contact's if not given."""
     template: Identifier
     approval: Approval | None = None
-    awaits: Literal["acknowledgement", "completion"] | None = None
+    awaits: Awaits | None = None
     """What a person must report before the step is done."""
     deadline: StepDeadline | None = None
     """The bank's own; a step about an obligation has that obligation's."""
@@ -147,7 +148,7 @@ class StepTemplate(Strict):
             raise invalid("a step about an obligation has that obligation's deadline", "no deadline")
         if self.approval is not None and not self.approval.preapproved and self.asks:
             raise invalid("a step waits for one deed, not for an approval and another", "two steps")
-        if self.fulfils is not None and self.awaits == "acknowledgement":
+        if self.fulfils is not None and self.awaits is Awaits.ACKNOWLEDGEMENT:
             raise invalid("what fulfils an obligation awaits its completion", "no awaits")
         if self.repeat is not None and (self.asks or self.offset_working_days):
             raise invalid("only what is told is repeated; what is asked for is escalated", "escalation and again")

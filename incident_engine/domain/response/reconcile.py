@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from incident_engine.domain.incidents.incident import Incident
-from incident_engine.domain.response.escalation import is_skipped
 from incident_engine.domain.response.step import Step, StepState, Withdrawal
+from incident_engine.domain.step_id import number_in_series
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +48,18 @@ def _differs(state: StepState, due_at: datetime, step: Step) -> bool:
 
 def why_withdrawn(step: Step, incident: Incident, wanted: Iterable[Step]) -> Withdrawal:
     """Return why a step is no longer wanted, as far as the facts say."""
-    if is_skipped(incident, step.base):
+    if incident.handling.skip_of(step.base) is not None:
         return Withdrawal.SKIPPED
     others = [each for each in wanted if (each.playbook, each.step) == (step.playbook, step.step)]
     if step.parent_id is not None and any(each.id == step.parent_id for each in others):
         return (
             Withdrawal.DONE if not any(each.parent_id == step.parent_id for each in others) else Withdrawal.SUPERSEDED
         )
-    if step.fulfils is not None and any(done.fulfils == step.fulfils for done in incident.completions):
+    if step.fulfils is not None and incident.handling.completions_of(step.fulfils):
         return Withdrawal.DONE
     series = step.instance.partition(".")[0]
-    later = [each.instance.removeprefix(f"{series}.") for each in others if each.due_at > step.due_at]
-    if any(name.isdigit() for name in later):
+    later = (other for other in others if other.due_at > step.due_at)
+    if any(number_in_series(other.instance, series) is not None for other in later):
         return Withdrawal.SUPERSEDED
     if incident.closing is not None:
         return Withdrawal.CLOSED

@@ -4,13 +4,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from incident_engine.domain.incidents.incident import StepAddition
+from incident_engine.domain.events.actions import StepAdded
 
-DERIVED = "~"
-"""Parts the id of a step from what was derived of it: a tier that is told, a hand-over."""
 
-ASK = "ask"
-"""Names the step that asks for the approval of another."""
+class Awaits(StrEnum):
+    """The action of a person that ends a step."""
+
+    ACKNOWLEDGEMENT = "acknowledgement"
+    COMPLETION = "completion"
 
 
 class StepState(StrEnum):
@@ -74,8 +75,7 @@ class Step:
     obligation: str | None = None
     fulfils: str | None = None
     deadline: datetime | None = None
-    awaits: str | None = None
-    """`acknowledgement` or `completion`: the deed of a person that ends the step."""
+    awaits: Awaits | None = None
     approval: str | None = None
     """The audience whose approval it needs before it goes out."""
     report: str | None = None
@@ -91,9 +91,9 @@ class Step:
     """When the same audience hears again, if nothing changes."""
     escalation: Escalation | None = None
     handover: Handover | None = None
-    task: StepAddition | None = None
-    base_awaits: str | None = None
-    """The deed that the step awaits from which this one is derived."""
+    task: StepAdded | None = None
+    base_awaits: Awaits | None = None
+    """The action that the parent step awaits."""
 
     @property
     def base(self) -> str:
@@ -102,8 +102,3 @@ class Step:
 
 
 NOT_STORED = ("episode", "channels", "request", "next_update_at", "escalation", "handover", "task", "base_awaits")
-
-
-def concerns_step(named: str, step_id: str) -> bool:
-    """Return whether a person who named a step meant this one: itself, or what was derived of it."""
-    return named == step_id or named.startswith(step_id + DERIVED)

@@ -52,7 +52,7 @@ def incident_view(
         # The row is as of the last update; this instant may have been corrected since.
         "occurred_at": to_local_iso(incident.occurred_at, zone),
         "detected_at": to_local_iso(incident.detected_at, zone),
-        "recovery_estimated_at": to_local_iso(incident.estimate.recovery_at, zone) if incident.estimate else None,
+        "recovery_estimated_at": to_local_iso(incident.recovery_at, zone),
         "closed_by": incident.closing.by if incident.closing else None,
         "assessments": [assessment_document(assessment, zone) for assessment in case.assessments],
         "steps": read_models.step_rows(connection, incident_id, zone),
@@ -136,8 +136,8 @@ def _level_changes(assessment: Assessment, zone: tzinfo) -> list[dict[str, Any]]
             "level": change.level,
             "rule": change.rule,
             "cite": change.cite,
-            "corrected_by": change.correction.by if change.correction else None,
-            "reason": change.correction.reason if change.correction else None,
+            "corrected_by": change.correction.data.by if change.correction else None,
+            "reason": change.correction.data.reason if change.correction else None,
         }
         for change in assessment.trajectory
     ]

@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 
 from incident_engine.common.errors import InvalidDocumentError, Problem
 from incident_engine.common.validation import nearest
+from incident_engine.domain.step_id import StepId
 from incident_engine.intake.document import parse_json
 from incident_engine.store import steps
 from incident_engine.store.archive import archived
@@ -22,7 +23,7 @@ from incident_engine.web.problems import NoIncidentError
 from incident_engine.web.request import read_body
 
 StepAction = Literal["acknowledge", "approve", "complete", "skip", "assign"]
-StepId = Annotated[str, Path(description="The step's id, as messages and GET /api/v1/incidents/{id} name it.")]
+StepIdPath = Annotated[str, Path(description="The step's id, as messages and GET /api/v1/incidents/{id} name it.")]
 IncidentId = Annotated[str, Path(description="The incident's id.")]
 Key = Annotated[
     str | None,
@@ -58,7 +59,7 @@ class StepActions:
         self._context = context
         self._events = ActionEvents(context)
 
-    async def act(self, request: Request, step_id: StepId, action: StepAction, key: Key = None) -> Response:
+    async def act(self, request: Request, step_id: StepIdPath, action: StepAction, key: Key = None) -> Response:
         """Take a person's action on a step. The body is the `data` of the event `step.…`, such as `{"by": "王敏"}`."""
         incident_id = await asyncio.to_thread(self._incident_of, step_id)
         body = await self._body(request)
@@ -89,7 +90,8 @@ class StepActions:
             case_id = steps.case_of_step(connection, step_id)
             if case_id is not None:
                 return case_id
-            incident_id = step_id.partition(":")[0]
+            parsed = StepId.parse(step_id)
+            incident_id = parsed.case_id if parsed is not None else step_id.partition(":")[0]
             near = nearest(step_id, steps.step_ids(connection, incident_id))
             is_archived = archived(connection, incident_id) is not None
         if is_archived:
