@@ -167,11 +167,11 @@ class Daemon:
 
     def _begun(self, unit: UnitOfWork) -> None:
         if self.database.is_shared:
-            self.engine.cache_sync.begin(unit)
+            self.engine.cache.begin(unit)
 
     def _before_commit(self, unit: UnitOfWork) -> None:
         if self.database.is_shared:
-            self.engine.cache_sync.end(unit)
+            self.engine.cache.end(unit)
         if not unit.nothing_due_changed:
             self.dispatcher.claim_within(unit)
             self._timers.enqueue(unit)

@@ -1,43 +1,28 @@
-"""What this process keeps in memory of incidents, and other replicas have changed since.
+"""Which cases other replicas have changed since this process last looked.
 
-Every change of an incident comes with an event, and events are numbered in the order in which they are committed: there
-is one writer at a time. So what is newer than this process' last look is what it must forget.
+Every change of a case comes with an event, and there is one writer at a time, so events are numbered in the order in
+which they are committed. The events after the last number seen are the ones that make cached cases stale.
 """
 
+from collections.abc import Sequence
 from functools import partial
 
-from incident_engine.engine.incident_cache import IncidentCache
-from incident_engine.engine.open_incidents import OpenIncidents
 from incident_engine.store.events import cases_since, last_event
 from incident_engine.store.unit_of_work import UnitOfWork
 
 
 class CacheSync:
-    """Compares the newest event with the one that this process saw last, at both ends of a writing transaction."""
+    """Compares the newest event with the last one that this process saw, at both ends of a write transaction."""
 
-    def __init__(self, ledger: IncidentCache, spans: OpenIncidents) -> None:
-        self._ledger = ledger
-        self._spans = spans
-        self._seen: int | None = None
+    def __init__(self) -> None:
+        self._last_seen: int | None = None
 
-    def begin(self, unit: UnitOfWork) -> None:
-        """Forget the incidents to which others have added since."""
-        last = last_event(unit.connection)
-        if self._seen is not None and last != self._seen:
-            self._forget(unit, self._seen)
-        self._seen = last
+    def changed_cases(self, unit: UnitOfWork) -> Sequence[tuple[str | None, str | None]]:
+        """Return the cases that others have changed since, each with its service group; (None, None): maintenance."""
+        last, last_seen = last_event(unit.connection), self._last_seen
+        self._last_seen = last
+        return () if last_seen is None or last_seen == last else cases_since(unit.connection, last_seen)
 
-    def end(self, unit: UnitOfWork) -> None:
-        """Note the events of this transaction as seen, once they are on disk."""
-        unit.after_commit.append(partial(self._note, last_event(unit.connection)))
-
-    def _forget(self, unit: UnitOfWork, seen: int) -> None:
-        for case_id, group in cases_since(unit.connection, seen):
-            if case_id is None or group is None:  # maintenance may bear on any incident of its service
-                self._ledger.forget_all()
-                continue
-            self._ledger.forget(case_id)
-            self._spans.forget(group)
-
-    def _note(self, last: int) -> None:
-        self._seen = last
+    def mark_seen(self, unit: UnitOfWork) -> None:
+        """Mark the events of this transaction as seen once they are on disk."""
+        unit.after_commit.append(partial(setattr, self, "_last_seen", last_event(unit.connection)))

@@ -1,6 +1,6 @@
-"""The incidents on which the writer works, kept folded in memory; the events on disk are the truth.
+"""The caches of the writer's transactions: folded incidents, events not yet written, windows of open incidents.
 
-Only the writer's transactions use it. What a transaction took in is forgotten when it is rolled back.
+The events on disk are the truth. Changes by a transaction that is rolled back are dropped with it.
 """
 
 from collections import OrderedDict
@@ -11,91 +11,110 @@ from sqlalchemy import Connection
 from incident_engine.domain.events.model import MaintenanceAnnounced, Recorded
 from incident_engine.domain.incidents.incident import Incident
 from incident_engine.domain.incidents.incremental import FoldEffect, IncrementalFold
+from incident_engine.engine.cache_sync import CacheSync
+from incident_engine.engine.case_types import CaseTypes
+from incident_engine.engine.open_incidents import OpenIncidents
+from incident_engine.store import cases
 from incident_engine.store.events import EventRow, Key, append_all, event_row, events_of, known_events
 from incident_engine.store.unit_of_work import UnitOfWork
 
-_EVENTS = 300_000
-"""How many events the incidents that are kept may have in all (about 300 bytes each)."""
-_INCIDENTS = 2_000
+_MAX_EVENTS = 300_000
+"""Events of all cached incidents together; an event takes about 300 bytes."""
+_MAX_INCIDENTS = 2_000
 
 
 class IncidentCache:
-    """Appends events, and knows what each incident is after them."""
+    """Keeps what the writer needs of incidents from one transaction to the next, and appends their events."""
 
-    def __init__(self) -> None:
-        self._kept: OrderedDict[str, IncrementalFold] = OrderedDict()
+    def __init__(self, case_types: CaseTypes) -> None:
+        self._case_types = case_types
+        self.open_incidents = OpenIncidents()
+        self._sync = CacheSync()
+        self._folds: OrderedDict[str, IncrementalFold] = OrderedDict()
         self._weight = 0
         self._unwritten: dict[Key, EventRow] = {}
 
-    def known(self, connection: Connection, keys: Iterable[Key]) -> dict[Key, str | None]:
-        """Return those of the events that have been appended, each with its incident (None: of no incident)."""
+    def begin(self, unit: UnitOfWork) -> None:
+        """Drop what other replicas have changed since the last transaction of this process."""
+        for case_id, group in self._sync.changed_cases(unit):
+            if case_id is None or group is None:  # maintenance may affect any incident of its service
+                self.forget_all()
+            else:
+                self.forget(case_id)
+                self.open_incidents.forget(group)
+
+    def end(self, unit: UnitOfWork) -> None:
+        """Mark the events of this transaction as known to this process once they are on disk."""
+        self._sync.mark_seen(unit)
+
+    def appended(self, connection: Connection, keys: Iterable[Key]) -> dict[Key, str | None]:
+        """Return the keys of events that have been appended before, each with its case id (None: of no case)."""
         wanted = list(keys)
-        here = {key: self._unwritten[key].case_id for key in wanted if key in self._unwritten}
-        return here | known_events(connection, [key for key in wanted if key not in here])
+        unwritten = {key: self._unwritten[key].case_id for key in wanted if key in self._unwritten}
+        return unwritten | known_events(connection, [key for key in wanted if key not in unwritten])
 
     def incident(self, connection: Connection, case_id: str) -> Incident:
-        """Return what is known of a stored incident."""
-        return self._standing(connection, case_id).incident
+        """Return a stored incident as its events make it."""
+        return self._fold(connection, case_id).incident
 
     def append(self, unit: UnitOfWork, recorded: Recorded, case_id: str | None) -> bool:
-        """Take an event in; return whether its incident has changed. It is written by `flush` at the latest."""
+        """Append an event; return whether it changed its incident. `flush` writes it."""
         if not self._unwritten:
             unit.on_rollback.append(self._unwritten.clear)
         if case_id is None or isinstance(recorded.event, MaintenanceAnnounced):
-            self._write(recorded, case_id)
-            self.forget_all()  # it may bear on any incident of its service
+            self._keep_unwritten(recorded, case_id)
+            self.forget_all()  # maintenance may affect any incident of its service
             unit.on_rollback.append(self.forget_all)
             return True
         unit.on_rollback.append(lambda: self.forget(case_id))
-        standing = self._kept.get(case_id)
-        if standing is None:
-            self._write(recorded, case_id)
+        fold = self._folds.get(case_id)
+        if fold is None:
+            self._keep_unwritten(recorded, case_id)
             return True
-        before = standing.incident
-        bearing = standing.apply(recorded)
-        self._write(recorded, case_id)
-        if bearing is FoldEffect.UNCLEAR:
+        before = fold.incident
+        effect = fold.apply(recorded)
+        self._keep_unwritten(recorded, case_id)
+        if effect is FoldEffect.UNCLEAR:
             self.forget(case_id)
-            return self._standing(unit.connection, case_id).incident != before
+            return self._fold(unit.connection, case_id).incident != before
         self._weight += 1
-        return bearing is FoldEffect.SOME
+        return effect is FoldEffect.SOME
 
     def is_changing(self, case_id: str) -> bool:
         """Return whether an incident has events that are not written yet."""
         return any(row.case_id == case_id for row in self._unwritten.values())
 
     def flush(self, connection: Connection) -> None:
-        """Write what has been appended."""
+        """Write the appended events."""
         if self._unwritten:
             rows, self._unwritten = list(self._unwritten.values()), {}
             append_all(connection, rows)
 
     def forget(self, case_id: str) -> None:
-        """Fold an incident anew when it is asked for next."""
-        standing = self._kept.pop(case_id, None)
-        if standing is not None:
-            self._weight -= standing.weight
+        """Drop the fold of an incident; it is folded from the rows when it is next used."""
+        fold = self._folds.pop(case_id, None)
+        if fold is not None:
+            self._weight -= fold.weight
 
     def forget_all(self) -> None:
-        """Fold every incident anew when it is asked for next."""
-        self._kept.clear()
+        """Drop every fold."""
+        self._folds.clear()
         self._weight = 0
 
-    def _write(self, recorded: Recorded, case_id: str | None) -> None:
+    def _keep_unwritten(self, recorded: Recorded, case_id: str | None) -> None:
         self._unwritten[recorded.key] = event_row(recorded, case_id)
 
-    def _standing(self, connection: Connection, case_id: str) -> IncrementalFold:
-        standing = self._kept.get(case_id)
-        if standing is None:
-            self.flush(connection)
-            standing = IncrementalFold(case_id, events_of(connection, case_id))
-            self._kept[case_id] = standing
-            self._weight += standing.weight
-            self._make_room()
-        self._kept.move_to_end(case_id)
-        return standing
-
-    def _make_room(self) -> None:
-        while len(self._kept) > 1 and (self._weight > _EVENTS or len(self._kept) > _INCIDENTS):
-            _, oldest = self._kept.popitem(last=False)
-            self._weight -= oldest.weight
+    def _fold(self, connection: Connection, case_id: str) -> IncrementalFold:
+        fold = self._folds.get(case_id)
+        if fold is None:
+            self.flush(connection)  # the events to fold are read from the rows
+            row = cases.case_row(connection, case_id)
+            assert row is not None, case_id  # noqa: S101 - a case is stored before its first event
+            fold = self._case_types.of_kind(row.kind).fold(case_id, events_of(connection, case_id))
+            self._folds[case_id] = fold
+            self._weight += fold.weight
+            while len(self._folds) > 1 and (self._weight > _MAX_EVENTS or len(self._folds) > _MAX_INCIDENTS):
+                _, oldest = self._folds.popitem(last=False)
+                self._weight -= oldest.weight
+        self._folds.move_to_end(case_id)
+        return fold

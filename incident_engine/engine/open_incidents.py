@@ -1,6 +1,6 @@
-"""How far the open incidents of each service group reach, kept in memory for the writer's transactions.
+"""The windows of time of the open incidents, by service group, kept in memory for the writer's transactions.
 
-The rows of the incidents are the truth; what a transaction changed here is forgotten when it is rolled back.
+The rows of the cases are the truth. Changes by a transaction that is rolled back are dropped with it.
 """
 
 from collections import OrderedDict
@@ -14,64 +14,64 @@ from incident_engine.domain.incidents.correlation import IncidentWindow
 from incident_engine.store import cases
 from incident_engine.store.unit_of_work import UnitOfWork
 
-_GROUPS = 500
+_MAX_GROUPS = 500
 
 
 class OpenIncidents:
-    """The open incidents by service group."""
+    """Keeps the windows of the open incidents of recently used service groups."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[str, dict[str, IncidentWindow]] = OrderedDict()
+        self._groups: OrderedDict[str, dict[str, IncidentWindow]] = OrderedDict()
         self._group_of: dict[str, str] = {}
 
-    def of(self, connection: Connection, group: str) -> Collection[IncidentWindow]:
-        """Return how far each open incident of a group reaches."""
-        known = self._kept.get(group)
-        if known is None:
-            known = {span.case_id: span for span in cases.open_windows(connection, group)}
-            self._kept[group] = known
-            self._group_of.update(dict.fromkeys(known, group))
-            if len(self._kept) > _GROUPS:
-                self.forget(next(iter(self._kept)))
-        self._kept.move_to_end(group)
-        return known.values()
+    def in_group(self, connection: Connection, group: str) -> Collection[IncidentWindow]:
+        """Return the windows of the open incidents of a group."""
+        windows = self._groups.get(group)
+        if windows is None:
+            windows = {window.case_id: window for window in cases.open_windows(connection, group)}
+            self._groups[group] = windows
+            self._group_of.update(dict.fromkeys(windows, group))
+            if len(self._groups) > _MAX_GROUPS:
+                self.forget(next(iter(self._groups)))
+        self._groups.move_to_end(group)
+        return windows.values()
 
     def get(self, case_id: str) -> IncidentWindow | None:
-        """Return how far an incident reaches, if it is open and its group is kept."""
-        return self._kept.get(self._group_of.get(case_id, ""), {}).get(case_id)
+        """Return the window of an incident; None if it is closed or its group is not kept."""
+        return self._groups.get(self._group_of.get(case_id, ""), {}).get(case_id)
 
-    def put(self, unit: UnitOfWork, span: IncidentWindow) -> None:
-        """Note a new incident, or that one reaches elsewhere now."""
-        unit.on_rollback.append(lambda: self.forget(span.group))
-        known = self._kept.get(span.group)
-        if known is None:
+    def put(self, unit: UnitOfWork, window: IncidentWindow) -> None:
+        """Keep the window of a new or changed incident, or drop it if the incident is closed."""
+        unit.on_rollback.append(lambda: self.forget(window.group))
+        windows = self._groups.get(window.group)
+        if windows is None:
             return
-        if span.closed:
-            known.pop(span.case_id, None)
-            self._group_of.pop(span.case_id, None)
+        if window.closed:
+            windows.pop(window.case_id, None)
+            self._group_of.pop(window.case_id, None)
         else:
-            known[span.case_id] = span
-            self._group_of[span.case_id] = span.group
+            windows[window.case_id] = window
+            self._group_of[window.case_id] = window.group
 
     def update(self, unit: UnitOfWork, case_id: str, values: Mapping[str, Any]) -> None:
-        """Note what was stored of an incident: any of `first_at`, `last_at`, `closed_at`, `services`."""
-        span = self.get(case_id)
-        if span is None:
+        """Apply stored columns of an incident: any of `first_at`, `last_at`, `closed_at`, `services`."""
+        window = self.get(case_id)
+        if window is None:
             unit.on_rollback.append(self.forget_all)
-            if values.get("closed_at") is None:  # it may be open again, in a group that is kept without it
+            if values.get("closed_at") is None:  # a re-opened incident is missing from its group until that is re-read
                 self.forget(cases.service_group(unit.connection, case_id))
             return
         changed = {name: values[name] for name in ("first_at", "last_at") if name in values}
         is_closed = values.get("closed_at") is not None
-        is_shell = not values["services"] if "services" in values else span.has_no_start
-        self.put(unit, replace(span, **changed, closed=is_closed, has_no_start=is_shell))
+        has_no_start = not values["services"] if "services" in values else window.has_no_start
+        self.put(unit, replace(window, **changed, closed=is_closed, has_no_start=has_no_start))
 
     def forget(self, group: str) -> None:
-        """Ask the rows when a group is asked for next."""
-        for case_id in self._kept.pop(group, {}):
+        """Drop a group; it is read from the rows when it is next used."""
+        for case_id in self._groups.pop(group, {}):
             self._group_of.pop(case_id, None)
 
     def forget_all(self) -> None:
-        """Ask the rows for every group."""
-        self._kept.clear()
+        """Drop every group."""
+        self._groups.clear()
         self._group_of.clear()

@@ -11,13 +11,14 @@ from incident_engine.config.rulebook import Rulebook
 from incident_engine.config.settings import Settings
 from incident_engine.domain.events.model import Recorded
 from incident_engine.domain.events.types import EventType
-from incident_engine.domain.grading.assessment import Assessment, assess
+from incident_engine.domain.grading.assessment import Assessment
 from incident_engine.domain.grading.assessment_document import trajectory_from
 from incident_engine.domain.grading.pack import Pack
 from incident_engine.domain.grading.recurring import Recurrence, recurrences
 from incident_engine.domain.incidents.fold import fold
 from incident_engine.domain.incidents.incident import Incident
 from incident_engine.domain.incidents.what_if import WhatIf, what_if_events
+from incident_engine.engine.case_types import CaseType, CaseTypes, incident_type
 from incident_engine.store import cases
 from incident_engine.store.assessments import latest_assessments
 from incident_engine.store.events import cases_with_event, events_of
@@ -28,6 +29,7 @@ from incident_engine.store.packs import stored_pack
 class GradedCase:
     """An incident with the verdicts on it, the primary pack's first."""
 
+    type: CaseType
     incident: Incident
     packs: Sequence[Pack]
     assessments: Sequence[Assessment]
@@ -42,6 +44,7 @@ class Reader:
         self.reports = rulebook.reports
         self.customers = settings.bank.customers.audiences
         self._primary = settings.grading.primary
+        self.case_types = CaseTypes([incident_type(settings, rulebook)])
         self._rulebook = rulebook
         self._kept: dict[str, Pack] = {pack.content_hash: pack for pack in rulebook.packs}
 
@@ -62,20 +65,24 @@ class Reader:
 
     def graded(self, connection: Connection, incident: Incident, now: datetime) -> GradedCase:
         """Return the case of a folded incident: its verdicts at `now` under the packs with which it began."""
-        packs = self.packs_of(connection, incident.id)
+        row = cases.case_row(connection, incident.id)
+        assert row is not None, incident.id  # noqa: S101 - only stored incidents are graded
+        case_type, packs = self.case_types.of_kind(row.kind), self._packs(connection, row)
         latest = latest_assessments(connection, incident.id)
         before = [latest.get(pack.pack) for pack in packs]
-        hours, calendars = self._rulebook.hours, self._rulebook.calendars
         assessments = [
-            assess(incident, pack, hours, now, trajectory_from(document) if document else (), calendars)
+            case_type.assess(incident, pack, now, trajectory_from(document) if document else ())
             for pack, document in zip(packs, before, strict=True)
         ]
-        return GradedCase(incident, packs, assessments, before)
+        return GradedCase(case_type, incident, packs, assessments, before)
 
     def packs_of(self, connection: Connection, case_id: str) -> list[Pack]:
         """Return the packs with which an incident began, the primary one first."""
         row = cases.case_row(connection, case_id)
-        hashes = list(row.pack_hashes.values()) if row else []
+        return [] if row is None else self._packs(connection, row)
+
+    def _packs(self, connection: Connection, row: cases.CaseRow) -> list[Pack]:
+        hashes = list(row.pack_hashes.values())
         for content_hash in hashes:
             if content_hash not in self._kept:
                 kept = stored_pack(connection, content_hash)

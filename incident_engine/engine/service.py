@@ -1,6 +1,6 @@
-"""The use cases: report, fire, look. Load, decide with the pure rooms, write the difference in one transaction.
+"""The two use cases that write: report events, and fire due timers. Each loads, decides with the domain, and writes.
 
-What writes runs in the writer's transaction and is given `now`; nothing here reads a clock.
+They run in the writer's transaction and take `now` as an argument; the engine reads no clock.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import NamedTuple
 
-from incident_engine.common import failpoints as faults
+from incident_engine.common import failpoints
 from incident_engine.common.errors import InvalidDocumentError, Problem
 from incident_engine.common.signed_links import Links
 from incident_engine.common.telemetry import EventOutcome, Metrics
@@ -19,7 +19,6 @@ from incident_engine.domain.events.actions import IncidentClosed
 from incident_engine.domain.events.model import Event, MaintenanceAnnounced, OutageEvent, Recorded, wire
 from incident_engine.domain.incidents.fold import occurrence
 from incident_engine.domain.reports.definition import report_entry_problems
-from incident_engine.engine.cache_sync import CacheSync
 from incident_engine.engine.decision_log import Reason, log, warn
 from incident_engine.engine.event_checks import NAMING, Names, checked
 from incident_engine.engine.incident_cache import IncidentCache
@@ -36,18 +35,18 @@ _TRY_AGAIN = timedelta(minutes=1)
 
 
 class Receipt(NamedTuple):
-    """What became of one event, and the incident that it belongs to (None: maintenance, which is of none)."""
+    """The outcome of one reported event, with its incident (None: maintenance, or quarantined)."""
 
     source: str
     id: str
     outcome: EventOutcome
     incident: str | None
     touched: tuple[str, ...] = ()
-    """The incidents on which it bears."""
+    """The cases that the event changed or may affect."""
 
 
 class Engine:
-    """Takes events, and does what is due. An incident's timer is the only reason it is ever looked at again."""
+    """Takes events into cases, and updates cases whose timer is due. Nothing else ever changes a case."""
 
     def __init__(
         self,
@@ -61,8 +60,8 @@ class Engine:
     ) -> None:
         self._metrics = metrics
         self._reader = reader
-        self._cache = IncidentCache()
-        self._updater = CaseUpdater(settings, rulebook, links or Links(), reader, self._cache, drill=drill)
+        self.cache = IncidentCache(reader.case_types)
+        self._updater = CaseUpdater(settings, rulebook, links or Links(), reader, self.cache, drill=drill)
         steps = [step for playbook in rulebook.playbooks for step in playbook.steps]
         self._names = Names(
             people=settings.people.names,
@@ -70,69 +69,68 @@ class Engine:
             wrong_writing=lambda event: report_entry_problems(event, rulebook.reports.definitions),
         )
         self._observation = settings.closing.observation
-        self._router = Router(settings, {pack.content_hash: pack for pack in rulebook.packs}, self._cache)
-        self.cache_sync = CacheSync(self._cache, self._router.open_incidents)
+        self._router = Router(reader.case_types, rulebook.packs, self.cache)
 
     def report(
         self, unit: UnitOfWork, events: Sequence[Event | None], now: datetime, problems: Sequence[Problem] = ()
     ) -> list[Receipt]:
-        """Take events: append what is new, and bring their incidents up to date.
+        """Append new events and have their cases updated. Return a receipt for each event, in the given order.
 
-        `problems` are those found before; what they made useless is None among the events. Raises InvalidDocumentError
-        if there are any, or if an event names what does not exist; then nothing is stored.
+        `problems` were found while parsing; an event that could not be parsed is None. Raises InvalidDocumentError if
+        there are any, or if an event names something that does not exist; then nothing is stored.
         """
-        found = list(problems)
+        all_problems = list(problems)
         receipts: dict[int, Receipt] = {}
-        given = [(place, event) for place, event in enumerate(events) if event is not None]
-        known = self._cache.known(unit.connection, [(event.source, event.id) for _, event in given])
+        parsed = [(index, event) for index, event in enumerate(events) if event is not None]
+        appended = self.cache.appended(unit.connection, [(event.source, event.id) for _, event in parsed])
         # In order of occurrence, so that one request means the same as one request for each event.
-        for place, event in sorted(given, key=lambda item: occurrence(item[1])):
-            taken = self._take(unit, event, now, known)
-            if isinstance(taken, Receipt):
-                receipts[place] = taken
-                known[event.source, event.id] = taken.incident
+        for index, event in sorted(parsed, key=lambda item: occurrence(item[1])):
+            receipt = self._take(unit, event, now, appended)
+            if isinstance(receipt, Receipt):
+                receipts[index] = receipt
+                appended[event.source, event.id] = receipt.incident
             else:
-                found += [replace(problem, path=(place, *problem.path)) for problem in taken]
-        if found:
-            raise InvalidDocumentError(sorted(found, key=_first_place))
-        unit.flush = self._write
-        answers = [receipts[place] for place, _ in given]
-        self._follow(unit, [event for _, event in given], answers, now)
-        self._account(unit, [event for _, event in given], answers)
-        return answers
+                all_problems += [replace(problem, path=(index, *problem.path)) for problem in receipt]
+        if all_problems:
+            raise InvalidDocumentError(sorted(all_problems, key=_index_of_event))
+        unit.flush = self._flush
+        ordered = [receipts[index] for index, _ in parsed]
+        self._register_updates(unit, [event for _, event in parsed], ordered, now)
+        self._account(unit, [event for _, event in parsed], ordered)
+        return ordered
 
     def report_each(self, unit: UnitOfWork, events: Sequence[Event], now: datetime) -> list[Receipt]:
-        """Take events one by one, each with all that follows from it; what makes the engine fail waits in quarantine.
+        """Report valid events one by one, each in a savepoint; an event at which the engine fails is quarantined.
 
-        For events of which `report` could not take all, and no problem is known with any.
+        The fallback of `report`, which fails as a whole. Raises InvalidDocumentError as `report` does.
         """
         receipts: dict[int, Receipt] = {}
-        for place, event in sorted(enumerate(events), key=lambda item: occurrence(item[1])):
-            taken, failure = in_savepoint(unit, partial(self._report_one, event=event, now=now))
+        for index, event in sorted(enumerate(events), key=lambda item: occurrence(item[1])):
+            taken, failure = in_savepoint(unit, partial(self.report, events=[event], now=now))
             if isinstance(failure, InvalidDocumentError):
-                moved = [replace(problem, path=(place, *problem.path[1:])) for problem in failure.problems]
+                moved = [replace(problem, path=(index, *problem.path[1:])) for problem in failure.problems]
                 raise InvalidDocumentError(moved)
-            if taken is None:
-                assert failure is not None  # noqa: S101 - a work ends in either
-                taken = self._isolate(unit, event, failure, now)
-            receipts[place] = taken
-        return [receipts[place] for place in range(len(events))]
+            if failure is not None:
+                receipts[index] = self._isolate(unit, event, failure, now)
+            elif taken is not None:
+                receipts[index] = taken[0]
+        return [receipts[index] for index in range(len(events))]
 
     def fire(self, unit: UnitOfWork, now: datetime) -> int:
-        """Bring every incident up to date whose timer is due. Return how many."""
+        """Update the cases whose timer is due, at most 200. Return their number."""
         due = due_timers(unit.connection, now, _TIMERS_AT_ONCE)
         for case_id, due_at in due:
-            self._fire_one(unit, case_id, now)
+            _, failure = in_savepoint(unit, partial(self._update_case, case_id=case_id, now=now))
+            if failure is not None:  # one broken case must not keep the others from what is due
+                set_timer(unit.connection, case_id, now + _TRY_AGAIN)
+                warn(Reason.UPDATE_FAILED, failure, incident=case_id)
             lateness = (now - due_at).total_seconds()
             unit.after_commit.append(partial(self._metrics.lateness.observe, lateness))
         return len(due)
 
     def is_changing(self, case_id: str) -> bool:
-        """Return whether the writer's transaction has events of an incident that are not written yet."""
-        return self._cache.is_changing(case_id)
-
-    def _report_one(self, unit: UnitOfWork, event: Event, now: datetime) -> Receipt:
-        return self.report(unit, [event], now)[0]
+        """Return whether the writer's transaction has events of a case that are not written yet."""
+        return self.cache.is_changing(case_id)
 
     def _isolate(self, unit: UnitOfWork, event: Event, failure: Exception, now: datetime) -> Receipt:
         warn(Reason.EVENT_ISOLATED, failure, source=event.source, id=event.id, type=event.type.value)
@@ -143,56 +141,58 @@ class Engine:
         unit.after_commit.append(lambda: self._metrics.count_events(receipt.source, receipt.outcome))
         return receipt
 
-    def _follow(self, unit: UnitOfWork, events: Sequence[Event], answers: Sequence[Receipt], now: datetime) -> None:
-        """See to it that every incident that changed is brought up to date: at once, or once for the transaction.
-
-        What people say is followed at once, so that what others say next is checked against what it led to.
-        """
+    def _register_updates(
+        self, unit: UnitOfWork, events: Sequence[Event], receipts: Sequence[Receipt], now: datetime
+    ) -> None:
+        """Register the update of each changed case for the end of the transaction, or run it at once."""
         is_from_monitors = all(isinstance(event, OutageEvent) for event in events)
-        touched = dict.fromkeys(name for receipt in answers for name in receipt.touched)
+        touched = dict.fromkeys(case_id for receipt in receipts for case_id in receipt.touched)
         if not touched:
             unit.unchanged += 1
         for case_id in touched:
             unit.updates[case_id] = partial(self._update_case, case_id=case_id, now=now)
+            # A person's event may start or end steps, against which the next person's event is checked.
             if not is_from_monitors:
                 unit.run_update(case_id)
 
-    def _write(self, unit: UnitOfWork) -> None:
-        """Write the events; what waited in quarantine and was taken now need not wait any more."""
-        self._cache.flush(unit.connection)
-        faults.reach(faults.Point.AFTER_APPEND)
+    def _flush(self, unit: UnitOfWork) -> None:
+        """Write the appended events, and release those of them that were in quarantine."""
+        self.cache.flush(unit.connection)
+        failpoints.reach(failpoints.Point.AFTER_APPEND)
         if is_anything_in_quarantine(unit.connection):
             for group, ids in unit.receipts.items():
                 release_from_quarantine(unit.connection, group.source, ids)
 
     def _update_case(self, unit: UnitOfWork, case_id: str, now: datetime) -> None:
-        self._router.open_incidents.update(unit, case_id, self._updater.update_case(unit, case_id, now))
+        columns = self._updater.update_case(unit, case_id, now)
+        self.cache.open_incidents.update(unit, case_id, columns)
 
     def _take(
-        self, unit: UnitOfWork, event: Event, now: datetime, known: Mapping[Key, str | None]
+        self, unit: UnitOfWork, event: Event, now: datetime, appended: Mapping[Key, str | None]
     ) -> Receipt | list[Problem]:
+        """Append one event to its case unless it was appended before. Return its receipt, or its problems."""
         key = event.source, event.id
-        if key in known:
-            return Receipt(event.source, event.id, EventOutcome.DUPLICATE, known[key])
+        if key in appended:
+            return Receipt(event.source, event.id, EventOutcome.DUPLICATE, appended[key])
         if isinstance(event, MaintenanceAnnounced):
-            self._cache.append(unit, Recorded(event, now), None)
-            touched = self._router.affected_by_maintenance(unit.connection, event)
-            return Receipt(event.source, event.id, EventOutcome.ACCEPTED, None, tuple(touched))
+            self.cache.append(unit, Recorded(event, now), None)
+            affected = self._router.affected_by_maintenance(unit.connection, event)
+            return Receipt(event.source, event.id, EventOutcome.ACCEPTED, None, tuple(affected))
         case_id = self._router.route(unit, event, now)
         if isinstance(case_id, Problem):
             return [case_id]
-        checked = event if isinstance(event, OutageEvent) else self._checked(unit, event, case_id)
-        if isinstance(checked, list):
-            return checked
-        has_changed = self._cache.append(unit, Recorded(checked, now), case_id)
+        # A monitor's event names nothing of its case that would have to be checked; there may be thousands a second.
+        result = event if isinstance(event, OutageEvent) else self._check(unit, event, case_id)
+        if isinstance(result, list):
+            return result
+        has_changed = self.cache.append(unit, Recorded(result, now), case_id)
         if isinstance(event, OutageEvent) and has_changed:
             self._router.widen(unit, case_id, event)
-        changed = (case_id,) if has_changed else ()
-        return Receipt(event.source, event.id, EventOutcome.ACCEPTED, case_id, changed)
+        return Receipt(event.source, event.id, EventOutcome.ACCEPTED, case_id, (case_id,) if has_changed else ())
 
-    def _checked(self, unit: UnitOfWork, event: Event, case_id: str) -> Event | list[Problem]:
-        """Return what a person says as it is to be stored, or what is wrong with it as things stand now."""
-        self._cache.flush(unit.connection)
+    def _check(self, unit: UnitOfWork, event: Event, case_id: str) -> Event | list[Problem]:
+        """Return a person's event as it is to be stored, or its problems in the present state of the case."""
+        self.cache.flush(unit.connection)
         unit.run_update(case_id)
         if isinstance(event, NAMING):
             packs = self._reader.packs_of(unit.connection, case_id)
@@ -206,15 +206,8 @@ class Engine:
                 return [problem]
         return event
 
-    def _fire_one(self, unit: UnitOfWork, case_id: str, now: datetime) -> None:
-        """Update one incident; its failure must not keep the others from what is due, and it is tried again."""
-        _, failure = in_savepoint(unit, partial(self._update_case, case_id=case_id, now=now))
-        if failure is not None:
-            set_timer(unit.connection, case_id, now + _TRY_AGAIN)
-            warn(Reason.UPDATE_FAILED, failure, incident=case_id)
-
     def _account(self, unit: UnitOfWork, events: Sequence[Event], receipts: Sequence[Receipt]) -> None:
-        """Count what was taken, and say it once it is on disk: what is alike of one transaction in one line."""
+        """Count and log the events after the commit, one line for each group: a storm must not flood the log."""
         if events and not unit.receipts:
             unit.after_commit.append(partial(self._log_receipts, unit.receipts))
         for event, receipt in zip(events, receipts, strict=True):
@@ -222,12 +215,13 @@ class Engine:
             unit.receipts.setdefault(group, []).append(receipt.id)
 
     def _log_receipts(self, receipts: Mapping[ReceiptGroup, Sequence[str]]) -> None:
-        for (source, outcome, kind, incident), ids in receipts.items():
-            self._metrics.count_events(source, outcome, len(ids))
-            reason = Reason.EVENT_DUPLICATE if outcome is EventOutcome.DUPLICATE else Reason.EVENT_ACCEPTED
+        for group, ids in receipts.items():
+            self._metrics.count_events(group.source, group.outcome, len(ids))
+            is_duplicate = group.outcome is EventOutcome.DUPLICATE
+            reason = Reason.EVENT_DUPLICATE if is_duplicate else Reason.EVENT_ACCEPTED
             more = {"count": len(ids), "last": ids[-1]} if len(ids) > 1 else {}
-            log(reason, source=source, id=ids[0], type=kind.value, incident=incident, **more)
+            log(reason, source=group.source, id=ids[0], type=group.type.value, incident=group.case_id, **more)
 
 
-def _first_place(problem: Problem) -> int:
+def _index_of_event(problem: Problem) -> int:
     return problem.path[0] if problem.path and isinstance(problem.path[0], int) else -1

@@ -14,8 +14,6 @@ from incident_engine.domain.incidents.incident import Incident
 from incident_engine.domain.messages.context import BankContext, MessageContext, ReportSummary
 from incident_engine.domain.messages.drill_marks import marked_wording
 from incident_engine.domain.reports.facts import ReportFacts
-from incident_engine.domain.response.occurrences import PlanSettings
-from incident_engine.domain.response.plan import plan
 from incident_engine.domain.response.reconcile import reconcile, why_withdrawn
 from incident_engine.domain.response.step import Awaits, Step, StepState
 from incident_engine.domain.step_id import number_in_series
@@ -42,15 +40,12 @@ class StepRunner:
         self._templates = {
             (playbook.playbook, step.id): step for playbook in rulebook.playbooks for step in playbook.steps
         }
-        self._basis = PlanSettings(
-            settings.bank.zone, rulebook.bank_calendar(settings.bank.calendar), settings.closing.observation
-        )
 
     def advance(self, unit: UnitOfWork, case: GradedCase, now: datetime) -> None:
         """Store the plan, take in what people did, and begin what is due."""
         stored = steps.steps_of(unit.connection, case.incident.id)
         begun = steps.started_steps(stored)
-        planned = plan(case.incident, case.assessments, self._rulebook.playbooks, now, self._basis, begun)
+        planned = case.type.plan(case.incident, case.assessments, now, begun)
         wanted = {step.id: step for step in planned}
         if self._reconcile(unit, case.incident, wanted, stored):
             stored = steps.steps_of(unit.connection, case.incident.id)

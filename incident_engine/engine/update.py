@@ -134,17 +134,9 @@ class CaseUpdater:
 
 
 def _summary(case: GradedCase, now: datetime) -> dict[str, Any]:
-    incident, primary, pack = case.incident, case.assessments[0], case.packs[0]
-    first_at = incident.occurred_at or incident.first_event_at or now
-    return {
-        "first_at": first_at,
-        "last_at": None if incident.is_down else incident.restored_at or first_at,
-        "closed_at": incident.closing.at if incident.closing else None,
-        "level": primary.level,
-        "severity": pack.severity[primary.level] if primary.level else 0,
-        "services": list(incident.services),
-        "regions": list(incident.regions),
-    }
+    level = case.assessments[0].level
+    severity = case.packs[0].severity[level] if level else 0
+    return {**case.type.columns(case.incident, now), "level": level, "severity": severity}
 
 
 def _verdict(document: Mapping[str, Any]) -> tuple[object, ...]:

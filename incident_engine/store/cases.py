@@ -1,4 +1,4 @@
-"""The table of cases: one row for each incident, with its window of time, packs and latest level."""
+"""The table of cases: one row for each case, with its window of time, packs and latest level."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ class CaseRow:
     """The stored facts of a case that do not follow from its events."""
 
     id: str
+    kind: str
     pack_hashes: Mapping[str, str]
     """The content hash by name of each pack in force when the case was opened."""
 
@@ -24,10 +25,10 @@ class CaseRow:
 def case_row(connection: Connection, case_id: str) -> CaseRow | None:
     """Return the row of a case; None if there is no such case."""
     row = _CASE.row(connection, id=case_id)
-    return None if row is None else CaseRow(row.id, row.packs)
+    return None if row is None else CaseRow(row.id, row.kind, row.packs)
 
 
-_CASE = Prepared(select(cases.c.id, cases.c.packs).where(cases.c.id == bindparam("id")))
+_CASE = Prepared(select(cases.c.id, cases.c.kind, cases.c.packs).where(cases.c.id == bindparam("id")))
 
 
 def service_group(connection: Connection, case_id: str) -> str:
@@ -62,12 +63,19 @@ _OPEN_WINDOWS = Prepared(
 
 
 def insert_case(
-    connection: Connection, case_id: str, group: str, at: datetime, now: datetime, pack_hashes: Mapping[str, str]
+    connection: Connection,
+    case_id: str,
+    kind: str,
+    group: str,
+    *,
+    at: datetime,
+    now: datetime,
+    pack_hashes: Mapping[str, str],
 ) -> None:
-    """Store a new incident whose first event occurred at `at`; it keeps the packs of `pack_hashes` for good."""
+    """Store a new case whose first event occurred at `at`; it keeps the packs of `pack_hashes` for good."""
     values = {
         "id": case_id,
-        "kind": "incident",
+        "kind": kind,
         "service_group": group,
         "opened_at": now,
         "first_at": at,

@@ -56,7 +56,7 @@ def replicas(tmp_path: Path) -> Iterator[Replicas]:
             stack.callback(database.close)
             rulebook = rulebook_of(settings)
             engine = Engine(settings, rulebook, Reader(settings, rulebook), Metrics())
-            seen = engine.cache_sync
+            seen = engine.cache
             writer = Writer(database, 100, lambda: None, seen.begin, seen.end)
             writer.start()
             stack.callback(writer.stop, 10)

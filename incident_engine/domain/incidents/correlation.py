@@ -3,8 +3,8 @@
 import hashlib
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import accumulate, groupby
 
@@ -57,6 +57,29 @@ def unclosed(spans: Iterable[IncidentWindow], event: Event) -> list[str]:
         spans = [span for span in spans if span.last_at is None or occurred_at <= span.last_at + _FRESH]
     begun = [span for span in spans if not span.closed and span.first_at <= occurred_at]
     return [span.case_id for span in sorted(begun, key=lambda span: (span.first_at, span.case_id), reverse=True)]
+
+
+def correlate(
+    event: Event, candidates: Collection[IncidentWindow], window: timedelta, is_impaired: Callable[[str], bool]
+) -> str | None:
+    """Return the id of the open incident to which an event belongs that names none; None if there is no such incident.
+
+    `candidates` are the incidents of the event's service group. The latest that matches takes the event. An end belongs
+    to the latest of them that `is_impaired`, given its id, says it ends an outage of. If none matches, an event that is
+    no monitor's belongs to the latest incident that is not closed.
+    """
+    if len(candidates) == 1 and event.type == EventType.OUTAGE_STARTED:  # the usual case of a storm, at its least cost
+        (only,) = candidates
+        return only.case_id if only.accepts(event.occurred_at, window) else None
+    is_end = event.type == EventType.OUTAGE_RESTORED
+    if is_end:  # an end explains no earlier end: an incident without a start takes late starts only
+        candidates = [replace(candidate, has_no_start=False) for candidate in candidates]
+    ids = [candidate.case_id for candidate in matching(candidates, event.occurred_at, window)]
+    if not ids and not isinstance(event, OutageEvent):
+        ids = unclosed(candidates, event)
+    if is_end and len(ids) > 1:
+        return next(filter(is_impaired, ids), ids[0])
+    return ids[0] if ids else None
 
 
 def new_incident_id(event: Event, group: str, zone: tzinfo = UTC) -> str:
@@ -210,17 +233,14 @@ def _find(
 ) -> _Open | None:
     if event.incident is not None:
         return known.get(event.incident)
-    spans = [candidate.span() for candidate in by_group[group_of(event.service, groups)].candidates()]
-    found = [known[span.case_id] for span in matching(spans, event.occurred_at, window)]
-    ended = [incident for incident in found if _ends_something(event, incident)]
-    open_ones = [] if isinstance(event, OutageEvent) else [known[i] for i in unclosed(spans, event)]
-    return next(iter([*ended, *found, *open_ones]), None)
 
+    def is_impaired(incident_id: str) -> bool:
+        impaired = known[incident_id].impaired
+        return any(service == event.service and region in event.regions for service, region, _ in impaired)
 
-def _ends_something(event: Event, incident: _Open) -> bool:
-    if not isinstance(event, OutageEvent) or event.type != EventType.OUTAGE_RESTORED:
-        return False
-    return any(service == event.service and region in event.regions for service, region, _ in incident.impaired)
+    candidates = [incident.span() for incident in by_group[group_of(event.service, groups)].candidates()]
+    incident_id = correlate(event, candidates, window, is_impaired)
+    return None if incident_id is None else known[incident_id]
 
 
 def _begin(event: Event, groups: Mapping[str, str], zone: tzinfo) -> _Open:
