@@ -1,4 +1,4 @@
-"""How messages go out: the channels of config.yaml, their rates, retries, and what outgoing requests may reach."""
+"""The channels of config.yaml, their rates and retries, and the addresses that outgoing requests may reach."""
 
 import ipaddress
 import re
@@ -7,19 +7,19 @@ from datetime import timedelta
 from email.errors import HeaderParseError
 from email.headerregistry import Address as MailAddress
 from pathlib import Path as FilePath
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
 from incident_engine.common.errors import Path, Problem
 from incident_engine.common.validation import Strict, invalid, unknown_problems
-from incident_engine.config.common import Form, Rate
+from incident_engine.config.common import AnyChannelSettings, Form, Rate
 from incident_engine.config.secret import Secret
 from incident_engine.config.sms import SmsSettings
 from incident_engine.domain.values import Duration, Identifier
 
 
-class OutboxSettings(Strict):
+class OutboxSettings(AnyChannelSettings):
     """Messages as files."""
 
     form: ClassVar[Form] = "long"
@@ -28,7 +28,7 @@ class OutboxSettings(Strict):
     rate: Rate = Rate()
 
 
-class EmailSettings(Strict):
+class EmailSettings(AnyChannelSettings):
     """Messages by SMTP."""
 
     form: ClassVar[Form] = "long"
@@ -42,8 +42,17 @@ class EmailSettings(Strict):
     timeout: Duration = timedelta(seconds=20)
     rate: Rate = Rate()
 
+    def address_problem(self, to: str | None) -> tuple[str, str] | None:
+        """Return an error unless there is one plain address (RFC 5322, addr-spec)."""
+        try:
+            if MailAddress(addr_spec=to or "").domain:
+                return None
+        except (HeaderParseError, ValueError, IndexError):
+            pass  # the standard library raises an IndexError for some malformed addresses
+        return f"an e-mail channel needs one plain address, not {to!r}", "such as to: somebody@example.com"
 
-class WebhookSettings(Strict):
+
+class WebhookSettings(AnyChannelSettings):
     """Messages by HTTP POST, signed per Standard Webhooks."""
 
     type: Literal["webhook"]
@@ -58,52 +67,52 @@ class WebhookSettings(Strict):
 
 def _address_if_given(secret: Secret) -> Secret:
     if secret.value is not None and not re.fullmatch(r"https?://[^\s/]+/\S+", secret.value):
-        raise invalid("not the address of a robot", "https://, a host and a path, as the vendor shows it")
+        raise invalid("not the address of a chat bot", "https://, a host and a path, as the vendor shows it")
     return secret
 
 
 ChatBotUrl = Annotated[Secret, AfterValidator(_address_if_given)]
 
 
-class WecomSettings(Strict):
-    """Messages by a group robot of WeCom (企业微信)."""
+class WecomSettings(AnyChannelSettings):
+    """Messages by a group bot of WeCom (企业微信)."""
 
     form: ClassVar[Form] = "long"
     type: Literal["wecom"]
     url: ChatBotUrl
-    """The robot's webhook address; it holds the key, so it is a secret."""
+    """The bot's webhook address; it holds the key, so it is a secret."""
     timeout: Duration = timedelta(seconds=10)
     rate: Rate = Rate(per_minute=20)
 
 
-class DingtalkSettings(Strict):
-    """Messages by a custom robot of DingTalk (钉钉)."""
+class DingtalkSettings(AnyChannelSettings):
+    """Messages by a custom bot of DingTalk (钉钉)."""
 
     form: ClassVar[Form] = "long"
     type: Literal["dingtalk"]
     url: ChatBotUrl
-    """The robot's webhook address; it holds the access token, so it is a secret."""
+    """The bot's webhook address; it holds the access token, so it is a secret."""
     secret: Secret | None = None
-    """The signing secret (SEC…), if the robot demands signatures."""
+    """The signing secret (SEC…), if the bot requires signatures."""
     timeout: Duration = timedelta(seconds=10)
     rate: Rate = Rate(per_minute=20)
 
 
-class FeishuSettings(Strict):
-    """Messages by a custom robot of Feishu (飞书) or Lark."""
+class FeishuSettings(AnyChannelSettings):
+    """Messages by a custom bot of Feishu (飞书) or Lark."""
 
     form: ClassVar[Form] = "long"
     type: Literal["feishu"]
     url: ChatBotUrl
-    """The robot's webhook address; it holds the key, so it is a secret."""
+    """The bot's webhook address; it holds the key, so it is a secret."""
     secret: Secret | None = None
-    """The signing secret, if the robot demands signatures."""
+    """The signing secret, if the bot requires signatures."""
     timeout: Duration = timedelta(seconds=10)
     rate: Rate = Rate(per_minute=100, per_second=5)
 
 
-class AppriseSettings(Strict):
-    """Messages by Apprise, for which `pip install incident-engine[apprise]` is needed."""
+class AppriseSettings(AnyChannelSettings):
+    """Messages by Apprise. Needs `pip install incident-engine[apprise]`."""
 
     form: ClassVar[Form] = "long"
     type: Literal["apprise"]
@@ -127,25 +136,25 @@ ChannelSettings = Annotated[
 
 
 def channel_secrets(channel: ChannelSettings) -> Iterator[tuple[tuple[str, ...], Secret]]:
-    """Yield every secret of a channel with its place among the channel's keys."""
+    """Yield every secret of a channel with its path among the channel's keys."""
     for key in type(channel).model_fields:
-        part = getattr(channel, key)
-        if isinstance(part, Secret):
-            yield (key,), part
-        elif isinstance(part, Mapping):
-            yield from (((key, name), inner) for name, inner in part.items() if isinstance(inner, Secret))
+        value = getattr(channel, key)
+        if isinstance(value, Secret):
+            yield (key,), value
+        elif isinstance(value, Mapping):
+            yield from (((key, name), secret) for name, secret in value.items() if isinstance(secret, Secret))
 
 
 class RetrySettings(Strict):
-    """How a failed delivery is repeated: first after `first`, then doubling up to `longest`, so many times in all."""
+    """The repeats of a failed delivery. The wait is `first`, then doubles up to `longest`, for `attempts` in all."""
 
     first: Duration = timedelta(seconds=5)
     longest: Duration = timedelta(minutes=10)
     attempts: int = Field(default=20, ge=1)
     lease: Duration = timedelta(seconds=60)
-    """How long an attempt may take before somebody else may try."""
+    """The longest time of an attempt; after it another replica may try."""
     fallback_after: int = Field(default=3, ge=1)
-    """After so many failed attempts the contact's next channel is used at once."""
+    """The number of failed attempts after which the contact's next channel is used at once."""
 
 
 def _network_or_name(text: str) -> str:
@@ -153,40 +162,31 @@ def _network_or_name(text: str) -> str:
         ipaddress.ip_network(text)
     except ValueError:
         if "/" in text or not text or not all(part for part in text.split(".")) or text.replace(".", "").isdigit():
-            said = f"neither a network nor a host name: {text!r}"
-            raise invalid(said, "such as 10.1.2.0/24, 127.0.0.1, fd00::/8 or sms.bank.example") from None
+            message = f"neither a network nor a host name: {text!r}"
+            raise invalid(message, "such as 10.1.2.0/24, 127.0.0.1, fd00::/8 or sms.bank.example") from None
     return text
 
 
 class OutgoingSettings(Strict):
-    """Which private addresses outgoing HTTP requests may reach; public ones they always may."""
+    """The private addresses that outgoing HTTP requests may reach. Public addresses are always allowed."""
 
     allow: tuple[Annotated[str, AfterValidator(_network_or_name)], ...] = ()
-    """Networks such as 10.1.2.0/24, and names of hosts."""
+    """Networks such as 10.1.2.0/24, and host names."""
 
 
 class Address(Strict):
-    """A channel, and where on it a contact is reached."""
+    """A channel and the contact's address on it."""
 
     channel: Identifier
     to: str | None = None
     after: Duration = timedelta(0)
-    """How long after the first of a contact's channels this one is tried, if nobody has answered by then."""
+    """The wait after the first of a contact's channels, before this one is tried if nobody has answered."""
 
 
-def address_problems(path: Path, address: Address, channels: Mapping[str, Any]) -> Iterator[Problem]:
-    """Yield what is wrong with a contact's address that stands at `path`."""
+def address_problems(path: Path, address: Address, channels: Mapping[str, ChannelSettings]) -> Iterator[Problem]:
+    """Yield the problems of a contact's address at `path`."""
     yield from unknown_problems((*path, "channel"), "channel", address.channel, channels)
     channel = channels.get(address.channel)
-    if channel is not None and channel.type == "email" and not _is_address(address.to or ""):
-        said = f"an e-mail channel needs one plain address, not {address.to!r}"
-        yield Problem((*path, "to"), said, "such as to: somebody@example.com")
-    if channel is not None and channel.type == "sms" and not (address.to or "").strip():
-        yield Problem((*path, "to"), "an SMS channel needs a number", 'such as to: "+8613900000000"')
-
-
-def _is_address(text: str) -> bool:
-    try:
-        return MailAddress(addr_spec=text).domain != ""
-    except (HeaderParseError, ValueError, IndexError):
-        return False
+    problem = channel.address_problem(address.to) if channel is not None else None
+    if problem is not None:
+        yield Problem((*path, "to"), *problem)

@@ -1,4 +1,4 @@
-"""Settings that all channels share: the form of their messages and their rate limits."""
+"""Settings that all channels share: the form of their messages, their rate limits, the check of addresses."""
 
 from typing import Literal
 
@@ -17,3 +17,11 @@ class Rate(Strict):
     """The most messages per minute."""
     per_second: int | None = Field(default=None, ge=1)
     """The most messages per second."""
+
+
+class AnyChannelSettings(Strict):
+    """The base of every channel's settings."""
+
+    def address_problem(self, to: str | None) -> tuple[str, str] | None:
+        """Return the error of a recipient's address and the expected value; None if the channel can use it."""
+        return None

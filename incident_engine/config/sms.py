@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from incident_engine.common.validation import Strict, invalid, unknown_name
-from incident_engine.config.common import Form, Rate
+from incident_engine.config.common import AnyChannelSettings, Form, Rate
 from incident_engine.config.placeholders import Encode, fill, in_json, in_query, in_xml, placeholders, plainly
 from incident_engine.config.secret import Secret
 from incident_engine.domain.values import Duration, Identifier
@@ -59,7 +59,7 @@ _NAMES = ("to", "text", "subject", "body", "id", "locale", "timestamp")
 _ENCODERS: dict[str, Encode] = {"json": in_json, "form": in_query, "xml": in_xml, "text": plainly}
 
 
-class SmsSettings(Strict):
+class SmsSettings(AnyChannelSettings):
     """Text messages over the HTTP interface of an SMS gateway."""
 
     form: ClassVar[Form] = "short"
@@ -111,6 +111,10 @@ class SmsSettings(Strict):
         if self.success.json_path is None and (self.permanent.equals or self.rate_limited.equals):
             raise invalid("equals without success.json_path", "the place of the result in the answer")
         return self
+
+    def address_problem(self, to: str | None) -> tuple[str, str] | None:
+        """Return an error if there is no number."""
+        return None if (to or "").strip() else ("an SMS channel needs a number", 'such as to: "+8613900000000"')
 
     @property
     def encode(self) -> Encode:

@@ -1,6 +1,7 @@
-"""What each target (a channel's address on the net) takes now: tokens, circuit, and what waits for it.
+"""The endpoints of channels: rate limit and circuit breaker of each, and the choice of what to send now.
 
-The state lives in memory. After a restart every bucket is full and every circuit closed.
+An endpoint is a channel's address on the net, or one recipient of a channel whose recipients are independent. Its
+state lives in memory: after a restart all rate limits are unused and all circuits are closed.
 """
 
 import threading
@@ -12,33 +13,20 @@ from enum import StrEnum
 from math import ceil
 
 from incident_engine.common.telemetry import CircuitState
-from incident_engine.config.channels import (
-    AppriseSettings,
-    ChannelSettings,
-    DingtalkSettings,
-    EmailSettings,
-    FeishuSettings,
-    OutboxSettings,
-    WebhookSettings,
-    WecomSettings,
-)
+from incident_engine.config.channels import ChannelSettings
 from incident_engine.config.common import Rate
-from incident_engine.config.sms import SmsSettings
 from incident_engine.delivery.channels.base import DeliveryOutcome
-from incident_engine.delivery.channels.dingtalk import DingtalkChannel
-from incident_engine.delivery.channels.feishu import FeishuChannel
+from incident_engine.delivery.channels.registry import channel_type
 from incident_engine.delivery.channels.splitting import in_json
-from incident_engine.delivery.channels.wecom import WecomChannel
 from incident_engine.delivery.circuit_breaker import CircuitBreaker
 from incident_engine.delivery.digest import fitting
 from incident_engine.delivery.rate_limit import RateLimits
 from incident_engine.store.deliveries import Choice, ClaimedDelivery, Priority
 
-_ROOMY = 20_000
 MAX_ENDPOINTS = 10_000
-"""Of so many targets something is remembered."""
-_LONG = timedelta(minutes=1)
-"""Who would have to wait longer than this for a token is reached over the next channel."""
+"""How many endpoints are kept in memory."""
+_LONG_WAIT = timedelta(minutes=1)
+"""A recipient who would wait longer for the rate limit is reached over the next channel."""
 
 
 class PostponeReason(StrEnum):
@@ -50,7 +38,7 @@ class PostponeReason(StrEnum):
 
 @dataclass(slots=True)
 class _Endpoint:
-    buckets: RateLimits
+    rate_limits: RateLimits
     circuit: CircuitBreaker = field(default_factory=CircuitBreaker)
 
 
@@ -58,112 +46,108 @@ _Key = tuple[str, str | None]
 
 
 class Endpoints:
-    """The targets of all channels. Chooses what to send in the writer's thread, and hears in the loop's how it went."""
+    """Chooses the deliveries that endpoints take now, and records how attempts went.
+
+    The writer's thread chooses, the event loop records.
+    """
 
     def __init__(self, settings: Mapping[str, ChannelSettings]) -> None:
         self._settings = settings
-        self._targets: dict[_Key, _Endpoint] = {}
+        self._endpoints: dict[_Key, _Endpoint] = {}
         self._lock = threading.Lock()
 
     def choose(
         self, due: Sequence[ClaimedDelivery], limit: int, now: datetime
     ) -> tuple[Choice, Mapping[str, PostponeReason]]:
-        """Return what to send now of what is due (in this order), and why others wait. Statutory messages go alone."""
-        chosen = _Chosen(now)
+        """Return at most `limit` batches of due deliveries, in their order, and why others must wait.
+
+        Each batch goes out as one message. Statutory messages are never joined with others.
+        """
+        selection = _Selection(now)
         with self._lock:
-            for place, delivery in enumerate(due):
-                if len(chosen.batches) >= limit:
+            for index, delivery in enumerate(due):
+                if len(selection.batches) >= limit:
                     break
-                if delivery.id not in chosen.seen:
-                    self._look_at(delivery, due[place:], chosen)
-        return Choice(chosen.batches, chosen.later, chosen.unreachable), chosen.reasons
+                if delivery.id not in selection.seen:
+                    self._consider(delivery, due[index:], selection)
+        return Choice(selection.batches, selection.later, selection.unreachable), selection.reasons
 
     def are_open(self, due: Sequence[ClaimedDelivery], now: datetime) -> bool:
-        """Return whether all of these can go at once, with a token to spare at each target, so that none must wait."""
+        """Return whether all of these can go at once and leave a token at each endpoint, so that none must wait."""
         counts = Counter(self._key(delivery) for delivery in due)
         with self._lock:
-            return all(self._is_open(self._at(key), count, now) for key, count in counts.items())
+            for key, count in counts.items():
+                endpoint = self._endpoint(key)
+                available = endpoint.rate_limits.available(now)
+                if endpoint.circuit.is_cut or (available is not None and available <= count):
+                    return False
+        return True
 
-    def _is_open(self, target: _Endpoint, count: int, now: datetime) -> bool:
-        available = target.buckets.available(now)
-        return not target.circuit.is_cut and (available is None or available > count)
-
-    def _look_at(self, delivery: ClaimedDelivery, due: Sequence[ClaimedDelivery], chosen: "_Chosen") -> None:
-        target, now = self._at(self._key(delivery)), chosen.now
+    def _consider(
+        self, delivery: ClaimedDelivery, remaining: Sequence[ClaimedDelivery], selection: "_Selection"
+    ) -> None:
+        """Select a delivery, with others for the same reader if it takes the last token, or postpone it."""
+        endpoint, now = self._endpoint(self._key(delivery)), selection.now
         is_statutory = delivery.priority == Priority.STATUTORY
-        lit = now if is_statutory else target.circuit.ready_at(now)
-        paid = target.buckets.ready_at(now)
-        if max(lit, paid) > now:
-            chosen.postpone(delivery, max(lit, paid), PostponeReason.CIRCUIT if lit > paid else PostponeReason.RATE)
+        # The law's deadline does not wait for a circuit, but a vendor that counts messages would refuse it anyway.
+        circuit_ready_at = now if is_statutory else endpoint.circuit.ready_at(now)
+        rate_ready_at = endpoint.rate_limits.ready_at(now)
+        if max(circuit_ready_at, rate_ready_at) > now:
+            reason = PostponeReason.CIRCUIT if circuit_ready_at > rate_ready_at else PostponeReason.RATE
+            selection.postpone(delivery, max(circuit_ready_at, rate_ready_at), reason)
             return
-        room = self._room(delivery.channel)
+        settings = self._settings.get(delivery.channel)
+        max_length = None if settings is None else channel_type(settings).max_length(settings)
         batch = [delivery]
-        if target.buckets.available(now) == 1 and room is not None and not is_statutory and not target.circuit.is_cut:
+        has_last_token = endpoint.rate_limits.available(now) == 1
+        if has_last_token and max_length is not None and not is_statutory and not endpoint.circuit.is_cut:
             reader = (delivery.channel, delivery.address, delivery.locale)
-            batch = [each for each in due if (each.channel, each.address, each.locale) == reader]
-            batch = [each for each in batch if each.id not in chosen.seen]
-            batch = batch[: fitting(batch, room)]
-        target.buckets.take(_messages(batch, room))
-        target.circuit.probe(now)
-        chosen.take(batch)
+            batch = [other for other in remaining if (other.channel, other.address, other.locale) == reader]
+            batch = [other for other in batch if other.id not in selection.seen]
+            batch = batch[: fitting(batch, max_length)]
+        parts = 1
+        if max_length is not None and len(batch) == 1:  # an estimate: only the channel knows how it cuts
+            parts = max(1, ceil((in_json(delivery.subject) + in_json(delivery.body)) / max_length))
+        endpoint.rate_limits.take(parts)
+        endpoint.circuit.probe(now)
+        selection.add(batch)
 
     def record(
         self, delivery: ClaimedDelivery, outcome: DeliveryOutcome, now: datetime, wait: timedelta | None
     ) -> CircuitState | None:
-        """Note how an attempt went; return the new state of the target's circuit if it has changed."""
+        """Record how an attempt went. Return the new state of the endpoint's circuit if it has changed."""
         with self._lock:
-            target = self._at(self._key(delivery))
-            before = target.circuit.state
-            target.circuit.record(outcome, now)
+            endpoint = self._endpoint(self._key(delivery))
+            before = endpoint.circuit.state
+            endpoint.circuit.record(outcome, now)
             if outcome is DeliveryOutcome.RATE_LIMITED and wait:
-                target.buckets.pause(now + wait, now)
-            return None if target.circuit.state is before else target.circuit.state
+                endpoint.rate_limits.pause(now + wait, now)
+            return None if endpoint.circuit.state is before else endpoint.circuit.state
 
     def state(self, channel: str) -> CircuitState:
         """Return the worst state of a channel's circuits."""
         with self._lock:
-            states = [target.circuit.state for (name, _), target in self._targets.items() if name == channel]
+            states = [endpoint.circuit.state for (name, _), endpoint in self._endpoints.items() if name == channel]
         return max(states, key=list(CircuitState).index, default=CircuitState.CLOSED)
 
-    def _at(self, key: _Key) -> _Endpoint:
-        if key not in self._targets:
-            if len(self._targets) >= MAX_ENDPOINTS:
-                self._forget_one()
+    def _endpoint(self, key: _Key) -> _Endpoint:
+        if key not in self._endpoints:
+            if len(self._endpoints) >= MAX_ENDPOINTS:
+                # The oldest that answers is forgotten first: only of the others is there anything to remember.
+                answering = (name for name, endpoint in self._endpoints.items() if not endpoint.circuit.is_cut)
+                del self._endpoints[next(answering, next(iter(self._endpoints)))]
             settings = self._settings.get(key[0])
-            self._targets[key] = _Endpoint(RateLimits(settings.rate if settings else Rate()))
-        return self._targets[key]
-
-    def _forget_one(self) -> None:
-        """Forget the target known longest, if there is one that answers: nothing is known against it."""
-        names = iter(self._targets)
-        oldest = next(iter(self._targets))
-        del self._targets[next((name for name in names if not self._targets[name].circuit.is_cut), oldest)]
+            self._endpoints[key] = _Endpoint(RateLimits(settings.rate if settings else Rate()))
+        return self._endpoints[key]
 
     def _key(self, delivery: ClaimedDelivery) -> _Key:
-        """Return the target: of e-mail each recipient, else the one address of the channel."""
-        by_address = isinstance(self._settings.get(delivery.channel), EmailSettings | OutboxSettings)
-        return delivery.channel, delivery.address if by_address else None
-
-    def _room(self, channel: str) -> int | None:
-        """Return how many bytes of text one message takes, or None where messages are never bundled."""
-        settings = self._settings.get(channel)
-        match settings:
-            case None | OutboxSettings() | WebhookSettings():
-                return None  # a file each; a machine that reads one message at a time
-            case WecomSettings():
-                return WecomChannel.room
-            case DingtalkSettings():
-                return DingtalkChannel.room
-            case FeishuSettings():
-                return FeishuChannel.room
-            case SmsSettings():
-                return settings.longest
-            case EmailSettings() | AppriseSettings():
-                return _ROOMY
+        settings = self._settings.get(delivery.channel)
+        is_per_recipient = settings is not None and channel_type(settings).is_per_recipient
+        return delivery.channel, delivery.address if is_per_recipient else None
 
 
-class _Chosen:
-    """What has been chosen so far."""
+class _Selection:
+    """Collects the batches to send now and the deliveries that must wait."""
 
     def __init__(self, now: datetime) -> None:
         self.now = now
@@ -173,8 +157,8 @@ class _Chosen:
         self.reasons: dict[str, PostponeReason] = {}
         self.unreachable: set[str] = set()
 
-    def take(self, batch: Sequence[ClaimedDelivery]) -> None:
-        """Send these as one message."""
+    def add(self, batch: Sequence[ClaimedDelivery]) -> None:
+        """Send deliveries now, as one message."""
         self.seen.update(delivery.id for delivery in batch)
         self.batches.append(tuple(batch))
 
@@ -183,11 +167,5 @@ class _Chosen:
         self.seen.add(delivery.id)
         self.later[delivery.id] = until
         self.reasons[delivery.id] = reason
-        if reason is PostponeReason.CIRCUIT or until - self.now > _LONG:
+        if reason is PostponeReason.CIRCUIT or until - self.now > _LONG_WAIT:
             self.unreachable.add(delivery.id)
-
-
-def _messages(batch: Sequence[ClaimedDelivery], room: int | None) -> int:
-    """Return in how many parts a message will go out, as far as can be told before."""
-    length = sum(in_json(delivery.subject) + in_json(delivery.body) for delivery in batch)
-    return 1 if room is None or len(batch) > 1 else max(1, ceil(length / room))

@@ -89,7 +89,7 @@ def test_where_apprise_is_not_installed_the_start_says_how(monkeypatch: pytest.M
 
 
 def test_apprise_is_not_imported_where_nobody_uses_it() -> None:
-    code = "import sys; import incident_engine.delivery.opening; print('apprise' in sys.modules)"
+    code = "import sys; import incident_engine.delivery.channels.registry; print('apprise' in sys.modules)"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert shown.stdout.strip() == "False"
 

@@ -59,7 +59,7 @@ ROBOTS = [
     pytest.param(dingtalk, WECOM_OK, id="dingtalk"),
     pytest.param(feishu, FEISHU_OK, id="feishu"),
 ]
-every_robot = pytest.mark.parametrize(("make", "ok"), ROBOTS)
+every_bot = pytest.mark.parametrize(("make", "ok"), ROBOTS)
 
 
 def text_of(posted: Posted) -> str:
@@ -71,7 +71,7 @@ def text_of(posted: Posted) -> str:
     return str(said["markdown"].get("content") or said["markdown"]["text"])
 
 
-@every_robot
+@every_bot
 def test_a_message_arrives_whole_as_json(make: Make, ok: str) -> None:
     with web_server(Answer(200, body=ok)) as server:
         (said,) = send(make(server.url))
@@ -121,7 +121,7 @@ def test_without_a_secret_nothing_is_signed(make: Make) -> None:
     assert "sign" not in server.posted[0].path + server.posted[0].body
 
 
-@every_robot
+@every_bot
 def test_nobody_is_mentioned_and_no_link_is_hidden_by_what_a_message_says(make: Make, ok: str) -> None:
     body = '<at id="all"></at> <@everybody> <font color="red">x</font> ![p](http://p) [l](http://l) 3 < 4'
     with web_server(Answer(200, body=ok)) as server:
@@ -180,7 +180,7 @@ def test_a_robot_that_says_how_long_to_wait_is_obeyed(header: str, status: int) 
     assert (error.outcome, error.retry_after) == (DeliveryOutcome.RATE_LIMITED, timedelta(seconds=52))
 
 
-@every_robot
+@every_bot
 @pytest.mark.parametrize(
     "body",
     [
@@ -207,7 +207,7 @@ def test_both_codes_of_feishu_must_be_those_of_success(body: str) -> None:
         assert failure(feishu(server.url)).outcome is DeliveryOutcome.REFUSED
 
 
-@every_robot
+@every_bot
 @pytest.mark.parametrize(
     ("status", "outcome"),
     [
@@ -226,21 +226,21 @@ def test_a_status_of_failure_is_one_even_with_the_body_of_success(
         assert failure(make(server.url)).outcome is outcome
 
 
-@every_robot
+@every_bot
 def test_a_robot_that_does_not_answer_is_a_timeout(make: Make, ok: str) -> None:
     with silent_server() as port:
         error = failure(make(f"http://{LOOPBACK}:{port}", 0.2))
     assert (error.outcome, error.permanent) == (DeliveryOutcome.TIMED_OUT, False)
 
 
-@every_robot
+@every_bot
 def test_a_robot_that_cuts_the_connection_is_a_failed_connection(make: Make, ok: str) -> None:
     with web_server(Answer(None)) as server:
         error = failure(make(server.url))
     assert (error.outcome, error.permanent) == (DeliveryOutcome.CONNECTION_FAILED, False)
 
 
-@every_robot
+@every_bot
 def test_a_robot_that_is_not_there_is_a_failed_connection(make: Make, ok: str) -> None:
     assert failure(make(f"http://{LOOPBACK}:{free_port()}")).outcome is DeliveryOutcome.CONNECTION_FAILED
 
@@ -307,6 +307,6 @@ def test_a_repeat_goes_on_with_the_part_that_did_not_arrive() -> None:
 def test_an_address_in_a_file_that_is_none_stops_the_start_and_is_not_shown(tmp_path: Any, url: str) -> None:
     (tmp_path / "url").write_text(url)
     settings = WecomSettings(type="wecom", url=Secret(file=tmp_path / "url"))
-    with pytest.raises(StartupError, match=r"^channels\.ops: url is not the address of a robot") as caught:
+    with pytest.raises(StartupError, match=r"^channels\.ops: url is not the address of a chat bot") as caught:
         open_channels({"ops": settings}, OutgoingSettings())
     assert url in ("", "https://") or url not in str(caught.value)

@@ -51,7 +51,7 @@ def test_only_text_messages_are_short(tmp_path: Path) -> None:
         ("{type: weecom, url: {value: x}}", "channels.ops.type: unknown type 'weecom'"),
         ("{type: wecom}", "channels.ops.url: missing key 'url'"),
         ("{type: wecom, url: 'https://h/k3y'}", "channels.ops.url: a secret without its place; expected {value: …}"),
-        ("{type: wecom, url: {value: 'h/k3y'}}", "channels.ops.url: not the address of a robot; expected https://"),
+        ("{type: wecom, url: {value: 'h/k3y'}}", "channels.ops.url: not the address of a chat bot; expected https://"),
         ("{type: wecom, url: {value: 12345}}", "channels.ops.url: a secret that is not a text"),
         ("{type: feishu, url: {file: f}, secrt: {value: k3y}}", "unknown key 'secrt'"),
         ("{type: dingtalk, url: {file: f}, secret: {}}", "exactly one place"),

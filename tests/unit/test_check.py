@@ -160,5 +160,5 @@ def test_a_channel_that_the_daemon_could_not_open_is_found_before_it_starts(tmp_
     channels = f"channels:\n{robot}{desk}"
     text = CONFIG.read_text(encoding="utf-8").replace("channels:\n", channels, 1)
     found = [str(each) for each in check([], write(tmp_path, "config.yaml", text)).findings]
-    assert any("channels.wecom: url is not the address of a robot" in each for each in found), found
+    assert any("channels.wecom: url is not the address of a chat bot" in each for each in found), found
     assert any("is empty" in each for each in found), found

@@ -81,7 +81,7 @@ def test_what_does_not_fit_into_the_bundle_waits_for_the_next_token() -> None:
     assert choice.unreachable == set()
     assert set(why.values()) == {PostponeReason.RATE}
     (batch,) = ours.choose(due[3:], 16, NOW + 30 * SECOND)[0].batches
-    assert WecomChannel.measure(digest_of(batch).body) <= WecomChannel.room
+    assert WecomChannel.measure(digest_of(batch).body) <= WecomChannel.max_length
 
 
 def test_statutory_messages_go_first_and_alone() -> None:
@@ -200,5 +200,5 @@ def test_of_very_many_targets_those_that_answer_are_forgotten_first(monkeypatch:
         found.record(
             waiting("d", channel="mail", address=f"{number}@bank.example"), DeliveryOutcome.DELIVERED, NOW, None
         )
-    assert len(found._targets) == 3
+    assert len(found._endpoints) == 3
     assert found.state("mail") is CircuitState.OPEN  # who does not answer is not forgotten

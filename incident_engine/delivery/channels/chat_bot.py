@@ -1,7 +1,7 @@
-"""What the robots of group chats have in common: parts, the code in the body, and which codes mean what.
+"""Chat bots of group chats: messages in parts, and the error codes in the bodies of answers.
 
-A robot answers HTTP 200 also when it refuses. Only its own code of success is a success; an answer that cannot be read
-is a failure.
+The vendors answer HTTP 200 also for a refusal. Only their own success code is a success; an unreadable answer is a
+failure.
 """
 
 import json
@@ -10,15 +10,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
-from incident_engine.config.channels import DingtalkSettings, FeishuSettings, OutgoingSettings, WecomSettings
+from incident_engine.config.channels import OutgoingSettings
+from incident_engine.config.secret import Secret
 from incident_engine.delivery.channels.base import DeliveryError, DeliveryOutcome
 from incident_engine.delivery.channels.http_client import HttpAnswer, HttpClient, explained, retry_after
 from incident_engine.delivery.channels.splitting import in_json, numbered
 from incident_engine.store.deliveries import ClaimedDelivery
 
-_REMEMBERED = 1_000
+_MAX_IN_PROGRESS = 1_000
+_HEADING_MARKUP = 8
+"""The length of the signs around a heading, generously."""
 _FEISHU_WAIT = "x-ogw-ratelimit-reset"
 """The header in which Feishu says how many seconds to wait."""
 _TAG = re.compile(r"<(?=[@/A-Za-z])")
@@ -27,27 +30,42 @@ _ADDRESS = re.compile(r"https?://[^\s/]+/\S+")
 
 @dataclass(frozen=True, slots=True)
 class ErrorMeaning:
-    """What an error code means, and how long to wait if the other side does not say."""
+    """The meaning of a vendor's error code."""
 
     outcome: DeliveryOutcome
     permanent: bool = False
     wait: timedelta | None = None
+    """The wait before the next attempt, unless the answer gives one."""
+
+
+class ChatBotSettings(Protocol):
+    """The settings that all chat bots have."""
+
+    @property
+    def url(self) -> Secret:
+        """Return the bot's address."""
+        ...
+
+    @property
+    def timeout(self) -> timedelta:
+        """Return the limit of time for one request."""
+        ...
 
 
 class Progress:
-    """How many parts of a message have arrived, so that a repeat goes on with the next; kept in memory only."""
+    """Counts the parts of a message that have arrived, so that a repeat goes on with the next; in memory only."""
 
     def __init__(self) -> None:
         self._arrived: dict[str, int] = {}
 
     def of(self, delivery: str) -> int:
-        """Return how many parts have arrived."""
+        """Return the number of parts that have arrived."""
         return self._arrived.get(delivery, 0)
 
     def record(self, delivery: str, arrived: int) -> None:
-        """Remember how many parts have arrived; of the oldest messages it is forgotten."""
+        """Record the number of parts that have arrived; the oldest message is forgotten if there are too many."""
         self._arrived[delivery] = arrived
-        if len(self._arrived) > _REMEMBERED:
+        if len(self._arrived) > _MAX_IN_PROGRESS:
             del self._arrived[next(iter(self._arrived))]
 
     def end(self, delivery: str) -> None:
@@ -56,18 +74,18 @@ class Progress:
 
 
 class ChatBot(ABC):
-    """Posts messages to the address of a robot, whose key is in the address."""
+    """Posts messages to the address of a chat bot; the bot's key is in the address."""
 
-    room: ClassVar[int]
-    """How long the text of one message may be, as `measure` counts."""
+    max_length: ClassVar[int]
+    """The longest text of one message, as `measure` counts."""
     codes: ClassVar[Mapping[int, ErrorMeaning]]
     code_names: ClassVar[tuple[str, ...]] = ("errcode",)
-    words_name: ClassVar[str] = "errmsg"
+    message_name: ClassVar[str] = "errmsg"
 
-    def __init__(self, settings: WecomSettings | DingtalkSettings | FeishuSettings, outgoing: OutgoingSettings) -> None:
+    def __init__(self, settings: ChatBotSettings, outgoing: OutgoingSettings) -> None:
         self._url = settings.url.read()
         if not _ADDRESS.fullmatch(self._url):
-            raise ValueError("url is not the address of a robot: https://, a host and a path")
+            raise ValueError("url is not the address of a chat bot: https://, a host and a path")
         self._http = HttpClient(outgoing, settings.timeout)
         self._progress = Progress()
 
@@ -79,11 +97,11 @@ class ChatBot(ABC):
     async def send(self, delivery: ClaimedDelivery, now: datetime) -> str:
         """Send a message, in parts if it is long; of a repeat only the parts that have not arrived."""
         subject, text = _plain(delivery.subject), _plain(delivery.body)
-        room = self.room - self.measure(subject) - 8  # the heading's own signs
-        if room < self.room // 2:  # a heading that takes most of the room goes into the text
-            text, room = f"{subject}\n\n{text}", self.room - 8
+        max_length = self.max_length - self.measure(subject) - _HEADING_MARKUP
+        if max_length < self.max_length // 2:  # a very long heading would leave no space for the text
+            text, max_length = f"{subject}\n\n{text}", self.max_length - _HEADING_MARKUP
             subject = ""
-        parts = numbered(text, delivery.locale, room, self.measure)
+        parts = numbered(text, delivery.locale, max_length, self.measure)
         answer = ""
         for mark, part in parts[self._progress.of(delivery.id) :]:
             answer = await self._post(f"{subject}{mark}".strip(), part, now)
@@ -107,31 +125,31 @@ class ChatBot(ABC):
 
     @abstractmethod
     def request(self, heading: str, text: str, now: datetime) -> tuple[str, dict[str, Any]]:
-        """Return where to post one part and what."""
+        """Return the address and the body with which one part is posted."""
 
-    def meaning(self, code: int, words: str) -> ErrorMeaning:
-        """Return what an error code means. One that is not known is refused, but tried again."""
+    def meaning(self, code: int, message: str) -> ErrorMeaning:
+        """Return the meaning of an error code. An unknown one is a refusal, and is tried again."""
         return self.codes.get(code, ErrorMeaning(DeliveryOutcome.REFUSED))
 
     def _failure(self, answer: HttpAnswer, now: datetime) -> DeliveryError | None:
         data = answer.data()
-        given = [data[name] for name in self.code_names if name in data] if isinstance(data, dict) else []
-        codes = [code for code in given if type(code) is int]
+        values = [data[name] for name in self.code_names if name in data] if isinstance(data, dict) else []
+        codes = [value for value in values if type(value) is int]
         code = next((code for code in codes if code), 0)
-        if answer.is_success and codes and len(codes) == len(given) and not code:
+        if answer.is_success and codes and len(codes) == len(values) and not code:
             return None
         if answer.is_success and not code:
             return DeliveryError(DeliveryOutcome.SERVER_ERROR, f"an answer without a code that can be read: {answer}")
         failure = explained(answer, now)
         if code and answer.status < 500 and failure.outcome is not DeliveryOutcome.RATE_LIMITED:
-            found = self.meaning(code, str(data.get(self.words_name, "")))
-            wait = failure.retry_after or found.wait
-            failure = DeliveryError(found.outcome, str(answer), permanent=found.permanent, retry_after=wait)
-        asked = answer.headers.get("retry-after") or answer.headers.get(_FEISHU_WAIT)
-        failure.retry_after = retry_after(asked, now) or failure.retry_after
+            meaning = self.meaning(code, str(data.get(self.message_name, "")))
+            wait = failure.retry_after or meaning.wait
+            failure = DeliveryError(meaning.outcome, str(answer), permanent=meaning.permanent, retry_after=wait)
+        header = answer.headers.get("retry-after") or answer.headers.get(_FEISHU_WAIT)
+        failure.retry_after = retry_after(header, now) or failure.retry_after
         return failure
 
 
 def _plain(text: str) -> str:
-    """Return a text in which nothing mentions people, is a tag, shows a picture or hides where a link leads."""
+    """Return a text without mentions of people, tags, pictures and links whose address is hidden."""
     return _TAG.sub("＜", text).replace("](", "] (")

@@ -1,4 +1,4 @@
-"""Custom robots of DingTalk (钉钉).
+"""Custom bots of DingTalk (钉钉).
 
 Source: https://open.dingtalk.com/document/robots/custom-robot-access (message types, 20000 bytes, 20 messages a minute,
 error codes) and https://open.dingtalk.com/document/robots/customize-robot-security-settings (signature).
@@ -17,24 +17,24 @@ from incident_engine.delivery.channels.base import DeliveryOutcome
 from incident_engine.delivery.channels.chat_bot import ChatBot, ErrorMeaning
 
 _LIMITED = ErrorMeaning(DeliveryOutcome.RATE_LIMITED, wait=timedelta(minutes=1))
-_UNKNOWN_ROBOT = ErrorMeaning(DeliveryOutcome.AUTHENTICATION_FAILED, permanent=True)
+_UNKNOWN_BOT = ErrorMeaning(DeliveryOutcome.AUTHENTICATION_FAILED, permanent=True)
 _REFUSED = ErrorMeaning(DeliveryOutcome.REFUSED, permanent=True)
 
 
 class DingtalkChannel(ChatBot):
-    """Posts Markdown to a robot of DingTalk, signed if it has a signing secret."""
+    """Posts Markdown to a bot of DingTalk, signed if it has a signing secret."""
 
-    room = 12_000  # of 20000 bytes in all: the heading, at most half of this, is the title as well
+    max_length = 12_000  # of 20000 bytes in all: the heading, at most half of this, is the title as well
     codes: ClassVar[Mapping[int, ErrorMeaning]] = {
         -1: ErrorMeaning(DeliveryOutcome.SERVER_ERROR),  # the system is busy
         130101: _LIMITED,  # send too fast
         410100: _LIMITED,
-        300001: _UNKNOWN_ROBOT,
-        300005: _UNKNOWN_ROBOT,  # token is not exist
-        400101: _UNKNOWN_ROBOT,
-        400102: _UNKNOWN_ROBOT,  # the robot was stopped
-        400106: _UNKNOWN_ROBOT,
-        310000: _REFUSED,  # keyword, signature or address; its words say which
+        300001: _UNKNOWN_BOT,
+        300005: _UNKNOWN_BOT,  # token is not exist
+        400101: _UNKNOWN_BOT,
+        400102: _UNKNOWN_BOT,  # the bot was stopped
+        400106: _UNKNOWN_BOT,
+        310000: _REFUSED,  # keyword, signature or address; the message says which
         400013: _REFUSED,  # the group is gone
         430101: _REFUSED,  # unsafe link
         430102: _REFUSED,  # unfit text
@@ -48,7 +48,7 @@ class DingtalkChannel(ChatBot):
         self._secret = settings.secret.read() if settings.secret else None
 
     def request(self, heading: str, text: str, now: datetime) -> tuple[str, dict[str, Any]]:
-        """Return where to post one part and what."""
+        """Return the address and the body with which one part is posted."""
         content = f"### {heading}\n\n{text}" if heading else text
         title = heading or text.partition("\n")[0][:60]
         return self._signed(now), {"msgtype": "markdown", "markdown": {"title": title, "text": content}}

@@ -1,4 +1,4 @@
-"""Custom robots of Feishu (飞书) and Lark.
+"""Custom bots of Feishu (飞书) and Lark.
 
 Source: https://open.feishu.cn/document/client-docs/bot-v3/add-custom-bot (signature, 20 KB, error codes) and
 https://open.feishu.cn/document/server-docs/api-call-guide/frequency-control (100 messages a minute and 5 a second;
@@ -22,11 +22,11 @@ _BAD_REQUEST_OR_LIMIT = 9499
 
 
 class FeishuChannel(ChatBot):
-    """Posts cards to a robot of Feishu, signed if it has a signing secret."""
+    """Posts cards to a bot of Feishu, signed if it has a signing secret."""
 
-    room = 18_000  # of 20 KB for the whole request
+    max_length = 18_000  # of 20 KB for the whole request
     code_names = ("code", "StatusCode")
-    words_name = "msg"
+    message_name = "msg"
     codes: ClassVar[Mapping[int, ErrorMeaning]] = {
         11232: _LIMITED,  # frequency limited
         99991400: _LIMITED,  # request trigger frequency limit
@@ -43,14 +43,14 @@ class FeishuChannel(ChatBot):
         super().__init__(settings, outgoing)
         self._secret = settings.secret.read() if settings.secret else None
 
-    def meaning(self, code: int, words: str) -> ErrorMeaning:
-        """Return what an error code means; one of them means two things, told apart by its words."""
+    def meaning(self, code: int, message: str) -> ErrorMeaning:
+        """Return the meaning of an error code; one code has two meanings, which its message tells apart."""
         if code == _BAD_REQUEST_OR_LIMIT:
-            return _LIMITED if "too many" in words.casefold() else _REFUSED
-        return super().meaning(code, words)
+            return _LIMITED if "too many" in message.casefold() else _REFUSED
+        return super().meaning(code, message)
 
     def request(self, heading: str, text: str, now: datetime) -> tuple[str, dict[str, Any]]:
-        """Return where to post one part and what."""
+        """Return the address and the body with which one part is posted."""
         card: dict[str, Any] = {
             "config": {"wide_screen_mode": True},
             "elements": [{"tag": "markdown", "content": text}],

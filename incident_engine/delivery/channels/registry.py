@@ -1,6 +1,8 @@
-"""From settings to channels that are ready to send."""
+"""The channel types: one row a type. Opens the channels of config.yaml."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from standardwebhooks.webhooks import EmptyWebhookSecretError
 
@@ -13,6 +15,7 @@ from incident_engine.config.channels import (
     FeishuSettings,
     OutboxSettings,
     OutgoingSettings,
+    WebhookSettings,
     WecomSettings,
     channel_secrets,
 )
@@ -28,49 +31,73 @@ from incident_engine.delivery.channels.sms import SmsChannel
 from incident_engine.delivery.channels.webhook import WebhookChannel
 from incident_engine.delivery.channels.wecom import WecomChannel
 
-_LONG = 8
-"""Values in an address that is no secret are hidden from this length on."""
+_MAIL_LENGTH = 20_000
+"""No server limits a mail to so little, but nobody reads more at once."""
+_SHORTEST_SECRET_PART = 8
+"""Shorter parts of an address that is no secret itself are names, and stay readable."""
+
+
+def _no_digest(_: Any) -> None:
+    """Return no limit of length: a program reads one message at a time, and a file holds one."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelType:
+    """What the engine must know about the channels of one type."""
+
+    settings: type[ChannelSettings]
+    open: Callable[[Any, OutgoingSettings], Channel]
+    max_length: Callable[[Any], int | None] = _no_digest
+    """From settings to the length of text that one message takes; None: messages are never joined into a digest."""
+    is_per_recipient: bool = False
+    """Whether rate limit and circuit breaker hold for each recipient, and not for the channel as a whole."""
+
+
+CHANNEL_TYPES = (
+    ChannelType(OutboxSettings, lambda settings, _: OutboxChannel(settings), is_per_recipient=True),
+    ChannelType(
+        EmailSettings,
+        lambda settings, _: EmailChannel(settings),
+        max_length=lambda _: _MAIL_LENGTH,
+        is_per_recipient=True,
+    ),
+    ChannelType(WebhookSettings, WebhookChannel),
+    ChannelType(WecomSettings, WecomChannel, max_length=lambda _: WecomChannel.max_length),
+    ChannelType(DingtalkSettings, DingtalkChannel, max_length=lambda _: DingtalkChannel.max_length),
+    ChannelType(FeishuSettings, FeishuChannel, max_length=lambda _: FeishuChannel.max_length),
+    ChannelType(SmsSettings, SmsChannel, max_length=lambda settings: settings.longest),
+    ChannelType(AppriseSettings, lambda settings, _: AppriseChannel(settings), max_length=lambda _: _MAIL_LENGTH),
+)
+_TYPE_BY_SETTINGS = {row.settings: row for row in CHANNEL_TYPES}
+
+
+def channel_type(settings: ChannelSettings) -> ChannelType:
+    """Return the row of a channel's type."""
+    return _TYPE_BY_SETTINGS[type(settings)]
 
 
 def open_channels(
     settings: Mapping[str, ChannelSettings], outgoing: OutgoingSettings | None = None
 ) -> dict[str, Channel]:
-    """Return the channels that the settings describe. Raises StartupError if a secret cannot be read or used."""
-    opened: dict[str, Channel] = {}
+    """Return the channels of the settings by name. Raises StartupError if a secret cannot be read or used."""
+    channels: dict[str, Channel] = {}
     for name, channel in settings.items():
         try:
-            opened[name] = RedactingChannel(_open(channel, outgoing or OutgoingSettings()), _secrets(channel))
+            opened = channel_type(channel).open(channel, outgoing or OutgoingSettings())
+            channels[name] = RedactingChannel(opened, _secrets(channel))
         except (OSError, ValueError, EmptyWebhookSecretError) as error:
             raise StartupError(f"channels.{name}: {error}") from error
-    return opened
-
-
-def _open(settings: ChannelSettings, outgoing: OutgoingSettings) -> Channel:
-    match settings:
-        case OutboxSettings():
-            return OutboxChannel(settings)
-        case EmailSettings():
-            return EmailChannel(settings)
-        case WecomSettings():
-            return WecomChannel(settings, outgoing)
-        case DingtalkSettings():
-            return DingtalkChannel(settings, outgoing)
-        case FeishuSettings():
-            return FeishuChannel(settings, outgoing)
-        case SmsSettings():
-            return SmsChannel(settings, outgoing)
-        case AppriseSettings():
-            return AppriseChannel(settings)
-    return WebhookChannel(settings, outgoing)
+    return channels
 
 
 def _secrets(settings: ChannelSettings) -> Iterator[str]:
-    """Yield everything that must not be shown: secrets, and what opens something in addresses."""
-    for place, secret in channel_secrets(settings):
+    """Yield the texts that must not be shown: secrets, and the parts of addresses that open something."""
+    for path, secret in channel_secrets(settings):
         text = secret.read()
         yield text
-        if place == ("url",):
+        if path == ("url",):
             yield from secret_parts(text)
     url = getattr(settings, "url", None)
-    if isinstance(url, str):  # the address itself may be shown, what opens something in it may not
-        yield from (part for part in secret_parts(url) if part != url and "{" not in part and len(part) >= _LONG)
+    if isinstance(url, str):  # the address itself may be shown, the keys within it may not
+        parts = (part for part in secret_parts(url) if part != url and "{" not in part)
+        yield from (part for part in parts if len(part) >= _SHORTEST_SECRET_PART)

@@ -1,4 +1,4 @@
-"""Group robots of WeCom (企业微信).
+"""Group bots of WeCom (企业微信).
 
 Source: https://developer.work.weixin.qq.com/document/path/91770 (message types, 4096 bytes of Markdown, 20 messages a
 minute) and https://developer.work.weixin.qq.com/document/path/90313 (error codes).
@@ -16,16 +16,16 @@ _MINUTE = timedelta(minutes=1)
 
 
 class WecomChannel(ChatBot):
-    """Posts Markdown to a robot of WeCom."""
+    """Posts Markdown to a bot of WeCom."""
 
-    room = 4096
+    max_length = 4096
     codes: ClassVar[Mapping[int, ErrorMeaning]] = {
         -1: ErrorMeaning(DeliveryOutcome.SERVER_ERROR),  # the system is busy
         45009: ErrorMeaning(DeliveryOutcome.RATE_LIMITED, wait=_MINUTE),  # api freq out of limit
         45033: ErrorMeaning(DeliveryOutcome.RATE_LIMITED),  # too many calls at once
         93000: ErrorMeaning(
             DeliveryOutcome.AUTHENTICATION_FAILED, permanent=True
-        ),  # invalid webhook url: the robot is gone
+        ),  # invalid webhook url: the bot is gone
         40008: ErrorMeaning(DeliveryOutcome.REFUSED, permanent=True),  # invalid message type
         40058: ErrorMeaning(DeliveryOutcome.REFUSED, permanent=True),  # invalid parameter, too long
     }
@@ -36,6 +36,6 @@ class WecomChannel(ChatBot):
         return utf8(text)
 
     def request(self, heading: str, text: str, now: datetime) -> tuple[str, dict[str, Any]]:
-        """Return where to post one part and what."""
+        """Return the address and the body with which one part is posted."""
         content = f"### {heading}\n\n{text}" if heading else text
         return self._url, {"msgtype": "markdown", "markdown": {"content": content}}
