@@ -5,6 +5,7 @@ import inspect
 import textwrap
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from functools import cache
 from itertools import pairwise
 from typing import Any, get_args
 
@@ -307,6 +308,7 @@ def _spell(part: Schema, spelling: Schema) -> None:
     (options[0] if options else part).update(spelling)
 
 
+@cache  # a schema asks for a class wherever it is used, and each answer parses the source of the class
 def _docstrings(cls: type) -> dict[str, str]:
     """Return the docstrings that stand below the fields of a model or the members of an enumeration."""
     found: dict[str, str] = {}
