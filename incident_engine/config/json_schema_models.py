@@ -308,16 +308,20 @@ def _spell(part: Schema, spelling: Schema) -> None:
     (options[0] if options else part).update(spelling)
 
 
-@cache  # a schema asks for a class wherever it is used, and each answer parses the source of the class
 def _docstrings(cls: type) -> dict[str, str]:
     """Return the docstrings that stand below the fields of a model or the members of an enumeration."""
-    found: dict[str, str] = {}
+    docstrings: dict[str, str] = {}
     for base in reversed(cls.__mro__):
         if base.__module__.partition(".")[0] == __package__.partition(".")[0]:
-            (definition,) = ast.parse(textwrap.dedent(inspect.getsource(base))).body
-            assert isinstance(definition, ast.ClassDef)  # noqa: S101 - it is the source of a class
-            found |= _below(definition)
-    return found
+            docstrings |= _own_docstrings(base)
+    return docstrings
+
+
+@cache  # inspect parses the whole module for each class, and most classes are asked for several times
+def _own_docstrings(cls: type) -> dict[str, str]:
+    (definition,) = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
+    assert isinstance(definition, ast.ClassDef)  # noqa: S101 - it is the source of a class
+    return dict(_below(definition))
 
 
 def _below(definition: ast.ClassDef) -> Iterator[tuple[str, str]]:
