@@ -5,6 +5,7 @@ import inspect
 import textwrap
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from functools import cache
 from itertools import pairwise
 from typing import Any, get_args
 
@@ -308,10 +309,15 @@ def _docstrings(cls: type) -> dict[str, str]:
     docstrings: dict[str, str] = {}
     for base in reversed(cls.__mro__):
         if base.__module__.partition(".")[0] == __package__.partition(".")[0]:
-            (definition,) = ast.parse(textwrap.dedent(inspect.getsource(base))).body
-            assert isinstance(definition, ast.ClassDef)  # noqa: S101 - it is the source of a class
-            docstrings |= _docstrings_in(definition)
+            docstrings |= _own_docstrings(base)
     return docstrings
+
+
+@cache  # inspect parses the whole module for each class
+def _own_docstrings(cls: type) -> dict[str, str]:
+    (definition,) = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
+    assert isinstance(definition, ast.ClassDef)  # noqa: S101 - it is the source of a class
+    return dict(_docstrings_in(definition))
 
 
 def _docstrings_in(definition: ast.ClassDef) -> Iterator[tuple[str, str]]:

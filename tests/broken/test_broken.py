@@ -1,17 +1,20 @@
 """Wrong files, each with the message that an operator must read beside it (`name.txt`).
 
-`UPDATE_GOLDEN=1 pytest tests/broken` writes the messages anew; read every difference before it is kept.
+`UPDATE_GOLDEN=1 pytest tests/broken` writes the messages again; read every difference before it is kept.
 """
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from support.build import CONFIG, RULES
+from support.memo import remember_by_content
 
+from incident_engine.cli import check as check_command
 from incident_engine.cli.check import check
+from incident_engine.config import report_loader, rulebook
 from incident_engine.config.rulebook import SHIPPED
 
 HERE = Path(__file__).parent
@@ -24,38 +27,64 @@ def golden_of(file: Path) -> Path:
     return file.with_name(f"{name}.txt")
 
 
-def said_of(file: Path, monkeypatch: pytest.MonkeyPatch, folder: Path) -> str:
-    """Return what `check` says of a file, each path relative to the folder in which the operator stands."""
+@pytest.fixture(scope="session")
+def rules(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a copy of the shipped rules, in which a case may change the playbook."""
+    folder = tmp_path_factory.mktemp("broken")
+    shutil.copytree(RULES, folder / "rules", ignore=shutil.ignore_patterns("scenarios"))
+    return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _unchanged_files_are_checked_once() -> Iterator[None]:
+    """Check again only files that a case changes: everything is checked for each wrong configuration and playbook."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module, name in (
+            (rulebook, "check_pack"),
+            (rulebook, "load_file"),
+            (report_loader, "load_file"),
+            (check_command, "check_report"),
+            (check_command, "load_file"),
+        ):
+            remember_by_content(patch, module, name)
+        yield
+
+
+def findings_of(file: Path, monkeypatch: pytest.MonkeyPatch, folder: Path) -> str:
+    """Return the findings of `check` in a file, each path relative to the folder in which the operator stands."""
     monkeypatch.chdir(HERE)
     here = file.relative_to(HERE)
     match here.parts[0]:
         case "config":
-            return _spelled(check([], here).findings)
+            return _text(check([], here).findings)
         case "playbooks":  # among the shipped rules, so that what they refer to is there
-            shutil.copytree(RULES, folder / "rules", ignore=shutil.ignore_patterns("scenarios"))
-            shutil.copy(file, folder / "rules" / "playbooks" / "outage-response.yaml")
+            playbook = folder / "rules" / "playbooks" / "outage-response.yaml"
+            shutil.copy(file, playbook)
             monkeypatch.setenv("INCIDENT_ENGINE__RULES__DIRECTORY", "rules")
             monkeypatch.setenv("INCIDENT_ENGINE__PLAYBOOKS", '["outage-response"]')
             monkeypatch.chdir(folder)
-            return _spelled(check([], CONFIG).findings)
-    return _spelled(check([here], CONFIG).findings)
+            try:
+                return _text(check([], CONFIG).findings)
+            finally:
+                shutil.copy(RULES / "playbooks" / playbook.name, playbook)
+    return _text(check([here], CONFIG).findings)
 
 
-def _spelled(findings: Sequence[object]) -> str:
+def _text(findings: Sequence[object]) -> str:
     return "".join(f"{finding}\n" for finding in findings).replace(f"{SHIPPED}{os.sep}", "")
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(HERE)))
 def test_the_operator_reads_where_what_and_the_nearest_name(
-    file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    file: Path, monkeypatch: pytest.MonkeyPatch, rules: Path
 ) -> None:
     for name in [name for name in os.environ if name.upper().startswith("INCIDENT_ENGINE__")]:
         monkeypatch.delenv(name)
-    said = said_of(file, monkeypatch, tmp_path)
+    findings = findings_of(file, monkeypatch, rules)
     if os.environ.get("UPDATE_GOLDEN") == "1":
-        golden_of(file).write_text(said, encoding="utf-8")
-    assert said == golden_of(file).read_text(encoding="utf-8")
-    assert said, "nothing is found wrong"
+        golden_of(file).write_text(findings, encoding="utf-8")
+    assert findings == golden_of(file).read_text(encoding="utf-8")
+    assert findings, "nothing is found wrong"
 
 
 def test_there_are_enough_wrong_files_and_each_message_belongs_to_one() -> None:

@@ -8,9 +8,10 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from apscheduler.executors.pool import ThreadPoolExecutor
 from support.fixtures import cst, eventually
 
-from incident_engine.common.clock import SystemClock, VirtualClock
+from incident_engine.common.clock import Clock, SystemClock, VirtualClock
 from incident_engine.timers import local
 from incident_engine.timers.local import LocalTimers
 
@@ -33,14 +34,57 @@ class Rings:
         self._also()
 
 
+class StepClock(SystemClock):
+    """The system's clock, which a test sets forward or back."""
+
+    ahead = timedelta(0)
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
+
+
 @contextmanager
-def kept(rings: Callable[[], None]) -> Iterator[LocalTimers]:
-    timers = LocalTimers(SystemClock(), rings)
+def kept(rings: Callable[[], None], clock: Clock | None = None) -> Iterator[LocalTimers]:
+    timers = LocalTimers(clock or SystemClock(), rings)
     timers.start()
     try:
         yield timers
     finally:
         timers.stop()
+
+
+@contextmanager
+def stepped(rings: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[LocalTimers, StepClock]]:
+    """Keep time by a clock that the test sets; the scheduler goes by it, too, and runs one job after the other."""
+    clock = StepClock()
+
+    class Time(datetime):
+        @classmethod
+        def now(cls, tz: object = None) -> datetime:  # type: ignore[override]
+            return clock.now()
+
+    monkeypatch.setattr("apscheduler.schedulers.base.datetime", Time)
+    timers = LocalTimers(clock, rings)
+    timers._scheduler.add_executor(ThreadPoolExecutor(1))
+    timers.start()
+    try:
+        yield timers, clock
+    finally:
+        timers.stop()
+
+
+def run_due_jobs(timers: LocalTimers, clock: StepClock) -> None:
+    """Return once the scheduler has looked at the time and has run all that is due by it."""
+    has_run = threading.Event()
+    timers._scheduler.add_job(has_run.set, "date", run_date=clock.now())  # jobs run in the order of their instants
+    assert has_run.wait(10)
+
+
+def beat_twice(timers: LocalTimers) -> None:
+    """Return after two heartbeats."""
+    for _ in range(2):
+        before = timers.heartbeat_at
+        eventually(lambda before=before: timers.heartbeat_at > before)  # type: ignore[misc]
 
 
 @pytest.fixture(autouse=True)
@@ -102,25 +146,28 @@ def test_an_alarm_that_falls_due_while_the_last_one_is_at_work_is_not_dropped() 
         eventually(lambda: len(rings.at) == 2, 3)
 
 
-def test_arming_again_replaces_the_alarm() -> None:
+def test_arming_again_replaces_the_alarm(monkeypatch: pytest.MonkeyPatch) -> None:
     rings = Rings()
-    with kept(rings) as timers:
-        timers.arm(now() + timedelta(seconds=0.4))
-        timers.arm(now() + timedelta(days=1))
-        time.sleep(0.8)
+    with stepped(rings, monkeypatch) as (timers, clock):
+        timers.arm(clock.now() + 10 * SECOND)
+        timers.arm(clock.now() + timedelta(days=1))
+        clock.ahead = timedelta(hours=1)
+        run_due_jobs(timers, clock)
         assert rings.at == []
-        timers.arm(now())
+        timers.arm(clock.now())
         eventually(lambda: rings.at)
 
 
-def test_disarmed_it_does_not_ring_until_it_is_armed_again() -> None:
+def test_disarmed_it_does_not_ring_until_it_is_armed_again(monkeypatch: pytest.MonkeyPatch) -> None:
     rings = Rings()
-    with kept(rings) as timers:
-        timers.arm(now() + timedelta(seconds=0.3))
+    with stepped(rings, monkeypatch) as (timers, clock):
+        timers.arm(clock.now() + 10 * SECOND)
         timers.arm(None)
-        time.sleep(0.7)
+        clock.ahead = timedelta(hours=1)
+        run_due_jobs(timers, clock)
+        beat_twice(timers)
         assert rings.at == []
-        timers.arm(now())
+        timers.arm(clock.now())
         eventually(lambda: rings.at)
 
 
@@ -150,44 +197,25 @@ def test_an_alarm_whose_work_fails_can_be_armed_again(caplog: pytest.LogCaptureF
 
 def test_a_clock_that_is_set_forward_is_noticed_by_the_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
     """The scheduler sleeps a computed time; the clock may be set meanwhile, by hand or after a virtual machine woke."""
-    ahead = timedelta(0)
-
-    class StepClock(datetime):
-        @classmethod
-        def now(cls, tz: object = None) -> datetime:  # type: ignore[override]
-            return datetime.now(UTC) + ahead
-
-    monkeypatch.setattr("apscheduler.schedulers.base.datetime", StepClock)
-    monkeypatch.setattr("apscheduler.schedulers.blocking.datetime", StepClock, raising=False)
     rings = Rings()
-    with kept(rings) as timers:
-        timers.arm(now() + timedelta(hours=1))
-        time.sleep(0.5)
+    with stepped(rings, monkeypatch) as (timers, clock):
+        timers.arm(clock.now() + timedelta(hours=1))
+        beat_twice(timers)
         assert rings.at == []
-        ahead = timedelta(hours=1)
+        clock.ahead = timedelta(hours=1)
         eventually(lambda: rings.at, 10)
 
 
-def test_a_clock_that_is_set_back_rings_so_that_whoever_waits_looks_at_it_anew() -> None:
-    class Back(SystemClock):
-        behind = timedelta(0)
-
-        def now(self) -> datetime:
-            return datetime.now(UTC) - self.behind
-
-    clock, rings = Back(), Rings()
-    timers = LocalTimers(clock, rings)
-    timers.start()
-    try:
+def test_a_clock_that_is_set_back_rings_so_that_each_waiting_step_looks_at_it_again() -> None:
+    clock, rings = StepClock(), Rings()
+    with kept(rings, clock) as timers:
         timers.arm(now() + timedelta(hours=1))
-        time.sleep(0.3)
+        beat_twice(timers)
         assert rings.at == []
-        clock.behind = timedelta(hours=5)
+        clock.ahead = -timedelta(hours=5)
         eventually(lambda: rings.at, 10)
-        time.sleep(0.3)
+        beat_twice(timers)
         assert len(rings.at) == 1
-    finally:
-        timers.stop()
 
 
 def test_the_shipped_heartbeat_is_short_enough_for_a_minute_to_matter(monkeypatch: pytest.MonkeyPatch) -> None:
