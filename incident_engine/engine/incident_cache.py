@@ -74,11 +74,11 @@ class IncidentCache:
         before = fold.incident
         effect = fold.apply(recorded)
         self._keep_unwritten(recorded, case_id)
-        if effect is FoldEffect.UNCLEAR:
+        if effect is FoldEffect.REFOLD:
             self.forget(case_id)
             return self._fold(unit.connection, case_id).incident != before
         self._weight += 1
-        return effect is FoldEffect.SOME
+        return effect is FoldEffect.CHANGED
 
     def is_changing(self, case_id: str) -> bool:
         """Return whether an incident has events that are not written yet."""

@@ -17,7 +17,7 @@ from incident_engine.config.rulebook import Rulebook
 from incident_engine.config.settings import Settings
 from incident_engine.domain.events.actions import IncidentClosed
 from incident_engine.domain.events.model import Event, MaintenanceAnnounced, OutageEvent, Recorded, wire
-from incident_engine.domain.incidents.fold import occurrence
+from incident_engine.domain.incidents.signals import occurrence
 from incident_engine.domain.reports.definition import report_entry_problems
 from incident_engine.engine.decision_log import Reason, log, warn
 from incident_engine.engine.event_checks import NAMING, Names, checked

@@ -28,6 +28,12 @@ def word(kind: int, minute: int, number: int) -> Recorded:
         return recorded("note.added", when, data={"by": "a", "text": "b"}, **given)
     if kind == 1:
         return closed(when, **given)
+    if kind == 2:
+        judged = {"kind": "customers", "seriousness": "serious", "cause": "data_leak", "by": "a", "reason": "b"}
+        return recorded("harm.assessed", when, data=judged, **given)
+    if kind == 3:
+        figures = {"by": "a", "measures": {"customers": number}, "root_cause": "b"}
+        return recorded("impact.measured", when, data=figures, **given)
     window = {"start": when, "end": when.replace(hour=12)}
     return recorded("maintenance.announced", when, service="core-banking", id=f"word-{number}", data=window)
 
@@ -41,7 +47,7 @@ outages = st.builds(
     st.integers(0, 10_000),
 )
 anything = st.one_of(
-    outages, outages, outages, st.builds(word, st.integers(0, 2), st.integers(0, 6), st.integers(0, 10_000))
+    outages, outages, outages, st.builds(word, st.integers(0, 4), st.integers(0, 6), st.integers(0, 10_000))
 )
 
 
@@ -57,13 +63,13 @@ def test_event_by_event_is_the_same_as_all_at_once(events: list[Recorded], known
     standing = IncrementalFold("INC-1", received[:known])
     for place, each in enumerate(received[known:], known + 1):
         before = standing.incident
-        bearing = standing.apply(each)
-        if bearing is FoldEffect.UNCLEAR:
+        effect = standing.apply(each)
+        if effect is FoldEffect.REFOLD:
             assert standing.incident is before, "nothing was taken"
             standing = IncrementalFold("INC-1", received[:place])
         whole = fold("INC-1", received[:place])
         assert said(standing.incident) == said(whole)
-        if bearing is FoldEffect.NONE:
+        if effect is FoldEffect.UNCHANGED:
             assert whole == before
 
 
@@ -71,15 +77,15 @@ def test_a_storm_of_one_outage_is_taken_in_any_order_without_looking_back() -> N
     whole = [started(START.replace(minute=n % 50 + 5), signal=f"s{n}", id=f"evt-{n}") for n in range(500)]
     late = [restored(START.replace(minute=58), signal=f"s{n}", id=f"end-{n}") for n in reversed(range(400))]
     standing = IncrementalFold("INC-1", [started(START, signal="first")])
-    bearings = Counter(standing.apply(each) for each in [*reversed(whole), *late])
-    assert bearings == {FoldEffect.NONE: 900}
+    effects = Counter(standing.apply(each) for each in [*reversed(whole), *late])
+    assert effects == {FoldEffect.UNCHANGED: 900}
     assert said(standing.incident) == said(fold("INC-1", [started(START, signal="first"), *whole, *late]))
     assert standing.weight == 901
 
 
 def test_of_several_signals_at_one_instant_the_first_by_name_began_it() -> None:
     standing = IncrementalFold("INC-1", [started(START, signal="b", id="evt-2")])
-    assert standing.apply(started(START, signal="a", id="evt-1")) is FoldEffect.NONE
+    assert standing.apply(started(START, signal="a", id="evt-1")) is FoldEffect.UNCHANGED
     assert standing.incident.outages[0].intervals[0].begun_by == ("monitor", "evt-1")
 
 
@@ -88,8 +94,8 @@ def test_maintenance_is_left_to_those_who_can_look_it_up() -> None:
     window = {"start": at("11:00"), "end": at("12:00")}
     announced = recorded("maintenance.announced", START, service="core-banking", data=window)
     assert isinstance(announced.event, MaintenanceAnnounced)
-    assert standing.apply(announced) is FoldEffect.UNCLEAR
-    assert standing.apply(started(at("10:05"), service="mobile-banking")) is FoldEffect.UNCLEAR
+    assert standing.apply(announced) is FoldEffect.REFOLD
+    assert standing.apply(started(at("10:05"), service="mobile-banking")) is FoldEffect.REFOLD
 
 
 def test_what_names_no_signal_ends_all_also_what_is_told_late() -> None:
@@ -101,7 +107,7 @@ def test_what_names_no_signal_ends_all_also_what_is_told_late() -> None:
     ]
     late, last = started(minute[2], signal="s"), restored(minute[5], signal="b")
     standing = IncrementalFold("INC-1", known)
-    assert standing.apply(late) is FoldEffect.UNCLEAR
+    assert standing.apply(late) is FoldEffect.REFOLD
     standing = IncrementalFold("INC-1", [*known, late])
     standing.apply(last)
     assert said(standing.incident) == said(fold("INC-1", [*known, late, last]))

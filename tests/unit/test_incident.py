@@ -8,8 +8,9 @@ from support.build import CHINA, at, closed, degraded, incident, recorded, repor
 
 from incident_engine.domain.events.actions import NoteAdded
 from incident_engine.domain.events.model import Recorded, RecoveryEstimated
-from incident_engine.domain.incidents.fold import fold, in_order
+from incident_engine.domain.incidents.fold import fold
 from incident_engine.domain.incidents.incident import Impairment, Incident
+from incident_engine.domain.incidents.signals import in_order
 from incident_engine.domain.values import NEVER
 
 DOWN, DEGRADED = Impairment.DOWN, Impairment.DEGRADED

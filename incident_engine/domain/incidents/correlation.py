@@ -1,9 +1,9 @@
-"""Which incident an event belongs to: the one it names, else the open one of its service group within a window."""
+"""Correlation: an event belongs to the incident that it names, else to an open one of its service group in time."""
 
 import hashlib
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import accumulate, groupby
@@ -11,12 +11,13 @@ from itertools import accumulate, groupby
 from incident_engine.common.errors import InvalidDocumentError, Problem
 from incident_engine.domain.events.model import OPENING, Event, MaintenanceAnnounced, OutageEvent, Recorded
 from incident_engine.domain.events.types import EventType
-from incident_engine.domain.incidents.fold import in_order
+from incident_engine.domain.incidents.incident import Impairment
+from incident_engine.domain.incidents.signals import apply_signal, in_order
 
 
 @dataclass(frozen=True, slots=True)
 class IncidentWindow:
-    """How far an incident reaches in time. `last_at` is None while anything is impaired."""
+    """The time that an incident covers. `last_at` is None while anything is impaired."""
 
     case_id: str
     group: str
@@ -24,39 +25,36 @@ class IncidentWindow:
     last_at: datetime | None
     closed: bool = False
     has_no_start: bool = False
-    """Nothing is known to have begun: what has been reported are ends, whose beginnings may still come, late."""
+    """Only ends have been reported so far. Their beginnings may still arrive, late."""
 
     def accepts(self, occurred_at: datetime, window: timedelta) -> bool:
-        """Return whether something that occurred then belongs to this incident."""
+        """Return whether an event at an instant belongs to this incident."""
         if self.closed or (occurred_at < self.first_at - window and not self.has_no_start):
             return False
         return self.last_at is None or occurred_at <= self.last_at + window
 
 
-def matching(spans: Iterable[IncidentWindow], occurred_at: datetime, window: timedelta) -> list[IncidentWindow]:
-    """Return the incidents, among those of one group, to which something may belong; the latest first.
-
-    What ends an outage belongs to the first of them that has this outage, anything else to the first.
-    """
-    found = [span for span in spans if span.accepts(occurred_at, window)]
-    return sorted(found, key=lambda span: (span.first_at, span.case_id), reverse=True)
+def matching(incidents: Iterable[IncidentWindow], occurred_at: datetime, window: timedelta) -> list[IncidentWindow]:
+    """Return the incidents of a group that accept an event at an instant, the latest first."""
+    accepting = [incident for incident in incidents if incident.accepts(occurred_at, window)]
+    return sorted(accepting, key=lambda incident: (incident.first_at, incident.case_id), reverse=True)
 
 
 _FRESH = timedelta(days=1)
-"""How long after its restoration an incident that nobody has closed takes harm and figures that do not name it."""
+"""For how long after its restoration an open incident takes harm and figures that do not name it."""
 
 
-def unclosed(spans: Iterable[IncidentWindow], event: Event) -> list[str]:
-    """Return the incidents of one group that had begun and are not closed, the latest first.
+def unclosed(incidents: Iterable[IncidentWindow], event: Event) -> list[str]:
+    """Return the ids of a group's incidents that had begun and are not closed, the latest first.
 
-    What a person says of a service some time after its restoration is about the incident that is still handled. Harm
-    and figures, with which another incident can begin, are so only for a day.
+    A person's event about a service, some time after its restoration, concerns the incident that is still handled.
+    Harm and figures can begin another incident, so they concern it only for a day.
     """
-    occurred_at = event.occurred_at
+    at = event.occurred_at
     if opens(event):
-        spans = [span for span in spans if span.last_at is None or occurred_at <= span.last_at + _FRESH]
-    begun = [span for span in spans if not span.closed and span.first_at <= occurred_at]
-    return [span.case_id for span in sorted(begun, key=lambda span: (span.first_at, span.case_id), reverse=True)]
+        incidents = [i for i in incidents if i.last_at is None or at <= i.last_at + _FRESH]
+    begun = [incident for incident in incidents if not incident.closed and incident.first_at <= at]
+    return [i.case_id for i in sorted(begun, key=lambda i: (i.first_at, i.case_id), reverse=True)]
 
 
 def correlate(
@@ -91,17 +89,26 @@ def new_incident_id(event: Event, group: str, zone: tzinfo = UTC) -> str:
 
 
 @dataclass(slots=True)
-class _Open:
+class _HistoryIncident:
+    """An incident of a history that is being split."""
+
     id: str
     group: str
     first_at: datetime
     last_at: datetime
-    impaired: set[tuple[str, str, str]] = field(default_factory=set)
+    signals: dict[tuple[str, str], dict[str, Impairment]] = field(default_factory=lambda: defaultdict(dict))
+    """The active signals by service and region."""
     closed: bool = False
     events: list[Recorded] = field(default_factory=list)
 
-    def span(self) -> IncidentWindow:
-        return IncidentWindow(self.id, self.group, self.first_at, None if self.impaired else self.last_at, self.closed)
+    @property
+    def is_impaired(self) -> bool:
+        return any(self.signals.values())
+
+    @property
+    def window(self) -> IncidentWindow:
+        last_at = None if self.is_impaired else self.last_at
+        return IncidentWindow(self.id, self.group, self.first_at, last_at, self.closed)
 
     def add(self, recorded: Recorded) -> None:
         event = recorded.event
@@ -111,15 +118,10 @@ class _Open:
         if not isinstance(event, OutageEvent):
             return
         self.last_at = max(self.last_at, event.occurred_at)
-        signal = event.data.signal or ""
         for region in event.regions:
-            if event.type != EventType.OUTAGE_RESTORED:
-                self.impaired.add((event.service, region, signal))
-                self.closed = False
-            elif signal:
-                self.impaired.discard((event.service, region, signal))
-            else:
-                self.impaired -= {key for key in self.impaired if key[:2] == (event.service, region)}
+            apply_signal(self.signals[event.service, region], event)
+        if event.type != EventType.OUTAGE_RESTORED:
+            self.closed = False
 
 
 _RECENT = 20
@@ -130,16 +132,16 @@ _RECENT = 20
 class _Group:
     """The incidents of a service group in the order in which they began."""
 
-    all: list[_Open] = field(default_factory=list)
-    impaired: dict[str, _Open] = field(default_factory=dict)
+    all: list[_HistoryIncident] = field(default_factory=list)
+    impaired: dict[str, _HistoryIncident] = field(default_factory=dict)
 
-    def note(self, incident: _Open) -> None:
-        if incident.impaired:
+    def track(self, incident: _HistoryIncident) -> None:
+        if incident.is_impaired:
             self.impaired[incident.id] = incident
         else:
             self.impaired.pop(incident.id, None)
 
-    def candidates(self) -> Iterable[_Open]:
+    def candidates(self) -> Iterable[_HistoryIncident]:
         recent = self.all[-_RECENT:]
         return ({incident.id: incident for incident in recent} | self.impaired).values()
 
@@ -149,10 +151,10 @@ def split(
 ) -> dict[str, Sequence[Recorded]]:
     """Sort a history of events into incidents, by id in order of occurrence. `groups` maps service to group.
 
-    Maintenance goes to every incident of its service. Raises InvalidDocumentError for what a person says of an
-    incident that is not there.
+    Maintenance goes to every incident of its service. Raises InvalidDocumentError if an event of a person belongs to no
+    incident of the history.
     """
-    known: dict[str, _Open] = {}
+    incidents: dict[str, _HistoryIncident] = {}
     by_group: dict[str, _Group] = defaultdict(_Group)
     problems: list[Problem] = []
     maintenance: list[Recorded] = []
@@ -160,37 +162,35 @@ def split(
         if isinstance(recorded.event, MaintenanceAnnounced):
             maintenance.append(recorded)
             continue
-        incident = _find(recorded.event, known, by_group, groups, window)
+        incident = _find(recorded.event, incidents, by_group, groups, window)
         if incident is None and not opens(recorded.event):
             problems.append(_no_incident(recorded.event))
             continue
         if incident is None:
-            incident = _begin(recorded.event, groups, zone)
-            known[incident.id] = incident
+            event, group = recorded.event, group_of(recorded.event.service, groups)
+            at = event.occurred_at
+            incident = _HistoryIncident(new_incident_id(event, group, zone), group, at, at)
+            incidents[incident.id] = incident
             by_group[incident.group].all.append(incident)
         incident.add(recorded)
-        by_group[incident.group].note(incident)
+        by_group[incident.group].track(incident)
     if problems:
         raise InvalidDocumentError(problems)
-    announced = {service: _Announced(list(of)) for service, of in _by_service(maintenance)}
-    for incident in known.values():
+    maintenance.sort(key=lambda recorded: recorded.event.service or "")
+    by_service = groupby(maintenance, key=lambda recorded: recorded.event.service)
+    announced = {service: _Announced(list(windows)) for service, windows in by_service}
+    for incident in incidents.values():
         for service in {recorded.event.service for recorded in incident.events} & set(announced):
-            last_at = None if incident.impaired else incident.last_at
-            incident.events += announced[service].within(incident.first_at, last_at)
-    return {incident.id: incident.events for incident in known.values()}
-
-
-def _by_service(maintenance: Sequence[Recorded]) -> Iterator[tuple[str | None, Iterator[Recorded]]]:
-    ordered = sorted(maintenance, key=lambda recorded: recorded.event.service or "")
-    return groupby(ordered, key=lambda recorded: recorded.event.service)
+            incident.events += announced[service].within(incident.first_at, incident.window.last_at)
+    return {incident.id: incident.events for incident in incidents.values()}
 
 
 _AHEAD = timedelta(days=7)
-"""How far beyond an incident's end maintenance is looked for that was to be expected while it lasted."""
+"""How far beyond an incident's end maintenance counts that was to be expected while it lasted."""
 
 
 class _Announced:
-    """One service's maintenance windows, to be found by the time on which they bear."""
+    """Finds the maintenance windows of one service by time."""
 
     def __init__(self, maintenance: Sequence[Recorded]) -> None:
         windows = [
@@ -214,9 +214,9 @@ def opens(event: Event) -> bool:
 
 
 def _no_incident(event: Event) -> Problem:
-    about = event.incident or event.service or "no service"
-    said = f"event '{event.id}' of '{event.source}' ({event.type}, {about}) belongs to no incident of this history"
-    return Problem((), said, "an incident that the history has, or a service with an open one at that time")
+    subject = event.incident or event.service or "no service"
+    text = f"event '{event.id}' of '{event.source}' ({event.type}, {subject}) belongs to no incident of this history"
+    return Problem((), text, "an incident that the history has, or a service with an open one at that time")
 
 
 def group_of(service: str | None, groups: Mapping[str, str]) -> str:
@@ -226,23 +226,18 @@ def group_of(service: str | None, groups: Mapping[str, str]) -> str:
 
 def _find(
     event: Event,
-    known: Mapping[str, _Open],
+    incidents: Mapping[str, _HistoryIncident],
     by_group: Mapping[str, _Group],
     groups: Mapping[str, str],
     window: timedelta,
-) -> _Open | None:
+) -> _HistoryIncident | None:
     if event.incident is not None:
-        return known.get(event.incident)
+        return incidents.get(event.incident)
 
     def is_impaired(incident_id: str) -> bool:
-        impaired = known[incident_id].impaired
-        return any(service == event.service and region in event.regions for service, region, _ in impaired)
+        signals = incidents[incident_id].signals
+        return event.service is not None and any(signals.get((event.service, region)) for region in event.regions)
 
-    candidates = [incident.span() for incident in by_group[group_of(event.service, groups)].candidates()]
+    candidates = [incident.window for incident in by_group[group_of(event.service, groups)].candidates()]
     incident_id = correlate(event, candidates, window, is_impaired)
-    return None if incident_id is None else known[incident_id]
-
-
-def _begin(event: Event, groups: Mapping[str, str], zone: tzinfo) -> _Open:
-    group = group_of(event.service, groups)
-    return _Open(new_incident_id(event, group, zone), group, event.occurred_at, event.occurred_at)
+    return None if incident_id is None else incidents[incident_id]
