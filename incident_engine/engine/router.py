@@ -9,11 +9,11 @@ from sqlalchemy import Connection
 from incident_engine.common.errors import Problem
 from incident_engine.common.validation import nearest
 from incident_engine.domain.events.model import Event, MaintenanceAnnounced, OutageEvent
-from incident_engine.domain.events.types import ITSELF, EventType
+from incident_engine.domain.events.types import EventType
 from incident_engine.domain.grading.pack import Pack
+from incident_engine.domain.incidents.closing import closing_problem
 from incident_engine.domain.incidents.correlation import IncidentWindow
 from incident_engine.domain.incidents.fold import fold
-from incident_engine.domain.values import NEVER
 from incident_engine.engine.case_types import CaseType, CaseTypes
 from incident_engine.engine.decision_log import Reason, log_after_commit
 from incident_engine.engine.incident_cache import IncidentCache
@@ -111,24 +111,9 @@ class Router:
 
 
 def not_to_be_closed(connection: Connection, case_id: str, at: datetime, observation: timedelta) -> Problem | None:
-    """Return why an incident cannot be closed at `at`: it ends when the system serves normally again (Art. 42).
-
-    That has shown itself once everything has worked for the time of observation.
-    """
-    known = [recorded for recorded in events_of(connection, case_id) if recorded.event.occurred_at <= at]
-    incident = fold(case_id, known)
-    if incident.closing is not None and incident.closing.by != ITSELF:
-        said = f"incident '{case_id}' was closed at {incident.closing.at.isoformat()} by {incident.closing.by}"
-        return Problem(("type",), said, "an incident that is open")
-    if not incident.is_down:
-        ended = incident.restored_at
-        if ended is None or at >= ended + observation:
-            return None
-        until = ended + observation
-        said = f"incident '{case_id}' is under observation until {until.isoformat()} (closing.observation)"
-        return Problem(("occurred_at",), said, "a closing from then on")
-    where = ", ".join(f"{o.service} in {o.region}" for o in incident.outages if o.intervals[-1].end == NEVER)
-    return Problem(("type",), f"incident '{case_id}' is still impaired: {where}", "outage.restored for these first")
+    """Return why an incident cannot be closed at `at`, as it was known then."""
+    recorded = [each for each in events_of(connection, case_id) if each.event.occurred_at <= at]
+    return closing_problem(fold(case_id, recorded), at, observation)
 
 
 def _no_incident(connection: Connection, event: Event) -> Problem:

@@ -14,6 +14,7 @@ from incident_engine.domain.incidents.incident import Incident
 from incident_engine.domain.messages.context import BankContext, MessageContext, ReportSummary
 from incident_engine.domain.messages.drill_marks import marked_wording
 from incident_engine.domain.reports.facts import ReportFacts
+from incident_engine.domain.response.closing import not_before_closing
 from incident_engine.domain.response.reconcile import reconcile, why_withdrawn
 from incident_engine.domain.response.step import Awaits, Step, StepState
 from incident_engine.domain.step_id import number_in_series
@@ -73,7 +74,12 @@ class StepRunner:
             )
             for name, each in stored.items()
         }
-        changes = reconcile(existing, self._allowed(unit, incident, wanted, stored))
+        allowed: Iterable[Step] = wanted.values()
+        closing = incident.closing
+        # Only if the case was closed before this update: the update that closes it may still plan what was due.
+        if closing is not None and cases.closed_at(unit.connection, incident.id) == closing.at:
+            allowed = not_before_closing(allowed, stored, closing)
+        changes = reconcile(existing, allowed)
         reasons = {name: why_withdrawn(stored[name].step, incident, wanted.values()).value for name in changes.withdraw}
         steps.apply_changes(unit.connection, incident.id, changes, reasons, anew)
         differs = bool(changes)
@@ -88,22 +94,6 @@ class StepRunner:
         for name in changes.withdraw:
             log_after_commit(unit, Reason.STEP_WITHDRAWN, incident=incident.id, step=name, because=reasons[name])
         return differs
-
-    def _allowed(
-        self, unit: UnitOfWork, incident: Incident, wanted: Mapping[str, Step], stored: Mapping[str, steps.StoredStep]
-    ) -> list[Step]:
-        """Return what is wanted; in an incident that had been closed, nothing that should have been before the closing.
-
-        A playbook that was chosen since must not be played to incidents that are long over.
-        """
-        closing = incident.closing
-        if closing is None or cases.closed_at(unit.connection, incident.id) != closing.at:
-            return list(wanted.values())
-        return [
-            step
-            for step in wanted.values()
-            if step.id in stored or step.due_at > closing.at or step.obligation is not None
-        ]
 
     def _apply_actions(
         self, unit: UnitOfWork, case: GradedCase, stored: Mapping[str, steps.StoredStep], now: datetime

@@ -7,10 +7,11 @@ from typing import Any
 from incident_engine.common.signed_links import Links
 from incident_engine.config.rulebook import Rulebook
 from incident_engine.config.settings import Settings
-from incident_engine.domain.events.model import EVENT, ImpactMeasured, Recorded
+from incident_engine.domain.events.model import EVENT, Recorded
 from incident_engine.domain.events.types import ITSELF, EventType
 from incident_engine.domain.grading.assessment_document import assessment_document
 from incident_engine.domain.grading.obligation_status import ObligationState
+from incident_engine.domain.response.closing import closes_itself_at
 from incident_engine.domain.values import RESOLUTION
 from incident_engine.engine.decision_log import Reason, log_after_commit
 from incident_engine.engine.incident_cache import IncidentCache
@@ -48,7 +49,7 @@ class CaseUpdater:
         connection = unit.connection
         self._cache.flush(connection)
         case = self._reader.graded(connection, self._cache.incident(connection, case_id), now)
-        ends_at = self._ends_at(case)
+        ends_at = closes_itself_at(case.incident, case.assessments, self._settings.intake.window)
         if ends_at is not None and now >= ends_at:
             self._close(unit, case_id, now)
             case = self._reader.graded(connection, self._cache.incident(connection, case_id), now)
@@ -77,22 +78,6 @@ class CaseUpdater:
                     cite=rise["cite"],
                     by=rise.get("corrected_by"),
                 )
-
-    def _ends_at(self, case: GradedCase) -> datetime | None:
-        """Return when a blip that never reached a level, and asks for nothing, ends by itself: nobody need close it."""
-        incident = case.incident
-        graded = any(assessment.trajectory or assessment.forecast for assessment in case.assessments)
-        graded = graded or any(
-            status.state in (ObligationState.PENDING, ObligationState.OVERDUE)
-            for assessment in case.assessments
-            for status in assessment.obligations
-        )
-        quiet_since = incident.restored_at or incident.first_event_at
-        if incident.closing is not None or incident.is_down or graded or quiet_since is None:
-            return None
-        # A figure opens it again: at that instant it cannot be closed, the figure would open it anew.
-        told_at = [*(measured.occurred_at for measured in incident.events(ImpactMeasured))]
-        return max([quiet_since, *told_at]) + self._settings.intake.window
 
     def _close(self, unit: UnitOfWork, case_id: str, now: datetime) -> None:
         event = EVENT.validate_python(
@@ -127,7 +112,7 @@ class CaseUpdater:
         ]
         next_step = steps.next_due_at(unit.connection, case.incident.id)
         instants += [] if next_step is None else [next_step]
-        ends_at = self._ends_at(case)
+        ends_at = closes_itself_at(case.incident, case.assessments, self._settings.intake.window)
         if ends_at is not None:
             instants.append(ends_at)
         return min(instants, default=None)

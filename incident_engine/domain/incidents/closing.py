@@ -1,12 +1,39 @@
-"""When an incident may close, when it closes by itself, and which events open it again.
+"""When a person may close an incident, and which events open it again.
 
-An incident ends when the system serves normally again (银监办发〔2008〕53号 Art. 42). Steps that survive the closing
-are the matter of `domain.response.closing`.
+An incident ends when the system serves normally again (银监办发〔2008〕53号 Art. 42). `domain.response.closing` says
+when one closes by itself, and which steps survive the closing.
 """
 
+from datetime import datetime, timedelta
+
+from incident_engine.common.errors import Problem
 from incident_engine.domain.events.harm import HarmAssessed
 from incident_engine.domain.events.model import Event, ImpactMeasured, OutageEvent
 from incident_engine.domain.events.types import ITSELF, EventType
+from incident_engine.domain.incidents.incident import Incident
+from incident_engine.domain.values import NEVER
+
+
+def closing_problem(incident: Incident, at: datetime, observation: timedelta) -> Problem | None:
+    """Return why a person may not close an incident, folded from the events up to `at`, at that instant.
+
+    "Normally again" (Art. 42) is shown once everything has worked for the time of observation. A closing by the engine
+    can be confirmed by a person's.
+    """
+    if incident.closing is not None and incident.closing.by != ITSELF:
+        text = f"incident '{incident.id}' was closed at {incident.closing.at.isoformat()} by {incident.closing.by}"
+        return Problem(("type",), text, "an incident that is open")
+    if incident.is_down:
+        where = ", ".join(f"{o.service} in {o.region}" for o in incident.outages if o.intervals[-1].end == NEVER)
+        return Problem(
+            ("type",), f"incident '{incident.id}' is still impaired: {where}", "outage.restored for these first"
+        )
+    # An incident without any outage, such as a leak of data, has nothing to be observed.
+    until = None if incident.restored_at is None else incident.restored_at + observation
+    if until is None or at >= until:
+        return None
+    text = f"incident '{incident.id}' is under observation until {until.isoformat()} (closing.observation)"
+    return Problem(("occurred_at",), text, "a closing from then on")
 
 
 def reopens(event: Event, closed_by: str) -> bool:
