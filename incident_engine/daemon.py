@@ -11,11 +11,12 @@ from typing import Any
 from incident_engine.common import failpoints as faults
 from incident_engine.common.clock import Clock
 from incident_engine.common.telemetry import Metrics, logger
-from incident_engine.config.rulebook import Rulebook, guessed_years
+from incident_engine.config.rulebook import guessed_years
 from incident_engine.config.settings import Settings
 from incident_engine.delivery.channels.registry import open_channels
 from incident_engine.delivery.dispatcher import Dispatcher
 from incident_engine.delivery.endpoints import Endpoints
+from incident_engine.domain.rulebook import Rulebook
 from incident_engine.engine.alarm import Alarm
 from incident_engine.engine.reader import Reader
 from incident_engine.engine.recurring import log_recurring

@@ -18,6 +18,7 @@ from incident_engine.config.settings import Settings, load_settings
 from incident_engine.delivery.channels.registry import open_channels
 from incident_engine.domain.calendar.service_hours import ServiceHours
 from incident_engine.domain.grading.pack_parser import parse_pack
+from incident_engine.domain.rulebook import Rulebook
 
 _KINDS = ("report", "pack", "playbook", "scenario", "calendar", "bank")
 """The keys that tell the kind of a file. `report` comes before `pack`, because reports have both."""
@@ -34,7 +35,7 @@ class CheckResult:
     findings: list[Finding] = field(default_factory=list)
     hours: Mapping[str, ServiceHours] = field(default_factory=dict)
     """The service hours of each service; empty unless the whole configuration was checked."""
-    books: list[rulebook.Rulebook | None] = field(default_factory=list)
+    books: list[Rulebook | None] = field(default_factory=list)
     """The configured rules, once loaded; None stands for rules with findings."""
 
 

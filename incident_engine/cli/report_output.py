@@ -10,12 +10,12 @@ from typing import Any
 from sqlalchemy import Connection
 
 from incident_engine.common.errors import InvalidDocumentError, Problem
-from incident_engine.config.rulebook import Rulebook
 from incident_engine.config.settings import Settings
 from incident_engine.documents.docx import report_docx
 from incident_engine.documents.html import report_html, review_html
 from incident_engine.documents.text import report_text
 from incident_engine.domain.reports.drafting import report_from
+from incident_engine.domain.rulebook import Rulebook
 from incident_engine.engine.reader import Reader
 from incident_engine.review import period as reviews
 from incident_engine.review import versions as report_versions

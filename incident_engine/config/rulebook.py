@@ -1,7 +1,6 @@
 """Load packs, playbooks, messages, reports and calendars, and check them against the settings and each other."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -23,8 +22,8 @@ from incident_engine.domain.grading.pack_case_runner import failing_cases, out_o
 from incident_engine.domain.grading.pack_coverage import idle, uncovered
 from incident_engine.domain.grading.pack_parser import parse_pack
 from incident_engine.domain.messages.templates import SUFFIXES, MessageBook, form_name, template_problems
-from incident_engine.domain.reports.drafting import ReportBook
-from incident_engine.domain.response.playbook import Playbook, parse_playbook
+from incident_engine.domain.response.playbook import parse_playbook
+from incident_engine.domain.rulebook import Rulebook
 from incident_engine.domain.values import LOCALES
 
 T = TypeVar("T")
@@ -32,26 +31,6 @@ T = TypeVar("T")
 _PACKAGE = Path(__file__).parents[1]
 SHIPPED = _PACKAGE / "shipped" if (_PACKAGE / "shipped").is_dir() else _PACKAGE.parent
 """The folder of the shipped rules and configuration: in the installed package, or beside it in a checkout."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rulebook:
-    """All rules of the engine. The first pack is the primary one."""
-
-    packs: tuple[Pack, ...]
-    playbooks: tuple[Playbook, ...]
-    messages: MessageBook
-    hours: Mapping[str, ServiceHours]
-    """The service hours of each service."""
-    calendars: Mapping[str, Calendar]
-    """The calendars that operators have corrected, by country."""
-    reports: ReportBook
-    fingerprint: str = ""
-    """A digest of these rules, the settings and the program's version."""
-
-    def bank_calendar(self, country: str | None) -> Calendar | None:
-        """Return the calendar of a country with the operators' corrections; None without a country."""
-        return None if country is None else self.calendars.get(country) or Calendar(country)
 
 
 def rules_directory(settings: Settings) -> Path:

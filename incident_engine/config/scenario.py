@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, BeforeValidator, Field, ValidationError
 from incident_engine.common.errors import Finding, InvalidFilesError, Problem
 from incident_engine.common.validation import Strict, nearest, problems_of, unknown_problems
 from incident_engine.common.yaml_loader import load_file
-from incident_engine.config.rulebook import Rulebook, rules_directory
+from incident_engine.config.rulebook import rules_directory
 from incident_engine.config.settings import Settings
 from incident_engine.domain.events.actions import ReportWritten
 from incident_engine.domain.events.fields import KNOWN_SERVICES
@@ -20,6 +20,7 @@ from incident_engine.domain.events.types import EventType
 from incident_engine.domain.grading.obligation_status import ObligationState
 from incident_engine.domain.reports.definition import report_entry_problems
 from incident_engine.domain.response.playbook import StepTemplate, audiences_of
+from incident_engine.domain.rulebook import Rulebook
 from incident_engine.domain.values import Duration, LocalizedText, parse_duration
 
 SOURCE = "drill"

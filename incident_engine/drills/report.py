@@ -6,7 +6,6 @@ from datetime import datetime
 from pathlib import Path
 
 from incident_engine.common.i18n import Translator
-from incident_engine.config.rulebook import Rulebook
 from incident_engine.config.scenario import Scenario
 from incident_engine.config.settings import Settings
 from incident_engine.documents.docx import report_docx
@@ -15,6 +14,7 @@ from incident_engine.documents.timeline_text import obligation_name
 from incident_engine.documents.version_stamp import Stamp
 from incident_engine.domain.messages.formatting import format_local
 from incident_engine.domain.reports.drafting import Report, content_hash
+from incident_engine.domain.rulebook import Rulebook
 from incident_engine.domain.values import LOCALES
 from incident_engine.drills.checks import Check, ObligationOutcome, failed
 from incident_engine.engine.reader import Reader

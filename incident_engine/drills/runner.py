@@ -14,7 +14,6 @@ from incident_engine.common.clock import SteppedClock, SystemClock, VirtualClock
 from incident_engine.common.errors import StartupError
 from incident_engine.common.i18n import Translator
 from incident_engine.config.channels import OutboxSettings
-from incident_engine.config.rulebook import Rulebook
 from incident_engine.config.scenario import STEP_ACTIONS, Scenario
 from incident_engine.config.settings import RetentionSettings, ServerSettings, Settings, StoreSettings
 from incident_engine.daemon import Daemon
@@ -24,6 +23,7 @@ from incident_engine.domain.events.types import EventType
 from incident_engine.domain.incidents.correlation import group_of
 from incident_engine.domain.messages.formatting import format_local
 from incident_engine.domain.response.step import StepState
+from incident_engine.domain.rulebook import Rulebook
 from incident_engine.domain.values import LOCALES
 from incident_engine.drills import report as drill_report
 from incident_engine.drills.checks import Check, ObligationOutcome, checks, deadlines, is_named, obligation_outcomes

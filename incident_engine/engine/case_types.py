@@ -1,22 +1,21 @@
-"""The kinds of cases: how the engine recognizes, folds, assesses and plans each of them."""
+"""The registry of the kinds of cases, and a case with its verdicts.
+
+A kind is added with a module beside `incident_type` and a row in `Reader`.
+"""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, get_args
+from typing import Any
 
-from incident_engine.config.rulebook import Rulebook
-from incident_engine.config.settings import Settings
 from incident_engine.domain.events.model import Event, Recorded
 from incident_engine.domain.events.types import BaseEvent
-from incident_engine.domain.grading.assessment import Assessment, assess
+from incident_engine.domain.grading.assessment import Assessment
 from incident_engine.domain.grading.level_history import LevelChange
 from incident_engine.domain.grading.pack import Pack
-from incident_engine.domain.incidents.correlation import IncidentWindow, correlate, group_of, new_incident_id, opens
+from incident_engine.domain.incidents.correlation import IncidentWindow
 from incident_engine.domain.incidents.incident import Incident
 from incident_engine.domain.incidents.incremental import IncrementalFold
-from incident_engine.domain.response.occurrences import PlanSettings
-from incident_engine.domain.response.plan import plan
 from incident_engine.domain.response.step import Step
 
 
@@ -47,6 +46,18 @@ class CaseType:
     """The steps that the playbooks want, given when the started ones started, by id."""
 
 
+@dataclass(frozen=True, slots=True)
+class GradedCase:
+    """A case with the verdicts on it. Packs, assessments and previous documents go together, the primary pack first."""
+
+    type: CaseType
+    incident: Incident
+    packs: Sequence[Pack]
+    assessments: Sequence[Assessment]
+    before: Sequence[Mapping[str, Any] | None]
+    """The stored documents of the previous verdicts; None: there was none."""
+
+
 class CaseTypes:
     """The registry of the kinds of cases."""
 
@@ -70,37 +81,3 @@ class CaseTypes:
     def of_event(self, event: BaseEvent) -> CaseType:
         """Return the type of the cases that an event concerns. Raises KeyError if no type claims it."""
         return self._by_event[type(event)]
-
-
-def incident_type(settings: Settings, rulebook: Rulebook) -> CaseType:
-    """Return the type of incidents, graded by the rulebook's packs and handled by its playbooks."""
-    calendar = rulebook.bank_calendar(settings.bank.calendar)
-    plan_settings = PlanSettings(settings.bank.zone, calendar, settings.closing.observation)
-    groups, zone, window = settings.groups, settings.bank.zone, settings.intake.window
-    return CaseType(
-        kind="incident",
-        events=frozenset(get_args(get_args(Event)[0])),  # the classes of the annotated union
-        group_of=lambda event: group_of(event.service, groups),
-        opens=opens,
-        new_id=lambda event, group: new_incident_id(event, group, zone),
-        correlate=lambda event, windows, is_impaired: correlate(event, windows, window, is_impaired),
-        fold=IncrementalFold,
-        columns=_incident_columns,
-        assess=lambda incident, pack, now, history: assess(
-            incident, pack, rulebook.hours, now, history, rulebook.calendars
-        ),
-        plan=lambda incident, assessments, now, started: plan(
-            incident, assessments, rulebook.playbooks, now, plan_settings, started
-        ),
-    )
-
-
-def _incident_columns(incident: Incident, now: datetime) -> Mapping[str, Any]:
-    first_at = incident.occurred_at or incident.first_event_at or now
-    return {
-        "first_at": first_at,
-        "last_at": None if incident.is_down else incident.restored_at or first_at,
-        "closed_at": incident.closing.at if incident.closing else None,
-        "services": list(incident.services),
-        "regions": list(incident.regions),
-    }

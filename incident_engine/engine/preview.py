@@ -9,7 +9,6 @@ from incident_engine.common.errors import InvalidDocumentError
 from incident_engine.common.i18n import Translator
 from incident_engine.common.signed_links import Links
 from incident_engine.common.validation import unknown_problems
-from incident_engine.config.rulebook import Rulebook
 from incident_engine.config.scenario import STEP_ACTIONS, Scenario
 from incident_engine.config.settings import Settings
 from incident_engine.domain.events.model import OPENING, Event, MaintenanceAnnounced
@@ -24,6 +23,7 @@ from incident_engine.domain.response.occurrences import PlanSettings
 from incident_engine.domain.response.plan import plan
 from incident_engine.domain.response.playbook import Playbook, StepTemplate
 from incident_engine.domain.response.step import Step
+from incident_engine.domain.rulebook import Rulebook
 from incident_engine.domain.step_id import has_short_name
 from incident_engine.domain.values import NEVER, LocalizedText
 from incident_engine.engine.offline import incidents_of

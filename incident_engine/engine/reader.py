@@ -1,40 +1,25 @@
 """Reading: an incident with its verdicts, what-if, recurring incidents. Needs a connection, and writes nothing."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection
 
-from incident_engine.config.rulebook import Rulebook
 from incident_engine.config.settings import Settings
 from incident_engine.domain.events.model import Recorded
 from incident_engine.domain.events.types import EventType
-from incident_engine.domain.grading.assessment import Assessment
 from incident_engine.domain.grading.assessment_document import trajectory_from
 from incident_engine.domain.grading.pack import Pack
 from incident_engine.domain.grading.recurring import Recurrence, recurrences
 from incident_engine.domain.incidents.fold import fold
 from incident_engine.domain.incidents.incident import Incident
 from incident_engine.domain.incidents.what_if import WhatIf, what_if_events
-from incident_engine.engine.case_types import CaseType, CaseTypes, incident_type
+from incident_engine.domain.rulebook import Rulebook
+from incident_engine.engine.case_types import CaseTypes, GradedCase
+from incident_engine.engine.incident_type import incident_type
 from incident_engine.store import cases
 from incident_engine.store.assessments import latest_assessments
 from incident_engine.store.events import cases_with_event, events_of
 from incident_engine.store.packs import stored_pack
-
-
-@dataclass(frozen=True, slots=True)
-class GradedCase:
-    """An incident with the verdicts on it, the primary pack's first."""
-
-    type: CaseType
-    incident: Incident
-    packs: Sequence[Pack]
-    assessments: Sequence[Assessment]
-    before: Sequence[Mapping[str, Any] | None]
-    """The stored documents of the verdicts before these, in the order of the packs; None: there was none."""
 
 
 class Reader:

@@ -13,12 +13,12 @@ from incident_engine.common import failpoints
 from incident_engine.common.errors import InvalidDocumentError, Problem
 from incident_engine.common.signed_links import Links
 from incident_engine.common.telemetry import EventOutcome, Metrics
-from incident_engine.config.rulebook import Rulebook
 from incident_engine.config.settings import Settings
 from incident_engine.domain.events.actions import IncidentClosed
 from incident_engine.domain.events.model import Event, MaintenanceAnnounced, OutageEvent, Recorded, wire
 from incident_engine.domain.incidents.signals import occurrence
 from incident_engine.domain.reports.definition import report_entry_problems
+from incident_engine.domain.rulebook import Rulebook
 from incident_engine.engine.decision_log import Reason, log, warn
 from incident_engine.engine.event_checks import NAMING, Names, checked
 from incident_engine.engine.incident_cache import IncidentCache

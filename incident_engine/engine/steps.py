@@ -5,7 +5,6 @@ from dataclasses import asdict, replace
 from datetime import datetime
 
 from incident_engine.common.signed_links import Links
-from incident_engine.config.rulebook import Rulebook
 from incident_engine.config.settings import Settings
 from incident_engine.domain.events.actions import StepAcknowledged, StepCompleted
 from incident_engine.domain.grading.obligation_status import ObligationState, ObligationStatus
@@ -17,11 +16,12 @@ from incident_engine.domain.reports.facts import ReportFacts
 from incident_engine.domain.response.closing import not_before_closing
 from incident_engine.domain.response.reconcile import reconcile, why_withdrawn
 from incident_engine.domain.response.step import Awaits, Step, StepState
+from incident_engine.domain.rulebook import Rulebook
 from incident_engine.domain.step_id import number_in_series
 from incident_engine.domain.values import LocalizedText
 from incident_engine.engine import messages as drafts
+from incident_engine.engine.case_types import GradedCase
 from incident_engine.engine.decision_log import Reason, log_after_commit, warn
-from incident_engine.engine.reader import GradedCase
 from incident_engine.engine.report_versions import facts_of, keep_versions, outlook, reporting_unit
 from incident_engine.store import cases, held_texts, steps
 from incident_engine.store import deliveries as outgoing

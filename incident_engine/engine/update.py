@@ -5,17 +5,18 @@ from datetime import datetime
 from typing import Any
 
 from incident_engine.common.signed_links import Links
-from incident_engine.config.rulebook import Rulebook
 from incident_engine.config.settings import Settings
 from incident_engine.domain.events.model import EVENT, Recorded
 from incident_engine.domain.events.types import ITSELF, EventType
 from incident_engine.domain.grading.assessment_document import assessment_document
 from incident_engine.domain.grading.obligation_status import ObligationState
 from incident_engine.domain.response.closing import closes_itself_at
+from incident_engine.domain.rulebook import Rulebook
 from incident_engine.domain.values import RESOLUTION
+from incident_engine.engine.case_types import GradedCase
 from incident_engine.engine.decision_log import Reason, log_after_commit
 from incident_engine.engine.incident_cache import IncidentCache
-from incident_engine.engine.reader import GradedCase, Reader
+from incident_engine.engine.reader import Reader
 from incident_engine.engine.steps import StepRunner
 from incident_engine.store import cases, steps
 from incident_engine.store.assessments import insert_assessment

@@ -17,11 +17,12 @@ from support.servers import LOOPBACK, http_receiver, smtp_server
 from incident_engine.common.errors import InvalidFilesError, StartupError
 from incident_engine.common.i18n import Translator
 from incident_engine.common.yaml_loader import load_file
-from incident_engine.config.rulebook import Rulebook, load_rulebook
+from incident_engine.config.rulebook import load_rulebook
 from incident_engine.config.scenario import load_scenario, refuse_unknown_names
 from incident_engine.config.settings import Settings, load_settings
 from incident_engine.domain.messages.drill_marks import DRILL_MARKS
 from incident_engine.domain.response.playbook import audiences_of, parse_playbook
+from incident_engine.domain.rulebook import Rulebook
 from incident_engine.drills import runner as drill
 from incident_engine.drills.checks import checks
 

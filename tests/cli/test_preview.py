@@ -10,10 +10,11 @@ import pytest
 from support.build import CONFIG
 
 from incident_engine.common.yaml_loader import load_text
-from incident_engine.config.rulebook import Rulebook, load_rulebook
+from incident_engine.config.rulebook import load_rulebook
 from incident_engine.config.scenario import Scenario
 from incident_engine.config.settings import Settings, load_settings
 from incident_engine.domain.messages.templates import MessageForm
+from incident_engine.domain.rulebook import Rulebook
 from incident_engine.engine.preview import Preview, PreviewRequest, preview
 
 Run = Callable[..., Any]

@@ -28,9 +28,10 @@ from support.fixtures import (
     started,
 )
 
-from incident_engine.config.rulebook import SHIPPED, Rulebook, load_rulebook
+from incident_engine.config.rulebook import SHIPPED, load_rulebook
 from incident_engine.config.settings import Settings
 from incident_engine.domain.messages.templates import MessageBook
+from incident_engine.domain.rulebook import Rulebook
 from incident_engine.domain.values import NEVER
 from incident_engine.store.tables import (
     assessments,

@@ -12,8 +12,9 @@ from typing import Any
 import yaml
 from support.fixtures import CONFIG
 
-from incident_engine.config.rulebook import Rulebook, load_rulebook
+from incident_engine.config.rulebook import load_rulebook
 from incident_engine.config.settings import Settings, load_settings
+from incident_engine.domain.rulebook import Rulebook
 from incident_engine.store.database import Database
 
 LEAN, DUTY, FULL = "lean", "duty", "full"

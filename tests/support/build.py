@@ -8,7 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from incident_engine.common.yaml_loader import load_file
-from incident_engine.config.rulebook import SHIPPED, Rulebook, load_rulebook
+from incident_engine.config.rulebook import SHIPPED, load_rulebook
 from incident_engine.config.settings import PREFIX, Settings, load_settings
 from incident_engine.domain.calendar.service_hours import ServiceHours
 from incident_engine.domain.events.model import EVENT, Event, Recorded
@@ -18,6 +18,7 @@ from incident_engine.domain.grading.pack import Pack
 from incident_engine.domain.grading.pack_parser import parse_pack
 from incident_engine.domain.incidents.fold import fold
 from incident_engine.domain.incidents.incident import Incident
+from incident_engine.domain.rulebook import Rulebook
 
 CHINA = ZoneInfo("Asia/Shanghai")
 CONFIG = SHIPPED / "config.yaml"

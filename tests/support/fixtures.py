@@ -17,8 +17,9 @@ from starlette.testclient import TestClient
 
 from incident_engine.common.signed_links import Links
 from incident_engine.common.telemetry import Metrics
-from incident_engine.config.rulebook import SHIPPED, Rulebook, load_rulebook
+from incident_engine.config.rulebook import SHIPPED, load_rulebook
 from incident_engine.config.settings import PREFIX, Settings, load_settings
+from incident_engine.domain.rulebook import Rulebook
 from incident_engine.engine.reader import Reader
 from incident_engine.engine.service import Engine, Receipt
 from incident_engine.intake.native import parse_events

@@ -10,7 +10,8 @@ from support.fixtures import CONFIG, LEAST, shipped_rulebook
 from incident_engine.config.settings import load_settings
 from incident_engine.domain.events.model import EVENT
 from incident_engine.domain.events.types import BaseEvent, EventType
-from incident_engine.engine.case_types import CaseType, CaseTypes, incident_type
+from incident_engine.engine.case_types import CaseType, CaseTypes
+from incident_engine.engine.incident_type import incident_type
 
 
 class PraiseReceived(BaseEvent):

@@ -1,0 +1,31 @@
+"""The rules that a bank has chosen: packs, playbooks, messages, service hours, calendars and reports."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from incident_engine.domain.calendar.holidays import Calendar
+from incident_engine.domain.calendar.service_hours import ServiceHours
+from incident_engine.domain.grading.pack import Pack
+from incident_engine.domain.messages.templates import MessageBook
+from incident_engine.domain.reports.drafting import ReportBook
+from incident_engine.domain.response.playbook import Playbook
+
+
+@dataclass(frozen=True, slots=True)
+class Rulebook:
+    """All rules that the engine applies. The first pack is the primary one."""
+
+    packs: tuple[Pack, ...]
+    playbooks: tuple[Playbook, ...]
+    messages: MessageBook
+    hours: Mapping[str, ServiceHours]
+    """The service hours of each service."""
+    calendars: Mapping[str, Calendar]
+    """The calendars that operators have corrected, by country."""
+    reports: ReportBook
+    fingerprint: str = ""
+    """A digest of these rules, the settings and the program's version."""
+
+    def bank_calendar(self, country: str | None) -> Calendar | None:
+        """Return the calendar of a country with the operators' corrections; None without a country."""
+        return None if country is None else self.calendars.get(country) or Calendar(country)
