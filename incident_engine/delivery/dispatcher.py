@@ -16,8 +16,9 @@ from incident_engine.config.channels import RetrySettings
 from incident_engine.delivery.channels.base import Channels, DeliveryError, DeliveryOutcome
 from incident_engine.delivery.digest import digest_of
 from incident_engine.delivery.endpoints import Endpoints, PostponeReason
+from incident_engine.domain.response.delivery_outcome import DeliveryState
 from incident_engine.store import deliveries as outgoing
-from incident_engine.store.deliveries import Choice, ClaimedDelivery, DeliveryState
+from incident_engine.store.deliveries import Choice, ClaimedDelivery
 from incident_engine.store.unit_of_work import UnitOfWork, in_savepoint
 from incident_engine.store.writer import Writer
 

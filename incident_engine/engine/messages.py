@@ -9,9 +9,10 @@ from incident_engine.config.settings import Settings
 from incident_engine.domain.messages.context import MessageContext
 from incident_engine.domain.messages.drill_marks import marked
 from incident_engine.domain.messages.templates import Message, MessageBook, MessageForm
+from incident_engine.domain.response.delivery_outcome import DeliveryState
 from incident_engine.domain.response.step import Awaits, Step
 from incident_engine.engine.decision_log import Reason, warn
-from incident_engine.store.deliveries import DeliveryState, Priority
+from incident_engine.store.deliveries import Priority
 
 
 def build_deliveries(

@@ -21,11 +21,11 @@ from incident_engine.domain.reports.statistics import (
     figures_of,
     totals_of,
 )
+from incident_engine.domain.response.delivery_outcome import DeliveryState
 from incident_engine.engine.reader import Reader
 from incident_engine.store.archive import archived, archived_between, open_documents
 from incident_engine.store.archive_files import documents
 from incident_engine.store.cases import case_row
-from incident_engine.store.deliveries import DeliveryState
 from incident_engine.store.statistics import deliveries_by_state, first_delivered_at, incidents_between
 
 

@@ -3,12 +3,23 @@
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from enum import IntEnum, StrEnum
+from enum import IntEnum
+from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, or_, select, tuple_, update
+from sqlalchemy import Connection, bindparam, case, func, or_, select, tuple_, update
 
 from incident_engine.common import failpoints as faults
+from incident_engine.domain.response.delivery_outcome import (
+    Consequences,
+    DeliveredStep,
+    DeliveryState,
+    StepDelivery,
+    after_answer,
+    after_attempt,
+    after_postponement,
+    has_consequences,
+)
 from incident_engine.domain.response.step import StepState
 from incident_engine.store.prepared import Prepared, insert_row, update_row
 from incident_engine.store.tables import (
@@ -17,18 +28,6 @@ from incident_engine.store.tables import (
     events,
     steps,
 )
-
-
-class DeliveryState(StrEnum):
-    """How far a delivery has come."""
-
-    PENDING = "pending"
-    SENDING = "sending"
-    DELIVERED = "delivered"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-    HELD = "held"
-    """Waits for a person's approval of its words."""
 
 
 class Priority(IntEnum):
@@ -132,7 +131,8 @@ def claim(
         waiting = [name for name, until in choice.later.items() if until == instant]
         connection.execute(update(deliveries).where(deliveries.c.id.in_(waiting)).values(due_at=instant))
     for delivery in (delivery for delivery in due if delivery.id in choice.unreachable):
-        _fall_back(connection, delivery, now)
+        policy = partial(after_postponement, delivery_id=delivery.id, now=now)
+        _apply_policy(connection, delivery.step_id, policy, now, delivery.contact)
     return choice
 
 
@@ -164,23 +164,18 @@ def record(
     *,
     fallback_after: int | None = None,
 ) -> bool:
-    """Record how an attempt went. Return False if the lease was lost meanwhile and somebody else decides.
+    """Record the outcome of an attempt and its consequences for the step and for other channels.
 
-    Once it has failed, or after `fallback_after` failed attempts, the contact's next channel is due at once.
+    Returns False if the lease was lost meanwhile: then the attempt is recorded, and another replica decides the rest.
     """
     faults.reach(faults.Point.BEFORE_RECORD)
-    which = {"this_id": delivery.id, "this_attempt": delivery.attempt}
-    _END_ATTEMPT.run(connection, {**which, "ended_at": now, "outcome": outcome, "detail": detail})
-    after = {"state": state, "due_at": retry_at, "ended_at": None if retry_at else now}
-    is_ours = _END_DELIVERY.run(connection, {**which, **after}) == 1
-    has_failed = state is DeliveryState.FAILED
-    is_failing = state is DeliveryState.PENDING and fallback_after is not None and delivery.attempt >= fallback_after
-    if is_ours and (has_failed or is_failing):
-        _fall_back(connection, delivery, now)
-    if is_ours and state is DeliveryState.DELIVERED:
-        _cancel_fallbacks(connection, delivery, now)
-    if is_ours and retry_at is None:
-        _end_step(connection, delivery.step_id, now)
+    key = {"this_id": delivery.id, "this_attempt": delivery.attempt}
+    _END_ATTEMPT.run(connection, {**key, "ended_at": now, "outcome": outcome, "detail": detail})
+    changes = {"state": state, "due_at": retry_at, "ended_at": None if retry_at else now}
+    is_ours = _END_DELIVERY.run(connection, {**key, **changes}) == 1
+    if is_ours and has_consequences(state, delivery.attempt, fallback_after):
+        policy = partial(after_attempt, delivery_id=delivery.id, now=now)
+        _apply_policy(connection, delivery.step_id, policy, now, delivery.contact)
     return is_ours
 
 
@@ -200,34 +195,75 @@ _END_DELIVERY = Prepared(
 )
 
 
-def _cancel_fallbacks(connection: Connection, delivery: ClaimedDelivery, now: datetime) -> None:
-    """What is only told need not be told the same contact again over a later channel; what is asked for must be."""
-    which = {
-        "this_step": delivery.step_id,
-        "this_contact": delivery.contact,
-        "this_place": delivery.position,
-        "now": now,
-    }
-    _CANCEL_FALLBACKS.run(connection, {**which, "state": DeliveryState.CANCELLED, "due_at": None, "ended_at": now})
+def _apply_policy(
+    connection: Connection,
+    step_id: str,
+    policy: Callable[[DeliveredStep], Consequences],
+    now: datetime,
+    contact: str | None = None,
+) -> int:
+    """Read a step with its deliveries (to one contact, or all), and write the consequences that a policy decides on.
+
+    Returns the number of cancelled deliveries.
+    """
+    if contact is None:
+        rows = _STEP_AND_DELIVERIES.rows(connection, step=step_id)
+    else:
+        rows = _STEP_AND_DELIVERIES_TO.rows(connection, step=step_id, contact=contact)
+    if not rows:
+        return 0
+    first = rows[0]
+    step = DeliveredStep(
+        StepState(first.step_state),
+        awaits=first.awaits,
+        fulfils=first.fulfils,
+        parent_id=first.parent_id,
+        deliveries=[
+            StepDelivery(row.id, row.contact, row.position, DeliveryState(row.state), row.attempts, row.due_at)
+            for row in rows
+            if row.id is not None
+        ],
+        other_states=frozenset(DeliveryState(row.state) for row in rows if row.id is None),
+    )
+    consequences = policy(step)
+    cancelled = {"state": DeliveryState.CANCELLED, "due_at": None, "ended_at": now}
+    count = sum(_CHANGE_UNTRIED.run(connection, {"this_id": name, **cancelled}) for name in consequences.cancelled)
+    due_now = {"state": DeliveryState.PENDING, "due_at": now, "ended_at": None}
+    for name in consequences.due_now:
+        _CHANGE_UNTRIED.run(connection, {"this_id": name, **due_now})
+    if consequences.step_state is not None:
+        _END_STEP.run(connection, {"this_id": step_id, "state": consequences.step_state, "completed_at": now})
+    return count
 
 
-_CANCEL_FALLBACKS = Prepared(
+_STATE = [steps.c.state.label("step_state"), steps.c.awaits, steps.c.fulfils, steps.c.parent_id, deliveries.c.state]
+_DETAILS = [deliveries.c[name] for name in ("id", "contact", "position", "attempts", "due_at")]
+_IS_TO_CONTACT = deliveries.c.contact == bindparam("contact")
+_OF_STEP = deliveries.c.step_id == bindparam("step")
+_STEP_AND_DELIVERIES = Prepared(
+    select(*_DETAILS, *_STATE).join_from(deliveries, steps, steps.c.id == deliveries.c.step_id).where(_OF_STEP)
+)
+# An audience may have a hundred contacts: of all others the states are enough, so their rows are one for each state.
+_STEP_AND_DELIVERIES_TO = Prepared(
+    select(*(case((_IS_TO_CONTACT, column)).label(column.name) for column in _DETAILS), *_STATE)
+    .distinct()
+    .join_from(deliveries, steps, steps.c.id == deliveries.c.step_id)
+    .where(_OF_STEP)
+)
+
+
+# Conditions repeat what the policy decided by: another replica may have claimed the delivery or ended the step since.
+_CHANGE_UNTRIED = Prepared(
     update(deliveries).where(
-        deliveries.c.step_id.in_(
-            select(steps.c.id).where(
-                steps.c.id == bindparam("this_step"),
-                steps.c.awaits.is_(None),
-                steps.c.fulfils.is_(None),
-                steps.c.parent_id.is_(None),
-            )
-        ),
-        deliveries.c.contact == bindparam("this_contact"),
-        deliveries.c.position > bindparam("this_place"),
+        deliveries.c.id == bindparam("this_id"),
         deliveries.c.state == DeliveryState.PENDING,
         deliveries.c.attempts == 0,
-        deliveries.c.due_at > bindparam("now"),
     ),
     ("state", "due_at", "ended_at"),
+)
+_END_STEP = Prepared(
+    update(steps).where(steps.c.id == bindparam("this_id"), steps.c.state == StepState.STARTED),
+    ("state", "completed_at"),
 )
 
 
@@ -280,64 +316,9 @@ def set_back(connection: Connection, now: datetime, lease_until: datetime) -> No
 
 
 def cancel(connection: Connection, step_ids: Collection[str], now: datetime) -> int:
-    """Cancel the deliveries of steps over a contact's later channels that are not due yet and were never attempted.
-
-    To be called when the steps are acknowledged or completed: whoever was to be reached has been. Returns how many.
-    """
-    cancelled = connection.execute(
-        update(deliveries)
-        .where(
-            deliveries.c.step_id.in_(step_ids),
-            deliveries.c.state == DeliveryState.PENDING,
-            deliveries.c.attempts == 0,
-            deliveries.c.position > 0,
-            deliveries.c.due_at > now,
-        )
-        .values(state=DeliveryState.CANCELLED, due_at=None, ended_at=now)
-    )
-    for step_id in step_ids:
-        _end_step(connection, step_id, now)
-    return cancelled.rowcount
-
-
-def _fall_back(connection: Connection, delivery: ClaimedDelivery, now: datetime) -> None:
-    """Make due at once what was to be sent later over the next channel of the same contact."""
-    connection.execute(
-        update(deliveries)
-        .where(
-            deliveries.c.step_id == delivery.step_id,
-            deliveries.c.contact == delivery.contact,
-            deliveries.c.position == delivery.position + 1,
-            deliveries.c.state == DeliveryState.PENDING,
-            deliveries.c.attempts == 0,
-            deliveries.c.due_at > now,
-        )
-        .values(due_at=now)
-    )
-
-
-_TO_COME = frozenset({DeliveryState.PENDING, DeliveryState.SENDING, DeliveryState.HELD})
-
-
-def _end_step(connection: Connection, step_id: str, now: datetime) -> None:
-    """A step that asks nobody for a deed ends with its last message: completed, or failed if none got through."""
-    made = [row.state for row in _STATES.rows(connection, step=step_id) if row.state != DeliveryState.CANCELLED]
-    if not made or not _TO_COME.isdisjoint(made):
-        return
-    end = StepState.COMPLETED if DeliveryState.DELIVERED in made else StepState.FAILED
-    _END_STEP.run(connection, {"this_id": step_id, "state": end, "completed_at": now})
-
-
-_STATES = Prepared(select(deliveries.c.state).where(deliveries.c.step_id == bindparam("step")))
-_END_STEP = Prepared(
-    update(steps).where(
-        steps.c.id == bindparam("this_id"),
-        steps.c.state == StepState.STARTED,
-        steps.c.fulfils.is_(None),
-        steps.c.awaits.is_(None),
-    ),
-    ("state", "completed_at"),
-)
+    """Cancel the fallbacks of steps that a person has answered. Return the number of cancelled deliveries."""
+    policy = partial(after_answer, now=now)
+    return sum(_apply_policy(connection, step_id, policy, now) for step_id in step_ids)
 
 
 def insert_deliveries(connection: Connection, rows: Iterable[Mapping[str, Any]]) -> None:

@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import BigInteger, Connection, Select, and_, case, func, or_, select, text, type_coerce
 
+from incident_engine.domain.response.delivery_outcome import DeliveryState
 from incident_engine.domain.response.step import StepState
-from incident_engine.store.deliveries import DeliveryState, Priority
+from incident_engine.store.deliveries import Priority
 from incident_engine.store.events import last_event as newest_event
 from incident_engine.store.tables import deliveries, events, steps, timers
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, or_, select, update
 
-from incident_engine.store.deliveries import DeliveryState
+from incident_engine.domain.response.delivery_outcome import DeliveryState
 from incident_engine.store.tables import deliveries, steps
 
 

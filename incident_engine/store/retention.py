@@ -5,8 +5,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection, and_, or_, select
 
+from incident_engine.domain.response.delivery_outcome import DeliveryState
 from incident_engine.domain.response.step import StepState
-from incident_engine.store.deliveries import DeliveryState
 from incident_engine.store.tables import archived_incidents, cases, deliveries, steps, timers
 
 _NOT_STARTED = (StepState.PENDING, StepState.AWAITING)

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, func, select
 
-from incident_engine.store.deliveries import DeliveryState
+from incident_engine.domain.response.delivery_outcome import DeliveryState
 from incident_engine.store.tables import cases, deliveries, steps
 
 

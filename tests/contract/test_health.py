@@ -11,9 +11,10 @@ import pytest
 from sqlalchemy import insert, text, update
 from support.fixtures import INCIDENT, House, cst, house, rows, started
 
+from incident_engine.domain.response.delivery_outcome import DeliveryState
 from incident_engine.domain.response.step import StepState
 from incident_engine.store import health as store_health
-from incident_engine.store.deliveries import DeliveryState, Priority
+from incident_engine.store.deliveries import Priority
 from incident_engine.store.health import Health, Limits, health
 from incident_engine.store.tables import deliveries, steps, timers
 from incident_engine.watchdog import store_probe

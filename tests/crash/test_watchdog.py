@@ -25,8 +25,8 @@ from incident_engine.config.rulebook import load_rulebook
 from incident_engine.config.settings import load_settings
 from incident_engine.config.watchdog import WatchdogSettings
 from incident_engine.daemon import Daemon
+from incident_engine.domain.response.delivery_outcome import DeliveryState
 from incident_engine.drills.settling import settle
-from incident_engine.store.deliveries import DeliveryState
 from incident_engine.store.tables import deliveries, steps, timers
 from incident_engine.store.unit_of_work import UnitOfWork
 from incident_engine.timers.local import LocalTimers

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from incident_engine.domain.response.delivery_outcome import DeliveryState
 from incident_engine.domain.response.step import StepState
-from incident_engine.store.deliveries import ClaimedDelivery, DeliveryState
+from incident_engine.store.deliveries import ClaimedDelivery
 from simulation.bank import Bank, changed
 from simulation.channels import Sending
 from simulation.clock import WorldClock

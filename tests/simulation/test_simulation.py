@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, update
 
+from incident_engine.domain.response.delivery_outcome import DeliveryState
 from incident_engine.engine import incident_cache
 from incident_engine.engine.update import CaseUpdater
 from incident_engine.store import deliveries as outgoing
 from incident_engine.store import held_texts, steps
-from incident_engine.store.deliveries import ClaimedDelivery, DeliveryState
+from incident_engine.store.deliveries import ClaimedDelivery
 from incident_engine.store.events import EventRow, append_all
 from incident_engine.store.tables import deliveries
 from simulation import invariants, play, scratch
