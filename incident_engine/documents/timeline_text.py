@@ -44,6 +44,7 @@ def local_time(instant: datetime, zone: tzinfo) -> str:
 
 def timeline_line(entry: Mapping[str, Any], packs: Mapping[str, Pack], translate: Translator) -> str | None:
     """Return an entry of GET /api/v1/incidents/ID/timeline as one line; None for kinds that are not shown."""
+    # Without the offset, because all lines have the bank's.
     at = datetime.fromisoformat(entry["at"]).isoformat(sep=" ", timespec="seconds")[:19]
     kinds = {"event": _event_line, "level": _level_line, "obligation": _obligation_entry, "delivery": _delivery_line}
     write = kinds.get(entry["kind"])

@@ -11,7 +11,8 @@ from support.build import CHINA, CONFIG, RULES, recorded, verdict, write
 
 from incident_engine.cli.check import check
 from incident_engine.common.errors import InvalidFilesError
-from incident_engine.config.rulebook import check_succession, load_rulebook
+from incident_engine.config.pack_checks import check_succession
+from incident_engine.config.rulebook import load_rulebook
 from incident_engine.config.settings import load_settings
 from incident_engine.domain.grading.pack_parser import parse_pack
 from incident_engine.domain.values import RESOLUTION
