@@ -127,7 +127,7 @@ class _Reader:
                 self._find(key_node, "a key must be a plain word")
                 continue
             if key in data:
-                self._find(key_node, f"key '{key}' stands here a second time; remove one of the two")
+                self._find(key_node, f"duplicate key '{key}'; remove one of the two")
                 continue
             self.positions[*path, key] = _position(key_node)
             data[key] = self.read(value_node, (*path, key))

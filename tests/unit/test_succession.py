@@ -201,12 +201,12 @@ def test_two_chosen_packs_must_not_share_the_name_of_an_obligation(bank: Path, m
     chosen(monkeypatch, "one", "other")
     found = {Path(each.file).name: each.text for each in check([], CONFIG).findings}
     expected = "expected an id of its own, such as one that begins with the pack's"
-    said = "'one-report' is an obligation of '{}' too; who fulfils one would fulfil both"
+    said = "'one-report' is an obligation of '{}' too; one completion would fulfil both"
     assert found == {
         "one.yaml": f"obligations.0.id: {said.format('other')}; {expected}",
         "other.yaml": f"obligations.0.id: {said.format('one')}; {expected}",
     }
-    with pytest.raises(InvalidFilesError, match="who fulfils one would fulfil both"):
+    with pytest.raises(InvalidFilesError, match="one completion would fulfil both"):
         load_rulebook(load_settings(CONFIG, os.environ), CONFIG)
 
 
