@@ -60,10 +60,9 @@ def check(
     """
     from incident_engine.cli.check import check as check_files
     from incident_engine.common.clock import SystemClock
-    from incident_engine.common.i18n import Translator
     from incident_engine.config.rulebook import guessed_years
 
-    translate: Translator = translator_for(lang)
+    translate = translator_for(lang)
     result = check_files(paths or [], config_file(config))
     for service, years in guessed_years(result.hours, SystemClock().now()).items():
         listed = ", ".join(str(year) for year in years)
@@ -84,13 +83,12 @@ def _banner(settings: "Settings", config_file: Path, url: str, translate: "Trans
     from datetime import timedelta
 
     from incident_engine.common.clock import SystemClock
-    from incident_engine.config.channels import OutboxSettings
     from incident_engine.intake.registry import FORMATS
 
     native, *others = FORMATS
     addresses = [f"POST {url}{native.path}", *(f"{other.name}: POST {url}{other.path}" for other in others)]
-    outboxes = [str(c.directory) for c in settings.channels.values() if isinstance(c, OutboxSettings)]
-    # 40 minutes ago, so that the sample incident reaches the first level at once.
+    outboxes = [str(c.directory) for c in settings.channels.values() if c.type == "outbox"]
+    # 40 minutes ago, because the shipped pack gives its first level after 30.
     started = (SystemClock().now() - timedelta(minutes=40)).isoformat(timespec="seconds")
     event = (
         f'{{"source":"me","id":"1","type":"outage.started","service":"{settings.services[0].id}",'
