@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from incident_engine import __version__
-from incident_engine.cli import database, drills, grade, replay, report, serve, steps
+from incident_engine.cli import database, drills, grade, replay, report, schema, serve, steps
 from incident_engine.common.errors import IncidentEngineError, InvalidFilesError
 
 app = typer.Typer(
@@ -14,7 +14,7 @@ app = typer.Typer(
     "the bank require.",
     no_args_is_help=True,
     add_completion=False,
-    pretty_exceptions_enable=False,
+    pretty_exceptions_enable=False,  # they print local variables, which may hold secrets
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for _command in (
@@ -23,7 +23,7 @@ for _command in (
     grade.grade,
     replay.replay,
     report.report,
-    serve.schema,
+    schema.schema,
     drills.drill,
     drills.preview,
     database.migrate,

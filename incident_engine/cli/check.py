@@ -11,6 +11,7 @@ from incident_engine.common.validation import nearest
 from incident_engine.common.yaml_loader import load_file
 from incident_engine.config import rulebook
 from incident_engine.config.channels import channel_secrets
+from incident_engine.config.pack_checks import check_pack, check_succession
 from incident_engine.config.report_loader import check_report
 from incident_engine.config.scenario import load_scenario, unknown_name_problems
 from incident_engine.config.secret import Secret
@@ -42,7 +43,12 @@ class CheckResult:
 def check(paths: Sequence[Path], config_file: Path) -> CheckResult:
     """Check the files and folders in `paths`; without any, check the configuration and all its rules."""
     result = CheckResult()
-    settings = _settings(config_file, result)
+    settings: Settings | None = None
+    result.files += 1
+    try:
+        settings = load_settings(config_file, os.environ)
+    except InvalidFilesError as error:
+        result.findings += error.findings
     excluded: Path | None = None
     if not paths and settings is not None:
         paths = [rulebook.rules_directory(settings)]
@@ -56,6 +62,7 @@ def check(paths: Sequence[Path], config_file: Path) -> CheckResult:
                     result.findings += _check_file(file, settings, result)
                 except InvalidFilesError as error:
                     result.findings += error.findings
+    # A pack is read by itself and as part of the configuration: report its findings once.
     result.findings = sorted(set(result.findings))
     return result
 
@@ -72,15 +79,6 @@ def _foreign_scenarios(settings: Settings, config_file: Path) -> Path | None:
     return None if is_shipped_bank or settings.rules.directory else rulebook.SHIPPED / "rules" / "scenarios"
 
 
-def _settings(config_file: Path, result: CheckResult) -> Settings | None:
-    result.files += 1
-    try:
-        return load_settings(config_file, os.environ)
-    except InvalidFilesError as error:
-        result.findings += error.findings
-        return None
-
-
 def _check_configuration(settings: Settings, config_file: Path, result: CheckResult) -> None:
     try:
         book = rulebook.load_rulebook(settings, config_file)
@@ -89,7 +87,7 @@ def _check_configuration(settings: Settings, config_file: Path, result: CheckRes
     except InvalidFilesError as error:
         result.findings += error.findings
         result.books.append(None)
-    result.findings += rulebook.check_succession(rulebook.rules_directory(settings) / "grading")
+    result.findings += check_succession(rulebook.rules_directory(settings) / "grading")
     result.findings += _channel_findings(settings, config_file)
 
 
@@ -105,7 +103,7 @@ def _channel_findings(settings: Settings, config_file: Path) -> Iterator[Finding
         if secret.file is not None and not secret.file.is_file():
             message = f"there is no file {secret.file} here ({Path.cwd()})"
             yield document.finding(Problem(path, message, "the file that holds the secret"))
-        elif secret.file is not None and not secret.read():
+        elif secret.file is not None and not secret.read():  # a channel would send an empty password
             yield document.finding(Problem(path, f"the file {secret.file} is empty", "a file with the secret"))
     for name, channel in settings.channels.items():
         try:
@@ -147,7 +145,7 @@ def _check_file(path: Path, settings: Settings | None, result: CheckResult) -> l
     keys = list(data) if isinstance(data, dict) else []
     kind = next((kind for kind in _KINDS if kind in keys), None)
     if kind == "pack":
-        findings = rulebook.check_pack(path)
+        findings = check_pack(path)
         result.cases += 0 if findings else len(parse_pack(data).cases)
         return findings
     if kind == "playbook":
@@ -158,11 +156,13 @@ def _check_file(path: Path, settings: Settings | None, result: CheckResult) -> l
         rulebook.load_calendar(path)
         return []
     if kind == "scenario":
+        # Without valid settings every service would be unknown; the configuration has findings of its own.
         return [] if settings is None else _check_scenario(path, settings, result)
     if kind == "bank":
-        own_settings = load_settings(path, os.environ)
+        own_settings = load_settings(path, os.environ)  # another bank's config.yaml brings its own rules
         rulebook.load_rulebook(own_settings, path)
         return list(_channel_findings(own_settings, path))
+    # A misspelled first key, such as `playbok`, must lead to the right kind.
     guess = next((near for key in keys if (near := nearest(key, _KINDS))), "")
     hint = f"; did you mean {guess!r}?" if guess else ""
     message = f"is no pack, playbook, report, scenario, calendar or configuration{hint} (its keys: {keys})"

@@ -71,7 +71,7 @@ def backup(
     translate = translator_for(lang)
     settings, _ = read_settings(config)
     path = _file(settings.store.url, translate)
-    refuse_as_target(path, file)
+    refuse_as_target(path, file)  # --force must not overwrite the database itself
     if file.exists() and not force:
         typer.echo(f"{file} {translate('file exists')}", err=True)
         raise typer.Exit(1)
@@ -128,6 +128,7 @@ def archive(
     if settings.retention.closed_incidents is None:
         typer.echo(translate("no retention"))
         return
+    # Incidents with open obligations are kept, and only the rules know the obligations.
     reader, now = Reader(settings, load_rulebook(settings, config_file)), SystemClock().now()
     if dry_run:
         title, result = translate("would be archived"), ArchiveResult()

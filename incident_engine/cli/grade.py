@@ -55,6 +55,7 @@ def grade(
     text = sys.stdin.read() if file == "-" else history.read_text(Path(file))
     events = history.read_events(text, "<stdin>" if file == "-" else file, settings.service_names)
     now = SystemClock().now()
+    # A history may contain measures and obligations of packs that are not chosen.
     history.refuse_unknown_names(events, settings, [*packs, *load_every_pack(settings, config_file)])
     graded = history.grade(events, basis, settings, instant_of(at, settings.bank.zone), now, explained=explain)
     repeated = history.recurring(graded, basis, instant_of(at, settings.bank.zone) or now)

@@ -23,7 +23,7 @@ Lang = Annotated[
 
 def config_file(config: Path | None) -> Path:
     """Return the configuration file: the option's value, else ./config.yaml, else the shipped one."""
-    from incident_engine.config.rulebook import SHIPPED
+    from incident_engine.config.rulebook import SHIPPED  # imported here: --help must not wait for pydantic
 
     if config is not None:
         return config

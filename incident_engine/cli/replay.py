@@ -66,6 +66,7 @@ def replay(
     candidates = replays.load_candidates(settings, config_file, pack)
     text = sys.stdin.read() if file == "-" else history.read_text(Path(file))
     events = history.read_events(text, "<stdin>" if file == "-" else file, settings.service_names)
+    # A history may contain measures and obligations of packs that are not compared.
     packs = [candidate.pack for candidate in candidates] + load_every_pack(settings, config_file)
     history.refuse_unknown_names(events, settings, packs)
     hours = settings.service_hours(calendars)
@@ -74,6 +75,7 @@ def replay(
         document = replays.replay_document(result, settings.bank.zone, only_differences=only_differences)
         typer.echo(json.dumps(document, ensure_ascii=False, indent=2))
     else:
+        # Without a terminal, 160 columns: a file should have whole names.
         width = shutil.get_terminal_size((160, 24)).columns
         typer.echo(replay_text(result, settings, translate, width, only_differences=only_differences))
     if fail_on_difference and any(result.differences.values()):

@@ -79,7 +79,7 @@ def report(
         rulebook = load_rulebook(settings, config_file)
         content = report_output.produce(connection, settings, rulebook, request, form, translate.locale, now)
     if output is None:
-        typer.echo(content, nl=False)
+        typer.echo(content, nl=False)  # every format ends with a newline of its own
         return
     try:
         output.write_bytes(content if isinstance(content, bytes) else content.encode())

@@ -58,6 +58,7 @@ def produce(
     archive = settings.retention.directory
     if request.incident is None:
         return _review(connection, reader, settings, request.period, form, locale, now)
+    # An archived incident is a database in memory, which is gone after this block.
     with reviews.holding(connection, request.incident, archive) as rows:
         if rows is None:
             raise InvalidDocumentError([Problem((), f"there is no incident '{request.incident}'")])

@@ -98,8 +98,10 @@ def _post(path: str, data: dict[str, Any], config: Path | None, url: str | None,
     due_at = instant_of(data.get("due_at"), settings.bank.zone, "--due")
     if due_at is not None:
         data["due_at"] = due_at.isoformat()
+    # An IPv6 address needs brackets in a URL (RFC 3986).
     host = f"[{settings.server.host}]" if ":" in settings.server.host else settings.server.host
     base = url or f"http://{host}:{settings.server.port}"
+    # Any key opens the whole API, so the first will do.
     headers = {"Authorization": f"Bearer {settings.server.keys[0].read()}"} if settings.server.keys else {}
     body = {name: value for name, value in data.items() if value is not None}
     try:

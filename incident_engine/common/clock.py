@@ -39,7 +39,7 @@ class SystemClock:
         return instant
 
 
-_NEVER_RINGS = timedelta(days=3_650)
+_NEVER_RINGS = timedelta(days=3_650)  # timers sleep until an instant, so "never" must be one
 
 
 class SteppedClock:

@@ -20,6 +20,7 @@ class Problem:
     @property
     def pointer(self) -> str:
         """Return the path as a JSON pointer (RFC 6901)."""
+        # "~" first, because the escape of "/" contains one (RFC 6901, section 3).
         return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in self.path)
 
     def sentence(self) -> str:

@@ -67,6 +67,7 @@ class Failpoint:
 
     def visit(self, point: Point) -> None:
         """Count a visit to a point, and act if it is the one to fail at."""
+        # next() on a count is atomic: several threads may visit at once.
         if point is not self.point or next(self._visits) != self.count:
             return
         if self.action is FailAction.RAISE:

@@ -64,5 +64,5 @@ class Links:
             return Link(step, LinkAction(action), contact)
         except SignatureExpired as error:
             raise InvalidLinkError(expired=True) from error
-        except (BadSignature, ValueError, TypeError) as error:
+        except (BadSignature, ValueError, TypeError) as error:  # a signed token of an older version has another shape
             raise InvalidLinkError(expired=False) from error

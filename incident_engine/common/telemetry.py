@@ -69,7 +69,7 @@ def configure_logging(stream: TextIO = sys.stderr, *, level: int = logging.INFO)
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", _Unbreakable(stream))),
-        cache_logger_on_first_use=False,
+        cache_logger_on_first_use=False,  # tests and drills configure logging several times in one process
     )
 
 

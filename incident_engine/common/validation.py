@@ -67,7 +67,7 @@ def _is_consequence(detail: ErrorDetails, details: Sequence[ErrorDetails]) -> bo
 
 def _problem(detail: ErrorDetails, schema: object, document: object) -> Problem:
     path = _document_path(detail["loc"], document)
-    if not _SECRET.isdisjoint(path):
+    if not _SECRET.isdisjoint(path):  # findings go to terminals, logs and answers of the API
         detail["input"] = "(not shown)"
     context = detail.get("ctx", {})
     match detail["type"]:
@@ -89,7 +89,9 @@ def _problem(detail: ErrorDetails, schema: object, document: object) -> Problem:
         case kind if kind in _PLAIN_TEXTS:
             message, expected = _PLAIN_TEXTS[kind]
             return Problem(path, f"{message}: {_shown(detail['input'])}", expected)
-    return Problem(path, _plain(detail), str(context.get("expected", "")), str(context.get("nearest", "")))
+    requirement = detail["msg"].removeprefix("Input should ")
+    message = requirement if requirement == detail["msg"] else f"should {requirement}, not {_shown(detail['input'])}"
+    return Problem(path, message, str(context.get("expected", "")), str(context.get("nearest", "")))
 
 
 _INSTANT = "an instant with its offset, such as 2013-06-23T10:35:00+08:00"
@@ -131,15 +133,8 @@ def _quoted(listing: object) -> list[str]:
     return re.findall(r"'([^']*)'", str(listing))
 
 
-def _plain(detail: ErrorDetails) -> str:
-    message = detail["msg"].removeprefix("Input should ")
-    if message == detail["msg"]:
-        return message
-    return f"should {message}, not {_shown(detail['input'])}"
-
-
 def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:40])
+    shown = ", ".join(names[:40])  # a list of all countries or provinces would hide the error
     return shown + (f" and {len(names) - 40} more" if len(names) > 40 else "")
 
 

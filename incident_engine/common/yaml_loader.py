@@ -77,7 +77,7 @@ def load_text(text: str, file: str) -> Document:
         raise InvalidFilesError([Finding(file, *position, message)]) from None
     except yaml.YAMLError as error:
         raise InvalidFilesError([Finding(file, 1, 1, f"not valid YAML: {error}")]) from None
-    except RecursionError:
+    except RecursionError:  # PyYAML composes nodes recursively
         raise InvalidFilesError([Finding(file, 1, 1, "nested more deeply than anybody writes")]) from None
     finally:
         loader.dispose()
@@ -127,7 +127,7 @@ class _Reader:
                 self._find(key_node, "a key must be a plain word")
                 continue
             if key in data:
-                self._find(key_node, f"key '{key}' stands here a second time; remove one of the two")
+                self._find(key_node, f"duplicate key '{key}'; remove one of the two")
                 continue
             self.positions[*path, key] = _position(key_node)
             data[key] = self.read(value_node, (*path, key))
@@ -139,7 +139,7 @@ class _Reader:
             return text  # a quoted or block scalar is always a text
         try:
             return next((_CONVERT[tag](text) for tag, form in _SCALARS.items() if form.fullmatch(text)), text)
-        except ValueError:
+        except ValueError:  # Python refuses to parse more than 4,300 digits
             self._find(node, "a number with more digits than anybody writes")
             return None
 

@@ -41,6 +41,7 @@ def documents() -> dict[str, Schema]:
 def texts() -> dict[str, str]:
     """Return the schemas as JSON text by file name."""
     return {
+        # Chinese names must stay readable in an editor.
         f"{kind}{SUFFIX}": json.dumps(schema, ensure_ascii=False, indent=2) + "\n"
         for kind, schema in documents().items()
     }

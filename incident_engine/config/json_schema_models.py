@@ -3,7 +3,7 @@
 import ast
 import inspect
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from functools import cache
 from itertools import pairwise
@@ -95,6 +95,7 @@ VALUES: dict[str, Schema] = {
         "description": "A region: an ISO 3166-2 code, a 6-digit adcode (in quotation marks) or a province's name.",
         "anyOf": [
             {"enum": [name for p in PROVINCES for name in dict.fromkeys((p.code, p.zh_short, p.zh_long, p.en))]},
+            # Without CN: a Chinese code that is not in the list above is a mistake.
             {"type": "string", "pattern": r"^(\d{6}|(?!CN)[A-Za-z]{2}(-[A-Za-z0-9]{1,3})?)$"},
         ],
     },
@@ -266,7 +267,7 @@ class _Generator(GenerateJsonSchema):
         return _linked(_BY_VALIDATOR[function]) if function in _BY_VALIDATOR else super().function_after_schema(schema)
 
     def datetime_schema(self, schema: core_schema.DatetimeSchema) -> JsonSchemaValue:
-        return _linked("Instant")
+        return _linked("Instant")  # many editors ignore `format`; the pattern requires an offset
 
     def date_schema(self, schema: core_schema.DateSchema) -> JsonSchemaValue:
         return _linked("Day")
@@ -283,7 +284,7 @@ class _Generator(GenerateJsonSchema):
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
         result = super().default_schema(schema)
-        default = result.get("default")
+        default = result.get("default")  # null, {} and [] would tell an editor nothing
         if default is None or isinstance(default, dict) or default == []:
             result.pop("default", None)
         if default is None and not self.keeps_null and "anyOf" in result:
@@ -292,10 +293,11 @@ class _Generator(GenerateJsonSchema):
         return result
 
     def encode_default(self, dft: Any) -> Any:
+        # pydantic writes PT30S (ISO 8601), which config.yaml does not accept.
         return write_duration(dft) if isinstance(dft, timedelta) else super().encode_default(dft)
 
     def field_title_should_be_set(self, schema: Any) -> bool:
-        return False
+        return False  # pydantic's titles only repeat the keys
 
 
 class _WireGenerator(_Generator):
@@ -315,16 +317,15 @@ def _docstrings(cls: type) -> dict[str, str]:
 
 @cache  # inspect parses the whole module for each class
 def _own_docstrings(cls: type) -> dict[str, str]:
+    # Python does not keep the docstrings of fields: only the source has them.
     (definition,) = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
     assert isinstance(definition, ast.ClassDef)  # noqa: S101 - it is the source of a class
-    return dict(_docstrings_in(definition))
-
-
-def _docstrings_in(definition: ast.ClassDef) -> Iterator[tuple[str, str]]:
+    docstrings: dict[str, str] = {}
     for statement, after in pairwise(definition.body):
         match statement, after:
             case (
                 ast.AnnAssign(target=ast.Name(id=name)) | ast.Assign(targets=[ast.Name(id=name)]),
                 ast.Expr(value=ast.Constant(value=str(docstring))),
             ):
-                yield name, " ".join(docstring.split())
+                docstrings[name] = " ".join(docstring.split())
+    return docstrings

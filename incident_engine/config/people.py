@@ -91,6 +91,7 @@ class RotationSettings(Strict):
     @model_validator(mode="after")
     def _local(self) -> Self:
         if self.starts.tzinfo is not None:
+            # A fixed offset would move the change of turns by an hour in summer.
             raise invalid("'starts' has an offset", "local time in `timezone`, such as 2026-01-05T09:00")
         return self
 
@@ -147,6 +148,7 @@ class People:
         """Return the contacts of an audience, a rotation or a contact, without duplicates; none for other names."""
         members = self._audiences.get(name, (name,))
         ids = [self._rotations[member].on_duty(at) if member in self._rotations else member for member in members]
+        # A contact may be named and on duty as well: one message is enough.
         return [self._contacts[id_] for id_ in dict.fromkeys(ids) if id_ in self._contacts]
 
 

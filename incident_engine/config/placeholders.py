@@ -34,11 +34,12 @@ def in_json(value: str) -> str:
 
 def in_query(value: str) -> str:
     """Percent-encode a value for a query, a path or a form."""
-    return quote(value, safe="")
+    return quote(value, safe="")  # a slash in a value must not split the path
 
 
 def in_xml(value: str) -> str:
     """Encode a value for a text or an attribute in XML, without the characters that XML forbids."""
+    # XML 1.0 cannot express control characters, not even escaped.
     allowed = "".join(char for char in value if char >= " " or char in "\t\n\r")
     return escape(allowed, {'"': "&quot;", "'": "&apos;"})
 

@@ -80,6 +80,7 @@ def failing_templates(
         is_of_level = step.on.obligation is None or step.on.obligation.id not in unlevelled
         for use, name in dict.fromkeys(uses(step)):
             if name not in names:
+                # A template that a step names itself has its finding in `reference_problems`.
                 if name not in {named for _, named in templates_of(step)}:
                     missing.add(name)
                 continue

@@ -1,6 +1,7 @@
 """Load the definitions of reports from rules/reports and check them against the packs that they name."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import tzinfo
 from pathlib import Path
 
@@ -19,7 +20,7 @@ def load_reports(rules: Path, zone: tzinfo, findings: list[Finding], *, is_tried
     """
     definitions: list[ReportDefinition] = []
     packs = _Packs(rules / "grading")
-    for path in sorted((rules / "reports").glob("*.yaml")):
+    for path in sorted((rules / "reports").glob("*.yaml")):  # glob's order differs by file system
         try:
             definition, problems = _read(path, None if is_tried else packs)
         except InvalidFilesError as error:
@@ -56,17 +57,13 @@ class _Packs:
     def measures(self, name: str) -> Sequence[str] | None:
         """Return the names of a pack's measures; None if the pack's file is invalid, which has findings of its own."""
         if name not in self._measures:
-            self._measures[name] = _measures(self._files[name]) if name in self._files else None
+            self._measures[name] = None
+            if name in self._files:
+                with suppress(InvalidFilesError):
+                    data = load_file(self._files[name]).data
+                    declared = data.get("measures") if isinstance(data, dict) else None
+                    self._measures[name] = list(declared) if isinstance(declared, dict) else []
         return self._measures[name]
-
-
-def _measures(pack: Path) -> Sequence[str] | None:
-    try:
-        data = load_file(pack).data
-    except InvalidFilesError:
-        return None
-    declared = data.get("measures") if isinstance(data, dict) else None
-    return list(declared) if isinstance(declared, dict) else []
 
 
 def _read(path: Path, packs: _Packs | None) -> tuple[ReportDefinition, list[Finding]]:

@@ -106,7 +106,7 @@ class Scenario(Strict):
     """A drill: events with their times, and the expected outcome."""
 
     scenario: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
-    """The name of the scenario, which is also the name of its file."""
+    """The name of the scenario."""
     title: LocalizedText
     start: AwareDatetime
     lasts: Duration
@@ -179,7 +179,7 @@ def _wrong_events(scenario: Scenario, settings: Settings) -> Iterator[Problem]:
             for problem in problems_of(error, Event, event.model_dump()):
                 yield replace(problem, path=("events", index, *problem.path))
             continue
-        if event.at > scenario.lasts:
+        if event.at > scenario.lasts:  # the drill would end before it is sent
             yield Problem(("events", index, "at"), "is after the end of the scenario", "a time within `lasts`")
         for key, kind in (("to", EventType.STEP_ASSIGNED), ("assignee", EventType.STEP_ADDED)):
             if event.type == kind and event.data.get(key) is not None:
@@ -220,7 +220,7 @@ def _unknown_in_event(
     fulfils, step = event.data.get("fulfils"), event.data.get("step")
     if isinstance(fulfils, str):
         yield from unknown_problems(("data", "fulfils"), "obligation", fulfils, obligations)
-    if isinstance(step, str) and ":" not in step:
+    if isinstance(step, str) and ":" not in step:  # a full id exists only while the drill runs
         yield from _unknown_step(("data", "step"), step, steps)
     if event.type == EventType.REPORT_WRITTEN:
         native = scenario.native_event(index)

@@ -38,4 +38,4 @@ class Secret(Strict):
         if self.value is not None:
             return self.value
         assert self.file is not None  # noqa: S101 - the validator saw to it
-        return self.file.read_text(encoding="utf-8").strip()
+        return self.file.read_text(encoding="utf-8").strip()  # editors end a file with a newline

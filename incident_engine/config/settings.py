@@ -79,7 +79,7 @@ class BankSettings(Strict):
         return ZoneInfo(self.timezone)
 
 
-@lru_cache(maxsize=1_024)
+@lru_cache(maxsize=1_024)  # asked for every request
 def is_loopback(host: str) -> bool:
     """Return whether a host name or address can only be reached from this machine."""
     try:
@@ -136,7 +136,7 @@ class RetentionSettings(Strict):
     """The retention of closed incidents in the database, and their archive."""
 
     closed_incidents: Duration | None = None
-    """The age after closing at which an incident without open work is archived. Default: incidents are kept."""
+    """The time after closing at which an incident without open work is archived. Default: incidents are kept."""
     directory: FilePath = FilePath("var/archive")
     """The folder of the archive files."""
 
@@ -198,7 +198,7 @@ class HoursSettings(Strict):
 
     @model_validator(mode="after")
     def _parses(self) -> Self:
-        self.build()
+        self.build()  # raises for days and windows that cannot be parsed
         return self
 
     def build(self, calendars: Mapping[str, Calendar] | None = None) -> WeeklyHours:
@@ -324,6 +324,7 @@ def _overrides(environment: Mapping[str, str]) -> dict[str, Any]:
 
 def _merge(base: Any, over: Any) -> Any:
     if isinstance(base, Mapping) and isinstance(over, Mapping):
+        # Only mappings are merged: a list in the environment replaces the file's list.
         return {key: _merge(base.get(key), over[key]) if key in over else base[key] for key in {**base, **over}}
     return over
 

@@ -15,6 +15,7 @@ from incident_engine.domain.values import Duration, Identifier
 
 
 def _as_list(value: object) -> object:
+    # `true` is an int in Python, but no status.
     return [value] if isinstance(value, str | int) and not isinstance(value, bool) else value
 
 
@@ -29,6 +30,7 @@ Texts = Annotated[tuple[str, ...], BeforeValidator(_as_texts)]
 
 def _url_template(text: str) -> str:
     match = re.match(r"https?://([^\s/?#]+)([/?#]\S*)?$", text)
+    # A value in the host name could send messages and secrets to a foreign server.
     if match is None or placeholders(match[1]):
         raise invalid("not the address of a gateway", "https:// and a host without placeholders")
     return text
@@ -98,7 +100,7 @@ class SmsSettings(AnyChannelSettings):
                 raise unknown_name("placeholder", name, names)
         if "to" not in used or not {"text", "body"} & set(used):
             raise invalid("url, headers and body do not contain the number or the text", "{to} and {text}")
-        if self.method == "GET" and self.body is not None:
+        if self.method == "GET" and self.body is not None:  # servers may ignore it (RFC 9110, 9.3.1)
             raise invalid("a GET request has no body", "method: POST, or everything in url")
         if self.body is not None and self.content == "json":
             try:

@@ -19,7 +19,7 @@ def _positive(length: timedelta) -> timedelta:
 
 
 def _over_heartbeats(length: timedelta) -> timedelta:
-    if length < _TWO_HEARTBEATS:
+    if length < _TWO_HEARTBEATS:  # healthy timers would be reported between two beats
         raise invalid("shorter than two heartbeats of the timers", "at least 10s")
     return length
 

@@ -13,7 +13,7 @@ from docx.text.run import Run
 from incident_engine.common.i18n import Translator
 from incident_engine.documents.text import headings
 from incident_engine.documents.version_stamp import Stamp, shown, written_by
-from incident_engine.domain.reports.drafting import FilledField, Report
+from incident_engine.domain.reports.drafting import Report
 
 MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 
@@ -34,7 +34,12 @@ def report_docx(report: Report, stamp: Stamp) -> bytes:
         _write(document.add_paragraph().add_run(stamp.gap_line(report.locale)), is_gap=True)
     for section in report.sections:
         document.add_heading(section.title, level=1)
-        _fields(document, section.fields, report.locale)
+        table = _table(document, [(field.label, field.cite, shown(field, report.locale)) for field in section.fields])
+        for (_, text), field in zip(table, section.fields, strict=True):
+            for run in text.paragraphs[0].runs if field.is_gap else ():
+                _write(run, is_gap=True)
+            if field.by:
+                _write(text.add_paragraph().add_run(written_by(field, report.locale)), is_gap=False)
     document.add_paragraph()
     content = BytesIO()
     document.save(content)
@@ -61,16 +66,6 @@ def _set_up(document: DocumentObject, report: Report, stamp: Stamp) -> None:
     core.title, core.author, core.language = report.title, report.unit, report.locale
     core.comments, core.created, core.modified = stamp.content_hash, stamp.at, stamp.at
     core.last_modified_by, core.version = stamp.by or report.unit, str(stamp.version)
-
-
-def _fields(document: DocumentObject, fields: tuple[FilledField, ...], locale: str) -> None:
-    table = _table(document, [(field.label, field.cite, shown(field, locale)) for field in fields])
-    for row, field in zip(table, fields, strict=True):
-        if field.is_gap:
-            for run in row[1].paragraphs[0].runs:
-                _write(run, is_gap=True)
-        if field.by:
-            _write(row[1].add_paragraph().add_run(written_by(field, locale)), is_gap=False)
 
 
 def _table(document: DocumentObject, rows: list[tuple[str, str, str]]) -> list[tuple[_Cell, _Cell]]:

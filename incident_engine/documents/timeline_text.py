@@ -44,15 +44,30 @@ def local_time(instant: datetime, zone: tzinfo) -> str:
 
 def timeline_line(entry: Mapping[str, Any], packs: Mapping[str, Pack], translate: Translator) -> str | None:
     """Return an entry of GET /api/v1/incidents/ID/timeline as one line; None for kinds that are not shown."""
+    # Without the offset, because all lines have the bank's.
     at = datetime.fromisoformat(entry["at"]).isoformat(sep=" ", timespec="seconds")[:19]
-    kinds = {"event": _event_line, "level": _level_line, "obligation": _obligation_entry, "delivery": _delivery_line}
-    write = kinds.get(entry["kind"])
     pack = packs[entry["pack"]] if "pack" in entry else next(iter(packs.values()))
-    text = write(entry, pack, translate) if write else None
-    return None if text is None else f"{at}  {text}"
+    match entry["kind"]:
+        case "event":
+            text = _event_text(entry, translate)
+        case "level":
+            text = _level_text(entry, pack, translate)
+        case "obligation":
+            name, _, instance = entry["obligation"].partition(".")
+            mark = "✔" if entry["state"] == "met" and not entry.get("late") else "✘"
+            state = translate("met late") if entry.get("late") else translate(entry["state"])
+            obligation = obligation_name(name, instance, entry["cite"], pack, translate)
+            text = f"{mark}  {translate('obligation')}: {obligation}  {state}"
+        case "delivery":
+            outcome = translate(entry["outcome"]) if entry["outcome"] else "…"
+            endpoint = f"{entry['contact']} ({entry['channel']}, {outcome})"
+            text = f"✉  {translate('notice')} → {endpoint}: {entry['subject']}"
+        case _:
+            return None
+    return f"{at}  {text}"
 
 
-def _event_line(entry: Mapping[str, Any], _: Pack, translate: Translator) -> str:
+def _event_text(entry: Mapping[str, Any], translate: Translator) -> str:
     where = format_names([region_name(region, translate.locale) for region in entry["regions"]], translate.locale)
     scope = f"  {entry['service'] or ''}  {where}" if entry["regions"] else ""
     data = entry["data"] if isinstance(entry["data"], Mapping) else {}
@@ -70,23 +85,10 @@ def _details(data: Mapping[str, Any]) -> Iterator[str]:
             yield step_id.short if step_id is not None else value
 
 
-def _level_line(entry: Mapping[str, Any], pack: Pack, translate: Translator) -> str:
+def _level_text(entry: Mapping[str, Any], pack: Pack, translate: Translator) -> str:
     if entry["corrected_by"] is not None:
         reason = f"{entry['corrected_by']}: {entry['reason']}"
         return f"▲  {translate('corrected')} {level_name(entry['level'], pack, translate)}  {reason}"
     level = level_name(entry["level"], pack, translate)
     rule = pack.rule_by_id[entry["rule"]].says.in_(translate.locale)
     return f"▲  {translate('level reached')} {level}  {format_cite(entry['cite'], translate.locale)}: {rule}"
-
-
-def _obligation_entry(entry: Mapping[str, Any], pack: Pack, translate: Translator) -> str:
-    name, _, instance = entry["obligation"].partition(".")
-    text = obligation_name(name, instance, entry["cite"], pack, translate)
-    mark = "✔" if entry["state"] == "met" and not entry.get("late") else "✘"
-    state = translate("met late") if entry.get("late") else translate(entry["state"])
-    return f"{mark}  {translate('obligation')}: {text}  {state}"
-
-
-def _delivery_line(entry: Mapping[str, Any], _: Pack, translate: Translator) -> str:
-    outcome = translate(entry["outcome"]) if entry["outcome"] else "…"
-    return f"✉  {translate('notice')} → {entry['contact']} ({entry['channel']}, {outcome}): {entry['subject']}"

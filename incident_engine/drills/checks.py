@@ -166,6 +166,7 @@ def deadlines(incidents: Rows) -> tuple[int, int]:
     """Return the number of deadlines met in time and of deadlines missed."""
     outcomes = list(obligation_outcomes(incidents))
     missed = sum(outcome.is_missed for outcome in outcomes)
+    # An obligation that was met late counts as missed.
     return sum(outcome.state is ObligationState.MET and not outcome.is_missed for outcome in outcomes), missed
 
 

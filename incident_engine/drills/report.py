@@ -75,7 +75,7 @@ def _drafts(played: PlayedDrill) -> Mapping[str, Sequence[Report]]:
     reader = Reader(settings, played.rulebook)
     with read_only(settings.store.url) as connection:
         for name in played.incidents:
-            case = reader.case(connection, name, played.ended_at)
+            case = reader.case(connection, name, played.ended_at)  # on the drill's clock, not today's
             assert case is not None, name  # noqa: S101 - the daemon named it
             facts = facts_of(settings, case.incident, case.packs, case.assessments, played.rulebook.playbooks)
             drafts.append(played.rulebook.reports.draft(NAME, facts))

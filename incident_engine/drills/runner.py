@@ -98,9 +98,9 @@ def prepared(settings: Settings, directory: Path, *, real: bool = False) -> Sett
     """
     outbox = OutboxSettings(type="outbox", directory=directory / "outbox")
     changes: dict[str, Any] = {
-        "server": ServerSettings(host="127.0.0.1", port=0),
+        "server": ServerSettings(host="127.0.0.1", port=0),  # a free port: the real daemon may be running
         "store": StoreSettings(url=f"sqlite:///{directory / 'drill.db'}"),
-        "retention": RetentionSettings(),
+        "retention": RetentionSettings(),  # an incident archived during the drill could not be checked
     }
     if real:
         channels = {
@@ -153,6 +153,7 @@ async def run(
     begin, end = scenario.begins - _MARGIN, scenario.start + scenario.lasts + _MARGIN
     clock = SteppedClock(begin) if speed is None else VirtualClock(begin, speed)
     daemon = Daemon(own, rulebook, clock, drill=True)
+    # trust_env=False: a proxy could not reach the loopback address.
     async with daemon.running(), httpx2.AsyncClient(base_url=daemon.url, trust_env=False) as client:
         timeline = _Timeline(client, rulebook, translate, show)
         pace: _Pace = (

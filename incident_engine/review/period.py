@@ -39,6 +39,7 @@ class Period:
     def bounds(self, zone: tzinfo) -> tuple[datetime, datetime]:
         """Return the start of the period (inclusive) and its end (exclusive)."""
         day_after = self.last + timedelta(days=1)
+        # Combined in the zone, because a day may have 23 or 25 hours.
         return datetime.combine(self.first, time(), zone), datetime.combine(day_after, time(), zone)
 
 
@@ -123,6 +124,7 @@ def holding(connection: Connection, incident_id: str, archive: Path) -> Iterator
 
 
 def _start(incident: IncidentFigures) -> tuple[datetime, str]:
+    # An incident known only by its harm has no start: it comes last.
     return incident.occurred_at or datetime.max.replace(tzinfo=UTC), incident.incident
 
 

@@ -106,6 +106,7 @@ class _Tables:
         totals = self._review.totals
         yield self.translate("incidents"), str(totals.incidents)
         yield self.translate("with a level"), str(totals.graded)
+        # The review is still useful without an unreadable file, but it must say that figures are missing.
         for file, count in self._review.archived.items():
             if file in self._review.unread:
                 problem = f"{self.translate('missing from the figures')}: {self._review.unread[file]}"
@@ -155,6 +156,7 @@ class _Tables:
 
     def lessons(self) -> Iterator[Row]:
         for lesson in self._review.totals.lessons:
+            # People write lessons in several lines; a table has one.
             yield lesson.incident, " ".join(lesson.text.split()), lesson.by
 
     def tasks(self) -> Iterator[Row]:

@@ -107,6 +107,7 @@ def list_document(
         {
             "report": report,
             "instance": instance,
+            # A title may change between versions: list the latest.
             "title": {locale: part["title"] for locale, part in rows[-1].document.items()},
             "versions": [version_document(row, zone) for row in rows],
         }

@@ -160,7 +160,7 @@ def test_an_expectation_that_does_not_come_true_fails_the_drill(
     scenario = load_scenario(written(tmp_path, expect={**RIGHT, key: wrong}), bank())
     found = [check for check in checks(scenario, small.incidents, []) if not check.ok]
     assert found
-    assert all(" — found: " in check.text(Translator("en")) for check in found)
+    assert all(" — actual: " in check.text(Translator("en")) for check in found)
 
 
 @pytest.fixture(scope="module")
@@ -219,7 +219,7 @@ def test_the_report_on_a_drill_says_what_article_28_asks_for(tmp_path: Path) -> 
         "A small one",
         "李工, 王",
         "level reached III",
-        "not as expected — closed: 1 — found: open",
+        "not as expected — closed: 1 — actual: open",
         "The drill did not go as expected",
         "[to be filled in]",
     ):

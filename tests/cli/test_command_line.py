@@ -113,7 +113,7 @@ def changed(file: Path, old: str, new: str) -> tuple[int, int]:
     ("path", "old", "new", "says"),
     [
         ("grading/cn-cbrc-2008.yaml", "in_force:", "in_forse:", "did you mean 'in_force'?"),
-        ("grading/cn-cbrc-2008.yaml", "rules:", "levels:", "stands here a second time"),
+        ("grading/cn-cbrc-2008.yaml", "rules:", "levels:", "duplicate key"),
         ("playbooks/outage-response.yaml", "settle: 5m", "settle: 5 minutes", "not a duration"),
         (
             "playbooks/emergency-response.yaml",
@@ -432,7 +432,7 @@ def test_an_empty_list_as_json_is_no_incidents(run: Run) -> None:
         (as_lines([ONE_PROVINCE, ONE_PROVINCE | {"service": "core-bankin"}]), "bad:2:1: /service: unknown service"),
         (as_json([ONE_PROVINCE, ONE_PROVINCE | {"regions": ["Gaungdong"]}]), "did you mean 'Guangdong'?"),
         ("- source: monitor\n  id: x\n  type: outage.strted\n", "bad:3:3: 0.type: unknown type 'outage.strted'"),
-        ("- a: 1\n  a: 2\n", "bad:2:3: key 'a' stands here a second time"),
+        ("- a: 1\n  a: 2\n", "bad:2:3: duplicate key 'a'"),
         ("just some words", "bad:1:1"),
         ("{", "bad:1:"),
     ],
@@ -505,5 +505,5 @@ def test_channels_that_no_drill_can_have_are_a_fault_of_usage(run: Run) -> None:
 def test_a_drill_over_real_channels_needs_recipients_and_makes_nothing_without(run: Run) -> None:
     said = run("drill", "two-provinces", "--channels", "real")
     assert said.code == 1
-    assert said.err.startswith("error: drills.recipients: nobody is named")
+    assert said.err.startswith("error: drills.recipients is empty")
     assert not (Path.cwd() / "var").exists()

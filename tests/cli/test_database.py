@@ -61,7 +61,7 @@ def schema(path: Path) -> str:
 
 @pytest.mark.parametrize(
     ("lang", "due", "done"),
-    [("en", "to be brought up to date", "copy as it was before"), ("zh-CN", "需要升级", "升级前的副本")],
+    [("en", "to be brought up to date", "copy from before the migration"), ("zh-CN", "需要升级", "升级前的副本")],
 )
 @pytest.mark.usefixtures("later_release")
 def test_migrate_shows_the_way_and_goes_it(run: Run, path: Path, lang: str, due: str, done: str) -> None:
@@ -82,7 +82,7 @@ def test_migrate_makes_a_new_database_but_check_does_not(run: Run, path: Path) -
     asked = run("migrate", "--check")
     assert (asked.code, path.exists()) == (1, False)
     assert f"there is no database {path}" in asked.err
-    assert run("migrate").out == f"new database made: {path}\n"
+    assert run("migrate").out == f"created a new database: {path}\n"
     assert count(path, "cases") == 0
 
 
@@ -149,7 +149,7 @@ def test_a_backup_is_put_back_and_the_old_database_is_kept(run: Run, path: Path,
     assert said.out.startswith(f"restored: {path} (")
     assert "may be sent again, under the same ids" in said.out
     (kept,) = tmp_path.glob("engine.db.before-*")
-    assert f"the old database is kept as {kept}" in said.out
+    assert f"the previous database is kept as {kept}" in said.out
     assert count(kept, "cases") == 2
     with house(tmp_path) as engine:
         assert [row["id"] for row in engine.rows(cases)] == ["k"]
@@ -271,7 +271,7 @@ def two_closed(tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> P
         (
             "en",
             "would be archived: 1, kept: 1",
-            "kept: owing: a report or a notice is still owed",
+            "kept: owing: a report or a notice is still due",
             "archived: 1, kept: 1",
         ),
         ("zh-CN", "可归档: 1, 仍保留: 1", "仍保留: owing: 尚有报告或告知义务未履行", "已归档: 1, 仍保留: 1"),

@@ -50,7 +50,7 @@ def test_a_change_of_the_law_is_tried_on_a_year(run: Run, slower: Path, tmp_path
     assert lines[1] == "≠ 2013-06-21 09:00 A-2 Core banking; Guangdong, Hunan II 09:30:00 II 09:30:00"
     assert lines[2] == "I 12:00:00"
     assert lines[3] == "= 2013-06-20 09:00 A-1 Core banking; Guangdong III 09:30:00 III 09:30:00"
-    assert "incidents: 2 differ: 1 (≠ in the level: 1, ~ only in when it was reached: 0)" in lines
+    assert "incidents: 2 differ: 1 (≠ in the level: 1, ~ only in time: 0)" in lines
 
 
 def test_in_chinese_from_stdin(run: Run, slower: Path) -> None:

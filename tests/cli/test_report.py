@@ -77,7 +77,7 @@ def test_one_report_in_every_form(run: Run, held: House, lang: str, place: str) 
         (("--incident", "x"), "there is no incident 'x'"),
         (("--incident", "k", "--report", "cbrc-formal-reprot"), "did you mean 'cbrc-formal-report'?"),
         (("--incident", "k", "--report", "cbrc-summary-report", "--version", "7"), "has no version 7"),
-        (("--incident", "k", "--format", "html"), "html is a form of one report alone"),
+        (("--incident", "k", "--format", "html"), "html is only for a single report"),
     ],
 )
 def test_what_is_not_there_is_told_on_a_line(run: Run, held: House, arguments: tuple[str, ...], said: str) -> None:

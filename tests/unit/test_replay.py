@@ -362,7 +362,7 @@ def test_the_table_puts_the_courses_side_by_side_where_they_differ() -> None:
     ]
     assert lines[7:] == [
         "",
-        "incidents: 4    differ: 2 (≠ in the level: 1, ~ only in when it was reached: 1)",
+        "incidents: 4    differ: 2 (≠ in the level: 1, ~ only in time: 1)",
         "",
         "pack 0 ↓    pack 1 →",
         "                      below  III  II  I",
@@ -386,7 +386,7 @@ def test_the_differences_alone() -> None:
     lines = table(of(HISTORY, cbrc(), SLOWER), only_differences=True)
     assert not any(line.startswith("=") for line in lines)
     none = table(of(HISTORY, cbrc(), cbrc()), only_differences=True)
-    assert none[0] == "incidents: 4    differ: 0 (≠ in the level: 0, ~ only in when it was reached: 0)"
+    assert none[0] == "incidents: 4    differ: 0 (≠ in the level: 0, ~ only in time: 0)"
 
 
 def test_one_pack_is_counted_by_level() -> None:

@@ -11,7 +11,8 @@ from support.build import CHINA, CONFIG, RULES, recorded, verdict, write
 
 from incident_engine.cli.check import check
 from incident_engine.common.errors import InvalidFilesError
-from incident_engine.config.rulebook import check_succession, load_rulebook
+from incident_engine.config.pack_checks import check_succession
+from incident_engine.config.rulebook import load_rulebook
 from incident_engine.config.settings import load_settings
 from incident_engine.domain.grading.pack_parser import parse_pack
 from incident_engine.domain.values import RESOLUTION
@@ -200,12 +201,12 @@ def test_two_chosen_packs_must_not_share_the_name_of_an_obligation(bank: Path, m
     chosen(monkeypatch, "one", "other")
     found = {Path(each.file).name: each.text for each in check([], CONFIG).findings}
     expected = "expected an id of its own, such as one that begins with the pack's"
-    said = "'one-report' is an obligation of '{}' too; who fulfils one would fulfil both"
+    said = "'one-report' is an obligation of '{}' too; one completion would fulfil both"
     assert found == {
         "one.yaml": f"obligations.0.id: {said.format('other')}; {expected}",
         "other.yaml": f"obligations.0.id: {said.format('one')}; {expected}",
     }
-    with pytest.raises(InvalidFilesError, match="who fulfils one would fulfil both"):
+    with pytest.raises(InvalidFilesError, match="one completion would fulfil both"):
         load_rulebook(load_settings(CONFIG, os.environ), CONFIG)
 
 

@@ -384,8 +384,8 @@ def test_a_telephone_gets_one_text_without_markup(settings: Settings) -> None:
     ("key", "value", "said"),
     [
         ("AUDIENCE", '["duty-team", "duty-offcer"]', "did you mean 'duty-officer'?"),
-        ("WORKER", "9s", "shorter than two beats of the timers' heart; expected 10s at least"),
-        ("INTERVAL", "0s", "0s, which is no limit; expected a length of time, such as 10s"),
+        ("WORKER", "9s", "shorter than two heartbeats of the timers; expected at least 10s"),
+        ("INTERVAL", "0s", "0s is no limit; expected a length of time, such as 10s"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(key: str, value: str, said: str) -> None:

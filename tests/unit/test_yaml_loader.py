@@ -51,8 +51,8 @@ def test_an_anchor_repeats_a_value() -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("a: 1\nb: 2\na: 3\n", "f.yaml:3:1: key 'a' stands here a second time; remove one of the two"),
-        ("a:\n  - {b: 1, c: 2, b: 3}\n", "f.yaml:2:18: key 'b' stands here a second time; remove one of the two"),
+        ("a: 1\nb: 2\na: 3\n", "f.yaml:3:1: duplicate key 'a'; remove one of the two"),
+        ("a:\n  - {b: 1, c: 2, b: 3}\n", "f.yaml:2:18: duplicate key 'b'; remove one of the two"),
         ("? [a]\n: 1\n", "f.yaml:1:3: a key must be a plain word"),
     ],
 )

@@ -118,10 +118,10 @@ class Explainer:
         seconds = length.total_seconds()
         if seconds == int(seconds) and seconds % 60 == 0:
             return format_duration(length, self._translate.locale)
-        return f"{length}"
+        return f"{length}"  # seconds may decide between two levels, and format_duration drops them
 
     def _instant(self, at: datetime) -> str:
         local = at.astimezone(self._zone)
-        if local.microsecond:
+        if local.microsecond:  # a level that is reached "after more than 3h" starts a microsecond later
             return local.strftime("%Y-%m-%d %H:%M:%S.%f")
         return local.strftime("%Y-%m-%d %H:%M:%S" if local.second else "%Y-%m-%d %H:%M")

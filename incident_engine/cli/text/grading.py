@@ -8,7 +8,6 @@ from incident_engine.common.i18n import Translator
 from incident_engine.config.settings import Settings
 from incident_engine.documents.timeline_text import level_name, local_time, obligation_line
 from incident_engine.domain.grading.assessment import Assessment
-from incident_engine.domain.grading.level_history import LevelChange
 from incident_engine.domain.grading.pack import Pack
 from incident_engine.domain.grading.recurring import Recurrence
 from incident_engine.domain.messages.formatting import format_duration, format_names
@@ -80,7 +79,13 @@ def _assessment(assessment: Assessment, pack: Pack, zone: tzinfo, translate: Tra
         yield f"    {translate('provisional')}"
     for change in assessment.trajectory:
         level = level_name(change.level, pack, translate)
-        yield f"      {local_time(change.at, zone)}  {level}  {_ground(change, translate)}"
+        correction = change.correction
+        ground = (
+            f"{format_cite(change.cite, translate.locale)} ({change.rule})"
+            if correction is None
+            else f"{translate('corrected')}: {correction.data.by}: {correction.data.reason}"
+        )
+        yield f"      {local_time(change.at, zone)}  {level}  {ground}"
     yield from _confirmations_and_alternatives(assessment, pack, zone, translate)
     upcoming = assessment.next
     if upcoming is None:
@@ -113,10 +118,3 @@ def _confirmations_and_alternatives(
     for other in assessment.evidence.interpretations:
         point = f"{translate(other.point)} = {translate(other.value)}"
         yield f"    {translate('other interpretation')} {level_name(other.level, pack, translate)}: {point}"
-
-
-def _ground(change: LevelChange, translate: Translator) -> str:
-    """Return the ground of a change: a person's correction, or a clause with its rule."""
-    if change.correction is not None:
-        return f"{translate('corrected')}: {change.correction.data.by}: {change.correction.data.reason}"
-    return f"{format_cite(change.cite, translate.locale)} ({change.rule})"

@@ -44,6 +44,7 @@ def _table(rows: Sequence[Row], replay: Replay, settings: Settings, translate: T
     ]
     widths[2] = min(widths[2], _LONGEST_NAME)
     others = sum(widths) - widths[3] + len(_GAP) * (len(widths) - 1)
+    # Names are the only cells that stay useful when cut: they get the columns that are left.
     widths[3] = min(widths[3], max(_NARROWEST, width - others))
     for line in (line for lines in cells for line in lines):
         yield _GAP.join(fitted(text, columns) for text, columns in zip(line, widths, strict=True)).rstrip()
