@@ -42,7 +42,7 @@ def explain(error: BaseException) -> str:
 
 
 class FailureState:
-    """The reason why the store cannot be written now, if any. A damaged database lasts until the daemon restarts."""
+    """The reason why the store cannot be written now, if any. Damage of the database ends only with a restart."""
 
     def __init__(self) -> None:
         self.reason: str | None = None

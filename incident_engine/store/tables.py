@@ -184,7 +184,7 @@ deliveries = Table(
     Column("created_at", Instant, nullable=False),
     Column("ended_at", Instant),
     CheckConstraint("state IN ('pending', 'sending', 'delivered', 'failed', 'cancelled', 'held')", name="state"),
-    # A delivery that is due in no state could never be claimed, and one that has ended would be sent again.
+    # Exactly the unfinished deliveries are due: none of them is forgotten, and no other is sent again.
     CheckConstraint("(state IN ('pending', 'sending')) = (due_at IS NOT NULL)", name="due"),
 )
 Index("ix_deliveries_case", deliveries.c.case_id)

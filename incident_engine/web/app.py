@@ -27,5 +27,5 @@ def create_app(context: AppContext) -> ASGIApp:
         app.add_route(path, answer, methods=["POST"])
     for module in _MODULES:
         module.install(app, context)
-    # FastAPI's layers cost more than an event, so the intake answers before them; keys are checked before both.
+    # The intake answers before FastAPI's layers, whose cost would dominate an event; keys are checked before both.
     return KeyAuthentication(HotPath(app, intake), context.keys)

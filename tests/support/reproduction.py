@@ -14,7 +14,7 @@ from support.fixtures import House, rulebook_of
 
 
 def reproduced(engine: House) -> int:
-    """Work out every stored verdict anew, each with the one before it documents; return how many there are."""
+    """Compare every stored assessment with one computed from its events and its predecessor; return their number."""
     rulebook = rulebook_of(engine.settings)
     documents: dict[tuple[str, str], dict[str, Any]] = {}
     with engine.database.read() as connection:

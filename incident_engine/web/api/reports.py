@@ -10,18 +10,14 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
-from incident_engine.common.clock import Clock
 from incident_engine.common.errors import InvalidDocumentError
 from incident_engine.common.lazy_import import LazyModule
-from incident_engine.config.settings import Settings
 from incident_engine.documents.html import report_html, review_html
 from incident_engine.domain.reports.drafting import report_from
-from incident_engine.engine.reader import Reader
 from incident_engine.review import period as reviews
 from incident_engine.review import versions as report_versions
 from incident_engine.review.text import tables
 from incident_engine.store import cases
-from incident_engine.store.database import Database
 from incident_engine.store.reports import Version
 from incident_engine.web.context import AppContext
 from incident_engine.web.parameters import refuse_unknown
@@ -60,41 +56,44 @@ class Language(StrEnum):
 
 IncidentId = Annotated[str, Path(description="The incident's id.")]
 ReportId = Annotated[str, Path(description="The report's id, such as cbrc-formal-report.")]
-Instance = Annotated[str, Path(description="Which of several, such as progress-report.2; without: the latest.")]
+Instance = Annotated[str, Path(description="One of several instances, such as progress-report.2. Default: the latest.")]
 Number = Annotated[
     int | None, Query(ge=1, le=100_000, description="The version. Default: the submitted one, else the newest.")
 ]
-First = Annotated[date | None, Query(alias="from", description="The first day; without: the first of January.")]
-Last = Annotated[date | None, Query(alias="to", description="The last day, included; without: today.")]
-Lang = Annotated[Language | None, Query(description="Without: the bank's (bank.locale).")]
+First = Annotated[date | None, Query(alias="from", description="The first day. Default: 1 January.")]
+Last = Annotated[date | None, Query(alias="to", description="The last day, included. Default: today.")]
+Lang = Annotated[Language | None, Query(description="Default: the language of the bank (bank.locale).")]
 
 
 @dataclass(frozen=True, slots=True)
 class _ReportRoutes:
     """Answers requests for reports and reviews."""
 
-    database: Database
-    reader: Reader
-    settings: Settings
-    clock: Clock
+    context: AppContext
 
     def list(self, incident_id: str) -> Response:
-        with self.database.read() as connection:
+        with self.context.database.read() as connection:
             if cases.case_row(connection, incident_id) is None:
                 raise NoIncidentError(incident_id)
             versions = report_versions.versions(connection, incident_id)
-        available = list(self.reader.reports.definitions)
-        return JSONResponse(report_versions.list_document(incident_id, versions, available, self.settings.bank.zone))
+        available = list(self.context.reader.reports.definitions)
+        zone = self.context.settings.bank.zone
+        return JSONResponse(report_versions.list_document(incident_id, versions, available, zone))
 
     def one(self, incident_id: str, report: str, instance: str | None, number: int | None) -> Version:
         """Return the requested version. Raises HTTPException(404) if there is none."""
         request = report_versions.VersionRequest(report, instance, number)
-        with self.database.read() as connection:
+        with self.context.database.read() as connection:
             if cases.case_row(connection, incident_id) is None:
                 raise NoIncidentError(incident_id)
             try:
                 version = report_versions.find_version(
-                    connection, self.reader, self.settings, incident_id, request, self.clock.now()
+                    connection,
+                    self.context.reader,
+                    self.context.settings,
+                    incident_id,
+                    request,
+                    self.context.clock.now(),
                 )
             except InvalidDocumentError as error:
                 raise HTTPException(404, error.problems[0].sentence()) from None
@@ -105,8 +104,8 @@ class _ReportRoutes:
         return version
 
     def answer(self, version: Version, form: ReportFormat, language: Language | None) -> Response:
-        zone = self.settings.bank.zone
-        locale = (language or Language(self.settings.bank.locale)).value
+        zone = self.context.settings.bank.zone
+        locale = (language or Language(self.context.settings.bank.locale)).value
         if form is ReportFormat.JSON:
             return JSONResponse(report_versions.full_document(version, locale, zone))
         report, stamp = report_from(version.document[locale]), report_versions.stamp_of(version, zone)
@@ -117,19 +116,20 @@ class _ReportRoutes:
         return Response(docx.report_docx(report, stamp), media_type=docx.MEDIA_TYPE, headers=headers)
 
     def review(self, first: date | None, last: date | None, form: ReviewFormat, language: Language | None) -> Response:
-        zone, now = self.settings.bank.zone, self.clock.now()
+        zone, now = self.context.settings.bank.zone, self.context.clock.now()
         period = reviews.period_between(first, last, now, zone)
-        with self.database.read() as connection:
-            review = reviews.review(connection, self.reader, period, zone, now, self.settings.retention.directory)
+        with self.context.database.read() as connection:
+            archive = self.context.settings.retention.directory
+            review = reviews.review(connection, self.context.reader, period, zone, now, archive)
         if form is ReviewFormat.JSON:
             return JSONResponse(reviews.review_document(review, zone))
-        locale = (language or Language(self.settings.bank.locale)).value
-        return HTMLResponse(review_html(tables(review, self.settings, locale)), headers=_POLICY)
+        locale = (language or Language(self.context.settings.bank.locale)).value
+        return HTMLResponse(review_html(tables(review, self.context.settings, locale)), headers=_POLICY)
 
 
 def install(app: FastAPI, context: AppContext) -> None:
     """Add the routes of reports."""
-    desk = _ReportRoutes(context.database, context.reader, context.settings, context.clock)
+    routes = _ReportRoutes(context)
     base = "/api/v1/incidents/{incident_id}/reports"
 
     @app.get(
@@ -137,7 +137,7 @@ def install(app: FastAPI, context: AppContext) -> None:
     )
     def reports(request: Request, incident_id: IncidentId) -> Response:
         refuse_unknown(request, ())
-        return desk.list(incident_id)
+        return routes.list(incident_id)
 
     @app.get(
         f"{base}/{{report}}",
@@ -153,12 +153,12 @@ def install(app: FastAPI, context: AppContext) -> None:
         format: ReportFormat = ReportFormat.JSON,  # noqa: A002 - the parameter's name on the wire
     ) -> Response:
         refuse_unknown(request, ("version", "lang", "format"))
-        return desk.answer(desk.one(incident_id, report, None, version), format, lang)
+        return routes.answer(routes.one(incident_id, report, None, version), format, lang)
 
     @app.get(
         f"{base}/{{report}}/{{instance}}",
         tags=["reports"],
-        summary="多次报送的报告中的一份 · One of the reports that are owed several times",
+        summary="多次报送的报告中的一份 · One of the reports that are due several times",
     )
     def instance(
         request: Request,
@@ -170,7 +170,7 @@ def install(app: FastAPI, context: AppContext) -> None:
         format: ReportFormat = ReportFormat.JSON,  # noqa: A002 - the parameter's name on the wire
     ) -> Response:
         refuse_unknown(request, ("version", "lang", "format"))
-        return desk.answer(desk.one(incident_id, report, instance, version), format, lang)
+        return routes.answer(routes.one(incident_id, report, instance, version), format, lang)
 
     @app.get(
         "/api/v1/reports/summary",
@@ -185,4 +185,4 @@ def install(app: FastAPI, context: AppContext) -> None:
         format: ReviewFormat = ReviewFormat.JSON,  # noqa: A002 - the parameter's name on the wire
     ) -> Response:
         refuse_unknown(request, ("from", "to", "lang", "format"))
-        return desk.review(first, last, format, lang)
+        return routes.review(first, last, format, lang)
