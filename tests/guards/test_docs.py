@@ -89,7 +89,8 @@ class TestPage:
     def test_metrics_exist(self, page: Path, metrics: set[str]) -> None:
         used = _METRIC.findall(page.read_text(encoding="utf-8"))
         plain = {re.sub(r"_(total|bucket)$", "", name) for name in used}
-        assert plain - metrics == set()
+        if page.name != "CHANGELOG.md":  # it has the old names, too
+            assert plain - metrics == set()
 
     def test_names_of_code_exist(self, page: Path) -> None:
         assert unknown_names(page) == []
