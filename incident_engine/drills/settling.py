@@ -2,15 +2,30 @@
 
 import asyncio
 from datetime import datetime
+from typing import Protocol
 
-from incident_engine.daemon import Daemon
+from incident_engine.common.clock import Clock
+from incident_engine.delivery.dispatcher import Dispatcher
+from incident_engine.engine.service import Engine
 from incident_engine.store import deliveries
+from incident_engine.store.database import Database
 from incident_engine.store.timers import next_due
+from incident_engine.store.writer import Writer
 
 _POLL_SECONDS = 0.002
 
 
-async def settle(daemon: Daemon) -> datetime | None:
+class Parts(Protocol):
+    """The parts of a daemon that do what is due."""
+
+    clock: Clock
+    database: Database
+    writer: Writer
+    engine: Engine
+    dispatcher: Dispatcher
+
+
+async def settle(daemon: Parts) -> datetime | None:
     """Run everything that is due now to its end; return the next due instant, None if there is none.
 
     A stepped clock stands still, so the daemon's own timers never ring; this function fires them.

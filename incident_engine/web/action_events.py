@@ -6,13 +6,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from incident_engine.common.clock import Clock
 from incident_engine.common.errors import InvalidDocumentError, Problem
 from incident_engine.common.validation import problems_of
 from incident_engine.domain.events.model import EVENT, Event
 from incident_engine.domain.events.types import EventType
-from incident_engine.engine.service import Receipt
+from incident_engine.engine.service import Engine, Receipt
 from incident_engine.store.unit_of_work import UnitOfWork
-from incident_engine.web.context import AppContext
+from incident_engine.store.writer import Writer
 
 _TYPES: Mapping[str, EventType] = {
     "acknowledge": EventType.STEP_ACKNOWLEDGED,
@@ -27,8 +28,10 @@ _TYPES: Mapping[str, EventType] = {
 class ActionEvents:
     """Builds the events of people's actions and reports them to the engine."""
 
-    def __init__(self, context: AppContext) -> None:
-        self._context = context
+    def __init__(self, engine: Engine, writer: Writer, clock: Clock) -> None:
+        self._engine = engine
+        self._writer = writer
+        self._clock = clock
 
     def event(self, source: str, name: str, action: str, incident_id: str, data: Mapping[str, Any]) -> Event:
         """Return the event of an action. Raises InvalidDocumentError with paths into `data`."""
@@ -37,7 +40,7 @@ class ActionEvents:
             "id": name,
             "type": _TYPES[action],
             "incident": incident_id,
-            "occurred_at": self._context.clock.now(),
+            "occurred_at": self._clock.now(),
             "data": dict(data),
         }
         try:
@@ -48,13 +51,12 @@ class ActionEvents:
 
     async def report(self, event: Event) -> Receipt:
         """Report an event; return its receipt after the commit. Raises InvalidDocumentError, as `event` does."""
-        context = self._context
 
         def work(unit: UnitOfWork) -> list[Receipt]:
-            return context.engine.report(unit, [event], context.clock.now())
+            return self._engine.report(unit, [event], self._clock.now())
 
         try:
-            receipts = await asyncio.wrap_future(context.writer.submit(work))
+            receipts = await asyncio.wrap_future(self._writer.submit(work))
         except InvalidDocumentError as error:
             raise InvalidDocumentError([_in_body(problem) for problem in error.problems]) from None
         return receipts[0]

@@ -3,37 +3,38 @@
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
-from incident_engine.domain.events.model import Event
-from incident_engine.domain.events.types import PersonEvent
+from incident_engine.domain.events.types import BaseEvent
 
-E = TypeVar("E", bound=PersonEvent)
+E = TypeVar("E", bound=BaseEvent)
 
 
 @dataclass(frozen=True, slots=True)
 class EventsByType:
     """Finds a case's events by their class. Each class keeps the order in which the events occurred."""
 
-    by_class: Mapping[type[Event], tuple[Event, ...]] = field(default_factory=dict)
+    by_class: Mapping[type[BaseEvent], tuple[BaseEvent, ...]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, events: Iterable[Event]) -> "EventsByType":
+    def of(cls, events: Iterable[BaseEvent]) -> "EventsByType":
         """Return events, given in order of occurrence, by their class."""
-        by_class: dict[type[Event], list[Event]] = {}
+        by_class: dict[type[BaseEvent], list[BaseEvent]] = {}
         for event in events:
             by_class.setdefault(type(event), []).append(event)
         return cls({kind: tuple(same) for kind, same in by_class.items()})
 
     def get(self, kind: type[E]) -> tuple[E, ...]:
         """Return the events of one class, in order of occurrence."""
-        return cast("tuple[E, ...]", self.by_class.get(cast("type[Event]", kind), ()))
+        return cast("tuple[E, ...]", self.by_class.get(cast("type[BaseEvent]", kind), ()))
 
     def replaced(self, kind: type[E], events: Iterable[E]) -> "EventsByType":
         """Return the same events, but others of one class."""
         others = (event for same in self.by_class.values() for event in same if type(event) is not kind)
-        return EventsByType.of([*others, *cast("Iterable[Event]", events)])
+        return EventsByType.of([*others, *cast("Iterable[BaseEvent]", events)])
 
     def instants(self, types: Collection[str]) -> list[datetime]:
         """Return when events of these types occurred: in order, each instant once."""
-        return sorted({e.occurred_at for same in self.by_class.values() if same[0].type in types for e in same})
+        return sorted(
+            {e.occurred_at for same in self.by_class.values() if cast("Any", same[0]).type in types for e in same}
+        )

@@ -57,7 +57,7 @@ class StepActions:
 
     def __init__(self, context: AppContext) -> None:
         self._context = context
-        self._events = ActionEvents(context)
+        self._events = ActionEvents(context.engine, context.writer, context.clock)
 
     async def act(self, request: Request, step_id: StepIdPath, action: StepAction, key: Key = None) -> Response:
         """Take a person's action on a step. The body is the `data` of the event `step.…`, such as `{"by": "王敏"}`."""

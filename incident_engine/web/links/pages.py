@@ -33,7 +33,7 @@ class LinkPages:
 
     def __init__(self, context: AppContext) -> None:
         self._context = context
-        self._events = ActionEvents(context)
+        self._events = ActionEvents(context.engine, context.writer, context.clock)
 
     async def show(self, token: str) -> Response:
         """Show the step of a link with one button. Mail programs open links by themselves, so this changes nothing."""
