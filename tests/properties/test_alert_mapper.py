@@ -4,8 +4,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from support.budget import examples
 
 from incident_engine.config.settings import AlertmanagerSettings
 from incident_engine.domain.events.model import Event
@@ -13,7 +14,7 @@ from incident_engine.intake.alertmanager import AlertMapper, Notification
 
 LATEST = datetime(2026, 11, 22, 15, 5, tzinfo=UTC)
 SERVICES = {"core-banking": 1, "mobile": 2}
-THOROUGH = settings(max_examples=400, deadline=None, derandomize=True)
+THOROUGH = examples(full=400, quick=100)
 
 
 class Careful(AlertMapper):

@@ -5,6 +5,7 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.budget import examples
 
 from incident_engine.domain.grading.compiler import FOREVER, counted_spans, instant_of, microseconds, program_of
 from incident_engine.domain.grading.conditions import reach
@@ -80,7 +81,7 @@ incidents = st.lists(st.sampled_from(REGIONS), unique=True).flatmap(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(examples(full=300, quick=75), derandomize=False)
 @given(packs, incidents)
 def test_the_compiled_and_the_interpreted_form_agree(pack: Any, incident: Incident) -> None:
     downtime = Downtime(incident, {}, pack.region_prefix, pack.interpretation)
@@ -98,7 +99,7 @@ def test_the_compiled_and_the_interpreted_form_agree(pack: Any, incident: Incide
     ]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(examples(full=150, quick=40), derandomize=False)
 @given(packs, incidents, st.integers(0, 400))
 def test_the_trace_holds_what_the_level_rests_on(pack: Any, incident: Incident, minute: int) -> None:
     downtime = Downtime(incident, {}, pack.region_prefix, pack.interpretation)

@@ -2,8 +2,9 @@
 
 from collections import Counter
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from support.budget import examples
 from support.build import at, closed, degraded, recorded, restored, started
 
 from incident_engine.domain.events.model import MaintenanceAnnounced, Recorded
@@ -11,7 +12,7 @@ from incident_engine.domain.incidents.fold import fold
 from incident_engine.domain.incidents.incident import Incident
 from incident_engine.domain.incidents.incremental import FoldEffect, IncrementalFold
 
-THOROUGH = settings(max_examples=400, deadline=None, derandomize=True)
+THOROUGH = examples(full=400, quick=100)
 MAKERS = (started, started, started, restored, restored, degraded)
 START = at("10:00")
 

@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 from itertools import combinations, product
 from typing import Any
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
+from support.budget import examples
 from support.build import CHINA, at, cbrc, degraded, event, restored, started, verdict
 
 from incident_engine.domain.calendar.service_hours import ServiceHours, weekly_hours
@@ -23,8 +24,8 @@ from incident_engine.domain.grading.interpretation import (
     Services,
 )
 
-EXAMPLES = settings(max_examples=120, deadline=None, derandomize=True)
-FEW = settings(max_examples=60, deadline=None, derandomize=True)
+EXAMPLES = examples(full=120, quick=30)
+FEW = examples(full=60, quick=20)
 
 MINUTE = timedelta(minutes=1)
 MONDAY = at("2013-06-24 00:00")

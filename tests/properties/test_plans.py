@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from support.budget import examples
 from support.build import RULES, at, cbrc, incident, recorded, restored, started
 
 from incident_engine.common.yaml_loader import load_file
@@ -28,7 +29,7 @@ PLAYBOOKS: tuple[Playbook, ...] = tuple(
 BASIS = PlanSettings(UTC, None, timedelta(minutes=30))
 START = at("09:00")
 MINUTE = timedelta(minutes=1)
-SLOW = settings(max_examples=60, deadline=None, derandomize=True)
+SLOW = examples(full=60, quick=20)
 REGIONS = ("CN-GD", "CN-HN", "CN-BJ")
 
 
@@ -138,7 +139,7 @@ def test_the_same_facts_give_the_same_steps_whatever_the_order_of_reports(
 
 
 @given(stories())
-@settings(SLOW, max_examples=25)
+@examples(full=25, quick=8)
 def test_whoever_wakes_when_something_is_due_loses_no_step_and_begins_none_twice(story: list[Recorded]) -> None:
     house = House(story)
     house.live(instant(900))
@@ -178,7 +179,8 @@ def test_no_deadline_moves_back_when_more_is_hit(story: list[Recorded], minutes:
         if lesser[name].obligation is not None and before is not None and after is not None:
             assert after <= before
     promised = [s.due_at for s in lesser.values() if s.step == "customers-progress" and s.due_at > now]
-    kept = [s.due_at for s in greater.values() if s.step == "customers-progress" and s.due_at > now]
+    # An update that is due at this very instant keeps the promise, too.
+    kept = [s.due_at for s in greater.values() if s.step == "customers-progress" and s.due_at >= now]
     if promised and kept:
         assert min(kept) <= min(promised)
 

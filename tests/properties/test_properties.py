@@ -10,8 +10,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from zoneinfo import ZoneInfo
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from support.budget import examples
 from support.build import (
     CHINA,
     RULES,
@@ -56,9 +57,9 @@ from incident_engine.domain.response.reconcile import Changes, reconcile
 from incident_engine.domain.response.step import Step, StepState
 from incident_engine.domain.values import NEVER
 
-FAST = settings(max_examples=150, deadline=None, derandomize=True)
-STORED = settings(max_examples=20, deadline=None, derandomize=True)
-SLOW = settings(max_examples=100, deadline=None, derandomize=True)
+FAST = examples(full=150, quick=50)
+STORED = examples(full=20, quick=6)
+SLOW = examples(full=100, quick=30)
 
 MINUTE = timedelta(minutes=1)
 TICK = timedelta(microseconds=1)

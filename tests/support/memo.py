@@ -8,6 +8,13 @@ from typing import Any
 
 import pytest
 
+from incident_engine.common.errors import Problem
+from incident_engine.config import rulebook
+from incident_engine.config.rulebook import Rulebook
+from incident_engine.config.settings import Settings
+from incident_engine.domain.grading.pack import Pack
+from incident_engine.domain.grading.pack_case_runner import failing_cases
+
 
 def remember(patch: pytest.MonkeyPatch, module: ModuleType, name: str) -> None:
     """Replace a module's function of hashable arguments by one that works out each result once.
@@ -36,3 +43,27 @@ def remember_by_content(patch: pytest.MonkeyPatch, module: ModuleType, name: str
         return results[key]
 
     patch.setattr(module, name, result)
+
+
+def remember_rules(patch: pytest.MonkeyPatch) -> None:
+    """Let the command line load right rules, and try a pack's cases, again only if a setting or a file differs."""
+    load = rulebook.load_rulebook
+    books: dict[tuple[str, str], Rulebook] = {}
+    problems: dict[str, list[Problem]] = {}
+
+    def loaded(settings: Settings, config_file: Path, tried: str | None = None) -> Rulebook:
+        if tried is not None:
+            return load(settings, config_file, tried)
+        key = settings.model_dump_json(), rulebook.fingerprint_of(settings)
+        if key not in books:
+            books[key] = load(settings, config_file)
+        return books[key]
+
+    def failing(pack: Pack) -> Iterator[Problem]:
+        key = pack.model_dump_json()
+        if key not in problems:
+            problems[key] = list(failing_cases(pack))
+        return iter(problems[key])
+
+    patch.setattr(rulebook, "load_rulebook", loaded)
+    patch.setattr(rulebook, "failing_cases", failing)

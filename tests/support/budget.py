@@ -1,0 +1,19 @@
+"""How thoroughly the costly tests search: a little in `make test`, in full in `.ci/run`."""
+
+import os
+from typing import TypeVar
+
+from hypothesis import settings
+
+T = TypeVar("T")
+THOROUGH = os.environ.get("INCIDENT_ENGINE_TESTS_THOROUGH") == "1"
+
+
+def budget(*, full: T, quick: T) -> T:
+    """Return the full budget if the environment asks for it, the quick one otherwise."""
+    return full if THOROUGH else quick
+
+
+def examples(*, full: int, quick: int) -> settings:
+    """Return settings of a property with one of two numbers of examples; they are the same examples in each run."""
+    return settings(max_examples=budget(full=full, quick=quick), deadline=None, derandomize=True)
