@@ -10,10 +10,10 @@ import pytest
 
 from incident_engine.common.errors import Problem
 from incident_engine.config import rulebook
-from incident_engine.config.rulebook import Rulebook
 from incident_engine.config.settings import Settings
 from incident_engine.domain.grading.pack import Pack
 from incident_engine.domain.grading.pack_case_runner import failing_cases
+from incident_engine.domain.rulebook import Rulebook
 
 
 def remember(patch: pytest.MonkeyPatch, module: ModuleType, name: str) -> None:
