@@ -22,7 +22,7 @@ def digest_of(deliveries: Sequence[ClaimedDelivery]) -> ClaimedDelivery:
     mark = DRILL_MARKS.get(first.locale)
     if mark is not None and first.subject.startswith(mark):  # a drill's messages are all marked, so is their bundle
         subject, body = f"{mark} {subject}", f"{mark}\n\n{body}"
-    return replace(first, id=f"bun_{digest[:32]}", subject=subject, body=body)
+    return replace(first, id=f"dig_{digest[:32]}", subject=subject, body=body)
 
 
 def fitting(deliveries: Sequence[ClaimedDelivery], room: int) -> int:

@@ -65,7 +65,7 @@ def test_what_waits_for_a_token_holds_neither_lease_nor_attempt_and_goes_out_as_
                     await post.reaches("delivered", name=f"d{number}")
                 details = [row["detail"] for row in rows(post.database, attempts)][1:]
                 assert len(set(details)) == 1
-                assert " (in the bundle bun_" in details[0]
+                assert " (in the digest dig_" in details[0]
                 await post.settle()
                 assert metric(post, 'digest_deliveries_total{channel="desk"} 5.0')
             single, bundle = texts(server)

@@ -15,8 +15,9 @@ from sqlalchemy import Connection, event
 
 from incident_engine.common.errors import StoreError
 from incident_engine.common.telemetry import Metrics
-from incident_engine.delivery.dispatcher import Batch, Dispatcher
+from incident_engine.delivery.dispatcher import Dispatcher
 from incident_engine.delivery.endpoints import Endpoints
+from incident_engine.delivery.slots import Batch
 from incident_engine.engine.reader import Reader
 from incident_engine.engine.service import Engine, Receipt
 from incident_engine.intake.native import parse_events
