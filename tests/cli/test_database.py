@@ -61,7 +61,7 @@ def schema(path: Path) -> str:
 
 @pytest.mark.parametrize(
     ("lang", "due", "done"),
-    [("en", "to be brought up to date", "copy from before the migration"), ("zh-CN", "需要升级", "升级前的副本")],
+    [("en", "needs a migration", "copy from before the migration"), ("zh-CN", "需要升级", "升级前的副本")],
 )
 @pytest.mark.usefixtures("later_release")
 def test_migrate_shows_the_way_and_goes_it(run: Run, path: Path, lang: str, due: str, done: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from incident_engine.common.errors import Problem
-from incident_engine.config import rulebook
+from incident_engine.config import pack_checks, rulebook
 from incident_engine.config.settings import Settings
 from incident_engine.domain.grading.pack import Pack
 from incident_engine.domain.grading.pack_case_runner import failing_cases
@@ -66,4 +66,4 @@ def remember_rules(patch: pytest.MonkeyPatch) -> None:
         return iter(problems[key])
 
     patch.setattr(rulebook, "load_rulebook", loaded)
-    patch.setattr(rulebook, "failing_cases", failing)
+    patch.setattr(pack_checks, "failing_cases", failing)
