@@ -14,7 +14,7 @@ from support.memo import remember_by_content
 
 from incident_engine.cli import check as check_command
 from incident_engine.cli.check import check
-from incident_engine.config import report_loader, rulebook
+from incident_engine.config import pack_checks, report_loader, rulebook
 from incident_engine.config.rulebook import SHIPPED
 
 HERE = Path(__file__).parent
@@ -40,8 +40,9 @@ def _unchanged_files_are_checked_once() -> Iterator[None]:
     """Check again only files that a case changes: everything is checked for each wrong configuration and playbook."""
     with pytest.MonkeyPatch.context() as patch:
         for module, name in (
-            (rulebook, "check_pack"),
+            (check_command, "check_pack"),
             (rulebook, "load_file"),
+            (pack_checks, "load_file"),
             (report_loader, "load_file"),
             (check_command, "check_report"),
             (check_command, "load_file"),

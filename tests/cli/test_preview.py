@@ -155,8 +155,8 @@ def test_a_chinese_reader_reads_chinese_and_a_text_message_its_parts(run: Run, t
 
 def test_the_command_says_that_a_situation_is_made_up_and_a_form_missing(run: Run) -> None:
     said = run("preview", "duty-update", "--form", "web", "--step", "duty-correction", "--config", CONFIG)
-    assert "! no step of the chosen playbooks uses it in this scenario" in said.out
-    assert "none of its own" in said.out
+    assert "! no step of the chosen playbooks uses this template in the scenario" in said.out
+    assert "no separate version" in said.out
 
 
 @pytest.mark.parametrize(
