@@ -9,7 +9,7 @@ from babel.dates import format_date, format_datetime, format_timedelta, get_time
 from babel.lists import format_list
 
 
-def spell_instant(value: datetime, locale: str, zone: tzinfo | None) -> str:
+def format_instant(value: datetime, locale: str, zone: tzinfo | None) -> str:
     """Return an instant in the bank's local time, in the reader's language; seconds only where there are any."""
     local = value.astimezone(zone)
     if locale.startswith("zh"):

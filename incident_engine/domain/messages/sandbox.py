@@ -17,9 +17,9 @@ from incident_engine.domain.messages.formatting import (
     babel_of,
     format_day,
     format_duration,
+    format_instant,
     format_local,
     format_names,
-    spell_instant,
 )
 
 _FILTERS = frozenset({"default", "first", "int", "join", "last", "length", "list", "lower", "round", "trim", "upper"})
@@ -127,7 +127,7 @@ def sandbox(locale: str, zone: tzinfo | None) -> ImmutableSandboxedEnvironment:
 
 
 def _add_filters(environment: ImmutableSandboxedEnvironment, locale: str, zone: tzinfo | None) -> None:
-    environment.filters["instant"] = lambda value: spell_instant(value, locale, zone)
+    environment.filters["instant"] = lambda value: format_instant(value, locale, zone)
     environment.filters["date"] = lambda value: format_day(value, locale, zone)
     environment.filters["number"] = lambda value: format_decimal(value, locale=babel_of(locale))
     environment.filters["duration"] = lambda value: format_duration(value, locale)

@@ -13,7 +13,7 @@ from typing import Any
 from jinja2 import Template, TemplateError
 
 from incident_engine.common.errors import Problem
-from incident_engine.domain.messages.formatting import format_names, spell_instant
+from incident_engine.domain.messages.formatting import format_instant, format_names
 from incident_engine.domain.messages.sandbox import sandbox, source_problems
 from incident_engine.domain.messages.variables import VARIABLES
 from incident_engine.domain.values import LOCALES
@@ -98,10 +98,10 @@ class MessageBook:
         lines = [
             ("系统" if is_chinese else "Services", format_names(incident["services"], locale)),
             ("地区" if is_chinese else "Regions", format_names(incident["regions"], locale)),
-            ("发生" if is_chinese else "Since", spell_instant(incident["occurred_at"], locale, self._zone)),
+            ("发生" if is_chinese else "Since", format_instant(incident["occurred_at"], locale, self._zone)),
         ]
         if incident["restored_at"] is not None:
-            ended = spell_instant(incident["restored_at"], locale, self._zone)
+            ended = format_instant(incident["restored_at"], locale, self._zone)
             lines.append(("恢复" if is_chinese else "Restored", ended))
         lines.append(("事件" if is_chinese else "Incident", incident["id"]))
         if step is not None:
@@ -109,7 +109,7 @@ class MessageBook:
             if level is not None:
                 lines.append(("级别" if is_chinese else "Level", level["id"]))
             if obligation is not None:
-                due = spell_instant(obligation["due_at"], locale, self._zone)
+                due = format_instant(obligation["due_at"], locale, self._zone)
                 lines.append((obligation["says"], f"{'期限' if is_chinese else 'due'} {due}"))
         subject = f"{variables['bank']['name']}: {format_names(incident['services'], locale)}"
         colon = "：" if is_chinese else ": "
