@@ -39,7 +39,9 @@ def level_history(
     Of several levels reached at one instant the worst counts (银监办发〔2008〕53号 Art. 9). No rule lowers the level
     (Art. 10). A correction replaces the level that was reached up to its instant; rules reached later raise it again.
     """
-    corrected = [LevelChange(correction.data.level, correction.occurred_at, "", "", correction) for correction in corrections]
+    corrected = [
+        LevelChange(correction.data.level, correction.occurred_at, "", "", correction) for correction in corrections
+    ]
     changes: list[LevelChange] = []
     severity = 0
     for step in sorted([*steps, *corrected], key=lambda step: _order(pack, step)):
