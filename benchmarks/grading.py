@@ -4,7 +4,7 @@ Needs the packages of benchmarks/requirements.lock beside incident-engine's own.
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter, itemgetter
 from pathlib import Path
@@ -20,7 +20,9 @@ from peers import peers
 from incident_engine import __version__
 from incident_engine.common.yaml_loader import load_file
 from incident_engine.domain.grading.assessment import assess
-from incident_engine.domain.grading.compiler import CompiledChange, Program, program_of
+from incident_engine.domain.grading.compiler import CompiledChange, Program, counted_intervals, program_of
+from incident_engine.domain.grading.conditions import reach
+from incident_engine.domain.grading.downtime import Downtime
 from incident_engine.domain.grading.pack import Pack
 from incident_engine.domain.grading.pack_parser import parse_pack
 from incident_engine.domain.incidents import incident as facts
@@ -37,17 +39,17 @@ _PACK = Path(__file__).parents[1] / "rules" / "grading" / "cn-cbrc-2008.yaml"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def with_course(_: Sequence[Incident]) -> Contender:
-    """Return the pack as it is compiled when it is loaded: the level now and every rise, past and to come."""
-    course = _program().course
+def with_history(_: Sequence[Incident]) -> Contender:
+    """Return the pack as it is compiled when it is loaded: the level now and all level changes, past and future."""
+    history = _program().history
 
     def grade(incident: Incident) -> tuple[str | None, tuple[CompiledChange, ...]]:
-        rises, level = course(incident), None
-        for rise in rises:
-            if rise[0] > NOW:
+        changes, level = history(incident), None
+        for change in changes:
+            if change[0] > NOW:
                 break
-            level = rise[1]
-        return level, rises
+            level = change[1]
+        return level, changes
 
     return Contender(
         name="incident-engine",
@@ -83,7 +85,7 @@ def whole_assessment(incidents: Sequence[Incident]) -> Contender:
     )
 
 
-UNDER_TEST: tuple[Prepare, ...] = (with_course, with_evidence, whole_assessment)
+UNDER_TEST: tuple[Prepare, ...] = (with_history, with_evidence, whole_assessment)
 
 
 def _pack() -> Pack:
@@ -131,12 +133,40 @@ def compare(title: str, incidents: Sequence[Incident]) -> None:
     typer.echo("\n".join(results_table(contenders, measure(grades, incidents, ROUNDS))))
 
 
+def compiled_table(incidents: Sequence[Incident]) -> Iterator[str]:
+    """Yield the time in which the compiled rules are reached, as a multiple of that of the conditions."""
+    pack, program = _pack(), _program()
+    conditions = [pack.conditions[rule] for rule in program.rules]
+    facts_of = {id(incident): _facts(incident) for incident in incidents}
+
+    def downtime_of(incident: Incident) -> Downtime:  # a new one, since it caches its answers
+        return Downtime(facts_of[id(incident)], {}, pack.region_prefix, pack.interpretation)
+
+    def by_conditions(incident: Incident) -> list[datetime]:
+        downtime = downtime_of(incident)
+        return [reach(condition, downtime) for condition in conditions]
+
+    ways: Mapping[str, Callable[[Incident], object]] = {
+        "conditions": by_conditions,
+        "compiled, with the conversion of dates": lambda incident: program.instants(
+            counted_intervals(downtime_of(incident), program.longest)
+        ),
+        "compiled, the pass alone": program.instants,
+    }
+    seconds = measure(ways, incidents, ROUNDS)
+    for name, time in seconds.items():
+        yield f"{name:<40}{time * 1e6:>10.2f} µs{time / seconds['conditions']:>9.3f}"
+
+
 def main() -> None:
     """Compare with the others, and print how the time grows."""
     began = perf_counter()
     typer.echo(f"Python {python_version()}, {machine()}, {os.cpu_count()} cores; medians of {ROUNDS} rounds in turns")
     compare("One interval in each province", random_incidents(INCIDENTS, SEED, 1))
     compare("One to five intervals in each province", random_incidents(INCIDENTS, SEED, 5))
+    for most in (1, 5):
+        typer.echo(f"\nCompiled and not compiled, up to {most} interval(s) in each province:\n")
+        typer.echo("\n".join(compiled_table(random_incidents(INCIDENTS, SEED, most))))
     for prepare in UNDER_TEST:
         typer.echo("\n" + "\n".join(growth_table(prepare)))
     typer.echo(f"\n{perf_counter() - began:.0f} s in all")

@@ -1,6 +1,6 @@
 """China's provincial units by ISO 3166-2 code, administrative code (GB/T 2260), Chinese and English name.
 
-A region is held as its ISO 3166-2 code. Other countries' ISO 3166 codes are accepted as they are.
+Regions are stored by their ISO 3166-2 code. Codes of other countries are accepted unchanged.
 """
 
 import re
@@ -86,19 +86,24 @@ _ADCODE = re.compile(r"\d{6}")
 
 
 def resolve_region(name: str) -> str:
-    """Return the ISO 3166-2 code of a region given by code, 6-digit adcode or name.
+    """Return the ISO 3166-2 code of a region from a code, a 6-digit adcode or a name.
 
-    A city's or county's adcode resolves to its province. Raises a pydantic error that names the nearest region.
+    The adcode of a city or county gives its province. Raises a validation error that names the nearest region.
     """
     text = name.strip()
     code = _BY_NAME.get(text.casefold())
     if code is not None:
         return code
     if _ADCODE.fullmatch(text):
-        return _province_of_adcode(text)
+        code = _BY_ADCODE.get(text[:2])
+        if code is None:
+            prefixes = ", ".join(sorted(_BY_ADCODE))
+            raise invalid(f"unknown adcode '{text}'", f"6 digits that begin with one of {prefixes}")
+        return code
+    # SX alone may be Shanxi or Sint Maarten: a guess could grade an outage of another country by the wrong law.
     if f"CN-{text.upper()}" in _BY_CODE and text.upper() in _COUNTRIES:
-        said = f"'{text}' is ambiguous: a province of China or the country of this code"
-        raise invalid(said, f"CN-{text.upper()}, or a subdivision of the other country ({text.upper()}-…)")
+        problem = f"'{text}' is ambiguous: a province of China or the country of this code"
+        raise invalid(problem, f"CN-{text.upper()}, or a subdivision of the other country ({text.upper()}-…)")
     match = _SUBDIVISION.fullmatch(text.upper())
     if match and match[1] in _COUNTRIES:
         return text.upper()
@@ -107,16 +112,8 @@ def resolve_region(name: str) -> str:
     raise unknown_name("region", text, _NAMES, "an ISO 3166-2 code, a 6-digit adcode or a province's name")
 
 
-def _province_of_adcode(adcode: str) -> str:
-    code = _BY_ADCODE.get(adcode[:2])
-    if code is None:
-        prefixes = ", ".join(sorted(_BY_ADCODE))
-        raise invalid(f"unknown adcode '{adcode}'", f"6 digits that begin with one of {prefixes}")
-    return code
-
-
 def region_name(code: str, locale: str) -> str:
-    """Return a region's short name in the reader's language, or the code itself outside China."""
+    """Return a region's short name in a language; outside China its code."""
     province = _BY_CODE.get(code)
     if province is None:
         return code

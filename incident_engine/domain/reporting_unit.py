@@ -1,4 +1,4 @@
-"""The part of the bank that reports, and its regulator."""
+"""The unit of the bank that reports, and its regulator."""
 
 from dataclasses import dataclass
 
@@ -9,17 +9,20 @@ from incident_engine.domain.values import LocalizedText
 
 @dataclass(frozen=True, slots=True)
 class ReportingUnit:
-    """The part of the bank that reports: it decides who the regulator is (银监办发〔2008〕53号 Art. 34)."""
+    """The unit of the bank that reports; it decides the regulator (银监办发〔2008〕53号 Art. 34)."""
 
     name: LocalizedText
     regulator: LocalizedText
     is_branch: bool
+    """False for the head office."""
     reporter: str
+    """The person filed with the regulator; empty if there is none."""
     contact: str
+    """The reporter's telephone; empty if there is none."""
 
 
 def addressee_of(unit: ReportingUnit, addressee: Recipient, locale: str) -> str:
-    """Return who gets a report: the regulator of the bank's unit, or others by their kind."""
+    """Return the name of a report's recipient in a language: the unit's regulator, or the kind of recipient."""
     return (
         unit.regulator.in_(locale) if addressee is Recipient.REGULATOR else Translator(locale)(f"to {addressee.value}")
     )

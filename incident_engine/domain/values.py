@@ -1,4 +1,4 @@
-"""Small values that every document shares: durations and texts in two languages."""
+"""Values that all documents share: durations, days, time zones, identifiers, and texts in two languages."""
 
 import re
 from calendar import monthrange
@@ -11,10 +11,11 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
 from incident_engine.common.validation import Strict, invalid
 
 NEVER = datetime.max.replace(tzinfo=UTC)
-"""The instant of what does not happen; later than every other, so `min` and `max` need no special case."""
+"""The instant of a thing that will not happen. It is later than all others, so that `min` and `max` need no special
+case; `grading.conditions` explains its use."""
 
 RESOLUTION = timedelta(microseconds=1)
-"""The smallest step of time; `more_than` is one such step after `at_least`."""
+"""The smallest step of time. The limit `more_than` is one step after `at_least`."""
 
 _LONGEST = timedelta(days=36_500)
 _UNITS = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
@@ -22,7 +23,7 @@ _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
 
 
 def parse_duration(value: Any) -> timedelta:
-    """Return the duration that `value` spells, such as 30m, 3h, 1d12h or 90s."""
+    """Return the duration written as `value`, such as 30m, 3h, 1d12h or 90s. Raises a validation error otherwise."""
     if isinstance(value, timedelta):
         return value
     match = _DURATION.fullmatch(value) if isinstance(value, str) and value else None
@@ -39,21 +40,21 @@ def parse_duration(value: Any) -> timedelta:
 
 
 def write_duration(value: timedelta) -> str:
-    """Return a duration (of whole seconds) as `parse_duration` reads it."""
+    """Return a duration of whole seconds in the form that `parse_duration` reads."""
     seconds = int(value.total_seconds())
     parts = (seconds // 86_400, "d"), (seconds // 3_600 % 24, "h"), (seconds // 60 % 60, "m"), (seconds % 60, "s")
     return "".join(f"{count}{unit}" for count, unit in parts if count) or "0s"
 
 
 def months_later(instant: datetime, count: int) -> datetime:
-    """Return the same local time so many months later (earlier, if negative); in a shorter month its last day."""
+    """Return the same local time `count` months later (earlier if negative); in a shorter month on its last day."""
     years, month = divmod(instant.month - 1 + count, 12)
     year = instant.year + years
     return instant.replace(year=year, month=month + 1, day=min(instant.day, monthrange(year, month + 1)[1]))
 
 
 def stamp(instant: datetime) -> str:
-    """Return an instant in UTC as part of a name; fractions of a second only where there are any."""
+    """Return an instant in UTC for use in a name, such as 20130623T023500Z; with microseconds if it has any."""
     utc = instant.astimezone(UTC)
     return f"{utc:%Y%m%dT%H%M%S}.{utc.microsecond:06}Z" if utc.microsecond else f"{utc:%Y%m%dT%H%M%SZ}"
 
@@ -97,11 +98,11 @@ def _identifier(name: str) -> str:
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
 Identifier = Annotated[str, AfterValidator(_identifier)]
-"""A name that other parts refer to."""
+"""An id: letters, digits, - and _, at most 60."""
 
 
 class LocalizedText(Strict):
-    """The same text in Chinese and in English."""
+    """A text in Chinese and in English."""
 
     zh_cn: str = Field(alias="zh-CN", min_length=1)
     en: str = Field(min_length=1)
@@ -133,3 +134,4 @@ _CITES = (
 
 
 LOCALES = ("zh-CN", "en")
+"""The languages of all messages and reports."""

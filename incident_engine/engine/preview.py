@@ -16,7 +16,7 @@ from incident_engine.domain.grading.assessment import Assessment, assess
 from incident_engine.domain.incidents.correlation import group_of
 from incident_engine.domain.incidents.incident import Incident
 from incident_engine.domain.messages.context import MessageContext, ReportSummary
-from incident_engine.domain.messages.formatting import format_duration, spell_instant
+from incident_engine.domain.messages.formatting import format_duration, format_instant
 from incident_engine.domain.messages.samples import Use, sample, uses
 from incident_engine.domain.messages.templates import Message, MessageForm
 from incident_engine.domain.response.occurrences import PlanSettings
@@ -261,7 +261,7 @@ def lines(
     if found.step is None:
         yield f"! {translate('no such step')}"
     else:
-        at, after = spell_instant(found.at, translate.locale, settings.bank.zone), found.at - scenario.start
+        at, after = format_instant(found.at, translate.locale, settings.bank.zone), found.at - scenario.start
         offset = translate("after the start").format(format_duration(after, translate.locale))
         yield f"{translate('step')}: {found.step.id}"
         yield f"{translate('message time')}: {at} ({offset})"

@@ -67,8 +67,16 @@ def facts_of(
     """Return all that a report can tell of an incident. The primary pack stands first."""
     unit = reporting_unit(settings)
     titles = {step.id: step.title for playbook in playbooks for step in playbook.steps if step.title is not None}
-    about = (settings.bank.name, unit, settings.service_names, incident, packs, assessments, settings.bank.zone)
-    return ReportFacts(*about, titles)
+    return ReportFacts(
+        bank_name=settings.bank.name,
+        unit=unit,
+        service_names=settings.service_names,
+        incident=incident,
+        packs=packs,
+        assessments=assessments,
+        zone=settings.bank.zone,
+        step_titles=titles,
+    )
 
 
 def keep_versions(unit: UnitOfWork, facts: ReportFacts, book: ReportBook, now: datetime) -> dict[str, Head]:

@@ -10,7 +10,7 @@ from incident_engine.config.channels import Address
 from incident_engine.config.people import ContactSettings
 from incident_engine.config.settings import Settings
 from incident_engine.domain.messages.drill_marks import marked
-from incident_engine.domain.messages.formatting import spell_instant
+from incident_engine.domain.messages.formatting import format_instant
 from incident_engine.domain.messages.templates import Message, MessageForm
 from incident_engine.store.deliveries import ClaimedDelivery, Priority
 from incident_engine.watchdog.findings import Change
@@ -98,7 +98,7 @@ class NoticeMessages:
         return f"**{title}**\n\n" + "\n".join(f"- {line}" for line in lines)
 
     def _format(self, instant: datetime, locale: str) -> str:
-        return spell_instant(instant.replace(microsecond=0), locale, self._settings.bank.zone)
+        return format_instant(instant.replace(microsecond=0), locale, self._settings.bank.zone)
 
 
 def _headline(change: Change, locale: str) -> str:

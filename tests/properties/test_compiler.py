@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.budget import examples
 
-from incident_engine.domain.grading.compiler import FOREVER, counted_spans, instant_of, microseconds, program_of
+from incident_engine.domain.grading.compiler import FOREVER, counted_intervals, instant_of, microseconds, program_of
 from incident_engine.domain.grading.conditions import reach
 from incident_engine.domain.grading.downtime import Downtime
 from incident_engine.domain.grading.level_history import level_changes, level_history
@@ -87,14 +87,14 @@ def test_the_compiled_and_the_interpreted_form_agree(pack: Any, incident: Incide
     downtime = Downtime(incident, {}, pack.region_prefix, pack.interpretation)
     program = program_of(pack)
     assert program is not None
-    spans = counted_spans(downtime, FOREVER)
+    spans = counted_intervals(downtime, FOREVER)
     interpreted = {rule.id: reach(rule.when, downtime, pack.conditions) for rule in pack.rules}
     compiled = dict(zip(program.rules, map(instant_of, program.instants(spans)), strict=True))
     assert compiled == interpreted
     # What lies beyond the longest limit changes nothing.
-    assert program.instants(counted_spans(downtime, program.longest)) == program.instants(spans)
+    assert program.instants(counted_intervals(downtime, program.longest)) == program.instants(spans)
     changes = level_history(pack, level_changes(pack, interpreted))
-    assert [(instant_of(rise.at), rise.level, rise.rule) for rise in program.course(spans)] == [
+    assert [(instant_of(rise.at), rise.level, rise.rule) for rise in program.history(spans)] == [
         (step.at, step.level, step.rule) for step in changes
     ]
 
@@ -106,10 +106,10 @@ def test_the_trace_holds_what_the_level_rests_on(pack: Any, incident: Incident, 
     program = program_of(pack)
     assert program is not None
     now = DAY + timedelta(minutes=minute)
-    spans = counted_spans(downtime, FOREVER)
+    spans = counted_intervals(downtime, FOREVER)
     trace = program.trace(spans, microseconds(now))
-    assert trace.course == program.course(spans)
-    assert trace.level == next((rise.level for rise in reversed(trace.course) if instant_of(rise.at) <= now), None)
+    assert trace.history == program.history(spans)
+    assert trace.level == next((rise.level for rise in reversed(trace.history) if instant_of(rise.at) <= now), None)
     assert [rule.rule for rule in trace.rules] == [
         rule.id for rule in pack.rules if reach(rule.when, downtime, pack.conditions) <= now
     ]

@@ -133,7 +133,7 @@ def test_the_document_of_the_evidence_has_these_keys_and_values() -> None:
                         "start": "2013-06-23T10:00:00+08:00",
                         "end": "2013-06-23T11:30:00+08:00",
                         "impairment": "down",
-                        "begun_by": "monitor/a1",
+                        "started_by": "monitor/a1",
                         "ended_by": "monitor/a2",
                     }
                 ],

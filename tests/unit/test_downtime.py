@@ -12,7 +12,7 @@ from incident_engine.domain.calendar.service_hours import ALWAYS, ServiceHours, 
 from incident_engine.domain.events.harm import HarmAssessed
 from incident_engine.domain.events.model import Recorded
 from incident_engine.domain.grading.downtime import Downtime, ForecastPoint
-from incident_engine.domain.grading.interpretation import Counting, HoursClock, Interpretation
+from incident_engine.domain.grading.interpretation import Counting, HoursClock, Interpretation, InterpretationPoint
 from incident_engine.domain.values import NEVER
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
@@ -444,7 +444,7 @@ def test_maintenance_that_lay_ahead_was_to_be_expected_whatever_became_of_the_ou
 )
 def test_only_a_reading_that_can_matter_is_tried(events: list[Recorded], differing: set[str]) -> None:
     found = downtime(*events, hours={"counter": DAILY})
-    assert {name for name in Interpretation.model_fields if not found.is_same_by(name)} == differing
+    assert {point for point in InterpretationPoint if not found.is_independent_of(point)} == differing
 
 
 def test_by_the_worst_service_the_flapping_of_one_matters_though_the_region_was_out_all_the_time() -> None:
@@ -453,10 +453,14 @@ def test_by_the_worst_service_the_flapping_of_one_matters_though_the_region_was_
     assert found.reach(1, 40 * MINUTE, None) == at("09:50")
     longest = found.interpreted_as(found.interpretation.model_copy(update={"flapping": "longest_run"}))
     assert longest.reach(1, 40 * MINUTE, None) == NEVER
-    assert not found.is_same_by("flapping")
+    assert not found.is_independent_of(InterpretationPoint.FLAPPING)
 
 
-def test_each_other_reading_differs_in_one_point() -> None:
+def test_the_points_are_the_fields_of_an_interpretation() -> None:
+    assert [point.value for point in InterpretationPoint] == list(Interpretation.model_fields)
+
+
+def test_each_other_interpretation_differs_in_one_point() -> None:
     here = Interpretation()
     others = list(here.alternatives())
     assert [(name, value) for name, value, _ in others] == [
@@ -576,8 +580,8 @@ def test_before_an_outage_begins_no_time_has_passed(flapping: str) -> None:
 
 def test_regions_hit_at_the_same_time_differ_if_their_services_keep_different_hours() -> None:
     events = [*out("08:00", "12:00"), *out("08:00", "12:00", "CN-HN", "counter")]
-    assert not at_counter(*events).is_same_by("counting")
-    assert at_counter(*events, hours={"counter": ALWAYS}).is_same_by("counting")
+    assert not at_counter(*events).is_independent_of(InterpretationPoint.COUNTING)
+    assert at_counter(*events, hours={"counter": ALWAYS}).is_independent_of(InterpretationPoint.COUNTING)
 
 
 def test_the_years_that_are_guessed_are_those_of_the_outage_so_far() -> None:
@@ -708,5 +712,6 @@ def test_a_failure_that_was_said_before_an_outage_began_is_not_of_it() -> None:
 
 def test_outages_of_several_regions_one_after_the_other_may_be_read_in_two_ways() -> None:
     apart = at_counter(*out("09:00", "09:20"), *out("10:00", "10:20", "CN-HN"))
-    assert not apart.is_same_by("flapping")
-    assert at_counter(*out("09:00", "10:00"), *out("10:00", "10:20", "CN-HN")).is_same_by("flapping")
+    assert not apart.is_independent_of(InterpretationPoint.FLAPPING)
+    joined = at_counter(*out("09:00", "10:00"), *out("10:00", "10:20", "CN-HN"))
+    assert joined.is_independent_of(InterpretationPoint.FLAPPING)

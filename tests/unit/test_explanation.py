@@ -279,7 +279,7 @@ def test_the_document_of_a_region_is_spelled_out_in_the_readers_time() -> None:
                         "start": "2013-06-23T10:00:00+08:00",
                         "end": "2013-06-23T10:20:00+08:00",
                         "impairment": "down",
-                        "begun_by": "monitor/a1",
+                        "started_by": "monitor/a1",
                         "ended_by": "monitor/a2",
                     }
                 ],

@@ -121,7 +121,9 @@ def test_every_value_that_is_spelled_out_is_used() -> None:
 
 def test_what_stands_in_docstrings_stands_in_the_schema() -> None:
     pack = SCHEMAS["pack"]
-    assert pack["properties"]["timezone"]["description"] == "Where the dates of `in_force` begin."
+    assert pack["properties"]["timezone"]["description"] == (
+        "The time zone of the dates of `in_force` and of deadlines in months or working days."
+    )
     assert "own: Each region by its own total." in pack["$defs"]["Counting"]["description"]
     assert SCHEMAS["config"]["$defs"]["IntakeSettings"]["properties"]["window"]["default"] == "2h"
 

@@ -33,7 +33,7 @@ from incident_engine.config.rulebook import SHIPPED, load_rulebook
 from incident_engine.config.settings import PREFIX, load_settings
 from incident_engine.domain.events.model import Recorded
 from incident_engine.domain.messages.context import MessageContext
-from incident_engine.domain.messages.formatting import format_duration, format_names, spell_instant
+from incident_engine.domain.messages.formatting import format_duration, format_instant, format_names
 from incident_engine.domain.messages.samples import Use, failures, sample, situations, uses
 from incident_engine.domain.messages.templates import (
     Message,
@@ -287,7 +287,7 @@ def test_customers_read_no_cause_and_no_blame(template: str, locale: str, form: 
 @pytest.mark.parametrize(("template", "locale", "form"), forms_of(TO_CUSTOMERS))
 def test_customers_are_told_when_they_hear_again(template: str, locale: str, form: MessageForm) -> None:
     text = sampled(template, locale, form, next_update_at=NEXT_UPDATE).body
-    assert spell_instant(NEXT_UPDATE, locale, CHINA) in text or "2013-06-23 12:35" in text
+    assert format_instant(NEXT_UPDATE, locale, CHINA) in text or "2013-06-23 12:35" in text
     assert "12:35" not in sampled(template, locale, form, next_update_at=None, incident={"recovery_at": None}).body
 
 
@@ -599,7 +599,7 @@ NOON_UTC = datetime(2013, 6, 23, 4, 0, 5, tzinfo=UTC)
     ],
 )
 def test_an_instant_is_told_in_the_banks_zone_and_the_readers_language(locale: str, zone: str, expected: str) -> None:
-    assert spell_instant(NOON_UTC, locale, ZoneInfo(zone)) == expected
+    assert format_instant(NOON_UTC, locale, ZoneInfo(zone)) == expected
 
 
 @pytest.mark.parametrize(

@@ -213,9 +213,9 @@ def test_the_events_of_a_case_are_of_its_service_and_day_and_each_has_an_id() ->
 def test_a_case_reads_otherwise_only_what_it_names() -> None:
     given = {"name": "some", "expect": [], "interpretation": {"counting": "concurrent"}}
     whole = pack(given, interpretation={"degraded": "down_only"})
-    read = whole.cases[1].read(whole.interpretation)
+    read = whole.cases[1].interpret(whole.interpretation)
     assert read == whole.interpretation.model_copy(update={"counting": Counting.CONCURRENT})
-    assert whole.cases[0].read(whole.interpretation) == whole.interpretation
+    assert whole.cases[0].interpret(whole.interpretation) == whole.interpretation
 
 
 # How it is run
@@ -231,7 +231,7 @@ def test_a_case_comes_to_a_course_a_doubt_and_its_deadlines() -> None:
     whole = pack({"name": "some", "expect": [], "down": {"CN-GD": ["09:00", "12:30"]}})
     found = run_case(whole.cases[1], whole, DAY)
     assert (found.incident.id, found.provisional) == ("case", False)
-    assert [(step.at - DAY, step.rule) for step in found.course] == [
+    assert [(step.at - DAY, step.rule) for step in found.history] == [
         (timedelta(hours=9, minutes=30), "short"),
         (timedelta(hours=12), "long"),
     ]
@@ -247,7 +247,7 @@ def test_a_case_comes_to_a_course_a_doubt_and_its_deadlines() -> None:
 def test_a_case_without_events_comes_to_nothing() -> None:
     whole = pack()
     found = run_case(whole.cases[0], whole, DAY)
-    assert (found.course, found.provisional, found.due, found.incident.outages) == ((), False, {}, ())
+    assert (found.history, found.provisional, found.due, found.incident.outages) == ((), False, {}, ())
 
 
 def test_a_case_is_looked_at_long_after_but_its_doubts_and_deadlines_at_its_last_event() -> None:
@@ -259,7 +259,7 @@ def test_a_case_is_looked_at_long_after_but_its_doubts_and_deadlines_at_its_last
     whole = pack({"name": "some", "expect": []} | given)
     found = run_case(whole.cases[1], whole, DAY)
     assert found.provisional is True
-    assert [(step.at - DAY, step.rule) for step in found.course] == [
+    assert [(step.at - DAY, step.rule) for step in found.history] == [
         (timedelta(hours=3), "to-come"),
         (timedelta(hours=12), "long"),
     ]
@@ -268,7 +268,7 @@ def test_a_case_is_looked_at_long_after_but_its_doubts_and_deadlines_at_its_last
 def test_a_level_that_takes_years_is_still_seen() -> None:
     rules = [rule("short", "II", down(1, "3000d"))]
     whole = pack({"name": "some", "expect": [], "down": {"CN-GD": ["09:00"]}}, rules=rules)
-    assert [step.at - DAY for step in run_case(whole.cases[1], whole, DAY).course] == [timedelta(days=3000, hours=9)]
+    assert [step.at - DAY for step in run_case(whole.cases[1], whole, DAY).history] == [timedelta(days=3000, hours=9)]
 
 
 def test_a_case_is_read_as_it_says() -> None:

@@ -1,4 +1,4 @@
-"""Which days are workdays: by law as published, by the library `holidays`, and as operators set them right."""
+"""Workdays and holidays of a country: from the library `holidays`, with the operators' changes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from holidays.registry import COUNTRIES
 
 
 class DayKind(StrEnum):
-    """What an operator can make of a day."""
+    """The kinds of day that an operator can declare a day to be."""
 
     HOLIDAY = "holiday"
     WORKDAY = "workday"
@@ -19,18 +19,21 @@ class DayKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """A country's workdays. `days` overrides single days; `published` are years that an operator vouches for."""
+    """Tells the workdays and holidays of a country."""
 
     country: str
+    """ISO 3166-1 alpha-2."""
     days: Mapping[date, DayKind] = field(default_factory=dict)
+    """Days that an operator declares different from the library."""
     published: frozenset[int] = frozenset()
+    """Years whose days off an operator has checked against the official announcement."""
     _country: holidays.HolidayBase = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_country", holidays.country_holidays(self.country))
 
     def is_workday(self, day: date) -> bool:
-        """Return whether people work on this day; a make-up workday at the weekend is one."""
+        """Return whether the day is a workday; a make-up workday at the weekend is one."""
         kind = self.days.get(day)
         if kind is not None:
             return kind is DayKind.WORKDAY
@@ -46,16 +49,16 @@ class Calendar:
     def is_published(self, year: int) -> bool:
         """Return whether the year's days off are officially known.
 
-        Where a government moves days off and workdays year by year (as China's does every autumn for the next year),
-        a year without such an announcement is a guess. Elsewhere holidays follow from the law alone.
+        China's government announces days off and make-up workdays each autumn for the next year. There, a year that
+        is not announced is a guess. Elsewhere holidays follow from the law alone.
         """
         announced = announced_years(self.country)
         return not announced or year in announced or year in self.published
 
 
-@cache  # the library builds a calendar for each question, and every verdict asks
+@cache  # the library builds a calendar for each call, and each assessment calls this
 def announced_years(country: str) -> frozenset[int]:
-    """Return the years for which days were announced one by one; empty where holidays follow from the law alone."""
+    """Return the years with announced days off; empty where holidays follow from the law alone."""
     tables = getattr(holidays.country_holidays(country), "special_public_holidays", {})
     return frozenset(tables) if country in _ANNOUNCED_YEARLY else frozenset()
 
@@ -65,5 +68,5 @@ _ANNOUNCED_YEARLY = frozenset({"CN"})
 
 def known_countries() -> list[str]:
     """Return the codes of the countries that the library knows."""
-    # From the library's own register: its function would read every country's module for it, a quarter of a start.
+    # From the library's registry: its own function imports the module of every country, a quarter of our start.
     return sorted({code for names in COUNTRIES.values() for code in names if len(code) == 2})

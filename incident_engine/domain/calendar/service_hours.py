@@ -1,6 +1,6 @@
-"""Service hours: when the business that a service carries is open to customers (银监办发〔2008〕53号 Art. 4).
+"""Service hours: the times at which a service's business is open to customers (银监办发〔2008〕53号 Art. 4).
 
-Everything is half-open [start, end) and aware. `elapsed` and `reach` are inverse to each other: `reach` gives the
+Intervals are half-open [start, end), instants aware. `elapsed` and `reach` are inverse to each other: `reach` gives the
 earliest instant at which `elapsed` has grown to a given length.
 """
 
@@ -18,10 +18,10 @@ from incident_engine.domain.calendar.holidays import Calendar
 from incident_engine.domain.values import NEVER
 
 Segment = tuple[datetime, datetime]
-"""A stretch of time in UTC, [start, end); an end of NEVER is open."""
+"""An interval of time in UTC, [start, end); one with the end NEVER is open."""
 
 Windows = tuple[tuple[timedelta, timedelta], ...]
-"""Pairs of (from, to) counted from the midnight that begins the day; `to` may lie on the next day."""
+"""Pairs of (from, to), each counted from the day's midnight; `to` may lie on the next day."""
 
 _ONE_DAY = timedelta(days=1)
 _WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -30,14 +30,14 @@ MAKEUP_WORKDAYS = "makeup-workdays"
 DAY_NAMES = (*_WEEKDAYS, HOLIDAYS, MAKEUP_WORKDAYS)
 _SPAN = re.compile(r"([0-2]\d):([0-5]\d)-([0-2]\d):([0-5]\d)")
 _LAST_YEAR = 9998
-"""Beyond it no day is open; the arithmetic of dates ends there."""
+"""The last year with open days: dates end in 9999, and a window may run past midnight."""
 
 
 class ServiceHours(Protocol):
-    """When a service is open."""
+    """The times at which a service is open."""
 
     def segments(self, start: datetime, end: datetime) -> Iterator[Segment]:
-        """Yield, in order, the open stretches within [start, end)."""
+        """Yield the open intervals within [start, end), in order."""
         ...
 
     def elapsed(self, start: datetime, end: datetime) -> timedelta:
@@ -45,7 +45,7 @@ class ServiceHours(Protocol):
         ...
 
     def reach(self, start: datetime, length: timedelta) -> datetime:
-        """Return the earliest instant at which `elapsed` since `start` has grown to `length`."""
+        """Return the earliest instant at which `elapsed` since `start` has grown to `length`, or NEVER."""
         ...
 
     def guessed_years(self, start: datetime, end: datetime) -> frozenset[int]:
@@ -55,10 +55,10 @@ class ServiceHours(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AlwaysOpen:
-    """Twenty-four hours on seven days."""
+    """Twenty-four hours on seven days of the week."""
 
     def segments(self, start: datetime, end: datetime) -> Iterator[Segment]:
-        """Yield the whole stretch."""
+        """Yield the whole interval."""
         if start < end:
             yield start, end
 
@@ -67,11 +67,11 @@ class AlwaysOpen:
         return max(end - start, timedelta(0))
 
     def reach(self, start: datetime, length: timedelta) -> datetime:
-        """Return the instant so much later."""
+        """Return the instant `length` after `start`."""
         return start + length
 
     def guessed_years(self, start: datetime, end: datetime) -> frozenset[int]:
-        """Return none: no day is closed."""
+        """Return no years: no day is closed."""
         return frozenset()
 
 
@@ -80,18 +80,18 @@ ALWAYS = AlwaysOpen()
 
 @dataclass(frozen=True, slots=True)
 class Interrupted:
-    """The hours of a service less its announced maintenance (in order, without overlap)."""
+    """The hours of a service without its announced maintenance windows (in order, without overlap)."""
 
     hours: ServiceHours
     maintenance: tuple[Segment, ...]
 
     def segments(self, start: datetime, end: datetime) -> Iterator[Segment]:
-        """Yield the open stretches within [start, end) that are not maintained."""
+        """Yield the open intervals within [start, end) outside maintenance."""
         for from_, to in self._around(start, end):
             yield from self.hours.segments(from_, to)
 
     def elapsed(self, start: datetime, end: datetime) -> timedelta:
-        """Return how long the service is open and not maintained within [start, end)."""
+        """Return how long the service is open outside maintenance within [start, end)."""
         return sum((self.hours.elapsed(from_, to) for from_, to in self._around(start, end)), timedelta(0))
 
     def reach(self, start: datetime, length: timedelta) -> datetime:
@@ -109,7 +109,7 @@ class Interrupted:
         return self.hours.guessed_years(start, end)
 
     def _around(self, start: datetime, end: datetime) -> Iterator[Segment]:
-        """Yield the stretches of [start, end) between the maintenance windows."""
+        """Yield the intervals of [start, end) between the maintenance windows."""
         at = start
         for from_, to in self.maintenance:
             if at < min(from_, end):
@@ -121,11 +121,12 @@ class Interrupted:
 
 @dataclass(slots=True)
 class _Year:
-    """The open stretches that begin in one local year, and how much is open before each."""
+    """The open intervals that begin in one local year."""
 
     starts: list[datetime]
     ends: list[datetime]
     before: list[timedelta]
+    """The open time of the year before each interval."""
     total: timedelta
 
 
@@ -133,8 +134,8 @@ class _Year:
 class WeeklyHours:
     """Windows by weekday (Monday first) in one time zone; holidays and make-up workdays by a calendar.
 
-    A day that the calendar makes a holiday has the windows `holidays`; a day at the weekend that it makes a workday
-    has `makeup_workdays`. What a year's days come to is computed once and kept.
+    A day that the calendar makes a holiday has the windows `holidays`. A day at the weekend that the calendar makes a
+    workday has the windows `makeup_workdays`. The intervals of a year are computed once.
     """
 
     zone: ZoneInfo
@@ -145,9 +146,10 @@ class WeeklyHours:
     _years: dict[int, _Year] = field(default_factory=dict, compare=False, repr=False)
 
     def segments(self, start: datetime, end: datetime) -> Iterator[Segment]:
-        """Yield the open stretches within [start, end); as good as endless when `end` is NEVER."""
+        """Yield the open intervals within [start, end), in order; with `end` NEVER, until the year 9998."""
         if start >= end:
             return
+        # From the year before: a window of 31 December may run past midnight.
         for number in range(start.astimezone(self.zone).year - 1, _LAST_YEAR):
             year = self._year(number)
             first = max(bisect_right(year.starts, start) - 1, 0)
@@ -158,7 +160,7 @@ class WeeklyHours:
                     yield max(opened, start), min(closed, end)
 
     def elapsed(self, start: datetime, end: datetime) -> timedelta:
-        """Return how long the service is open within [start, end), by sums kept for each year."""
+        """Return how long the service is open within [start, end), from the sums of each year."""
         if end <= start:
             return timedelta(0)
         first, last = start.astimezone(self.zone).year - 1, end.astimezone(self.zone).year
@@ -168,7 +170,7 @@ class WeeklyHours:
         )
 
     def reach(self, start: datetime, length: timedelta) -> datetime:
-        """Return the earliest instant at which so much is open since `start`, year by year; NEVER beyond all years."""
+        """Return the earliest instant at which `elapsed` since `start` has grown to `length`; NEVER after year 9998."""
         missing = length
         for number in range(start.astimezone(self.zone).year - 1, _LAST_YEAR):
             year = self._year(number)
@@ -200,10 +202,10 @@ class WeeklyHours:
         return self.week[weekday]
 
     def _year(self, number: int) -> _Year:
-        known = self._years.get(number)
-        if known is None:
-            known = self._years[number] = self._computed(number)
-        return known
+        year = self._years.get(number)
+        if year is None:
+            year = self._years[number] = self._computed(number)
+        return year
 
     def _computed(self, number: int) -> _Year:
         starts: list[datetime] = []
@@ -223,8 +225,11 @@ class WeeklyHours:
         return _Year(starts, ends, before, total)
 
     def _instant(self, day: date, offset: timedelta, *, late: bool) -> datetime:
-        """Return the instant of a local time. One that exists twice is taken so that the service is open longer; one
-        that does not exist is the moment at which the clocks are changed."""
+        """Return the instant of a local time.
+
+        A local time that exists twice (clocks set back) is the earlier one unless `late`, so that an interval is as
+        long as it can be. One that does not exist (clocks set forward) is the instant of the change.
+        """
         local = datetime.combine(day, time()) + offset
         instant = local.replace(tzinfo=self.zone, fold=int(late)).astimezone(UTC)
         if instant.astimezone(self.zone).replace(tzinfo=None) == local:
@@ -233,7 +238,7 @@ class WeeklyHours:
         return self._change(before, after)
 
     def _change(self, before: datetime, after: datetime) -> datetime:
-        """Return the second, between two instants, from which another offset holds."""
+        """Return the first second between two instants at which the zone's offset differs from the first one's."""
         offset = before.astimezone(self.zone).utcoffset()
         while after - before > timedelta(seconds=1):
             middle = before + timedelta(seconds=(after - before) // timedelta(seconds=2))
@@ -245,23 +250,26 @@ class WeeklyHours:
 
 
 def _open_before(year: _Year, instant: datetime) -> timedelta:
-    place = bisect_right(year.starts, instant) - 1
-    if place < 0:
+    index = bisect_right(year.starts, instant) - 1
+    if index < 0:
         return timedelta(0)
-    return year.before[place] + min(instant, year.ends[place]) - year.starts[place]
+    return year.before[index] + min(instant, year.ends[index]) - year.starts[index]
 
 
 def _instant_of(year: _Year, passed: timedelta, start: datetime) -> datetime:
-    """Return the earliest instant, not before `start`, at which so much of the year's open time has passed."""
-    place = max(bisect_right(year.before, passed) - 1, 0)
-    if place > 0 and year.before[place] == passed:
-        place -= 1  # the end of the stretch before comes first
-    found = year.starts[place] + (passed - year.before[place]) if year.starts else start
-    return max(found, start)
+    """Return the earliest instant from `start` on at which `passed` of the year's open time has passed."""
+    index = max(bisect_right(year.before, passed) - 1, 0)
+    if index > 0 and year.before[index] == passed:
+        index -= 1  # the end of the previous interval is earlier
+    instant = year.starts[index] + (passed - year.before[index]) if year.starts else start
+    return max(instant, start)
 
 
 def parse_window(text: str) -> tuple[timedelta, timedelta]:
-    """Return (from, to) of "09:00-17:00", counted from midnight; an end before the start is on the next day."""
+    """Return (from, to) of "09:00-17:00", counted from midnight; an end before the start is on the next day.
+
+    Raises ValueError if the text is no window.
+    """
     match = _SPAN.fullmatch(text)
     if match is None:
         raise ValueError(f"not a window of hours: {text!r}; expected HH:MM-HH:MM such as 09:00-17:00")
@@ -272,7 +280,7 @@ def parse_window(text: str) -> tuple[timedelta, timedelta]:
 
 
 def parse_days(text: str) -> tuple[str, ...]:
-    """Return the names of the days that "mon", "mon-fri", "holidays" or "makeup-workdays" names."""
+    """Return the day names in "mon", "mon-fri", "holidays" or "makeup-workdays". Raises ValueError for other texts."""
     name = text.lower()
     if name in (HOLIDAYS, MAKEUP_WORKDAYS):
         return (name,)
@@ -326,7 +334,7 @@ def _refuse_overlap(by_day: Mapping[str, list[tuple[timedelta, timedelta]]]) -> 
 
 
 def _follows_late(name: str, by_day: Mapping[str, list[tuple[timedelta, timedelta]]], opens: timedelta) -> bool:
-    if name in (HOLIDAYS, MAKEUP_WORKDAYS):
+    if name in (HOLIDAYS, MAKEUP_WORKDAYS):  # these can follow any day
         others = [other for other in by_day if other != name]
     else:
         others = [_WEEKDAYS[_WEEKDAYS.index(name) - 1], HOLIDAYS, MAKEUP_WORKDAYS]
@@ -334,7 +342,7 @@ def _follows_late(name: str, by_day: Mapping[str, list[tuple[timedelta, timedelt
 
 
 def union(streams: Iterable[Iterator[Segment]]) -> Iterator[Segment]:
-    """Merge ordered streams of segments into one without overlaps; lazy, so streams may be endless."""
+    """Merge ordered streams of segments into one without overlaps. Streams may be endless."""
     current: Segment | None = None
     for start, end in heapq.merge(*streams):
         if current is None:

@@ -1,4 +1,4 @@
-"""The verdict of one pack on one incident at one instant, with the clause and the evidence for it."""
+"""The assessment of one incident by one pack at one instant, with the clauses and the evidence for it."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from incident_engine.domain.calendar.holidays import Calendar
 from incident_engine.domain.calendar.service_hours import ServiceHours
 from incident_engine.domain.events.harm import HarmAssessed
 from incident_engine.domain.events.model import LevelCorrected
-from incident_engine.domain.grading.compiler import counted_spans, instant_of, program_of
+from incident_engine.domain.grading.compiler import counted_intervals, instant_of, program_of
 from incident_engine.domain.grading.conditions import leaves, reach
 from incident_engine.domain.grading.downtime import Downtime, ForecastPoint
 from incident_engine.domain.grading.interpretation import HoursClock
@@ -27,33 +27,37 @@ from incident_engine.domain.values import NEVER
 
 @dataclass(frozen=True, slots=True)
 class RegionEvidence:
-    """How long one region could not do business up to the instant: as the pack reads it, and by other clocks."""
+    """The downtime of one region up to the instant: by the pack's interpretation, and by other clocks."""
 
     region: str
     services: tuple[str, ...]
     intervals: tuple[tuple[str, Interval], ...]
-    """By service; an end of NEVER is open."""
+    """(service, interval); an interval with the end NEVER is open."""
     maintenance: tuple[tuple[str, datetime, datetime], ...]
-    """(service, start, end) of what was announced, and does not count."""
+    """(service, start, end) of announced windows, which do not count."""
     counted: timedelta
+    """By the pack's interpretation."""
     in_service: timedelta
+    """Within service hours, without announced maintenance."""
     wall_clock: timedelta
+    """All of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class RuleEvidence:
-    """A rule that has been reached: when, and when each region met the limit that counted."""
+    """A rule that has been reached, and the instants at which regions met the limit that gave it."""
 
     rule: str
     level: str
     cite: str
     at: datetime
     regions: tuple[tuple[str, datetime], ...]
+    """(region, instant), the earliest first."""
 
 
 @dataclass(frozen=True, slots=True)
 class InterpretationEvidence:
-    """Another reading of what the regulation leaves open gives another level now."""
+    """Another value of one point of the interpretation, and the other level that it gives now."""
 
     point: str
     value: str
@@ -62,12 +66,12 @@ class InterpretationEvidence:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What the verdict rests on."""
+    """The facts on which an assessment rests."""
 
     in_force: bool
-    """Whether the regulation was in force when the outage began; if not, it gives no level."""
+    """Whether the regulation was in force when the outage began. If not, it gives no level."""
     guessed_years: tuple[int, ...]
-    """Years whose days off are not officially published: service hours in them are a guess."""
+    """Years without officially published days off: service hours in them are a guess."""
     occurred_at: datetime | None
     detected_at: datetime | None
     restored_at: datetime | None
@@ -76,43 +80,43 @@ class Evidence:
     interpretations: tuple[InterpretationEvidence, ...]
     harms: tuple[HarmAssessed, ...]
     measurements: tuple[Measurement, ...]
-    """Those that the pack knows."""
+    """Those named in the pack's `measures`."""
     moments: tuple[ForecastPoint, ...]
-    """When an unrepaired failure met closed doors, and the recovery expected then."""
+    """Instants at which the service of an unrepaired failure was closed, with the recovery expected then."""
     corrections: tuple[LevelCorrected, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """What one pack says of an incident at one instant."""
+    """The level, forecast and obligations of an incident by one pack at one instant, with the evidence."""
 
     pack: str
     version: str
     content_hash: str
     at: datetime
     trajectory: tuple[LevelChange, ...]
-    """Every rise in level up to `at`, in order."""
+    """The level changes up to `at`, in order."""
     forecast: tuple[LevelChange, ...]
-    """Every rise after `at` if nothing new happens, in order."""
+    """The level changes after `at` if nothing new happens, in order."""
     obligations: tuple[ObligationStatus, ...]
     evidence: Evidence
     severities: Mapping[str, int]
-    """How severe each level of the pack is, the least from 1."""
+    """Severity of each level of the pack: 1 for the least severe, rising to the worst."""
     severity: int
-    """0 below the lowest level, 1 at the least severe, rising to the worst."""
+    """Severity of the level now; 0 below the lowest level."""
     level_retained: bool
-    """Whether the level stands although the facts as known now would give a lower one (Art. 10: it never falls)."""
+    """Whether the level stands although the present facts give a lower one (银监办发〔2008〕53号 Art. 10)."""
     provisional: bool
-    """Whether the level rests on the worst credible case, without an estimate, and nobody has confirmed it."""
+    """Whether the level rests on the worst credible case alone: there is no estimate and no person's confirmation."""
 
     @property
     def level(self) -> str | None:
-        """Return the level now, or None below the lowest."""
+        """Return the level now, or None below the lowest level."""
         return self.trajectory[-1].level if self.trajectory else None
 
     @property
     def next(self) -> LevelChange | None:
-        """Return the next rise, or None if nothing higher will come."""
+        """Return the next level change, or None if no higher level will be reached."""
         return self.forecast[0] if self.forecast else None
 
     def level_at(self, instant: datetime) -> str | None:
@@ -129,24 +133,24 @@ def assess(
     previous_history: tuple[LevelChange, ...] = (),
     calendars: Mapping[str, Calendar] | None = None,
 ) -> Assessment:
-    """Return what `pack` says of `incident` at `now`.
+    """Return the assessment of `incident` by `pack` at `now`.
 
-    `hours` maps services to their service hours (a service without an entry is always open), `calendars` countries to
-    their calendars as operators have set them right. `held` is the trajectory of the verdict before this one: no level
-    in it is lost, even if a late report says that it was not reached; only a person's correction lowers it.
+    `hours` maps services to their service hours (a service without an entry is always open). `calendars` maps countries
+    to calendars with the operators' changes; other countries have the published ones. `previous_history` is the
+    trajectory of the last assessment. Its levels are retained even if a late report shows that they were not reached
+    (银监办发〔2008〕53号 Art. 10); only a correction lowers them.
     """
     downtime = Downtime(incident, hours, pack.region_prefix, pack.interpretation)
     in_force = incident.occurred_at is None or pack.is_in_force(incident.occurred_at)
     corrections = corrections_of(pack, incident.events(LevelCorrected))
     instants = _instants(pack, downtime) if in_force else dict.fromkeys(pack.conditions, NEVER)
-    steps = [*level_changes(pack, instants), *(_since_corrections(pack, downtime, corrections) if in_force else ())]
-    plain = level_history(pack, steps, corrections)
+    changes = [*level_changes(pack, instants), *(_since_corrections(pack, downtime, corrections) if in_force else ())]
+    raw_history = level_history(pack, changes, corrections)
     kept = [step for step in previous_history if step.correction is None]
-    whole = level_history(pack, [*kept, *steps], corrections) if kept else plain
-    known_until = max(
-        [now, *(step.at for step in previous_history)]
-    )  # what was reached stays reached, even if clocks are set back
-    trajectory = tuple(step for step in whole if step.at <= known_until)
+    history = level_history(pack, [*kept, *changes], corrections) if kept else raw_history
+    # A level that was reached stays reached even if the clock is set back.
+    known_until = max([now, *(step.at for step in previous_history)])
+    trajectory = tuple(step for step in history if step.at <= known_until)
     severity = severity_of(pack, trajectory)
     return Assessment(
         pack=pack.pack,
@@ -154,10 +158,10 @@ def assess(
         content_hash=pack.content_hash,
         at=now,
         trajectory=trajectory,
-        forecast=tuple(step for step in whole if step.at > known_until),
-        obligations=statuses(incident, pack, whole, downtime, calendars or {}, now, in_force=in_force),
-        evidence=_evidence(incident, pack, downtime, instants, plain, now, in_force=in_force),
-        level_retained=severity > severity_of(pack, [step for step in plain if step.at <= known_until]),
+        forecast=tuple(step for step in history if step.at > known_until),
+        obligations=statuses(incident, pack, history, downtime, calendars or {}, now, in_force=in_force),
+        evidence=_evidence(incident, pack, downtime, instants, raw_history, now, in_force=in_force),
+        level_retained=severity > severity_of(pack, [step for step in raw_history if step.at <= known_until]),
         provisional=_is_provisional(pack, downtime, trajectory, corrections, known_until),
         severities=pack.severity,
         severity=severity,
@@ -165,7 +169,7 @@ def assess(
 
 
 def history_of(incident: Incident, pack: Pack, hours: Mapping[str, ServiceHours]) -> tuple[LevelChange, ...]:
-    """Return every change of the level, past and to come if nothing new happens, without the evidence for it."""
+    """Return all level changes, past and future (if nothing new happens), without evidence or obligations."""
     if incident.occurred_at is not None and not pack.is_in_force(incident.occurred_at):
         return level_history(pack, (), corrections_of(pack, incident.events(LevelCorrected)))
     downtime = Downtime(incident, hours, pack.region_prefix, pack.interpretation)
@@ -176,25 +180,25 @@ def _history(
     pack: Pack, downtime: Downtime, corrections: tuple[LevelCorrected, ...], *, confirmed_only: bool = False
 ) -> tuple[LevelChange, ...]:
     instants = _instants(pack, downtime, confirmed_only=confirmed_only)
-    since = _since_corrections(pack, downtime, corrections, confirmed_only=confirmed_only)
-    return level_history(pack, [*level_changes(pack, instants), *since], corrections)
+    later = _since_corrections(pack, downtime, corrections, confirmed_only=confirmed_only)
+    return level_history(pack, [*level_changes(pack, instants), *later], corrections)
 
 
 def _since_corrections(
     pack: Pack, downtime: Downtime, corrections: tuple[LevelCorrected, ...], *, confirmed_only: bool = False
 ) -> Iterator[LevelChange]:
-    """Yield what is reached by what became known after a correction alone: it overruled what was known before."""
-    for said in corrections:
-        later = downtime.since(said.occurred_at)
+    """Yield the level changes that follow from facts after each correction alone: it overrules the facts before it."""
+    for correction in corrections:
+        later = downtime.since(correction.occurred_at)
         yield from level_changes(
             pack,
             {
                 rule.id: reach(
                     rule.when,
-                    downtime if rule.id in pack.forecasts else later,
+                    downtime if rule.id in pack.forecasts else later,  # `since` applies instead
                     pack.conditions,
                     confirmed_only=confirmed_only,
-                    since=said.occurred_at,
+                    since=correction.occurred_at,
                 )
                 for rule in pack.rules
             },
@@ -202,15 +206,15 @@ def _since_corrections(
 
 
 def _instants(pack: Pack, downtime: Downtime, *, confirmed_only: bool = False) -> dict[str, datetime]:
-    """Return when each rule is reached: by the compiled limits where there are, else by the conditions."""
+    """Return the instant at which each rule is reached: by the compiled program where there is one, else by `reach`."""
     program = program_of(pack) if downtime.interpretation is pack.interpretation else None
-    known: dict[str, datetime] = {}
+    compiled: dict[str, datetime] = {}
     if program is not None:
-        spans = counted_spans(downtime, program.longest)
-        known = dict(zip(program.rules, map(instant_of, program.instants(spans)), strict=True))
+        intervals = counted_intervals(downtime, program.longest)
+        compiled = dict(zip(program.rules, map(instant_of, program.instants(intervals)), strict=True))
     return {
-        rule.id: known[rule.id]
-        if rule.id in known
+        rule.id: compiled[rule.id]
+        if rule.id in compiled
         else reach(rule.when, downtime, pack.conditions, confirmed_only=confirmed_only)
         for rule in pack.rules
     }
@@ -223,14 +227,14 @@ def _is_provisional(
     corrections: tuple[LevelCorrected, ...],
     until: datetime,
 ) -> bool:
-    """Return whether only the worst credible case says so: no estimate supports it, no person has confirmed it."""
+    """Return whether the level rests on the worst credible case alone, without an estimate or a correction."""
     latest = trajectory[-1] if trajectory else None
     if latest is None or latest.rule not in pack.forecasts:
         return False
-    if any(latest.at <= said.occurred_at <= until for said in corrections):
+    if any(latest.at <= correction.occurred_at <= until for correction in corrections):
         return False
-    sure = _history(pack, downtime, corrections, confirmed_only=True)
-    return severity_of(pack, [step for step in sure if step.at <= until]) < severity_of(pack, trajectory)
+    confirmed = _history(pack, downtime, corrections, confirmed_only=True)
+    return severity_of(pack, [step for step in confirmed if step.at <= until]) < severity_of(pack, trajectory)
 
 
 def _evidence(
@@ -238,7 +242,7 @@ def _evidence(
     pack: Pack,
     downtime: Downtime,
     instants: Mapping[str, datetime],
-    plain: tuple[LevelChange, ...],
+    history: tuple[LevelChange, ...],
     now: datetime,
     *,
     in_force: bool,
@@ -256,31 +260,31 @@ def _evidence(
             for rule in pack.rules
             if instants[rule.id] <= now
         ),
-        interpretations=tuple(_interpretations(pack, downtime, corrections, _level(plain, now), now))
+        interpretations=tuple(_interpretations(pack, downtime, corrections, _level(history, now), now))
         if in_force
         else (),
         harms=incident.events(HarmAssessed),
-        measurements=tuple(found for found in incident.measurements if found.name in pack.measures),
+        measurements=tuple(measurement for measurement in incident.measurements if measurement.name in pack.measures),
         moments=downtime.moments() if pack.forecasts else (),
         corrections=corrections,
     )
 
 
 def _interpretations(
-    pack: Pack, downtime: Downtime, corrections: tuple[LevelCorrected, ...], here: str | None, now: datetime
+    pack: Pack, downtime: Downtime, corrections: tuple[LevelCorrected, ...], actual: str | None, now: datetime
 ) -> Iterator[InterpretationEvidence]:
-    """Yield each point of the reading that, read otherwise, gives another level now."""
-    for point, value, reading in pack.interpretation.alternatives():
-        if not downtime.is_same_by(point):
-            other = downtime.interpreted_as(reading)
-            there = _level(_history(pack, other, corrections), now)
-            if there != here:
-                yield InterpretationEvidence(point, value, there)
+    """Yield each other value of a point of the interpretation that gives another level than `actual` now."""
+    for point, value, interpretation in pack.interpretation.alternatives():
+        if not downtime.is_independent_of(point):  # else it would be graded again for nothing
+            other = downtime.interpreted_as(interpretation)
+            level = _level(_history(pack, other, corrections), now)
+            if level != actual:
+                yield InterpretationEvidence(point, value, level)
 
 
 def _level(changes: tuple[LevelChange, ...], now: datetime) -> str | None:
-    known = [step.level for step in changes if step.at <= now]
-    return known[-1] if known else None
+    levels = [step.level for step in changes if step.at <= now]
+    return levels[-1] if levels else None
 
 
 def _region(incident: Incident, downtime: Downtime, region: str, now: datetime) -> RegionEvidence:
@@ -302,10 +306,10 @@ def _region(incident: Incident, downtime: Downtime, region: str, now: datetime) 
 
 
 def _met_in(rule: Rule, downtime: Downtime, at: datetime) -> tuple[tuple[str, datetime], ...]:
-    """Return, for the limit that was met first, the regions that met it and when."""
+    """Return the regions that met a rule's earliest limit up to `at`, with the instants."""
     limits = [leaf.regions_down for leaf in leaves(rule.when) if leaf.regions_down is not None]
     if not limits:
         return ()
-    limit = min(limits, key=lambda each: downtime.reach(each.least, each.for_.least, each.clock))
-    each = ((downtime.reach_in(region, limit.for_.least, limit.clock), region) for region in downtime.regions)
-    return tuple((region, instant) for instant, region in sorted(each) if instant <= at)
+    first = min(limits, key=lambda limit: downtime.reach(limit.least, limit.for_.least, limit.clock))
+    met = ((downtime.reach_in(region, first.for_.least, first.clock), region) for region in downtime.regions)
+    return tuple((region, instant) for instant, region in sorted(met) if instant <= at)

@@ -1,4 +1,4 @@
-"""The verdict as a document: what `grade` prints, the API answers and the store keeps. Instants in local time."""
+"""The assessment as JSON values, for `grade`, the API and the store. Instants are in ISO 8601 and local time."""
 
 from collections.abc import Mapping
 from datetime import datetime, tzinfo
@@ -15,7 +15,7 @@ from incident_engine.domain.values import NEVER
 
 
 def assessment_document(assessment: Assessment, zone: tzinfo) -> dict[str, Any]:
-    """Return an assessment as JSON values."""
+    """Return an assessment as JSON values; docs/grading.md describes the keys."""
     upcoming = assessment.next
     return {
         "pack": assessment.pack,
@@ -26,16 +26,16 @@ def assessment_document(assessment: Assessment, zone: tzinfo) -> dict[str, Any]:
         "severity": assessment.severity,
         "level_retained": assessment.level_retained,
         "provisional": assessment.provisional,
-        "trajectory": [_reached(step, zone) for step in assessment.trajectory],
-        "next": _reached(upcoming, zone) if upcoming else None,
-        "forecast": [_reached(step, zone) for step in assessment.forecast],
+        "trajectory": [_level_change(step, zone) for step in assessment.trajectory],
+        "next": _level_change(upcoming, zone) if upcoming else None,
+        "forecast": [_level_change(step, zone) for step in assessment.forecast],
         "obligations": [_obligation(status, zone) for status in assessment.obligations],
         "evidence": _evidence(assessment.evidence, zone),
     }
 
 
 def trajectory_from(document: Mapping[str, Any]) -> tuple[LevelChange, ...]:
-    """Return the trajectory that a verdict's document holds, without the corrections in it: events tell of them."""
+    """Return the trajectory in the document of an assessment, without corrections: those are read from the events."""
     return tuple(
         LevelChange(step["level"], datetime.fromisoformat(step["at"]), step["rule"], step["cite"])
         for step in document["trajectory"]
@@ -44,11 +44,11 @@ def trajectory_from(document: Mapping[str, Any]) -> tuple[LevelChange, ...]:
 
 
 def to_local_iso(instant: datetime | None, zone: tzinfo) -> str | None:
-    """Return an instant in ISO 8601 with the zone's offset; None for what never comes."""
+    """Return an instant in ISO 8601 with the zone's offset; None for None and NEVER."""
     return None if instant is None or instant == NEVER else instant.astimezone(zone).isoformat()
 
 
-def _reached(step: LevelChange, zone: tzinfo) -> dict[str, Any]:
+def _level_change(step: LevelChange, zone: tzinfo) -> dict[str, Any]:
     document = {"level": step.level, "at": to_local_iso(step.at, zone), "rule": step.rule, "cite": step.cite}
     if step.correction is not None:
         document |= {"corrected_by": step.correction.data.by, "reason": step.correction.data.reason}
@@ -94,23 +94,23 @@ def _evidence(evidence: Evidence, zone: tzinfo) -> dict[str, Any]:
             {"parameter": other.point, "value": other.value, "level": other.level} for other in evidence.interpretations
         ],
         "harms": [harm_document(harm, zone) for harm in evidence.harms],
-        "measurements": [measurement_document(found, zone) for found in evidence.measurements],
+        "measurements": [measurement_document(measurement, zone) for measurement in evidence.measurements],
         "closed_doors": [
             {"at": to_local_iso(moment.at, zone), "recovery_expected_at": to_local_iso(moment.recovery_at, zone)}
             for moment in evidence.moments
         ],
-        "corrections": [_correction(said, zone) for said in evidence.corrections],
+        "corrections": [_correction(correction, zone) for correction in evidence.corrections],
     }
 
 
 def interval_document(service: str, interval: Interval, zone: tzinfo) -> dict[str, Any]:
-    """Return one impairment of a service, with the events that said so."""
+    """Return one impairment of a service, with the ids of the events that started and ended it."""
     return {
         "service": service,
         "start": to_local_iso(interval.start, zone),
         "end": to_local_iso(interval.end, zone),
         "impairment": interval.impairment.value,
-        "begun_by": "/".join(interval.begun_by),
+        "started_by": "/".join(interval.begun_by),
         "ended_by": "/".join(interval.ended_by) if interval.ended_by else None,
     }
 
@@ -125,17 +125,22 @@ def harm_document(harm: HarmAssessed, zone: tzinfo) -> dict[str, Any]:
     return {"at": to_local_iso(harm.occurred_at, zone), **harm.data.model_dump(mode="json")}
 
 
-def measurement_document(found: Measurement, zone: tzinfo) -> dict[str, Any]:
-    """Return a figure of the impact."""
-    return {"at": to_local_iso(found.at, zone), "name": found.name, "value": found.value, "by": found.by}
-
-
-def _correction(said: LevelCorrected, zone: tzinfo) -> dict[str, Any]:
+def measurement_document(measurement: Measurement, zone: tzinfo) -> dict[str, Any]:
+    """Return a reported figure of the impact."""
     return {
-        "at": to_local_iso(said.occurred_at, zone),
-        "level": said.data.level,
-        "by": said.data.by,
-        "reason": said.data.reason,
+        "at": to_local_iso(measurement.at, zone),
+        "name": measurement.name,
+        "value": measurement.value,
+        "by": measurement.by,
+    }
+
+
+def _correction(correction: LevelCorrected, zone: tzinfo) -> dict[str, Any]:
+    return {
+        "at": to_local_iso(correction.occurred_at, zone),
+        "level": correction.data.level,
+        "by": correction.data.by,
+        "reason": correction.data.reason,
     }
 
 

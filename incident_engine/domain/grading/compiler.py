@@ -1,7 +1,38 @@
-"""A pack's limits on regions, compiled when the pack is loaded to one pass over the intervals.
+"""Compile a pack's limits on regions to Python source when the pack is loaded.
 
-The meaning stands in `conditions` and `downtime`; this is the same for whole microseconds, and a property test holds
-both together. What is compiled: rules made of `regions_down` by the pack's own clock, each region by its own total.
+For a pack whose only rule is "two regions down for at least 1 h", `compile_pack(pack).source` begins with:
+
+    def instants(regions):
+        a0_1 = FOREVER
+        a0_2 = FOREVER
+        for intervals in regions:
+            down = 0
+            remaining = iter(intervals)
+            for start, end in remaining:
+                down += end - start
+                if down >= 3600000000:
+                    at = end - down
+                    break
+            else:
+                continue
+            if at < a0_2:
+                if at >= a0_1:
+                    a0_2 = at
+                else:
+                    a0_2 = a0_1
+                    a0_1 = at
+        a0_1 += 3600000000
+        a0_2 += 3600000000
+        r0 = a0_2
+        return (r0 if r0 < FOREVER else FOREVER,)
+
+`a0_2` is the instant at which the second region had been down for the first length (index 0), `r0` the instant at which
+the first rule is reached. Instants are microseconds since 1970, lengths are microseconds.
+
+Compiled are the rules made of `regions_down` alone, by the pack's own clock, if each region counts by its own total.
+`conditions` and `downtime` define the meaning. A property test demands the same instants from both, to the
+microsecond. For the 2008 guideline the pass takes 1/80 to 1/60 of the time of the conditions; with the conversion of
+dates to microseconds it takes a third (docs/benchmarks.md, "Compiled and not compiled").
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,16 +46,16 @@ from incident_engine.domain.grading.interpretation import Counting, Flapping, In
 from incident_engine.domain.grading.pack import Pack
 from incident_engine.domain.values import NEVER, RESOLUTION
 
-Spans = Sequence[tuple[int, int]]
-"""One region's downtime that counts, in microseconds since 1970: [start, end), in order, without overlap."""
+Intervals = Sequence[tuple[int, int]]
+"""The downtime that counts in one region: [start, end) in microseconds since 1970, in order, without overlap."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 FOREVER = (NEVER - _EPOCH) // RESOLUTION
-"""The end of what is still down, and the instant of what is never reached."""
+"""NEVER in microseconds since 1970: the end of an open interval, and the instant of a rule that is not reached."""
 
 
 class CompiledChange(NamedTuple):
-    """A level reached: when (microseconds since 1970), which, by which rule."""
+    """The instant (microseconds since 1970) at which a level is reached, the level, and the id of the rule."""
 
     at: int
     level: str
@@ -32,15 +63,18 @@ class CompiledChange(NamedTuple):
 
 
 class RegionTotal(NamedTuple):
-    """How long a region (by its place) was down up to an instant, in microseconds, in how many stretches."""
+    """The downtime of a region (its index) up to an instant, in microseconds, and the number of its intervals."""
 
-    place: int
+    region: int
     total: int
-    stretches: int
+    intervals: int
 
 
 class LimitMet(NamedTuple):
-    """A limit with its regions (by their places) and when each met it; `at` is when enough had."""
+    """A limit: so many `regions` down for `length` microseconds, met at the instant `at`.
+
+    `met` has (instant, index of the region) for each region that was down for the length, the earliest first.
+    """
 
     regions: int
     length: int
@@ -49,7 +83,7 @@ class LimitMet(NamedTuple):
 
 
 class RuleTrace(NamedTuple):
-    """A rule that was reached: when, its clause, and the limits of which it is made."""
+    """A rule that was reached, with its clause, the instant, and its limits."""
 
     rule: str
     level: str
@@ -59,10 +93,10 @@ class RuleTrace(NamedTuple):
 
 
 class Trace(NamedTuple):
-    """The level at an instant, the whole course, and what both rest on."""
+    """The level at an instant and the whole level history, with the evidence for both."""
 
     level: str | None
-    course: tuple[CompiledChange, ...]
+    history: tuple[CompiledChange, ...]
     rules: tuple[RuleTrace, ...]
     regions: tuple[RegionTotal, ...]
 
@@ -72,17 +106,17 @@ class Program:
     """The compiled limits of a pack."""
 
     rules: tuple[str, ...]
-    """The rules that are compiled, in the pack's order."""
+    """Ids of the compiled rules, in the pack's order."""
     longest: int
-    """The longest limit: what a region was down beyond it changes nothing."""
-    instants: Callable[[Sequence[Spans]], tuple[int, ...]]
-    """When each compiled rule is reached; FOREVER for never."""
-    course: Callable[[Sequence[Spans]], tuple[CompiledChange, ...]]
-    """Every rise in level, past and to come, in order."""
-    trace: Callable[[Sequence[Spans], int], Trace]
-    """The level at an instant with the evidence for it."""
+    """The longest limit in microseconds. More downtime of a region changes no result of `instants` or `history`."""
+    instants: Callable[[Sequence[Intervals]], tuple[int, ...]]
+    """Returns the instant at which each compiled rule is reached, or FOREVER, in the order of `rules`."""
+    history: Callable[[Sequence[Intervals]], tuple[CompiledChange, ...]]
+    """Returns all level changes, past and future, in order."""
+    trace: Callable[[Sequence[Intervals], int], Trace]
+    """Returns the level at an instant (microseconds since 1970) with the evidence for it."""
     source: str
-    """What was compiled, to be read."""
+    """The generated Python source."""
 
 
 def microseconds(instant: datetime) -> int:
@@ -95,46 +129,45 @@ def instant_of(micros: int) -> datetime:
     return _EPOCH + timedelta(microseconds=micros)
 
 
-def counted_spans(downtime: Downtime, longest: int) -> list[Spans]:
-    """Return what counts in each region; beyond the longest limit nothing is asked for."""
-    found: list[Spans] = []
+def counted_intervals(downtime: Downtime, longest: int) -> list[Intervals]:
+    """Return the intervals that count in each region, in the order of `downtime.regions`.
+
+    A region's intervals end with the one that completes `longest` microseconds.
+    """
+    regions: list[Intervals] = []
     for region in downtime.regions:
-        spans: list[tuple[int, int]] = []
+        intervals: list[tuple[int, int]] = []
         total = 0
         for start, end in downtime.segments(region):
-            spans.append((microseconds(start), microseconds(end)))
-            total += spans[-1][1] - spans[-1][0]
-            if total >= longest:
+            intervals.append((microseconds(start), microseconds(end)))
+            total += intervals[-1][1] - intervals[-1][0]
+            if total >= longest:  # an outage that is still open would yield every service day until the year 9998
                 break
-        found.append(spans)
-    return found
+        regions.append(intervals)
+    return regions
 
 
 _compiled: dict[tuple[str, Interpretation], Program | None] = {}
+"""The programs by the hash and the interpretation of their packs. A process loads few packs, so that all are kept."""
 
 
 def program_of(pack: Pack) -> Program | None:
-    """Return the compiled form of a pack, compiled once; see `compile_pack`."""
-    key = pack.content_hash, pack.interpretation
+    """Return the compiled form of a pack, or None; see `compile_pack`. Each pack is compiled once for each process."""
+    key = pack.content_hash, pack.interpretation  # `model_copy` keeps a hash that is cached already
     if key not in _compiled:
         _compiled[key] = compile_pack(pack)
     return _compiled[key]
 
 
 def compile_pack(pack: Pack) -> Program | None:
-    """Return the compiled form of a pack's limits on regions; None if its reading or its rules do not allow it."""
+    """Return the compiled form of a pack's limits on regions; None if its interpretation or rules do not allow it."""
     rules = [rule for rule in pack.rules if _is_compilable(rule.when)]
-    if not rules or not _is_plain(pack.interpretation):
+    points = pack.interpretation
+    # Only totals of each region, added up over all services, can be kept in one pass over its intervals.
+    plain = Counting.OWN, Flapping.ACCUMULATE, Services.UNION
+    if not rules or (points.counting, points.flapping, points.services) != plain:
         return None
     return _Compiler(pack, {rule.id: rule.when for rule in rules}).program()
-
-
-def _is_plain(reading: Interpretation) -> bool:
-    return (reading.counting, reading.flapping, reading.services) == (
-        Counting.OWN,
-        Flapping.ACCUMULATE,
-        Services.UNION,
-    )
 
 
 def _is_compilable(condition: Condition) -> bool:
@@ -146,47 +179,49 @@ def _length(limit: RegionsDown) -> int:
 
 
 class _Compiler:
-    """Writes the source of one pass: `a{i}_{n}` is when the n-th region had been down for the i-th length.
+    """Writes the source for one pack.
 
-    Within the pass it is so long before that (`at`: when an outage without a break would have begun).
+    In the source `a{i}_{n}` is the instant at which the n-th region had been down for the i-th length, and `r{i}` the
+    instant at which the i-th rule is reached. `trace` has `m{i}`, the (instant, region) pairs of the i-th length, too.
     """
 
     def __init__(self, pack: Pack, conditions: Mapping[str, Condition]) -> None:
         self._pack = pack
         self._conditions = conditions
         limits = [leaf.regions_down for condition in conditions.values() for leaf in leaves(condition)]
-        known = [limit for limit in limits if limit is not None]
-        self._lengths = sorted({_length(limit) for limit in known})
+        regions_down = [limit for limit in limits if limit is not None]
+        self._lengths = sorted({_length(limit) for limit in regions_down})
         self._most = {
-            length: max(limit.least for limit in known if _length(limit) == length) for length in self._lengths
+            length: max(limit.least for limit in regions_down if _length(limit) == length) for length in self._lengths
         }
 
     def program(self) -> Program:
         source = "\n".join(
             [
                 *self._function("instants", "regions", self._pass(), self._answer_instants()),
-                *self._function("course", "regions", self._pass(), self._answer_course()),
+                *self._function("history", "regions", self._pass(), self._answer_history()),
                 *self._function("trace", "regions, now", self._tracing_pass(), self._answer_trace()),
             ]
         )
         names: dict[str, object] = {
             "FOREVER": FOREVER,
-            "Rise": CompiledChange,
+            "CompiledChange": CompiledChange,
             "RegionTotal": RegionTotal,
             "LimitMet": LimitMet,
             "RuleTrace": RuleTrace,
             "Trace": Trace,
-            "new": tuple.__new__,
+            "new": tuple.__new__,  # half the time of the NamedTuple's own constructor
             "LEVELS": tuple(self._pack.rule_by_id[rule].level for rule in self._conditions),
             "RULES": tuple(self._conditions),
             "CITES": tuple(self._pack.rule_by_id[rule].cite for rule in self._conditions),
         }
-        exec(compile(source, f"<pack {self._pack.pack}>", "exec"), names)  # noqa: S102 - figures of a checked pack only
+        # Only figures and quoted ids of levels come from the pack, which has passed its checks.
+        exec(compile(source, f"<pack {self._pack.pack}>", "exec"), names)  # noqa: S102 - generated above
         return Program(
             rules=tuple(self._conditions),
             longest=self._lengths[-1],
             instants=names["instants"],  # type: ignore[arg-type]
-            course=names["course"],  # type: ignore[arg-type]
+            history=names["history"],  # type: ignore[arg-type]
             trace=names["trace"],  # type: ignore[arg-type]
             source=source,
         )
@@ -194,61 +229,64 @@ class _Compiler:
     def _function(self, name: str, arguments: str, *blocks: list[str]) -> list[str]:
         return [f"def {name}({arguments}):", *("    " + line for block in blocks for line in block), ""]
 
-    # One pass: what each region meets, and the earliest instants of each length
+    # One pass over the regions, for `instants` and `history`
 
     def _pass(self) -> list[str]:
+        # Inside the loop `a{i}_{n}` is earlier by the length: one subtraction a region, one addition a limit.
         lines = [f"{name} = FOREVER" for name in self._names()]
-        lines += ["for spans in regions:", "    done = 0", "    left = iter(spans)"]
-        for place, length in enumerate(self._lengths):
-            lines += self._until(place, length)
-            lines += self._insert(place, length)
-        for place, length in enumerate(self._lengths):
-            lines += [f"a{place}_{n} += {length}" for n in range(1, self._most[length] + 1)]
+        lines += ["for intervals in regions:", "    down = 0", "    remaining = iter(intervals)"]
+        for index, length in enumerate(self._lengths):
+            lines += self._until(index, length)
+            lines += self._insert(index, length)
+        for index, length in enumerate(self._lengths):
+            lines += [f"a{index}_{n} += {length}" for n in range(1, self._most[length] + 1)]
         return lines
 
-    def _until(self, place: int, length: int) -> list[str]:
-        search = ["for start, end in left:", "    done += end - start", f"    if done >= {length}:"]
-        search += ["        at = end - done", "        break", "else:", "    continue"]
-        if place == 0:
+    def _until(self, index: int, length: int) -> list[str]:
+        # The iterator goes on where the shorter length stopped: each interval is visited once for all lengths.
+        search = ["for start, end in remaining:", "    down += end - start", f"    if down >= {length}:"]
+        search += ["        at = end - down", "        break", "else:", "    continue"]
+        if index == 0:
             return ["    " + line for line in search]
-        return [f"    if done < {length}:", *("        " + line for line in search)]
+        return [f"    if down < {length}:", *("        " + line for line in search)]
 
-    def _insert(self, place: int, length: int) -> list[str]:
-        """Keep the earliest instants of a length, in order, as many as any limit asks for."""
+    def _insert(self, index: int, length: int) -> list[str]:
+        """Insert `at` into the sorted earliest instants of a length; the largest limit decides how many are kept."""
+        # Written out as comparisons: a list with `bisect.insort` costs a call for each region.
         count = self._most[length]
         if count == 1:
-            return [f"    if at < a{place}_1:", f"        a{place}_1 = at"]
-        lines = [f"    if at < a{place}_{count}:"]
+            return [f"    if at < a{index}_1:", f"        a{index}_1 = at"]
+        lines = [f"    if at < a{index}_{count}:"]
         for number in range(count, 0, -1):
-            shifted = [f"            a{place}_{n} = a{place}_{n - 1}" for n in range(count, number, -1)]
+            shifted = [f"            a{index}_{n} = a{index}_{n - 1}" for n in range(count, number, -1)]
             word = "if" if number == count else "elif"
-            lines.append(f"        {word} at >= a{place}_{number - 1}:" if number > 1 else "        else:")
-            lines += [*shifted, f"            a{place}_{number} = at"]
+            lines.append(f"        {word} at >= a{index}_{number - 1}:" if number > 1 else "        else:")
+            lines += [*shifted, f"            a{index}_{number} = at"]
         return lines
 
     def _names(self) -> list[str]:
-        return [f"a{place}_{n}" for place, length in enumerate(self._lengths) for n in range(1, self._most[length] + 1)]
+        return [f"a{index}_{n}" for index, length in enumerate(self._lengths) for n in range(1, self._most[length] + 1)]
 
-    # The same with what the evidence needs: every region that meets a length, and every total
+    # The pass of `trace`, which also keeps each region that meets a length, and each region's total
 
     def _tracing_pass(self) -> list[str]:
-        places = range(len(self._lengths))
-        lines = [f"m{place} = []" for place in places]
-        lines += ["totals = []", "place = -1", "for spans in regions:", "    place += 1", "    total = 0"]
-        lines += ["    for start, end in spans:", "        if end > now:", "            if start < now:"]
+        indexes = range(len(self._lengths))
+        lines = [f"m{index} = []" for index in indexes]
+        lines += ["totals = []", "index = -1", "for intervals in regions:", "    index += 1", "    total = 0"]
+        lines += ["    for start, end in intervals:", "        if end > now:", "            if start < now:"]
         lines += ["                total += now - start", "            break", "        total += end - start"]
-        lines += ["    totals.append(new(RegionTotal, (place, total, len(spans))))"]
-        lines += ["    done = 0", "    left = iter(spans)"]
-        for place, length in enumerate(self._lengths):
-            lines += [*self._until(place, length), f"    m{place}.append((at + {length}, place))"]
-        for place in places:
-            lines += [f"m{place}.sort()", f"n{place} = len(m{place})"]
-        for place, length in enumerate(self._lengths):
+        lines += ["    totals.append(new(RegionTotal, (index, total, len(intervals))))"]
+        lines += ["    down = 0", "    remaining = iter(intervals)"]
+        for index, length in enumerate(self._lengths):
+            lines += [*self._until(index, length), f"    m{index}.append((at + {length}, index))"]
+        for index in indexes:
+            lines += [f"m{index}.sort()", f"n{index} = len(m{index})"]
+        for index, length in enumerate(self._lengths):
             for number in range(1, self._most[length] + 1):
-                lines.append(f"a{place}_{number} = m{place}[{number - 1}][0] if n{place} >= {number} else FOREVER")
+                lines.append(f"a{index}_{number} = m{index}[{number - 1}][0] if n{index} >= {number} else FOREVER")
         return lines
 
-    # What follows from the instants
+    # From the instants of the lengths to those of the rules, and to levels
 
     def _instant(self, condition: Condition) -> str:
         limit = condition.regions_down
@@ -265,53 +303,56 @@ class _Compiler:
         return f"{'min' if condition.any else 'max'}({', '.join(f'({part})' for part in parts)})"
 
     def _rule_instants(self) -> list[str]:
-        return [f"r{place} = {self._instant(when)}" for place, when in enumerate(self._conditions.values())]
+        return [f"r{index} = {self._instant(when)}" for index, when in enumerate(self._conditions.values())]
 
     def _answer_instants(self) -> list[str]:
-        answers = [f"r{place} if r{place} < FOREVER else FOREVER" for place in range(len(self._conditions))]
+        answers = [f"r{index} if r{index} < FOREVER else FOREVER" for index in range(len(self._conditions))]
         return [*self._rule_instants(), f"return ({', '.join(answers)},)"]
 
-    def _course(self) -> list[str]:
-        """A level counts only if it is reached before every worse one; of rules for one level the earliest speaks."""
+    def _history(self) -> list[str]:
+        """Write the level history: from the worst level down, a level counts if it is reached before all worse ones.
+
+        Of several rules for one level the earliest is named.
+        """
         severity = self._pack.severity
-        places = {rule: place for place, rule in enumerate(self._conditions)}
-        lines, bound = ["course = ()"], "FOREVER"
+        indexes = {rule: index for index, rule in enumerate(self._conditions)}
+        lines, bound = ["history = ()"], "FOREVER"
         for level in sorted(severity, key=lambda level: -severity[level]):
-            of = [places[rule] for rule in self._conditions if self._pack.rule_by_id[rule].level == level]
+            of = [indexes[rule] for rule in self._conditions if self._pack.rule_by_id[rule].level == level]
             if not of:
                 continue
             first = f"r{of[0]}"
             if len(of) > 1:
-                lines += [f"first, of = min({', '.join(f'(r{place}, {place})' for place in of)})"]
-                first, rise = "first", "new(Rise, (first, LEVELS[of], RULES[of]))"
+                lines += [f"first, of = min({', '.join(f'(r{index}, {index})' for index in of)})"]
+                first, change = "first", "new(CompiledChange, (first, LEVELS[of], RULES[of]))"
             else:
-                rise = f"new(Rise, ({first}, {level!r}, RULES[{of[0]}]))"
-            lines += [f"if {first} < {bound}:", f"    course = ({rise}, *course)", f"    bound = {first}"]
+                change = f"new(CompiledChange, ({first}, {level!r}, RULES[{of[0]}]))"
+            lines += [f"if {first} < {bound}:", f"    history = ({change}, *history)", f"    bound = {first}"]
             if bound == "FOREVER":
                 lines += ["else:", "    bound = FOREVER"]
             bound = "bound"
         return lines
 
-    def _answer_course(self) -> list[str]:
-        return [*self._rule_instants(), *self._course(), "return course"]
+    def _answer_history(self) -> list[str]:
+        return [*self._rule_instants(), *self._history(), "return history"]
 
     def _answer_trace(self) -> list[str]:
-        lines = [*self._rule_instants(), *self._course(), "rules = ()"]
-        for place, when in reversed(list(enumerate(self._conditions.values()))):
+        lines = [*self._rule_instants(), *self._history(), "rules = ()"]
+        for index, when in reversed(list(enumerate(self._conditions.values()))):
             limits = [self._limit_met(leaf.regions_down) for leaf in leaves(when) if leaf.regions_down is not None]
-            lines += [f"if r{place} <= now:"]
+            lines += [f"if r{index} <= now:"]
             lines += [f"    limits = ({', '.join(limits)},)"]
-            lines += [f"    rule = new(RuleTrace, (RULES[{place}], LEVELS[{place}], CITES[{place}], r{place}, limits))"]
+            lines += [f"    rule = new(RuleTrace, (RULES[{index}], LEVELS[{index}], CITES[{index}], r{index}, limits))"]
             lines += ["    rules = (rule, *rules)"]
         lines += [
             "level = None",
-            "for rise in course:",
-            "    if rise[0] > now:",
+            "for change in history:",
+            "    if change[0] > now:",
             "        break",
-            "    level = rise[1]",
+            "    level = change[1]",
         ]
-        return [*lines, "return new(Trace, (level, course, rules, tuple(totals)))"]
+        return [*lines, "return new(Trace, (level, history, rules, tuple(totals)))"]
 
     def _limit_met(self, limit: RegionsDown) -> str:
-        place = self._lengths.index(_length(limit))
-        return f"new(LimitMet, ({limit.least}, {_length(limit)}, a{place}_{limit.least}, tuple(m{place})))"
+        index = self._lengths.index(_length(limit))
+        return f"new(LimitMet, ({limit.least}, {_length(limit)}, a{index}_{limit.least}, tuple(m{index})))"

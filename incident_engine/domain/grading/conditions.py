@@ -2,6 +2,12 @@
 
     reach(condition, downtime) → the instant at which it holds if nothing new happens, or NEVER
 
+The whole engine grades by this one question. A condition is not asked whether it holds now, again and again; `reach`
+computes when it will. For "two regions down for 30 minutes", if the second one broke at 10:05, it returns 10:35 already
+at 10:06, so that the level at any instant, the forecast and the timers follow from one computation. If both regions are
+restored at 10:20, it returns NEVER: the last instant that a datetime can hold, later than all others, so that `min`,
+`max` and sorting treat an unreached condition like any other.
+
 Every condition is monotone: once it holds it goes on holding. So `any` is the earliest, `all` the latest and
 `at_least n of` the n-th earliest, and a strict `more_than` is the smallest step after `at_least`.
 """
@@ -22,7 +28,7 @@ from incident_engine.domain.values import NEVER, RESOLUTION, Duration, Identifie
 
 
 class DurationLimit(Strict):
-    """A limit of time, which says whether the limit itself counts."""
+    """A limit of time: `at_least` includes the limit itself, `more_than` does not."""
 
     at_least: Duration | None = None
     more_than: Duration | None = None
@@ -48,7 +54,7 @@ class DurationLimit(Strict):
 
 
 class CountLimit(Strict):
-    """A limit of a count, which says whether the limit itself counts."""
+    """A limit of a count: `at_least` includes the limit itself, `more_than` does not."""
 
     at_least: int | None = Field(default=None, ge=1, strict=True)
     more_than: int | None = Field(default=None, ge=0, strict=True)
@@ -60,10 +66,11 @@ class CountLimit(Strict):
 
 
 class RegionsDown(CountLimit):
-    """So many regions cannot do business for so long, counted by a clock (without one: as the pack reads it)."""
+    """A number of regions have each been unable to do business for a length of time."""
 
     for_: DurationLimit = Field(alias="for")
     clock: HoursClock | None = None
+    """Which minutes count. Default: those of the pack's interpretation."""
 
     @model_validator(mode="after")
     def _one_bound(self) -> Self:
@@ -72,18 +79,20 @@ class RegionsDown(CountLimit):
 
 
 class OutageFor(Strict):
-    """Something has been down somewhere for so long, all regions and services taken together."""
+    """At least one service in at least one region has been down for a length of time, all regions taken together."""
 
     for_: DurationLimit = Field(alias="for")
     clock: HoursClock | None = None
+    """Which minutes count. Default: those of the pack's interpretation."""
 
 
 class CountriesHit(CountLimit):
-    """Regions of so many countries are hit by what counts, among those listed (ISO 3166-1), or among all."""
+    """An outage that counts has hit regions in a number of countries."""
 
     at_least: int | None = Field(default=None, ge=1, strict=True)
     more_than: int | None = Field(default=None, ge=1, strict=True)
     among: tuple[str, ...] = ()
+    """The countries that count (ISO 3166-1 alpha-2). Default: all."""
 
     @model_validator(mode="after")
     def _one_bound(self) -> Self:
@@ -92,52 +101,59 @@ class CountriesHit(CountLimit):
 
 
 class HarmLimit(Strict):
-    """A person judged a harm of one of these kinds, at least so serious, by one of these causes."""
+    """A person has judged a harm of one of these kinds, of at least this seriousness, by one of these causes."""
 
     kinds: tuple[HarmKind, ...] = Field(min_length=1)
     at_least: Seriousness = Seriousness.CONSIDERABLE
     causes: tuple[HarmCause, ...] = Field(default=tuple(HarmCause), min_length=1)
 
     def is_met_by(self, harm: HarmAssessed) -> bool:
-        """Return whether a judgement is of such a harm."""
+        """Return whether a judged harm meets the limit."""
         judged = harm.data
         is_such = judged.kind in self.kinds and judged.cause in self.causes
         return is_such and judged.seriousness.rank >= self.at_least.rank
 
 
 class MeasureLimit(Strict):
-    """A figure of the impact, by its name among the pack's measures, passes a limit; or a question is answered."""
+    """A reported figure of the impact has passed a limit, or a yes-or-no question has this answer."""
 
     name: Identifier
+    """One of the pack's `measures`."""
     at_least: StrictInt | StrictFloat | None = None
     more_than: StrictInt | StrictFloat | None = None
     is_: StrictBool | None = Field(default=None, alias="is")
 
     @model_validator(mode="after")
     def _one_bound(self) -> Self:
-        given = {"at_least": self.at_least, "more_than": self.more_than, "is": self.is_}
-        exactly_one(given)
+        bounds = {"at_least": self.at_least, "more_than": self.more_than, "is": self.is_}
+        exactly_one(bounds)
         return self
 
-    def is_met_by(self, found: Measurement) -> bool:
-        """Return whether a figure passes the limit."""
-        if found.name != self.name:
+    def is_met_by(self, measurement: Measurement) -> bool:
+        """Return whether a measurement meets the limit."""
+        if measurement.name != self.name:
             return False
         if self.is_ is not None:
-            return found.value is self.is_
-        if isinstance(found.value, bool):
+            return measurement.value is self.is_
+        value = measurement.value
+        if isinstance(value, bool):  # in Python True >= 1
             return False
-        return found.value >= self.at_least if self.at_least is not None else found.value > (self.more_than or 0)
+        return value >= self.at_least if self.at_least is not None else value > (self.more_than or 0)
 
 
 class Forecast(Strict):
-    """Outside service hours: what an unrepaired failure may lead to, by the condition of another rule."""
+    """Outside service hours, an unrepaired failure is expected to meet another rule's condition.
+
+    银监办发〔2008〕53号 Art. 9, clause 3 of each level. Without an estimate of the recovery, the failure is expected to
+    last, and the level is provisional.
+    """
 
     rule: Identifier
+    """The rule with the condition; it must not be a forecast itself."""
 
 
 class Condition(Strict):
-    """One condition: exactly one of its keys is given."""
+    """One condition, named by its single key."""
 
     any: tuple["Condition", ...] | None = Field(default=None, min_length=1)
     all: tuple["Condition", ...] | None = Field(default=None, min_length=1)
@@ -156,12 +172,12 @@ class Condition(Strict):
 
     @property
     def parts(self) -> "tuple[Condition, ...]":
-        """Return the conditions of which it is made; empty for a leaf."""
+        """Return the conditions that this one combines; empty for a leaf."""
         return self.any or self.all or (self.n_of.of if self.n_of else ())
 
 
 class NOf(Strict):
-    """At least so many of several conditions."""
+    """At least a number of several conditions hold."""
 
     at_least: int = Field(ge=1, strict=True)
     of: tuple[Condition, ...] = Field(min_length=1)
@@ -178,15 +194,15 @@ def _exactly_one(model: Strict, *keys: str) -> None:
 
 
 def exactly_one(values: Mapping[str, object]) -> None:
-    """Refuse values of which not exactly one is given (is not None)."""
-    keys, given = list(values), [key for key, value in values.items() if value is not None]
-    if len(given) != 1:
-        said = "none is given" if not given else f"{' and '.join(given)} are given"
-        raise invalid(f"exactly one of {', '.join(keys)} must be given: {said}", f"one of: {', '.join(keys)}")
+    """Raise a validation error that names the keys if not exactly one of the values is given (is not None)."""
+    keys, present = list(values), [key for key, value in values.items() if value is not None]
+    if len(present) != 1:
+        problem = "none is given" if not present else f"{' and '.join(present)} are given"
+        raise invalid(f"exactly one of {', '.join(keys)} must be given: {problem}", f"one of: {', '.join(keys)}")
 
 
 Rules = Mapping[str, Condition]
-"""The conditions of a pack's rules by id, for those that refer to another."""
+"""The conditions of a pack's rules by id; a `forecast` refers to one of them."""
 
 
 _NONE: Rules = MappingProxyType({})
@@ -202,8 +218,9 @@ def reach(
 ) -> datetime:
     """Return the earliest instant at which the condition holds if nothing new happens, or NEVER.
 
-    `sure` leaves out what rests on the worst credible case alone: an unrepaired failure without an estimate. `since`
-    leaves out forecasts that were made up to then.
+    `rules` are the conditions to which a `forecast` may refer. With `confirmed_only`, forecasts that rest on the worst
+    credible case alone (an unrepaired failure without an estimate of its recovery) do not count; with `since`, neither
+    do forecasts made up to then.
     """
     if condition.any is not None:
         return min(reach(part, downtime, rules, confirmed_only=confirmed_only, since=since) for part in condition.any)
@@ -215,7 +232,9 @@ def reach(
         )
         return of[condition.n_of.at_least - 1]
     if condition.forecast is not None:
-        return _reach_forecast(rules[condition.forecast.rule], downtime, rules, sure=confirmed_only, since=since)
+        return _reach_forecast(
+            rules[condition.forecast.rule], downtime, rules, confirmed_only=confirmed_only, since=since
+        )
     return _reach_leaf(condition, downtime)
 
 
@@ -231,8 +250,8 @@ def _reach_leaf(condition: Condition, downtime: Downtime) -> datetime:
     if condition.harm is not None:
         harms = incident.events(HarmAssessed)
         return min((harm.occurred_at for harm in harms if condition.harm.is_met_by(harm)), default=NEVER)
-    assert condition.measured is not None  # noqa: S101 - the validator saw to it
-    return min((found.at for found in incident.measurements if condition.measured.is_met_by(found)), default=NEVER)
+    assert condition.measured is not None  # noqa: S101 - the validator requires it
+    return min((figure.at for figure in incident.measurements if condition.measured.is_met_by(figure)), default=NEVER)
 
 
 def _reach_countries(limit: CountriesHit, downtime: Downtime) -> datetime:
@@ -246,11 +265,11 @@ def _reach_countries(limit: CountriesHit, downtime: Downtime) -> datetime:
 
 
 def _reach_forecast(
-    condition: Condition, downtime: Downtime, rules: Rules, *, sure: bool, since: datetime | None
+    condition: Condition, downtime: Downtime, rules: Rules, *, confirmed_only: bool, since: datetime | None
 ) -> datetime:
-    """Return the first moment at which an unrepaired failure, met by closed doors, was to lead to the condition."""
+    """Return the first forecast point at which an unrepaired failure was expected to meet the condition."""
     for moment in downtime.moments():
-        is_expected = (not sure or moment.recovery_at is not None) and (since is None or moment.at > since)
+        is_expected = (not confirmed_only or moment.recovery_at is not None) and (since is None or moment.at > since)
         if is_expected and reach(condition, downtime.expected_at(moment), rules) < NEVER:
             return moment.at
     return NEVER

@@ -1,4 +1,7 @@
-"""The time in which regions cannot do business, as a regulation is read: what counts, and how it adds up."""
+"""Downtime of regions by an interpretation of the regulation: the intervals that count, and their totals.
+
+A segment is (start, end) in UTC, half-open. Times "down" are lengths of time that count, not of wall-clock time.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +19,7 @@ from incident_engine.domain.grading.interpretation import (
     Flapping,
     HoursClock,
     Interpretation,
+    InterpretationPoint,
     OutsideHours,
     Services,
 )
@@ -23,57 +27,63 @@ from incident_engine.domain.incidents.incident import Impairment, Incident, Outa
 from incident_engine.domain.values import NEVER
 
 _HORIZON = timedelta(days=400)
-"""How far beyond the last known change regions with different hours are searched for time in common."""
+"""How far beyond the last known change regions with different hours are searched for common time."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """One service's impairments in a region, with the hours in which they count."""
+    """The impairments of one service in a region (wall-clock time), with the hours in which they count."""
 
     hours: ServiceHours
-    spans: tuple[Segment, ...]
+    segments: tuple[Segment, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ForecastPoint:
-    """An instant at which an unrepaired failure met closed doors, and when recovery was expected then (None: open)."""
+    """An instant at which the service of an unrepaired failure is closed."""
 
     at: datetime
     recovery_at: datetime | None
+    """The recovery expected at that instant; None if there was no estimate."""
 
 
 class Downtime:
-    """The downtime of an incident in the regions of a country, by one reading."""
+    """The downtime of an incident in regions whose codes begin with `region_prefix`, by one interpretation.
+
+    `hours` maps services to their service hours; a service without an entry is always open.
+    """
 
     def __init__(
         self,
         incident: Incident,
         hours: Mapping[str, ServiceHours],
         region_prefix: str = "",
-        reading: Interpretation = Interpretation(),  # noqa: B008 - frozen
+        interpretation: Interpretation = Interpretation(),  # noqa: B008 - frozen
     ) -> None:
         self.incident = incident
-        self.interpretation = reading
+        self.interpretation = interpretation
         self._hours = hours
         self._prefix = region_prefix
         self._met: dict[tuple[str, timedelta, HoursClock | None], datetime] = {}
         self._by_region: dict[str, list[Outage]] = {}
         for outage in incident.outages:
-            counted = outage if reading.degraded is Degraded.COUNTS else _down_only(outage)
-            if counted.intervals and outage.region.startswith(region_prefix):
-                self._by_region.setdefault(outage.region, []).append(counted)
+            if interpretation.degraded is Degraded.DOWN_ONLY:
+                down = tuple(i for i in outage.intervals if i.impairment is Impairment.DOWN)
+                outage = replace(outage, intervals=down)  # noqa: PLW2901 - the outage as far as it counts
+            if outage.intervals and outage.region.startswith(region_prefix):
+                self._by_region.setdefault(outage.region, []).append(outage)
 
     @cached_property
     def regions(self) -> tuple[str, ...]:
         """Return the regions hit, sorted."""
         return tuple(sorted(self._by_region))
 
-    def interpreted_as(self, reading: Interpretation) -> "Downtime":
-        """Return the same downtime by another reading."""
-        return Downtime(self.incident, self._hours, self._prefix, reading)
+    def interpreted_as(self, interpretation: Interpretation) -> "Downtime":
+        """Return the downtime of the same incident by another interpretation."""
+        return Downtime(self.incident, self._hours, self._prefix, interpretation)
 
     def since(self, instant: datetime) -> "Downtime":
-        """Return what began, was judged or became known after an instant."""
+        """Return the downtime without intervals, harms and figures up to an instant, which a correction overruled."""
         outages = (
             replace(o, intervals=tuple(i for i in o.intervals if i.start > instant)) for o in self.incident.outages
         )
@@ -83,77 +93,87 @@ class Downtime:
             reported=self.incident.reported.replaced(
                 HarmAssessed, (harm for harm in self.incident.events(HarmAssessed) if harm.occurred_at > instant)
             ),
-            measurements=tuple(found for found in self.incident.measurements if found.at > instant),
+            measurements=tuple(measurement for measurement in self.incident.measurements if measurement.at > instant),
         )
         return Downtime(later, self._hours, self._prefix, self.interpretation)
 
-    def is_same_by(self, name: str) -> bool:
-        """Return whether it is plain that another value of a point of the reading can make no difference here."""
+    def is_independent_of(self, point: InterpretationPoint) -> bool:
+        """Return whether certainly no other value of a point of the interpretation changes any result here."""
         outages = [outage for outages in self._by_region.values() for outage in outages]
-        match name:
-            case "counting":
-                return len({self._shape(outages) for outages in self._by_region.values()}) < 2
-            case "flapping":
+        match point:
+            case InterpretationPoint.COUNTING:
+                shapes = (
+                    tuple((id(self._hours.get(o.service, ALWAYS)), o.maintenance, _wall_clock([o])) for o in outages)
+                    for outages in self._by_region.values()
+                )
+                return len(set(shapes)) < 2  # regions that are down alike have all their downtime in common
+            case InterpretationPoint.FLAPPING:
                 groups = (group for outages in self._by_region.values() for group in self._groups(outages))
-                return len(_spans(outages)) <= 1 and all(len(_spans(group)) == 1 for group in groups)
-            case "degraded":
+                return len(_wall_clock(outages)) <= 1 and all(len(_wall_clock(group)) == 1 for group in groups)
+            case InterpretationPoint.DEGRADED:
                 kinds = {i.impairment for o in self.incident.outages for i in o.intervals}
                 return Impairment.DEGRADED not in kinds
-            case "services":
+            case InterpretationPoint.SERVICES:
                 return len({outage.service for outage in outages}) <= 1
-            case "clock":
+            case InterpretationPoint.CLOCK:
                 return all(self._hours.get(o.service, ALWAYS) is ALWAYS and not o.maintenance for o in outages)
-            case _:
+            case InterpretationPoint.OUTSIDE_HOURS:
                 return not self.incident.events(RepairFailed)
 
-    # Where and how long
+    # Regions and totals
 
     def outages_in(self, region: str) -> Sequence[Outage]:
-        """Return the outages that count in one region, by service."""
+        """Return the outages that count in one region, one for each service."""
         return self._by_region[region]
 
     def segments(self, region: str, clock: HoursClock | None = None) -> Iterator[Segment]:
-        """Yield the stretches that count in one region, in order and without overlap; lazily, they may be endless."""
+        """Yield the segments that count in one region, in order and without overlap.
+
+        For an open outage of a service with hours there is one for each service day until the year 9998.
+        """
         return _segments(self._lines(self._by_region[region], clock))
 
     def elapsed(self, region: str, clock: HoursClock | None, until: datetime) -> timedelta:
-        """Return how long one region could not do business before `until`."""
+        """Return the total downtime of one region before `until`."""
         return self._elapsed(self._by_region[region], clock, until)
 
     def reach_in(self, region: str, least: timedelta, clock: HoursClock | None) -> datetime:
-        """Return when one region has been down for so long."""
+        """Return the instant at which one region has been down for `least`, or NEVER."""
         key = region, least, clock
         if key not in self._met:
             self._met[key] = self._reach(self._by_region[region], least, clock)
         return self._met[key]
 
     def first_in(self, region: str) -> datetime:
-        """Return when what counts in one region began; NEVER if nothing counts."""
+        """Return the start of the first segment that counts in one region, or NEVER."""
         return self.reach_in(region, timedelta(0), None)
 
     def reach_anywhere(self, least: timedelta, clock: HoursClock | None) -> datetime:
-        """Return when something has been down somewhere for so long, all regions taken together."""
+        """Return the instant at which the union of all regions has been down for `least`, or NEVER."""
         everywhere = [outage for outages in self._by_region.values() for outage in outages]
         return self._reach(everywhere, least, clock) if everywhere else NEVER
 
     def reach(self, count: int, least: timedelta, clock: HoursClock | None) -> datetime:
-        """Return when so many regions have been down for so long."""
+        """Return the instant at which `count` regions have been down for `least`, or NEVER.
+
+        By `Counting.CONCURRENT` it is the earliest at which any `count` regions have `least` of downtime in common.
+        """
         if count > len(self._by_region):
             return NEVER
         own = sorted((self.reach_in(region, least, clock), region) for region in self._by_region)
         if count == 1 or self.interpretation.counting is Counting.OWN:
             return own[count - 1][0]
-        found = NEVER
+        earliest = NEVER
         for latest in range(count - 1, len(own)):  # regions have nothing in common before each has enough of its own
-            if own[latest][0] >= found:
+            if own[latest][0] >= earliest:  # no group with this region or a later one can come earlier
                 break
             for others in combinations(own[:latest], count - 1):
                 names = [region for _, region in (*others, own[latest])]
-                found = min(found, self._reach_in_common(names, least, clock))
-        return found
+                earliest = min(earliest, self._reach_in_common(names, least, clock))
+        return earliest
 
     def guessed_years(self, until: datetime) -> tuple[int, ...]:
-        """Return the years before `until` whose days off are not officially published but decide what counts."""
+        """Return the years of outages before `until` for which no official days off are published."""
         years = [
             self._hours_of(outage, HoursClock.SERVICE_HOURS).guessed_years(
                 interval.start, max(interval.start, min(interval.end, until))
@@ -164,52 +184,60 @@ class Downtime:
         ]
         return tuple(sorted(frozenset().union(*years)))
 
-    # What may come (Art. 9, clause 3)
+    # Forecasts (Art. 9, clause 3 of each level)
 
     def moments(self) -> tuple[ForecastPoint, ...]:
-        """Return when an unrepaired failure met closed doors: as it was said, as an estimate came, or at closing."""
+        """Return the forecast points of all repair failures, in order of time.
+
+        A repair failure has one when it is reported, and one for each later estimate. If the service is open then, the
+        point is the next closing instead.
+        """
         if self.interpretation.outside_hours is OutsideHours.OFF:
             return ()
-        found: set[ForecastPoint] = set()
+        points: set[ForecastPoint] = set()
         estimated = [estimate.occurred_at for estimate in self.incident.events(RecoveryEstimated)]
         for failed in self.incident.events(RepairFailed):
             failed_at = failed.occurred_at
-            said = [failed_at, *(at for at in estimated if at > failed_at)]
+            instants = [failed_at, *(at for at in estimated if at > failed_at)]
             outages = [outage for outages in self._by_region.values() for outage in outages]
             for outage in (outage for outage in outages if failed.concerns(outage.service, outage.region)):
                 hours = self._hours_of(outage, HoursClock.SERVICE_HOURS)
-                for start, end in _spans([outage]):
-                    closed = [_closed_from(hours, at) for at in said if start <= failed_at and start <= at < end]
-                    found |= {ForecastPoint(at, self._recovery_at(at)) for at in closed if at < end}
-        return tuple(sorted(found, key=lambda moment: moment.at))
+                for start, end in _wall_clock([outage]):
+                    closed = [_closed_from(hours, at) for at in instants if start <= failed_at and start <= at < end]
+                    points |= {ForecastPoint(at, self._recovery_at(at)) for at in closed if at < end}
+        return tuple(sorted(points, key=lambda moment: moment.at))
 
     def _recovery_at(self, at: datetime) -> datetime | None:
-        """Return when all that was not repaired was expected back; None if of anything it was not known."""
+        """Return the latest recovery expected at an instant for all unrepaired outages; None if one has no estimate."""
         expected = [self._expected(outage, at) for outage in self._unrepaired(at)]
-        known = [instant for instant in expected if instant is not None]
-        return max(known) if known and len(known) == len(expected) else None
+        dated = [instant for instant in expected if instant is not None]
+        return max(dated) if dated and len(dated) == len(expected) else None
 
     def _unrepaired(self, at: datetime) -> list[Outage]:
-        """Return what was impaired at an instant and had been said not to be repaired."""
+        """Return the outages that last at an instant and whose repair has been reported as failed."""
         failures = [failure for failure in self.incident.events(RepairFailed) if failure.occurred_at <= at]
         return [
             outage
             for outage in self.incident.outages
-            for start, end in _spans([outage])
+            for start, end in _wall_clock([outage])
             if start <= at < end
             and any(f.concerns(outage.service, outage.region) and f.occurred_at >= start for f in failures)
         ]
 
     def _expected(self, outage: Outage, at: datetime) -> datetime | None:
-        """Return when recovery was expected at an instant, by the latest word; an expectation gone by is none."""
-        estimates = self.incident.events(RecoveryEstimated)
-        said = [
-            e.data.recovery_at for e in estimates if e.occurred_at <= at and e.concerns(outage.service, outage.region)
+        """Return the recovery that the latest estimate before an instant expected; None if that has passed already."""
+        expected = [
+            estimate.data.recovery_at
+            for estimate in self.incident.events(RecoveryEstimated)
+            if estimate.occurred_at <= at and estimate.concerns(outage.service, outage.region)
         ]
-        return said[-1] if said and said[-1] > at else None
+        return expected[-1] if expected and expected[-1] > at else None
 
     def expected_at(self, moment: ForecastPoint) -> "Downtime":
-        """Return what was to be expected at a moment: what was not repaired goes on until its recovery."""
+        """Return the downtime expected at a forecast point: unrepaired outages last until their expected recovery.
+
+        Without an estimate they never end: the worst credible case. All other outages end at the point.
+        """
         lasting = self._unrepaired(moment.at)
         ends = {
             (o.service, o.region): (self._expected(o, moment.at) or NEVER) if o in lasting else moment.at
@@ -219,10 +247,7 @@ class Downtime:
         expected = replace(self.incident, outages=tuple(outage for outage in outages if outage.intervals))
         return Downtime(expected, self._hours, self._prefix, self.interpretation)
 
-    # How it adds up
-
-    def _shape(self, outages: Sequence[Outage]) -> tuple[object, ...]:
-        return tuple((id(self._hours.get(o.service, ALWAYS)), o.maintenance, _spans([o])) for o in outages)
+    # Addition by the interpretation
 
     def _groups(self, outages: Sequence[Outage]) -> list[Sequence[Outage]]:
         if self.interpretation.services is Services.UNION:
@@ -233,63 +258,65 @@ class Downtime:
         if not least:  # anything that counts at all
             return next((start for start, end in _segments(self._lines(outages, clock)) if start < end), NEVER)
         groups = self._groups(outages)
-        return min(self._reach_of(self._lines(group, clock), _spans(group), least) for group in groups)
+        return min(self._reach_of(self._lines(group, clock), _wall_clock(group), least) for group in groups)
 
-    def _reach_of(self, lines: Sequence[_Line], spans: Sequence[Segment], least: timedelta) -> datetime:
+    def _reach_of(self, lines: Sequence[_Line], segments: Sequence[Segment], least: timedelta) -> datetime:
         hours = _shared_hours(lines)
         if hours is not None:
-            return self._reach_spans(hours, spans, least)
+            return self._reach_in_segments(hours, segments, least)
         if self.interpretation.flapping is Flapping.LONGEST_RUN:
-            return min((reach_length(_segments(lines, span), least) for span in spans), default=NEVER)
+            return min((reach_length(_segments(lines, segment), least) for segment in segments), default=NEVER)
         return reach_length(_segments(lines), least)
 
-    def _reach_spans(self, hours: ServiceHours, spans: Iterable[Segment], least: timedelta) -> datetime:
-        """Return when enough of ordered, disjoint spans has passed; sums kept by year answer."""
-        found = NEVER
-        for start, end in spans:
+    def _reach_in_segments(self, hours: ServiceHours, segments: Iterable[Segment], least: timedelta) -> datetime:
+        """Return the instant at which `least` of the hours within ordered, disjoint segments has passed, or NEVER."""
+        # The hours keep sums by year. Walking their segments would visit each service day of an outage.
+        earliest = NEVER
+        for start, end in segments:
             reached = hours.reach(start, least)
             if reached <= end:
-                found = min(found, reached)
+                earliest = min(earliest, reached)
                 break
             if self.interpretation.flapping is Flapping.ACCUMULATE:
                 least -= hours.elapsed(start, end)
-        return found
+        return earliest
 
     def _elapsed(self, outages: Sequence[Outage], clock: HoursClock | None, until: datetime) -> timedelta:
         groups = self._groups(outages)
-        return max(self._elapsed_of(self._lines(group, clock), _spans(group), until) for group in groups)
+        return max(self._elapsed_of(self._lines(group, clock), _wall_clock(group), until) for group in groups)
 
-    def _elapsed_of(self, lines: Sequence[_Line], spans: Sequence[Segment], until: datetime) -> timedelta:
-        begun = [(start, min(end, until)) for start, end in spans if start < until]
+    def _elapsed_of(self, lines: Sequence[_Line], segments: Sequence[Segment], until: datetime) -> timedelta:
+        before = [(start, min(end, until)) for start, end in segments if start < until]
         hours = _shared_hours(lines)
         if hours is None:
-            lengths = [elapsed(_segments(lines, span), until) for span in begun]
+            lengths = [elapsed(_segments(lines, segment), until) for segment in before]
         else:
-            lengths = [hours.elapsed(*span) for span in begun]
+            lengths = [hours.elapsed(*segment) for segment in before]
         if self.interpretation.flapping is Flapping.LONGEST_RUN:
             return max(lengths, default=timedelta(0))
         return sum(lengths, timedelta(0))
 
     def _reach_in_common(self, names: Sequence[str], least: timedelta, clock: HoursClock | None) -> datetime:
-        """Return when the time that regions were down together has grown to `least`."""
+        """Return the instant at which named regions have been down together for `least`, or NEVER."""
+        # With `per_service_max`, regions are down together by one service each: any choice of services counts.
         groups = [self._groups(self._by_region[name]) for name in names]
         return min(self._reach_together(choice, least, clock) for choice in product(*groups))
 
     def _reach_together(
         self, groups: Sequence[Sequence[Outage]], least: timedelta, clock: HoursClock | None
     ) -> datetime:
-        spans = list(_intersection([iter(_cut(_spans(group), self._horizon)) for group in groups]))
+        segments = list(_intersection([iter(_cut(_wall_clock(group), self._horizon)) for group in groups]))
         lines = [self._lines(group, clock) for group in groups]
-        hours = _shared_hours([line for each in lines for line in each])
+        hours = _shared_hours([line for group in lines for line in group])
         if hours is not None:
-            return self._reach_spans(hours, spans, least)
+            return self._reach_in_segments(hours, segments, least)
         if self.interpretation.flapping is Flapping.LONGEST_RUN:
-            return min((reach_length(_common(lines, span), least) for span in spans), default=NEVER)
-        return reach_length((part for span in spans for part in _common(lines, span)), least)
+            return min((reach_length(_common(lines, segment), least) for segment in segments), default=NEVER)
+        return reach_length((part for segment in segments for part in _common(lines, segment)), least)
 
     @cached_property
     def _horizon(self) -> datetime:
-        """Return how far regions are compared: those with different hours may never meet."""
+        """Return the end of comparisons between regions: open outages with different hours may never coincide."""
         edges = [t for o in self.incident.outages for i in o.intervals for t in (i.start, i.end) if t < NEVER]
         return max(edges) + _HORIZON
 
@@ -309,54 +336,50 @@ class Downtime:
         return Interrupted(hours, outage.maintenance) if outage.maintenance else hours
 
 
-def _down_only(outage: Outage) -> Outage:
-    return replace(outage, intervals=tuple(i for i in outage.intervals if i.impairment is Impairment.DOWN))
-
-
-def _spans(outages: Sequence[Outage]) -> tuple[Segment, ...]:
-    """Return the wall-clock stretches in which anything is impaired, in order and without overlap."""
+def _wall_clock(outages: Sequence[Outage]) -> tuple[Segment, ...]:
+    """Return the wall-clock segments in which any of the outages lasts, in order and without overlap."""
     return tuple(union(iter([(i.start, i.end) for i in outage.intervals]) for outage in outages))
 
 
 def _shared_hours(lines: Sequence[_Line]) -> ServiceHours | None:
-    """Return the hours of all lines, if they are the same."""
-    hours = lines[0].hours
+    """Return the hours of all lines if they are the same object, else None."""
+    hours = lines[0].hours  # by identity: equal but separate hours only miss the shortcut
     return hours if all(line.hours is hours for line in lines) else None
 
 
 def _segments(lines: Sequence[_Line], within: Segment | None = None) -> Iterator[Segment]:
-    """Yield what counts of any line, within a stretch."""
+    """Yield the union of the segments that count in each line, within a segment."""
     start, end = within or (None, NEVER)
     return union(
-        line.hours.segments(span[0] if start is None else max(span[0], start), min(span[1], end))
+        line.hours.segments(segment[0] if start is None else max(segment[0], start), min(segment[1], end))
         for line in lines
-        for span in line.spans
+        for segment in line.segments
     )
 
 
 def _common(lines: Sequence[Sequence[_Line]], within: Segment) -> Iterator[Segment]:
-    return _intersection([_segments(each, within) for each in lines])
+    return _intersection([_segments(group, within) for group in lines])
 
 
-def _cut(spans: Iterable[Segment], end: datetime) -> list[Segment]:
-    return [(start, min(stop, end)) for start, stop in spans if start < end]
+def _cut(segments: Iterable[Segment], end: datetime) -> list[Segment]:
+    return [(start, min(stop, end)) for start, stop in segments if start < end]
 
 
 def _intersection(streams: Sequence[Iterator[Segment]]) -> Iterator[Segment]:
-    """Yield the stretches that ordered streams of disjoint segments have in common."""
+    """Yield the intersection of ordered streams of disjoint segments."""
     heads = [next(stream, None) for stream in streams]
     while True:
-        known = [head for head in heads if head is not None]
-        if len(known) < len(heads):
+        present = [head for head in heads if head is not None]
+        if len(present) < len(heads):
             return
-        start, end = max(head[0] for head in known), min(head[1] for head in known)
+        start, end = max(head[0] for head in present), min(head[1] for head in present)
         if start < end:
             yield start, end
-        heads = [next(stream, None) if head[1] == end else head for stream, head in zip(streams, known, strict=True)]
+        heads = [next(stream, None) if head[1] == end else head for stream, head in zip(streams, present, strict=True)]
 
 
 def _closed_from(hours: ServiceHours, instant: datetime) -> datetime:
-    """Return the first instant, not before the given one, at which the service is closed; NEVER if it never is."""
+    """Return the first instant from `instant` on at which the service is closed; NEVER if it is open for 400 days."""
     at = instant
     for start, end in hours.segments(instant, NEVER):
         if start > at:
@@ -368,7 +391,7 @@ def _closed_from(hours: ServiceHours, instant: datetime) -> datetime:
 
 
 def _as_expected(outage: Outage, at: datetime, recovery_at: datetime) -> Outage:
-    begun = [interval for interval in outage.intervals if interval.start <= at]
+    started = [interval for interval in outage.intervals if interval.start <= at]
     return replace(
-        outage, intervals=tuple(i if i.end <= at else replace(i, end=recovery_at, ended_by=None) for i in begun)
+        outage, intervals=tuple(i if i.end <= at else replace(i, end=recovery_at, ended_by=None) for i in started)
     )

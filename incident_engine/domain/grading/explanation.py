@@ -1,8 +1,9 @@
-"""A verdict taken apart for a reader of law: each rule, its conditions, the facts and the sums that they rest on."""
+"""Explanation of an assessment for lawyers: each rule with its conditions, and the facts and totals behind them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
+from itertools import takewhile
 from typing import Any
 
 from incident_engine.domain.calendar.service_hours import Segment, ServiceHours
@@ -21,30 +22,34 @@ from incident_engine.domain.incidents.incident import Incident, Interval, Measur
 from incident_engine.domain.regions import region_name
 
 _LONG_AFTER = timedelta(days=400)
-"""How far the worst credible case is followed."""
+"""The length for which the worst credible case (no estimate of the recovery) is shown."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExplainedRegion:
-    """One region's part in a limit: what was reported, what of it counts, the sum, and when the limit was met."""
+    """One region's part in a limit: reported outages, segments that count, total, and the instant of the limit."""
 
     region: str
     reported: tuple[tuple[str, Interval], ...]
-    """By service."""
+    """(service, interval)."""
     maintenance: tuple[tuple[str, datetime, datetime], ...]
+    """(service, start, end) of announced windows."""
     counted: tuple[Segment, ...]
-    """What counts, up to the instant that is explained; no minute twice."""
+    """The segments that count up to the instant of the explanation, without overlap."""
     total: timedelta
-    """By the pack's reading: the sum, or the longest run, or that of the worst service."""
+    """The sum, the longest run or the total of the worst service, by the pack's interpretation."""
     at: datetime
+    """The instant at which the region meets the limit, or NEVER."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExplainedCondition:
-    """A condition: of what kind, when it holds, and either the parts of which it is made or the facts that meet it."""
+    """A condition with the instant at which it holds, and either its parts or the facts that meet it."""
 
     kind: str
+    """The key of the condition in the pack, such as `any` or `regions_down`."""
     at: datetime
+    """NEVER if it will not hold as things are."""
     limit: Mapping[str, Any]
     """The condition as the pack states it, without its parts."""
     parts: "tuple[ExplainedCondition, ...]" = ()
@@ -52,12 +57,12 @@ class ExplainedCondition:
     harms: tuple[HarmAssessed, ...] = ()
     measurements: tuple[Measurement, ...] = ()
     moment: ForecastPoint | None = None
-    """For a forecast: when it was made, and the recovery expected then."""
+    """Of a forecast: its instant, and the recovery expected then."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExplainedRule:
-    """A rule with its clause, and the condition taken apart; `at` is NEVER if it is not reached as things are."""
+    """A rule with its explained condition; `at` is NEVER if the rule will not be reached as things are."""
 
     rule: Rule
     at: datetime
@@ -67,7 +72,7 @@ class ExplainedRule:
 def explain(
     incident: Incident, pack: Pack, hours: Mapping[str, ServiceHours], now: datetime
 ) -> tuple[ExplainedRule, ...]:
-    """Return every rule of the pack taken apart as of `now`, in the pack's order; none if it was not in force."""
+    """Explain every rule of the pack as of `now`, in the pack's order; return none if the pack was not in force."""
     if incident.occurred_at is None or not pack.is_in_force(incident.occurred_at):
         return ()
     downtime = Downtime(incident, hours, pack.region_prefix, pack.interpretation)
@@ -78,30 +83,32 @@ def explain(
 def _condition(condition: Condition, downtime: Downtime, pack: Pack, now: datetime) -> ExplainedCondition:
     at = reach(condition, downtime, pack.conditions)
     kind = next(iter(condition.model_fields_set))
-    given = condition.model_dump(mode="json", by_alias=True, exclude_none=True)[kind]
+    limit = condition.model_dump(mode="json", by_alias=True, exclude_none=True)[kind]
     if condition.parts:
         parts = tuple(_condition(part, downtime, pack, now) for part in condition.parts)
-        limit = {"at_least": given["at_least"]} if condition.n_of is not None else {}
-        return ExplainedCondition(kind, at, limit, parts)
+        own = {"at_least": limit["at_least"]} if condition.n_of is not None else {}
+        return ExplainedCondition(kind, at, own, parts)
     if condition.regions_down is not None:
         regions = _regions(condition, downtime, min(now, at))
-        return ExplainedCondition(kind, at, given, regions=regions)
+        return ExplainedCondition(kind, at, limit, regions=regions)
     if condition.forecast is not None:
-        return _forecast(condition.forecast.rule, at, given, downtime, pack)
+        return _forecast(condition.forecast.rule, at, limit, downtime, pack)
     harms = tuple(
         harm
         for harm in downtime.incident.events(HarmAssessed)
         if condition.harm is not None and condition.harm.is_met_by(harm)
     )
-    found = tuple(
+    measurements = tuple(
         m for m in downtime.incident.measurements if condition.measured is not None and condition.measured.is_met_by(m)
     )
-    return ExplainedCondition(kind, at, given, harms=harms, measurements=found)
+    return ExplainedCondition(kind, at, limit, harms=harms, measurements=measurements)
 
 
 def _regions(condition: Condition, downtime: Downtime, until: datetime) -> tuple[ExplainedRegion, ...]:
     limit = condition.regions_down
-    assert limit is not None  # noqa: S101 - its caller saw to it
+    assert limit is not None  # noqa: S101 - the caller has checked it
+    clock = limit.clock
+    # `takewhile`, since the segments of an open outage go on for thousands of years.
     return tuple(
         ExplainedRegion(
             region=region,
@@ -109,45 +116,38 @@ def _regions(condition: Condition, downtime: Downtime, until: datetime) -> tuple
             maintenance=tuple(
                 (o.service, *part) for o in downtime.outages_in(region) for part in o.maintenance if part[0] < until
             ),
-            counted=_until(downtime, region, condition, until),
-            total=downtime.elapsed(region, limit.clock, until),
-            at=downtime.reach_in(region, limit.for_.least, limit.clock),
+            counted=tuple(
+                (start, min(end, until))
+                for start, end in takewhile(lambda segment: segment[0] < until, downtime.segments(region, clock))
+            ),
+            total=downtime.elapsed(region, clock, until),
+            at=downtime.reach_in(region, limit.for_.least, clock),
         )
         for region in downtime.regions
     )
 
 
-def _until(downtime: Downtime, region: str, condition: Condition, until: datetime) -> tuple[Segment, ...]:
-    counted: list[Segment] = []
-    for start, end in downtime.segments(region, condition.regions_down.clock if condition.regions_down else None):
-        if start >= until:
-            break
-        counted.append((start, min(end, until)))
-    return tuple(counted)
-
-
-def _forecast(rule: str, at: datetime, given: Mapping[str, Any], downtime: Downtime, pack: Pack) -> ExplainedCondition:
-    moments = downtime.moments()
-    moment = next((each for each in moments if each.at == at), None)
+def _forecast(rule: str, at: datetime, limit: Mapping[str, Any], downtime: Downtime, pack: Pack) -> ExplainedCondition:
+    moment = next((point for point in downtime.moments() if point.at == at), None)
     if moment is None:
-        return ExplainedCondition("forecast", at, given)
+        return ExplainedCondition("forecast", at, limit)
     expected = downtime.expected_at(moment)
     part = _condition(pack.conditions[rule], expected, pack, moment.recovery_at or moment.at + _LONG_AFTER)
-    return ExplainedCondition("forecast", at, given, (part,), moment=moment)
+    return ExplainedCondition("forecast", at, limit, (part,), moment=moment)
 
 
 def explanation_document(rules: Sequence[ExplainedRule], zone: tzinfo) -> list[dict[str, Any]]:
-    """Return an explanation as JSON values. Instants in local time."""
+    """Return an explanation as JSON values, with instants in ISO 8601 and local time."""
     return [
         {
-            "rule": each.rule.id,
-            "level": each.rule.level,
-            "cite": each.rule.cite,
-            "says": each.rule.says.as_mapping(),
-            "at": to_local_iso(each.at, zone),
-            "when": _condition_document(each.when, zone),
+            "rule": explained.rule.id,
+            "level": explained.rule.level,
+            "cite": explained.rule.cite,
+            "says": explained.rule.says.as_mapping(),
+            "at": to_local_iso(explained.at, zone),
+            "when": _condition_document(explained.when, zone),
         }
-        for each in rules
+        for explained in rules
     ]
 
 
@@ -164,7 +164,7 @@ def _condition_document(condition: ExplainedCondition, zone: tzinfo) -> dict[str
     if condition.harms:
         document["harms"] = [harm_document(harm, zone) for harm in condition.harms]
     if condition.measurements:
-        document["measurements"] = [measurement_document(found, zone) for found in condition.measurements]
+        document["measurements"] = [measurement_document(measurement, zone) for measurement in condition.measurements]
     if condition.moment is not None:
         document["recovery_expected_at"] = to_local_iso(condition.moment.recovery_at, zone)
     return document

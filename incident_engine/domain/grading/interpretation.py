@@ -1,4 +1,4 @@
-"""How a pack reads what its regulation leaves open; each point has a default and other values."""
+"""The points that a regulation leaves open, and a pack's interpretation of each."""
 
 from collections.abc import Iterator
 from enum import StrEnum
@@ -10,56 +10,67 @@ class HoursClock(StrEnum):
     """Which minutes of an outage count."""
 
     SERVICE_HOURS = "service_hours"
-    """Those in which the service is open, announced maintenance left out."""
+    """Those in which the service is open, without announced maintenance."""
     UNPLANNED = "unplanned"
-    """Every minute, announced maintenance left out."""
+    """All minutes without announced maintenance."""
     WALL_CLOCK = "wall_clock"
-    """Every minute."""
+    """All minutes."""
 
 
 class Counting(StrEnum):
-    """How so many regions for so long are counted."""
+    """How a limit on several regions counts their downtime."""
 
     OWN = "own"
     """Each region by its own total."""
     CONCURRENT = "concurrent"
-    """The same regions at the same time: the total that their outages have in common."""
+    """The total time in which the same regions are down at once."""
 
 
 class Flapping(StrEnum):
-    """What repeated outages come to."""
+    """How repeated outages of one incident count."""
 
     ACCUMULATE = "accumulate"
     """They add up until the incident ends."""
     LONGEST_RUN = "longest_run"
-    """The longest without a break counts; the night in which a service is closed is none."""
+    """Only the longest outage counts. Closed hours do not break it, restored service does."""
 
 
 class Degraded(StrEnum):
-    """Whether a service that works badly counts."""
+    """Whether degraded service counts as downtime."""
 
     COUNTS = "counts"
     DOWN_ONLY = "down_only"
 
 
 class Services(StrEnum):
-    """What several services in one region come to."""
+    """How outages of several services in one region count."""
 
     UNION = "union"
-    """The time in which any of them was out, no minute twice."""
+    """The time in which any of the services is out; no minute counts twice."""
     PER_SERVICE_MAX = "per_service_max"
-    """The longest of them."""
+    """The total of the service that is out longest."""
 
 
 class OutsideHours(StrEnum):
-    """Whether an unrepaired failure outside service hours is graded by what it may lead to."""
+    """Whether an unrepaired failure outside service hours is graded by its expected duration."""
 
     FORECAST = "forecast"
     OFF = "off"
 
 
+class InterpretationPoint(StrEnum):
+    """The fields of `Interpretation`."""
+
+    COUNTING = "counting"
+    FLAPPING = "flapping"
+    DEGRADED = "degraded"
+    SERVICES = "services"
+    CLOCK = "clock"
+    OUTSIDE_HOURS = "outside_hours"
+
+
 class Interpretation(Strict):
-    """How a pack reads what its regulation leaves open."""
+    """A pack's interpretation of the points that its regulation leaves open."""
 
     counting: Counting = Counting.OWN
     flapping: Flapping = Flapping.ACCUMULATE
@@ -68,10 +79,10 @@ class Interpretation(Strict):
     clock: HoursClock = HoursClock.SERVICE_HOURS
     outside_hours: OutsideHours = OutsideHours.FORECAST
 
-    def alternatives(self) -> Iterator[tuple[str, StrEnum, "Interpretation"]]:
-        """Yield every reading that differs in one point: its name, the other value, the reading."""
-        for name in type(self).model_fields:
-            here: StrEnum = getattr(self, name)
-            for other in type(here):
-                if other is not here:
-                    yield name, other, self.model_copy(update={name: other})
+    def alternatives(self) -> Iterator[tuple[InterpretationPoint, StrEnum, "Interpretation"]]:
+        """Yield each interpretation that differs in one point: (point, its other value, interpretation)."""
+        for point in InterpretationPoint:
+            chosen: StrEnum = getattr(self, point)
+            for other in type(chosen):
+                if other is not chosen:
+                    yield point, other, self.model_copy(update={point.value: other})

@@ -1,4 +1,4 @@
-"""The course of the level: every rise by a rule, and every word of a person on it."""
+"""The level history of an incident: level changes by rules, and corrections by people."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,9 +11,10 @@ from incident_engine.domain.values import NEVER
 
 @dataclass(frozen=True, slots=True)
 class LevelChange:
-    """A level with the instant at which it was or will be reached, and the rule that says so.
+    """A level, the instant at which it is reached, and the rule with its clause that gives it.
 
-    With a correction, a person said so: then there is no rule, and the level may be None (below the lowest).
+    A correction gives the level in place of a rule: then `rule` and `cite` are empty, and the level may be None (below
+    the lowest level).
     """
 
     level: str | None
@@ -24,7 +25,7 @@ class LevelChange:
 
 
 def level_changes(pack: Pack, instants: Mapping[str, datetime]) -> Iterator[LevelChange]:
-    """Yield the level of each rule that is ever reached."""
+    """Yield the level of each rule that is reached (not NEVER). `instants` maps the ids of all rules to instants."""
     for rule in pack.rules:
         if instants[rule.id] != NEVER:
             yield LevelChange(rule.level, instants[rule.id], rule.id, rule.cite)
@@ -33,15 +34,17 @@ def level_changes(pack: Pack, instants: Mapping[str, datetime]) -> Iterator[Leve
 def level_history(
     pack: Pack, steps: Iterable[LevelChange], corrections: Sequence[LevelCorrected] = ()
 ) -> tuple[LevelChange, ...]:
-    """Return what changes the level, in order.
+    """Return the steps and corrections that change the level, in order of time.
 
-    Of several levels met at one instant the worst counts (Art. 9), and the level never falls by itself (Art. 10). A
-    correction overrules what was reached up to then; what is reached later raises the level again.
+    Of several levels reached at one instant the worst counts (银监办发〔2008〕53号 Art. 9). No rule lowers the level
+    (Art. 10). A correction replaces the level that was reached up to its instant; rules reached later raise it again.
     """
-    words = [LevelChange(said.data.level, said.occurred_at, "", "", said) for said in corrections]
+    corrected = [
+        LevelChange(correction.data.level, correction.occurred_at, "", "", correction) for correction in corrections
+    ]
     changes: list[LevelChange] = []
     severity = 0
-    for step in sorted([*steps, *words], key=lambda step: _order(pack, step)):
+    for step in sorted([*steps, *corrected], key=lambda step: _order(pack, step)):
         reached_severity = pack.severity[step.level] if step.level is not None else 0
         if reached_severity > severity or (step.correction is not None and reached_severity != severity):
             changes.append(step)
@@ -50,21 +53,23 @@ def level_history(
 
 
 def _order(pack: Pack, step: LevelChange) -> tuple[datetime, bool, int]:
-    """At one instant the worst comes first, but of several corrections last: in doubt the worse word stands."""
+    """Return the sort key: instant, then rules (the worst first), then corrections (the worst last)."""
+    # The last correction of an instant stands: of two people who contradict each other the more cautious one.
     severity = 0 if step.level is None else pack.severity[step.level]
     return step.at, step.correction is not None, severity if step.correction is not None else -severity
 
 
 def severity_of(pack: Pack, changes: Sequence[LevelChange]) -> int:
-    """Return the severity at the end of a course: 0 below the lowest level."""
+    """Return the severity at the end of a level history: 0 below the lowest level."""
     level = changes[-1].level if changes else None
     return 0 if level is None else pack.severity[level]
 
 
-def corrections_of(pack: Pack, given: Iterable[LevelCorrected]) -> tuple[LevelCorrected, ...]:
-    """Return the corrections that are about a pack: those that name it, or none but a level that it has."""
+def corrections_of(pack: Pack, corrections: Iterable[LevelCorrected]) -> tuple[LevelCorrected, ...]:
+    """Return the corrections for this pack or for no pack in particular whose level this pack has (or None)."""
     return tuple(
-        said
-        for said in given
-        if said.data.pack in (None, pack.pack) and (said.data.level is None or said.data.level in pack.severity)
+        correction
+        for correction in corrections
+        if correction.data.pack in (None, pack.pack)
+        and (correction.data.level is None or correction.data.level in pack.severity)
     )

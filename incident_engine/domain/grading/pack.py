@@ -1,4 +1,4 @@
-"""A rule pack: one regulation, typed and dated, with its levels, rules, obligations and cases."""
+"""The model of a rule pack: one regulation with its levels, rules, obligations and cases."""
 
 import hashlib
 import json
@@ -20,10 +20,12 @@ from incident_engine.domain.values import Day, Identifier, LocalizedText, Zone
 
 
 class InForce(Strict):
-    """From when (inclusive) until when (exclusive) the regulation is in force."""
+    """The days on which the regulation is in force."""
 
     from_: Day = Field(alias="from")
+    """The first day in force."""
     until: Day | None = None
+    """The first day no longer in force. Default: no end is known."""
 
     @model_validator(mode="after")
     def _some_time(self) -> Self:
@@ -33,12 +35,15 @@ class InForce(Strict):
 
 
 class Parameter(Strict):
-    """A value that a rule or obligation names with a $: from the law (cite) or our default (why)."""
+    """A value that the interpretation, rules and obligations refer to by `$name`."""
 
     value: str | int
     cite: str | None = None
+    """The article that sets the value. Either `cite` or `why` is needed."""
     why: LocalizedText | None = None
+    """The reason for our default where the law is silent."""
     one_of: tuple[str, ...] | None = None
+    """The values to which an operator may change it. Default: any."""
 
     @model_validator(mode="after")
     def _founded(self) -> Self:
@@ -50,39 +55,45 @@ class Parameter(Strict):
 
 
 class Level(Strict):
-    """A grade of the pack; levels stand worst first."""
+    """A level of the regulation, such as II. Packs list the worst level first."""
 
     id: Identifier
     name: LocalizedText
 
 
 class Rule(Strict):
-    """The condition under which a level is reached, with the clause that says so."""
+    """A clause of the regulation: the condition under which a level is reached."""
 
     id: Identifier
     level: Identifier
     cite: str
+    """The article and clause, such as Art. 9(1)1."""
     says: LocalizedText
+    """The clause in our words."""
     when: Condition
 
 
 class Measure(Strict):
-    """A figure of the impact that the pack's conditions name."""
+    """A figure of the impact that conditions of the pack refer to."""
 
     says: LocalizedText
+    """The meaning of the figure, or the question."""
     kind: Literal["number", "yes_no"] = "number"
     unit: str | None = None
+    """The unit of a number, such as EUR or %."""
     recurring: Literal["sum", "max"] = "max"
-    """What the figures of recurring incidents come to when they are graded as one."""
+    """How the figures of recurring incidents combine when they are graded as one."""
 
 
 class Recurring(Strict):
-    """So many incidents with the same root cause, within months of each other, are graded as one."""
+    """Incidents with the same root cause are graded as one, as by (EU) 2024/1772 Art. 8(2)."""
 
     cite: str
     says: LocalizedText
     at_least: int = Field(ge=2, strict=True)
+    """The number of incidents from which they count as recurring."""
     months: int = Field(ge=1, le=120, strict=True)
+    """The number of months within which these incidents must begin."""
 
 
 def _calendar(code: str) -> str:
@@ -99,28 +110,30 @@ def _country(code: str) -> str:
 
 
 class NotModelled(Strict):
-    """A sentence of the regulation that the pack leaves to people, and why."""
+    """A sentence of the regulation that the pack leaves to people."""
 
     cite: str
     why: LocalizedText
+    """The reason, such as a judgement that no figure can replace."""
 
 
 class Pack(Strict):
-    """One regulation."""
+    """One regulation: its levels, the rules that reach them, and its obligations."""
 
     pack: Identifier
     version: str = Field(min_length=1)
     title: LocalizedText
     source: str
+    """The regulation's official number."""
     replaces: Identifier | None = None
-    """The pack that this one follows: it must cease to be in force on the day on which this one begins."""
+    """The pack of the regulation that this one replaces; its last day in force is the day before this one's first."""
     in_force: InForce
     timezone: Zone = "UTC"
-    """Where the dates of `in_force` begin."""
+    """The time zone of the dates of `in_force` and of deadlines in months or working days."""
     country: Annotated[str, AfterValidator(_country)] = ""
-    """ISO 3166 code of the country whose regions count; empty for all."""
+    """ISO 3166-1 code of the country whose regions count. Default: all countries."""
     calendar: Annotated[str, AfterValidator(_calendar)] | None = None
-    """Country whose working days count for deadlines."""
+    """ISO 3166-1 code of the country whose working days count for deadlines."""
     parameters: dict[Identifier, Parameter] = {}
     interpretation: Interpretation = Interpretation()
     measures: dict[Identifier, Measure] = {}
@@ -133,7 +146,7 @@ class Pack(Strict):
 
     @property
     def region_prefix(self) -> str:
-        """Return how the codes of the regions that count begin."""
+        """Return the prefix of the region codes that count, such as CN-; empty for all."""
         return f"{self.country}-" if self.country else ""
 
     def is_in_force(self, instant: datetime) -> bool:
@@ -144,7 +157,7 @@ class Pack(Strict):
     @cached_property
     def severity(self) -> Mapping[str, int]:
         """Return each level's severity: 1 for the least severe, rising to the worst."""
-        return {level.id: len(self.levels) - place for place, level in enumerate(self.levels)}
+        return {level.id: len(self.levels) - index for index, level in enumerate(self.levels)}
 
     @cached_property
     def level_names(self) -> Mapping[str, LocalizedText]:
@@ -163,11 +176,11 @@ class Pack(Strict):
 
     @cached_property
     def forecasts(self) -> frozenset[str]:
-        """Return the rules that look at what an unrepaired failure may lead to."""
+        """Return the ids of the rules with a `forecast` condition."""
         return frozenset(r.id for r in self.rules if any(leaf.forecast is not None for leaf in leaves(r.when)))
 
     @cached_property
     def content_hash(self) -> str:
-        """Return the SHA-256 of the pack's content (without its cases), which marks every verdict."""
+        """Return the SHA-256 of the pack's content without its cases, which every stored assessment records."""
         content = self.model_dump(mode="json", by_alias=True, exclude={"cases"})
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

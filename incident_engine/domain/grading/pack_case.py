@@ -1,4 +1,4 @@
-"""A case that stands beside the law in a pack: what happened, and the whole course that must follow."""
+"""Test cases in a pack, beside its rules: facts, and the whole level history that must follow from them."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -40,7 +40,7 @@ def _spans(value: object) -> object:
 
 
 TimeOfDay = Annotated[timedelta, BeforeValidator(_time_of_day, json_schema_input_type=str)]
-"""Counted from the midnight that begins the case's day, in the pack's time zone."""
+"""A time from the midnight that begins the case's day, in the pack's time zone; 26:00 is 02:00 of the next day."""
 
 
 def _in_order(span: tuple[timedelta, ...]) -> tuple[timedelta, ...]:
@@ -50,7 +50,7 @@ def _in_order(span: tuple[timedelta, ...]) -> tuple[timedelta, ...]:
 
 
 Span = Annotated[tuple[TimeOfDay, ...], Field(min_length=1, max_length=2), AfterValidator(_in_order)]
-"""From, or from and to, of an outage."""
+"""Start and end of an outage; without an end it lasts."""
 
 Spans = Annotated[list[Span], BeforeValidator(_spans)]
 
@@ -64,7 +64,7 @@ def _window(text: str) -> str:
 
 
 class CaseEvent(BaseModel):
-    """An event in the native format, but for source and id; instants are times of the case's day."""
+    """An event in the native format without source and id; instants are times of the case's day."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
     at: TimeOfDay
@@ -74,17 +74,17 @@ class CaseEvent(BaseModel):
 
     @model_validator(mode="after")
     def _is_an_event(self) -> Self:
-        given = sorted({"source", "id", "occurred_at"} & set(self.model_extra or {}))
-        if given:
-            raise invalid(f"a case gives its events their {' and '.join(given)}", "at: HH:MM alone")
+        reserved = sorted({"source", "id", "occurred_at"} & set(self.model_extra or {}))
+        if reserved:
+            raise invalid(f"a case gives its events their {' and '.join(reserved)}", "at: HH:MM alone")
         self.event(_SOME_DAY, "1")
         return self
 
     def event(self, day: datetime, name: str) -> Event:
-        """Return the event as it is on a day."""
+        """Return the event on a day. `name` becomes its id."""
         data = {key: day + _time_of_day(value) if key in _INSTANTS else value for key, value in self.data.items()}
-        given = self.model_dump(exclude={"at"}, exclude_none=True) | {"data": data}
-        document = {"source": "case", "id": name, "service": SERVICE, "occurred_at": day + self.at} | given
+        fields = self.model_dump(exclude={"at"}, exclude_none=True) | {"data": data}
+        document = {"source": "case", "id": name, "service": SERVICE, "occurred_at": day + self.at} | fields
         try:
             return EVENT.validate_python(document)
         except ValidationError as error:
@@ -93,32 +93,38 @@ class CaseEvent(BaseModel):
 
 
 class Expectation(Strict):
-    """A level that is reached at a time, and by which rule; below the lowest (null) only by a correction."""
+    """A level change that must follow."""
 
     at: TimeOfDay
     level: Identifier | None
+    """The level reached; null (below the lowest level) is possible by a correction only."""
     rule: Identifier | None = None
+    """The rule that reaches it. Default: any."""
 
 
 class PackCase(Strict):
-    """What happened to one service, and the whole course of the level that must follow."""
+    """A test case: facts about one service, and the whole level history that must follow."""
 
     name: str
     day: Day | None = None
-    """The day from which times count. Default: the first on which the pack is in force."""
+    """The day from which times count. Default: the first day on which the pack is in force."""
     hours: tuple[Annotated[str, AfterValidator(_window)], ...] = ()
-    """The windows of every day in which the service is open. Default: always."""
+    """Daily service hours, such as 09:00-17:00. Default: always open."""
     interpretation: dict[str, str] = {}
-    """Points of the pack's reading that are read otherwise."""
+    """Points of the interpretation with values other than the pack's."""
     down: dict[str, Spans] = {}
+    """Outages by region."""
     degraded: dict[str, Spans] = {}
+    """Times of degraded service by region."""
     measured: dict[str, dict[str, Figure]] = {}
-    """By the time at which the figures were known."""
+    """Figures of the impact, by the time at which they became known."""
     events: tuple[CaseEvent, ...] = ()
     expect: tuple[Expectation, ...]
+    """The whole level history, in order; [] if no level is reached."""
     provisional: bool | None = None
+    """Whether the level is provisional when the last event has occurred. Default: not checked."""
     due: dict[str, TimeOfDay] = {}
-    """When obligations (with .instance, if they repeat) are due."""
+    """Deadlines of obligations, by id (with .instance if the obligation repeats)."""
 
     @model_validator(mode="after")
     def _known_regions(self) -> Self:
@@ -142,16 +148,16 @@ class PackCase(Strict):
         except ValueError as error:
             raise invalid(f"hours: {error}", "windows that do not overlap, such as 09:00-17:00") from None
 
-    def read(self, reading: Interpretation) -> Interpretation:
-        """Return the reading of the pack with what the case reads otherwise."""
-        return Interpretation.model_validate(reading.model_dump() | self.interpretation)
+    def interpret(self, interpretation: Interpretation) -> Interpretation:
+        """Return the pack's interpretation with the points that the case changes."""
+        return Interpretation.model_validate(interpretation.model_dump() | self.interpretation)
 
     def history(self, day: datetime) -> list[Event]:
-        """Return the events of the case on a day, what was announced first."""
-        events = [given.event(day, f"event/{place}") for place, given in enumerate(self.events)]
-        for place, (at, measures) in enumerate(self.measured.items()):
-            said = {"type": EventType.IMPACT_MEASURED, "at": at, "data": {"by": "case", "measures": measures}}
-            events.append(CaseEvent.model_validate(said).event(day, f"measured/{place}"))
+        """Return the events of the case on a day, announced maintenance first."""
+        events = [event.event(day, f"event/{index}") for index, event in enumerate(self.events)]
+        for index, (at, measures) in enumerate(self.measured.items()):
+            document = {"type": EventType.IMPACT_MEASURED, "at": at, "data": {"by": "case", "measures": measures}}
+            events.append(CaseEvent.model_validate(document).event(day, f"measured/{index}"))
         for kind, outages in ((EventType.OUTAGE_STARTED, self.down), (EventType.OUTAGE_DEGRADED, self.degraded)):
             events += _outages(kind, outages, day)
         return sorted(events, key=lambda event: not isinstance(event, MaintenanceAnnounced))
@@ -159,12 +165,12 @@ class PackCase(Strict):
 
 def _outages(kind: EventType, outages: Mapping[str, list[Span]], day: datetime) -> Iterator[Event]:
     for region, spans in outages.items():
-        for place, span in enumerate(spans):
+        for index, span in enumerate(spans):
             for type_, offset in zip((kind, EventType.OUTAGE_RESTORED), span, strict=False):
                 yield EVENT.validate_python(
                     {
                         "source": "case",
-                        "id": f"{region}/{kind}/{place}/{type_}",
+                        "id": f"{region}/{kind}/{index}/{type_}",
                         "type": type_,
                         "service": SERVICE,
                         "regions": [region],

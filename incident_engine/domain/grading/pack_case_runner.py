@@ -1,4 +1,4 @@
-"""Run the cases that stand beside the law in a pack, and sweep the days from which it is and is not in force."""
+"""Run the test cases of a pack, and check the first and last days on which it is in force."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,87 +18,93 @@ _A_DAY = timedelta(days=1)
 _LONG_AFTER = timedelta(days=3_650)
 
 Step = tuple[timedelta, str | None, str | None]
-"""When, which level, by which rule."""
+"""(time since the case's midnight, level, rule id)."""
 
 
 @dataclass(frozen=True, slots=True)
 class CaseResult:
-    """What a case came to."""
+    """The result of a case: the level history, and the deadlines by obligation."""
 
     incident: Incident
-    course: tuple[LevelChange, ...]
+    history: tuple[LevelChange, ...]
     provisional: bool
+    """As of the last event."""
     due: dict[str, datetime]
+    """By key (id, or id.instance); the first instance also by the obligation's id alone."""
 
 
 def failing_cases(pack: Pack) -> Iterator[Problem]:
-    """Yield a problem for each case that comes to something else than expected."""
-    for place, case in enumerate(pack.cases):
+    """Yield a problem for each difference between a case's expectations and its result."""
+    for index, case in enumerate(pack.cases):
         day = day_of(case, pack)
-        found = run_case(case, pack, day)
-        yield from _wrong_course(place, case, found, day)
-        if case.provisional is not None and found.provisional is not case.provisional:
-            said = f"case '{case.name}' is {'' if found.provisional else 'not '}provisional"
-            yield Problem(("cases", place, "provisional"), said, str(case.provisional).lower())
+        result = run_case(case, pack, day)
+        yield from _wrong_history(index, case, result, day)
+        if case.provisional is not None and result.provisional is not case.provisional:
+            problem = f"case '{case.name}' is {'' if result.provisional else 'not '}provisional"
+            yield Problem(("cases", index, "provisional"), problem, str(case.provisional).lower())
         for key, offset in case.due.items():
-            due_at = found.due.get(key)
+            due_at = result.due.get(key)
             if due_at != day + offset:
-                said = f"case '{case.name}': '{key}' is {'due ' + _clock(due_at - day) if due_at else 'not due'}"
-                yield Problem(("cases", place, "due", key), said, _clock(offset))
+                problem = f"case '{case.name}': '{key}' is {'due ' + _clock(due_at - day) if due_at else 'not due'}"
+                yield Problem(("cases", index, "due", key), problem, _clock(offset))
 
 
-def _wrong_course(place: int, case: PackCase, found: CaseResult, day: datetime) -> Iterator[Problem]:
+def _wrong_history(index: int, case: PackCase, result: CaseResult, day: datetime) -> Iterator[Problem]:
     wanted: list[Step] = [(e.at, e.level, e.rule) for e in case.expect]
-    named = [e.rule is not None for e in case.expect] + [True] * len(found.course)
+    named = [e.rule is not None for e in case.expect] + [True] * len(result.history)
     got: list[Step] = [
         (step.at - day, step.level, (step.rule or None) if is_named else None)
-        for step, is_named in zip(found.course, named, strict=False)
+        for step, is_named in zip(result.history, named, strict=False)
     ]
     if got != wanted:
-        yield Problem(("cases", place, "expect"), f"case '{case.name}' gives {_spelled(got)}", _spelled(wanted))
+        yield Problem(
+            ("cases", index, "expect"), f"case '{case.name}' gives {_format_steps(got)}", _format_steps(wanted)
+        )
 
 
 def day_of(case: PackCase, pack: Pack) -> datetime:
-    """Return the midnight from which a case's times count."""
+    """Return the midnight from which a case's times count, in the pack's time zone."""
     return _midnight(case.day or pack.in_force.from_, pack)
 
 
 def run_case(case: PackCase, pack: Pack, day: datetime) -> CaseResult:
-    """Return what a case comes to if its times count from `day`, looked at long after."""
+    """Return the result of a case whose times count from `day`."""
     events = case.history(day)
     incident = fold("case", [Recorded(event, event.occurred_at) for event in events])
-    read = pack.model_copy(update={"interpretation": case.read(pack.interpretation)}) if case.interpretation else pack
+    interpreted = pack
+    if case.interpretation:
+        interpreted = pack.model_copy(update={"interpretation": case.interpret(pack.interpretation)})
     hours = {SERVICE: case.service_hours(ZoneInfo(pack.timezone))}
     last = max((event.occurred_at for event in events), default=day)
-    then = assess(incident, read, hours, last)
-    after = assess(incident, read, hours, day + _LONG_AFTER)
-    due = {status.key: status.due_at for status in then.obligations if status.due_at is not None}
-    for status in then.obligations:  # the first instance also by the obligation's name alone
+    at_last = assess(incident, interpreted, hours, last)
+    after = assess(incident, interpreted, hours, day + _LONG_AFTER)  # its trajectory has every level change
+    due = {status.key: status.due_at for status in at_last.obligations if status.due_at is not None}
+    for status in at_last.obligations:
         if status.due_at is not None:
             due.setdefault(status.id, status.due_at)
-    return CaseResult(incident, after.trajectory, then.provisional, due)
+    return CaseResult(incident, after.trajectory, at_last.provisional, due)
 
 
 def out_of_force(pack: Pack) -> Iterator[Problem]:
-    """Yield a problem for each day, around those on which the pack begins and ceases, with the wrong verdict."""
+    """Yield a problem for each day around the first and the last in force on which a case is wrongly graded or not."""
     case = next((case for case in pack.cases if case.expect and case.expect[0].level is not None), None)
     if case is None:
         return
     edges = [pack.in_force.from_, *([pack.in_force.until] if pack.in_force.until else [])]
     for edge in edges:
         for day in (edge - _A_DAY, edge, edge + _A_DAY):
-            is_graded = bool(run_case(case, pack, _midnight(day, pack)).course)
+            is_graded = bool(run_case(case, pack, _midnight(day, pack)).history)
             is_wanted = pack.in_force.from_ <= day and (pack.in_force.until is None or day < pack.in_force.until)
             if is_graded != is_wanted:
-                said = f"case '{case.name}' on {day} gives {'a' if is_graded else 'no'} level"
-                yield Problem(("in_force",), said, f"{'a' if is_wanted else 'no'} level")
+                problem = f"case '{case.name}' on {day} gives {'a' if is_graded else 'no'} level"
+                yield Problem(("in_force",), problem, f"{'a' if is_wanted else 'no'} level")
 
 
 def _midnight(day: date, pack: Pack) -> datetime:
     return datetime.combine(day, time(), ZoneInfo(pack.timezone))
 
 
-def _spelled(steps: list[Step]) -> str:
+def _format_steps(steps: list[Step]) -> str:
     parts = [f"{level} at {_clock(at)}" + (f" by {rule}" if rule else "") for at, level, rule in steps]
     return ", ".join(parts) or "no level"
 

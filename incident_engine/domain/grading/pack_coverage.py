@@ -1,4 +1,4 @@
-"""What a pack's cases leave untried, and what in a pack can never matter."""
+"""Coverage of a pack by its cases: limits without cases around them, and rules or levels without effect."""
 
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
@@ -25,45 +25,46 @@ _FOR_EVER = timedelta(days=36_500)
 
 
 def uncovered(pack: Pack) -> Iterator[Problem]:
-    """Yield a problem for each limit without a case just below, on and above it, and each rule that no case reaches."""
-    for place, rule in enumerate(pack.rules):
+    """Yield a problem for each limit without cases just below, on and above it, and each rule that no case reaches."""
+    for index, rule in enumerate(pack.rules):
         named = f"rule '{rule.id}' ({rule.cite}): "
         for leaf in leaves(rule.when):
-            for said in _missing(leaf, pack):
-                yield Problem(("rules", place, "when"), named + said, "such cases under cases")
+            for gap in _missing(leaf, pack):
+                yield Problem(("rules", index, "when"), named + gap, "such cases under cases")
         if not any(step.rule == rule.id for case in pack.cases for step in case.expect):
-            yield Problem(("rules", place), f"{named}no case is reached by it", "a case that expects it")
+            yield Problem(("rules", index), f"{named}no case is reached by it", "a case that expects it")
 
 
 def idle(pack: Pack) -> Iterator[Problem]:
-    """Yield a problem for each level that no rule gives, each rule that can never give its own, and each double."""
-    for place, level in enumerate(pack.levels):
+    """Yield a problem for each level without a rule, and each rule that can never hold or repeats a condition."""
+    for index, level in enumerate(pack.levels):
         if all(rule.level != level.id for rule in pack.rules):
-            yield Problem(("levels", place), f"no rule gives level '{level.id}'", "a rule for it, or no such level")
-    for place, rule in enumerate(pack.rules):
-        yield from _never(place, rule, pack)
-        for other in pack.rules[:place]:
+            yield Problem(("levels", index), f"no rule gives level '{level.id}'", "a rule for it, or no such level")
+    for index, rule in enumerate(pack.rules):
+        yield from _never(index, rule, pack)
+        for other in pack.rules[:index]:
             if other.when == rule.when:
-                said = f"rule '{rule.id}' ({rule.cite}) has the condition of '{other.id}'"
-                yield Problem(("rules", place, "when"), said, "a condition of its own")
+                problem = f"rule '{rule.id}' ({rule.cite}) has the condition of '{other.id}'"
+                yield Problem(("rules", index, "when"), problem, "a condition of its own")
 
 
-def _never(place: int, rule: Rule, pack: Pack) -> Iterator[Problem]:
+def _never(index: int, rule: Rule, pack: Pack) -> Iterator[Problem]:
     number = len(PROVINCES) if pack.country == "CN" else None
     for leaf in leaves(rule.when):
         limit = leaf.regions_down
         if limit is not None and number is not None and limit.least > number:
-            said = f"rule '{rule.id}' ({rule.cite}) can never hold: {pack.country} has {number} provinces"
-            yield Problem(("rules", place, "when"), said, f"at_least: {number} or fewer")
+            problem = f"rule '{rule.id}' ({rule.cite}) can never hold: {pack.country} has {number} provinces"
+            yield Problem(("rules", index, "when"), problem, f"at_least: {number} or fewer")
 
 
 def _missing(leaf: Condition, pack: Pack) -> list[str]:
-    """Return what the cases lack for a condition."""
+    """Return the messages about the limits of a condition that no case tries."""
+    # Service hours, other interpretations and events could move the total away from the times that a case lists.
     plain = [case for case in pack.cases if not (case.hours or case.interpretation or case.events)]
     if leaf.regions_down is not None:
         down = leaf.regions_down
-        found = [length for case in plain if (length := _shortest_of(case, down.least)) is not None]
-        return _untried_length(down.for_, found, f"in {down.least} region(s)")
+        lengths = [length for case in plain if (length := _shortest_of(case, down.least)) is not None]
+        return _untried_length(down.for_, lengths, f"in {down.least} region(s)")
     if leaf.outage is not None:
         return _untried_length(leaf.outage.for_, [_together(case) for case in plain], "anywhere")
     if leaf.measured is not None:
@@ -83,7 +84,7 @@ def _untried(tries: Mapping[str, bool], limit: str) -> list[str]:
 def _untried_length(limit: DurationLimit, lengths: list[timedelta], where: str) -> list[str]:
     wanted = limit.at_least if limit.at_least is not None else limit.more_than or timedelta(0)
     if limit.least == timedelta(0):
-        return []  # any outage at all
+        return []  # any outage meets the limit: nothing lies below it
     tries = {
         "just below (by less than a minute)": any(_A_MINUTE > wanted - has > timedelta(0) for has in lengths),
         "exactly on": wanted in lengths,
@@ -93,7 +94,7 @@ def _untried_length(limit: DurationLimit, lengths: list[timedelta], where: str) 
 
 
 def _untried_figure(limit: MeasureLimit, figures: list[dict[str, Figure]]) -> list[str]:
-    tried = [given[limit.name] for given in figures if limit.name in given]
+    tried = [figure[limit.name] for figure in figures if limit.name in figure]
     if limit.is_ is not None:
         answers = {"'true' for": True in tried, "'false' for": False in tried}
         return _untried(answers, f"the question '{limit.name}'")
@@ -125,7 +126,7 @@ def _untried_harm(limit: HarmLimit, pack: Pack) -> list[str]:
     ]
     missing: list[str] = []
     for kind in limit.kinds:
-        ranks = {said.seriousness.rank for said in judged if said.kind is kind and said.cause in limit.causes}
+        ranks = {harm.seriousness.rank for harm in judged if harm.kind is kind and harm.cause in limit.causes}
         tries: dict[str, bool] = {"on": limit.at_least.rank in ranks}
         if limit.at_least is not Seriousness.CONSIDERABLE:
             tries["below"] = any(rank < limit.at_least.rank for rank in ranks)
@@ -134,7 +135,7 @@ def _untried_harm(limit: HarmLimit, pack: Pack) -> list[str]:
 
 
 def _shortest_of(case: PackCase, number: int) -> timedelta | None:
-    """Return how long the last of exactly so many regions is down; None if more or fewer are."""
+    """Return the shortest total of a case's regions if exactly `number` are down, else None."""
     totals = sorted((_total(spans) for spans in case.down.values()), reverse=True)
     return totals[-1] if len(totals) == number else None
 
@@ -144,8 +145,8 @@ def _total(spans: list[Span]) -> timedelta:
 
 
 def _together(case: PackCase) -> timedelta:
-    """Return how long anything is down in any region."""
-    spans = [(each[0], each[1] if len(each) > 1 else _FOR_EVER) for spans in case.down.values() for each in spans]
+    """Return the length of the union of all outages of a case."""
+    spans = [(span[0], span[1] if len(span) > 1 else _FOR_EVER) for spans in case.down.values() for span in spans]
     total, reached = timedelta(0), timedelta(0)
     for start, end in sorted(spans):
         total += max(end - max(start, reached), timedelta(0))

@@ -1,4 +1,4 @@
-"""Reading a pack from a document: parameters put in place, types, and whether what it names exists."""
+"""Parse a pack from a document: fill in parameters, check types, check that every name exists."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -17,33 +17,34 @@ from incident_engine.domain.grading.pack_case import PackCase
 
 
 def parse_pack(document: object) -> Pack:
-    """Return the pack that a document (as read from YAML or JSON) describes.
+    """Return the pack in a document (as read from YAML or JSON), compiled.
 
-    Raises InvalidDocumentError with every problem and its path.
+    Raises InvalidDocumentError with all problems, each with its path.
     """
     problems: list[Problem] = []
     resolved = _with_parameters(document, problems)
     try:
         pack = Pack.model_validate(resolved)
     except ValidationError as error:
+        # A reference to an unknown parameter has a problem already; that `$name` has the wrong type says nothing more.
         unresolved = {problem.path for problem in problems}
         wrong = [problem for problem in problems_of(error, Pack, resolved) if problem.path not in unresolved]
         raise InvalidDocumentError([*problems, *wrong]) from None
     problems += _wrong_references(pack)
     if problems:
         raise InvalidDocumentError(problems)
-    program_of(pack)  # compiled as it is loaded, not when the first incident waits for it
+    program_of(pack)  # compile now, not while the first incident waits
     return pack
 
 
 def _with_parameters(document: object, problems: list[Problem]) -> object:
-    """Put the parameters' values where rules and obligations name them."""
+    """Return the document with parameters' values in place of `$name` in interpretation, rules and obligations."""
     if not isinstance(document, Mapping):
         return document
-    given = document.get("parameters")
+    parameters = document.get("parameters")
     values = {
         name: parameter["value"]
-        for name, parameter in (given.items() if isinstance(given, Mapping) else ())
+        for name, parameter in (parameters.items() if isinstance(parameters, Mapping) else ())
         if isinstance(parameter, Mapping) and "value" in parameter
     }
     return {
@@ -59,7 +60,7 @@ def _substituted(part: Any, values: Mapping[str, object], path: Path, problems: 
     if isinstance(part, Mapping):
         return {key: _substituted(inner, values, (*path, key), problems) for key, inner in part.items()}
     if isinstance(part, list):
-        return [_substituted(inner, values, (*path, place), problems) for place, inner in enumerate(part)]
+        return [_substituted(inner, values, (*path, index), problems) for index, inner in enumerate(part)]
     if not (isinstance(part, str) and part.startswith("$")):
         return part
     name = part[1:]
@@ -76,8 +77,8 @@ def _wrong_leaves(path: Path, condition: Condition, pack: Pack) -> Iterator[Prob
             yield from unknown_problems(at, "measure", measured.name, pack.measures)
             declared = pack.measures.get(measured.name)
             if declared is not None and (declared.kind == "yes_no") != (measured.is_ is not None):
-                said = f"'{measured.name}' is declared as {declared.kind}"
-                yield Problem(at, said, "is: true" if declared.kind == "yes_no" else "at_least or more_than")
+                problem = f"'{measured.name}' is declared as {declared.kind}"
+                yield Problem(at, problem, "is: true" if declared.kind == "yes_no" else "at_least or more_than")
         if leaf.forecast is not None:
             at = (*where, "forecast", "rule")
             yield from unknown_problems(at, "rule", leaf.forecast.rule, pack.conditions)
@@ -90,32 +91,32 @@ def _placed_leaves(path: Path, condition: Condition) -> Iterator[tuple[Path, Con
     if not condition.parts:
         yield path, condition
     inside: Path = ("any",) if condition.any else ("all",) if condition.all else ("n_of", "of")
-    for place, part in enumerate(condition.parts):
-        yield from _placed_leaves((*path, *inside, place), part)
+    for index, part in enumerate(condition.parts):
+        yield from _placed_leaves((*path, *inside, index), part)
 
 
 def _wrong_references(pack: Pack) -> Iterator[Problem]:
-    """Yield a problem for each name in a pack that names nothing, and for each that is given twice."""
+    """Yield a problem for each unknown name in a pack, and for each duplicate id."""
     levels = [level.id for level in pack.levels]
     yield from duplicate_problems("levels", levels)
     yield from duplicate_problems("rules", [rule.id for rule in pack.rules])
     yield from duplicate_problems("obligations", [obligation.id for obligation in pack.obligations])
-    for place, rule in enumerate(pack.rules):
-        yield from unknown_problems(("rules", place, "level"), "level", rule.level, levels)
-        yield from _wrong_leaves(("rules", place, "when"), rule.when, pack)
-    for place in range(len(pack.obligations)):
-        yield from _wrong_obligation(place, pack)
-    for place, case in enumerate(pack.cases):
-        yield from _wrong_case(("cases", place), case, pack)
+    for index, rule in enumerate(pack.rules):
+        yield from unknown_problems(("rules", index, "level"), "level", rule.level, levels)
+        yield from _wrong_leaves(("rules", index, "when"), rule.when, pack)
+    for index in range(len(pack.obligations)):
+        yield from _wrong_obligation(index, pack)
+    for index, case in enumerate(pack.cases):
+        yield from _wrong_case(("cases", index), case, pack)
 
 
-def _wrong_obligation(place: int, pack: Pack) -> Iterator[Problem]:
-    obligation, where = pack.obligations[place], ("obligations", place)
+def _wrong_obligation(number: int, pack: Pack) -> Iterator[Problem]:
+    obligation, where = pack.obligations[number], ("obligations", number)
     for index, level in enumerate(obligation.levels or ()):
         yield from unknown_problems((*where, "levels", index), "level", level, pack.level_names)
     if obligation.when is not None:
         yield from _wrong_leaves((*where, "when"), obligation.when, pack)
-    before = [other.id for other in pack.obligations[:place]]
+    before = [other.id for other in pack.obligations[:number]]
     for index, deadline in enumerate(obligation.due.deadlines):
         at: Path = (*where, "due") if obligation.due.earliest is None else (*where, "due", "earliest", index)
         if deadline.of is not None:
@@ -136,15 +137,15 @@ def _wrong_figures(where: Path, figures: Mapping[str, object], pack: Pack) -> It
 
 
 def _wrong_names(where: Path, data: Mapping[str, Any], pack: Pack) -> Iterator[Problem]:
-    """Yield a problem for each name in the data of a case's event that names nothing."""
+    """Yield a problem for each unknown name in the data of a case's event."""
     yield from _wrong_figures((*where, "measures"), data.get("measures", {}), pack)
     if data.get("level") is not None:
         yield from unknown_problems((*where, "level"), "level", data["level"], pack.level_names)
     if data.get("pack") is not None:
         yield from unknown_problems((*where, "pack"), "pack", data["pack"], [pack.pack])
     if data.get("fulfils") is not None:
-        demands = [demand.id for demand in pack.obligations]
-        yield from unknown_problems((*where, "fulfils"), "obligation", data["fulfils"], demands)
+        obligations = [obligation.id for obligation in pack.obligations]
+        yield from unknown_problems((*where, "fulfils"), "obligation", data["fulfils"], obligations)
 
 
 def _wrong_case(where: Path, case: PackCase, pack: Pack) -> Iterator[Problem]:
@@ -161,18 +162,18 @@ def _wrong_case(where: Path, case: PackCase, pack: Pack) -> Iterator[Problem]:
     for key in case.due:
         name = key.partition(".")[0]
         yield from unknown_problems(
-            (*where, "due", key), "obligation", name, [demand.id for demand in pack.obligations]
+            (*where, "due", key), "obligation", name, [obligation.id for obligation in pack.obligations]
         )
-    yield from _wrong_reading((*where, "interpretation"), case, pack)
+    yield from _wrong_interpretation((*where, "interpretation"), case, pack)
 
 
-def _wrong_reading(where: Path, case: PackCase, pack: Pack) -> Iterator[Problem]:
+def _wrong_interpretation(where: Path, case: PackCase, pack: Pack) -> Iterator[Problem]:
     for key in case.interpretation:
         yield from unknown_problems((*where, key), "point", key, type(pack.interpretation).model_fields)
     if not set(case.interpretation) <= set(type(pack.interpretation).model_fields):
         return
     try:
-        case.read(pack.interpretation)
+        case.interpret(pack.interpretation)
     except ValidationError as error:
         wrong = problems_of(error, Interpretation, case.interpretation)
         yield from (replace(problem, path=(*where, *problem.path)) for problem in wrong)

@@ -21,26 +21,27 @@ from incident_engine.domain.values import months_later
 
 @dataclass(frozen=True, slots=True)
 class Recurrence:
-    """Incidents that are graded as one: their root cause, and the level that they reach together."""
+    """Incidents with one root cause, and the level that they reach together."""
 
     pack: str
     cite: str
     root_cause: str
     incidents: tuple[str, ...]
-    """In order of occurrence."""
+    """Incident ids in order of occurrence."""
     first_at: datetime
     last_at: datetime
     known_at: datetime
-    """When the last of their root causes became known."""
+    """The instant at which the last of their root causes became known."""
     reached: LevelChange
 
 
 def recurrences(
     incidents: Sequence[Incident], pack: Pack, hours: Mapping[str, ServiceHours], now: datetime
 ) -> tuple[Recurrence, ...]:
-    """Return which incidents, none of which is of a level by itself, together are, in order of their last occurrence.
+    """Return the recurrences among incidents that reach no level alone, in order of their last occurrence.
 
-    Of one root cause every row of incidents within the pack's months counts that is not part of a longer one.
+    Root causes are compared without regard to case. Of one root cause, each longest sequence of incidents within the
+    pack's months is one recurrence.
     """
     if pack.recurring is None:
         return ()
@@ -51,8 +52,8 @@ def recurrences(
             continue
         if severity_of(pack, [step for step in history_of(incident, pack, hours) if step.at <= now]) == 0:
             by_cause[causes[-1].casefold()].append(incident)
-    found = (each for of in by_cause.values() for each in _of_cause(of, pack, hours, now))
-    return tuple(sorted(found, key=lambda each: (each.last_at, each.root_cause)))
+    of_all_causes = (recurrence for alike in by_cause.values() for recurrence in _of_cause(alike, pack, hours, now))
+    return tuple(sorted(of_all_causes, key=lambda recurrence: (recurrence.last_at, recurrence.root_cause)))
 
 
 def _causes(incident: Incident, now: datetime) -> list[str]:
@@ -63,32 +64,35 @@ def _of_cause(
     incidents: Sequence[Incident], pack: Pack, hours: Mapping[str, ServiceHours], now: datetime
 ) -> Iterator[Recurrence]:
     rule = pack.recurring
-    assert rule is not None  # noqa: S101 - its caller saw to it
-    row = sorted(incidents, key=_began)
-    for last in range(rule.at_least - 1, len(row)):
-        since = _months_before(row[last], pack, rule.months)
-        within = [incident for incident in row[: last + 1] if _began(incident) >= since]
-        following = row[last + 1 : last + 2]
+    assert rule is not None  # noqa: S101 - `recurrences` has checked it
+    sequence = sorted(incidents, key=_began)
+    for last in range(rule.at_least - 1, len(sequence)):
+        since = _months_before(sequence[last], pack, rule.months)
+        within = [incident for incident in sequence[: last + 1] if _began(incident) >= since]
+        following = sequence[last + 1 : last + 2]
         if following and _months_before(following[0], pack, rule.months) <= _began(within[0]):
-            continue  # part of a longer row
+            continue  # part of a longer sequence
         if len(within) < rule.at_least:
             continue
-        course = [step for step in history_of(together(within, pack), pack, hours) if step.at <= now]
-        if severity_of(pack, course) > 0:
+        history = [step for step in history_of(together(within, pack), pack, hours) if step.at <= now]
+        if severity_of(pack, history) > 0:
             names = tuple(incident.id for incident in within)
             first_at, last_at = _began(within[0]), _began(within[-1])
             cause = _causes(within[-1], now)[-1]
             known_at = max(at for incident in within for at, _ in incident.root_causes if at <= now)
-            yield Recurrence(pack.pack, rule.cite, cause, names, first_at, last_at, known_at, course[-1])
+            yield Recurrence(pack.pack, rule.cite, cause, names, first_at, last_at, known_at, history[-1])
 
 
 def _months_before(incident: Incident, pack: Pack, count: int) -> datetime:
-    """Return the instant so many months before an incident, by the local time of the pack."""
+    """Return the same local time `count` months before an incident, in the pack's time zone."""
     return months_later(_began(incident).astimezone(ZoneInfo(pack.timezone)), -count).astimezone(UTC)
 
 
 def together(incidents: Sequence[Incident], pack: Pack) -> Incident:
-    """Return several incidents as one: their outages one after the other, their figures as the pack combines them."""
+    """Return several incidents as one: all their outages and harms, and figures combined as the pack's measures say.
+
+    Corrections are left out: each of them concerned one incident.
+    """
     lines: dict[tuple[str, str], list[Outage]] = defaultdict(list)
     for outage in (outage for incident in incidents for outage in incident.outages):
         lines[outage.service, outage.region].append(outage)
@@ -115,34 +119,37 @@ def _joined(parts: Sequence[Outage]) -> Outage:
 
 
 def _combined(incidents: Sequence[Incident], pack: Pack) -> Iterator[Measurement]:
-    """Yield every figure, and for those that add up the sum so far as each incident's greatest becomes known."""
+    """Yield all measurements in order of time; of a measure with `recurring: sum`, the running total of all incidents.
+
+    Each incident counts in the total with its greatest figure so far.
+    """
     greatest: dict[str, dict[str, float]] = defaultdict(dict)
-    said = [(found, incident.id) for incident in incidents for found in incident.measurements]
-    for found, incident_id in sorted(said, key=lambda each: each[0].at):
-        measure = pack.measures.get(found.name)
-        if measure is None or measure.recurring == "max" or isinstance(found.value, bool):
-            yield found
+    measurements = [(measurement, incident.id) for incident in incidents for measurement in incident.measurements]
+    for measurement, incident_id in sorted(measurements, key=lambda pair: pair[0].at):
+        measure = pack.measures.get(measurement.name)
+        if measure is None or measure.recurring == "max" or isinstance(measurement.value, bool):
+            yield measurement
             continue
-        known = greatest[found.name]
-        known[incident_id] = max(known.get(incident_id, found.value), found.value)
-        yield replace(found, value=sum(known.values()))
+        figures = greatest[measurement.name]
+        figures[incident_id] = max(figures.get(incident_id, measurement.value), measurement.value)
+        yield replace(measurement, value=sum(figures.values()))
 
 
-def recurrence_document(found: Recurrence, zone: tzinfo) -> dict[str, Any]:
-    """Return a recurrence as JSON values. Instants in local time."""
+def recurrence_document(recurrence: Recurrence, zone: tzinfo) -> dict[str, Any]:
+    """Return a recurrence as JSON values, with instants in ISO 8601 and local time."""
     return {
-        "pack": found.pack,
-        "cite": found.cite,
-        "root_cause": found.root_cause,
-        "incidents": list(found.incidents),
-        "first_at": to_local_iso(found.first_at, zone),
-        "last_at": to_local_iso(found.last_at, zone),
-        "level": found.reached.level,
-        "at": to_local_iso(found.reached.at, zone),
-        "rule": found.reached.rule,
+        "pack": recurrence.pack,
+        "cite": recurrence.cite,
+        "root_cause": recurrence.root_cause,
+        "incidents": list(recurrence.incidents),
+        "first_at": to_local_iso(recurrence.first_at, zone),
+        "last_at": to_local_iso(recurrence.last_at, zone),
+        "level": recurrence.reached.level,
+        "at": to_local_iso(recurrence.reached.at, zone),
+        "rule": recurrence.reached.rule,
     }
 
 
 def _began(incident: Incident) -> datetime:
-    assert incident.occurred_at is not None  # noqa: S101 - those without one are left out
+    assert incident.occurred_at is not None  # noqa: S101 - `recurrences` leaves out those without one
     return incident.occurred_at

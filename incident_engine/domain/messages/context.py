@@ -1,4 +1,4 @@
-"""The variables of a message, spelled for one reader from what is known and what it means."""
+"""The context of a message: the incident, its assessments and the step, as template variables for one reader."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,12 +20,12 @@ from incident_engine.domain.step_id import StepId
 from incident_engine.domain.values import NEVER, LocalizedText, format_cite
 
 _MOST = 200
-"""How many notes a message can tell, the latest: a template loops over them, and must come to an end."""
+"""The number of latest notes in a message: templates loop over them, and rendering must end in time."""
 
 
 @dataclass(frozen=True, slots=True)
 class BankContext:
-    """What messages say of the bank itself."""
+    """The bank's part of each message."""
 
     name: LocalizedText
     unit: ReportingUnit
@@ -35,7 +35,7 @@ class BankContext:
     compensation: LocalizedText | None = None
 
     def variables(self, locale: str) -> dict[str, Any]:
-        """Return the parts of `bank` for a reader."""
+        """Return the parts of the variable `bank` in a language."""
         return {
             "name": self.name.in_(locale),
             "unit": self.unit.name.in_(locale),
@@ -50,17 +50,18 @@ class BankContext:
 
 @dataclass(frozen=True, slots=True)
 class ReportSummary:
-    """What messages say of a report that is to be handed in."""
+    """A report that is to be handed in, as messages name it."""
 
     id: str
     title: LocalizedText
     gaps: int
+    """The number of required fields that are still empty."""
     url: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class MessageContext:
-    """All that a message can speak of. The primary pack and its assessment come first."""
+    """All facts for a message. `packs` and `assessments` correspond; the primary pack comes first."""
 
     bank: BankContext
     service_names: Mapping[str, LocalizedText]
@@ -70,13 +71,13 @@ class MessageContext:
     step: Step
     now: datetime
     drafts: Sequence[Mapping[str, str]] = ()
-    """Locale, subject and body of the words that wait for an approval."""
+    """Locale, subject and body of each text that waits for an approval."""
     report: ReportSummary | None = None
     drill: bool = False
 
     @property
     def assessment(self) -> Assessment:
-        """Return the primary pack's verdict."""
+        """Return the primary pack's assessment."""
         return self.assessments[0]
 
     @property
@@ -85,17 +86,17 @@ class MessageContext:
         return self.packs[0]
 
     def variables(self, locale: str, recipient: str, links: Mapping[str, str] | None = None) -> dict[str, Any]:
-        """Return the variables for a reader, as `messages.VARIABLES` documents them; `links` are the reader's own."""
-        rises = self.assessment.trajectory
+        """Return the variables in `variables.VARIABLES` for a reader. `links` are the reader's own signed links."""
+        changes = self.assessment.trajectory
         awaits = self.step.base_awaits or self.step.awaits
         return {
             "bank": self.bank.variables(locale),
             "incident": self._incident(locale),
-            "level": self._rise(self._level(), locale),
-            "current": self._rise(rises[-1] if rises and rises[-1].level else self._level(), locale),
+            "level": self._level(self._change_of_step(), locale),
+            "current": self._level(changes[-1] if changes and changes[-1].level else self._change_of_step(), locale),
             "provisional": self.assessment.provisional,
             "correction": self._correction(locale),
-            "next": self._rise(self.assessment.next, locale),
+            "next": self._level(self.assessment.next, locale),
             "obligation": self._obligation(locale),
             "recipient": {"name": recipient},
             "step": {
@@ -116,11 +117,11 @@ class MessageContext:
         }
 
     def _escalation(self) -> dict[str, Any] | None:
-        told = self.step.escalation
-        if told is None:
+        escalation = self.step.escalation
+        if escalation is None:
             return None
-        waited = max(self.now - told.since, timedelta(0))
-        return {"round": told.round, "tier": told.tier, "since": told.since, "waited": waited}
+        waited = max(self.now - escalation.since, timedelta(0))
+        return {"round": escalation.round, "tier": escalation.tier, "since": escalation.since, "waited": waited}
 
     def _task(self) -> dict[str, Any] | None:
         task = self.step.task.data if self.step.task is not None else None
@@ -129,8 +130,8 @@ class MessageContext:
         return {"title": task.title, "by": task.by, "reason": task.reason, "due_at": task.due_at}
 
     def _handover(self) -> dict[str, Any] | None:
-        given = self.step.handover
-        return None if given is None else {"by": given.by, "reason": given.reason, "at": given.at}
+        handover = self.step.handover
+        return None if handover is None else {"by": handover.by, "reason": handover.reason, "at": handover.at}
 
     def _report(self, locale: str) -> dict[str, Any] | None:
         report = self.report
@@ -139,88 +140,91 @@ class MessageContext:
         return {"id": report.id, "title": report.title.in_(locale), "gaps": report.gaps, "url": report.url}
 
     def _incident(self, locale: str) -> dict[str, Any]:
-        """Return what the message tells of the incident: of the stretch that the step is about, or of the whole."""
-        known = self.incident
-        begun = known.occurred_at or known.first_event_at or self.now
-        start, end = self.step.episode or (begun, known.restored_at or NEVER)
-        hit = [o for o in known.outages if any(i.start < end and start < i.end for i in o.intervals)]
+        """Return the variable `incident`: the episode of the step, or the whole incident."""
+        incident = self.incident
+        started = incident.occurred_at or incident.first_event_at or self.now
+        start, end = self.step.episode or (started, incident.restored_at or NEVER)
+        hit = [o for o in incident.outages if any(i.start < end and start < i.end for i in o.intervals)]
         services, regions = {o.service for o in hit}, {o.region for o in hit}
-        harms, estimates = known.events(HarmAssessed), known.events(RecoveryEstimated)
-        lessons = [lesson.data for lesson in known.events(LessonRecorded)]
-        if not known.outages:  # what people say is harmed
+        harms, estimates = incident.events(HarmAssessed), incident.events(RecoveryEstimated)
+        lessons = [lesson.data for lesson in incident.events(LessonRecorded)]
+        if not incident.outages:  # an incident of harm alone
             services = {harm.service for harm in harms if harm.service is not None}
             regions = {region for harm in harms for region in harm.regions}
         return {
-            "id": known.id,
-            "services": [self._service(service, locale) for service in sorted(services)],
+            "id": incident.id,
+            "services": [
+                self.service_names[service].in_(locale) if service in self.service_names else service
+                for service in sorted(services)
+            ],
             "regions": [region_name(region, locale) for region in sorted(regions)],
             "occurred_at": start,
-            "detected_at": known.detected_at or start,
+            "detected_at": incident.detected_at or start,
             "restored_at": None if end == NEVER else end,
             "duration": (self.now if end == NEVER else end) - start,
-            "recovery_at": known.recovery_at,
+            "recovery_at": incident.recovery_at,
             "previous_recovery_at": estimates[-2].data.recovery_at if len(estimates) > 1 else None,
-            "notes": [note.data.text for note in known.events(NoteAdded)[-_MOST:]],
-            "has_outage": bool(known.outages),
+            "notes": [note.data.text for note in incident.events(NoteAdded)[-_MOST:]],
+            "has_outage": bool(incident.outages),
             "harms": [f"{harm.data.by}: {harm.data.reason}" for harm in harms],
-            "plan_failures": [f"{failure.data.by}: {failure.data.reason}" for failure in known.events(PlanFailed)],
+            "plan_failures": [f"{failure.data.by}: {failure.data.reason}" for failure in incident.events(PlanFailed)],
             "lessons": [lesson.text for lesson in lessons],
             "customer_lessons": [lesson.for_customers for lesson in lessons if lesson.for_customers],
-            "closed_at": known.closing.at if known.closing else None,
+            "closed_at": incident.closing.at if incident.closing else None,
         }
 
-    def _service(self, service: str, locale: str) -> str:
-        name = self.service_names.get(service)
-        return name.in_(locale) if name else service
+    def _change_of_step(self) -> LevelChange | None:
+        """Return the latest change to the step's level, else the latest change to any level."""
+        changes = self.assessment.trajectory
+        of_step = [change for change in changes if change.level == self.step.level and change.correction is None]
+        graded = [change for change in changes if change.level is not None]
+        return next(iter([*reversed(of_step), *reversed(graded)]), None)
 
-    def _level(self) -> LevelChange | None:
-        """Return the rise that the step is about, else the present level."""
-        rises = self.assessment.trajectory
-        about = [rise for rise in rises if rise.level == self.step.level and rise.correction is None]
-        graded = [rise for rise in rises if rise.level is not None]
-        return next(iter([*reversed(about), *reversed(graded)]), None)
-
-    def _rise(self, rise: LevelChange | None, locale: str) -> dict[str, Any] | None:
-        if rise is None or rise.level is None:
+    def _level(self, change: LevelChange | None, locale: str) -> dict[str, Any] | None:
+        if change is None or change.level is None:
             return None
-        said = rise.correction
+        correction = change.correction.data if change.correction else None
+        if correction is not None:
+            says = f"{correction.by}: {correction.reason}"
+        else:
+            says = self.pack.rule_by_id[change.rule].says.in_(locale)
         return {
-            "id": rise.level,
-            "name": self.pack.level_names[rise.level].in_(locale),
-            "at": rise.at,
-            "cite": format_cite("Art. 10", locale) if said else format_cite(rise.cite, locale),
-            "is_worst": rise.level == self.pack.levels[0].id,
-            "says": f"{said.data.by}: {said.data.reason}" if said else self.pack.rule_by_id[rise.rule].says.in_(locale),
+            "id": change.level,
+            "name": self.pack.level_names[change.level].in_(locale),
+            "at": change.at,
+            "cite": format_cite("Art. 10", locale) if correction else format_cite(change.cite, locale),
+            "is_worst": change.level == self.pack.levels[0].id,
+            "says": says,
         }
 
     def _correction(self, locale: str) -> dict[str, Any] | None:
-        """Return the correction that the step is about, else the latest; `level` is none below the lowest."""
-        said = [rise for rise in self.assessment.trajectory if rise.correction is not None]
-        about = [rise for rise in said if rise.at == self.step.due_at] or said
-        if not about or about[-1].correction is None:
+        """Return the variable `correction`: the step's correction, else the latest."""
+        corrections = [change for change in self.assessment.trajectory if change.correction is not None]
+        of_step = [change for change in corrections if change.at == self.step.due_at] or corrections
+        if not of_step or of_step[-1].correction is None:
             return None
-        level = about[-1].level
+        level = of_step[-1].level
         return {
             "level": level,
             "name": self.pack.level_names[level].in_(locale) if level else None,
-            "at": about[-1].at,
-            "by": about[-1].correction.data.by,
-            "reason": about[-1].correction.data.reason,
+            "at": of_step[-1].at,
+            "by": of_step[-1].correction.data.by,
+            "reason": of_step[-1].correction.data.reason,
         }
 
     def _obligation(self, locale: str) -> dict[str, Any] | None:
-        wanted = self.step.obligation
-        demands = {demand.id: demand for pack in self.packs for demand in pack.obligations}
-        statuses = [s for each in self.assessments for s in each.obligations if s.due_at is not None]
+        name = self.step.obligation
+        obligations = {obligation.id: obligation for pack in self.packs for obligation in pack.obligations}
+        statuses = [s for assessment in self.assessments for s in assessment.obligations if s.due_at is not None]
         step_id = StepId.parse(self.step.base)
         instance = step_id.instance if step_id is not None else ""
-        of_step = [s for s in statuses if s.key == instance] or [s for s in statuses if s.id == wanted]
-        status = next(iter(of_step), statuses[0] if statuses and not wanted else None)
+        of_step = [s for s in statuses if s.key == instance] or [s for s in statuses if s.id == name]
+        status = next(iter(of_step), statuses[0] if statuses and not name else None)
         if status is None:
             return None
         return {
             "id": status.id,
-            "says": demands[status.id].says.in_(locale),
+            "says": obligations[status.id].says.in_(locale),
             "cite": format_cite(status.cite, locale),
             "due_at": status.due_at,
             "state": status.state.value,

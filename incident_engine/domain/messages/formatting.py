@@ -1,4 +1,4 @@
-"""Instants, lengths of time and lists as the reader's language writes them, by CLDR."""
+"""Format instants, lengths of time and lists in the reader's language, by CLDR (https://cldr.unicode.org)."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta, tzinfo
@@ -9,8 +9,11 @@ from babel.dates import format_date, format_datetime, format_timedelta, get_time
 from babel.lists import format_list
 
 
-def spell_instant(value: datetime, locale: str, zone: tzinfo | None) -> str:
-    """Return an instant in the bank's local time, in the reader's language; seconds only where there are any."""
+def format_instant(value: datetime, locale: str, zone: tzinfo | None) -> str:
+    """Return an instant in local time in the reader's language, such as 10:35 on 23 June 2013 (UTC+08:00).
+
+    Seconds are written unless they are 0.
+    """
     local = value.astimezone(zone)
     if locale.startswith("zh"):
         form = "y年M月d日HH:mm:ss" if local.second else "y年M月d日HH:mm"
@@ -22,25 +25,25 @@ def spell_instant(value: datetime, locale: str, zone: tzinfo | None) -> str:
 
 
 def format_day(value: datetime, locale: str, zone: tzinfo | None) -> str:
-    """Return the day of an instant in the bank's zone, in the reader's language: 23 June 2013."""
+    """Return the local day of an instant in the reader's language, such as 23 June 2013."""
     form = "y年M月d日" if locale.startswith("zh") else "d MMMM y"
     return format_date(value.astimezone(zone), form, babel_of(locale))
 
 
 def format_local(value: datetime, zone: tzinfo | None) -> str:
-    """Return an instant in the bank's local time, short and the same in every language: 2013-06-23 10:35."""
+    """Return an instant in local time, in the same short form for every language: 2013-06-23 10:35."""
     local = value.astimezone(zone)
     return f"{local:%Y-%m-%d %H:%M:%S}" if local.second else f"{local:%Y-%m-%d %H:%M}"
 
 
 def format_duration(value: timedelta, locale: str) -> str:
-    """Return a length of time in hours and minutes (seconds below a minute), in the reader's language."""
+    """Return a length of time in days, hours and minutes in the reader's language; below an hour with seconds."""
     seconds = int(value.total_seconds())
     days, rest = divmod(seconds, 86_400)
     hours, rest = divmod(rest, 3_600)
     minutes, seconds = divmod(rest, 60)
     babel = babel_of(locale)
-    spelled = [
+    parts = [
         format_timedelta(timedelta(days=days), granularity="day", threshold=10**6, locale=babel) if days else "",
         format_timedelta(timedelta(hours=hours), granularity="hour", threshold=25, locale=babel) if hours else "",
         format_timedelta(timedelta(minutes=minutes), granularity="minute", threshold=61, locale=babel)
@@ -48,15 +51,15 @@ def format_duration(value: timedelta, locale: str) -> str:
         else "",
     ]
     if seconds and not days and not hours:
-        spelled.append(format_timedelta(timedelta(seconds=seconds), granularity="second", threshold=61, locale=babel))
-    spelled = [part for part in spelled if part]
-    if not spelled:
+        parts.append(format_timedelta(timedelta(seconds=seconds), granularity="second", threshold=61, locale=babel))
+    parts = [part for part in parts if part]
+    if not parts:
         return "0 秒" if locale.startswith("zh") else "0 seconds"
-    return "".join(spelled) if locale.startswith("zh") else " ".join(spelled)
+    return "".join(parts) if locale.startswith("zh") else " ".join(parts)
 
 
 def format_names(value: Sequence[str], locale: str, most: int | None = None) -> str:
-    """Return a list of names as the reader's language joins them; of more than `most`, the first and how many."""
+    """Return names joined in the reader's language; of more than `most`, the first and the number of the others."""
     if most is not None and len(value) > most:
         first = list(value)[:most]
         if locale.startswith("zh"):
@@ -67,5 +70,5 @@ def format_names(value: Sequence[str], locale: str, most: int | None = None) -> 
 
 @cache
 def babel_of(locale: str) -> Locale:
-    """Return the data of a locale; finding it is costly."""
+    """Return the CLDR data of a locale. Cached: babel reads a file for each."""
     return Locale.parse(locale, sep="-")

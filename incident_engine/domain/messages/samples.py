@@ -1,4 +1,4 @@
-"""Situations in which a template may be rendered, so that one that would fail when it is needed fails `check`."""
+"""Sample variables for each use of a template, so that one that would fail in an incident fails in `check`."""
 
 import traceback
 from collections.abc import Iterator, Mapping
@@ -15,18 +15,18 @@ _BEGAN = datetime(2013, 6, 23, 2, 35, tzinfo=UTC)
 
 
 class Use(StrEnum):
-    """What a step uses a template for."""
+    """The use of a template by a step."""
 
     STEP = "step"
     REQUEST = "request"
-    """It asks for the approval of the step's words."""
+    """Asks for the approval of the step's text."""
     TIER = "tier"
-    """It tells that nobody has answered."""
+    """Escalates a step that is not acknowledged."""
     HANDOVER = "handover"
 
 
 def uses(step: StepTemplate) -> Iterator[tuple[Use, str]]:
-    """Yield every template that a step can need, with what for."""
+    """Yield every template that a step can need, with its use."""
     yield Use.STEP, step.template
     request = step.approval.template if step.approval is not None and not step.approval.preapproved else None
     if request is not None:
@@ -41,7 +41,7 @@ def uses(step: StepTemplate) -> Iterator[tuple[Use, str]]:
 
 
 def kind_of(step: StepTemplate) -> tuple[object, ...]:
-    """Return all of a step that its situations depend on: what was rendered for one need not be for another alike."""
+    """Return the properties of a step on which its situations depend: of steps with equal ones `check` renders one."""
     on = step.on
     trigger = (on.obligation is not None, on.level_reached is None, on.is_of_the_end, on.task_added)
     return (*trigger, step.has_deadline, step.approval is not None, step.report is not None)
@@ -57,37 +57,41 @@ def failures(
     template: str | None = None,
     form: MessageForm = MessageForm.LONG,
 ) -> Iterator[Problem]:
-    """Yield how a template of a step fails in the situations in which it is used; the path is (line,).
+    """Yield a problem for each line at which a template of a step fails in a situation; the path is (line,).
 
-    `level_based` says whether the obligation that the step is about holds at levels, so that there is one.
+    `level_based` is False if the step's obligation does not depend on a level, so that there may be none.
     """
     seen: set[int] = set()
-    for said, variables in situations(step, use, level_based=level_based):
+    for description, variables in situations(step, use, level_based=level_based):
         try:
             messages.render(template or step.template, locale, variables, form)
-        except Exception as error:  # noqa: BLE001 - a template may raise anything; it is what we look for
+        except Exception as error:  # noqa: BLE001 - a template may raise anything
             line = _line(error)
             if line not in seen:
                 seen.add(line)
                 guard = "a guard such as {% if next %}"
-                yield Problem((line,), f"fails for step '{step.id}' {said}: {error}", guard)
+                yield Problem((line,), f"fails for step '{step.id}' {description}: {error}", guard)
 
 
 def situations(step: StepTemplate, use: Use, *, level_based: bool = True) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the situations in which a step can need a template: what is said of each, and its variables."""
-    for said, situation in _situations(step, level_based=level_based):
+    """Yield the situations in which a step can need a template: (description, variables)."""
+    for description, variables in _situations(step, level_based=level_based):
         for more in (False, True):
-            yield said, {**situation, **_circumstances(step, use, more=more)}
+            yield description, {**variables, **_circumstances(step, use, more=more)}
 
 
 def sample(step: StepTemplate, use: Use) -> dict[str, Any]:
-    """Return the variables of a situation in which as much as possible is known: to look at a template."""
-    return next(found for _, found in situations(step, use) if found["incident"]["recovery_at"] and found["drill"])
+    """Return the variables of the fullest situation, for a preview of a template."""
+    return next(
+        variables
+        for _, variables in situations(step, use)
+        if variables["incident"]["recovery_at"] and variables["drill"]
+    )
 
 
 def _circumstances(step: StepTemplate, use: Use, *, more: bool) -> dict[str, Any]:
-    """Return the rest of the variables: what is always there in this use, and with `more` what may be there."""
-    told = {"round": 2, "tier": 1, "since": _BEGAN, "waited": timedelta(minutes=20)}
+    """Return the variables that depend on the use; with `more` the optional ones have values, too."""
+    escalation = {"round": 2, "tier": 1, "since": _BEGAN, "waited": timedelta(minutes=20)}
     task = {"title": "Do it", "by": "A", "reason": "so", "due_at": _BEGAN + timedelta(days=3) if more else None}
     request = use is Use.REQUEST or (use is Use.TIER and step.approval is not None)
     return {
@@ -103,7 +107,7 @@ def _circumstances(step: StepTemplate, use: Use, *, more: bool) -> dict[str, Any
         },
         "deadline": _BEGAN + timedelta(hours=1) if step.has_deadline or more else None,
         "next_update_at": _BEGAN + timedelta(hours=2) if more else None,
-        "escalation": told if use is Use.TIER or (use is Use.REQUEST and more) else None,
+        "escalation": escalation if use is Use.TIER or (use is Use.REQUEST and more) else None,
         "drafts": [{"locale": "en", "subject": "S", "body": "B"}] if request else [],
         "links": dict.fromkeys(("acknowledge", "approve", "complete"), "https://x.example") if more else None,
         "task": task if step.on.task_added else None,
@@ -125,7 +129,7 @@ def _situations(step: StepTemplate, *, level_based: bool) -> Iterator[tuple[str,
         for is_restored in restored:
             for is_estimated in (False, True):
                 for upcoming in [None] if is_restored else [_level("II"), None]:
-                    said = ", ".join(
+                    description = ", ".join(
                         [
                             f"with{'' if upcoming else 'out'} a next level",
                             f"with{'' if is_estimated else 'out'} an estimate",
@@ -133,11 +137,14 @@ def _situations(step: StepTemplate, *, level_based: bool) -> Iterator[tuple[str,
                             f"with{'' if obligation else 'out'} an obligation",
                         ]
                     )
-                    yield said, _variables(obligation, upcoming, is_restored=is_restored, is_estimated=is_estimated)
+                    yield (
+                        description,
+                        _variables(obligation, upcoming, is_restored=is_restored, is_estimated=is_estimated),
+                    )
     if step.on.level_reached is None and (step.on.obligation is None or not level_based):
-        said = "corrected below the lowest level" if step.on.obligation is None else "without a level"
+        description = "corrected below the lowest level" if step.on.obligation is None else "without a level"
         variables = _variables(with_obligation[0], None, is_restored=step.on.is_of_the_end, is_estimated=True)
-        yield said, variables | {"level": None, "current": None}
+        yield description, variables | {"level": None, "current": None}
 
 
 def _variables(

@@ -1,4 +1,4 @@
-"""What a text in Jinja may do: read data, decide and repeat; never call, grow without end or take for ever."""
+"""The Jinja sandbox of templates: they read data, decide and loop, but cannot call, grow or run without limit."""
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, tzinfo
@@ -17,9 +17,9 @@ from incident_engine.domain.messages.formatting import (
     babel_of,
     format_day,
     format_duration,
+    format_instant,
     format_local,
     format_names,
-    spell_instant,
 )
 
 _FILTERS = frozenset({"default", "first", "int", "join", "last", "length", "list", "lower", "round", "trim", "upper"})
@@ -36,29 +36,32 @@ _FORBIDDEN: tuple[tuple[type[nodes.Node], str], ...] = (
 
 
 def source_problems(source: str, variables: Mapping[str, Mapping[str, str]]) -> Iterator[Problem]:
-    """Yield what is wrong with a text in Jinja that may name these variables and their parts; the path is (line,)."""
+    """Yield a problem for each fault in a Jinja text; the path is (line,).
+
+    `variables` maps the variables that the text may use to their parts.
+    """
     environment = _for_checking()
     try:
         tree = environment.parse(source)
     except TemplateSyntaxError as error:
         yield Problem((error.lineno,), f"not a valid template: {error.message}")
         return
-    for known, kind, used in (
+    for allowed, kind, used in (
         (environment.filters, "filter", [(node.name, node.lineno) for node in tree.find_all(nodes.Filter)]),
         (environment.tests, "test", [(node.name, node.lineno) for node in tree.find_all(nodes.Test)]),
     ):
-        unknown = [(what, line) for what, line in used if what not in known]
-        for what, line in unknown:
-            expected = f"one of: {', '.join(sorted(known))}"
-            yield Problem((line,), f"unknown {kind} '{what}'", expected, nearest(what, known))
+        unknown = [(name, line) for name, line in used if name not in allowed]
+        for name, line in unknown:
+            expected = f"one of: {', '.join(sorted(allowed))}"
+            yield Problem((line,), f"unknown {kind} '{name}'", expected, nearest(name, allowed))
         if unknown:
             return
     undeclared = meta.find_undeclared_variables(tree) - set(variables) - set(environment.globals)
     local = {name.name for name in tree.find_all(nodes.Name)} - set(variables)
-    for name in tree.find_all(nodes.Name):
-        if name.name in undeclared:
+    for node in tree.find_all(nodes.Name):
+        if node.name in undeclared:
             expected = f"one of: {', '.join(variables)}"
-            yield Problem((name.lineno,), f"unknown variable '{name.name}'", expected, nearest(name.name, variables))
+            yield Problem((node.lineno,), f"unknown variable '{node.name}'", expected, nearest(node.name, variables))
     for part in tree.find_all(nodes.Getattr):
         yield from _unknown_part(part, local, variables)
     yield from _forbidden(tree)
@@ -66,9 +69,9 @@ def source_problems(source: str, variables: Mapping[str, Mapping[str, str]]) -> 
 
 
 def _forbidden(tree: nodes.Template) -> Iterator[Problem]:
-    for kind, said in _FORBIDDEN:
+    for kind, keyword in _FORBIDDEN:
         for node in tree.find_all(kind):
-            yield Problem((node.lineno,), f"'{said}' is not allowed here", "text, if, for and set")
+            yield Problem((node.lineno,), f"'{keyword}' is not allowed here", "text, if, for and set")
     for assigned in tree.find_all(nodes.Assign):
         if next(assigned.node.find_all(nodes.Concat), None) is not None or isinstance(assigned.node, nodes.Concat):
             yield Problem((assigned.lineno,), "'set' with '~' could grow without end", "the texts one after the other")
@@ -80,7 +83,7 @@ def _for_checking() -> ImmutableSandboxedEnvironment:
 
 
 def _loops_too_deep(node: nodes.Node, depth: int) -> Iterator[Problem]:
-    """Yield a problem for each loop that could make a template take long: it must end in time for the notice."""
+    """Yield a problem for each loop that is nested three deep or recursive: a message must be rendered in time."""
     for child in node.iter_child_nodes():
         is_loop = isinstance(child, nodes.For)
         if isinstance(child, nodes.For) and (depth >= 2 or child.recursive):
@@ -97,28 +100,28 @@ def _unknown_part(
     parts = variables.get(part.node.name)
     if parts is not None and part.attr not in parts:
         expected = f"one of: {', '.join(parts) or '(it has no parts)'}"
-        said = f"'{part.node.name}' has no '{part.attr}'"
-        yield Problem((part.lineno,), said, expected, nearest(part.attr, parts))
+        problem = f"'{part.node.name}' has no '{part.attr}'"
+        yield Problem((part.lineno,), problem, expected, nearest(part.attr, parts))
 
 
 class _Sandbox(ImmutableSandboxedEnvironment):
-    """A sandbox in which a text can neither call methods nor grow what it was given."""
+    """Keeps a text from calling methods and from multiplying texts."""
 
     intercepted_binops = frozenset({"*", "**", "%"})
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
-        """Return whether a template may read an attribute: data, never a method."""
+        """Return whether a template may read an attribute: data only, no method."""
         return super().is_safe_attribute(obj, attr, value) and not callable(value)
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        """Compute with numbers and lengths of time alone: text times a number could be of any size."""
+        """Compute with numbers and lengths of time only: a text times a number could be of any size."""
         if operator == "**" or isinstance(left, str | list | tuple) or isinstance(right, str | list | tuple):
             raise SecurityError(f"'{operator}' is not allowed here")
         return super().call_binop(context, operator, left, right)
 
 
 def sandbox(locale: str, zone: tzinfo | None) -> ImmutableSandboxedEnvironment:
-    """Return the environment in which texts are rendered for readers of a language, in local time."""
+    """Return the environment that renders texts in a language, with instants in the local time of `zone`."""
     environment = _Sandbox(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
     environment.globals.clear()
     environment.filters = {name: environment.filters[name] for name in _FILTERS}
@@ -127,7 +130,7 @@ def sandbox(locale: str, zone: tzinfo | None) -> ImmutableSandboxedEnvironment:
 
 
 def _add_filters(environment: ImmutableSandboxedEnvironment, locale: str, zone: tzinfo | None) -> None:
-    environment.filters["instant"] = lambda value: spell_instant(value, locale, zone)
+    environment.filters["instant"] = lambda value: format_instant(value, locale, zone)
     environment.filters["date"] = lambda value: format_day(value, locale, zone)
     environment.filters["number"] = lambda value: format_decimal(value, locale=babel_of(locale))
     environment.filters["duration"] = lambda value: format_duration(value, locale)

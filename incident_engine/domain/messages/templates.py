@@ -1,7 +1,7 @@
-"""Templates and the messages made of them, in the reader's language.
+"""Templates, and the messages rendered from them in the reader's language.
 
-A template is Markdown for Jinja's immutable sandbox. Its first line is the subject, the second is empty. Beside this
-long form a message may have a short one (text messages) and one for the web page.
+A template is Markdown with Jinja in an immutable sandbox. Its first line is the subject, the second is empty. Beside
+this long form a template may have a short form (text messages) and a web form (status page).
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,19 +13,19 @@ from typing import Any
 from jinja2 import Template, TemplateError
 
 from incident_engine.common.errors import Problem
-from incident_engine.domain.messages.formatting import format_names, spell_instant
+from incident_engine.domain.messages.formatting import format_instant, format_names
 from incident_engine.domain.messages.sandbox import sandbox, source_problems
 from incident_engine.domain.messages.variables import VARIABLES
 from incident_engine.domain.values import LOCALES
 
 LONGEST = 60_000
-"""How many characters a message may have."""
+"""The greatest number of characters in a message."""
 SMS_PART = 70
-"""How many characters one part of a text message holds."""
+"""The number of characters in one part of a text message (UCS-2)."""
 
 
 class MessageForm(StrEnum):
-    """How long a message may be: e-mail and chat, text messages, the status page."""
+    """The form of a message: for e-mail and chat, for text messages, for the status page."""
 
     LONG = "long"
     SHORT = "short"
@@ -37,12 +37,12 @@ SUFFIXES: Mapping[MessageForm, str] = {
     MessageForm.SHORT: ".sms.j2",
     MessageForm.WEB: ".web.j2",
 }
-"""How the file of a template ends in each form."""
+"""The suffix of a template's file, by form."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What one recipient reads: a line of subject and a text in Markdown."""
+    """A message for one recipient: a subject, and a body in Markdown."""
 
     subject: str
     body: str
@@ -50,12 +50,12 @@ class Message:
 
     @property
     def sms_parts(self) -> int:
-        """Return how many text messages the body takes."""
+        """Return the number of text messages that the body takes."""
         return -(-len(self.body.strip()) // SMS_PART)
 
 
 class MessageBook:
-    """All templates, by locale and name; those of another form than the long one by their name and the form."""
+    """Renders templates. `sources` maps (locale, `form_name`) to the text of each."""
 
     def __init__(self, sources: Mapping[tuple[str, str], str], zone: tzinfo) -> None:
         self._sources = dict(sources)
@@ -70,15 +70,16 @@ class MessageBook:
         )
 
     def forms(self, name: str, locale: str) -> list[MessageForm]:
-        """Return the forms that a template has of its own."""
+        """Return the forms for which a template has a text of its own."""
         return [form for form in MessageForm if (locale, form_name(name, form)) in self._sources]
 
     def render(
         self, name: str, locale: str, variables: Mapping[str, Any], form: MessageForm = MessageForm.LONG
     ) -> Message:
-        """Return the message of a template in a form; where it has no such form, the subject (short) or the long one.
+        """Return the message of a template in a form.
 
-        Raises KeyError for an unknown template, jinja2.TemplateError else; TemplateTooLongError is one.
+        A template without the form gives its subject (for the short form) or its long form. Raises KeyError for an
+        unknown template, and jinja2.TemplateError (also TemplateTooLongError) if rendering fails.
         """
         if form is not MessageForm.LONG and (locale, form_name(name, form)) in self._sources:
             text = self._text(form_name(name, form), locale, variables)
@@ -92,16 +93,16 @@ class MessageBook:
         return Message(subject, (subject if form is MessageForm.SHORT else body.strip()) + "\n", locale)
 
     def plain(self, locale: str, variables: Mapping[str, Any], step: str | None) -> Message:
-        """Return the bare facts, for a template that fails; with a step, also what those need who work on it."""
+        """Return a message of the bare facts, for a template that fails; with a step, also its level and deadline."""
         incident, obligation, level = (variables[name] for name in ("incident", "obligation", "level"))
         is_chinese = locale.startswith("zh")
         lines = [
             ("系统" if is_chinese else "Services", format_names(incident["services"], locale)),
             ("地区" if is_chinese else "Regions", format_names(incident["regions"], locale)),
-            ("发生" if is_chinese else "Since", spell_instant(incident["occurred_at"], locale, self._zone)),
+            ("发生" if is_chinese else "Since", format_instant(incident["occurred_at"], locale, self._zone)),
         ]
         if incident["restored_at"] is not None:
-            ended = spell_instant(incident["restored_at"], locale, self._zone)
+            ended = format_instant(incident["restored_at"], locale, self._zone)
             lines.append(("恢复" if is_chinese else "Restored", ended))
         lines.append(("事件" if is_chinese else "Incident", incident["id"]))
         if step is not None:
@@ -109,7 +110,7 @@ class MessageBook:
             if level is not None:
                 lines.append(("级别" if is_chinese else "Level", level["id"]))
             if obligation is not None:
-                due = spell_instant(obligation["due_at"], locale, self._zone)
+                due = format_instant(obligation["due_at"], locale, self._zone)
                 lines.append((obligation["says"], f"{'期限' if is_chinese else 'due'} {due}"))
         subject = f"{variables['bank']['name']}: {format_names(incident['services'], locale)}"
         colon = "：" if is_chinese else ": "
@@ -121,6 +122,7 @@ class MessageBook:
         key = locale, name
         if key not in self._compiled:
             self._compiled[key] = self._environments[locale].from_string(self._sources[key])
+        # In parts, so that a template that loops without limit is stopped before it fills the memory.
         for part in self._compiled[key].generate(variables):
             length += len(part)
             if length > LONGEST:
@@ -130,7 +132,7 @@ class MessageBook:
 
 
 class TemplateTooLongError(TemplateError):
-    """A template does not come to an end within the length that a message may have."""
+    """A message is longer than LONGEST characters."""
 
 
 def form_name(name: str, form: MessageForm) -> str:
@@ -139,9 +141,9 @@ def form_name(name: str, form: MessageForm) -> str:
 
 
 def template_problems(source: str, form: MessageForm = MessageForm.LONG) -> Iterator[Problem]:
-    """Yield what is wrong with a template's source; the path is (line,)."""
-    found = list(source_problems(source, VARIABLES))
-    yield from found
-    is_jinja = not any(problem.message.startswith("not a valid template") for problem in found)
+    """Yield a problem for each fault in a template's source; the path is (line,)."""
+    problems = list(source_problems(source, VARIABLES))
+    yield from problems
+    is_jinja = not any(problem.message.startswith("not a valid template") for problem in problems)
     if form is not MessageForm.SHORT and is_jinja and (len(source.splitlines()) < 3 or source.splitlines()[1].strip()):
         yield Problem((1,), "no subject", "the subject on the first line, then an empty line, then the text")

@@ -1,6 +1,6 @@
-"""A report's definition: to whom, which fields, which of them the facts fill in and which people must write.
+"""The definition of a report: its recipient, its fields, and the texts by which facts fill them.
 
-Definitions are files under rules/reports; a regulation's reports are added without Python.
+Definitions are files under rules/reports, so that a regulation's reports are added without Python.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,25 +20,25 @@ def _for_both(value: Any) -> Any:
 
 
 Template = Annotated[LocalizedText, BeforeValidator(_for_both, json_schema_input_type=str | LocalizedText)]
-"""A text in Jinja for each language, or one that is the same in both."""
+"""A Jinja text for each language, or one for both."""
 
 
 class ReportField(Strict):
-    """One thing that a report says."""
+    """A field of a report."""
 
     id: Identifier
-    """By which people write it (report.written); unique within the report."""
+    """The name by which people write into it (event `report.written`); unique within the report."""
     label: LocalizedText
     cite: str = ""
-    """The article that asks for it, such as Art. 36."""
+    """The article that requires the field, such as Art. 36."""
     required: bool = False
-    """Whether it is marked as a gap while neither the facts nor people have filled it in."""
+    """Whether the field is marked as a gap while it is empty."""
     facts: Template | None = None
-    """What the facts say of it. An empty text: they say nothing yet. What people write stands below it."""
+    """The text from the facts, in Jinja; it may be empty. The text that people write follows below it."""
 
 
 class ReportSection(Strict):
-    """Fields that belong together."""
+    """A section of a report."""
 
     id: Identifier
     title: LocalizedText
@@ -46,19 +46,20 @@ class ReportSection(Strict):
 
 
 class ReportDefinition(Strict):
-    """One report that a regulation asks for."""
+    """A report that a regulation requires."""
 
     report: Identifier
     title: LocalizedText
     source: str
-    """The regulation that asks for it."""
+    """The official number of the regulation that requires the report."""
     cite: str = ""
+    """The article that requires the report."""
     addressee: Recipient
-    """Who gets it; for `regulator` the unit of the bank decides which one (bank.unit)."""
+    """The recipient; for `regulator`, the bank's unit decides which one (bank.unit)."""
     pack: Identifier | None = None
-    """The pack whose level, deadlines and figures it tells; the primary pack unless another is named."""
+    """The pack whose level, deadlines and figures it reports. Default: the primary pack."""
     progress: bool = False
-    """Whether it tells how long things have lasted so far, which ages with every new fact."""
+    """Whether outages that last have a length up to the latest fact; else they have none."""
     sections: tuple[ReportSection, ...] = Field(min_length=1)
 
     @property
@@ -79,7 +80,7 @@ class ReportDefinition(Strict):
 
 
 def parse_report(document: object) -> ReportDefinition:
-    """Return the report that a document defines; raises InvalidDocumentError with every problem and its path."""
+    """Return the definition in a document. Raises InvalidDocumentError with all problems, each with its path."""
     try:
         return ReportDefinition.model_validate(document)
     except ValidationError as error:
@@ -87,10 +88,10 @@ def parse_report(document: object) -> ReportDefinition:
 
 
 def report_entry_problems(event: ReportWritten, definitions: Mapping[str, ReportDefinition]) -> Iterator[Problem]:
-    """Yield a problem if a person writes into a report that there is not, or into a field that it does not have."""
+    """Yield a problem if an event writes into an unknown report, and for each unknown field."""
     name = event.data.report
     yield from unknown_problems(("data", "report"), "report", name, definitions)
     if name in definitions:
-        known = [field.id for field in definitions[name].fields]
+        fields = [field.id for field in definitions[name].fields]
         for field in event.data.fields:
-            yield from unknown_problems(("data", "fields", field), f"field of {name}", field, known)
+            yield from unknown_problems(("data", "fields", field), f"field of {name}", field, fields)

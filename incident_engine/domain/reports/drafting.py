@@ -1,6 +1,6 @@
-"""Drafts of reports: what the facts and people have filled in, and what is still missing.
+"""Draft reports: fields filled from the facts and by people, and the gaps that are left.
 
-The same facts always give the same draft, so that a new version arises only when they change.
+Equal facts give equal drafts, so that a report has a new version only when its facts change.
 """
 
 import hashlib
@@ -20,35 +20,38 @@ from incident_engine.domain.reports.facts import ReportFacts, report_variables
 from incident_engine.domain.values import LOCALES, format_cite
 
 GAP: Mapping[str, str] = {"zh-CN": "【待填写】", "en": "[to be filled in]"}
-"""What stands in a required field that nobody has filled in."""
+"""The text of a required field that is empty."""
 
 
 @dataclass(frozen=True, slots=True)
 class FilledField:
-    """A field as it stands: what the facts say, what a person wrote below it (and who), or nothing."""
+    """A field with the text from the facts, and below it the text that a person wrote."""
 
     id: str
     label: str
     cite: str
     required: bool
     facts: str
+    """Empty if the facts give nothing."""
     written: str
+    """Empty if no person wrote anything."""
     by: str | None
+    """The person who wrote."""
 
     @property
     def is_gap(self) -> bool:
-        """Return whether it must still be filled in."""
+        """Return whether the field is required and empty."""
         return self.required and not self.text
 
     @property
     def text(self) -> str:
-        """Return all that it says; empty if nothing."""
+        """Return the whole text; empty for an empty field."""
         return "\n".join(part for part in (self.facts, self.written) if part)
 
 
 @dataclass(frozen=True, slots=True)
 class FilledSection:
-    """Fields that belong together, as they stand."""
+    """A section with its filled fields."""
 
     id: str
     title: str
@@ -77,30 +80,31 @@ class Report:
 
     @property
     def gaps(self) -> tuple[FilledField, ...]:
-        """Return the required fields that nobody has filled in."""
+        """Return the required fields that are empty."""
         return tuple(field for field in self.fields if field.is_gap)
 
 
 @dataclass(frozen=True, slots=True)
 class Drafted:
-    """A report in every language, and the fields whose texts could not be made (with why)."""
+    """A report in all languages."""
 
     by_locale: Mapping[str, Report]
     failures: tuple[tuple[str, str], ...]
+    """(field id, error) of each text that failed to render."""
 
     def document(self) -> dict[str, Any]:
-        """Return it as JSON values, by locale."""
+        """Return the reports as JSON values, by locale."""
         return {locale: asdict(report) for locale, report in self.by_locale.items()}
 
 
 def content_hash(document: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of a report's content in all languages, which marks every version."""
+    """Return the SHA-256 (hex) of a report's content in all languages, which identifies its version."""
     content = json.dumps(document, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(content.encode()).hexdigest()
 
 
 def report_from(document: Mapping[str, Any]) -> Report:
-    """Return the report that one language's part of a document holds."""
+    """Return the report in one language's part of `Drafted.document`."""
     sections = tuple(
         FilledSection(part["id"], part["title"], tuple(FilledField(**field) for field in part["fields"]))
         for part in document["sections"]
@@ -109,7 +113,7 @@ def report_from(document: Mapping[str, Any]) -> Report:
 
 
 def report_document(report: Report) -> dict[str, Any]:
-    """Return a report as the API answers it: section by section, with its gaps, and the texts by section and field."""
+    """Return a report as JSON values for the API: its sections, its gaps, and the texts by section and field."""
     sections = [
         {
             "id": section.id,
@@ -124,23 +128,22 @@ def report_document(report: Report) -> dict[str, Any]:
 
 
 class ReportBook:
-    """All definitions of reports, by id."""
+    """Drafts reports from their definitions."""
 
     def __init__(self, definitions: Iterable[ReportDefinition], zone: tzinfo) -> None:
-        self.definitions: Mapping[str, ReportDefinition] = {each.report: each for each in definitions}
+        self.definitions: Mapping[str, ReportDefinition] = {definition.report: definition for definition in definitions}
         self._texts = FieldTexts(zone)
 
     def draft(self, name: str, facts: ReportFacts, since: datetime | None = None) -> Drafted:
-        """Return a report in every language as it follows from the facts. Raises KeyError for an unknown one.
+        """Return a report in all languages as it follows from the facts. Raises KeyError for an unknown name.
 
-        Of what people wrote into it, only what they wrote after `since` counts: of a report that is owed again and
-        again, each instance has words of its own.
+        Only texts that people wrote after `since` are used: each instance of a repeated report has its own.
         """
         definition = self.definitions[name]
         entries = facts.incident.handling.entries_in(name, since)
         failures: list[tuple[str, str]] = []
-        found = {locale: self._draft(definition, facts, entries, locale, failures) for locale in LOCALES}
-        return Drafted(found, tuple(failures))
+        reports = {locale: self._draft(definition, facts, entries, locale, failures) for locale in LOCALES}
+        return Drafted(reports, tuple(failures))
 
     def _draft(
         self,
@@ -154,15 +157,15 @@ class ReportBook:
 
         def fill(field: ReportField) -> FilledField:
             try:
-                said = self._texts.render(field, locale, variables)
-            except Exception as error:  # noqa: BLE001 - whatever a text does, the report is drafted, with a gap
+                facts_text = self._texts.render(field, locale, variables)
+            except Exception as error:  # noqa: BLE001 - a field whose text fails must not stop the report: it is a gap
                 failures.append((field.id, repr(error)))
-                said = ""
+                facts_text = ""
             text, author = entries.get(field.id, ("", None))
             text = text.strip()
             by = author if text else None
             label, cite = field.label.in_(locale), format_cite(field.cite, locale)
-            return FilledField(field.id, label, cite, field.required, said, text, by)
+            return FilledField(field.id, label, cite, field.required, facts_text, text, by)
 
         return Report(
             id=definition.report,
@@ -182,7 +185,7 @@ class ReportBook:
 
 
 class FieldTexts:
-    """Renders what the facts say of a field; each text is compiled once."""
+    """Renders the texts of fields from the facts. Each text is compiled once."""
 
     def __init__(self, zone: tzinfo) -> None:
         environments = {locale: sandbox(locale, zone) for locale in LOCALES}
@@ -194,7 +197,7 @@ class FieldTexts:
         self._compiled = compiled
 
     def render(self, field: ReportField, locale: str, variables: Mapping[str, Any]) -> str:
-        """Return the text; empty if the facts say nothing. Raises whatever the text raises."""
+        """Return the text; empty if the facts give nothing. Raises any exception that the text raises."""
         if field.facts is None:
             return ""
         lines = self._compiled(field.facts.in_(locale), locale).render(variables).splitlines()

@@ -1,7 +1,7 @@
-"""What a report can tell: the variables of its fields, spelled for one language from what is known.
+"""The facts of a report, as the variables of its fields in one language.
 
-Nothing in them changes with the clock alone: what lasts has no length yet, except in a report of progress, where it is
-measured up to the latest fact.
+No variable changes with the clock alone, so that equal facts give equal drafts. An outage that lasts has no length yet;
+in a report of progress it has the length up to the latest fact.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,9 +29,9 @@ from incident_engine.domain.reports.timeline import Chronicle
 from incident_engine.domain.values import NEVER, LocalizedText, format_cite
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReportFacts:
-    """All that a report can tell. The primary pack's assessment is the first; packs and assessments go together."""
+    """All facts for the reports of an incident. `packs` and `assessments` correspond; the primary pack comes first."""
 
     bank_name: LocalizedText
     unit: ReportingUnit
@@ -40,22 +40,23 @@ class ReportFacts:
     packs: Sequence[Pack]
     assessments: Sequence[Assessment]
     zone: tzinfo
-    """The bank's, in which it tells the time."""
+    """The bank's time zone."""
     step_titles: Mapping[str, LocalizedText] = field(default_factory=dict)
-    """What the steps of the playbooks are called."""
+    """Titles of the playbooks' steps, by step id."""
 
     def of_pack(self, name: str | None) -> tuple[Pack, Assessment, bool]:
-        """Return a pack with its assessment, the primary one if none is named; and whether it graded the incident.
+        """Return the named or else the primary pack, its assessment, and whether it graded the incident.
 
-        If it did not, the primary one stands in: what it knows of the outages holds for every pack, its level does not.
+        For a pack that did not grade it, the primary pack is returned: its evidence on outages holds for every pack,
+        its level does not.
         """
         pairs = list(zip(self.packs, self.assessments, strict=True))
-        found = next((pair for pair in pairs if name in (None, pair[0].pack)), None)
-        return (*(found or pairs[0]), found is not None)
+        graded = next((pair for pair in pairs if name in (None, pair[0].pack)), None)
+        return (*(graded or pairs[0]), graded is not None)
 
 
 class _Figures(dict[str, Any]):
-    """Figures by name; one that nobody gave is none, so that a field that asks for it is empty."""
+    """Figures by name. A figure that was not reported is None, so that a field with it is empty."""
 
     def __missing__(self, name: str) -> None:
         return None
@@ -64,9 +65,9 @@ class _Figures(dict[str, Any]):
 def report_variables(
     facts: ReportFacts, pack_name: str | None, addressee: Recipient, locale: str, *, progress: bool
 ) -> dict[str, Any]:
-    """Return the variables of a report in a language, as `report_variables.REPORT_VARIABLES` documents them."""
+    """Return the variables in `variables.REPORT_VARIABLES` in a language."""
     pack, assessment, is_graded = facts.of_pack(pack_name)
-    teller = _VariableBuilder(facts, pack, assessment, locale, progress)
+    builder = _VariableBuilder(facts, pack, assessment, locale, progress)
     return {
         "bank": {"name": facts.bank_name.in_(locale)},
         "unit": {
@@ -77,7 +78,7 @@ def report_variables(
             "contact": facts.unit.contact,
         },
         "pack": {"title": pack.title.in_(locale), "source": pack.source},
-        **teller.variables(),
+        **builder.variables(),
         **({} if is_graded else _UNGRADED),
     }
 
@@ -90,7 +91,7 @@ _UNGRADED: Mapping[str, Any] = {
     "figures": [],
     "obligations": [],
 }
-"""What a pack says that did not grade the incident."""
+"""The variables of a pack that did not grade the incident."""
 
 
 _AGING = (
@@ -107,17 +108,17 @@ _AGING = (
 
 
 def latest_fact(incident: Incident, assessment: Assessment) -> datetime | None:
-    """Return the instant of the latest fact up to the assessment: what is as of it does not age with the clock."""
+    """Return the instant of the latest fact up to the assessment; None if there is none."""
     instants = [i for o in incident.outages for v in o.intervals for i in (v.start, v.end)]
     instants += incident.reported.instants(_AGING)
-    instants += [rise.at for rise in assessment.trajectory]
+    instants += [change.at for change in assessment.trajectory]
     instants += [] if incident.closing is None else [incident.closing.at]
     return max((at for at in instants if at <= assessment.at), default=incident.first_event_at)
 
 
 @dataclass(frozen=True, slots=True)
 class _VariableBuilder:
-    """Spells what is known for readers of one language."""
+    """Builds the variables in one language."""
 
     facts: ReportFacts
     pack: Pack
@@ -126,63 +127,63 @@ class _VariableBuilder:
     progress: bool
 
     def variables(self) -> dict[str, Any]:
-        known, rises = self.facts.incident, self.assessment.trajectory
+        incident, changes = self.facts.incident, self.assessment.trajectory
         chronicle = Chronicle(
-            known,
-            self.pack,
-            self.facts.packs,
-            rises,
-            self.facts.service_names,
-            self.facts.zone,
-            self.locale,
-            self.facts.step_titles,
+            incident=incident,
+            pack=self.pack,
+            packs=self.facts.packs,
+            rises=changes,
+            service_names=self.facts.service_names,
+            zone=self.facts.zone,
+            locale=self.locale,
+            step_titles=self.facts.step_titles,
         )
-        graded = [rise for rise in rises if rise.level is not None and rise.correction is None]
+        graded = [change for change in changes if change.level is not None and change.correction is None]
         return {
             "incident": self._incident(),
-            "level": self._rise(rises[-1] if rises else None),
-            "classified": self._rise(graded[0] if graded else None),
+            "level": self._level(changes[-1] if changes else None),
+            "classified": self._level(graded[0] if graded else None),
             "provisional": self.assessment.provisional,
-            "next": self._rise(self.assessment.next),
+            "next": self._level(self.assessment.next),
             "impact": list(self._impact()),
-            "course": chronicle.course(),
+            "timeline": chronicle.course(),
             "measures": chronicle.measures(),
-            "failures": [_said(each) for each in known.events(RepairFailed)],
-            "plan_failures": [_said(each) for each in known.events(PlanFailed)],
+            "failures": [_failure(failure) for failure in incident.events(RepairFailed)],
+            "plan_failures": [_failure(failure) for failure in incident.events(PlanFailed)],
             "harms": list(self._harms()),
             "figures": list(self._figures()),
-            "measured": _Figures({found.name: self._value(found.value) for found in known.measurements}),
-            "root_causes": [{"at": at, "text": text} for at, text in known.root_causes],
+            "measured": _Figures({figure.name: self._value(figure.value) for figure in incident.measurements}),
+            "root_causes": [{"at": at, "text": text} for at, text in incident.root_causes],
             "obligations": list(self._obligations()),
             "lessons": [
-                {"at": lesson.occurred_at, **lesson.data.model_dump()} for lesson in known.events(LessonRecorded)
+                {"at": lesson.occurred_at, **lesson.data.model_dump()} for lesson in incident.events(LessonRecorded)
             ],
             "tasks": list(self._tasks()),
-            "as_of": latest_fact(known, self.assessment) or self.assessment.at,
+            "as_of": latest_fact(incident, self.assessment) or self.assessment.at,
         }
 
     def _incident(self) -> dict[str, Any]:
-        known = self.facts.incident
-        harms = known.events(HarmAssessed)
-        services = set(known.services) or {harm.service for harm in harms if harm.service is not None}
-        regions = set(known.regions) or {region for harm in harms for region in harm.regions}
+        incident = self.facts.incident
+        harms = incident.events(HarmAssessed)
+        services = set(incident.services) or {harm.service for harm in harms if harm.service is not None}
+        regions = set(incident.regions) or {region for harm in harms for region in harm.regions}
         return {
-            "id": known.id,
+            "id": incident.id,
             "services": [self._service(service) for service in sorted(services)],
             "regions": [region_name(region, self.locale) for region in sorted(regions)],
-            "occurred_at": known.occurred_at,
-            "detected_at": known.detected_at,
-            "restored_at": known.restored_at,
-            "duration": self._length(known.occurred_at, known.restored_at),
-            "recovery_at": known.recovery_at,
-            "has_outage": bool(known.outages),
-            "is_down": known.is_down,
-            "closed_at": known.closing.at if known.closing else None,
-            "closed_by": known.closing.by if known.closing else None,
+            "occurred_at": incident.occurred_at,
+            "detected_at": incident.detected_at,
+            "restored_at": incident.restored_at,
+            "duration": self._length(incident.occurred_at, incident.restored_at),
+            "recovery_at": incident.recovery_at,
+            "has_outage": bool(incident.outages),
+            "is_down": incident.is_down,
+            "closed_at": incident.closing.at if incident.closing else None,
+            "closed_by": incident.closing.by if incident.closing else None,
         }
 
     def _length(self, start: datetime | None, end: datetime | None) -> timedelta | None:
-        """Return how long something lasted; while it lasts only a report of progress says so, as of the latest fact."""
+        """Return the length of an outage. While it lasts: up to the latest fact in a report of progress, else None."""
         if end is None and self.progress:
             end = latest_fact(self.facts.incident, self.assessment)
         return None if start is None or end is None else max(end - start, timedelta(0))
@@ -191,22 +192,22 @@ class _VariableBuilder:
         name = self.facts.service_names.get(service)
         return name.in_(self.locale) if name else service
 
-    def _rise(self, rise: LevelChange | None) -> dict[str, Any] | None:
-        if rise is None or rise.level is None:
+    def _level(self, change: LevelChange | None) -> dict[str, Any] | None:
+        if change is None or change.level is None:
             return None
-        correction = rise.correction.data if rise.correction is not None else None
+        correction = change.correction.data if change.correction is not None else None
         return {
-            "id": rise.level,
-            "name": self.pack.level_names[rise.level].in_(self.locale),
-            "at": rise.at,
-            "cite": format_cite("Art. 10" if correction else rise.cite, self.locale),
+            "id": change.level,
+            "name": self.pack.level_names[change.level].in_(self.locale),
+            "at": change.at,
+            "cite": format_cite("Art. 10" if correction else change.cite, self.locale),
             "says": f"{correction.by}: {correction.reason}"
             if correction
-            else self.pack.rule_by_id[rise.rule].says.in_(self.locale),
+            else self.pack.rule_by_id[change.rule].says.in_(self.locale),
         }
 
     def _impact(self) -> Iterator[dict[str, Any]]:
-        """Yield each service hit, and how long it could not do business; regions hit alike stand together."""
+        """Yield the outage of each service; regions with the same times share an entry."""
         alike: dict[tuple[object, ...], list[str]] = {}
         for hit in self._impact_by_region():
             alike.setdefault(tuple(value for name, value in hit.items() if name != "region"), []).append(hit["region"])
@@ -216,17 +217,19 @@ class _VariableBuilder:
 
     def _impact_by_region(self) -> Iterator[dict[str, Any]]:
         in_service = {region.region: region.in_service for region in self.assessment.evidence.regions}
+        # Of several services in a region the evidence has one total, which cannot be given to one of them.
         alone = {region.region for region in self.assessment.evidence.regions if len(region.services) == 1}
-        for outage in sorted(self.facts.incident.outages, key=lambda each: (each.intervals[0].start, each.region)):
-            spans = list(union([iter([(i.start, i.end) for i in outage.intervals])]))
-            end = None if spans[-1][1] == NEVER else spans[-1][1]
-            lengths = [self._length(start, None if until == NEVER else until) for start, until in spans]
+        outages = sorted(self.facts.incident.outages, key=lambda outage: (outage.intervals[0].start, outage.region))
+        for outage in outages:
+            segments = list(union([iter([(i.start, i.end) for i in outage.intervals])]))
+            end = None if segments[-1][1] == NEVER else segments[-1][1]
+            lengths = [self._length(start, None if until == NEVER else until) for start, until in segments]
             yield {
                 "service": self._service(outage.service),
                 "region": region_name(outage.region, self.locale),
-                "start": spans[0][0],
+                "start": segments[0][0],
                 "end": end,
-                "lasted": None if None in lengths else sum((each for each in lengths if each), timedelta(0)),
+                "lasted": None if None in lengths else sum((length for length in lengths if length), timedelta(0)),
                 "in_service": in_service.get(outage.region) if end is not None and outage.region in alone else None,
             }
 
@@ -238,33 +241,33 @@ class _VariableBuilder:
             yield {"at": harm.occurred_at, "by": judged.by, "reason": judged.reason} | words
 
     def _figures(self) -> Iterator[dict[str, Any]]:
-        """Yield the latest value of each figure that the pack knows."""
-        latest = {found.name: found for found in self.facts.incident.measurements if found.name in self.pack.measures}
-        for name, found in latest.items():
+        """Yield the latest value of each of the pack's measures."""
+        latest = {figure.name: figure for figure in self.facts.incident.measurements}
+        for name, measurement in latest.items():
             measure = self.pack.measures[name]
-            about = {
+            figure = {
                 "says": measure.says.in_(self.locale),
                 "unit": measure.unit or "",
-                "value": self._value(found.value),
+                "value": self._value(measurement.value),
             }
-            yield {"name": name, "at": found.at, "by": found.by} | about
+            yield {"name": name, "at": measurement.at, "by": measurement.by} | figure
 
     def _value(self, value: Figure) -> str:
         return Translator(self.locale)("yes" if value else "no") if isinstance(value, bool) else f"{value:,}"
 
     def _obligations(self) -> Iterator[dict[str, Any]]:
-        """Yield what the pack demands now, or was done for it."""
+        """Yield the pack's obligations that apply now or have been met."""
         for status in self.assessment.obligations:
             applies = status.applies_at is not None and status.applies_at <= self.assessment.at
             if status.due_at is not None and (applies or status.state is ObligationState.MET):
                 yield self._obligation(status)
 
     def _obligation(self, status: ObligationStatus) -> dict[str, Any]:
-        demand = next(demand for demand in self.pack.obligations if demand.id == status.id)
+        obligation = next(obligation for obligation in self.pack.obligations if obligation.id == status.id)
         is_met = status.state is ObligationState.MET
         return {
             "id": status.id,
-            "says": demand.says.in_(self.locale),
+            "says": obligation.says.in_(self.locale),
             "cite": format_cite(status.cite, self.locale),
             "due_at": status.due_at,
             "state": Translator(self.locale)("met late" if is_met and status.met_late else status.state.value),
@@ -275,19 +278,19 @@ class _VariableBuilder:
         }
 
     def _tasks(self) -> Iterator[dict[str, Any]]:
-        known = self.facts.incident
-        for task in known.handling.tasks:
-            done = known.handling.completion_of_task(task)
+        incident = self.facts.incident
+        for task in incident.handling.tasks:
+            completion = incident.handling.completion_of_task(task)
             yield {
                 "title": task.data.title,
                 "owner": task.data.assignee,
                 "due_at": task.data.due_at,
                 "by": task.data.by,
                 "reason": task.data.reason,
-                "done_at": done.occurred_at if done else None,
-                "done_by": done.data.by if done else None,
+                "done_at": completion.occurred_at if completion else None,
+                "done_by": completion.data.by if completion else None,
             }
 
 
-def _said(failure: RepairFailed | PlanFailed) -> dict[str, Any]:
+def _failure(failure: RepairFailed | PlanFailed) -> dict[str, Any]:
     return {"at": failure.occurred_at, "by": failure.data.by, "reason": failure.data.reason}

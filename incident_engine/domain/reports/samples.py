@@ -1,4 +1,4 @@
-"""What is wrong with the texts of a report's definition, found by rendering them in sample situations."""
+"""Check the texts of a report's definition by rendering them in sample situations."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -12,13 +12,13 @@ from incident_engine.domain.reports.variables import REPORT_VARIABLES
 
 _BEGAN = datetime(2013, 6, 23, 2, 35, tzinfo=UTC)
 _LATER = _BEGAN + timedelta(hours=4)
-_RISE = {"id": "III", "name": "Name", "at": _BEGAN + timedelta(minutes=30), "cite": "Art. 1", "says": "so"}
-_SAID = {"at": _LATER, "by": "A", "reason": "so"}
-_LINE = {"at": _LATER, "text": "so", "by": "A"}
+_LEVEL = {"id": "III", "name": "Name", "at": _BEGAN + timedelta(minutes=30), "cite": "Art. 1", "says": "so"}
+_JUDGEMENT = {"at": _LATER, "by": "A", "reason": "so"}
+_ENTRY = {"at": _LATER, "text": "so", "by": "A"}
 
 
 class _AnyFigure(dict[str, Any]):
-    """Has every figure, or none of them."""
+    """Contains every figure with one value."""
 
     def __init__(self, value: str | None) -> None:
         super().__init__()
@@ -29,62 +29,65 @@ class _AnyFigure(dict[str, Any]):
 
 
 class _AnyName(dict[str, str]):
-    """Has every name."""
+    """Contains every name."""
 
     def __contains__(self, name: object) -> bool:
         return True
 
 
 def definition_problems(definition: ReportDefinition, measures: Iterable[str] | None = None) -> Iterator[Problem]:
-    """Yield what is wrong with the texts of a definition, each with its path in the document.
+    """Yield a problem for each faulty text of a definition, with its path in the document.
 
-    `measures` are the names of the figures that its pack knows; None if that is not known here.
+    `measures` are the names of its pack's measures; with None, any name is accepted.
     """
-    known = None if measures is None else tuple(measures)
-    for place, section in enumerate(definition.sections):
-        for index, field in enumerate(section.fields):
-            given = field.facts.as_mapping() if field.facts is not None else {}
-            sources = {source: locale for locale, source in reversed(given.items())}
-            for source, locale in reversed(sources.items()):  # one that is the same in both is tried once
-                where = ("sections", place, "fields", index, "facts", locale)
-                for said in _wrong(source, locale, definition.progress, known):
-                    yield Problem(where, *said)
+    names = None if measures is None else tuple(measures)
+    for section_index, section in enumerate(definition.sections):
+        for field_index, field in enumerate(section.fields):
+            texts = field.facts.as_mapping() if field.facts is not None else {}
+            sources = {source: locale for locale, source in reversed(texts.items())}
+            for source, locale in reversed(sources.items()):  # a text for both languages is tried once
+                where = ("sections", section_index, "fields", field_index, "facts", locale)
+                for problem in _wrong(source, locale, definition.progress, names):
+                    yield Problem(where, *problem)
 
 
 @lru_cache(maxsize=4_096)  # reports of one regulation share many texts
 def _wrong(
     source: str, locale: str, progress: bool, measures: tuple[str, ...] | None
 ) -> tuple[tuple[str, str, str], ...]:
-    """Return what is wrong with a text: message, what was expected, the nearest name."""
+    """Return the problems of a text: (message, expected, nearest name)."""
     names: Mapping[str, str] = _AnyName() if measures is None else dict.fromkeys(measures, "a figure")
-    wrong = source_problems(source, {**REPORT_VARIABLES, "measured": names})
-    found = [(f"{said.message} (line {said.path[0]} of the text)", said.expected, said.nearest) for said in wrong]
-    if not found:
+    problems = source_problems(source, {**REPORT_VARIABLES, "measured": names})
+    results = [
+        (f"{problem.message} (line {problem.path[0]} of the text)", problem.expected, problem.nearest)
+        for problem in problems
+    ]
+    if not results:
         text = sandbox(locale, UTC).from_string(source)
-        for situation, variables in samples(progress=progress):
+        for description, variables in samples(progress=progress):
             try:
                 text.render(variables)
-            except Exception as error:  # noqa: BLE001 - a text may raise anything; it is what we look for
-                return ((f"fails {situation}: {error}", "a guard such as {% if level %}", ""),)
-    return tuple(found)
+            except Exception as error:  # noqa: BLE001 - a text may raise anything
+                return ((f"fails {description}: {error}", "a guard such as {% if level %}", ""),)
+    return tuple(results)
 
 
 def samples(*, progress: bool = False) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield situations in which a report (of progress or not) may be drafted, each with its name."""
+    """Yield situations in which a report (of progress or not) may be drafted: (name, variables)."""
     whole, bare = _whole(), _bare()
     so_far: dict[str, Any] = {"restored_at": None, "is_down": True, "closed_at": None, "closed_by": None}
     so_far |= {} if progress else {"duration": None}
     open_hit = _hit(_LATER if progress else None) | {"end": None, "in_service": None}
     yield "when everything is known", whole
     yield "when hardly anything is known", bare
-    yield "while it lasts", whole | {"incident": whole["incident"] | so_far, "impact": [open_hit], "next": _RISE}
-    yield "when nobody signs", whole | {"course": [_LINE | {"by": None}], "measures": [_LINE | {"by": None}]}
+    yield "while it lasts", whole | {"incident": whole["incident"] | so_far, "impact": [open_hit], "next": _LEVEL}
+    yield "when nobody signs", whole | {"timeline": [_ENTRY | {"by": None}], "measures": [_ENTRY | {"by": None}]}
 
 
 def _hit(end: datetime | None) -> dict[str, Any]:
     length = None if end is None else end - _BEGAN
-    about = {"service": "Core banking", "region": "Guangdong", "start": _BEGAN, "end": end}
-    return about | {"lasted": length, "in_service": length}
+    hit = {"service": "Core banking", "region": "Guangdong", "start": _BEGAN, "end": end}
+    return hit | {"lasted": length, "in_service": length}
 
 
 def _unit() -> dict[str, Any]:
@@ -111,16 +114,16 @@ def _whole() -> dict[str, Any]:
             "closed_at": _LATER,
             "closed_by": "A",
         },
-        "level": _RISE,
-        "classified": _RISE,
+        "level": _LEVEL,
+        "classified": _LEVEL,
         "provisional": True,
         "next": None,
         "impact": [_hit(_LATER)],
-        "course": [_LINE],
-        "measures": [_LINE],
-        "failures": [_SAID],
-        "plan_failures": [_SAID],
-        "harms": [_SAID | {"kind": "bank", "seriousness": "serious", "cause": "interruption"}],
+        "timeline": [_ENTRY],
+        "measures": [_ENTRY],
+        "failures": [_JUDGEMENT],
+        "plan_failures": [_JUDGEMENT],
+        "harms": [_JUDGEMENT | {"kind": "bank", "seriousness": "serious", "cause": "interruption"}],
         "figures": [
             {"name": "clients", "says": "Clients", "value": "1,000", "unit": "clients", "at": _LATER, "by": "A"}
         ],

@@ -1,4 +1,4 @@
-"""What a field of a report may name."""
+"""The variables of report fields, with the meaning of each."""
 
 from collections.abc import Mapping
 
@@ -7,43 +7,47 @@ REPORT_VARIABLES: Mapping[str, Mapping[str, str]] = {
     "unit": {
         "name": "the unit of the bank that reports",
         "is_branch": "whether it is a branch and not the head office",
-        "addressee": "who gets this report",
-        "reporter": "the name of the reporter that is filed with the regulator",
-        "contact": "how to reach the reporter",
+        "addressee": "the recipient of the report",
+        "reporter": "the reporter filed with the regulator",
+        "contact": "the reporter's telephone",
     },
     "pack": {"title": "the regulation's name", "source": "its number"},
     "incident": {
         "id": "the incident's id",
-        "services": "names of the services hit",
-        "regions": "names of the regions hit",
-        "occurred_at": "when it began, or none",
-        "detected_at": "when the first event reached us, or none",
-        "restored_at": "when everything worked again, or none",
+        "services": "names of the affected services",
+        "regions": "names of the affected regions",
+        "occurred_at": "the start of the first outage, or none",
+        "detected_at": "the receipt of the first event, or none",
+        "restored_at": "the restoration of all services, or none",
         "duration": "from the occurrence to the restoration; before it none (in a report of progress: so far)",
         "recovery_at": "the latest estimate of the recovery, or none",
-        "has_outage": "whether anything is or was down",
-        "is_down": "whether anything is down",
-        "closed_at": "when it was closed, or none",
-        "closed_by": "who closed it, or none",
+        "has_outage": "whether any service is or was down",
+        "is_down": "whether any service is down",
+        "closed_at": "the closing of the incident, or none",
+        "closed_by": "the person who closed it, or none",
     },
     "level": {
         "id": "the level, such as II",
         "name": "its name",
-        "at": "when it was reached",
+        "at": "the instant at which it was reached",
         "cite": "the clause",
-        "says": "the clause in our words; of a corrected level who corrected it and why",
+        "says": "the clause in our words; of a corrected level 'person: reason'",
     },
-    "classified": {"at": "when a level was first reached", "cite": "the clause", "says": "the clause in our words"},
+    "classified": {
+        "at": "the instant at which a level was first reached",
+        "cite": "the clause",
+        "says": "the clause in our words",
+    },
     "provisional": {},
     "next": {
         "id": "the level after the present one",
         "name": "its name",
-        "at": "when it will be reached if nothing new happens",
+        "at": "the instant at which it will be reached if nothing new happens",
         "cite": "the clause",
         "says": "the clause in our words",
     },
     "impact": {},
-    "course": {},
+    "timeline": {},
     "measures": {},
     "failures": {},
     "plan_failures": {},
@@ -56,12 +60,14 @@ REPORT_VARIABLES: Mapping[str, Mapping[str, str]] = {
     "tasks": {},
     "as_of": {},
 }
-"""The variables of a report's fields: their parts and what these mean. `level`, `classified` and `next` may be none.
+"""The variables of report fields with their parts and the meaning of each.
 
-`provisional` says that the level rests on the worst credible case and nobody has confirmed it; `as_of` is the instant
-of the latest fact. `measured` has each figure of the pack by its name, or none. The others are lists of objects:
-`impact` (service, region, start, end, lasted, in_service), `course` and `measures` (at, text, by), `failures` and
-`plan_failures` (at, by, reason), `harms` (at, kind, seriousness, cause, by, reason), `figures` (name, says, value,
-unit, at, by), `root_causes` (at, text), `obligations` (id, says, cite, due_at, state, met_at, met_by, is_late,
-missed), `lessons` (at, by, text, for_customers), `tasks` (title, owner, due_at, by, reason, done_at, done_by).
+`level`, `classified` and `next` may be none. `provisional`: the level rests on the worst credible case, and no person
+has confirmed it. `as_of`: the instant of the latest fact. `measured`: each figure of the pack by its name, or none.
+
+The others are lists of objects: `impact` (service, region, start, end, lasted, in_service), `timeline` and `measures`
+(at, text, by), `failures` and `plan_failures` (at, by, reason), `harms` (at, kind, seriousness, cause, by, reason),
+`figures` (name, says, value, unit, at, by), `root_causes` (at, text), `obligations` (id, says, cite, due_at, state,
+met_at, met_by, is_late, missed), `lessons` (at, by, text, for_customers), `tasks` (title, owner, due_at, by, reason,
+done_at, done_by).
 """
