@@ -1,4 +1,4 @@
-"""The handling of a case: what people did with its steps, whatever kind of case it is."""
+"""The handling of a case of any kind: the actions of people on its steps."""
 
 from dataclasses import dataclass
 from datetime import datetime

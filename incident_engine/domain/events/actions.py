@@ -1,4 +1,4 @@
-"""What people report of the handling: who did, approved, skipped, handed over or added what, and what was learned."""
+"""Events about the handling: actions of people on steps, notes, report entries, lessons, the closing."""
 
 from hashlib import sha256
 from typing import Literal, Self
@@ -12,7 +12,7 @@ from incident_engine.domain.values import Identifier, stamp
 
 
 class NoteData(Strict):
-    """Free words for the record."""
+    """The text of a note."""
 
     text: Text
     by: Name | None = None
@@ -26,7 +26,7 @@ class NoteAdded(PersonEvent):
 
 
 class CompletionData(Strict):
-    """Who did what: a step by its id, or the obligation that it fulfils."""
+    """The step that a person completed, by its id, or the obligation that the action fulfils."""
 
     by: Name
     step: Name | None = None
@@ -35,14 +35,14 @@ class CompletionData(Strict):
 
 
 class StepCompleted(PersonEvent):
-    """A person did what a step asked for, such as handing in the first report."""
+    """A person completed a step, for example submitted the first report."""
 
     type: Literal[EventType.STEP_COMPLETED]
     data: CompletionData
 
 
 class StepActionData(Strict):
-    """Who did it, to which step (by its id)."""
+    """The person, and the step by its id."""
 
     by: Name
     step: Name
@@ -50,21 +50,21 @@ class StepActionData(Strict):
 
 
 class StepAcknowledged(PersonEvent):
-    """A person has seen what a step said and takes care of it: nobody else is paged for it."""
+    """A person acknowledges a step and takes care of it. Its escalation stops."""
 
     type: Literal[EventType.STEP_ACKNOWLEDGED]
     data: StepActionData
 
 
 class MessageText(Strict):
-    """A message as a person worded it."""
+    """The text of a message as a person edited it."""
 
     subject: Name
     body: Text
 
 
 class ApprovalData(StepActionData):
-    """Who approves; `wording` replaces the words of the draft, by language."""
+    """The approval. `wording` replaces the text of the draft, by language."""
 
     wording: dict[Literal["zh-CN", "en"], MessageText] = {}
 
@@ -82,14 +82,14 @@ class ApprovalData(StepActionData):
 
 
 class StepApproved(PersonEvent):
-    """A person approves what a step is about to say; only then it goes out."""
+    """A person approves the message of a step. It goes out only then."""
 
     type: Literal[EventType.STEP_APPROVED]
     data: ApprovalData
 
 
 class SkippingData(Strict):
-    """Who decides that a step need not be done, and why."""
+    """The decision that a step is not done, with its reason."""
 
     by: Name
     step: Name
@@ -97,14 +97,14 @@ class SkippingData(Strict):
 
 
 class StepSkipped(PersonEvent):
-    """A person decides that a step is not done. What it would have fulfilled is still owed."""
+    """A person decides that a step is not done. The obligation that it would have fulfilled stays due."""
 
     type: Literal[EventType.STEP_SKIPPED]
     data: SkippingData
 
 
 class AssignmentData(Strict):
-    """Who hands a step over to whom, and why."""
+    """The assignment of a step to another person, with its reason."""
 
     by: Name
     step: Name
@@ -113,14 +113,14 @@ class AssignmentData(Strict):
 
 
 class StepAssigned(PersonEvent):
-    """A person hands a step over to somebody else; the latest word counts."""
+    """A person assigns a step to another person. The latest assignment counts."""
 
     type: Literal[EventType.STEP_ASSIGNED]
     data: AssignmentData
 
 
 class AdditionData(Strict):
-    """A step of a playbook that is wanted now (`step`), or a task in free words (`title`), by whom and why."""
+    """A step of a playbook that starts now (`step`), or a task in free words (`title`), with its reason."""
 
     by: Name
     reason: Text
@@ -146,13 +146,13 @@ class StepAdded(PersonEvent):
 
     @property
     def key(self) -> str:
-        """Return the name that tells this addition apart from others, as part of a step's id."""
+        """Return the unique name of the addition, as it stands in a step's id."""
         digest = sha256(f"{self.source}\0{self.id}".encode()).hexdigest()[:8]
         return f"{stamp(self.occurred_at)}-{digest}"
 
 
 class ReportEntryData(Strict):
-    """What a person writes into a report, by the ids of its fields; an empty text takes a field back."""
+    """The texts of a report's fields, by their ids. An empty text takes a field back."""
 
     by: Name
     report: Identifier
@@ -160,14 +160,14 @@ class ReportEntryData(Strict):
 
 
 class ReportWritten(PersonEvent):
-    """A person fills in fields of a report; the latest word on each counts, and every version is kept."""
+    """A person fills in fields of a report. The latest text of each counts, and every version is kept."""
 
     type: Literal[EventType.REPORT_WRITTEN]
     data: ReportEntryData
 
 
 class LessonData(Strict):
-    """What was learned, by whom; `for_customers` is what they may read of it."""
+    """A lesson. `for_customers` is the text that customers may read."""
 
     by: Name
     text: Text
@@ -182,14 +182,14 @@ class LessonRecorded(PersonEvent):
 
 
 class ClosingData(Strict):
-    """Who closed the incident, and why."""
+    """The person, and the reason if there is one."""
 
     by: Name
     reason: Text | None = None
 
 
 class IncidentClosed(PersonEvent):
-    """The incident is over."""
+    """The handling of an incident ends (Art. 42)."""
 
     type: Literal[EventType.INCIDENT_CLOSED]
     data: ClosingData

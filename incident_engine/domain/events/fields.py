@@ -1,4 +1,4 @@
-"""What the fields of an event may hold: names, keys, services, regions, instants, figures."""
+"""Types of the fields of events: names, keys, services, regions, instants, figures."""
 
 import re
 from collections.abc import Mapping

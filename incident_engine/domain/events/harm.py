@@ -9,7 +9,7 @@ from incident_engine.domain.events.types import EventType, PersonEvent
 
 
 class HarmKind(StrEnum):
-    """What is harmed (银监办发〔2008〕53号 Art. 9, clause 1)."""
+    """The kinds of harm, by the party that is hit (银监办发〔2008〕53号 Art. 9, clause 1)."""
 
     ECONOMIC_DISORDER = "economic_disorder"
     FINANCIAL_STABILITY = "financial_stability"
@@ -28,12 +28,12 @@ class Seriousness(StrEnum):
 
     @property
     def rank(self) -> int:
-        """Return the place, from 0 for the least."""
+        """Return the position in order of seriousness, 0 for the least."""
         return list(Seriousness).index(self)
 
 
 class HarmCause(StrEnum):
-    """What the harm comes from (Art. 9, clause 1)."""
+    """The causes of a harm (Art. 9, clause 1)."""
 
     SYSTEM_INTERRUPTION = "system_interruption"
     DATA_DAMAGE = "data_damage"
@@ -42,7 +42,7 @@ class HarmCause(StrEnum):
 
 
 class HarmData(Strict):
-    """A person's judgement of a harm: of what kind, how serious, by what cause, judged by whom and why."""
+    """A person's judgement of a harm: kind, seriousness, cause, and the reason for it."""
 
     kind: HarmKind
     seriousness: Seriousness

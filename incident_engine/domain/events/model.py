@@ -38,7 +38,7 @@ from incident_engine.domain.values import Identifier
 
 
 class OutageData(BaseModel):
-    """What else the monitor says. Other keys are kept and shown, never graded."""
+    """Further facts from the monitor. Unknown keys are kept and shown, never graded."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
     signal: Name | None = None
@@ -58,9 +58,9 @@ class OutageEvent(BaseEvent):
 def outage_started(
     source: str, event_id: str, at: datetime, service: str, regions: tuple[str, ...], data: Mapping[str, str]
 ) -> OutageEvent:
-    """Return the beginning of an outage whose parts have all been validated, each by the type of its field.
+    """Return the start of an outage from parts that have been validated, each by the type of its field.
 
-    `data` has the `signal`, and whatever else the monitor says. The same as validating it, at a tenth of the cost.
+    `data` has the `signal`, and any other text of the monitor. Equal to a validated event, at a tenth of the cost.
     """
     extra = {name: text for name, text in data.items() if name != "signal"}
     return _made(
@@ -113,21 +113,21 @@ class RecoveryEstimated(PersonEvent):
 
 
 class RepairData(Strict):
-    """Who found that the repair failed, and how."""
+    """The report of a failed repair."""
 
     by: Name
     reason: Text
 
 
 class RepairFailed(PersonEvent):
-    """The failure was not repaired; what it may lead to when the service opens again is graded by the estimate."""
+    """The failure was not repaired. Forecasts grade its effect on the next service hours."""
 
     type: Literal[EventType.REPAIR_FAILED]
     data: RepairData
 
 
 class MaintenanceData(Strict):
-    """From when (inclusive) until when (exclusive) the service is out of use as announced."""
+    """The announced time of the maintenance: from `start` (inclusive) to `end` (exclusive)."""
 
     start: Instant
     end: Instant
@@ -171,12 +171,12 @@ class MaintenanceAnnounced(BaseEvent):
 
 
 class ImpactData(Strict):
-    """What was measured, by the names that the packs declare under `measures`: a number, or yes or no."""
+    """Figures by the names that the packs declare under `measures`: a number, or yes or no."""
 
     by: Name
     measures: dict[Identifier, Figure] = {}
     root_cause: Name | None = None
-    """The apparent root cause, in words that are the same for incidents with the same cause."""
+    """The apparent root cause, with equal text for incidents of the same cause."""
     note: Text | None = None
 
     @model_validator(mode="after")
@@ -194,7 +194,7 @@ class ImpactMeasured(PersonEvent):
 
 
 class PlanFailureData(Strict):
-    """Who found that a plan or decision failed, and which."""
+    """The report of a plan or decision that failed."""
 
     by: Name
     reason: Text
@@ -208,7 +208,7 @@ class PlanFailed(PersonEvent):
 
 
 class CorrectionData(Strict):
-    """The right level of a pack (null: below the lowest), by whom and why. The same level confirms it."""
+    """The right level of a pack (null: below the lowest), with its reason. The present level confirms it."""
 
     level: Identifier | None
     pack: Identifier | None = None
@@ -251,7 +251,7 @@ OPENING = (OutageEvent, HarmAssessed, ImpactMeasured)
 
 
 class AnyEvent(PersonEvent):
-    """What an event of any type has: to say what else is wrong with one whose type is unknown."""
+    """The common fields of all events: to validate the rest of an event whose type is unknown."""
 
     model_config = ConfigDict(extra="ignore")
 

@@ -1,6 +1,7 @@
-"""What every event has, and the types of events."""
+"""The types of events, and the fields that all events have."""
 
 from enum import StrEnum
+from typing import Literal
 
 from incident_engine.common.validation import Strict
 from incident_engine.domain.events.fields import IncidentKey, Instant, Name, Region, Service
@@ -10,7 +11,7 @@ ITSELF = "incident-engine"
 
 
 class EventType(StrEnum):
-    """What an event reports."""
+    """The types of events."""
 
     OUTAGE_STARTED = "outage.started"
     OUTAGE_DEGRADED = "outage.degraded"
@@ -34,8 +35,20 @@ class EventType(StrEnum):
     INCIDENT_CLOSED = "incident.closed"
 
 
+Reportable = Literal[
+    EventType.REPAIR_FAILED,
+    EventType.RECOVERY_ESTIMATED,
+    EventType.HARM_ASSESSED,
+    EventType.IMPACT_MEASURED,
+    EventType.PLAN_FAILED,
+    EventType.NOTE_ADDED,
+    EventType.LESSON_RECORDED,
+]
+"""The events that can start a step, by their types."""
+
+
 class BaseEvent(Strict):
-    """What every event has: `(source, id)` is its idempotency key."""
+    """The fields of every event. `(source, id)` is its idempotency key."""
 
     source: Name
     id: Name

@@ -1,4 +1,4 @@
-"""How things stand with what a pack demands: when it applies, by when it is due, whether it was met."""
+"""The status of a pack's obligations: when each applies, by when it is due, whether it was met."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +22,7 @@ _NOON = time(12)
 
 
 class ObligationState(StrEnum):
-    """How things stand with an obligation at an instant."""
+    """The state of an obligation at an instant."""
 
     NOT_APPLICABLE = "not_applicable"
     PENDING = "pending"
@@ -32,12 +32,9 @@ class ObligationState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ObligationStatus:
-    """An obligation of the pack as it stands for an incident.
+    """The status of one instance of an obligation for an incident.
 
-    `applies_at` is when a level for which it holds is reached (None: never, as things are). `met_late` says that it
-    was met after `due_at`; `overdue_at_detection` that it was due before we knew of the incident. `instance` tells
-    apart what is demanded several times; of instances missed one after the other only the latest stands, with how
-    many were missed in all.
+    Of instances of a recurring obligation that were missed in a row only the latest has a status.
     """
 
     id: str
@@ -46,26 +43,31 @@ class ObligationStatus:
     state: ObligationState
     due_at: datetime | None = None
     applies_at: datetime | None = None
+    """When its condition is reached; None: never, if no new fact arrives."""
     met_at: datetime | None = None
     met_by: str | None = None
     met_late: bool = False
+    """It was met after `due_at`."""
     overdue_at_detection: bool = False
+    """It was due before the incident was known."""
     instance: str = ""
+    """The name of the instance; empty if there is only one."""
     missed: int = 0
+    """How many instances in a row were missed, this one included."""
 
     @property
     def key(self) -> str:
-        """Return what names this instance among all of the pack."""
+        """Return the unique name of this instance in the pack."""
         return f"{self.id}.{self.instance}" if self.instance else self.id
 
 
 @dataclass(frozen=True, slots=True)
-class _Setting:
-    """What the statuses are computed from."""
+class _Context:
+    """The facts from which the statuses follow."""
 
     incident: Incident
     pack: Pack
-    course: Sequence[LevelChange]
+    history: Sequence[LevelChange]
     downtime: Downtime
     calendar: Calendar | None
     now: datetime
@@ -75,96 +77,97 @@ class _Setting:
 def statuses(
     incident: Incident,
     pack: Pack,
-    course: Sequence[LevelChange],
+    history: Sequence[LevelChange],
     downtime: Downtime,
     calendars: Mapping[str, Calendar],
     now: datetime,
     *,
     in_force: bool,
 ) -> tuple[ObligationStatus, ...]:
-    """Return how things stand with each obligation of the pack at `now`; `course` is every level past and to come."""
+    """Return the status of each obligation of the pack at `now`. `history` is every level change, past and to come."""
     calendar = None if pack.calendar is None else calendars.get(pack.calendar) or _calendar(pack.calendar)
-    setting = _Setting(incident, pack, course, downtime, calendar, now, in_force)
-    found: dict[str, list[ObligationStatus]] = {}
-    for demand in pack.obligations:
-        found[demand.id] = list(_of(demand, setting, found)) or [
-            ObligationStatus(demand.id, demand.cite, demand.to, ObligationState.NOT_APPLICABLE)
+    context = _Context(incident, pack, history, downtime, calendar, now, in_force)
+    by_id: dict[str, list[ObligationStatus]] = {}
+    for obligation in pack.obligations:
+        by_id[obligation.id] = list(_of(obligation, context, by_id)) or [
+            ObligationStatus(obligation.id, obligation.cite, obligation.to, ObligationState.NOT_APPLICABLE)
         ]
-    return tuple(status for each in found.values() for status in each)
+    return tuple(status for instances in by_id.values() for status in instances)
 
 
-@cache
+@cache  # a calendar is costly to build
 def _calendar(country: str) -> Calendar:
-    """Return the calendar of a country that operators have not set right; it is costly to build."""
+    """Return the calendar of a country as the library has it, without corrections by operators."""
     return Calendar(country)
 
 
 def _of(
-    demand: Obligation, setting: _Setting, before: Mapping[str, Sequence[ObligationStatus]]
+    obligation: Obligation, context: _Context, before: Mapping[str, Sequence[ObligationStatus]]
 ) -> Iterator[ObligationStatus]:
-    done = setting.incident.handling.completions_of(demand.id)
-    for instance, applies_at in _occasions(demand, setting):
-        due_at = _due_at(demand, applies_at, setting, before)
-        if demand.every is not None and due_at is not None:
-            yield from _repeated(demand, demand.every, applies_at, due_at, done, setting)
+    completions = context.incident.handling.completions_of(obligation.id)
+    for instance, applies_at in _instances_of(obligation, context):
+        due_at = _due_at(obligation, applies_at, context, before)
+        if obligation.every is not None and due_at is not None:
+            yield from _repeated(obligation, obligation.every, applies_at, due_at, completions, context)
             continue
         since = applies_at if instance else None
-        met = next((completion for completion in done if since is None or completion.occurred_at >= since), None)
-        if met is None and _is_lifted(demand, applies_at, setting):
+        met = next((completion for completion in completions if since is None or completion.occurred_at >= since), None)
+        if met is None and _is_corrected_away(obligation, applies_at, context):
             continue
-        yield _status(demand, instance, applies_at, due_at, met, setting)
+        yield _status(obligation, instance, applies_at, due_at, met, context)
 
 
-def _occasions(demand: Obligation, setting: _Setting) -> Iterator[tuple[str, datetime]]:
-    """Yield the instants at which an obligation comes to apply, each with the name of its instance."""
-    incident = setting.incident
-    if not setting.in_force or incident.occurred_at is None:
+def _instances_of(obligation: Obligation, context: _Context) -> Iterator[tuple[str, datetime]]:
+    """Yield (name, instant) of each instance of an obligation, when it comes to apply."""
+    incident = context.incident
+    if not context.in_force or incident.occurred_at is None:
         return
-    if demand.levels is not None:
-        instants = [step.at for step in setting.course if step.level in demand.levels]
+    if obligation.levels is not None:
+        instants = [change.at for change in context.history if change.level in obligation.levels]
         if instants:
-            at = _latest_rise(demand, instants, setting)
-            yield "" if at == instants[0] else stamp(at), at  # after a correction it is owed anew
-    elif demand.when is not None:
-        at = reach(demand.when, setting.downtime, setting.pack.conditions)
+            at = _reached_at(obligation, instants, context)
+            # After a correction to none the level counts as new, and so does the obligation.
+            yield "" if at == instants[0] else stamp(at), at
+    elif obligation.when is not None:
+        at = reach(obligation.when, context.downtime, context.pack.conditions)
         if at < NEVER:
             yield "", at
     else:
-        for at in incident.reported.instants([demand.on or ""]):
+        for at in incident.reported.instants([obligation.on or ""]):
             yield stamp(at), at
 
 
-def _latest_rise(demand: Obligation, instants: Sequence[datetime], setting: _Setting) -> datetime:
-    """Return when the level was first reached; anew if a person had said that it was not."""
-    levels = demand.levels or ()
-    lifted = [step.at for step in setting.course if step.correction is not None and step.level not in levels]
-    since = max((at for at in lifted if at < instants[-1]), default=None)
-    met = demand.every is None and bool(setting.incident.handling.completions_of(demand.id))
+def _reached_at(obligation: Obligation, instants: Sequence[datetime], context: _Context) -> datetime:
+    """Return when the level was first reached, after the last correction to another one."""
+    levels = obligation.levels or ()
+    corrected = [c.at for c in context.history if c.correction is not None and c.level not in levels]
+    since = max((at for at in corrected if at < instants[-1]), default=None)
+    met = obligation.every is None and bool(context.incident.handling.completions_of(obligation.id))
     return min(at for at in instants if since is None or met or at > since)
 
 
-def _is_lifted(demand: Obligation, applies_at: datetime, setting: _Setting) -> bool:
-    """Return whether a person has said, since, that the level is none for which the obligation holds."""
-    if demand.levels is None:
+def _is_corrected_away(obligation: Obligation, applies_at: datetime, context: _Context) -> bool:
+    """Return whether the latest correction since names a level for which the obligation does not hold."""
+    if obligation.levels is None:
         return False
-    words = [s for s in setting.course if s.correction is not None and applies_at <= s.at <= setting.now]
-    return bool(words) and words[-1].level not in demand.levels
+    corrections = [c for c in context.history if c.correction is not None and applies_at <= c.at <= context.now]
+    return bool(corrections) and corrections[-1].level not in obligation.levels
 
 
 def _status(
-    demand: Obligation,
+    obligation: Obligation,
     instance: str,
     applies_at: datetime,
     due_at: datetime | None,
     met: StepCompleted | None,
-    setting: _Setting,
+    context: _Context,
 ) -> ObligationStatus:
-    detected_at = setting.incident.detected_at
+    detected_at = context.incident.detected_at
     return ObligationStatus(
-        id=demand.id,
-        cite=demand.cite,
-        to=demand.to,
-        state=_state(applies_at, due_at, met, setting.now),
+        id=obligation.id,
+        cite=obligation.cite,
+        to=obligation.to,
+        state=_state(applies_at, due_at, met, context.now),
         due_at=due_at,
         applies_at=applies_at,
         met_at=met.occurred_at if met else None,
@@ -184,36 +187,36 @@ def _state(applies_at: datetime, due_at: datetime | None, met: StepCompleted | N
 
 
 def _repeated(
-    demand: Obligation,
+    obligation: Obligation,
     every: timedelta,
     applies_at: datetime,
     first_due_at: datetime,
-    done: Sequence[StepCompleted],
-    setting: _Setting,
+    completions: Sequence[StepCompleted],
+    context: _Context,
 ) -> Iterator[ObligationStatus]:
     """Yield the instances that were met, the latest missed one, and the next.
 
-    A report meets what was missed before it, late; or else the instance that is due next. Where everything has worked
-    for as long as from one deadline to the next, it begins anew when something breaks again.
+    A report meets the instances missed before it, late; or else the instance that is due next. After everything has
+    worked for as long as from one deadline to the next, a new outage starts a new series.
     """
     number = 1
-    series = list(_series(every, applies_at, setting.incident))
+    series = list(_series(every, applies_at, context.incident))
     begins = [begins_at for begins_at, _ in series]
-    is_lifted = _is_lifted(demand, applies_at, setting)
+    is_corrected_away = _is_corrected_away(obligation, applies_at, context)
     for (begins_at, ends_at), following in zip(series, [*begins[1:], NEVER], strict=False):
-        known = min(setting.now, following)
-        reports = [report for report in done if begins_at <= report.occurred_at <= known]
+        until = min(context.now, following)
+        reports = [report for report in completions if begins_at <= report.occurred_at <= until]
         due_at, latest = begins_at + (first_due_at - applies_at), number - 1
-        for instance, instance_due_at, met, missed in _instances(every, due_at, begins_at, ends_at, reports, known):
+        for instance, instance_due_at, met, missed in _instances(every, due_at, begins_at, ends_at, reports, until):
             latest = number + instance
-            if met is not None or not is_lifted:
-                status = _status(demand, str(latest), applies_at, instance_due_at, met, setting)
+            if met is not None or not is_corrected_away:
+                status = _status(obligation, str(latest), applies_at, instance_due_at, met, context)
                 yield replace(status, missed=missed)
         number = latest + 1
 
 
 def _series(every: timedelta, applies_at: datetime, incident: Incident) -> Iterator[tuple[datetime, datetime]]:
-    """Yield from when until when an obligation is owed again and again."""
+    """Yield (start, end) of each series of a recurring obligation: one for each episode."""
     if not incident.outages:
         yield applies_at, _ended_at(incident, applies_at) or NEVER
         return
@@ -227,14 +230,14 @@ def _instances(
     due_at: datetime,
     begins_at: datetime,
     ends_at: datetime,
-    done: Sequence[StepCompleted],
+    completions: Sequence[StepCompleted],
     now: datetime,
 ) -> Iterator[tuple[int, datetime, StepCompleted | None, int]]:
-    """Yield (number from 0, due instant, what met it, how many were missed up to it) of one series."""
+    """Yield (number from 0, due instant, completion, count of missed ones up to it) of each instance of a series."""
     number, since = 0, begins_at
-    for report in done:
+    for report in completions:
         if report.occurred_at < since:
-            continue  # one more than the law asks for
+            continue  # a voluntary report beyond those that the law asks for
         if due_at > ends_at:
             break
         missed = _missed(due_at, every, report.occurred_at, ends_at)
@@ -258,41 +261,42 @@ def _missed(due_at: datetime, every: timedelta, at: datetime, ends_at: datetime)
 
 
 def _due_at(
-    demand: Obligation, applies_at: datetime, setting: _Setting, before: Mapping[str, Sequence[ObligationStatus]]
+    obligation: Obligation, applies_at: datetime, context: _Context, before: Mapping[str, Sequence[ObligationStatus]]
 ) -> datetime | None:
-    """Return by when an obligation is due; None while what its clock runs from has not come."""
-    instants = [_instant(deadline, applies_at, setting, before) for deadline in demand.due.deadlines]
-    known = [instant for instant in instants if instant is not None]
-    if not known:
+    """Return by when an obligation is due; None while its clock has not started."""
+    instants = [_instant(deadline, applies_at, context, before) for deadline in obligation.due.deadlines]
+    reached = [instant for instant in instants if instant is not None]
+    if not reached:
         return None
-    due_at = min([instant for instant in known if instant >= applies_at] or known)
-    if demand.due.on_day_off is DayOff.NOON_NEXT_WORKING_DAY:
-        return _on_working_day(due_at, setting)
+    # A deadline that had passed before the obligation applied cannot be kept any more: a later one counts.
+    due_at = min([instant for instant in reached if instant >= applies_at] or reached)
+    if obligation.due.on_day_off is DayOff.NOON_NEXT_WORKING_DAY:
+        return _on_working_day(due_at, context)
     return due_at
 
 
 def _instant(
-    deadline: Deadline, applies_at: datetime, setting: _Setting, before: Mapping[str, Sequence[ObligationStatus]]
+    deadline: Deadline, applies_at: datetime, context: _Context, before: Mapping[str, Sequence[ObligationStatus]]
 ) -> datetime | None:
-    start = _anchor(deadline, applies_at, setting, before)
+    start = _anchor(deadline, applies_at, context, before)
     if start is None:
         return None
     if deadline.within is not None:
         return start + deadline.within
-    zone = ZoneInfo(setting.pack.timezone)
+    zone = ZoneInfo(context.pack.timezone)
     local = start.astimezone(zone)
     if deadline.months is not None:
         return months_later(local, deadline.months).astimezone(UTC)
     day = local.date()
     for _ in range(deadline.working_days or 0):
-        day = _next_working_day(day, setting.calendar)
+        day = _next_working_day(day, context.calendar)
     return datetime.combine(day + _A_DAY, time(), zone).astimezone(UTC)
 
 
 def _anchor(
-    deadline: Deadline, applies_at: datetime, setting: _Setting, before: Mapping[str, Sequence[ObligationStatus]]
+    deadline: Deadline, applies_at: datetime, context: _Context, before: Mapping[str, Sequence[ObligationStatus]]
 ) -> datetime | None:
-    incident = setting.incident
+    incident = context.incident
     match deadline.after:
         case Anchor.OCCURRENCE:
             return incident.occurred_at
@@ -305,19 +309,19 @@ def _anchor(
         case Anchor.RESTORED:
             return _ended_at(incident, applies_at)
         case Anchor.MET | Anchor.LAST_MET:
-            return _met_at(deadline, setting) or before[deadline.of or ""][0].due_at
+            return _met_at(deadline, context) or before[deadline.of or ""][0].due_at
 
 
 def _ended_at(incident: Incident, applies_at: datetime) -> datetime | None:
-    """Return when everything worked again; without any outage, when it was closed, if anything was owed then."""
+    """Return when everything worked again; of an incident without outages, when it was closed."""
     if incident.outages or incident.closing is None:
         return incident.restored_at
     return max(incident.closing.at, applies_at)
 
 
-def _met_at(deadline: Deadline, setting: _Setting) -> datetime | None:
-    completions = setting.incident.handling.completions_of(deadline.of)
-    done = [completion.occurred_at for completion in completions if completion.occurred_at <= setting.now]
+def _met_at(deadline: Deadline, context: _Context) -> datetime | None:
+    completions = context.incident.handling.completions_of(deadline.of)
+    done = [completion.occurred_at for completion in completions if completion.occurred_at <= context.now]
     if not done:
         return None
     return min(done) if deadline.after is Anchor.MET else max(done)
@@ -334,9 +338,9 @@ def _next_working_day(day: date, calendar: Calendar | None) -> date:
     return day
 
 
-def _on_working_day(due_at: datetime, setting: _Setting) -> datetime:
-    zone = ZoneInfo(setting.pack.timezone)
+def _on_working_day(due_at: datetime, context: _Context) -> datetime:
+    zone = ZoneInfo(context.pack.timezone)
     day = due_at.astimezone(zone).date()
-    if _is_working_day(day, setting.calendar):
+    if _is_working_day(day, context.calendar):
         return due_at
-    return datetime.combine(_next_working_day(day, setting.calendar), _NOON, zone).astimezone(UTC)
+    return datetime.combine(_next_working_day(day, context.calendar), _NOON, zone).astimezone(UTC)

@@ -1,4 +1,4 @@
-"""An incident: what is known of it. `folding` makes it of events."""
+"""An incident: the facts of it, as `fold` makes them of events."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -29,7 +29,7 @@ class Interval:
     end: datetime
     impairment: Impairment
     begun_by: tuple[str, str] = field(default=("", ""), compare=False)
-    """(source, id) of the event that said so."""
+    """(source, id) of the event that began it."""
     ended_by: tuple[str, str] | None = field(default=None, compare=False)
 
 
@@ -41,11 +41,11 @@ class Outage:
     region: str
     intervals: tuple[Interval, ...]
     maintenance: tuple[tuple[datetime, datetime], ...] = ()
-    """What was announced as maintenance before the impairments began, from their beginning on; without overlap."""
+    """Announced maintenance that bears on the impairments, as (start, end), without overlap."""
 
     @property
     def occurred_at(self) -> datetime | None:
-        """Return when it began; what began as announced maintenance begins with its overrun, or never."""
+        """Return the start. An outage within announced maintenance starts with its overrun, or never (None)."""
         for interval in self.intervals:
             began = interval.start
             for start, end in self.maintenance:
@@ -68,7 +68,7 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True)
 class Closing:
-    """Who closed the incident, and when."""
+    """A closing: the person, or the engine, and the instant."""
 
     at: datetime
     by: str
@@ -77,7 +77,7 @@ class Closing:
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """What is known of an incident."""
+    """The facts of an incident."""
 
     id: str
     outages: tuple[Outage, ...] = ()
@@ -96,7 +96,7 @@ class Incident:
 
     @property
     def handling(self) -> Handling:
-        """Return what people did with the steps."""
+        """Return the actions of people on the steps."""
         return Handling(self.reported)
 
     @property

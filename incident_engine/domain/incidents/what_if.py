@@ -1,4 +1,4 @@
-"""What if: the events that would be reported if things went on in another way."""
+"""What-if: the events of a hypothetical course of an incident."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

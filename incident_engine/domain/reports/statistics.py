@@ -1,4 +1,4 @@
-"""The figures of an incident and of a period: how long everything took, what was owed and done (Art. 48-49).
+"""The figures of an incident and of a period: times, deadlines, messages, tasks, lessons (Art. 48-49).
 
 Pure calculations; `review` brings the facts.
 """
@@ -18,7 +18,7 @@ from incident_engine.domain.incidents.incident import Incident
 
 
 class Milestone(StrEnum):
-    """What is timed, each from the occurrence, from which the statutory clocks run."""
+    """The milestones of an incident. Each is timed from the occurrence, as the statutory clocks are."""
 
     DETECTED = "detected"
     """The first event reached us."""
@@ -27,14 +27,14 @@ class Milestone(StrEnum):
     CUSTOMERS_TOLD = "customers_told"
     """The first message to customers was delivered."""
     REPORTED = "reported"
-    """The first report was handed in to the regulator."""
+    """The first report was submitted to the regulator."""
     RESTORED = "restored"
     """Everything worked again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deadlines:
-    """How many deadlines were kept, kept late, and passed without anything having been done so far."""
+    """Counts of deadlines: kept, kept late, and passed without any completion so far."""
 
     met: int = 0
     late: int = 0
@@ -46,7 +46,7 @@ class Deadlines:
 
 @dataclass(frozen=True, slots=True)
 class Messages:
-    """How many deliveries arrived, and how many were given up."""
+    """Counts of deliveries: arrived, and given up."""
 
     delivered: int = 0
     failed: int = 0
@@ -55,7 +55,7 @@ class Messages:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """Something to be done after an incident."""
+    """A follow-up task of an incident."""
 
     incident: str
     title: str
@@ -64,7 +64,7 @@ class Task:
     done_at: datetime | None
 
     def is_late(self, now: datetime) -> bool:
-        """Return whether it was done, or is still to be done, after it was due."""
+        """Return whether the task was, or still can only be, done after it was due."""
         return self.due_at is not None and (self.done_at or now) > self.due_at
 
 
@@ -89,7 +89,7 @@ class IncidentFigures:
     root_cause: str | None
     occurred_at: datetime | None
     times: Mapping[Milestone, timedelta]
-    """What has not happened has no time."""
+    """A milestone that is not reached is missing."""
     deadlines: Deadlines
     messages: Messages
     lessons: tuple[Learned, ...]
@@ -143,7 +143,7 @@ def figures_of(incident: Incident, assessments: Sequence[Assessment], messages: 
 
 
 def deadlines_of(assessment: Assessment) -> Deadlines:
-    """Return how a pack's deadlines were kept; of what is owed again and again each one that was missed counts."""
+    """Return how a pack's deadlines were kept. Of a recurring obligation each missed instance counts."""
     met = late = missed = 0
     for status in assessment.obligations:
         if status.state is ObligationState.MET:
@@ -156,19 +156,19 @@ def deadlines_of(assessment: Assessment) -> Deadlines:
 
 def totals_of(figures: Sequence[IncidentFigures]) -> Totals:
     """Return the figures of many incidents together."""
-    graded = [each for each in figures if each.level is not None]
+    graded = [incident for incident in figures if incident.level is not None]
     delivered, failed = sum(f.messages.delivered for f in figures), sum(f.messages.failed for f in figures)
     return Totals(
         incidents=len(figures),
         graded=len(graded),
-        by_level=Counter(each.level for each in figures),
-        by_service=Counter(service for each in figures for service in each.services),
-        by_root_cause=Counter(each.root_cause for each in figures),
+        by_level=Counter(incident.level for incident in figures),
+        by_service=Counter(service for incident in figures for service in incident.services),
+        by_root_cause=Counter(incident.root_cause for incident in figures),
         times={milestone: spread for milestone in Milestone if (spread := _spread(graded, milestone)) is not None},
-        deadlines=sum((each.deadlines for each in figures), Deadlines()),
+        deadlines=sum((incident.deadlines for incident in figures), Deadlines()),
         messages=Messages(delivered, failed),
-        lessons=tuple(lesson for each in figures for lesson in each.lessons),
-        tasks=tuple(task for each in figures for task in each.tasks),
+        lessons=tuple(lesson for incident in figures for lesson in incident.lessons),
+        tasks=tuple(task for incident in figures for task in incident.tasks),
     )
 
 
@@ -199,8 +199,8 @@ def _tasks(incident: Incident) -> Iterable[Task]:
 
 
 def _spread(figures: Sequence[IncidentFigures], milestone: Milestone) -> Spread | None:
-    known = [(each.times[milestone], each.incident) for each in figures if milestone in each.times]
-    if not known:
+    times = [(f.times[milestone], f.incident) for f in figures if milestone in f.times]
+    if not times:
         return None
-    worst, incident = max(known)
-    return Spread(len(known), median_low(time for time, _ in known), worst, incident)
+    worst, incident = max(times)
+    return Spread(len(times), median_low(time for time, _ in times), worst, incident)

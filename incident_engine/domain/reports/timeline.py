@@ -1,4 +1,4 @@
-"""What happened and what was done about it, line by line, in a reader's language."""
+"""The timeline of an incident: events, levels and actions, line by line, in a reader's language."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,12 +19,12 @@ from incident_engine.domain.step_id import StepId
 from incident_engine.domain.values import NEVER, LocalizedText, format_cite
 
 Entry = tuple[datetime, str, str | None]
-"""When, what, and who said so."""
+"""(instant, text, person)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chronicle:
-    """Tells an incident's course, with the level's rises by one pack."""
+    """Writes the timeline of an incident, with the level changes by one pack."""
 
     incident: Incident
     pack: Pack
@@ -36,23 +36,23 @@ class Chronicle:
     step_titles: Mapping[str, LocalizedText]
 
     def course(self) -> list[dict[str, Any]]:
-        """Return everything that happened, in order: outages, levels, judgements, deeds, the end."""
-        return _told([*self._outages(), *self._judgements(), *self._measures()])
+        """Return every entry in order: outages, levels, judgements, actions, the closing."""
+        return _entries([*self._outages(), *self._judgements(), *self._measures()])
 
     def measures(self) -> list[dict[str, Any]]:
-        """Return what people did and noted, in order."""
-        return _told(self._measures())
+        """Return the actions and notes of people, in order."""
+        return _entries(self._measures())
 
-    def _of(self, what: str, about: str) -> str:
-        """Return `what: about` as the language writes it."""
-        return f"{what}：{about}" if self.locale.startswith("zh") else f"{what}: {about}"
+    def _of(self, title: str, text: str) -> str:
+        """Return `title: text` as the language writes it."""
+        return f"{title}：{text}" if self.locale.startswith("zh") else f"{title}: {text}"
 
-    def _beside(self, what: str, about: str) -> str:
-        """Return `what (about)` as the language writes it."""
-        return f"{what}（{about}）" if self.locale.startswith("zh") else f"{what} ({about})"
+    def _beside(self, text: str, detail: str) -> str:
+        """Return `text (detail)` as the language writes it."""
+        return f"{text}（{detail}）" if self.locale.startswith("zh") else f"{text} ({detail})"
 
     def _outages(self) -> Iterator[Entry]:
-        """Yield what broke and what was restored; regions hit at one instant stand together."""
+        """Yield impairments and restorations; regions hit at one instant share an entry."""
         say = Translator(self.locale)
         hit: dict[tuple[datetime, str, str], list[str]] = defaultdict(list)
         for outage in self.incident.outages:
@@ -70,7 +70,7 @@ class Chronicle:
             yield estimate.occurred_at, self._of(say("recovery.estimated"), expected), None
 
     def _judgements(self) -> Iterator[Entry]:
-        """Yield what the level did, what people judged, and the end."""
+        """Yield level changes, judgements of people, and the closing."""
         say, known = Translator(self.locale), self.incident
         for rise in self.rises:
             yield self._rise(rise)
@@ -90,7 +90,7 @@ class Chronicle:
         return rise.at, self._of(say("level reached"), self._beside(named, format_cite(rise.cite, self.locale))), None
 
     def _measures(self) -> Iterator[Entry]:
-        """Yield notes, steps completed, repairs that did not work."""
+        """Yield notes, completions and failed repairs."""
         say, known = Translator(self.locale), self.incident
         for note in known.events(NoteAdded):
             yield note.occurred_at, note.data.text, None
@@ -120,5 +120,5 @@ class Chronicle:
         return ("、" if self.locale.startswith("zh") else ", ").join(names)
 
 
-def _told(entries: Iterable[Entry]) -> list[dict[str, Any]]:
+def _entries(entries: Iterable[Entry]) -> list[dict[str, Any]]:
     return [{"at": at, "text": text, "by": by} for at, text, by in sorted(entries, key=lambda entry: entry[0])]

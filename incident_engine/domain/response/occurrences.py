@@ -1,4 +1,4 @@
-"""When a trigger occurs in an incident, past and (if nothing new happens) to come."""
+"""Occurrences: the instants at which a trigger fires, past and (if no new fact arrives) to come."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from incident_engine.domain.values import NEVER, RESOLUTION, stamp
 
 @dataclass(frozen=True, slots=True)
 class Occurrence:
-    """An instant at which a trigger occurs; `instance` names it whatever becomes known later."""
+    """An instant at which a trigger fires. Later facts do not change its `instance`, which names it."""
 
     instance: str
     at: datetime
@@ -29,12 +29,12 @@ class Occurrence:
     episode: tuple[datetime, datetime] | None = None
     task: StepAdded | None = None
     at_once: bool = False
-    """A person did not want to wait: it begins without its offset."""
+    """A person brought the step forward: it starts without its offset."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlanSettings:
-    """What else the plan rests on: working days by the bank's calendar (none: every day), and the observation."""
+    """The settings of the bank on which a plan rests. Without a calendar every day is a working day."""
 
     zone: tzinfo = UTC
     calendar: Calendar | None = None
@@ -44,7 +44,7 @@ class PlanSettings:
 
 @dataclass(frozen=True, slots=True)
 class IncidentView:
-    """What the occasions are found in. The first assessment is that of the primary pack."""
+    """The facts from which the occurrences follow. The first assessment is that of the primary pack."""
 
     incident: Incident
     assessments: Sequence[Assessment]
@@ -52,26 +52,26 @@ class IncidentView:
     settle: timedelta
     settings: PlanSettings
     started: Mapping[str, datetime]
-    """When steps, by their ids, did begin."""
+    """When steps started, by their ids."""
 
     def severity_of(self, level: str | None) -> int:
         """Return how severe a level is; 0 below the lowest."""
         return 0 if level is None else self.primary.severities[level]
 
     def lifted_at(self, level: str | None, since: datetime) -> datetime:
-        """Return when a person said, after an instant, that it is less than a level; NEVER if nobody did."""
-        words = [rise for rise in self.level_changes if rise.correction is not None and rise.at > since]
-        lesser = [rise.at for rise in words if self.severity_of(rise.level) < self.severity_of(level)]
-        return min(lesser, default=NEVER)
+        """Return when a person first corrected the level, after an instant, to less than `level`; else NEVER."""
+        corrections = [change for change in self.level_changes if change.correction is not None and change.at > since]
+        severity = self.severity_of(level)
+        return min((c.at for c in corrections if self.severity_of(c.level) < severity), default=NEVER)
 
     def started_at(self, step: Step) -> datetime:
-        """Return when whoever must answer a step was asked, or will be."""
+        """Return when the people who must answer a step were asked, or will be."""
         asked = derived_name(step.id, ASK) if step.approval is not None else step.id
         return self.started.get(asked, max(step.due_at, self.now))
 
     @property
     def primary(self) -> Assessment:
-        """Return the primary pack's verdict."""
+        """Return the verdict of the primary pack."""
         return self.assessments[0]
 
     @property
@@ -81,13 +81,13 @@ class IncidentView:
 
 
 def occurrences(trigger: Trigger, view: IncidentView) -> Iterator[Occurrence]:
-    """Yield every occasion of a trigger."""
+    """Yield every occurrence of a trigger."""
     if trigger.level_reached is not None:
-        yield from (each for each in _levels(view) if each.level in trigger.level_reached)
+        yield from (occurrence for occurrence in _levels(view) if occurrence.level in trigger.level_reached)
     elif trigger.level_rose:
         yield from list(_levels(view))[1:]
     elif trigger.level_corrected:
-        yield from (Occurrence(stamp(r.at), r.at, r.level) for r in view.level_changes if r.correction is not None)
+        yield from (Occurrence(stamp(c.at), c.at, c.level) for c in view.level_changes if c.correction is not None)
     elif trigger.obligation is not None:
         yield from _of_obligation(view, trigger.obligation)
     elif trigger.event is not None:
@@ -100,6 +100,7 @@ def occurrences(trigger: Trigger, view: IncidentView) -> Iterator[Occurrence]:
 
 
 def _of_graded(trigger: Trigger, view: IncidentView) -> Iterator[Occurrence]:
+    """Yield the occurrences of a trigger that fires only in incidents with a level."""
     closing = view.incident.closing
     if trigger.closed:
         if closing is not None and closing.by != ITSELF:
@@ -119,55 +120,57 @@ def _of_graded(trigger: Trigger, view: IncidentView) -> Iterator[Occurrence]:
 
 
 def _levels(view: IncidentView) -> Iterator[Occurrence]:
-    """Yield an occasion for each level that is reached, by a rule or a person's word; once more if it is so again."""
+    """Yield an occurrence for each level reached, by a rule or a correction; numbered if it is reached again."""
     times: dict[str, int] = {}
     before = 0
-    for rise in view.level_changes:
-        severity = view.severity_of(rise.level)
-        if rise.level is not None and (rise.correction is None or severity > before):
-            number = times[rise.level] = times.get(rise.level, 0) + 1
-            yield Occurrence(rise.level if number == 1 else f"{rise.level}.{number}", rise.at, rise.level)
+    for change in view.level_changes:
+        severity = view.severity_of(change.level)
+        if change.level is not None and (change.correction is None or severity > before):
+            number = times[change.level] = times.get(change.level, 0) + 1
+            instance = change.level if number == 1 else f"{change.level}.{number}"
+            yield Occurrence(instance, change.at, change.level)
         before = severity
 
 
 def _episodes(view: IncidentView, *, grown: bool) -> Iterator[Occurrence]:
-    """Yield occasions for stretches of impairment, named by their instants: late reports must not shift the names."""
+    """Yield an occurrence for each episode of impairment, or for each growth of its scope."""
     first = view.level_changes[0]
     for start, end in view.incident.episodes(view.settle):
+        # Named by their instants, not numbered: an episode that is reported late must not rename the others.
         if grown:
-            moments = [(grew, grew + view.settle) for grew in _growth(view, first, start, end)]
+            instants = [(grew, grew + view.settle) for grew in _growth(view, first, start, end)]
         else:
-            moments = [(start, start if start <= first.at else start + view.settle)]
-        for named, at in moments:
+            instants = [(start, start if start <= first.at else start + view.settle)]
+        for named, at in instants:
             due_at = max(at, first.at)
-            is_graded = view.primary.level_at(due_at) is not None  # or a person has said that it is nothing
-            if due_at < end and view.now < end and is_graded:  # what is over is not announced any more
+            is_graded = view.primary.level_at(due_at) is not None  # a person may have corrected it to none
+            if due_at < end and view.now < end and is_graded:  # an episode that is over is not announced any more
                 yield Occurrence(stamp(named), due_at, episode=(start, end))
 
 
 def _growth(view: IncidentView, first: LevelChange, start: datetime, end: datetime) -> Iterator[datetime]:
-    """Yield when, after the first level, more was hit or it broke again; what follows within `settle` is one growth."""
-    begun = [outage.intervals[0].start for outage in view.incident.outages]
+    """Yield when, after the first level, the scope grew or it broke again; growth within `settle` counts once."""
+    starts = [outage.intervals[0].start for outage in view.incident.outages]
     latest: datetime | None = None
-    for instant in sorted({*begun, start}):
+    for instant in sorted({*starts, start}):
         if first.at < instant < end and instant >= start and (latest is None or instant - latest >= view.settle):
             latest = instant
             yield instant
 
 
 def _restored(view: IncidentView) -> Iterator[Occurrence]:
-    """Yield the end of the last stretch: nothing while anything is down, nor for a mere blip."""
+    """Yield the end of the last episode: nothing while anything is down, nor for a mere blip."""
     first = view.level_changes[0]
-    stretches = view.incident.episodes(view.settle)
-    told = [(start, end) for start, end in stretches if end >= first.at]  # before, nobody had heard of anything
-    lasted = [(start, end) for start, end in told if start <= first.at or end - start > view.settle]
-    ended = stretches[-1][1]
-    if not lasted or ended == NEVER:
+    episodes = view.incident.episodes(view.settle)
+    announced = [(start, end) for start, end in episodes if end >= first.at]  # nobody was told of earlier ones
+    lasting = [(start, end) for start, end in announced if start <= first.at or end - start > view.settle]
+    ended = episodes[-1][1]
+    if not lasting or ended == NEVER:
         return
     closing = view.incident.closing
     settled = ended + view.settle
     at = settled if closing is None else min(settled, max(ended, closing.at))
-    yield Occurrence(stamp(lasted[-1][1]), at, episode=lasted[-1])
+    yield Occurrence(stamp(lasting[-1][1]), at, episode=lasting[-1])
 
 
 def _estimates(view: IncidentView, moment: EstimateMoment) -> Iterator[Occurrence]:
@@ -204,32 +207,29 @@ def _is_notified(view: IncidentView, estimate: RecoveryEstimated, at: datetime) 
 
 
 def episode_at(view: IncidentView, at: datetime) -> tuple[datetime, datetime] | None:
-    """Return the stretch of impairment that an instant lies in."""
-    return next((s for s in view.incident.episodes(view.settle) if s[0] <= at < s[1]), None)
+    """Return the episode of impairment in which an instant lies."""
+    return next(((start, end) for start, end in view.incident.episodes(view.settle) if start <= at < end), None)
 
 
 def _of_obligation(view: IncidentView, trigger: ObligationTrigger) -> Iterator[Occurrence]:
+    """Yield a moment of each instance of an obligation that is not met."""
     before: datetime | None = None
     for status in (status for assessment in view.assessments for status in assessment.obligations):
         if status.id != trigger.id or status.due_at is None or status.applies_at is None:
             continue
-        # Of what is owed again and again, the next is asked for when the one before was due.
+        # The next instance of a recurring obligation is asked for once the one before was due.
         is_next = before is not None and status.instance.isdigit()
         applies_at = max(status.applies_at, before or status.applies_at) if is_next else status.applies_at
         before = status.due_at
-        at = _moment(status, status.due_at, applies_at, trigger)
+        match trigger.when:
+            case ObligationMoment.APPLIES:
+                at = applies_at
+            case ObligationMoment.DUE:
+                at = max(status.due_at - trigger.before, applies_at)
+            case ObligationMoment.OVERDUE:
+                at = max(status.due_at + RESOLUTION, applies_at)
         is_met = status.state is ObligationState.MET
-        # Too late for a reminder: the overdue step speaks (a reminder that has begun stays begun).
+        # After the deadline the step for the overdue obligation takes over (a reminder that has started stays).
         is_too_late = trigger.when is ObligationMoment.DUE and max(at, view.now) > status.due_at
         if not is_met and not is_too_late:
             yield Occurrence(status.key, at, obligation=status)
-
-
-def _moment(status: ObligationStatus, due_at: datetime, applies_at: datetime, trigger: ObligationTrigger) -> datetime:
-    match trigger.when:
-        case ObligationMoment.APPLIES:
-            return applies_at
-        case ObligationMoment.DUE:
-            return max(due_at - trigger.before, applies_at)
-        case ObligationMoment.OVERDUE:
-            return max(due_at + RESOLUTION, applies_at)

@@ -1,4 +1,4 @@
-"""A playbook: who is told what, when, and who must do something by when. The bank's side, as the pack is the law's."""
+"""Playbooks: the bank's steps of an incident, with audiences, deadlines and escalation."""
 
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class DeadlineFrom(StrEnum):
-    """From what a deadline of the bank's own runs."""
+    """The start of a deadline that the bank sets itself."""
 
     OCCURRENCE = "occurrence"
     START = "start"
@@ -39,14 +39,14 @@ class StepDeadline(Strict):
 
 
 class RepeatEnd(StrEnum):
-    """What ends a repeated step."""
+    """The end of a repeated step."""
 
     RESTORED = "restored"
     CLOSED = "closed"
 
 
 class Repeat(Strict):
-    """A step that comes again in a rhythm, which quickens when the level rises; what was promised never moves back."""
+    """The rhythm of a repeated step. It quickens when the level rises; a promised update never moves back."""
 
     every: LengthByLevel
     until: RepeatEnd
@@ -60,13 +60,13 @@ class Repeat(Strict):
 
 
 class Until(StrEnum):
-    """From when on a step is not wanted any more, unless it has gone out."""
+    """The event after which a step is dropped, unless it has gone out."""
 
     RESTORED = "restored"
 
 
 class Approval(Strict):
-    """Whose word a message needs before it goes out; `preapproved` words go out at once."""
+    """The approval that a message needs before it goes out. A `preapproved` message goes out at once."""
 
     by: Identifier
     preapproved: bool = False
@@ -74,7 +74,7 @@ class Approval(Strict):
 
 
 class Tier(Strict):
-    """Who is told when nobody has acknowledged, approved or done a step: so long after it began, or by its deadline."""
+    """A tier of the escalation: notified at a time after the start of an unanswered step, or by its deadline."""
 
     to: Identifier
     after: Duration | None = None
@@ -99,7 +99,7 @@ class StepTemplate(Strict):
 
     id: Identifier
     title: LocalizedText | None = None
-    """What it is called where people read of it, such as in reports."""
+    """The name of the step in reports."""
     on: Trigger
     offset: LengthByLevel = {ANY_LEVEL: timedelta(0)}
     """How long after its trigger it begins."""
@@ -107,16 +107,16 @@ class StepTemplate(Strict):
     """Or on which working day after it, at nine in the morning."""
     repeat: Repeat | None = None
     until: Until | None = None
-    """Once everything has worked for `settle`, it does not begin, its words are not approved, and nobody is told."""
+    """Once everything has worked for `settle`, the step does not start, needs no approval and does not escalate."""
     requires: Identifier | None = None
-    """A step of this playbook without which it does not begin: nobody hears the end of what they were not told."""
+    """A step of this playbook that must have started before, such as the alarm before the all-clear."""
     audience: Identifier
     channels: tuple[Identifier, ...] | None = Field(default=None, min_length=1)
     """The only channels over which it goes; all of a contact's if not given."""
     template: Identifier
     approval: Approval | None = None
     awaits: Awaits | None = None
-    """What a person must report before the step is done."""
+    """The action of a person that completes the step."""
     deadline: StepDeadline | None = None
     """The bank's own; a step about an obligation has that obligation's."""
     escalation: tuple[Tier, ...] = ()
@@ -129,12 +129,12 @@ class StepTemplate(Strict):
 
     @property
     def asks(self) -> bool:
-        """Return whether the step is done only by a person's deed."""
+        """Return whether only the action of a person completes the step."""
         return self.awaits is not None or self.fulfils is not None
 
     @property
     def has_deadline(self) -> bool:
-        """Return whether there is an instant by which it is to be done; of a task, whoever adds it may say."""
+        """Return whether the step has a deadline. A task may get one from the person who adds it."""
         return self.deadline is not None or self.on.obligation is not None
 
     @model_validator(mode="after")
@@ -177,28 +177,28 @@ class Playbook(Strict):
 
 
 def by_level(values: Mapping[str, T], level: str | None) -> T:
-    """Return what holds at a level; where it is not named, what holds at any, else at the level named last."""
-    found = values.get(level or ANY_LEVEL, values.get(ANY_LEVEL))
-    return found if found is not None else list(values.values())[-1]
+    """Return the value of a level: its own, else that of any level, else the last in the mapping."""
+    value = values.get(level or ANY_LEVEL, values.get(ANY_LEVEL))
+    return value if value is not None else list(values.values())[-1]
 
 
 def audiences_of(step: StepTemplate) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    """Yield every audience that a step names, with its place in it."""
+    """Yield every audience that a step names, after its path in the step."""
     yield ("audience",), step.audience
     if step.approval is not None:
         yield ("approval", "by"), step.approval.by
-    for place, tier in enumerate(step.escalation):
-        yield ("escalation", place, "to"), tier.to
+    for index, tier in enumerate(step.escalation):
+        yield ("escalation", index, "to"), tier.to
 
 
 def templates_of(step: StepTemplate) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    """Yield every template that a step names, with its place in it."""
+    """Yield every message template that a step names, after its path in the step."""
     yield ("template",), step.template
     if step.approval is not None and not step.approval.preapproved:
         yield ("approval", "template"), step.approval.template
-    for place, tier in enumerate(step.escalation):
+    for index, tier in enumerate(step.escalation):
         if tier.template is not None:
-            yield ("escalation", place, "template"), tier.template
+            yield ("escalation", index, "template"), tier.template
 
 
 def parse_playbook(document: object) -> Playbook:

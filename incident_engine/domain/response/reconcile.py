@@ -1,4 +1,4 @@
-"""What to change so that the stored steps are the planned ones, and why a step is withdrawn."""
+"""Reconciliation: the changes that make the stored steps equal to the plan, and why a step is withdrawn."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -11,31 +11,31 @@ from incident_engine.domain.step_id import number_in_series
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What must be written so that the stored steps are the wanted ones."""
+    """The writes that make the stored steps equal to the planned ones."""
 
     insert: tuple[Step, ...] = ()
     reschedule: tuple[Step, ...] = ()
-    """Not begun: to be put back to pending, with this due instant."""
+    """Steps to be put back to pending, with this due instant."""
     withdraw: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.insert or self.reschedule or self.withdraw)
 
 
-def reconcile(existing: Mapping[str, tuple[StepState, datetime]], wanted: Iterable[Step]) -> Changes:
-    """Return the changes from the existing steps (state and due instant by id) to the wanted ones.
+def reconcile(existing: Mapping[str, tuple[StepState, datetime]], planned: Iterable[Step]) -> Changes:
+    """Return the changes from the existing steps (state and due instant by id) to the planned ones.
 
-    What is new is inserted, what is no longer wanted and has not gone out is withdrawn, what has begun is left alone.
-    Applied once, a second call has nothing to change.
+    New steps are inserted, steps that are no longer planned and have not gone out are withdrawn, started ones stay.
+    After the changes a second call returns none.
     """
-    by_id = {step.id: step for step in wanted}
+    by_id = {step.id: step for step in planned}
     return Changes(
         insert=tuple(step for step in by_id.values() if step.id not in existing),
         reschedule=tuple(step for step in by_id.values() if step.id in existing and _differs(*existing[step.id], step)),
         withdraw=tuple(
-            name
-            for name, (state, _) in existing.items()
-            if state in (StepState.PENDING, StepState.AWAITING) and name not in by_id
+            step_id
+            for step_id, (state, _) in existing.items()
+            if state in (StepState.PENDING, StepState.AWAITING) and step_id not in by_id
         ),
     )
 
@@ -46,15 +46,15 @@ def _differs(state: StepState, due_at: datetime, step: Step) -> bool:
     return state is StepState.PENDING and due_at != step.due_at
 
 
-def why_withdrawn(step: Step, incident: Incident, wanted: Iterable[Step]) -> Withdrawal:
-    """Return why a step is no longer wanted, as far as the facts say."""
+def why_withdrawn(step: Step, incident: Incident, planned: Iterable[Step]) -> Withdrawal:
+    """Return why a step is no longer planned, as far as the facts show."""
     if incident.handling.skip_of(step.base) is not None:
         return Withdrawal.SKIPPED
-    others = [each for each in wanted if (each.playbook, each.step) == (step.playbook, step.step)]
-    if step.parent_id is not None and any(each.id == step.parent_id for each in others):
-        return (
-            Withdrawal.DONE if not any(each.parent_id == step.parent_id for each in others) else Withdrawal.SUPERSEDED
-        )
+    others = [other for other in planned if (other.playbook, other.step) == (step.playbook, step.step)]
+    if step.parent_id is not None and any(other.id == step.parent_id for other in others):
+        # While the parent still escalates, a later round replaces this one; if it does not, it was answered.
+        is_escalating = any(other.parent_id == step.parent_id for other in others)
+        return Withdrawal.SUPERSEDED if is_escalating else Withdrawal.DONE
     if step.fulfils is not None and incident.handling.completions_of(step.fulfils):
         return Withdrawal.DONE
     series = step.instance.partition(".")[0]

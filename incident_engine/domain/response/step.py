@@ -19,7 +19,7 @@ class StepState(StrEnum):
 
     PENDING = "pending"
     AWAITING = "awaiting"
-    """Its words are written and wait for a person's approval."""
+    """Its message is written and waits for a person's approval."""
     STARTED = "started"
     FAILED = "failed"
     """None of its messages could be delivered."""
@@ -38,13 +38,13 @@ class Withdrawal(StrEnum):
     RESTORED = "restored"
     CLOSED = "closed"
     SUPERSEDED = "superseded"
-    """A later one of the same series has taken its place."""
+    """A later step of the same series replaces it."""
     FACTS_CHANGED = "facts_changed"
 
 
 @dataclass(frozen=True, slots=True)
 class Escalation:
-    """That nobody has answered yet: which round of telling this is, which tier (0: the audience), since when."""
+    """A notification because the step is unanswered: its round, its tier (0: the audience), and since when."""
 
     round: int
     tier: int
@@ -53,7 +53,7 @@ class Escalation:
 
 @dataclass(frozen=True, slots=True)
 class Handover:
-    """A person handed a step over: who, why, and when."""
+    """An assignment of a step to another person."""
 
     at: datetime
     by: str
@@ -62,7 +62,7 @@ class Handover:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Something that must happen at `due_at`. `instance` tells apart what one step of a playbook does several times."""
+    """An action that is due at `due_at`. `instance` tells apart the occurrences of one step of a playbook."""
 
     id: str
     playbook: str
@@ -81,14 +81,14 @@ class Step:
     report: str | None = None
     parent_id: str | None = None
     """The step from which this one is derived."""
-    # What follows is not stored: the plan always knows it.
+    # The fields below are not stored, since every plan computes them again.
     episode: tuple[datetime, datetime] | None = None
-    """The stretch of impairment that the step is about."""
+    """The (start, end) of the impairment that the step is about."""
     channels: tuple[str, ...] | None = None
     request: str | None = None
     """The template that asks for the approval."""
     next_update_at: datetime | None = None
-    """When the same audience hears again, if nothing changes."""
+    """The time of the next update to the same audience, if nothing changes."""
     escalation: Escalation | None = None
     handover: Handover | None = None
     task: StepAdded | None = None

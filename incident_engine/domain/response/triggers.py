@@ -1,4 +1,4 @@
-"""What begins a step of a playbook."""
+"""Triggers: the conditions that start a step of a playbook."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from incident_engine.common.validation import Strict, invalid
-from incident_engine.domain.events.types import EventType
+from incident_engine.domain.events.types import Reportable
 from incident_engine.domain.values import Duration, Identifier
 
 ANY_LEVEL = "any"
@@ -53,28 +53,16 @@ class ObligationTrigger(Strict):
 
 
 class EstimateMoment(StrEnum):
-    """What becomes of an estimated recovery."""
+    """The events of an estimated recovery."""
 
     PASSED = "passed"
     """Its instant has come and something is still down."""
     MOVED = "moved"
-    """A later estimate has taken its place, whether it had passed or not."""
-
-
-Reportable = Literal[
-    EventType.REPAIR_FAILED,
-    EventType.RECOVERY_ESTIMATED,
-    EventType.HARM_ASSESSED,
-    EventType.IMPACT_MEASURED,
-    EventType.PLAN_FAILED,
-    EventType.NOTE_ADDED,
-    EventType.LESSON_RECORDED,
-]
-"""The events that can begin a step."""
+    """A later estimate replaces it, whether it had passed or not."""
 
 
 class Trigger(Strict):
-    """What begins a step: exactly one of its keys is given."""
+    """The trigger of a step. Exactly one key is given."""
 
     level_reached: tuple[Identifier, ...] | None = Field(default=None, min_length=1)
     """Once for each of these levels that is reached."""
