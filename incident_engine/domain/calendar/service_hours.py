@@ -99,7 +99,7 @@ class Interrupted:
         missing = length
         for from_, to in self._around(start, NEVER):
             reached = self.hours.reach(from_, missing)
-            if reached <= to:
+            if reached <= to:  # at the very end of an interval, too: the next one may begin days later
                 return reached
             missing -= self.hours.elapsed(from_, to)
         return NEVER
@@ -192,6 +192,7 @@ class WeeklyHours:
         weekday = day.weekday()
         if self.calendar is None:
             return self.week[weekday]
+        # Three cases: a make-up workday, a holiday in the week, a holiday that falls on a weekend with service hours.
         works, weekend = self.calendar.is_workday(day), weekday >= 5
         if works and weekend:
             return self.makeup_workdays
@@ -202,12 +203,8 @@ class WeeklyHours:
         return self.week[weekday]
 
     def _year(self, number: int) -> _Year:
-        year = self._years.get(number)
-        if year is None:
-            year = self._years[number] = self._computed(number)
-        return year
-
-    def _computed(self, number: int) -> _Year:
+        if number in self._years:
+            return self._years[number]
         starts: list[datetime] = []
         ends: list[datetime] = []
         before: list[timedelta] = []
@@ -216,13 +213,14 @@ class WeeklyHours:
         while day.year == number:
             for opens, closes in self.windows(day):
                 opened, closed = self._instant(day, opens, late=False), self._instant(day, closes, late=True)
-                if opened < closed:
+                if opened < closed:  # a window within the hour that clocks skip in spring is empty
                     starts.append(opened)
                     ends.append(closed)
                     before.append(total)
                     total += closed - opened
             day += _ONE_DAY
-        return _Year(starts, ends, before, total)
+        year = self._years[number] = _Year(starts, ends, before, total)
+        return year
 
     def _instant(self, day: date, offset: timedelta, *, late: bool) -> datetime:
         """Return the instant of a local time.
@@ -274,6 +272,7 @@ def parse_window(text: str) -> tuple[timedelta, timedelta]:
     if match is None:
         raise ValueError(f"not a window of hours: {text!r}; expected HH:MM-HH:MM such as 09:00-17:00")
     hours = [timedelta(hours=int(match[i]), minutes=int(match[i + 1])) for i in (1, 3)]
+    # 24:00 is a common way to write the end of a day, but no beginning.
     if hours[0] >= _ONE_DAY or hours[1] > _ONE_DAY or hours[0] == hours[1]:
         raise ValueError(f"not a window of hours: {text!r}; expected two different times from 00:00 to 24:00")
     return hours[0], hours[1] if hours[1] > hours[0] else hours[1] + _ONE_DAY
@@ -352,7 +351,7 @@ def union(streams: Iterable[Iterator[Segment]]) -> Iterator[Segment]:
         else:
             yield current
             current = start, end
-        if current[1] == NEVER:
+        if current[1] == NEVER:  # the other streams cannot add to it, and may be endless
             break
     if current is not None:
         yield current

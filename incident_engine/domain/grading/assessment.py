@@ -146,7 +146,7 @@ def assess(
     instants = _instants(pack, downtime) if in_force else dict.fromkeys(pack.conditions, NEVER)
     changes = [*level_changes(pack, instants), *(_since_corrections(pack, downtime, corrections) if in_force else ())]
     raw_history = level_history(pack, changes, corrections)
-    kept = [step for step in previous_history if step.correction is None]
+    kept = [step for step in previous_history if step.correction is None]  # corrections are events of the incident
     history = level_history(pack, [*kept, *changes], corrections) if kept else raw_history
     # A level that was reached stays reached even if the clock is set back.
     known_until = max([now, *(step.at for step in previous_history)])
@@ -207,6 +207,7 @@ def _since_corrections(
 
 def _instants(pack: Pack, downtime: Downtime, *, confirmed_only: bool = False) -> dict[str, datetime]:
     """Return the instant at which each rule is reached: by the compiled program where there is one, else by `reach`."""
+    # The program is compiled for the interpretation of the pack, and no other.
     program = program_of(pack) if downtime.interpretation is pack.interpretation else None
     compiled: dict[str, datetime] = {}
     if program is not None:
@@ -233,6 +234,7 @@ def _is_provisional(
         return False
     if any(latest.at <= correction.occurred_at <= until for correction in corrections):
         return False
+    # A lower level by estimates and facts alone means that the worst case carries this one.
     confirmed = _history(pack, downtime, corrections, confirmed_only=True)
     return severity_of(pack, [step for step in confirmed if step.at <= until]) < severity_of(pack, trajectory)
 

@@ -5,7 +5,6 @@ from datetime import datetime, tzinfo
 from typing import Any
 
 from incident_engine.domain.events.harm import HarmAssessed
-from incident_engine.domain.events.model import LevelCorrected
 from incident_engine.domain.grading.assessment import Assessment, Evidence, RegionEvidence
 from incident_engine.domain.grading.level_history import LevelChange
 from incident_engine.domain.grading.obligation_status import ObligationStatus
@@ -99,7 +98,15 @@ def _evidence(evidence: Evidence, zone: tzinfo) -> dict[str, Any]:
             {"at": to_local_iso(moment.at, zone), "recovery_expected_at": to_local_iso(moment.recovery_at, zone)}
             for moment in evidence.moments
         ],
-        "corrections": [_correction(correction, zone) for correction in evidence.corrections],
+        "corrections": [
+            {
+                "at": to_local_iso(correction.occurred_at, zone),
+                "level": correction.data.level,
+                "by": correction.data.by,
+                "reason": correction.data.reason,
+            }
+            for correction in evidence.corrections
+        ],
     }
 
 
@@ -132,15 +139,6 @@ def measurement_document(measurement: Measurement, zone: tzinfo) -> dict[str, An
         "name": measurement.name,
         "value": measurement.value,
         "by": measurement.by,
-    }
-
-
-def _correction(correction: LevelCorrected, zone: tzinfo) -> dict[str, Any]:
-    return {
-        "at": to_local_iso(correction.occurred_at, zone),
-        "level": correction.data.level,
-        "by": correction.data.by,
-        "reason": correction.data.reason,
     }
 
 

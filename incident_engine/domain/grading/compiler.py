@@ -161,17 +161,17 @@ def program_of(pack: Pack) -> Program | None:
 
 def compile_pack(pack: Pack) -> Program | None:
     """Return the compiled form of a pack's limits on regions; None if its interpretation or rules do not allow it."""
-    rules = [rule for rule in pack.rules if _is_compilable(rule.when)]
+    rules = [
+        rule
+        for rule in pack.rules
+        if all(leaf.regions_down is not None and leaf.regions_down.clock is None for leaf in leaves(rule.when))
+    ]
     points = pack.interpretation
     # Only totals of each region, added up over all services, can be kept in one pass over its intervals.
     plain = Counting.OWN, Flapping.ACCUMULATE, Services.UNION
     if not rules or (points.counting, points.flapping, points.services) != plain:
         return None
     return _Compiler(pack, {rule.id: rule.when for rule in rules}).program()
-
-
-def _is_compilable(condition: Condition) -> bool:
-    return all(leaf.regions_down is not None and leaf.regions_down.clock is None for leaf in leaves(condition))
 
 
 def _length(limit: RegionsDown) -> int:
@@ -199,7 +199,9 @@ class _Compiler:
         source = "\n".join(
             [
                 *self._function("instants", "regions", self._pass(), self._answer_instants()),
-                *self._function("history", "regions", self._pass(), self._answer_history()),
+                *self._function(
+                    "history", "regions", self._pass(), self._rule_instants(), self._history(), ["return history"]
+                ),
                 *self._function("trace", "regions, now", self._tracing_pass(), self._answer_trace()),
             ]
         )
@@ -232,8 +234,12 @@ class _Compiler:
     # One pass over the regions, for `instants` and `history`
 
     def _pass(self) -> list[str]:
-        # Inside the loop `a{i}_{n}` is earlier by the length: one subtraction a region, one addition a limit.
-        lines = [f"{name} = FOREVER" for name in self._names()]
+        # `at` is earlier than the instant by the length: it is added once at the end, not for each region.
+        lines = [
+            f"a{index}_{n} = FOREVER"
+            for index, length in enumerate(self._lengths)
+            for n in range(1, self._most[length] + 1)
+        ]
         lines += ["for intervals in regions:", "    down = 0", "    remaining = iter(intervals)"]
         for index, length in enumerate(self._lengths):
             lines += self._until(index, length)
@@ -263,9 +269,6 @@ class _Compiler:
             lines.append(f"        {word} at >= a{index}_{number - 1}:" if number > 1 else "        else:")
             lines += [*shifted, f"            a{index}_{number} = at"]
         return lines
-
-    def _names(self) -> list[str]:
-        return [f"a{index}_{n}" for index, length in enumerate(self._lengths) for n in range(1, self._most[length] + 1)]
 
     # The pass of `trace`, which also keeps each region that meets a length, and each region's total
 
@@ -297,7 +300,7 @@ class _Compiler:
             return f"sorted(({', '.join(parts)},))[{condition.n_of.at_least - 1}]"
         if len(parts) == 1:
             return parts[0]
-        if len(parts) == 2 and all(part.isidentifier() for part in parts):
+        if len(parts) == 2 and all(part.isidentifier() for part in parts):  # cheaper than a call of min or max
             sign = "<" if condition.any else ">"
             return f"{parts[0]} if {parts[0]} {sign} {parts[1]} else {parts[1]}"
         return f"{'min' if condition.any else 'max'}({', '.join(f'({part})' for part in parts)})"
@@ -306,6 +309,7 @@ class _Compiler:
         return [f"r{index} = {self._instant(when)}" for index, when in enumerate(self._conditions.values())]
 
     def _answer_instants(self) -> list[str]:
+        # An unreached `a` is FOREVER plus its length.
         answers = [f"r{index} if r{index} < FOREVER else FOREVER" for index in range(len(self._conditions))]
         return [*self._rule_instants(), f"return ({', '.join(answers)},)"]
 
@@ -318,6 +322,7 @@ class _Compiler:
         indexes = {rule: index for index, rule in enumerate(self._conditions)}
         lines, bound = ["history = ()"], "FOREVER"
         for level in sorted(severity, key=lambda level: -severity[level]):
+            # `bound` is the instant of the next worse level: a level that comes later changes nothing.
             of = [indexes[rule] for rule in self._conditions if self._pack.rule_by_id[rule].level == level]
             if not of:
                 continue
@@ -333,12 +338,9 @@ class _Compiler:
             bound = "bound"
         return lines
 
-    def _answer_history(self) -> list[str]:
-        return [*self._rule_instants(), *self._history(), "return history"]
-
     def _answer_trace(self) -> list[str]:
         lines = [*self._rule_instants(), *self._history(), "rules = ()"]
-        for index, when in reversed(list(enumerate(self._conditions.values()))):
+        for index, when in reversed(list(enumerate(self._conditions.values()))):  # each is put in front of the others
             limits = [self._limit_met(leaf.regions_down) for leaf in leaves(when) if leaf.regions_down is not None]
             lines += [f"if r{index} <= now:"]
             lines += [f"    limits = ({', '.join(limits)},)"]

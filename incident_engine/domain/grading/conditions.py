@@ -260,7 +260,7 @@ def _reach_countries(limit: CountriesHit, downtime: Downtime) -> datetime:
         country = region.partition("-")[0]
         if not limit.among or country in limit.among:
             first[country] = min(first.get(country, NEVER), downtime.first_in(region))
-    hit = sorted(first.values())
+    hit = sorted(first.values())  # `first` may hold NEVER: outages in closed hours hit no country
     return hit[limit.least - 1] if len(hit) >= limit.least else NEVER
 
 

@@ -64,7 +64,7 @@ class Downtime:
         self.interpretation = interpretation
         self._hours = hours
         self._prefix = region_prefix
-        self._met: dict[tuple[str, timedelta, HoursClock | None], datetime] = {}
+        self._met: dict[tuple[str, timedelta, HoursClock | None], datetime] = {}  # many rules share a limit
         self._by_region: dict[str, list[Outage]] = {}
         for outage in incident.outages:
             if interpretation.degraded is Degraded.DOWN_ONLY:
@@ -135,7 +135,8 @@ class Downtime:
 
     def elapsed(self, region: str, clock: HoursClock | None, until: datetime) -> timedelta:
         """Return the total downtime of one region before `until`."""
-        return self._elapsed(self._by_region[region], clock, until)
+        groups = self._groups(self._by_region[region])
+        return max(self._elapsed(self._lines(group, clock), _wall_clock(group), until) for group in groups)
 
     def reach_in(self, region: str, least: timedelta, clock: HoursClock | None) -> datetime:
         """Return the instant at which one region has been down for `least`, or NEVER."""
@@ -168,8 +169,10 @@ class Downtime:
             if own[latest][0] >= earliest:  # no group with this region or a later one can come earlier
                 break
             for others in combinations(own[:latest], count - 1):
-                names = [region for _, region in (*others, own[latest])]
-                earliest = min(earliest, self._reach_in_common(names, least, clock))
+                groups = [self._groups(self._by_region[region]) for _, region in (*others, own[latest])]
+                # By `per_service_max` each service is a group: regions are down together by any one service each.
+                for choice in product(*groups):
+                    earliest = min(earliest, self._reach_together(choice, least, clock))
         return earliest
 
     def guessed_years(self, until: datetime) -> tuple[int, ...]:
@@ -220,7 +223,7 @@ class Downtime:
             outage
             for outage in self.incident.outages
             for start, end in _wall_clock([outage])
-            if start <= at < end
+            if start <= at < end  # a failure counts for the outage in which it was reported, not for a later one
             and any(f.concerns(outage.service, outage.region) and f.occurred_at >= start for f in failures)
         ]
 
@@ -250,12 +253,12 @@ class Downtime:
     # Addition by the interpretation
 
     def _groups(self, outages: Sequence[Outage]) -> list[Sequence[Outage]]:
-        if self.interpretation.services is Services.UNION:
+        if self.interpretation.services is Services.UNION:  # overlaps are merged where segments are added
             return [outages]
         return [[o for o in outages if o.service == service] for service in sorted({o.service for o in outages})]
 
     def _reach(self, outages: Sequence[Outage], least: timedelta, clock: HoursClock | None) -> datetime:
-        if not least:  # anything that counts at all
+        if not least:  # any downtime: `hours.reach` would return the start even of a segment without open hours
             return next((start for start, end in _segments(self._lines(outages, clock)) if start < end), NEVER)
         groups = self._groups(outages)
         return min(self._reach_of(self._lines(group, clock), _wall_clock(group), least) for group in groups)
@@ -274,18 +277,14 @@ class Downtime:
         earliest = NEVER
         for start, end in segments:
             reached = hours.reach(start, least)
-            if reached <= end:
+            if reached <= end:  # at the end itself the limit is met, although the segment does not contain it
                 earliest = min(earliest, reached)
                 break
             if self.interpretation.flapping is Flapping.ACCUMULATE:
                 least -= hours.elapsed(start, end)
         return earliest
 
-    def _elapsed(self, outages: Sequence[Outage], clock: HoursClock | None, until: datetime) -> timedelta:
-        groups = self._groups(outages)
-        return max(self._elapsed_of(self._lines(group, clock), _wall_clock(group), until) for group in groups)
-
-    def _elapsed_of(self, lines: Sequence[_Line], segments: Sequence[Segment], until: datetime) -> timedelta:
+    def _elapsed(self, lines: Sequence[_Line], segments: Sequence[Segment], until: datetime) -> timedelta:
         before = [(start, min(end, until)) for start, end in segments if start < until]
         hours = _shared_hours(lines)
         if hours is None:
@@ -296,16 +295,12 @@ class Downtime:
             return max(lengths, default=timedelta(0))
         return sum(lengths, timedelta(0))
 
-    def _reach_in_common(self, names: Sequence[str], least: timedelta, clock: HoursClock | None) -> datetime:
-        """Return the instant at which named regions have been down together for `least`, or NEVER."""
-        # With `per_service_max`, regions are down together by one service each: any choice of services counts.
-        groups = [self._groups(self._by_region[name]) for name in names]
-        return min(self._reach_together(choice, least, clock) for choice in product(*groups))
-
     def _reach_together(
         self, groups: Sequence[Sequence[Outage]], least: timedelta, clock: HoursClock | None
     ) -> datetime:
-        segments = list(_intersection([iter(_cut(_wall_clock(group), self._horizon)) for group in groups]))
+        horizon = self._horizon
+        cut = [[(start, min(end, horizon)) for start, end in _wall_clock(group) if start < horizon] for group in groups]
+        segments = list(_intersection([iter(group) for group in cut]))
         lines = [self._lines(group, clock) for group in groups]
         hours = _shared_hours([line for group in lines for line in group])
         if hours is not None:
@@ -316,7 +311,7 @@ class Downtime:
 
     @cached_property
     def _horizon(self) -> datetime:
-        """Return the end of comparisons between regions: open outages with different hours may never coincide."""
+        # Open outages with different hours may never coincide, and their segments would go on until the year 9998.
         edges = [t for o in self.incident.outages for i in o.intervals for t in (i.start, i.end) if t < NEVER]
         return max(edges) + _HORIZON
 
@@ -359,10 +354,6 @@ def _segments(lines: Sequence[_Line], within: Segment | None = None) -> Iterator
 
 def _common(lines: Sequence[Sequence[_Line]], within: Segment) -> Iterator[Segment]:
     return _intersection([_segments(group, within) for group in lines])
-
-
-def _cut(segments: Iterable[Segment], end: datetime) -> list[Segment]:
-    return [(start, min(stop, end)) for start, stop in segments if start < end]
 
 
 def _intersection(streams: Sequence[Iterator[Segment]]) -> Iterator[Segment]:

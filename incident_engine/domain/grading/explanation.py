@@ -131,6 +131,7 @@ def _forecast(rule: str, at: datetime, limit: Mapping[str, Any], downtime: Downt
     moment = next((point for point in downtime.moments() if point.at == at), None)
     if moment is None:
         return ExplainedCondition("forecast", at, limit)
+    # The expected downtime is explained up to the recovery that was expected, not up to now.
     expected = downtime.expected_at(moment)
     part = _condition(pack.conditions[rule], expected, pack, moment.recovery_at or moment.at + _LONG_AFTER)
     return ExplainedCondition("forecast", at, limit, (part,), moment=moment)

@@ -44,19 +44,18 @@ def level_history(
     ]
     changes: list[LevelChange] = []
     severity = 0
-    for step in sorted([*steps, *corrected], key=lambda step: _order(pack, step)):
+
+    def order(step: LevelChange) -> tuple[datetime, bool, int]:
+        # At one instant rules come first, the worst of them first. Of corrections the worst comes last and stands.
+        severity = 0 if step.level is None else pack.severity[step.level]
+        return step.at, step.correction is not None, severity if step.correction is not None else -severity
+
+    for step in sorted([*steps, *corrected], key=order):
         reached_severity = pack.severity[step.level] if step.level is not None else 0
         if reached_severity > severity or (step.correction is not None and reached_severity != severity):
             changes.append(step)
             severity = reached_severity
     return tuple(changes)
-
-
-def _order(pack: Pack, step: LevelChange) -> tuple[datetime, bool, int]:
-    """Return the sort key: instant, then rules (the worst first), then corrections (the worst last)."""
-    # The last correction of an instant stands: of two people who contradict each other the more cautious one.
-    severity = 0 if step.level is None else pack.severity[step.level]
-    return step.at, step.correction is not None, severity if step.correction is not None else -severity
 
 
 def severity_of(pack: Pack, changes: Sequence[LevelChange]) -> int:

@@ -85,6 +85,7 @@ class DueRule(Strict):
         """Return the deadlines, of which the earliest counts."""
         if self.earliest is not None:
             return self.earliest
+        # Its fields have passed the checks of this model, which are the same.
         return (Deadline.model_construct(**{name: getattr(self, name) for name in Deadline.model_fields}),)
 
 
@@ -134,6 +135,7 @@ class Obligation(Strict):
         exactly_one({"levels": self.levels, "when": self.when, "on": self.on})
         if (self.every is None) != (self.until is None):
             raise invalid("'every' and 'until' belong together", "every: 2h with until: restored")
+        # It repeats until the restoration: a deadline that runs from there would never come while it applies.
         if self.every is not None and any(deadline.after is Anchor.RESTORED for deadline in self.due.deadlines):
             raise invalid("an obligation until the restoration cannot be due after it", "after: applies or occurrence")
         if self.every is not None and (self.every <= timedelta(0) or self.on is not None):

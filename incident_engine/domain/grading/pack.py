@@ -182,5 +182,6 @@ class Pack(Strict):
     @cached_property
     def content_hash(self) -> str:
         """Return the SHA-256 of the pack's content without its cases, which every stored assessment records."""
+        # Cases test the law and do not change it: a new case must not make stored assessments look outdated.
         content = self.model_dump(mode="json", by_alias=True, exclude={"cases"})
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -53,6 +53,7 @@ Span = Annotated[tuple[TimeOfDay, ...], Field(min_length=1, max_length=2), After
 """Start and end of an outage; without an end it lasts."""
 
 Spans = Annotated[list[Span], BeforeValidator(_spans)]
+"""Several spans, or a single one without a list around it."""
 
 
 def _window(text: str) -> str:
@@ -77,7 +78,7 @@ class CaseEvent(BaseModel):
         reserved = sorted({"source", "id", "occurred_at"} & set(self.model_extra or {}))
         if reserved:
             raise invalid(f"a case gives its events their {' and '.join(reserved)}", "at: HH:MM alone")
-        self.event(_SOME_DAY, "1")
+        self.event(_SOME_DAY, "1")  # any day will do: only the event's form is checked
         return self
 
     def event(self, day: datetime, name: str) -> Event:
@@ -160,6 +161,7 @@ class PackCase(Strict):
             events.append(CaseEvent.model_validate(document).event(day, f"measured/{index}"))
         for kind, outages in ((EventType.OUTAGE_STARTED, self.down), (EventType.OUTAGE_DEGRADED, self.degraded)):
             events += _outages(kind, outages, day)
+        # Maintenance counts only if it was announced before; a case need not say when.
         return sorted(events, key=lambda event: not isinstance(event, MaintenanceAnnounced))
 
 

@@ -51,6 +51,7 @@ def failing_cases(pack: Pack) -> Iterator[Problem]:
 
 def _wrong_history(index: int, case: PackCase, result: CaseResult, day: datetime) -> Iterator[Problem]:
     wanted: list[Step] = [(e.at, e.level, e.rule) for e in case.expect]
+    # Steps beyond those expected show their rules, too.
     named = [e.rule is not None for e in case.expect] + [True] * len(result.history)
     got: list[Step] = [
         (step.at - day, step.level, (step.rule or None) if is_named else None)
@@ -76,6 +77,7 @@ def run_case(case: PackCase, pack: Pack, day: datetime) -> CaseResult:
         interpreted = pack.model_copy(update={"interpretation": case.interpret(pack.interpretation)})
     hours = {SERVICE: case.service_hours(ZoneInfo(pack.timezone))}
     last = max((event.occurred_at for event in events), default=day)
+    # Deadlines and the provisional state are those of the last event: long after, all would be overdue.
     at_last = assess(incident, interpreted, hours, last)
     after = assess(incident, interpreted, hours, day + _LONG_AFTER)  # its trajectory has every level change
     due = {status.key: status.due_at for status in at_last.obligations if status.due_at is not None}
@@ -90,6 +92,7 @@ def out_of_force(pack: Pack) -> Iterator[Problem]:
     case = next((case for case in pack.cases if case.expect and case.expect[0].level is not None), None)
     if case is None:
         return
+    # Dates of a law are easily off by one; `until` is exclusive.
     edges = [pack.in_force.from_, *([pack.in_force.until] if pack.in_force.until else [])]
     for edge in edges:
         for day in (edge - _A_DAY, edge, edge + _A_DAY):

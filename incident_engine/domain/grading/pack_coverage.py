@@ -14,8 +14,8 @@ from incident_engine.domain.grading.conditions import (
     MeasureLimit,
     leaves,
 )
-from incident_engine.domain.grading.pack import Pack, Rule
-from incident_engine.domain.grading.pack_case import PackCase, Span
+from incident_engine.domain.grading.pack import Pack
+from incident_engine.domain.grading.pack_case import PackCase
 from incident_engine.domain.grading.pack_case_runner import day_of
 from incident_engine.domain.regions import PROVINCES
 from incident_engine.domain.values import write_duration
@@ -41,20 +41,15 @@ def idle(pack: Pack) -> Iterator[Problem]:
         if all(rule.level != level.id for rule in pack.rules):
             yield Problem(("levels", index), f"no rule gives level '{level.id}'", "a rule for it, or no such level")
     for index, rule in enumerate(pack.rules):
-        yield from _never(index, rule, pack)
+        for limit in (leaf.regions_down for leaf in leaves(rule.when)):
+            # Of other countries the number of regions is not known here.
+            if limit is not None and pack.country == "CN" and limit.least > len(PROVINCES):
+                problem = f"rule '{rule.id}' ({rule.cite}) can never hold: CN has {len(PROVINCES)} provinces"
+                yield Problem(("rules", index, "when"), problem, f"at_least: {len(PROVINCES)} or fewer")
         for other in pack.rules[:index]:
             if other.when == rule.when:
                 problem = f"rule '{rule.id}' ({rule.cite}) has the condition of '{other.id}'"
                 yield Problem(("rules", index, "when"), problem, "a condition of its own")
-
-
-def _never(index: int, rule: Rule, pack: Pack) -> Iterator[Problem]:
-    number = len(PROVINCES) if pack.country == "CN" else None
-    for leaf in leaves(rule.when):
-        limit = leaf.regions_down
-        if limit is not None and number is not None and limit.least > number:
-            problem = f"rule '{rule.id}' ({rule.cite}) can never hold: {pack.country} has {number} provinces"
-            yield Problem(("rules", index, "when"), problem, f"at_least: {number} or fewer")
 
 
 def _missing(leaf: Condition, pack: Pack) -> list[str]:
@@ -128,7 +123,7 @@ def _untried_harm(limit: HarmLimit, pack: Pack) -> list[str]:
     for kind in limit.kinds:
         ranks = {harm.seriousness.rank for harm in judged if harm.kind is kind and harm.cause in limit.causes}
         tries: dict[str, bool] = {"on": limit.at_least.rank in ranks}
-        if limit.at_least is not Seriousness.CONSIDERABLE:
+        if limit.at_least is not Seriousness.CONSIDERABLE:  # nothing lies below the least seriousness
             tries["below"] = any(rank < limit.at_least.rank for rank in ranks)
         missing += _untried(tries, f"'{limit.at_least}' for harm of kind '{kind}'")
     return missing
@@ -136,12 +131,11 @@ def _untried_harm(limit: HarmLimit, pack: Pack) -> list[str]:
 
 def _shortest_of(case: PackCase, number: int) -> timedelta | None:
     """Return the shortest total of a case's regions if exactly `number` are down, else None."""
-    totals = sorted((_total(spans) for spans in case.down.values()), reverse=True)
-    return totals[-1] if len(totals) == number else None
-
-
-def _total(spans: list[Span]) -> timedelta:
-    return sum((span[1] - span[0] if len(span) > 1 else _FOR_EVER for span in spans), timedelta(0))
+    totals = [
+        sum((span[1] - span[0] if len(span) > 1 else _FOR_EVER for span in spans), timedelta(0))
+        for spans in case.down.values()
+    ]
+    return min(totals) if len(totals) == number else None
 
 
 def _together(case: PackCase) -> timedelta:

@@ -83,6 +83,7 @@ def _wrong_leaves(path: Path, condition: Condition, pack: Pack) -> Iterator[Prob
             at = (*where, "forecast", "rule")
             yield from unknown_problems(at, "rule", leaf.forecast.rule, pack.conditions)
             of = pack.conditions.get(leaf.forecast.rule)
+            # A forecast of a forecast could refer back to itself, and would have no facts of its own.
             if of is not None and any(part.forecast is not None for part in leaves(of)):
                 yield Problem(at, f"rule '{leaf.forecast.rule}' is a forecast itself", "a rule of facts")
 
@@ -116,7 +117,7 @@ def _wrong_obligation(number: int, pack: Pack) -> Iterator[Problem]:
         yield from unknown_problems((*where, "levels", index), "level", level, pack.level_names)
     if obligation.when is not None:
         yield from _wrong_leaves((*where, "when"), obligation.when, pack)
-    before = [other.id for other in pack.obligations[:number]]
+    before = [other.id for other in pack.obligations[:number]]  # deadlines are computed in this order
     for index, deadline in enumerate(obligation.due.deadlines):
         at: Path = (*where, "due") if obligation.due.earliest is None else (*where, "due", "earliest", index)
         if deadline.of is not None:
@@ -131,6 +132,7 @@ def _wrong_figures(where: Path, figures: Mapping[str, object], pack: Pack) -> It
     for name, value in figures.items():
         yield from unknown_problems((*where, name), "measure", name, pack.measures)
         declared = pack.measures.get(name)
+        # A bool is a number to Python: without this check `true` would pass for 1 client.
         if declared is not None and (declared.kind == "yes_no") != isinstance(value, bool):
             expected = "true or false" if declared.kind == "yes_no" else "a number"
             yield Problem((*where, name), f"'{name}' is declared as {declared.kind}", expected)
@@ -164,16 +166,16 @@ def _wrong_case(where: Path, case: PackCase, pack: Pack) -> Iterator[Problem]:
         yield from unknown_problems(
             (*where, "due", key), "obligation", name, [obligation.id for obligation in pack.obligations]
         )
-    yield from _wrong_interpretation((*where, "interpretation"), case, pack)
-
-
-def _wrong_interpretation(where: Path, case: PackCase, pack: Pack) -> Iterator[Problem]:
-    for key in case.interpretation:
-        yield from unknown_problems((*where, key), "point", key, type(pack.interpretation).model_fields)
-    if not set(case.interpretation) <= set(type(pack.interpretation).model_fields):
+    point_problems = [
+        problem
+        for key in case.interpretation
+        for problem in unknown_problems((*where, "interpretation", key), "point", key, Interpretation.model_fields)
+    ]
+    yield from point_problems
+    if point_problems:  # the model would report unknown points a second time
         return
     try:
         case.interpret(pack.interpretation)
     except ValidationError as error:
         wrong = problems_of(error, Interpretation, case.interpretation)
-        yield from (replace(problem, path=(*where, *problem.path)) for problem in wrong)
+        yield from (replace(problem, path=(*where, "interpretation", *problem.path)) for problem in wrong)

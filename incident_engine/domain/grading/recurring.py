@@ -15,7 +15,7 @@ from incident_engine.domain.grading.assessment import history_of
 from incident_engine.domain.grading.assessment_document import to_local_iso
 from incident_engine.domain.grading.level_history import LevelChange, severity_of
 from incident_engine.domain.grading.pack import Pack
-from incident_engine.domain.incidents.incident import Incident, Interval, Measurement, Outage
+from incident_engine.domain.incidents.incident import Incident, Measurement, Outage
 from incident_engine.domain.values import months_later
 
 
@@ -51,7 +51,7 @@ def recurrences(
         if not causes or began is None or began > now or not pack.is_in_force(began):
             continue
         if severity_of(pack, [step for step in history_of(incident, pack, hours) if step.at <= now]) == 0:
-            by_cause[causes[-1].casefold()].append(incident)
+            by_cause[causes[-1].casefold()].append(incident)  # the latest cause: analysis corrects the earlier ones
     of_all_causes = (recurrence for alike in by_cause.values() for recurrence in _of_cause(alike, pack, hours, now))
     return tuple(sorted(of_all_causes, key=lambda recurrence: (recurrence.last_at, recurrence.root_cause)))
 
@@ -89,18 +89,22 @@ def _months_before(incident: Incident, pack: Pack, count: int) -> datetime:
 
 
 def together(incidents: Sequence[Incident], pack: Pack) -> Incident:
-    """Return several incidents as one: all their outages and harms, and figures combined as the pack's measures say.
-
-    Corrections are left out: each of them concerned one incident.
-    """
+    """Return several incidents as one: all their outages and harms, and figures combined as the pack's measures say."""
     lines: dict[tuple[str, str], list[Outage]] = defaultdict(list)
     for outage in (outage for incident in incidents for outage in incident.outages):
         lines[outage.service, outage.region].append(outage)
     return replace(
         incidents[-1],
         id="+".join(incident.id for incident in incidents),
-        outages=tuple(_joined(parts) for parts in lines.values()),
-        # Corrections are of one incident each; none overrules what all of them reach together.
+        outages=tuple(
+            replace(
+                parts[0],
+                intervals=tuple(sorted((i for part in parts for i in part.intervals), key=lambda i: (i.start, i.end))),
+                maintenance=tuple(sorted(window for part in parts for window in part.maintenance)),
+            )
+            for parts in lines.values()
+        ),
+        # Without corrections: each concerned one incident and does not overrule the level of all of them together.
         reported=EventsByType.of(
             [
                 *(harm for incident in incidents for harm in incident.events(HarmAssessed)),
@@ -110,12 +114,6 @@ def together(incidents: Sequence[Incident], pack: Pack) -> Incident:
         ),
         measurements=tuple(_combined(incidents, pack)),
     )
-
-
-def _joined(parts: Sequence[Outage]) -> Outage:
-    intervals: list[Interval] = sorted((i for part in parts for i in part.intervals), key=lambda i: (i.start, i.end))
-    windows = sorted(window for part in parts for window in part.maintenance)
-    return replace(parts[0], intervals=tuple(intervals), maintenance=tuple(windows))
 
 
 def _combined(incidents: Sequence[Incident], pack: Pack) -> Iterator[Measurement]:
@@ -130,6 +128,7 @@ def _combined(incidents: Sequence[Incident], pack: Pack) -> Iterator[Measurement
         if measure is None or measure.recurring == "max" or isinstance(measurement.value, bool):
             yield measurement
             continue
+        # A figure replaces the earlier ones of its incident; only figures of different incidents add up.
         figures = greatest[measurement.name]
         figures[incident_id] = max(figures.get(incident_id, measurement.value), measurement.value)
         yield replace(measurement, value=sum(figures.values()))

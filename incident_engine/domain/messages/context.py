@@ -87,7 +87,8 @@ class MessageContext:
 
     def variables(self, locale: str, recipient: str, links: Mapping[str, str] | None = None) -> dict[str, Any]:
         """Return the variables in `variables.VARIABLES` for a reader. `links` are the reader's own signed links."""
-        changes = self.assessment.trajectory
+        changes, step, report = self.assessment.trajectory, self.step, self.report
+        escalation, handover, task = step.escalation, step.handover, step.task.data if step.task else None
         awaits = self.step.base_awaits or self.step.awaits
         return {
             "bank": self.bank.variables(locale),
@@ -106,44 +107,29 @@ class MessageContext:
             },
             "deadline": self.step.deadline,
             "next_update_at": self.step.next_update_at,
-            "escalation": self._escalation(),
+            "escalation": escalation
+            and {
+                "round": escalation.round,
+                "tier": escalation.tier,
+                "since": escalation.since,
+                "waited": max(self.now - escalation.since, timedelta(0)),
+            },
             "drafts": self.drafts,
             "links": links,
-            "task": self._task(),
-            "handover": self._handover(),
-            "report": self._report(locale),
+            "task": task and {"title": task.title, "by": task.by, "reason": task.reason, "due_at": task.due_at},
+            "handover": handover and {"by": handover.by, "reason": handover.reason, "at": handover.at},
+            "report": report
+            and {"id": report.id, "title": report.title.in_(locale), "gaps": report.gaps, "url": report.url},
             "drill": self.drill,
             "now": self.now,
         }
-
-    def _escalation(self) -> dict[str, Any] | None:
-        escalation = self.step.escalation
-        if escalation is None:
-            return None
-        waited = max(self.now - escalation.since, timedelta(0))
-        return {"round": escalation.round, "tier": escalation.tier, "since": escalation.since, "waited": waited}
-
-    def _task(self) -> dict[str, Any] | None:
-        task = self.step.task.data if self.step.task is not None else None
-        if task is None:
-            return None
-        return {"title": task.title, "by": task.by, "reason": task.reason, "due_at": task.due_at}
-
-    def _handover(self) -> dict[str, Any] | None:
-        handover = self.step.handover
-        return None if handover is None else {"by": handover.by, "reason": handover.reason, "at": handover.at}
-
-    def _report(self, locale: str) -> dict[str, Any] | None:
-        report = self.report
-        if report is None:
-            return None
-        return {"id": report.id, "title": report.title.in_(locale), "gaps": report.gaps, "url": report.url}
 
     def _incident(self, locale: str) -> dict[str, Any]:
         """Return the variable `incident`: the episode of the step, or the whole incident."""
         incident = self.incident
         started = incident.occurred_at or incident.first_event_at or self.now
         start, end = self.step.episode or (started, incident.restored_at or NEVER)
+        # Only what was out in the step's episode: customers were notified of the end of earlier ones already.
         hit = [o for o in incident.outages if any(i.start < end and start < i.end for i in o.intervals)]
         services, regions = {o.service for o in hit}, {o.region for o in hit}
         harms, estimates = incident.events(HarmAssessed), incident.events(RecoveryEstimated)
@@ -192,6 +178,7 @@ class MessageContext:
             "id": change.level,
             "name": self.pack.level_names[change.level].in_(locale),
             "at": change.at,
+            # No clause gives a corrected level; Art. 10 governs changes of the level (decision 12).
             "cite": format_cite("Art. 10", locale) if correction else format_cite(change.cite, locale),
             "is_worst": change.level == self.pack.levels[0].id,
             "says": says,
@@ -215,6 +202,7 @@ class MessageContext:
     def _obligation(self, locale: str) -> dict[str, Any] | None:
         name = self.step.obligation
         obligations = {obligation.id: obligation for pack in self.packs for obligation in pack.obligations}
+        # A step about a level may still speak of an obligation: then the first that applies stands for all.
         statuses = [s for assessment in self.assessments for s in assessment.obligations if s.due_at is not None]
         step_id = StepId.parse(self.step.base)
         instance = step_id.instance if step_id is not None else ""

@@ -15,6 +15,7 @@ def format_instant(value: datetime, locale: str, zone: tzinfo | None) -> str:
     Seconds are written unless they are 0.
     """
     local = value.astimezone(zone)
+    # CLDR's own forms write seconds always or never.
     if locale.startswith("zh"):
         form = "y年M月d日HH:mm:ss" if local.second else "y年M月d日HH:mm"
         return format_datetime(local, form, tzinfo=local.tzinfo, locale=babel_of(locale))
@@ -43,6 +44,7 @@ def format_duration(value: timedelta, locale: str) -> str:
     hours, rest = divmod(rest, 3_600)
     minutes, seconds = divmod(rest, 60)
     babel = babel_of(locale)
+    # A call for each unit: babel writes one unit, and rounds to the next one at 0.85 of it unless told otherwise.
     parts = [
         format_timedelta(timedelta(days=days), granularity="day", threshold=10**6, locale=babel) if days else "",
         format_timedelta(timedelta(hours=hours), granularity="hour", threshold=25, locale=babel) if hours else "",

@@ -67,7 +67,7 @@ def failures(
             messages.render(template or step.template, locale, variables, form)
         except Exception as error:  # noqa: BLE001 - a template may raise anything
             line = _line(error)
-            if line not in seen:
+            if line not in seen:  # one fault fails in many situations
                 seen.add(line)
                 guard = "a guard such as {% if next %}"
                 yield Problem((line,), f"fails for step '{step.id}' {description}: {error}", guard)
@@ -118,6 +118,7 @@ def _circumstances(step: StepTemplate, use: Use, *, more: bool) -> dict[str, Any
 
 
 def _line(error: BaseException) -> int:
+    # jinja maps the lines of its generated code to those of the template, which it names <template>.
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == "<template>"]
     return lines[-1] or 1 if lines else 1
 
@@ -141,6 +142,7 @@ def _situations(step: StepTemplate, *, level_based: bool) -> Iterator[tuple[str,
                         description,
                         _variables(obligation, upcoming, is_restored=is_restored, is_estimated=is_estimated),
                     )
+    # A step at a level has that level; any other may come after a correction, or about harm, without one.
     if step.on.level_reached is None and (step.on.obligation is None or not level_based):
         description = "corrected below the lowest level" if step.on.obligation is None else "without a level"
         variables = _variables(with_obligation[0], None, is_restored=step.on.is_of_the_end, is_estimated=True)

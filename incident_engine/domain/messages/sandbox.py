@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, tzinfo
-from functools import cache
 from typing import Any
 
 from babel.numbers import format_decimal
@@ -40,7 +39,7 @@ def source_problems(source: str, variables: Mapping[str, Mapping[str, str]]) -> 
 
     `variables` maps the variables that the text may use to their parts.
     """
-    environment = _for_checking()
+    environment = sandbox("en", None)
     try:
         tree = environment.parse(source)
     except TemplateSyntaxError as error:
@@ -54,7 +53,7 @@ def source_problems(source: str, variables: Mapping[str, Mapping[str, str]]) -> 
         for name, line in unknown:
             expected = f"one of: {', '.join(sorted(allowed))}"
             yield Problem((line,), f"unknown {kind} '{name}'", expected, nearest(name, allowed))
-        if unknown:
+        if unknown:  # jinja2.meta cannot read such a tree
             return
     undeclared = meta.find_undeclared_variables(tree) - set(variables) - set(environment.globals)
     local = {name.name for name in tree.find_all(nodes.Name)} - set(variables)
@@ -74,12 +73,8 @@ def _forbidden(tree: nodes.Template) -> Iterator[Problem]:
             yield Problem((node.lineno,), f"'{keyword}' is not allowed here", "text, if, for and set")
     for assigned in tree.find_all(nodes.Assign):
         if next(assigned.node.find_all(nodes.Concat), None) is not None or isinstance(assigned.node, nodes.Concat):
+            # In a loop it would double a text each time; the limit on loops alone does not stop that.
             yield Problem((assigned.lineno,), "'set' with '~' could grow without end", "the texts one after the other")
-
-
-@cache
-def _for_checking() -> ImmutableSandboxedEnvironment:
-    return sandbox("en", None)
 
 
 def _loops_too_deep(node: nodes.Node, depth: int) -> Iterator[Problem]:
@@ -115,6 +110,7 @@ class _Sandbox(ImmutableSandboxedEnvironment):
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         """Compute with numbers and lengths of time only: a text times a number could be of any size."""
+        # `%` formats texts, and "%999999999d" is a long one.
         if operator == "**" or isinstance(left, str | list | tuple) or isinstance(right, str | list | tuple):
             raise SecurityError(f"'{operator}' is not allowed here")
         return super().call_binop(context, operator, left, right)
@@ -123,13 +119,8 @@ class _Sandbox(ImmutableSandboxedEnvironment):
 def sandbox(locale: str, zone: tzinfo | None) -> ImmutableSandboxedEnvironment:
     """Return the environment that renders texts in a language, with instants in the local time of `zone`."""
     environment = _Sandbox(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
-    environment.globals.clear()
+    environment.globals.clear()  # `range` and `cycler` would make lists and state of any size
     environment.filters = {name: environment.filters[name] for name in _FILTERS}
-    _add_filters(environment, locale, zone)
-    return environment
-
-
-def _add_filters(environment: ImmutableSandboxedEnvironment, locale: str, zone: tzinfo | None) -> None:
     environment.filters["instant"] = lambda value: format_instant(value, locale, zone)
     environment.filters["date"] = lambda value: format_day(value, locale, zone)
     environment.filters["number"] = lambda value: format_decimal(value, locale=babel_of(locale))
@@ -139,3 +130,4 @@ def _add_filters(environment: ImmutableSandboxedEnvironment, locale: str, zone: 
     environment.filters["iso"] = lambda value: (
         value.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     )
+    return environment

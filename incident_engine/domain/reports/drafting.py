@@ -99,6 +99,7 @@ class Drafted:
 
 def content_hash(document: Mapping[str, Any]) -> str:
     """Return the SHA-256 (hex) of a report's content in all languages, which identifies its version."""
+    # In one fixed form: the hash must not depend on the order of keys or on spaces.
     content = json.dumps(document, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(content.encode()).hexdigest()
 
@@ -190,7 +191,7 @@ class FieldTexts:
     def __init__(self, zone: tzinfo) -> None:
         environments = {locale: sandbox(locale, zone) for locale in LOCALES}
 
-        @lru_cache(maxsize=4_096)
+        @lru_cache(maxsize=4_096)  # compiling takes far longer than rendering, and drafts are made with every event
         def compiled(source: str, locale: str) -> Template:
             return environments[locale].from_string(source)
 

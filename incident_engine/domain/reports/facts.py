@@ -19,7 +19,7 @@ from incident_engine.domain.events.types import EventType
 from incident_engine.domain.grading.assessment import Assessment
 from incident_engine.domain.grading.level_history import LevelChange
 from incident_engine.domain.grading.obligation import Recipient
-from incident_engine.domain.grading.obligation_status import ObligationState, ObligationStatus
+from incident_engine.domain.grading.obligation_status import ObligationState
 from incident_engine.domain.grading.pack import Pack
 from incident_engine.domain.incidents.incident import Incident
 from incident_engine.domain.messages.formatting import format_names
@@ -184,7 +184,7 @@ class _VariableBuilder:
 
     def _length(self, start: datetime | None, end: datetime | None) -> timedelta | None:
         """Return the length of an outage. While it lasts: up to the latest fact in a report of progress, else None."""
-        if end is None and self.progress:
+        if end is None and self.progress:  # not up to now: the draft would change every second
             end = latest_fact(self.facts.incident, self.assessment)
         return None if start is None or end is None else max(end - start, timedelta(0))
 
@@ -200,6 +200,7 @@ class _VariableBuilder:
             "id": change.level,
             "name": self.pack.level_names[change.level].in_(self.locale),
             "at": change.at,
+            # No clause gives a corrected level; Art. 10 governs changes of the level (decision 12).
             "cite": format_cite("Art. 10" if correction else change.cite, self.locale),
             "says": f"{correction.by}: {correction.reason}"
             if correction
@@ -217,7 +218,7 @@ class _VariableBuilder:
 
     def _impact_by_region(self) -> Iterator[dict[str, Any]]:
         in_service = {region.region: region.in_service for region in self.assessment.evidence.regions}
-        # Of several services in a region the evidence has one total, which cannot be given to one of them.
+        # Of several services in a region the evidence has one total, which belongs to none of them alone.
         alone = {region.region for region in self.assessment.evidence.regions if len(region.services) == 1}
         outages = sorted(self.facts.incident.outages, key=lambda outage: (outage.intervals[0].start, outage.region))
         for outage in outages:
@@ -242,7 +243,9 @@ class _VariableBuilder:
 
     def _figures(self) -> Iterator[dict[str, Any]]:
         """Yield the latest value of each of the pack's measures."""
-        latest = {figure.name: figure for figure in self.facts.incident.measurements}
+        figures = self.facts.incident.measurements
+        # In order of time: the latest value of each replaces the earlier ones.
+        latest = {figure.name: figure for figure in figures if figure.name in self.pack.measures}
         for name, measurement in latest.items():
             measure = self.pack.measures[name]
             figure = {
@@ -257,25 +260,23 @@ class _VariableBuilder:
 
     def _obligations(self) -> Iterator[dict[str, Any]]:
         """Yield the pack's obligations that apply now or have been met."""
+        texts = {obligation.id: obligation.says for obligation in self.pack.obligations}
         for status in self.assessment.obligations:
+            is_met = status.state is ObligationState.MET
             applies = status.applies_at is not None and status.applies_at <= self.assessment.at
-            if status.due_at is not None and (applies or status.state is ObligationState.MET):
-                yield self._obligation(status)
-
-    def _obligation(self, status: ObligationStatus) -> dict[str, Any]:
-        obligation = next(obligation for obligation in self.pack.obligations if obligation.id == status.id)
-        is_met = status.state is ObligationState.MET
-        return {
-            "id": status.id,
-            "says": obligation.says.in_(self.locale),
-            "cite": format_cite(status.cite, self.locale),
-            "due_at": status.due_at,
-            "state": Translator(self.locale)("met late" if is_met and status.met_late else status.state.value),
-            "met_at": status.met_at if is_met else None,
-            "met_by": status.met_by if is_met else None,
-            "is_late": status.met_late or status.state is ObligationState.OVERDUE,
-            "missed": status.missed,
-        }
+            if status.due_at is None or not (applies or is_met):
+                continue
+            yield {
+                "id": status.id,
+                "says": texts[status.id].in_(self.locale),
+                "cite": format_cite(status.cite, self.locale),
+                "due_at": status.due_at,
+                "state": Translator(self.locale)("met late" if is_met and status.met_late else status.state.value),
+                "met_at": status.met_at if is_met else None,
+                "met_by": status.met_by if is_met else None,
+                "is_late": status.met_late or status.state is ObligationState.OVERDUE,
+                "missed": status.missed,
+            }
 
     def _tasks(self) -> Iterator[dict[str, Any]]:
         incident = self.facts.incident
