@@ -1,67 +1,140 @@
-"""From a step that begins to the deliveries it asks for: each contact's message, rendered once and kept."""
+"""From a step to its deliveries: the message context, and each contact's message, rendered once and stored."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from incident_engine.common.signed_links import Links
+from incident_engine.config.people import ContactSettings
 from incident_engine.config.settings import Settings
-from incident_engine.domain.messages.context import MessageContext
+from incident_engine.domain.messages.context import BankContext, MessageContext, ReportSummary
 from incident_engine.domain.messages.drill_marks import marked
-from incident_engine.domain.messages.templates import Message, MessageBook, MessageForm
+from incident_engine.domain.messages.templates import Message, MessageForm
+from incident_engine.domain.reports.facts import ReportFacts
 from incident_engine.domain.response.delivery_outcome import DeliveryState
 from incident_engine.domain.response.step import Awaits, Step
+from incident_engine.domain.rulebook import Rulebook
+from incident_engine.domain.values import LocalizedText
 from incident_engine.engine.decision_log import Reason, warn
+from incident_engine.engine.report_versions import outlook, reporting_unit
 from incident_engine.store.deliveries import Priority
 
 
-def build_deliveries(
-    situation: MessageContext,
-    settings: Settings,
-    messages: MessageBook,
-    links: Links,
-    *,
-    held: bool = False,
-    generation: int = 1,
-) -> list[dict[str, Any]]:
-    """Return the rows of the deliveries that a step asks for: due at once, or held until their words are approved.
+class StepMessages:
+    """Builds the message context of a step, and the deliveries that carry its messages."""
 
-    A contact's further channels are due after their delay.
-    """
-    step, now = situation.step, situation.now
-    rows: list[dict[str, Any]] = []
-    for contact in settings.people.members(step.audience, now):
-        # Customers and the like get no link: what is asked for is asked of those who are to answer.
+    def __init__(self, settings: Settings, rulebook: Rulebook, links: Links, *, drill: bool = False) -> None:
+        self._settings = settings
+        self._rulebook = rulebook
+        self._links = links
+        self._drill = drill
+        self._bank = bank_context(settings)
+        self._reports = {
+            (playbook.playbook, step.id): step.report for playbook in rulebook.playbooks for step in playbook.steps
+        }
+
+    def context(
+        self, step: Step, facts: ReportFacts, now: datetime, drafts: Sequence[Mapping[str, str]] = ()
+    ) -> MessageContext:
+        """Return the context of a step's message at `now`. `drafts` are the texts that await approval by it."""
+        return MessageContext(
+            bank=self._bank,
+            service_names=self._settings.service_names,
+            incident=facts.incident,
+            packs=facts.packs,
+            assessments=facts.assessments,
+            step=step,
+            now=now,
+            drafts=drafts,
+            report=self._report_summary(step, facts),
+            drill=self._drill,
+        )
+
+    def variables(self, context: MessageContext, contact: ContactSettings, locale: str) -> dict[str, Any]:
+        """Return the template variables of a context for one contact, with signed links if the step asks for an action.
+
+        Contacts that are only informed, such as customers, get no link: it would let them answer for the bank.
+        """
+        step = context.step
         asks = step.awaits is not None or step.parent_id is not None
-        own_links = links.for_step(step.base, contact.id) if asks else None
-        variables = situation.variables(contact.locale, contact.name.in_(contact.locale), own_links)
-        chosen = [each for each in contact.via if step.channels is None or each.channel in step.channels]
-        for place, address in enumerate(chosen or contact.via):
-            form = MessageForm(settings.channels[address.channel].form)
-            message = _message(step, contact.locale, variables, messages, form)
-            if situation.drill:
-                message = marked(message, form)
-            rows.append(
-                {
-                    "id": _delivery_id(step.id, contact.id, place, generation),
-                    "step_id": step.id,
-                    "case_id": situation.incident.id,
-                    "contact": contact.id,
-                    "channel": address.channel,
-                    "address": address.to,
-                    "locale": message.locale,
-                    "subject": message.subject,
-                    "body": message.body,
-                    "priority": _priority(step),
-                    "delay_seconds": int(address.after.total_seconds()),
-                    "position": place,
-                    "state": DeliveryState.HELD if held else DeliveryState.PENDING,
-                    "attempts": 0,
-                    "due_at": None if held else now + address.after,
-                    "created_at": now,
-                }
-            )
-    return rows
+        links = self._links.for_step(step.base, contact.id) if asks else None
+        return context.variables(locale, contact.name.in_(locale), links)
+
+    def build_deliveries(
+        self, context: MessageContext, *, held: bool = False, generation: int = 1
+    ) -> list[dict[str, Any]]:
+        """Return the rows of table `deliveries` for a step, one for each contact and channel.
+
+        The first channel of a contact is due at once, each further one after its delay. Held rows are due when their
+        texts are approved.
+        """
+        step, now = context.step, context.now
+        rows: list[dict[str, Any]] = []
+        for contact in self._settings.people.members(step.audience, now):
+            variables = self.variables(context, contact, contact.locale)
+            chosen = [address for address in contact.via if step.channels is None or address.channel in step.channels]
+            for position, address in enumerate(chosen or contact.via):
+                form = MessageForm(self._settings.channels[address.channel].form)
+                message = self._render(step, contact.locale, variables, form)
+                if context.drill:
+                    message = marked(message, form)
+                rows.append(
+                    {
+                        "id": _delivery_id(step.id, contact.id, position, generation),
+                        "step_id": step.id,
+                        "case_id": context.incident.id,
+                        "contact": contact.id,
+                        "channel": address.channel,
+                        "address": address.to,
+                        "locale": message.locale,
+                        "subject": message.subject,
+                        "body": message.body,
+                        "priority": _priority(step),
+                        "delay_seconds": int(address.after.total_seconds()),
+                        "position": position,
+                        "state": DeliveryState.HELD if held else DeliveryState.PENDING,
+                        "attempts": 0,
+                        "due_at": None if held else now + address.after,
+                        "created_at": now,
+                    }
+                )
+        return rows
+
+    def _render(self, step: Step, locale: str, variables: Mapping[str, Any], form: MessageForm) -> Message:
+        """Render the message of a step; if its template fails, a plain notice of the bare facts."""
+        messages = self._rulebook.messages
+        try:
+            return messages.render(step.template, locale, variables, form)
+        except Exception as error:  # noqa: BLE001 - a fault in a template must not keep back a notice that is due
+            warn(Reason.TEMPLATE_FAILED, error, template=step.template, step=step.id)
+            # Only those who handle the incident may read its level and obligations; customers must not.
+            is_internal = step.awaits is not None or step.parent_id is not None or step.obligation is not None
+            return messages.plain(locale, variables, step.base if is_internal else None)
+
+    def _report_summary(self, step: Step, facts: ReportFacts) -> ReportSummary | None:
+        """Return the state of the report that a step, or the step from which it derives, asks for."""
+        name = self._reports[step.playbook, step.step]
+        current = outlook(facts, self._rulebook.reports, name, step.instance) if name is not None else None
+        if current is None:
+            return None
+        url = None
+        if self._settings.server.public_url is not None:
+            base = self._settings.server.public_url.rstrip("/")
+            url = f"{base}/api/v1/incidents/{facts.incident.id}/reports/{current.report}?format=html"
+        return ReportSummary(current.report, LocalizedText.model_validate(current.titles), current.gaps, url)
+
+
+def bank_context(settings: Settings) -> BankContext:
+    """Return the bank as messages describe it."""
+    bank = settings.bank
+    return BankContext(
+        name=bank.name,
+        unit=reporting_unit(settings),
+        hotline=bank.customers.hotline,
+        status_page=bank.customers.status_page,
+        compensation=bank.customers.compensation,
+    )
 
 
 def _priority(step: Step) -> Priority:
@@ -70,22 +143,7 @@ def _priority(step: Step) -> Priority:
     return Priority.URGENT if step.awaits is Awaits.ACKNOWLEDGEMENT or step.escalation is not None else Priority.OTHER
 
 
-def _message(
-    step: Step, locale: str, variables: Mapping[str, Any], messages: MessageBook, form: MessageForm
-) -> Message:
-    """Return the message of a step; if its template fails, the bare facts: a plain notice is better than none.
-
-    Only those who work on it read the level and what is owed; nobody reads there what people noted.
-    """
-    try:
-        return messages.render(step.template, locale, variables, form)
-    except Exception as error:  # noqa: BLE001 - whatever a template does, the notice goes out
-        warn(Reason.TEMPLATE_FAILED, error, template=step.template, step=step.id)
-        is_internal = step.awaits is not None or step.parent_id is not None or step.obligation is not None
-        return messages.plain(locale, variables, step.base if is_internal else None)
-
-
-def _delivery_id(step_id: str, contact: str, place: int, generation: int) -> str:
-    """Return the idempotency key of a delivery: the same wish always has the same key."""
+def _delivery_id(step_id: str, contact: str, position: int, generation: int) -> str:
+    """Return the idempotency key of a delivery: the same message to the same contact always has the same key."""
     step_id = step_id if generation == 1 else f"{step_id}\0{generation}"
-    return "msg_" + hashlib.sha256(f"{step_id}\0{contact}\0{place}".encode()).hexdigest()[:32]
+    return "msg_" + hashlib.sha256(f"{step_id}\0{contact}\0{position}".encode()).hexdigest()[:32]

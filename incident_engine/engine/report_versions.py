@@ -1,4 +1,4 @@
-"""Keeping versions of reports: a new one when the facts change, and which of them a person approved and submitted."""
+"""The versions of reports: drafted when facts change, approved, submitted or withdrawn with the step that asks."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -27,15 +27,15 @@ REGULATORS: Mapping[str, LocalizedText] = {
         ("branch", "国家金融监督管理总局所在地派出机构", "the regulator's local office"),
     )
 }
-"""To whom a head office and a branch report unless the configuration says otherwise (银监办发〔2008〕53号 Art. 34)."""
+"""The default regulators of a head office and of a branch (银监办发〔2008〕53号 Art. 34)."""
 
-_OPEN = (StepState.AWAITING, StepState.STARTED, StepState.FAILED, StepState.COMPLETED)
+_DRAFTED = (StepState.AWAITING, StepState.STARTED, StepState.FAILED, StepState.COMPLETED)
 _GIVEN_UP = (StepState.SKIPPED, StepState.WITHDRAWN)
 
 
 @dataclass(frozen=True, slots=True)
 class CurrentReport:
-    """How a report stands: what messages say of it."""
+    """The state of a report, for the message of the step that asks for it."""
 
     report: str
     instance: str
@@ -43,6 +43,7 @@ class CurrentReport:
     titles: Mapping[str, str]
     """By locale."""
     gaps: int
+    """Fields without a value, in the language that has the most of them."""
 
 
 def reporting_unit(settings: Settings) -> ReportingUnit:
@@ -64,72 +65,72 @@ def facts_of(
     assessments: Sequence[Assessment],
     playbooks: Iterable[Playbook] = (),
 ) -> ReportFacts:
-    """Return all that a report can tell of an incident. The primary pack stands first."""
-    unit = reporting_unit(settings)
-    titles = {step.id: step.title for playbook in playbooks for step in playbook.steps if step.title is not None}
+    """Return the facts for the reports of an incident. The primary pack and its assessment come first."""
     return ReportFacts(
         bank_name=settings.bank.name,
-        unit=unit,
+        unit=reporting_unit(settings),
         service_names=settings.service_names,
         incident=incident,
         packs=packs,
         assessments=assessments,
         zone=settings.bank.zone,
-        step_titles=titles,
+        step_titles={
+            step.id: step.title for playbook in playbooks for step in playbook.steps if step.title is not None
+        },
     )
 
 
-def keep_versions(unit: UnitOfWork, facts: ReportFacts, book: ReportBook, now: datetime) -> dict[str, Head]:
-    """Store what has changed of an incident's reports; return how they stand, by the id of the step that asks for them.
+def update_versions(unit: UnitOfWork, facts: ReportFacts, book: ReportBook, now: datetime) -> dict[str, Head]:
+    """Store changes of an incident's reports. Return the latest version by the id of the step that asks for it.
 
-    A report is drafted for each step that has begun and is not done, and for each report into which somebody wrote
-    before any step asked for it. What was submitted or withdrawn does not change any more.
+    A report is drafted for each step that has started and is not done, and for each report into which a person wrote
+    before any step asked for it. Submitted and withdrawn reports never change.
     """
-    found: dict[str, Head] = {}
-    seen: set[tuple[str, str]] = set()
-    handed_in: dict[str, datetime] = {}
+    latest: dict[str, Head] = {}
+    updated: set[tuple[str, str]] = set()
+    submitted_at: dict[str, datetime] = {}
     asking = report_steps(unit.connection, facts.incident.id)
     written = facts.incident.handling.reports
-    kept = heads_of(unit.connection, facts.incident.id) if asking or written else {}
+    # Most incidents have no report at all, and this runs at each of their updates.
+    heads = heads_of(unit.connection, facts.incident.id) if asking or written else {}
     for step in asking:
-        known = step.report in book.definitions and (step.report, step.instance) not in seen
-        if known and (step.state in _OPEN or step.state in _GIVEN_UP):
-            seen.add((step.report, step.instance))
-            about = step.report, step.instance
-            keeper = _Keeper(unit, facts, book, now, *about, kept.get(about, []), handed_in.get(step.report))
-            current = keeper.keep(step)
-            if current is not None:
-                found[step.id] = current
+        key = step.report, step.instance
+        if step.report in book.definitions and key not in updated and step.state in (*_DRAFTED, *_GIVEN_UP):
+            updated.add(key)
+            history = _History(unit, facts, book, now, *key, heads.get(key, []), submitted_at.get(step.report))
+            head = history.update(step)
+            if head is not None:
+                latest[step.id] = head
         if step.completed_at is not None:
-            handed_in[step.report] = step.completed_at
-    asked = {report for report, _ in seen}
-    for name in written:
-        if name in book.definitions and name not in asked:
-            _Keeper(unit, facts, book, now, name, "", kept.get((name, ""), []), None).draft()
-    return found
+            submitted_at[step.report] = step.completed_at
+    asked_for = {report for report, _ in updated}
+    for report in written:
+        if report in book.definitions and report not in asked_for:
+            _History(unit, facts, book, now, report, "", heads.get((report, ""), []), None).draft()
+    return latest
 
 
 def outlook(facts: ReportFacts, book: ReportBook, name: str, instance: str) -> CurrentReport | None:
-    """Return how a report would stand if it were drafted now: for the message with which its step begins.
+    """Return the state that a report would have if it were drafted now; None if there is no such definition.
 
-    None if there is no such definition.
+    The message with which a step starts is written before its report is drafted.
     """
     if name not in book.definitions:
         return None
-    found = preview(facts, book, name)
-    titles = {locale: str(part["title"]) for locale, part in found.document.items()}
-    return CurrentReport(found.report, instance, 1, titles, found.gaps)
+    version = preview(facts, book, name)
+    titles = {locale: str(part["title"]) for locale, part in version.document.items()}
+    return CurrentReport(version.report, instance, 1, titles, version.gaps)
 
 
 def preview(facts: ReportFacts, book: ReportBook, name: str) -> Version:
-    """Return a report as it would be drafted now, as version 0, which is not kept. Raises KeyError if unknown."""
+    """Return a report as it would be drafted now, as version 0, which is not stored. Raises KeyError if unknown."""
     document = book.draft(name, facts).document()
     return _version(facts.incident.id, name, "", 0, facts.assessments[0].at, document)
 
 
 @dataclass(slots=True)
-class _Keeper:
-    """Keeps the versions of one instance of a report."""
+class _History:
+    """The versions of one instance of a report."""
 
     unit: UnitOfWork
     facts: ReportFacts
@@ -138,57 +139,54 @@ class _Keeper:
     report: str
     instance: str
     heads: list[Head]
-    """Its versions so far."""
+    """The versions so far, in the order in which they were written."""
     since: datetime | None
-    """When the instance before it was handed in: what was written until then is not for this one."""
+    """When the instance before it was submitted: earlier entries by people belong to that one."""
 
-    def keep(self, step: ReportStep) -> Head | None:
-        """Bring the versions up to date with a step; return how the report stands, or None if there is none."""
+    def update(self, step: ReportStep) -> Head | None:
+        """Draft, approve, submit or withdraw the report as its step demands. Return the latest version, if any."""
         if any(head.state is ReportState.SUBMITTED for head in self.heads):
             return self.heads[-1]
         if step.state in _GIVEN_UP:
             if self.heads and self.heads[-1].state is not ReportState.WITHDRAWN:
-                self._turn(self.heads[-1], ReportState.WITHDRAWN, step.completed_by, step.completed_at)
+                self._set_state(self.heads[-1], ReportState.WITHDRAWN, step.completed_by, step.completed_at)
             return None
+        # A step that no person completed was ended by its deliveries; the report itself is still open.
         is_submitted = step.state == StepState.COMPLETED and step.completed_by is not None
         if not is_submitted or not self.heads:
             self.draft()
-        self._approve(step)
+        approved = [head for head in self.heads if head.state is ReportState.APPROVED]
+        if step.approved_at is not None and step.approved_at not in {head.created_at for head in approved}:
+            draft = _draft_at(self.heads, step.approved_at)
+            if not any(head.version == draft.version for head in approved):
+                self._set_state(draft, ReportState.APPROVED, step.approved_by, step.approved_at)
         if is_submitted and step.completed_at is not None:
             self._submit(step.completed_at, step.completed_by)
         return self.heads[-1]
 
     def draft(self) -> None:
-        """Draft the report; store it if it says something new."""
-        drafted = self.book.draft(self.report, self.facts, self.since)
-        for field, error in drafted.failures:
+        """Draft the report, and store the draft if its content is new."""
+        draft = self.book.draft(self.report, self.facts, self.since)
+        for field, error in draft.failures:
             warn(Reason.TEMPLATE_FAILED, RuntimeError(error), report=self.report, field=field)
         number = max((head.version for head in self.heads), default=0)
         latest = next((head for head in reversed(self.heads) if head.version == number), None)
-        found = _version(self.facts.incident.id, self.report, self.instance, number + 1, self.now, drafted.document())
-        if latest is None or latest.content_hash != found.content_hash:
-            insert_version(self.unit.connection, found)
-            self._note(_head(found), None)
-
-    def _approve(self, step: ReportStep) -> None:
-        approved = [head for head in self.heads if head.state is ReportState.APPROVED]
-        if step.approved_at is not None and step.approved_at not in {head.created_at for head in approved}:
-            chosen = _at(self.heads, step.approved_at)
-            if not any(head.version == chosen.version for head in approved):
-                self._turn(chosen, ReportState.APPROVED, step.approved_by, step.approved_at)
+        version = _version(self.facts.incident.id, self.report, self.instance, number + 1, self.now, draft.document())
+        if latest is None or latest.content_hash != version.content_hash:
+            insert_version(self.unit.connection, version)
+            self._append(Head(**{name: getattr(version, name) for name in Head.__slots__}), None)
 
     def _submit(self, at: datetime, by: str | None) -> None:
-        """Freeze what was handed in: the version approved last, else the draft of that time."""
+        """Freeze the version that was submitted: the one approved last, else the draft of that time."""
         approved = [head for head in self.heads if head.state is ReportState.APPROVED and head.created_at <= at]
-        chosen = approved[-1] if approved else _at(self.heads, at)
-        self._turn(chosen, ReportState.SUBMITTED, by, at)
+        self._set_state(approved[-1] if approved else _draft_at(self.heads, at), ReportState.SUBMITTED, by, at)
 
-    def _turn(self, head: Head, state: ReportState, by: str | None, at: datetime | None) -> None:
-        turned = replace(head, state=state, created_at=at or self.now)
-        insert_state(self.unit.connection, self.facts.incident.id, head, state, by, turned.created_at)
-        self._note(turned, by)
+    def _set_state(self, head: Head, state: ReportState, by: str | None, at: datetime | None) -> None:
+        changed = replace(head, state=state, created_at=at or self.now)
+        insert_state(self.unit.connection, self.facts.incident.id, head, state, by, changed.created_at)
+        self._append(changed, by)
 
-    def _note(self, head: Head, by: str | None) -> None:
+    def _append(self, head: Head, by: str | None) -> None:
         self.heads.append(head)
         log_after_commit(
             self.unit,
@@ -203,24 +201,24 @@ class _Keeper:
         )
 
 
-def _at(heads: Iterable[Head], at: datetime) -> Head:
-    """Return the draft as it was at an instant; the first one if it is older than all."""
+def _draft_at(heads: Iterable[Head], at: datetime) -> Head:
+    """Return the draft in force at an instant; the first one for earlier instants."""
     drafts = [head for head in heads if head.state is ReportState.DRAFT]
     return next((head for head in reversed(drafts) if head.created_at <= at), drafts[0])
 
 
 def _version(
-    case_id: str,
-    report: str,
-    instance: str,
-    number: int,
-    at: datetime,
-    document: Mapping[str, dict[str, Any]],
+    case_id: str, report: str, instance: str, number: int, at: datetime, document: Mapping[str, dict[str, Any]]
 ) -> Version:
-    gaps = max(len(report_from(part).gaps) for part in document.values())
-    mark = content_hash(document)
-    return Version(case_id, report, instance, number, ReportState.DRAFT, None, at, mark, gaps, document)
-
-
-def _head(version: Version) -> Head:
-    return Head(**{name: getattr(version, name) for name in Head.__slots__})
+    return Version(
+        case_id=case_id,
+        report=report,
+        instance=instance,
+        version=number,
+        state=ReportState.DRAFT,
+        by=None,
+        created_at=at,
+        content_hash=content_hash(document),
+        gaps=max(len(report_from(part).gaps) for part in document.values()),
+        document=document,
+    )

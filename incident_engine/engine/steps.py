@@ -1,4 +1,4 @@
-"""What becomes of an incident's steps: planned, begun, approved, completed, skipped, handed over, withdrawn."""
+"""The steps of a case: planned, started, approved, completed, skipped, assigned, withdrawn."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
@@ -10,7 +10,6 @@ from incident_engine.domain.events.actions import StepAcknowledged, StepComplete
 from incident_engine.domain.grading.obligation_status import ObligationState, ObligationStatus
 from incident_engine.domain.handling import Handling
 from incident_engine.domain.incidents.incident import Incident
-from incident_engine.domain.messages.context import BankContext, MessageContext, ReportSummary
 from incident_engine.domain.messages.drill_marks import marked_wording
 from incident_engine.domain.reports.facts import ReportFacts
 from incident_engine.domain.response.closing import not_before_closing
@@ -18,87 +17,92 @@ from incident_engine.domain.response.reconcile import reconcile, why_withdrawn
 from incident_engine.domain.response.step import Awaits, Step, StepState
 from incident_engine.domain.rulebook import Rulebook
 from incident_engine.domain.step_id import number_in_series
-from incident_engine.domain.values import LocalizedText
-from incident_engine.engine import messages as drafts
 from incident_engine.engine.case_types import GradedCase
 from incident_engine.engine.decision_log import Reason, log_after_commit, warn
-from incident_engine.engine.report_versions import facts_of, keep_versions, outlook, reporting_unit
+from incident_engine.engine.messages import StepMessages
+from incident_engine.engine.report_versions import facts_of, update_versions
 from incident_engine.store import cases, held_texts, steps
-from incident_engine.store import deliveries as outgoing
-from incident_engine.store.deliveries import insert_deliveries
+from incident_engine.store.deliveries import cancel, insert_deliveries
 from incident_engine.store.unit_of_work import UnitOfWork
+
+_OPEN = (StepState.PENDING, StepState.AWAITING, StepState.STARTED)
+
+StoredSteps = Mapping[str, steps.StoredStep]
+"""The stored steps of a case by id."""
 
 
 class StepRunner:
-    """Keeps an incident's steps as the playbooks want them."""
+    """Keeps stored steps in line with the plan and with people's actions, and starts those that are due."""
 
     def __init__(self, settings: Settings, rulebook: Rulebook, links: Links, *, drill: bool = False) -> None:
         self._settings = settings
         self._rulebook = rulebook
-        self._links = links
+        self._messages = StepMessages(settings, rulebook, links, drill=drill)
         self._drill = drill
-        self._bank = bank_context(settings)
         self._templates = {
             (playbook.playbook, step.id): step for playbook in rulebook.playbooks for step in playbook.steps
         }
 
     def advance(self, unit: UnitOfWork, case: GradedCase, now: datetime) -> None:
-        """Store the plan, take in what people did, and begin what is due."""
+        """Store the plan of a case, apply people's actions, start due steps and draft reports."""
         stored = steps.steps_of(unit.connection, case.incident.id)
-        begun = steps.started_steps(stored)
-        planned = case.type.plan(case.incident, case.assessments, now, begun)
-        wanted = {step.id: step for step in planned}
-        if self._reconcile(unit, case.incident, wanted, stored):
+        plan = case.type.plan(case.incident, case.assessments, now, steps.started_steps(stored))
+        planned = {step.id: step for step in plan}
+        if self._reconcile(unit, case.incident, planned, stored):
             stored = steps.steps_of(unit.connection, case.incident.id)
-        for name in self._apply_actions(unit, case, stored, now):
-            del stored[name]
-        self._withdraw_unplanned(unit, case.incident, wanted, stored, now)
+        for step_id in self._apply_actions(unit, case, stored, now):
+            del stored[step_id]
+        self._withdraw_unplanned(unit, case.incident, planned, stored, now)
         facts = facts_of(self._settings, case.incident, case.packs, case.assessments, self._rulebook.playbooks)
-        self._start_due(unit, case, wanted, stored, facts, now)
-        keep_versions(unit, facts, self._rulebook.reports, now)
+        self._start_due(unit, case, planned, stored, facts, now)
+        update_versions(unit, facts, self._rulebook.reports, now)
 
     def _reconcile(
-        self,
-        unit: UnitOfWork,
-        incident: Incident,
-        wanted: Mapping[str, Step],
-        stored: Mapping[str, steps.StoredStep],
+        self, unit: UnitOfWork, incident: Incident, planned: Mapping[str, Step], stored: StoredSteps
     ) -> bool:
-        """Store how what is wanted differs from what is stored; return whether it does."""
-        given_up = {name for name, each in stored.items() if each.state is StepState.WITHDRAWN}
-        anew = {name for name, each in stored.items() if given_up & {name, each.step.parent_id} and name in wanted}
-        existing = {
-            name: (
-                StepState.WITHDRAWN if name in anew and each.step.parent_id in anew else each.state,
-                each.step.due_at,
-            )
-            for name, each in stored.items()
+        """Store the difference between the planned and the stored steps. Return True if there was any."""
+        withdrawn = {step_id for step_id, row in stored.items() if row.state is StepState.WITHDRAWN}
+        # A withdrawn step that is planned again starts over with all its derived steps, whatever became of them.
+        restarted = {
+            step_id
+            for step_id, row in stored.items()
+            if step_id in planned and (step_id in withdrawn or row.step.parent_id in withdrawn)
         }
-        allowed: Iterable[Step] = wanted.values()
+        existing = {
+            step_id: (
+                StepState.WITHDRAWN if step_id in restarted and row.step.parent_id in restarted else row.state,
+                row.step.due_at,
+            )
+            for step_id, row in stored.items()
+        }
+        allowed: Iterable[Step] = planned.values()
         closing = incident.closing
         # Only if the case was closed before this update: the update that closes it may still plan what was due.
         if closing is not None and cases.closed_at(unit.connection, incident.id) == closing.at:
             allowed = not_before_closing(allowed, stored, closing)
         changes = reconcile(existing, allowed)
-        reasons = {name: why_withdrawn(stored[name].step, incident, wanted.values()).value for name in changes.withdraw}
-        steps.apply_changes(unit.connection, incident.id, changes, reasons, anew)
+        reasons = {
+            step_id: why_withdrawn(stored[step_id].step, incident, planned.values()).value
+            for step_id in changes.withdraw
+        }
+        steps.apply_changes(unit.connection, incident.id, changes, reasons, restarted)
         differs = bool(changes)
-        for name, each in stored.items():
-            if each.state is StepState.PENDING and name in wanted and wanted[name].audience != each.step.audience:
-                steps.readdress_step(unit.connection, name, wanted[name].audience)
+        for step_id, row in stored.items():
+            step = planned.get(step_id)
+            if step is None:
+                continue
+            if row.state is StepState.PENDING and step.audience != row.step.audience:
+                steps.readdress_step(unit.connection, step_id, step.audience)
                 differs = True
-            is_open = each.state in (StepState.PENDING, StepState.AWAITING, StepState.STARTED)
-            if is_open and name in wanted and wanted[name].deadline != each.step.deadline:
-                steps.move_deadline(unit.connection, name, wanted[name].deadline)
+            if row.state in _OPEN and step.deadline != row.step.deadline:
+                steps.move_deadline(unit.connection, step_id, step.deadline)
                 differs = True
-        for name in changes.withdraw:
-            log_after_commit(unit, Reason.STEP_WITHDRAWN, incident=incident.id, step=name, because=reasons[name])
+        for step_id, reason in reasons.items():
+            log_after_commit(unit, Reason.STEP_WITHDRAWN, incident=incident.id, step=step_id, because=reason)
         return differs
 
-    def _apply_actions(
-        self, unit: UnitOfWork, case: GradedCase, stored: Mapping[str, steps.StoredStep], now: datetime
-    ) -> set[str]:
-        """Take in what people did: approvals, acknowledgements, completions, skips. Return the steps they ended."""
+    def _apply_actions(self, unit: UnitOfWork, case: GradedCase, stored: StoredSteps, now: datetime) -> set[str]:
+        """Apply approvals, acknowledgements, completions, skips and assignments. Return the ids of ended steps."""
         ended: set[str] = set()
         handling = case.incident.handling
         met = {
@@ -107,49 +111,54 @@ class StepRunner:
             for status in assessment.obligations
             if status.state is ObligationState.MET
         }
-        for name, each in stored.items():
-            if each.state is StepState.AWAITING:
-                self._approve(unit, case.incident, each.step, now)
-            elif each.state is StepState.STARTED:
-                approval = handling.approval_of(name) if each.step.report is not None else None
-                if approval is not None and not each.approved:
-                    steps.approve_step(unit.connection, name, approval.occurred_at, approval.data.by)
-                if self._end(unit, case.incident, each.step, met, stored, now):
-                    ended.add(name)
-            skipped = handling.skip_of(name)
-            is_open = each.state in (StepState.PENDING, StepState.AWAITING, StepState.STARTED, StepState.WITHDRAWN)
-            if skipped is not None and is_open and each.step.parent_id is None:
-                steps.skip_step(unit.connection, name, skipped.occurred_at, skipped.data.by, skipped.data.reason)
-                self._cancel_deliveries(unit, name, stored, now)
-                ended.add(name)
-            owner = handling.assignment_of(name)
-            if owner is not None and owner.data.to != each.assignee and each.step.parent_id is None:
-                steps.assign_step(unit.connection, name, owner.data.to)
+        for step_id, row in stored.items():
+            if row.state is StepState.AWAITING:
+                self._approve(unit, case.incident, row.step, now)
+            elif row.state is StepState.STARTED:
+                # A report is approved after its step has started; the step goes on until it is submitted.
+                approval = handling.approval_of(step_id) if row.step.report is not None else None
+                if approval is not None and not row.approved:
+                    steps.approve_step(unit.connection, step_id, approval.occurred_at, approval.data.by)
+                done_at, done_by = self._done(case.incident, row.step, met)
+                if done_at is not None:
+                    steps.complete_step(unit.connection, step_id, done_at, done_by)
+                    _cancel_deliveries(unit, step_id, stored, now)
+                    ended.add(step_id)
+            if row.step.parent_id is not None:
+                continue  # a person skips or assigns the step itself, with all that derives from it
+            skip = handling.skip_of(step_id)
+            if skip is not None and row.state in (*_OPEN, StepState.WITHDRAWN):
+                steps.skip_step(unit.connection, step_id, skip.occurred_at, skip.data.by, skip.data.reason)
+                _cancel_deliveries(unit, step_id, stored, now)
+                ended.add(step_id)
+            assignment = handling.assignment_of(step_id)
+            if assignment is not None and assignment.data.to != row.assignee:
+                steps.assign_step(unit.connection, step_id, assignment.data.to)
         return ended
 
     def _withdraw_unplanned(
         self,
         unit: UnitOfWork,
         incident: Incident,
-        wanted: Mapping[str, Step],
-        stored: Mapping[str, steps.StoredStep],
+        planned: Mapping[str, Step],
+        stored: StoredSteps,
         now: datetime,
     ) -> None:
-        """What was asked for and nobody did, and is no longer wanted, waits for nobody any more."""
-        for name, each in stored.items():
-            asks = each.step.awaits is not None or each.step.fulfils is not None
-            if each.state is StepState.STARTED and asks and name not in wanted:
-                reason = why_withdrawn(each.step, incident, wanted.values()).value
-                steps.withdraw_step(unit.connection, name, reason)
-                self._cancel_deliveries(unit, name, stored, now)
-                log_after_commit(unit, Reason.STEP_WITHDRAWN, incident=incident.id, step=name, because=reason)
+        """Withdraw started steps that still await an action but are no longer planned."""
+        for step_id, row in stored.items():
+            asks = row.step.awaits is not None or row.step.fulfils is not None
+            if row.state is StepState.STARTED and asks and step_id not in planned:
+                reason = why_withdrawn(row.step, incident, planned.values()).value
+                steps.withdraw_step(unit.connection, step_id, reason)
+                _cancel_deliveries(unit, step_id, stored, now)
+                log_after_commit(unit, Reason.STEP_WITHDRAWN, incident=incident.id, step=step_id, because=reason)
 
     def _approve(self, unit: UnitOfWork, incident: Incident, step: Step, now: datetime) -> None:
         approval = incident.handling.approval_of(step.id)
         if approval is None:
             return
         texts = approval.data.texts
-        wording = marked_wording(texts) if self._drill else texts
+        wording = marked_wording(texts) if self._drill else texts  # the approver's own texts lack the mark of a drill
         released = held_texts.release_held(unit.connection, step.id, now, wording)
         steps.start_step(unit.connection, step, now)
         steps.approve_step(unit.connection, step.id, approval.occurred_at, approval.data.by)
@@ -157,58 +166,41 @@ class StepRunner:
             unit, Reason.STEP_APPROVED, incident=incident.id, step=step.id, by=approval.data.by, deliveries=released
         )
 
-    def _end(
-        self,
-        unit: UnitOfWork,
-        incident: Incident,
-        step: Step,
-        met: Mapping[str, ObligationStatus],
-        stored: Mapping[str, steps.StoredStep],
-        now: datetime,
-    ) -> bool:
-        done_at, done_by = _done(step, incident.handling, met)
+    def _done(
+        self, incident: Incident, step: Step, met: Mapping[str, ObligationStatus]
+    ) -> tuple[datetime | None, str | None]:
+        """Return when a step was done and by whom; (None, None) if it is not done."""
+        done_at, done_by = _answered(step, incident.handling, met)
         template = self._templates.get((step.playbook, step.step))
+        # The step that asks for the closing is done by the closing.
         if done_at is None and incident.closing is not None and template is not None and template.on.observed:
-            done_at, done_by = incident.closing.at, incident.closing.by  # what asks for the closing is done by it
-        if done_at is None:
-            return False
-        steps.complete_step(unit.connection, step.id, done_at, done_by)
-        self._cancel_deliveries(unit, step.id, stored, now)
-        return True
-
-    def _cancel_deliveries(
-        self, unit: UnitOfWork, step_id: str, stored: Mapping[str, steps.StoredStep], now: datetime
-    ) -> None:
-        """Whoever was to hear of it over a later channel, or in a tier, need not any more."""
-        family = [name for name, each in stored.items() if step_id in (name, each.step.parent_id)]
-        outgoing.cancel(unit.connection, family, now)
+            return incident.closing.at, incident.closing.by
+        return done_at, done_by
 
     def _start_due(
         self,
         unit: UnitOfWork,
         case: GradedCase,
-        wanted: Mapping[str, Step],
-        stored: Mapping[str, steps.StoredStep],
+        planned: Mapping[str, Step],
+        stored: StoredSteps,
         facts: ReportFacts,
         now: datetime,
     ) -> None:
-        """Begin what is due, as the playbooks want it now: they may have been changed since the step was stored."""
-        due = [name for name, each in stored.items() if each.state is StepState.PENDING and each.step.due_at <= now]
-        for name in sorted(due, key=lambda name: (stored[name].step.due_at, name)):
-            step = self._addressed(wanted[name], now)
-            base = stored.get(step.parent_id or "")
-            if base is not None and base.state is StepState.AWAITING and base.step.id in wanted:
-                self._refresh(unit, case, wanted[base.step.id], facts, base.generation, now)
+        """Start due steps as they are planned now: the playbooks may have changed since a step was stored."""
+        due = [step_id for step_id, row in stored.items() if row.state is StepState.PENDING and row.step.due_at <= now]
+        for step_id in sorted(due, key=lambda step_id: (stored[step_id].step.due_at, step_id)):
+            step = self._addressed(planned[step_id], now)
+            parent = stored.get(step.parent_id or "")
+            if parent is not None and parent.state is StepState.AWAITING and parent.step.id in planned:
+                # A reminder asks for approval of the held texts: they must say what is known now.
+                held_step = self._addressed(planned[parent.step.id], now)
+                context = self._messages.context(held_step, facts, now)
+                rows = self._messages.build_deliveries(context, held=True, generation=parent.generation)
+                held_texts.refresh_held_texts(unit.connection, rows)
             is_held = step.approval is not None
-            situation = self._situation(unit, case, step, facts, now)
-            rows = drafts.build_deliveries(
-                situation,
-                self._settings,
-                self._rulebook.messages,
-                self._links,
-                held=is_held,
-                generation=stored[name].generation,
-            )
+            drafts = [] if step.parent_id is None else held_texts.held_texts_of(unit.connection, step.parent_id)
+            context = self._messages.context(step, facts, now, [asdict(draft) for draft in drafts])
+            rows = self._messages.build_deliveries(context, held=is_held, generation=stored[step_id].generation)
             insert_deliveries(unit.connection, rows)
             if is_held:
                 steps.await_approval(unit.connection, step)
@@ -218,93 +210,49 @@ class StepRunner:
                 unit,
                 Reason.STEP_AWAITS_APPROVAL if is_held else Reason.STEP_STARTED,
                 incident=case.incident.id,
-                step=name,
+                step=step_id,
                 incident_level=case.assessments[0].level,
                 deliveries=len(rows),
             )
 
-    def _refresh(
-        self, unit: UnitOfWork, case: GradedCase, step: Step, facts: ReportFacts, generation: int, now: datetime
-    ) -> None:
-        """Write the words anew that still wait: whoever is asked again must not approve what has grown old."""
-        situation = self._situation(unit, case, self._addressed(step, now), facts, now)
-        rows = drafts.build_deliveries(
-            situation, self._settings, self._rulebook.messages, self._links, held=True, generation=generation
-        )
-        held_texts.refresh_held_texts(unit.connection, rows)
-
     def _addressed(self, step: Step, now: datetime) -> Step:
-        """Return a step for somebody: if its audience is gone from the configuration, for those of the playbook."""
+        """Return a step with an audience that has members: the playbook's if its own is no longer configured."""
         if self._settings.people.members(step.audience, now):
             return step
         audience = self._templates[step.playbook, step.step].audience
         warn(Reason.AUDIENCE_GONE, LookupError(step.audience), step=step.id, instead=audience)
         return replace(step, audience=audience)
 
-    def _situation(
-        self, unit: UnitOfWork, case: GradedCase, step: Step, facts: ReportFacts, now: datetime
-    ) -> MessageContext:
-        waiting: Iterable[held_texts.HeldText] = (
-            held_texts.held_texts_of(unit.connection, step.parent_id) if step.parent_id is not None else ()
-        )
-        return MessageContext(
-            bank=self._bank,
-            service_names=self._settings.service_names,
-            incident=case.incident,
-            packs=case.packs,
-            assessments=case.assessments,
-            step=step,
-            now=now,
-            drafts=[asdict(draft) for draft in waiting],
-            report=self._report(case, step, facts),
-            drill=self._drill,
-        )
 
-    def _report(self, case: GradedCase, step: Step, facts: ReportFacts) -> ReportSummary | None:
-        """Return how the report stands for which a step, or the one it is derived of, asks."""
-        name = self._templates[step.playbook, step.step].report
-        current = outlook(facts, self._rulebook.reports, name, step.instance) if name is not None else None
-        if current is None:
-            return None
-        url = None
-        if self._settings.server.public_url is not None:
-            base = self._settings.server.public_url.rstrip("/")
-            url = f"{base}/api/v1/incidents/{case.incident.id}/reports/{current.report}?format=html"
-        return ReportSummary(current.report, LocalizedText.model_validate(current.titles), current.gaps, url)
+def _cancel_deliveries(unit: UnitOfWork, step_id: str, stored: StoredSteps, now: datetime) -> None:
+    """Cancel the open deliveries of a step and of the steps that derive from it."""
+    family = [other for other, row in stored.items() if step_id in (other, row.step.parent_id)]
+    cancel(unit.connection, family, now)
 
 
-def bank_context(settings: Settings) -> BankContext:
-    """Return what messages say of the bank."""
-    bank = settings.bank
-    return BankContext(
-        name=bank.name,
-        unit=reporting_unit(settings),
-        hotline=bank.customers.hotline,
-        status_page=bank.customers.status_page,
-        compensation=bank.customers.compensation,
-    )
-
-
-def _done(step: Step, handling: Handling, met: Mapping[str, ObligationStatus]) -> tuple[datetime | None, str | None]:
-    """Return when and by whom a step was done, by its id or by the obligation that it fulfils."""
+def _answered(
+    step: Step, handling: Handling, met: Mapping[str, ObligationStatus]
+) -> tuple[datetime | None, str | None]:
+    """Return when and by whom a step was answered: by its id, or by the obligation that it fulfils."""
     fulfils = step.fulfils
     if fulfils is not None and fulfils == step.obligation:
-        status = met.get(step.instance) or _met_with_later(met, fulfils, step.instance)
+        status = met.get(step.instance)
+        number = number_in_series(step.instance, fulfils)
+        if status is None and number is not None:
+            # Meeting an instance of a recurring obligation settles the ones missed before.
+            later = [
+                other
+                for other in met.values()
+                if other.id == fulfils and other.instance.isdigit() and int(other.instance) > number
+            ]
+            status = min(later, key=lambda other: int(other.instance), default=None)
         return (status.met_at, status.met_by) if status else (None, None)
     answer: StepAcknowledged | StepCompleted | None
-    if step.awaits is None and fulfils is None:  # of a derived step's completion the step itself hears nothing
-        answer = next((done for done in handling.completions if done.data.step == step.id), None)
+    if step.awaits is None and fulfils is None:
+        # An informational step can be completed only by its own id, not by that of a step derived from it.
+        answer = next((completion for completion in handling.completions if completion.data.step == step.id), None)
     else:
         answer = handling.answer_to(step.id, by_acknowledgement=step.awaits is Awaits.ACKNOWLEDGEMENT)
         if answer is None and fulfils is not None:
             answer = next(iter(handling.completions_of(fulfils)), None)
     return (answer.occurred_at, answer.data.by) if answer is not None else (None, None)
-
-
-def _met_with_later(met: Mapping[str, ObligationStatus], name: str, instance: str) -> ObligationStatus | None:
-    """Return the fulfilment of a later instance of a recurring obligation: it settles those missed before, too."""
-    number = number_in_series(instance, name)
-    if number is None:
-        return None
-    later = [s for s in met.values() if s.id == name and s.instance.isdigit() and int(s.instance) > number]
-    return min(later, key=lambda status: int(status.instance), default=None)

@@ -14,7 +14,7 @@ from incident_engine.common.errors import StoreError
 from incident_engine.domain.events.actions import ReportWritten
 from incident_engine.domain.events.model import Recorded
 from incident_engine.domain.reports.definition import report_entry_problems
-from incident_engine.engine.report_versions import facts_of, keep_versions, outlook
+from incident_engine.engine.report_versions import facts_of, outlook, update_versions
 from incident_engine.store.database import Database
 from incident_engine.store.read_only import read_only
 from incident_engine.store.reports import Head, ReportState, Version, versions_of
@@ -50,7 +50,7 @@ def keep(database: Database) -> Keep:
     def kept(now: str, *events: Recorded) -> dict[str, Head]:
         facts = facts_of(settings(), incident(*events), [cbrc()], [verdict(now, *events)])
         with database.write() as connection:
-            return keep_versions(UnitOfWork(connection), facts, book(), at(now))
+            return update_versions(UnitOfWork(connection), facts, book(), at(now))
 
     return kept
 

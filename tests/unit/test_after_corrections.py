@@ -9,7 +9,7 @@ from incident_engine.domain.events.model import Recorded
 from incident_engine.domain.grading.obligation_status import ObligationState
 from incident_engine.domain.messages.context import MessageContext
 from incident_engine.domain.response.plan import plan
-from incident_engine.engine.steps import bank_context
+from incident_engine.engine.messages import bank_context
 
 CLOSED_AT_NIGHT = {"core-banking": weekly_hours(CHINA, [("mon-sun", "09:00-17:00")])}
 

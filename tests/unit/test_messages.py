@@ -47,7 +47,7 @@ from incident_engine.domain.response.plan import plan
 from incident_engine.domain.response.playbook import StepTemplate, parse_playbook
 from incident_engine.domain.response.step import Step
 from incident_engine.domain.values import LOCALES
-from incident_engine.engine.steps import bank_context
+from incident_engine.engine.messages import bank_context
 
 TEMPLATES = sorted({path.name.removesuffix(".md.j2") for path in (RULES / "messages").rglob("*.md.j2")})
 CORRECTED = {

@@ -51,7 +51,7 @@ def keep(api: Served) -> None:
         case = api.reader.case(unit.connection, "k", now)
         assert case is not None
         facts = reporting.facts_of(api.settings, case.incident, case.packs, case.assessments)
-        reporting.keep_versions(unit, facts, api.reader.reports, now)
+        reporting.update_versions(unit, facts, api.reader.reports, now)
 
     api.writer.submit(work, urgent=True).result(30)
 
