@@ -12,12 +12,12 @@ from incident_engine.domain.messages.context import BankContext, MessageContext,
 from incident_engine.domain.messages.drill_marks import marked
 from incident_engine.domain.messages.templates import Message, MessageForm
 from incident_engine.domain.reports.facts import ReportFacts
+from incident_engine.domain.response.delivery_outcome import DeliveryState
 from incident_engine.domain.response.step import Awaits, Step
 from incident_engine.domain.rulebook import Rulebook
 from incident_engine.domain.values import LocalizedText
 from incident_engine.engine.decision_log import Reason, warn
 from incident_engine.engine.report_versions import outlook, reporting_unit
-from incident_engine.domain.response.delivery_outcome import DeliveryState
 from incident_engine.store.deliveries import Priority
 
 
