@@ -180,7 +180,7 @@ class Address(Strict):
     channel: Identifier
     to: str | None = None
     after: Duration = timedelta(0)
-    """The wait after the first of a contact's channels, before this one is tried if nobody has answered."""
+    """The wait after the first of a contact's channels, before this one is tried unless the step was answered."""
 
 
 def address_problems(path: Path, address: Address, channels: Mapping[str, ChannelSettings]) -> Iterator[Problem]:

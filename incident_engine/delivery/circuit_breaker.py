@@ -1,4 +1,4 @@
-"""A circuit breaker: a target that does not answer is left alone for a while, so that it is not hammered."""
+"""A circuit breaker: an endpoint that does not answer is left alone for a while, so that it can recover."""
 
 from datetime import datetime, timedelta
 
@@ -6,11 +6,11 @@ from incident_engine.common.telemetry import CircuitState
 from incident_engine.delivery.channels.base import DeliveryOutcome
 
 FAILURES = 5
-"""After so many failures in a row a circuit opens."""
+"""The number of failures in a row that opens a circuit."""
 SHORTEST = timedelta(seconds=30)
 LONGEST = timedelta(minutes=5)
 _PROBE = timedelta(seconds=5)
-"""How long others wait while one message finds out whether the target is back."""
+"""The wait of other messages while one probes whether the endpoint is back."""
 TRANSIENT = frozenset(
     {
         DeliveryOutcome.CONNECTION_FAILED,
@@ -19,11 +19,11 @@ TRANSIENT = frozenset(
         DeliveryOutcome.UNEXPECTED_ERROR,
     }
 )
-"""Outcomes that say that nobody is there; any other is an answer."""
+"""Outcomes without an answer from the endpoint. A refusal is an answer: the endpoint works."""
 
 
 class CircuitBreaker:
-    """Closed: everything goes. Open: nothing but statutory messages. Half open: one message goes to see."""
+    """Decides when messages may go. Closed: now. Open: only statutory ones. Half open: one message as a probe."""
 
     def __init__(self) -> None:
         self.state = CircuitState.CLOSED
@@ -32,24 +32,24 @@ class CircuitBreaker:
         self._until: datetime | None = None
 
     def ready_at(self, now: datetime) -> datetime:
-        """Return the instant from which a message that is not statutory may go: now, or later."""
+        """Return the instant from which a message may go unless it is statutory: now, or later."""
         if self._until is not None and self._until - now > LONGEST:
-            self._until = now  # the clock was set back: nothing is left alone for longer than that
+            self._until = now  # the clock was set back: no circuit stays open for longer than that
         return now if self._until is None else max(now, self._until)
 
     def probe(self, now: datetime) -> None:
-        """Note that a message goes although the circuit is not closed; the next may when its answer is there."""
+        """Record that a message goes while the circuit is open. Others wait for its answer, or for a few seconds."""
         if self.state is CircuitState.OPEN and self._until is not None and self._until <= now:
             self.state = CircuitState.HALF_OPEN
             self._until = now + _PROBE
 
     @property
     def is_cut(self) -> bool:
-        """Return whether the target did not answer."""
+        """Return whether the endpoint did not answer."""
         return self.state is not CircuitState.CLOSED
 
     def record(self, outcome: DeliveryOutcome, now: datetime) -> None:
-        """Note how an attempt went."""
+        """Record the outcome of an attempt."""
         if outcome not in TRANSIENT:
             self.state, self._failures, self._wait, self._until = CircuitState.CLOSED, 0, SHORTEST, None
             return

@@ -124,7 +124,7 @@ class Dispatcher:
     # 1. Claim, in the writer's thread.
 
     async def _run(self) -> None:
-        """Claim whenever somebody notifies."""
+        """Claim after each notification."""
 
         def claim(unit: UnitOfWork) -> None:
             if self._can_claim():
@@ -153,7 +153,7 @@ class Dispatcher:
             start_sending, error = in_savepoint(unit, self._claim)
             if error is not None:
                 self._claim_failed("claim_failed", reason="store_error", error=repr(error))
-            unit.after_commit.append_delivery(start_sending or partial(self._call_in_loop, self._wake_later))
+            unit.after_commit.append_delivery(start_sending or self._claim_later)
 
     def _can_claim(self) -> bool:
         return self._slots.has_free() and self._loop is not None and not self._is_stopping
@@ -306,8 +306,8 @@ class Dispatcher:
         if self._slots.release(batches):
             self.notify()
 
-    def _wake_later(self) -> None:
-        asyncio.get_running_loop().call_later(_CLAIM_AGAIN_SECONDS, self._wake.set)
+    def _claim_later(self) -> None:
+        self._call_in_loop(lambda: asyncio.get_running_loop().call_later(_CLAIM_AGAIN_SECONDS, self._wake.set))
 
     def _call_in_loop(self, function: Callable[..., object], *arguments: object) -> None:
         """Call a function in the event loop, from any thread; after the loop has ended there is nothing to do."""

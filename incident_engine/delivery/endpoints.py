@@ -1,4 +1,4 @@
-"""The endpoints of channels: rate limit and circuit breaker of each, and the choice of what to send now.
+"""The endpoints of channels: rate limit and circuit breaker of each, and the choice of the deliveries to send now.
 
 An endpoint is a channel's address on the net, or one recipient of a channel whose recipients are independent. Its
 state lives in memory: after a restart all rate limits are unused and all circuits are closed.
@@ -26,7 +26,7 @@ from incident_engine.store.deliveries import Choice, ClaimedDelivery, Priority
 MAX_ENDPOINTS = 10_000
 """How many endpoints are kept in memory."""
 _LONG_WAIT = timedelta(minutes=1)
-"""A recipient who would wait longer for the rate limit is reached over the next channel."""
+"""For a longer wait the rate limit counts as a failure: the contact's next channel is used."""
 
 
 class PostponeReason(StrEnum):

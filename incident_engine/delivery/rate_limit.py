@@ -1,37 +1,38 @@
-"""Token buckets: how many messages may go to one target now, and when the next may."""
+"""Rate limits by token bucket: the number of messages that may go to one endpoint now, and when the next may."""
 
 from datetime import datetime, timedelta
 
 from incident_engine.config.common import Rate
 
 _ONE = 1 - 1e-4
-"""A token, nearly: rounding to microseconds must not keep it back at the very instant that was promised."""
+"""Nearly one token: rounding to microseconds must not withhold it at the very instant that was promised."""
 
 
 class RateLimit:
-    """Tokens for a limit of so many messages within a span, which hold in every span of that length.
+    """Gives tokens so that no span of a length ever has more messages than the limit.
 
-    Half of the limit may go at once, the other half flows in over the span: together never more than the limit.
+    Half of the limit may go at once, the other half flows in over the span.
     """
 
     def __init__(self, limit: int, span: timedelta) -> None:
+        # A full bucket of the whole limit would allow twice the limit within a span: at its end and as it refills.
         self._size = max(1, limit // 2)
         self._wait = span / max(1, limit - self._size)
         self._tokens = float(self._size)
         self._at: datetime | None = None
 
     def ready_at(self, now: datetime) -> datetime:
-        """Return the instant at which a token is there: now, or later."""
+        """Return the instant at which a token is available: now, or later."""
         self._flow(now)
         return now if self._tokens >= _ONE else now + self._wait * (1 - self._tokens)
 
     def available(self, now: datetime) -> int:
-        """Return how many tokens are there."""
+        """Return the number of tokens."""
         self._flow(now)
         return max(0, int(self._tokens + 1 - _ONE))
 
     def take(self, tokens: int) -> None:
-        """Take tokens; a message in many parts may take more than there are, and others wait the longer."""
+        """Take tokens. A message in many parts may take more than there are; then the next waits longer."""
         self._tokens -= tokens
 
     def _flow(self, now: datetime) -> None:
@@ -41,38 +42,38 @@ class RateLimit:
 
 
 class RateLimits:
-    """The buckets of one target; a message needs a token of each. Without limits there are always tokens."""
+    """The rate limits of one endpoint. A message needs a token of each; without limits it may always go."""
 
     def __init__(self, rate: Rate) -> None:
-        limits = (rate.per_minute, timedelta(minutes=1)), (rate.per_second, timedelta(seconds=1))
-        self._buckets = [RateLimit(limit, span) for limit, span in limits if limit is not None]
+        rates = (rate.per_minute, timedelta(minutes=1)), (rate.per_second, timedelta(seconds=1))
+        self._limits = [RateLimit(limit, span) for limit, span in rates if limit is not None]
         self._paused_until: datetime | None = None
         self._paused_at: datetime | None = None
 
     def ready_at(self, now: datetime) -> datetime:
         """Return the instant from which a message may go: now, or later."""
-        self._forget_the_future(now)
+        self._forget_future_pause(now)
         paused = self._paused_until or now
-        return max(now, paused, *(bucket.ready_at(now) for bucket in self._buckets))
+        return max(now, paused, *(limit.ready_at(now) for limit in self._limits))
 
     def available(self, now: datetime) -> int | None:
-        """Return how many messages may go now; None for any number."""
-        self._forget_the_future(now)
+        """Return the number of messages that may go now; None for any number."""
+        self._forget_future_pause(now)
         if self._paused_until is not None and self._paused_until > now:
             return 0
-        return min((bucket.available(now) for bucket in self._buckets), default=None)
+        return min((limit.available(now) for limit in self._limits), default=None)
 
     def take(self, tokens: int) -> None:
-        """Take tokens of every bucket."""
-        for bucket in self._buckets:
-            bucket.take(tokens)
+        """Take tokens of every limit."""
+        for limit in self._limits:
+            limit.take(tokens)
 
     def pause(self, until: datetime, now: datetime) -> None:
-        """Let nothing go before an instant: the target said, now, that there was too much."""
+        """Hold all messages until an instant, as the endpoint has just asked for (HTTP 429 and the like)."""
         self._paused_at = now
         self._paused_until = max(until, self._paused_until or until)
 
-    def _forget_the_future(self, now: datetime) -> None:
-        """Drop a pause that began in what is now the future: the clock was set back, and nobody knows by how much."""
+    def _forget_future_pause(self, now: datetime) -> None:
+        """Drop a pause that began in the future: the clock was set back since, by an unknown time."""
         if self._paused_at is not None and self._paused_at > now:
             self._paused_at = self._paused_until = None

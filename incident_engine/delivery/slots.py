@@ -1,4 +1,4 @@
-"""Slots: the messages in progress, of which there may be only so many at a time."""
+"""Slots: the messages in progress, whose number is limited."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -40,7 +40,7 @@ class Slots:
             return frozenset(self._started)
 
     def has_free(self) -> bool:
-        """Return whether a slot is free. If none is, the next `release` says that somebody waits for it."""
+        """Return whether a slot is free. If none is, the next `release` returns True."""
         with self._lock:
             has_free = len(self._taken) < self._size
             self._is_awaited = self._is_awaited or not has_free
@@ -73,7 +73,7 @@ class Slots:
             self._taken[attempt_of(batch[0])] = batch
 
     def release(self, batches: Sequence[Batch]) -> bool:
-        """Forget batches that have ended or are given up. Return whether somebody waits for a slot."""
+        """Forget batches that have ended or are given up. Return whether more deliveries may be due."""
         with self._lock:
             for batch in batches:
                 self._taken.pop(attempt_of(batch[0]), None)

@@ -63,6 +63,7 @@ def parse_document(document: object, services: Mapping[str, object] | None, late
         except ValidationError as error:
             events.append(None)
             own_problems = problems_of(error, Event, part)
+            # An unknown type hides the errors of all other fields; one answer must name everything that is wrong.
             if any(problem.path == ("type",) for problem in own_problems):
                 own_problems += _other_problems(part, services)
             problems += [replace(problem, path=(index, *problem.path)) for problem in own_problems]

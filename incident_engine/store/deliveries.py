@@ -1,4 +1,4 @@
-"""Claiming deliveries and recording how they went: claim with a lease, send, record."""
+"""The tables of deliveries and attempts: deliveries are claimed with a lease, and their outcome is recorded."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, case, func, or_, select, tuple_, update
 
-from incident_engine.common import failpoints as faults
+from incident_engine.common import failpoints
 from incident_engine.domain.response.delivery_outcome import (
     Consequences,
     DeliveredStep,
@@ -22,16 +22,11 @@ from incident_engine.domain.response.delivery_outcome import (
 )
 from incident_engine.domain.response.step import StepState
 from incident_engine.store.prepared import Prepared, insert_row, update_row
-from incident_engine.store.tables import (
-    attempts,
-    deliveries,
-    events,
-    steps,
-)
+from incident_engine.store.tables import attempts, deliveries, events, steps
 
 
 class Priority(IntEnum):
-    """What goes out first: notices that the law demands, then pages to be acknowledged, then all others."""
+    """The order of sending: notices that the law requires, then pages to be acknowledged, then all others."""
 
     STATUTORY = 0
     URGENT = 1
@@ -40,7 +35,7 @@ class Priority(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class ClaimedDelivery:
-    """A delivery that is ours to attempt until its lease ends."""
+    """A delivery that this process may attempt until its lease ends."""
 
     id: str
     step_id: str
@@ -57,25 +52,26 @@ class ClaimedDelivery:
     position: int = 0
 
 
-_CORRECTED = timedelta(minutes=1)
-_LOOKED_AT = 200
-"""How many deliveries that are due are looked at for a choice; those that must wait leave their places to others."""
+_MAX_CORRECTION = timedelta(minutes=1)
+"""A clock that goes back by less was corrected, or the clocks of two replicas differ."""
+_MAX_CONSIDERED = 200
+"""The number of due deliveries that are considered for a choice at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What to send now, each batch as one message, and until when other deliveries that are due must wait.
-
-    For those that wait because their target does not answer, or for long, the contact's next channel is due at once.
-    """
+    """The due deliveries to send now, and those that must wait."""
 
     batches: Sequence[tuple[ClaimedDelivery, ...]]
+    """Deliveries to send now; each batch goes out as one message."""
     later: Mapping[str, datetime] = field(default_factory=dict)
+    """The new instants of postponed deliveries, by id."""
     unreachable: Collection[str] = ()
+    """Ids of postponed deliveries whose endpoint does not answer, or whose wait is long."""
 
 
 Choose = Callable[[Sequence[ClaimedDelivery], int], Choice]
-"""From the deliveries that are due, in order, and the number of messages that may be sent, to a choice."""
+"""Chooses from due deliveries in their order; the number is the limit of messages."""
 
 
 def is_due(connection: Connection, now: datetime) -> bool:
@@ -85,9 +81,9 @@ def is_due(connection: Connection, now: datetime) -> bool:
 
 
 def earliest_due(connection: Connection) -> datetime | None:
-    """Return when the next delivery is to be attempted, or has lost its lease."""
-    found: datetime | None = _EARLIEST.value(connection)
-    return found
+    """Return the instant at which the next delivery is due, or loses its lease; None if there is none."""
+    instant: datetime | None = _EARLIEST.value(connection)
+    return instant
 
 
 _EARLIEST = Prepared(select(func.min(deliveries.c.due_at)).where(deliveries.c.due_at.is_not(None)))
@@ -102,13 +98,11 @@ def claim(
     choose: Choose,
     are_open: Callable[[Sequence[ClaimedDelivery]], bool] = lambda _: False,
 ) -> Choice:
-    """Take the chosen ones of the deliveries that are due, with a lease; when it has run out they are due again.
+    """Claim the chosen deliveries among the due ones. They are due again at `lease_until`; postponed ones, later.
 
-    What this process has `under_way` (delivery and attempt; its lease ran out only because the clock was set forward)
-    keeps a lease, unless another took it meanwhile. What must wait is due later, without an attempt.
-
-    Twice as many as may be sent are looked at if their targets `are_open` to all of them, and many more if not.
+    `under_way` holds the attempts (delivery and number) that this process is making; their leases are extended.
     """
+    # Their lease runs out only if the clock was set forward. An attempt that another replica has repeated differs.
     if under_way:
         connection.execute(
             update(deliveries)
@@ -118,18 +112,19 @@ def claim(
             )
             .values(due_at=lease_until)
         )
+    # Few rows are read while their endpoints take them all. If some must wait, they must not hide those behind them.
     due = _due(connection, now, 2 * limit)
     if len(due) == 2 * limit and not are_open(due):
-        due = _due(connection, now, max(limit, _LOOKED_AT))
+        due = _due(connection, now, max(limit, _MAX_CONSIDERED))
     choice = choose(due, limit)
     for delivery in (delivery for batch in choice.batches for delivery in batch):
-        taken = {"state": DeliveryState.SENDING, "due_at": lease_until, "attempts": delivery.attempt}
-        update_row(connection, deliveries, delivery.id, taken)
+        lease = {"state": DeliveryState.SENDING, "due_at": lease_until, "attempts": delivery.attempt}
+        update_row(connection, deliveries, delivery.id, lease)
         attempt = {"delivery_id": delivery.id, "number": delivery.attempt, "started_at": now}
         insert_row(connection, attempts, attempt)
     for instant in sorted(set(choice.later.values())):
-        waiting = [name for name, until in choice.later.items() if until == instant]
-        connection.execute(update(deliveries).where(deliveries.c.id.in_(waiting)).values(due_at=instant))
+        postponed = [name for name, until in choice.later.items() if until == instant]
+        connection.execute(update(deliveries).where(deliveries.c.id.in_(postponed)).values(due_at=instant))
     for delivery in (delivery for delivery in due if delivery.id in choice.unreachable):
         policy = partial(after_postponement, delivery_id=delivery.id, now=now)
         _apply_policy(connection, delivery.step_id, policy, now, delivery.contact)
@@ -168,7 +163,7 @@ def record(
 
     Returns False if the lease was lost meanwhile: then the attempt is recorded, and another replica decides the rest.
     """
-    faults.reach(faults.Point.BEFORE_RECORD)
+    failpoints.reach(failpoints.Point.BEFORE_RECORD)
     key = {"this_id": delivery.id, "this_attempt": delivery.attempt}
     _END_ATTEMPT.run(connection, {**key, "ended_at": now, "outcome": outcome, "detail": detail})
     changes = {"state": state, "due_at": retry_at, "ended_at": None if retry_at else now}
@@ -252,7 +247,7 @@ _STEP_AND_DELIVERIES_TO = Prepared(
 )
 
 
-# Conditions repeat what the policy decided by: another replica may have claimed the delivery or ended the step since.
+# The conditions are repeated: another replica may have claimed the delivery or ended the step meanwhile.
 _CHANGE_UNTRIED = Prepared(
     update(deliveries).where(
         deliveries.c.id == bindparam("this_id"),
@@ -274,31 +269,28 @@ def is_sending(connection: Connection) -> bool:
 
 
 def release_all(connection: Connection, now: datetime) -> int:
-    """Make due at once what a process that is gone was sending. Return how many."""
+    """Make the deliveries due that a dead process was sending. Return their number."""
     released = connection.execute(
         update(deliveries)
         .where(
-            deliveries.c.due_at.is_not(None), deliveries.c.state == DeliveryState.SENDING
-        )  # by the index of what is due
+            deliveries.c.due_at.is_not(None),  # always true of these; the database uses the index of due deliveries
+            deliveries.c.state == DeliveryState.SENDING,
+        )
         .values(state=DeliveryState.PENDING, due_at=now)
     )
     return released.rowcount
 
 
 def is_set_back(connection: Connection, now: datetime) -> bool:
-    """Return whether the newest event was received in what is now the future: the clock was set back since.
-
-    By less than a minute it was corrected, or the clocks of two replicas differ: what waits can wait so long.
-    """
+    """Return whether the clock was set back since the newest event was received: its instant is in the future now."""
     received_at = connection.scalar(select(events.c.received_at).order_by(events.c.seq.desc()).limit(1))
-    return received_at is not None and received_at > now + _CORRECTED
+    return received_at is not None and received_at > now + _MAX_CORRECTION
 
 
 def set_back(connection: Connection, now: datetime, lease_until: datetime) -> None:
-    """Put right what counts on a clock that was set back to `now`; it would wait until the clock is there again.
+    """Correct the instants of deliveries after the clock was set back to `now`; else they would wait for the old time.
 
-    What waits to be tried again, and what was written in what is now the future, is due at once; no lease is longer
-    than one taken now. Leases of other replicas go by other clocks, and are left alone.
+    Repeats, and deliveries that were written in the present future, are due at once. No lease is longer than a new one.
     """
     is_waiting = (deliveries.c.state == DeliveryState.PENDING) & (deliveries.c.due_at > now)
     connection.execute(
@@ -307,7 +299,7 @@ def set_back(connection: Connection, now: datetime, lease_until: datetime) -> No
         .values(due_at=now)
     )
     if connection.dialect.name != "sqlite":
-        return
+        return  # other replicas' leases go by their own clocks
     connection.execute(
         update(deliveries)
         .where(deliveries.c.state == DeliveryState.SENDING, deliveries.c.due_at > lease_until)

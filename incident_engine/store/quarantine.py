@@ -1,4 +1,4 @@
-"""The table of quarantined events: reports that could not be mapped."""
+"""The table of quarantined reports, which could not become events."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -8,15 +8,13 @@ from sqlalchemy import Connection, delete
 
 from incident_engine.store.dialect import fetch, upsert
 from incident_engine.store.events import IDS_AT_ONCE
-from incident_engine.store.tables import (
-    quarantine,
-)
+from incident_engine.store.tables import quarantine
 
 
 def put_in_quarantine(
     connection: Connection, source: str, key: str, reason: str, detail: str, document: Any, now: datetime
 ) -> bool:
-    """Keep what could not be mapped; the same again only counts up. Return whether it is new."""
+    """Store a report, or count up if it is there already. Return whether it is new."""
     statement = upsert(connection.dialect.name, quarantine).values(
         source=source,
         key=key,
@@ -42,13 +40,14 @@ def put_in_quarantine(
 
 
 def is_anything_in_quarantine(connection: Connection) -> bool:
-    """Return whether anything waits to be mapped."""
+    """Return whether any report is quarantined."""
+    # Asked before each release: the quarantine is nearly always empty, and this is cheaper than the deletion.
     return bool(fetch(connection, "SELECT 1 FROM quarantine LIMIT 1"))
 
 
 def release_from_quarantine(connection: Connection, source: str, keys: Iterable[str]) -> None:
-    """Remove what could not be mapped before and can be now."""
-    wanted = list(keys)
-    for start in range(0, len(wanted), IDS_AT_ONCE):
-        part = wanted[start : start + IDS_AT_ONCE]
+    """Remove the reports with these keys, as far as they are there."""
+    ordered = list(keys)
+    for start in range(0, len(ordered), IDS_AT_ONCE):
+        part = ordered[start : start + IDS_AT_ONCE]
         connection.execute(delete(quarantine).where(quarantine.c.source == source, quarantine.c.key.in_(part)))

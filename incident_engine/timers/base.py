@@ -1,4 +1,4 @@
-"""What the daemon asks of a timekeeper, on one machine or on several."""
+"""The contract of timers, on one machine or on several."""
 
 from collections.abc import Callable
 from datetime import datetime, tzinfo
@@ -8,23 +8,23 @@ from incident_engine.store.unit_of_work import UnitOfWork
 
 
 class Timers(Protocol):
-    """Wakes the engine when something is due. It only wakes: what is due, and whether, the rows say."""
+    """Wakes the engine at due instants. It decides nothing: the engine reads from the rows whether anything is due."""
 
     @property
     def is_alive(self) -> bool:
-        """Return whether time is kept."""
+        """Return whether the timers work."""
         ...
 
     def start(self) -> None:
-        """Begin to keep time."""
+        """Start the timers."""
         ...
 
     def enqueue(self, unit: UnitOfWork) -> None:
-        """Note, in a transaction that is about to be committed, what its rows make due and when."""
+        """Store the next due instant in a transaction that is about to be committed."""
         ...
 
     def arm(self, instant: datetime | None) -> None:
-        """Wake up at `instant` and no other; None: not at all, until armed again."""
+        """Wake the engine at `instant` and no other. None: not until the next call."""
         ...
 
     def every_month(self, zone: tzinfo, work: Callable[[], None]) -> None:
@@ -37,14 +37,14 @@ class Timers(Protocol):
 
     @property
     def heartbeat_at(self) -> float:
-        """Return when the heartbeat last did anything, in ticks."""
+        """Return the tick of the last heartbeat."""
         ...
 
     @property
     def pulse_at(self) -> float:
-        """Return when what keeps time last did anything, in ticks."""
+        """Return the tick at which the scheduler last did anything."""
         ...
 
     def stop(self) -> None:
-        """Stop; work under way is waited for."""
+        """Stop, after the work under way."""
         ...

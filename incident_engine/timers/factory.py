@@ -1,4 +1,4 @@
-"""Which timekeeper goes with which database."""
+"""The timers that fit the database."""
 
 import importlib
 from collections.abc import Callable
@@ -19,10 +19,10 @@ def open_timers(
     on_news: Callable[[], None],
     lost_after: timedelta,
 ) -> Timers:
-    """Return what wakes this process: an alarm clock of its own, or procrastinate where replicas share the database.
+    """Return this process' own timers, or those of a fleet where replicas share the database.
 
-    `on_due` does what is due; its future ends when that is on disk. `on_news` is called when another replica has
-    written. A replica that gave no sign of life for `lost_after` is taken for lost.
+    `on_due` does the due work; its future ends when that is on disk. `on_news` is called after another replica has
+    written. A replica without a sign of life for `lost_after` counts as lost.
     """
     if not database.is_shared:
         return LocalTimers(clock, on_due)

@@ -1,7 +1,7 @@
-"""Waking up on several machines: procrastinate runs each wake-up once, on whichever replica is free.
+"""Timers on several machines: procrastinate runs each wake-up once, on any replica that is free.
 
-The rows with `due_at` are the truth here too. A wake-up is enqueued in the transaction that makes something due; it
-says only "look at the rows", so that one which comes late, twice or for nothing does no harm.
+The rows with `due_at` are the truth here too. A wake-up is enqueued in the transaction that makes something due. It
+only makes a replica read the rows, so that a late, repeated or needless one does no harm.
 Source: https://procrastinate.readthedocs.io/ (jobs deferred within a transaction, stalled jobs, heartbeats).
 """
 
@@ -34,10 +34,10 @@ from incident_engine.timers.local import LocalTimers
 
 CHANNEL = "incident_engine"
 WAKE_UP, MONTHLY, DAILY = "incident_engine.wake_up", "incident_engine.monthly", "incident_engine.daily"
-LOOK_SECONDS = 5.0
-"""How often each replica looks whether anything is overdue, which nobody else has done."""
+OVERDUE_CHECK_SECONDS = 5.0
+"""The interval at which each replica checks for overdue work that no replica has done."""
 _POLL_SECONDS = 1.0
-"""How late a wake-up can be when the replica that keeps time for it has died."""
+"""The delay of a wake-up whose own replica has died: the workers of the others poll."""
 _AGAIN_SECONDS = 1.0
 _CONNECT_SECONDS = 5
 _AT_ONCE = 8
@@ -45,7 +45,7 @@ _IS_ENQUEUED = text("SELECT 1 FROM procrastinate_jobs WHERE queueing_lock = :loc
 
 
 class FleetTimers:
-    """Calls `on_due` on one replica when something is due, and `on_news` on the others when one has written."""
+    """Calls `on_due` on one replica at due instants, and `on_news` on the others after one has written."""
 
     def __init__(
         self,
@@ -63,30 +63,30 @@ class FleetTimers:
         self._conninfo = conninfo(database.url)
         self._name = uuid.uuid4().hex
         self._log = logger("timers")
-        self._alarm = LocalTimers(clock, self._ring)
+        self._alarm = LocalTimers(clock, partial(self._in_worker, Wakeable.wake))
         self._periodic: dict[str, Periodic] = {}
         self._enqueued: datetime | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._worker: Wakeable | None = None
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="fleet", daemon=True)
-        # Only ever given a connection of ours: it opens none itself.
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._keep_time()), name="fleet", daemon=True)
+        # It only gets connections of open transactions, and never opens one.
         self._deferring = App(connector=SyncPsycopgConnector())
         with database.write() as connection:
             fleet_schema.prepare(connection)
 
     @property
     def is_alive(self) -> bool:
-        """Return whether time is kept; not while the database is away."""
+        """Return whether the timers work; they do not while the database is away."""
         return self._alarm.is_alive and self._thread.is_alive() and self._worker is not None
 
     def start(self) -> None:
-        """Begin to keep time."""
+        """Start the timers."""
         self._alarm.start()
         self._thread.start()
 
     def arm(self, instant: datetime | None) -> None:
-        """Look for a wake-up at `instant`: procrastinate's workers look by themselves only once a second."""
+        """Look for a wake-up at `instant`: procrastinate's workers poll only once a second."""
         self._alarm.arm(instant)
 
     def every_month(self, zone: tzinfo, work: Callable[[], None]) -> None:
@@ -99,23 +99,23 @@ class FleetTimers:
 
     @property
     def heartbeat_at(self) -> float:
-        """Return when the heartbeat last did anything, in ticks."""
+        """Return the tick of the last heartbeat."""
         return self._alarm.heartbeat_at
 
     @property
     def pulse_at(self) -> float:
-        """Return when the alarm clock last did anything, in ticks."""
+        """Return the tick at which the alarm last did anything."""
         return self._alarm.pulse_at
 
     def stop(self) -> None:
-        """Stop; a call of `on_due` under way is waited for."""
+        """Stop, after a call of `on_due` that is under way."""
         self._stopping.set()
         self._alarm.stop()
-        self._tell(lambda worker: worker.end())
+        self._in_worker(Wakeable.end)
         self._thread.join(self._lost_after)
 
     def enqueue(self, unit: UnitOfWork) -> None:
-        """Enqueue the next wake-up in the transaction that makes it necessary, and tell the others of what is due."""
+        """Enqueue the next wake-up in the transaction that makes it due, and notify the others of due deliveries."""
         timer, delivery = next_due(unit.connection)
         if delivery is not None and delivery <= self._clock.now():
             unit.connection.execute(text("SELECT pg_notify(:to, :who)"), {"to": CHANNEL, "who": self._name})
@@ -133,43 +133,38 @@ class FleetTimers:
             job.defer(due_at=instant.isoformat())
         unit.after_commit.append(partial(setattr, self, "_enqueued", instant))
 
-    def _ring(self) -> None:
-        self._tell(lambda worker: worker.wake())
+    def _in_worker(self, action: Callable[[Wakeable], None]) -> None:
+        """Call a method of the worker in its loop, from any thread, if there is a worker."""
 
-    def _tell(self, what: Callable[[Wakeable], None]) -> None:
-        """Speak to the worker, from any thread, if there is one."""
-
-        def say() -> None:
+        def call() -> None:
             if self._worker is not None:
-                what(self._worker)
+                action(self._worker)
 
         if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(say)
-
-    def _run(self) -> None:
-        asyncio.run(self._keep_time())
+            self._loop.call_soon_threadsafe(call)
 
     async def _keep_time(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._loop.set_exception_handler(self._note)
-        parts = [asyncio.create_task(self._again(part)) for part in (self._serve, self._listen, self._look)]
-        await asyncio.wait(parts[:1])
-        for part in parts[1:]:
-            part.cancel()
-        await asyncio.gather(*parts, return_exceptions=True)
+        self._loop.set_exception_handler(self._log_error)
+        parts = (self._serve, self._listen, self._do_overdue)
+        serving, *others = [asyncio.create_task(self._repeat(part)) for part in parts]
+        await asyncio.wait([serving])
+        for task in others:
+            task.cancel()
+        await asyncio.gather(serving, *others, return_exceptions=True)
 
-    async def _again(self, part: Callable[[], Any]) -> None:
-        """Do a part until told to stop; whatever it stumbles over, it begins anew."""
+    async def _repeat(self, part: Callable[[], Any]) -> None:
+        """Run a part until the stop, again after every error."""
         while not self._stopping.is_set():
             try:
                 await part()
             except Exception as error:  # noqa: BLE001 - the database may be away for long; time must be kept after that
-                said = " ".join(str(error.__cause__ or error).split())
-                self._log.warning("timekeeping_interrupted", reason="store_error", part=part.__name__, error=said)
+                message = " ".join(str(error.__cause__ or error).split())
+                self._log.warning("timekeeping_interrupted", reason="store_error", part=part.__name__, error=message)
                 await asyncio.sleep(_AGAIN_SECONDS)
 
     async def _serve(self) -> None:
-        """Run wake-ups until told to stop, or until the database goes away."""
+        """Run wake-ups until the stop, or until the database goes away."""
         async with self._app() as app:
             self._worker = Wakeable(
                 app,
@@ -191,7 +186,7 @@ class FleetTimers:
 
     @contextlib.asynccontextmanager
     async def _app(self) -> AsyncIterator[App]:
-        await (await self._connection()).close()  # a pool would try for long, and say nothing
+        await (await self._connection()).close()  # fails at once, where a pool would retry in silence
         pool: dict[str, Any] = {
             "min_size": 1,
             "max_size": 3,
@@ -208,30 +203,28 @@ class FleetTimers:
             yield app
 
     async def _wake_up(self, due_at: str) -> None:
-        self._enqueued = None  # the next commit looks again whether anything waits
+        self._enqueued = None  # the next commit enqueues again
         early = (datetime.fromisoformat(due_at) - self._clock.now()).total_seconds() / self._clock.speed
         await asyncio.sleep(max(early, 0))  # the server's clock may be ahead of ours
         await asyncio.wrap_future(self._on_due())
 
     async def _begin_period(self, context: JobContext, name: str, period: str) -> None:
-        """Do periodic work, unless another replica has; one that died over it is followed by another."""
+        """Do periodic work, unless another replica has done it. After a crash another replica repeats it."""
         try:
-            if not await asyncio.to_thread(self._is_marked, name, period):
-                await asyncio.to_thread(self._periodic[name].work)
-                await asyncio.to_thread(self._mark, name, period)
+            await asyncio.to_thread(self._do_once, name, period)
         except Exception as error:  # noqa: BLE001 - whatever it is, the next period must come
             self._log.warning("periodic_work_failed", reason="store_error", work=name, period=period, error=repr(error))
         finally:
             await self._defer_period(context.app, name)
 
-    def _is_marked(self, name: str, period: str) -> bool:
+    def _do_once(self, name: str, period: str) -> None:
         with self._database.read() as connection:
-            done = get_flag(connection, name)
-        return done is not None and done >= period
-
-    def _mark(self, name: str, period: str) -> None:
-        with self._database.write() as connection:
-            set_flag(connection, name, period)
+            last_period = get_flag(connection, name)
+        if last_period is None or last_period < period:
+            self._periodic[name].work()
+            # Only now: work that a crash interrupted must be repeated.
+            with self._database.write() as connection:
+                set_flag(connection, name, period)
 
     async def _defer_period(self, app: App, name: str) -> None:
         begins_at = self._periodic[name].next_after(self._clock.now())
@@ -244,30 +237,30 @@ class FleetTimers:
                 await job.defer_async(name=name, period=period)
 
     async def _rescue(self, app: App) -> None:
-        """Give to others what a replica was doing that is dead or frozen."""
+        """Give the jobs of a dead or frozen replica to others."""
         while True:
             await asyncio.sleep(self._lost_after / 3)
             for job in await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=self._lost_after):
                 try:
                     await app.job_manager.retry_job(job)
-                except ConnectorException as error:  # somebody was quicker, or the same wake-up waits already
+                except ConnectorException as error:  # another replica was quicker, or the same wake-up waits already
                     self._log.info("job_not_rescued", reason="not_needed", job=job.id, error=str(error.__cause__))
                 else:
                     self._log.warning("job_rescued", reason="replica_lost", job=job.id, task=job.task_name)
 
     async def _listen(self) -> None:
-        """Hear of what others wrote, at once."""
+        """Call `on_news` as soon as another replica has written."""
         async with await self._connection() as connection:
             await connection.execute(f"LISTEN {CHANNEL}")
-            await asyncio.to_thread(self._on_news)  # what was said while nobody listened
+            await asyncio.to_thread(self._on_news)  # others may have written before LISTEN
             async for news in connection.notifies():
                 if news.payload != self._name:
                     await asyncio.to_thread(self._on_news)
 
-    async def _look(self) -> None:
-        """Do what is overdue although nobody was woken: the last resort."""
+    async def _do_overdue(self) -> None:
+        """Do overdue work for which no wake-up came: the last resort."""
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(OVERDUE_CHECK_SECONDS)
             if await asyncio.to_thread(self._is_overdue):
                 await asyncio.wrap_future(self._on_due())
 
@@ -279,7 +272,7 @@ class FleetTimers:
     async def _connection(self) -> psycopg.AsyncConnection[Any]:
         return await psycopg.AsyncConnection.connect(self._conninfo, autocommit=True, **_OPTIONS)
 
-    def _note(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    def _log_error(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
         self._log.warning("timekeeping_interrupted", reason="store_error", error=repr(error or context["message"]))
 

@@ -1,7 +1,7 @@
 """The tables of procrastinate, brought to the version that is installed.
 
 Source: https://procrastinate.readthedocs.io/en/stable/howto/production/migrations.html (its schema and migrations are
-plain SQL; which of them have been applied is for the application to know).
+plain SQL; the application must remember the applied ones).
 """
 
 from pathlib import Path
@@ -12,19 +12,19 @@ from sqlalchemy import Connection
 from incident_engine.store.dialect import driver
 from incident_engine.store.flags import get_flag, set_flag
 
-_MARK = "procrastinate_schema"
+_FLAG = "procrastinate_schema"
 
 
 def prepare(connection: Connection) -> None:
-    """Create procrastinate's tables, or bring them to the installed version. Nobody else may write meanwhile."""
+    """Create procrastinate's tables, or bring them to the installed version. No other process may write meanwhile."""
     scripts = sorted(Path(SchemaManager.get_migrations_path()).glob("*.sql"))
-    applied = get_flag(connection, _MARK)
+    applied = get_flag(connection, _FLAG)
     if applied is None:
         _run(connection, SchemaManager.get_schema())
     else:
         for script in (script for script in scripts if script.name > applied):
             _run(connection, script.read_text(encoding="utf-8"))
-    set_flag(connection, _MARK, scripts[-1].name)
+    set_flag(connection, _FLAG, scripts[-1].name)
 
 
 def _run(connection: Connection, script: str) -> None:

@@ -1,4 +1,4 @@
-"""procrastinate's worker, and work that comes round."""
+"""procrastinate's worker, and periodic work."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,25 +11,25 @@ _MORNING, _NIGHT = 6, 3
 
 @dataclass(frozen=True, slots=True)
 class Periodic:
-    """Work that comes round, and when it does next after an instant."""
+    """Periodic work, and the function that returns its next instant after another."""
 
     work: Callable[[], None]
     next_after: Callable[[datetime], datetime]
 
 
 class Wakeable(Worker):
-    """A worker that can be told to look for jobs now.
+    """A worker that looks for jobs on demand.
 
-    procrastinate tells its workers of a new job, but not of one whose time has come: for that they look from time to
-    time. `_new_job_event` is its own; tests/contract/test_fleet_timers.py sees to it that a wake-up is on time.
+    procrastinate notifies its workers of new jobs. For jobs whose time has come they only poll. `_new_job_event` is
+    private to procrastinate; tests/contract/test_fleet_timers.py fails if a wake-up is late.
     """
 
     def wake(self) -> None:
-        """Look for jobs now. To be called in the worker's own loop."""
+        """Look for jobs now. Must be called in the worker's own loop."""
         self._new_job_event.set()
 
     def end(self) -> None:
-        """Take no more jobs, and end once those under way have ended."""
+        """Take no more jobs, and end after those under way."""
         super().stop()  # type: ignore[no-untyped-call]
 
     async def serve(self) -> None:
@@ -38,16 +38,16 @@ class Wakeable(Worker):
 
 
 def monthly_after(now: datetime, zone: tzinfo) -> datetime:
-    """Return the morning of the first day of a month, in a time zone, that comes next."""
+    """Return the next 06:00 on the first day of a month in a time zone."""
     local = now.astimezone(zone)
-    this = local.replace(day=1, hour=_MORNING, minute=0, second=0, microsecond=0)
-    if this <= local:
-        this = this.replace(year=this.year + this.month // 12, month=this.month % 12 + 1)
-    return this
+    first = local.replace(day=1, hour=_MORNING, minute=0, second=0, microsecond=0)
+    if first <= local:
+        first = first.replace(year=first.year + first.month // 12, month=first.month % 12 + 1)
+    return first
 
 
 def daily_after(now: datetime, zone: tzinfo) -> datetime:
-    """Return the hour of the night, in a time zone, that comes next."""
+    """Return the next 03:00 in a time zone."""
     local = now.astimezone(zone)
-    this = local.replace(hour=_NIGHT, minute=0, second=0, microsecond=0)
-    return this if this > local else this + timedelta(days=1)
+    night = local.replace(hour=_NIGHT, minute=0, second=0, microsecond=0)
+    return night if night > local else night + timedelta(days=1)

@@ -1,6 +1,6 @@
-"""Waking up on one machine: APScheduler with one job, at the next due instant.
+"""Timers on one machine: APScheduler with one job, at the next due instant.
 
-The rows with `due_at` are the truth; the job is only an alarm clock, kept in memory and armed after every commit.
+The rows with `due_at` are the truth. The job is only an alarm, kept in memory and set after every commit.
 """
 
 import threading
@@ -22,7 +22,7 @@ _DAILY = "daily"
 
 
 class LocalTimers:
-    """Calls `on_due` when the armed instant has come, and at once when it lies in the past."""
+    """Calls `on_due` at the armed instant, or at once if that has passed."""
 
     def __init__(self, clock: Clock, on_due: Callable[[], object]) -> None:
         self._clock = clock
@@ -31,7 +31,7 @@ class LocalTimers:
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self.heartbeat_at = self.pulse_at = ticks()
-        """When the heartbeat, and the scheduler at its bidding, last did anything, in ticks."""
+        """The ticks of the last heartbeat, and of the scheduler's last job for it."""
         self._heart = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
         # A late job is still run (the default drops it), and several missed runs of it are one.
         self._scheduler = BackgroundScheduler(
@@ -39,16 +39,16 @@ class LocalTimers:
         )
 
     def start(self) -> None:
-        """Begin to keep time."""
+        """Start the timers."""
         self.heartbeat_at = self.pulse_at = ticks()
         self._scheduler.start()
         self._heart.start()
 
     def enqueue(self, unit: UnitOfWork) -> None:
-        """Do nothing: who dies with what is due finds it in the rows when it starts again."""
+        """Do nothing: after a crash the next start reads the due rows from the database."""
 
     def arm(self, instant: datetime | None) -> None:
-        """Wake up at `instant` and no other; None: not at all, until armed again."""
+        """Wake the engine at `instant` and no other. None: not until the next call."""
         with self._lock:
             if instant == self._armed or self._stopping.is_set():
                 return
@@ -74,11 +74,11 @@ class LocalTimers:
 
     @property
     def is_alive(self) -> bool:
-        """Return whether time is kept."""
+        """Return whether the timers work."""
         return bool(self._scheduler.running) and self._heart.is_alive()
 
     def stop(self) -> None:
-        """Stop; a call of `on_due` under way is waited for."""
+        """Stop, after a call of `on_due` that is under way."""
         self._stopping.set()
         self._heart.join(HEARTBEAT_SECONDS)
         self._scheduler.shutdown(wait=True)
@@ -88,17 +88,17 @@ class LocalTimers:
             self._armed = None
         self._on_due()
 
-    def _note_pulse(self) -> None:
+    def _pulse(self) -> None:
         self.pulse_at = ticks()
 
     def _beat(self) -> None:
-        """Make the scheduler look at the clock again: it sleeps a computed time, in which the clock may be set."""
+        """Check the clock every few seconds: it may be set while the scheduler sleeps for a computed time."""
         seen = self._clock.now()
         while not self._stopping.wait(HEARTBEAT_SECONDS):
             self.heartbeat_at = ticks()
-            self._scheduler.add_job(self._note_pulse, id=_PULSE, replace_existing=True)  # at once; it also wakes it up
+            self._scheduler.add_job(self._pulse, id=_PULSE, replace_existing=True)  # at once; it also wakes it up
             before, seen, armed = seen, self._clock.now(), self._armed
             if seen < before:
-                self._wake()  # the clock was set back: whoever waits for an instant must look at it anew
+                self._wake()  # the clock was set back: every due instant is further away than the scheduler knows
             elif armed is not None and armed <= seen:
-                self._wake()  # the scheduler should have; an alarm must never be lost, rung twice it does no harm
+                self._wake()  # the scheduler missed it; an alarm must never be lost, and one too many does no harm

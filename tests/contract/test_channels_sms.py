@@ -179,8 +179,8 @@ def test_a_gateway_that_is_silent_or_not_there() -> None:
     [
         ({"body": '{"to": "{too}", "text": "{text}"}'}, "unknown placeholder 'too'"),
         ({"body": '{"to": "{to}", "text": "{text}", "k": "{secret.key}"}'}, "unknown placeholder 'secret.key'"),
-        ({"body": '{"text": "{text}"}'}, "the number or the text is nowhere"),
-        ({"body": '{"to": "{to}"}'}, "the number or the text is nowhere"),
+        ({"body": '{"text": "{text}"}'}, "url, headers and body do not contain the number or the text"),
+        ({"body": '{"to": "{to}"}'}, "url, headers and body do not contain the number or the text"),
         ({"body": '{"to": {to}, "text": {text}}'}, "body is not JSON"),
         ({"method": "GET"}, "a GET request has no body"),
         ({"url": "https://{to}.example/{text}"}, "not the address of a gateway"),

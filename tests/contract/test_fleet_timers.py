@@ -168,7 +168,7 @@ def test_a_wake_up_for_nothing_does_nothing(replicas: list[Replica]) -> None:
 def test_what_is_overdue_is_done_although_its_wake_up_was_lost(replicas: list[Replica]) -> None:
     with replicas[0].database.write() as connection:  # as if written by somebody who enqueued nothing
         set_timer(connection, "a", now() - timedelta(minutes=1))
-    eventually(lambda: done(replicas) == ["a"], 3 * fleet.LOOK_SECONDS)
+    eventually(lambda: done(replicas) == ["a"], 3 * fleet.OVERDUE_CHECK_SECONDS)
 
 
 def test_what_a_lost_replica_had_begun_is_done_by_another(replicas: list[Replica]) -> None:

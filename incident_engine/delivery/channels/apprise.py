@@ -1,7 +1,7 @@
-"""Messages by Apprise, for everything for which there is no adapter of our own.
+"""Messages by Apprise, for services that have no channel of their own here.
 
 Source: https://github.com/caronc/apprise/wiki (addresses). Apprise is an optional extra: it is imported only where such
-a channel is configured. It connects by itself, so its addresses are neither resolved nor checked by us.
+a channel is configured. It opens its own connections, so its addresses are neither resolved nor checked here.
 """
 
 import asyncio
@@ -17,46 +17,46 @@ from incident_engine.delivery.channels.base import DeliveryError, DeliveryOutcom
 from incident_engine.store.deliveries import ClaimedDelivery
 
 _AT_ONCE = 4
-"""How many messages of one channel may be under way; Apprise blocks a thread for each."""
+"""The number of messages of one channel at a time; Apprise blocks a thread for each."""
 
 
-class _Heard(logging.Handler):
-    """Keeps Apprise's warnings from the log, where nobody could hide what is secret in them, and for our detail."""
+class _Warnings(logging.Handler):
+    """Collects Apprise's warnings for the detail of an attempt, and keeps them and their secrets out of the log."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
         self._lines: ContextVar[list[str]] = ContextVar("lines")  # Apprise hands its context on to its own threads
 
     def begin(self) -> None:
-        """Listen to what is said in this context."""
+        """Collect the warnings of this context."""
         log = logging.getLogger("apprise")
         log.propagate = False
         log.addHandler(self)
         self._lines.set([])
 
     def end(self) -> str:
-        """Return what was said since."""
+        """Return the warnings since `begin`."""
         return "; ".join(self._lines.get())
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Note a warning."""
+        """Add a warning."""
         lines = self._lines.get(None)
         if lines is not None:
             lines.append(record.getMessage())
 
 
-_HEARD = _Heard()
+_WARNINGS = _Warnings()
 
 
 class AppriseChannel:
-    """Hands messages to Apprise, in a thread of its own."""
+    """Passes messages to Apprise, in threads."""
 
     def __init__(self, settings: AppriseSettings) -> None:
         try:
             self._apprise: Any = importlib.import_module("apprise")
         except ImportError as error:
             raise ValueError("Apprise is not installed; pip install incident-engine[apprise]") from error
-        _HEARD.begin()
+        _WARNINGS.begin()
         self._service = self._apprise.Apprise()
         if not self._service.add(settings.url.read()):
             raise ValueError("url is not an address that Apprise knows; see https://github.com/caronc/apprise/wiki")
@@ -68,20 +68,22 @@ class AppriseChannel:
         work = asyncio.get_running_loop().run_in_executor(self._threads, self._notify, delivery)
         try:
             async with asyncio.timeout(self._timeout):
-                is_sent, said = await work
+                is_sent, warnings = await work
         except TimeoutError as error:
             raise DeliveryError(DeliveryOutcome.TIMED_OUT, f"Apprise did not end within {self._timeout:g} s") from error
         if not is_sent:
-            raise DeliveryError(DeliveryOutcome.SERVER_ERROR, f"Apprise could not send: {said or 'it says no more'}")
+            raise DeliveryError(
+                DeliveryOutcome.SERVER_ERROR, f"Apprise could not send: {warnings or 'it gives no reason'}"
+            )
         return "sent by Apprise"
 
     async def close(self) -> None:
-        """Let go of the threads; what they are at goes on to its end."""
+        """Release the threads without waiting for the messages in progress."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _notify(self, delivery: ClaimedDelivery) -> tuple[bool, str]:
-        _HEARD.begin()
+        _WARNINGS.begin()
         sent = self._service.notify(
             title=delivery.subject, body=delivery.body, body_format=self._apprise.NotifyFormat.MARKDOWN
         )
-        return bool(sent), _HEARD.end()
+        return bool(sent), _WARNINGS.end()

@@ -1,4 +1,4 @@
-"""What every channel does, and how it says that it could not."""
+"""The contract of a channel, and the outcomes of attempts to deliver."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -9,7 +9,7 @@ from incident_engine.store.deliveries import ClaimedDelivery
 
 
 class DeliveryOutcome(StrEnum):
-    """How an attempt to deliver went."""
+    """The outcome of an attempt to deliver."""
 
     DELIVERED = "delivered"
     CONNECTION_FAILED = "connection_failed"
@@ -23,7 +23,10 @@ class DeliveryOutcome(StrEnum):
 
 
 class DeliveryError(Exception):
-    """An attempt failed: why, whether trying again is of any use, and how long the other side asks us to wait."""
+    """A failed attempt.
+
+    `permanent` says that a repeat is of no use. `retry_after` is the wait that the other side asked for.
+    """
 
     def __init__(
         self, outcome: DeliveryOutcome, detail: str, *, permanent: bool = False, retry_after: timedelta | None = None
@@ -36,14 +39,14 @@ class DeliveryError(Exception):
 
 
 class Channel(Protocol):
-    """Brings one message to one recipient. The delivery's id is the idempotency key: a repeat carries it again."""
+    """Sends one message to one recipient. The delivery's id is the idempotency key: a repeat has the same id."""
 
     async def send(self, delivery: ClaimedDelivery, now: datetime) -> str:
-        """Send; return what the other side answered. Raises DeliveryError."""
+        """Send a message and return the other side's answer. Raises DeliveryError."""
         ...
 
     async def close(self) -> None:
-        """Let go of connections."""
+        """Close the connections."""
         ...
 
 

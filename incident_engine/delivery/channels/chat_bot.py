@@ -138,6 +138,7 @@ class ChatBot(ABC):
         code = next((code for code in codes if code), 0)
         if answer.is_success and codes and len(codes) == len(values) and not code:
             return None
+        # An answer of 2xx without a readable code is not the vendor's: a proxy's page, or another service.
         if answer.is_success and not code:
             return DeliveryError(DeliveryOutcome.SERVER_ERROR, f"an answer without a code that can be read: {answer}")
         failure = explained(answer, now)

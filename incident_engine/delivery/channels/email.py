@@ -1,4 +1,4 @@
-"""Messages by SMTP, one recipient each, so that every refusal is that recipient's own (RFC 5321)."""
+"""Messages by SMTP, one recipient each, so that a refusal concerns one recipient only (RFC 5321)."""
 
 from datetime import datetime
 from email.headerregistry import Address
@@ -22,7 +22,7 @@ _PERMANENT = 500
 
 
 class EmailChannel:
-    """Hands messages to the bank's mail server. The Message-ID is the idempotency key."""
+    """Passes messages to the bank's mail server. The Message-ID is the idempotency key."""
 
     def __init__(self, settings: EmailSettings) -> None:
         self._settings = settings
@@ -51,7 +51,7 @@ class EmailChannel:
         return answer
 
     async def close(self) -> None:
-        """Nothing is held: each message has a connection of its own."""
+        """Do nothing: each message has a connection of its own."""
 
     def _compose(self, delivery: ClaimedDelivery) -> EmailMessage:
         message = EmailMessage()

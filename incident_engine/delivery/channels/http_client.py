@@ -1,6 +1,6 @@
-"""Outgoing HTTP: every name is resolved once, checked, and connected to at that very address.
+"""Outgoing HTTP: a host name is resolved once, its addresses are checked, and the connection goes to a checked one.
 
-Between a check and a second resolution a name could come to mean an address inside the bank (DNS rebinding), so there
+Between a check and a second resolution the name could change to an address inside the bank (DNS rebinding), so there
 is no second one. The Host header, the TLS server name and the check of the certificate stay those of the name
 (httpx: extension `sni_hostname`). Redirects are not followed, and no proxy is taken from the environment.
 """
@@ -10,7 +10,7 @@ import ipaddress
 import json
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -24,18 +24,18 @@ from incident_engine.config.channels import OutgoingSettings
 from incident_engine.delivery.channels.base import DeliveryError, DeliveryOutcome
 
 Resolve = Callable[[str, int], Awaitable[list[str]]]
-"""From a host's name and a port to its addresses."""
+"""Returns the addresses of a host name and port."""
 _Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _LARGEST_ANSWER = 65_536
 _NOT_NOW = frozenset({408, 425})
 LONGEST_WAIT = timedelta(hours=1)
-"""The longest wait that another side may ask for."""
+"""The longest wait that a server may ask for."""
 
 
 @dataclass(frozen=True, slots=True)
 class HttpAnswer:
-    """What a server answered; the names of headers are in lower case."""
+    """A server's answer. Names of headers are in lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -43,7 +43,7 @@ class HttpAnswer:
 
     @property
     def is_success(self) -> bool:
-        """Return whether the status says so; the body may say otherwise."""
+        """Return whether the status is 2xx. The body may still report an error."""
         return 200 <= self.status < 300
 
     def data(self) -> Any:
@@ -59,12 +59,15 @@ class HttpAnswer:
 
 async def resolve(host: str, port: int) -> list[str]:
     """Return the addresses of a name, by the system's resolver. Raises OSError if there are none."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(address[4][0]) for address in found))
+    infos = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(info[4][0]) for info in infos))
 
 
 class HttpClient:
-    """Sends requests to addresses that may be reached; public ones always may. `timeout` holds for a whole request."""
+    """Sends requests to public addresses, and to private ones that the settings allow.
+
+    `timeout` limits a whole request.
+    """
 
     def __init__(
         self,
@@ -73,7 +76,13 @@ class HttpClient:
         resolve: Resolve = resolve,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        self._networks, self._names = _allowed(outgoing.allow)
+        self._networks: list[ipaddress.IPv4Network | ipaddress.IPv6Network] = []
+        self._names: set[str] = set()
+        for entry in outgoing.allow:
+            try:
+                self._networks.append(ipaddress.ip_network(entry))
+            except ValueError:
+                self._names.add(entry.casefold())
         self._timeout = timeout
         self._resolve = resolve
         self._client = httpx2.AsyncClient(
@@ -82,15 +91,15 @@ class HttpClient:
 
     async def send(self, method: str, url: str, headers: Mapping[str, str], content: bytes | None = None) -> HttpAnswer:
         """Send a request and return the answer. Raises DeliveryError if there is none, or the address is refused."""
-        given = httpx2.URL(url)
+        parsed = httpx2.URL(url)
         error: DeliveryError | None = None
         async with self._in_time():
-            for address in await self._addresses(given):
+            for address in await self._addresses(parsed):
                 try:
-                    return await self._send(method, given, address, headers, content)
+                    return await self._send(method, parsed, address, headers, content)
                 except httpx2.ConnectError as failure:
                     error = DeliveryError(DeliveryOutcome.CONNECTION_FAILED, repr(failure))
-        raise error or DeliveryError(DeliveryOutcome.CONNECTION_FAILED, f"{given.host} has no address")
+        raise error or DeliveryError(DeliveryOutcome.CONNECTION_FAILED, f"{parsed.host} has no address")
 
     async def close(self) -> None:
         """Close the connections."""
@@ -119,30 +128,30 @@ class HttpClient:
         return HttpAnswer(response.status_code, {name.lower(): value for name, value in response.headers.items()}, text)
 
     async def _addresses(self, url: httpx2.URL) -> list[str]:
-        """Return the addresses of a host that may be reached. Raises DeliveryError if there are others only."""
+        """Return the addresses of a host that may be reached. Raises DeliveryError if all of them are forbidden."""
         port = url.port or (443 if url.scheme == "https" else 80)
         try:
-            found = [str(ipaddress.ip_address(url.host))]
+            addresses = [str(ipaddress.ip_address(url.host))]
         except ValueError:
             try:
-                found = await self._resolve(url.host, port)
+                addresses = await self._resolve(url.host, port)
             except OSError as error:
-                said = f"{url.host} cannot be resolved: {error}"
-                raise DeliveryError(DeliveryOutcome.CONNECTION_FAILED, said) from error
-        reachable = [address for address in found if self._may_reach(url.host, address)]
-        if found and not reachable:
-            said = (
-                f"{url.host} is at {', '.join(found)}, which is not public; if that is right, name it in outgoing.allow"
-            )
-            raise DeliveryError(DeliveryOutcome.MISCONFIGURED, said, permanent=True)
+                detail = f"{url.host} cannot be resolved: {error}"
+                raise DeliveryError(DeliveryOutcome.CONNECTION_FAILED, detail) from error
+        reachable = [address for address in addresses if self._may_reach(url.host, address)]
+        if addresses and not reachable:
+            listed = ", ".join(addresses)
+            detail = f"{url.host} is at {listed}, which is not public; if that is right, name it in outgoing.allow"
+            raise DeliveryError(DeliveryOutcome.MISCONFIGURED, detail, permanent=True)
         return reachable
 
     def _may_reach(self, host: str, address: str) -> bool:
-        meant = list(_meant(ipaddress.ip_address(address)))
+        # A public IPv6 address may lead to a private IPv4 one, so both are checked.
+        ips = list(_with_embedded(ipaddress.ip_address(address)))
         return (
             host.casefold() in self._names
-            or all(ip.is_global and not ip.is_multicast for ip in meant)
-            or any(ip in network for ip in meant for network in self._networks)
+            or all(ip.is_global and not ip.is_multicast for ip in ips)
+            or any(ip in network for ip in ips for network in self._networks)
         )
 
     @asynccontextmanager
@@ -151,34 +160,24 @@ class HttpClient:
             async with asyncio.timeout(self._timeout.total_seconds()):
                 yield
         except (httpx2.TimeoutException, TimeoutError) as error:
-            said = f"no answer within {self._timeout.total_seconds():g} s: {error!r}"
-            raise DeliveryError(DeliveryOutcome.TIMED_OUT, said) from error
+            detail = f"no answer within {self._timeout.total_seconds():g} s: {error!r}"
+            raise DeliveryError(DeliveryOutcome.TIMED_OUT, detail) from error
         except httpx2.HTTPError as error:
             raise DeliveryError(DeliveryOutcome.CONNECTION_FAILED, repr(error)) from error
 
 
 @cache
 def _tls() -> ssl.SSLContext:
-    """Return the context in which certificates are checked; reading the authorities takes a while, so once."""
+    """Return the context that checks certificates; loading the authorities is slow, so it is done once."""
     return httpx2.create_ssl_context(trust_env=False)
 
 
-def _allowed(allow: Iterable[str]) -> tuple[list[Any], frozenset[str]]:
-    networks, names = [], []
-    for each in allow:
-        try:
-            networks.append(ipaddress.ip_network(each))
-        except ValueError:
-            names.append(each.casefold())
-    return networks, frozenset(names)
-
-
-def _meant(address: _Ip) -> Iterator[_Ip]:
-    """Yield an address and the IPv4 addresses that it stands for: mapped, 6to4, Teredo, NAT64."""
+def _with_embedded(address: _Ip) -> Iterator[_Ip]:
+    """Yield an address and the IPv4 addresses that are embedded in it: mapped, 6to4, Teredo, NAT64."""
     yield address
     if isinstance(address, ipaddress.IPv6Address):
-        inner = [address.ipv4_mapped, address.sixtofour, address.teredo[1] if address.teredo else None]
-        yield from (each for each in inner if each is not None)
+        embedded = [address.ipv4_mapped, address.sixtofour, address.teredo[1] if address.teredo else None]
+        yield from (ip for ip in embedded if ip is not None)
         if address in _NAT64:
             yield ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
 
@@ -204,7 +203,7 @@ def retry_after(value: str | None, now: datetime) -> timedelta | None:
         seconds = float(value)  # never too large for a float, which an int of many digits may be for a timedelta
         return timedelta(seconds=min(seconds, LONGEST_WAIT.total_seconds()))
     try:
-        asked = parsedate_to_datetime(value) - now
+        wait = parsedate_to_datetime(value) - now
     except (ValueError, TypeError):
         return None
-    return min(max(asked, timedelta(0)), LONGEST_WAIT)
+    return min(max(wait, timedelta(0)), LONGEST_WAIT)

@@ -1,4 +1,4 @@
-"""Messages as files, for a newcomer without any account and for whoever prints them."""
+"""Messages as files: for a first trial without any account, and for printing."""
 
 import asyncio
 import os
@@ -25,7 +25,7 @@ class OutboxChannel:
         return str(path)
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: no connection is open."""
 
     def _write(self, delivery: ClaimedDelivery) -> Path:
         folder = self._directory / delivery.case_id
@@ -33,12 +33,12 @@ class OutboxChannel:
         step = delivery.step_id.removeprefix(f"{delivery.case_id}:").replace(":", ".")
         stamp = f"{delivery.created_at:%Y%m%dT%H%M%SZ}"
         path = folder / f"{stamp}-{step[:90]}-{delivery.contact}-{delivery.id[-8:]}.md"
-        draft = path.with_suffix(".tmp")
-        with draft.open("w", encoding="utf-8") as file:
+        temporary = path.with_suffix(".tmp")
+        with temporary.open("w", encoding="utf-8") as file:
             file.write(_file_text(delivery))
             file.flush()
             os.fsync(file.fileno())
-        draft.replace(path)  # whole or not at all: nobody reads half a message
+        temporary.replace(path)  # a reader of the folder never sees half a message
         return path
 
 

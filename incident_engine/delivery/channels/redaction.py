@@ -1,4 +1,4 @@
-"""No secret leaves a channel: neither in an error nor in what the other side answered."""
+"""Redaction: no secret leaves a channel, neither in an error nor in the other side's answer."""
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -8,23 +8,24 @@ from incident_engine.delivery.channels.base import Channel, DeliveryError, Deliv
 from incident_engine.store.deliveries import ClaimedDelivery
 
 _SHORTEST = 4
-"""A shorter secret is no secret, and hiding it would make words unreadable."""
+"""A shorter secret protects nothing, and hiding it would make words unreadable."""
 _LONGEST = 300
-"""Characters that are kept of what the other side said."""
+"""The number of characters that are kept of an answer."""
 _LONG = 16
-"""Parts of a path from this length on are keys (Feishu's), shorter ones are names."""
+"""Parts of a path from this length on are keys (as Feishu's), shorter ones are names."""
 
 
 class RedactingChannel:
-    """A channel whose secrets are hidden in everything that it says."""
+    """A channel that hides its secrets in answers and errors."""
 
     def __init__(self, channel: Channel, secrets: Iterable[str]) -> None:
         self._channel = channel
-        spelled = {form for secret in secrets for form in _forms(secret) if len(form) >= _SHORTEST}
-        self._secrets = sorted(spelled, key=len, reverse=True)
+        forms = {form for secret in secrets for form in _forms(secret) if len(form) >= _SHORTEST}
+        # The longest first: a short secret may be part of a longer one, whose rest would stay.
+        self._secrets = sorted(forms, key=len, reverse=True)
 
     async def send(self, delivery: ClaimedDelivery, now: datetime) -> str:
-        """Send; return what the other side answered. Raises DeliveryError, and nothing else."""
+        """Send a message and return the other side's answer. Raises DeliveryError, and no other error."""
         try:
             return self._hide(await self._channel.send(delivery, now))
         except DeliveryError as error:
@@ -36,7 +37,7 @@ class RedactingChannel:
         raise failure
 
     async def close(self) -> None:
-        """Let go of connections."""
+        """Close the connections."""
         await self._channel.close()
 
     def _hide(self, text: str) -> str:
@@ -46,7 +47,7 @@ class RedactingChannel:
 
 
 def secret_parts(url: str) -> Iterator[str]:
-    """Yield an address and those parts of it that open something: password, values of the query, long names."""
+    """Yield an address and its parts that give access: user, password, values of the query, long names."""
     parts = urlsplit(url)
     yield url
     yield from (part for part in (parts.username, parts.password) if part)
@@ -55,4 +56,5 @@ def secret_parts(url: str) -> Iterator[str]:
 
 
 def _forms(secret: str) -> Iterator[str]:
+    """Yield a secret as it may appear in an answer: plain, percent-encoded, decoded, escaped."""
     yield from (secret, quote(secret, safe=""), quote_plus(secret), unquote(secret), repr(secret)[1:-1])

@@ -32,7 +32,7 @@ from incident_engine.delivery.channels.webhook import WebhookChannel
 from incident_engine.delivery.channels.wecom import WecomChannel
 
 _MAIL_LENGTH = 20_000
-"""No server limits a mail to so little, but nobody reads more at once."""
+"""Mail servers take more; a longer digest is not read."""
 _SHORTEST_SECRET_PART = 8
 """Shorter parts of an address that is no secret itself are names, and stay readable."""
 
@@ -43,7 +43,7 @@ def _no_digest(_: Any) -> None:
 
 @dataclass(frozen=True, slots=True)
 class ChannelType:
-    """What the engine must know about the channels of one type."""
+    """The properties of all channels of one type."""
 
     settings: type[ChannelSettings]
     open: Callable[[Any, OutgoingSettings], Channel]

@@ -1,4 +1,4 @@
-"""Text messages by the HTTP interface of a gateway, which the settings describe: request, success, permanent errors."""
+"""Text messages by the HTTP interface of a gateway; the settings describe its requests and answers."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -22,7 +22,7 @@ _TYPES = {
 
 
 class SmsChannel:
-    """Sends text messages; {id} is the idempotency key, with the number of the part from the second on."""
+    """Sends text messages. {id} is the idempotency key; from the second part on it has the part's number."""
 
     def __init__(self, settings: SmsSettings, outgoing: OutgoingSettings) -> None:
         self._settings = settings
@@ -34,9 +34,9 @@ class SmsChannel:
         """Send a message, in parts if it is long; of a repeat only the parts that have not arrived."""
         answer = ""
         parts = numbered(_text(delivery), delivery.locale, self._settings.longest, len)
-        for place, (mark, part) in list(enumerate(parts))[self._progress.of(delivery.id) :]:
-            answer = await self._post(delivery, place, f"{part.strip()}{mark}", now)
-            self._progress.record(delivery.id, place + 1)
+        for index, (mark, part) in list(enumerate(parts))[self._progress.of(delivery.id) :]:
+            answer = await self._post(delivery, index, f"{part.strip()}{mark}", now)
+            self._progress.record(delivery.id, index + 1)
         self._progress.end(delivery.id)
         return answer if len(parts) == 1 else f"{answer} ({len(parts)} parts)"
 
@@ -44,14 +44,14 @@ class SmsChannel:
         """Close the connections."""
         await self._http.close()
 
-    async def _post(self, delivery: ClaimedDelivery, place: int, text: str, now: datetime) -> str:
+    async def _post(self, delivery: ClaimedDelivery, index: int, text: str, now: datetime) -> str:
         settings = self._settings
         values = self._secrets | {
             "to": delivery.address or "",
             "text": text,
             "subject": delivery.subject,
             "body": text,
-            "id": f"{delivery.id}-{place + 1}" if place else delivery.id,
+            "id": f"{delivery.id}-{index + 1}" if index else delivery.id,
             "locale": delivery.locale,
             "timestamp": str(int(now.timestamp())),
         }
@@ -69,18 +69,17 @@ class SmsChannel:
     def _failure(self, answer: HttpAnswer, now: datetime) -> DeliveryError | None:
         settings = self._settings
         path = settings.success.json_path
-        said = None if path is None else _at(answer.data(), path.split("."))
+        value = None if path is None else _value_at(answer.data(), path.split("."))
         wait = retry_after(answer.headers.get(settings.retry_after.lower()), now)
-        if _is(settings.rate_limited, answer, said):
+        if _matches(settings.rate_limited, answer, value):
             return DeliveryError(DeliveryOutcome.RATE_LIMITED, str(answer), retry_after=wait)
-        if _is(settings.permanent, answer, said):
+        if _matches(settings.permanent, answer, value):
             return DeliveryError(DeliveryOutcome.REFUSED, str(answer), permanent=True)
         if answer.status in settings.success.status:
-            if path is None or said in settings.success.equals:
+            if path is None or value in settings.success.equals:
                 return None
-            outcome = (
-                DeliveryOutcome.SERVER_ERROR if said is None else DeliveryOutcome.REFUSED
-            )  # None: not what was described
+            # Without a value the answer is not the gateway's own; a proxy in between may have given it.
+            outcome = DeliveryOutcome.SERVER_ERROR if value is None else DeliveryOutcome.REFUSED
             return DeliveryError(outcome, str(answer), retry_after=wait)
         if answer.is_success:
             return DeliveryError(DeliveryOutcome.REFUSED, str(answer), retry_after=wait)
@@ -88,17 +87,17 @@ class SmsChannel:
 
 
 def _text(delivery: ClaimedDelivery) -> str:
-    """Return subject and body in one, without saying the subject twice."""
+    """Return subject and body in one text; a body that begins with the subject stands alone."""
     subject, body = delivery.subject.strip(), delivery.body.strip()
     return body if body.startswith(subject) else f"{subject}\n{body}".strip()
 
 
-def _is(case: SmsCase, answer: HttpAnswer, said: str | None) -> bool:
-    return answer.status in case.status or (said is not None and said in case.equals)
+def _matches(case: SmsCase, answer: HttpAnswer, value: str | None) -> bool:
+    return answer.status in case.status or (value is not None and value in case.equals)
 
 
-def _at(data: Any, path: Sequence[str]) -> str | None:
-    """Return, as text, what stands at a path of keys and places; None if there is nothing or no single value."""
+def _value_at(data: Any, path: Sequence[str]) -> str | None:
+    """Return the value at a path of keys and indexes as text; None if there is none, or a list or object."""
     for part in path:
         if isinstance(data, dict):
             data = data.get(part)

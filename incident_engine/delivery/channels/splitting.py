@@ -1,12 +1,12 @@
-"""A long message in numbered parts: cut between lines where possible, and nothing lost."""
+"""Splitting a long message into numbered parts, between lines where possible."""
 
 import json
 from collections.abc import Callable, Iterator
 
 Measure = Callable[[str], int]
-"""How long a text is, in the unit in which the other side counts."""
+"""Returns the length of a text in the unit in which the vendor counts."""
 
-MARKS = {"zh-CN": "（{place}/{count}）", "en": " ({place}/{count})"}
+MARKS = {"zh-CN": "（{number}/{count}）", "en": " ({number}/{count})"}
 _WIDEST = 999
 
 
@@ -20,37 +20,39 @@ def in_json(text: str) -> int:
     return len(json.dumps(text, ensure_ascii=False).encode()) - 2
 
 
-def numbered(text: str, locale: str, room: int, measure: Measure) -> list[tuple[str, str]]:
-    """Return a text's parts, each `room` long at most with its mark such as (1/3); one part has no mark."""
-    if measure(text) <= room:
+def numbered(text: str, locale: str, max_length: int, measure: Measure) -> list[tuple[str, str]]:
+    """Return parts of a text with marks such as (1/3), each at most `max_length` long. A single part has no mark."""
+    if measure(text) <= max_length:
         return [("", text)]
     mark = MARKS.get(locale, MARKS["en"])
-    pieces = list(pieces_of(text, room - measure(mark.format(place=_WIDEST, count=_WIDEST)), measure))
-    return [(mark.format(place=place, count=len(pieces)), piece) for place, piece in enumerate(pieces, 1)]
+    # The number of parts is known only after the cut, so each leaves space for the widest mark.
+    pieces = list(pieces_of(text, max_length - measure(mark.format(number=_WIDEST, count=_WIDEST)), measure))
+    return [(mark.format(number=number, count=len(pieces)), piece) for number, piece in enumerate(pieces, 1)]
 
 
-def pieces_of(text: str, room: int, measure: Measure) -> Iterator[str]:
-    """Yield pieces of a text that together are the text: whole lines, but a line that is too long is cut."""
+def pieces_of(text: str, max_length: int, measure: Measure) -> Iterator[str]:
+    """Yield the pieces of a text in order: whole lines, but a line that is too long is cut."""
     piece = ""
     for line in text.splitlines(keepends=True):
-        if measure(piece + line) <= room:
+        if measure(piece + line) <= max_length:
             piece += line
             continue
         if piece:
             yield piece
         piece = line
-        while measure(piece) > room:
-            length = _fitting(piece, room, measure)
+        while measure(piece) > max_length:
+            length = _fitting(piece, max_length, measure)
             yield piece[:length]
             piece = piece[length:]
     if piece:
         yield piece
 
 
-def _fitting(text: str, room: int, measure: Measure) -> int:
-    """Return how many characters of a text fit, one at least."""
+def _fitting(text: str, max_length: int, measure: Measure) -> int:
+    """Return the number of characters of a text that fit, at least 1."""
+    # The length in the vendor's unit is not known per character (UTF-8, JSON escapes), but it grows: a binary search.
     low, high = 1, len(text)
     while low < high:
         middle = (low + high + 1) // 2
-        low, high = (middle, high) if measure(text[:middle]) <= room else (low, middle - 1)
+        low, high = (middle, high) if measure(text[:middle]) <= max_length else (low, middle - 1)
     return low

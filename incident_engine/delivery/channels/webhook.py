@@ -28,7 +28,7 @@ class WebhookChannel:
             "webhook-signature": self._signer.sign(delivery.id, now.astimezone(UTC), body),
         }
         answer = await self._http.send("POST", self._url, headers, body.encode())
-        if answer.is_success:
+        if answer.is_success:  # the body has no meaning (Standard Webhooks)
             return str(answer.status)
         raise explained(answer, now)
 

@@ -89,6 +89,7 @@ class EventIntake:
 
     def _update_quarantine(self, unit: UnitOfWork, batch: Batch) -> None:
         """Quarantine the rejected reports of a batch, and release those that its events replace."""
+        # First the release: a report that was resolved and is rejected in the same body waits in quarantine.
         if batch.resolved and is_anything_in_quarantine(unit.connection):
             release_from_quarantine(unit.connection, batch.source, batch.resolved)
         if batch.rejected:
