@@ -127,7 +127,7 @@ class StoreSettings(Strict):
     """The database: a local SQLite file, or a PostgreSQL server that several replicas share."""
 
     url: Annotated[str, AfterValidator(_store_url)] = "sqlite:///var/incident-engine.db"
-    """The address, such as sqlite:///var/incident-engine.db or postgresql+psycopg://USER@HOST/DATABASE."""
+    """The database as a SQLAlchemy URL: the path of a SQLite file, or the user, host and name on PostgreSQL."""
     lost_after: Duration = Field(default=timedelta(seconds=30), ge=timedelta(seconds=1))
     """PostgreSQL only: the time without a heartbeat after which other replicas take over a replica's timers."""
 

@@ -15,7 +15,7 @@ from incident_engine.store.writer import Writer
 _POLL_SECONDS = 0.002
 
 
-class Parts(Protocol):
+class RunningDaemon(Protocol):
     """The parts of a daemon that do what is due."""
 
     clock: Clock
@@ -25,7 +25,7 @@ class Parts(Protocol):
     dispatcher: Dispatcher
 
 
-async def settle(daemon: Parts) -> datetime | None:
+async def settle(daemon: RunningDaemon) -> datetime | None:
     """Run everything that is due now to its end; return the next due instant, None if there is none.
 
     A stepped clock stands still, so the daemon's own timers never ring; this function fires them.

@@ -415,7 +415,7 @@ def test_what_was_not_in_force_and_what_a_person_corrected_is_explained() -> Non
     said = {"level": None, "by": "Chen", "reason": "a drill"}
     corrected = recorded("level.corrected", "2013-06-21 13:00", incident="medium", data=said)
     lines = table(of([*HISTORY, corrected], cbrc(), later))
-    assert any(line.startswith("! pack 1: 2 incidents began when it was not in force") for line in lines)
+    assert any(line.startswith("! pack 1: 2 incidents began while it was not in force") for line in lines)
     assert any("— 13:00:00*" in line for line in lines)
     assert "* corrected by a person" in lines
     assert any("not in force" in line for line in lines[:-10])

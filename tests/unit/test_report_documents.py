@@ -107,5 +107,5 @@ def test_the_text_has_every_field(locale: str) -> None:
 
 def test_what_is_not_kept_says_so() -> None:
     found = formal("en")
-    assert "not kept" in report_text(found, stamp(found, version=0))
+    assert "not stored" in report_text(found, stamp(found, version=0))
     assert "未存档" in stamp(found, version=0).line("zh-CN")
