@@ -53,6 +53,7 @@ class Handling:
 
     def approval_of(self, step_id: str) -> StepApproved | None:
         """Return the first approval of a step."""
+        # The first: its text has gone out, so a later approval cannot change it.
         approvals = self.reported.get(StepApproved)
         return next((approval for approval in approvals if concerns_step(approval.data.step, step_id)), None)
 

@@ -110,6 +110,7 @@ def _of(
         if obligation.every is not None and due_at is not None:
             yield from _repeated(obligation, obligation.every, applies_at, due_at, completions, context)
             continue
+        # A report before the level was reached fulfils the first instance, but none after a correction.
         since = applies_at if instance else None
         met = next((completion for completion in completions if since is None or completion.occurred_at >= since), None)
         if met is None and _is_corrected_away(obligation, applies_at, context):
@@ -238,7 +239,7 @@ def _instances(
     for report in completions:
         if report.occurred_at < since:
             continue  # a voluntary report beyond those that the law asks for
-        if due_at > ends_at:
+        if due_at > ends_at:  # due only after everything worked again: not demanded any more
             break
         missed = _missed(due_at, every, report.occurred_at, ends_at)
         number, since = number + max(missed - 1, 0), due_at + max(missed - 1, 0) * every
@@ -305,6 +306,7 @@ def _anchor(
         case Anchor.APPLIES:
             return applies_at
         case Anchor.CLASSIFIED:
+            # An incident cannot be classified before it is known.
             return max(applies_at, incident.detected_at or applies_at)
         case Anchor.RESTORED:
             return _ended_at(incident, applies_at)

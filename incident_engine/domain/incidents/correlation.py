@@ -84,6 +84,7 @@ def new_incident_id(event: Event, group: str, zone: tzinfo = UTC) -> str:
     """Return the id of the incident that begins with this event: the key it names, or local date, group and digest."""
     if event.incident is not None:
         return event.incident
+    # A digest of the first event's key: replicas and replays that open the same incident give it the same id.
     digest = hashlib.sha256(f"{event.source}\0{event.id}".encode()).hexdigest()[:8]
     return f"{event.occurred_at.astimezone(zone):%Y%m%d}-{group}-{digest}"
 
@@ -103,7 +104,7 @@ class _HistoryIncident:
 
     @property
     def is_impaired(self) -> bool:
-        return any(self.signals.values())
+        return any(self.signals.values())  # a line whose signals have all ended stays, empty
 
     @property
     def window(self) -> IncidentWindow:
@@ -177,6 +178,7 @@ def split(
     if problems:
         raise InvalidDocumentError(problems)
     maintenance.sort(key=lambda recorded: recorded.event.service or "")
+    # Last, since maintenance counts by the time that an incident covers in the end, not by its order.
     by_service = groupby(maintenance, key=lambda recorded: recorded.event.service)
     announced = {service: _Announced(list(windows)) for service, windows in by_service}
     for incident in incidents.values():

@@ -53,6 +53,7 @@ class FoldState:
         if isinstance(event, ImpactMeasured):
             figures = event.data.measures.items()
             self.measurements += [Measurement(event.occurred_at, name, value, event.data.by) for name, value in figures]
+        # After the event has counted: it is part of the incident that it opens again.
         if self.closing is not None and reopens(event, self.closing.by):
             self.closing = None
 

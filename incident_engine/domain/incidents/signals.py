@@ -100,6 +100,7 @@ class ImpairmentHistory:
         before = self.impairment()
         apply_signal(self.signals, event)
         after = self.impairment()
+        # Most events of a storm add a signal and no interval.
         if after is not before:
             self._set_state(event.occurred_at, after, (event.source, event.id))
 
@@ -117,6 +118,7 @@ class ImpairmentHistory:
         if impairment is None:
             return
         previous = self.intervals[-1] if self.intervals else None
+        # Restored and down again at one instant: no gap, so that the downtime goes on in one piece.
         if previous and previous.end == at and previous.impairment is impairment:
             self.intervals[-1] = replace(previous, end=NEVER, ended_by=None)
         else:

@@ -34,6 +34,7 @@ def what_if_events(incident: Incident, hypothesis: WhatIf, now: datetime) -> lis
     events: list[Event] = []
     for service in sorted({outage.service for outage in impaired}):
         regions = {outage.region for outage in impaired if outage.service == service}
+        # Regions that are impaired already would only repeat their outage.
         added = sorted(set(hypothesis.add_regions) - regions)
         if added:
             events.append(_event(EventType.OUTAGE_STARTED, service, added, hypothesis.since or now))

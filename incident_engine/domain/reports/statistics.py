@@ -188,6 +188,7 @@ def _times(incident: Incident, primary: Assessment, messages: Messages) -> dict[
     began = incident.occurred_at
     if began is None:
         return {}
+    # A monitor's clock may be ahead of ours; nothing takes less than no time.
     return {name: max(at - began, timedelta(0)) for name, at in instants.items() if at is not None}
 
 

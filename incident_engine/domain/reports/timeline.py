@@ -60,6 +60,7 @@ class Chronicle:
             for interval in outage.intervals:
                 begun = "outage.started" if interval.impairment is Impairment.DOWN else "outage.degraded"
                 hit[interval.start, outage.service, begun].append(region)
+                # Where down gives way to degraded, or degraded to down, nothing is restored.
                 if interval.end != NEVER and all(other.start != interval.end for other in outage.intervals):
                     hit[interval.end, outage.service, "outage.restored"].append(region)
         for (at, service, what), regions in hit.items():

@@ -103,7 +103,7 @@ def _of_graded(trigger: Trigger, view: IncidentView) -> Iterator[Occurrence]:
     """Yield the occurrences of a trigger that fires only in incidents with a level."""
     closing = view.incident.closing
     if trigger.closed:
-        if closing is not None and closing.by != ITSELF:
+        if closing is not None and closing.by != ITSELF:  # nobody needs to hear that a blip closed by itself
             yield Occurrence(stamp(closing.at), closing.at)
     elif not view.incident.outages:
         return
@@ -168,6 +168,7 @@ def _restored(view: IncidentView) -> Iterator[Occurrence]:
     if not lasting or ended == NEVER:
         return
     closing = view.incident.closing
+    # A person who closes knows that it is over: the all-clear need not wait for `settle`.
     settled = ended + view.settle
     at = settled if closing is None else min(settled, max(ended, closing.at))
     yield Occurrence(stamp(lasting[-1][1]), at, episode=lasting[-1])
@@ -175,6 +176,7 @@ def _restored(view: IncidentView) -> Iterator[Occurrence]:
 
 def _estimates(view: IncidentView, moment: EstimateMoment) -> Iterator[Occurrence]:
     """Yield when an estimated recovery passed with something still down, or gave way to a later one."""
+    # By scope: an estimate for one service does not replace one for another.
     latest: dict[tuple[str | None, tuple[str, ...]], RecoveryEstimated] = {}
     estimates = view.incident.events(RecoveryEstimated)
     for index, estimate in enumerate(estimates):

@@ -41,7 +41,7 @@ def reconcile(existing: Mapping[str, tuple[StepState, datetime]], planned: Itera
 
 
 def _differs(state: StepState, due_at: datetime, step: Step) -> bool:
-    if state is StepState.WITHDRAWN:
+    if state is StepState.WITHDRAWN:  # planned again, for example after a correction was taken back
         return True
     return state is StepState.PENDING and due_at != step.due_at
 
@@ -57,10 +57,12 @@ def why_withdrawn(step: Step, incident: Incident, planned: Iterable[Step]) -> Wi
         return Withdrawal.SUPERSEDED if is_escalating else Withdrawal.DONE
     if step.fulfils is not None and incident.handling.completions_of(step.fulfils):
         return Withdrawal.DONE
+    # Instances of a series are named I, I.2, I.3 ...
     series = step.instance.partition(".")[0]
     later = (other for other in others if other.due_at > step.due_at)
     if any(number_in_series(other.instance, series) is not None for other in later):
         return Withdrawal.SUPERSEDED
+    # Closed before restored: a closed incident is restored as well, but the closing is the nearer reason.
     if incident.closing is not None:
         return Withdrawal.CLOSED
     return Withdrawal.FACTS_CHANGED if incident.is_down or not incident.outages else Withdrawal.RESTORED
