@@ -41,6 +41,7 @@ def grade(
     from incident_engine.cli.text.grading import graded_text
     from incident_engine.common.clock import SystemClock
     from incident_engine.config.rulebook import load_calendars, load_every_pack, load_packs
+    from incident_engine.engine import event_files
     from incident_engine.engine import offline as history
 
     if output not in ("text", "json"):
@@ -52,8 +53,8 @@ def grade(
     basis = history.GradingBasis(packs, settings.service_hours(calendars), calendars)
     if findings:
         raise InvalidFilesError(findings)
-    text = sys.stdin.read() if file == "-" else history.read_text(Path(file))
-    events = history.read_events(text, "<stdin>" if file == "-" else file, settings.service_names)
+    text = sys.stdin.read() if file == "-" else event_files.read_text(Path(file))
+    events = event_files.read_events(text, "<stdin>" if file == "-" else file, settings.service_names)
     now = SystemClock().now()
     # A history may contain measures and obligations of packs that are not chosen.
     history.refuse_unknown_names(events, settings, [*packs, *load_every_pack(settings, config_file)])

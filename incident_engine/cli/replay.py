@@ -49,6 +49,7 @@ def replay(
     from incident_engine.cli.text.replay import replay_text
     from incident_engine.common.clock import SystemClock
     from incident_engine.config.rulebook import load_calendars, load_every_pack
+    from incident_engine.engine import event_files
     from incident_engine.engine import offline as history
     from incident_engine.engine import replay as replays
 
@@ -64,8 +65,8 @@ def replay(
     if findings:
         raise InvalidFilesError(findings)
     candidates = replays.load_candidates(settings, config_file, pack)
-    text = sys.stdin.read() if file == "-" else history.read_text(Path(file))
-    events = history.read_events(text, "<stdin>" if file == "-" else file, settings.service_names)
+    text = sys.stdin.read() if file == "-" else event_files.read_text(Path(file))
+    events = event_files.read_events(text, "<stdin>" if file == "-" else file, settings.service_names)
     # A history may contain measures and obligations of packs that are not compared.
     packs = [candidate.pack for candidate in candidates] + load_every_pack(settings, config_file)
     history.refuse_unknown_names(events, settings, packs)

@@ -66,7 +66,7 @@ class Engine:
         self._names = Names(
             people=settings.people.names,
             steps=[step.id for step in steps if step.on.obligation is None and not step.on.task_added],
-            wrong_writing=lambda event: report_entry_problems(event, rulebook.reports.definitions),
+            report_entry_problems=lambda event: report_entry_problems(event, rulebook.reports.definitions),
         )
         self._observation = settings.closing.observation
         self._router = Router(reader.case_types, rulebook.packs, self.cache)
@@ -196,7 +196,7 @@ class Engine:
         unit.run_update(case_id)
         if isinstance(event, NAMING):
             packs = self._reader.packs_of(unit.connection, case_id)
-            result = checked(unit.connection, event, case_id, packs, self._names)
+            result = checked(unit.connection, event, self.cache.incident(unit.connection, case_id), packs, self._names)
             if isinstance(result, list):
                 return result
             event = result

@@ -184,7 +184,7 @@ def test_an_event_that_is_refused_fails_the_drill_which_goes_on(tmp_path: Path) 
     assert "small/4 (incident.closed)" in told[0]
     assert "still impaired" in told[0]
     assert "small/5 (step.approved)" in told[1]
-    assert "has not begun" in told[1]
+    assert "has not started" in told[1]
 
 
 def test_several_incidents_are_told_apart_by_their_keys(tmp_path: Path) -> None:

@@ -313,7 +313,7 @@ def test_wrong_deeds_are_refused_with_the_place(api: Served, what: str, data: di
 def test_what_is_only_told_awaits_nobody(api: Served) -> None:
     answer = deed(api, f"{KEY}:partners:staff-notice:20130623T023500Z", "acknowledge", by="x")
     assert answer.status_code == 422
-    assert "awaits nobody" in answer.text
+    assert "awaits no action" in answer.text
 
 
 def test_there_is_no_such_step_or_incident(api: Served) -> None:
@@ -373,7 +373,7 @@ def test_nothing_is_approved_before_its_words_are_written(api: Served) -> None:
     assert step(api, TO_CUSTOMERS)["state"] == "pending"
     answer = deed(api, TO_CUSTOMERS, "approve", by="林薇")
     assert answer.status_code == 422
-    assert "has not begun" in answer.text
+    assert "has not started" in answer.text
     wait_until(api, BEGAN + timedelta(hours=3))
     assert step(api, TO_CUSTOMERS)["state"] == "awaiting"
 
@@ -562,4 +562,4 @@ def test_a_page_that_was_given_up_says_that_it_waits_for_nobody(api: Served) -> 
     api.client.post("/api/v1/events", json=closing | {"occurred_at": instant.isoformat()})
     answer = deed(api, PAGE, "acknowledge", by="李雷")
     assert answer.status_code == 422
-    assert "waits for nobody any more" in answer.text
+    assert "no longer awaits an action" in answer.text
