@@ -11,12 +11,9 @@ from typing import Any
 from incident_engine.common import failpoints as faults
 from incident_engine.common.clock import Clock
 from incident_engine.common.telemetry import Metrics, logger
-from incident_engine.config.rulebook import guessed_years
 from incident_engine.config.settings import Settings
-from incident_engine.delivery.channels.registry import open_channels
-from incident_engine.delivery.dispatcher import Dispatcher
-from incident_engine.delivery.endpoints import Endpoints
-from incident_engine.domain.rulebook import Rulebook
+from incident_engine.delivery.factory import open_dispatcher
+from incident_engine.domain.rulebook import Rulebook, guessed_years
 from incident_engine.engine.alarm import Alarm
 from incident_engine.engine.reader import Reader
 from incident_engine.engine.recurring import log_recurring
@@ -24,13 +21,11 @@ from incident_engine.engine.retention import Archiver
 from incident_engine.engine.service import Engine
 from incident_engine.store.database import Database
 from incident_engine.store.recovery import recover
-from incident_engine.store.unit_of_work import UnitOfWork
 from incident_engine.store.writer import Writer
 from incident_engine.timers.factory import open_timers
 from incident_engine.watchdog.factory import open_watchdog
 from incident_engine.watchdog.readiness import unready_reasons
 from incident_engine.watchdog.watchdog import Watched
-from incident_engine.web.app import create_app
 from incident_engine.web.context import AppContext
 from incident_engine.web.links.factory import open_links
 from incident_engine.web.metrics import OpenIncidentCollector
@@ -64,25 +59,29 @@ class Daemon:
         faults.arm_for_tests(fault, is_exposed=bool(keys) or not settings.server.is_loopback)
         self._socket = listen(settings)
         try:
-            channels = open_channels(settings.channels, settings.outgoing)
             self.database = Database(settings.store.url)
+            metrics = Metrics()
+            metrics.registry.register(OpenIncidentCollector(self.database, rulebook.packs[0]))
+            self._alarm = Alarm(self.database, clock)
+            links = open_links(settings, self.database)
+            self.reader = Reader(settings, rulebook)
+            self.engine = Engine(settings, rulebook, self.reader, metrics, links, drill=drill)
+            # Only replicas that share a database must follow each other's changes.
+            cache = self.engine.cache if self.database.is_shared else None
+            self.writer = Writer(
+                self.database,
+                settings.intake.queue,
+                self._alarm.rearm,
+                on_begin=cache.begin if cache else None,
+                before_commit=(*([cache.end] if cache else []), self._alarm.before_commit),
+            )
+            self.dispatcher = open_dispatcher(settings, self.writer, clock, metrics)
         except BaseException:
-            self._socket.close()
+            self._socket.close()  # the address is free again at once for the next start
             raise
-        metrics = Metrics()
-        metrics.registry.register(OpenIncidentCollector(self.database, rulebook.packs[0]))
-        self._alarm = Alarm(self.database, clock)
-        self.writer = Writer(
-            self.database, settings.intake.queue, self._alarm.after_commit, self._begun, self._before_commit
-        )
-        links = open_links(settings, self.database)
-        self.reader = Reader(settings, rulebook)
-        self.engine = Engine(settings, rulebook, self.reader, metrics, links, drill=drill)
-        self.dispatcher = Dispatcher(
-            self.writer, channels, settings.retry, clock, metrics, Endpoints(settings.channels)
-        )
         self._timers = open_timers(self.database, clock, self._on_due, self._alarm.refresh, settings.store.lost_after)
-        self._alarm.connect(send_due=self.dispatcher.notify, arm=self._timers.arm)
+        claims = self.dispatcher.claim_within, self._timers.enqueue
+        self._alarm.connect(send_due=self.dispatcher.notify, arm=self._timers.arm, claims=claims)
         watched = Watched(self.database, self.writer, self.dispatcher, self._timers, metrics)
         self._watchdog = open_watchdog(settings, watched, clock, self.url, drill=drill)
         self._archiver = Archiver(settings.retention, self.database, self.writer, self.reader, self.engine.is_changing)
@@ -99,7 +98,7 @@ class Daemon:
             unready=lambda: list(unready_reasons(self._watchdog, self.writer, self.database)),
             warnings=self._watchdog.warnings,
         )
-        self._server = http_server(create_app(context), settings, metrics)
+        self._server = http_server(context)
 
     @property
     def url(self) -> str:
@@ -165,18 +164,6 @@ class Daemon:
         await asyncio.to_thread(self.writer.stop, _GRACE_SECONDS)
         self.database.close()
         self._log.info("stopped", reason="drained")
-
-    def _begun(self, unit: UnitOfWork) -> None:
-        if self.database.is_shared:
-            self.engine.cache.begin(unit)
-
-    def _before_commit(self, unit: UnitOfWork) -> None:
-        if self.database.is_shared:
-            self.engine.cache.end(unit)
-        if not unit.nothing_due_changed:
-            self.dispatcher.claim_within(unit)
-            self._timers.enqueue(unit)
-            self._alarm.read_within(unit)
 
     def _on_due(self) -> Future[Any]:
         self.dispatcher.notify()

@@ -60,7 +60,7 @@ def check(
     """
     from incident_engine.cli.check import check as check_files
     from incident_engine.common.clock import SystemClock
-    from incident_engine.config.rulebook import guessed_years
+    from incident_engine.domain.rulebook import guessed_years
 
     translate = translator_for(lang)
     result = check_files(paths or [], config_file(config))

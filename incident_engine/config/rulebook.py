@@ -1,7 +1,7 @@
 """Load packs, playbooks, messages, reports and calendars, and check them against the settings and each other."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date
 from hashlib import sha256
 from pathlib import Path
 from typing import TypeVar
@@ -16,7 +16,6 @@ from incident_engine.config.playbook_checks import failing_templates, form_of, r
 from incident_engine.config.report_loader import load_reports
 from incident_engine.config.settings import Settings
 from incident_engine.domain.calendar.holidays import Calendar, DayKind, known_countries
-from incident_engine.domain.calendar.service_hours import ServiceHours
 from incident_engine.domain.grading.pack import Pack
 from incident_engine.domain.grading.pack_parser import parse_pack
 from incident_engine.domain.messages.templates import SUFFIXES, MessageBook, form_name, template_problems
@@ -181,13 +180,6 @@ def load_calendars(settings: Settings, findings: list[Finding]) -> Mapping[str, 
             findings.append(Finding(str(path), 1, 1, f"calendar '{calendar.country}' has a file already"))
         calendars[calendar.country] = calendar
     return calendars
-
-
-def guessed_years(hours: Mapping[str, ServiceHours], now: datetime) -> dict[str, list[int]]:
-    """Return the years with unpublished days off, from this year until 365 days from now, by service with any."""
-    end = now + timedelta(days=365)
-    years = {service: sorted(own_hours.guessed_years(now, end)) for service, own_hours in hours.items()}
-    return {service: guessed for service, guessed in years.items() if guessed}
 
 
 def load_messages(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from incident_engine.domain.calendar.holidays import Calendar
 from incident_engine.domain.calendar.service_hours import ServiceHours
@@ -29,3 +30,10 @@ class Rulebook:
     def bank_calendar(self, country: str | None) -> Calendar | None:
         """Return the calendar of a country with the operators' corrections; None without a country."""
         return None if country is None else self.calendars.get(country) or Calendar(country)
+
+
+def guessed_years(hours: Mapping[str, ServiceHours], now: datetime) -> dict[str, list[int]]:
+    """Return the years with unpublished days off, from this year until 365 days from now, by service with any."""
+    end = now + timedelta(days=365)
+    years = {service: sorted(own_hours.guessed_years(now, end)) for service, own_hours in hours.items()}
+    return {service: guessed for service, guessed in years.items() if guessed}

@@ -1,4 +1,4 @@
-"""When the engine must act next: the earliest due timer or delivery, after each commit and after a failure."""
+"""Arms the timer for the earliest due instant in the store, which `update` has computed for each case."""
 
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -22,24 +22,37 @@ class Alarm:
         self._clock = clock
         self._send_due: Callable[[], None] = lambda: None
         self._arm: Callable[[datetime | None], None] = lambda _: None
+        self._claims: tuple[Callable[[UnitOfWork], None], ...] = ()
         self._rest_until: datetime | None = None
         self._next_due: tuple[datetime | None, datetime | None] | None = None
-        """The next timer and the next delivery after the writer's transaction; None: read the rows."""
+        """(timer, delivery) as read in the last transaction; None: not read, so the rows are queried."""
 
-    def connect(self, *, send_due: Callable[[], None], arm: Callable[[datetime | None], None]) -> None:
+    def connect(
+        self,
+        *,
+        send_due: Callable[[], None],
+        arm: Callable[[datetime | None], None],
+        claims: tuple[Callable[[UnitOfWork], None], ...] = (),
+    ) -> None:
         """Set the outputs: `send_due` starts due deliveries, `arm` sets the one timer (None: none).
 
-        Set after construction, because dispatcher and timers are built with the writer, which calls this alarm.
+        `claims` run within a transaction that may have made something due: they claim deliveries and enqueue timers.
         """
+        # Not in the constructor: dispatcher and timers are built with the writer, which calls this alarm.
         self._send_due = send_due
         self._arm = arm
+        self._claims = claims
 
-    def read_within(self, unit: UnitOfWork) -> None:
-        """Read the next due instants in a transaction, for use after its commit."""
+    def before_commit(self, unit: UnitOfWork) -> None:
+        """Claim what is due and read the next due instants, in the transaction that may have changed them."""
+        if unit.nothing_due_changed:
+            return
+        for claim in self._claims:
+            claim(unit)
         # Kept after the commit only: a transaction that is rolled back must leave no trace here.
         unit.after_commit.append(partial(setattr, self, "_next_due", next_due(unit.connection)))
 
-    def after_commit(self) -> None:
+    def rearm(self) -> None:
         """Set the alarm after a commit that may have changed what is due next."""
         due, self._next_due = self._next_due, None
         if due is None:

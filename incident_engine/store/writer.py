@@ -57,7 +57,7 @@ WorkOutcome = tuple[Any, Exception | None]
 
 
 class Writer:
-    """Commits work in groups. `begun` and `before_commit` are called at both ends of each transaction, within it.
+    """Commits work in groups. `on_begin` and `before_commit` are called at both ends of each transaction, within it.
 
     `on_commit` is called after each commit that may have changed what is due next. All are called in the writer's
     thread.
@@ -68,8 +68,8 @@ class Writer:
         database: Database,
         capacity: int,
         on_commit: Callable[[], None],
-        begun: Callable[[UnitOfWork], None] | None = None,
-        before_commit: Callable[[UnitOfWork], None] | None = None,
+        on_begin: Callable[[UnitOfWork], None] | None = None,
+        before_commit: Sequence[Callable[[UnitOfWork], None]] = (),
     ) -> None:
         self._database = database
         self._queue: queue.SimpleQueue[_Item | _Signal] = queue.SimpleQueue()
@@ -78,8 +78,8 @@ class Writer:
         """What was taken from the queue and waits for the next transaction: it did not fit into the one before."""
         self._capacity = capacity
         self._on_commit = on_commit
-        self._on_begin = begun or (lambda _: None)
-        self._before_commit = before_commit or (lambda _: None)
+        self._on_begin = on_begin or (lambda _: None)
+        self._before_commit = before_commit
         self._log = logger("writer")
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self._closing = threading.Event()
@@ -241,7 +241,8 @@ class Writer:
         """End a transaction with what is told of it as a whole: by then every row is as it will be."""
         unit.run_before_commit()
         unit.nothing_due_changed = unit.unchanged >= works
-        self._before_commit(unit)
+        for hook in self._before_commit:
+            hook(unit)
 
     def _follow_up(self, actions: Sequence[Callable[[], object]]) -> None:
         for action in actions:

@@ -57,7 +57,7 @@ def replicas(tmp_path: Path) -> Iterator[Replicas]:
             rulebook = rulebook_of(settings)
             engine = Engine(settings, rulebook, Reader(settings, rulebook), Metrics())
             seen = engine.cache
-            writer = Writer(database, 100, lambda: None, seen.begin, seen.end)
+            writer = Writer(database, 100, lambda: None, seen.begin, [seen.end])
             writer.start()
             stack.callback(writer.stop, 10)
             found.append(Replica(settings, database, engine, writer))

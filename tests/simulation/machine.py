@@ -195,7 +195,7 @@ class Machine:
         self._net.loop = self._loop = SteppedLoop(self._clock, self._agenda)
         settings, rulebook = self._bank.settings, self._bank.rulebook
         self._writer = _SteppedWriter(
-            self.database, settings.intake.queue, self._after_commit, before_commit=self._before_commit
+            self.database, settings.intake.queue, self._after_commit, before_commit=[self._before_commit]
         )
         self._engine = Engine(settings, rulebook, Reader(settings, rulebook), self.metrics)
         channels = dict.fromkeys(settings.channels, SimulatedChannel(self._net))

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from support.build import CHINA, at
 
 from incident_engine.common.errors import InvalidFilesError
-from incident_engine.config.rulebook import guessed_years, load_calendar
+from incident_engine.config.rulebook import load_calendar
 from incident_engine.domain.calendar.holidays import Calendar, DayKind
 from incident_engine.domain.calendar.service_hours import WeeklyHours, elapsed, reach, weekly_hours
+from incident_engine.domain.rulebook import guessed_years
 from incident_engine.domain.values import NEVER
 
 HOUR = timedelta(hours=1)
