@@ -152,6 +152,13 @@ def test_progress_alone_says_how_long_it_has_lasted_as_of_the_latest_fact() -> N
     assert "lasted" not in text(report("cbrc-first-report", "13:00", *TWO_PROVINCES, note), "symptoms")
 
 
+def test_only_figures_of_the_pack_s_measures_are_listed() -> None:
+    measured = recorded("impact.measured", "11:07", data={"by": "Li", "measures": {"dora-clients-affected": 5}})
+    recipient = book().definitions["cbrc-first-report"].addressee
+    variables = report_variables(facts("11:30", *TWO_PROVINCES, measured), None, recipient, "en", progress=False)
+    assert (variables["figures"], variables["measured"]["dora-clients-affected"]) == ([], "5")
+
+
 # Who gets it (Art. 34)
 
 
