@@ -73,13 +73,16 @@ class Source:
         """The number of lines, blank ones included."""
         return len(self.text.splitlines())
 
-    def docstrings(self) -> Iterator[Text]:
-        """Yield the docstrings of the module, its classes and functions, and the strings below fields."""
-        for node in ast.walk(self.tree):
-            body = getattr(node, "body", None)
-            for statement in body if isinstance(body, list) else ():
-                if (string := _bare_string(statement)) is not None:
-                    yield Text(statement.lineno, string)
+    @cached_property
+    def docstrings(self) -> Sequence[Text]:
+        """The docstrings of the module, its classes and functions, and the strings below fields."""
+        return [
+            Text(statement.lineno, string)
+            for node in ast.walk(self.tree)
+            if isinstance(body := getattr(node, "body", None), list)  # a lambda's body is an expression
+            for statement in body
+            if (string := _bare_string(statement)) is not None
+        ]
 
     def comments(self) -> Iterator[Text]:
         """Yield all comments, markers for tools included."""
@@ -186,7 +189,7 @@ def measure(checkout: Path) -> dict[str, str]:
     private = [function for function in functions if re.match(r"_[^_]", function.name)]
     remarks = [comment for source in sources for comment in source.comments() if is_remark(comment.text)]
     lines = sum(source.lines for source in sources)
-    what = what_per_1000_words(docstring.text for source in sources for docstring in source.docstrings())
+    what = what_per_1000_words(docstring.text for source in sources for docstring in source.docstrings)
     return {
         "names at the top of the package": str(len(tops.keys() - {PACKAGE, f"{PACKAGE}.__main__"})),
         "import layers": str(count_layers(checkout)),
