@@ -28,11 +28,12 @@ bench-load: $(VENV)/.dev ## side by side with Alertmanager, storm, 100 000 incid
 	$(BIN)/python benchmarks/scale.py
 	$(BIN)/python benchmarks/latency.py
 
-lint: $(VENV)/.dev ## style, types and the order of the rooms
+lint: $(VENV)/.dev ## style, types, the order of the rooms, plain words
 	$(BIN)/ruff check incident_engine tests benchmarks
 	$(BIN)/ruff format --check incident_engine tests benchmarks
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/pytest -q tests/guards
 
 lock: ## renew the lock files (needs uv)
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --upgrade --no-header \
