@@ -8,8 +8,8 @@ from itertools import zip_longest
 from incident_engine.domain.events.actions import StepAdded
 from incident_engine.domain.grading.assessment import Assessment
 from incident_engine.domain.incidents.incident import Incident
-from incident_engine.domain.response.closing import survives_closing
-from incident_engine.domain.response.escalation import derived
+from incident_engine.domain.response.after_closing import survives_closing
+from incident_engine.domain.response.escalation import follow_up_steps
 from incident_engine.domain.response.occurrences import IncidentView, Occurrence, PlanSettings, episode_at, occurrences
 from incident_engine.domain.response.playbook import (
     DeadlineFrom,
@@ -39,7 +39,7 @@ def plan(
 
     The first assessment is that of the primary pack. Future steps are those that will be due if no new fact arrives;
     of a step that repeats without end, the next one. The same facts always give the same steps with the same ids.
-    `started` has the instants at which steps started, by id: a person who was asked late gets as much time to answer.
+    `started` has the instants at which steps started, by id: a late start moves the deadline by as much.
     """
     if not assessments:
         return ()
@@ -81,13 +81,13 @@ class _TemplatePlan:
             for step in self._of(occurrence):
                 has_started = step.id in view.started
                 if not has_started and ends_at <= max(step.due_at, view.now):
-                    continue  # a person has lifted the level, or the step for the next level replaces this one
+                    continue  # a person corrected the level down, or the step for the next level replaces this one
                 if template.until is not None and self._works_again():
                     # A message that has gone out stays on record, but its escalation stops.
                     steps = [step] if has_started else []
                 else:
                     since = view.started_at(step)
-                    steps = list(derived(template, step, incident.handling, view.now, since, ends_at))
+                    steps = list(follow_up_steps(template, step, incident.handling, view.now, since, ends_at))
                     if incident.handling.skip_of(step.id) is None:
                         steps.insert(0, step)
                 yield from (s for s in steps if survives_closing(template, occurrence, s, incident.closing))
@@ -96,7 +96,7 @@ class _TemplatePlan:
         """Return when this occurrence's steps expire: the level was corrected down, or a worse one was reached."""
         if occurrence.level is None:
             return NEVER
-        ends_at = self._view.lifted_at(occurrence.level, occurrence.at)
+        ends_at = self._view.corrected_down_at(occurrence.level, occurrence.at)
         # One answer is enough: a page for II need not be acknowledged beside the page for I.
         is_replaced = self._template.asks or self._template.until is not None
         return min(ends_at, following.at) if is_replaced and following is not None else ends_at
@@ -144,7 +144,8 @@ class _TemplatePlan:
         while at < ends_at:
             after = self._by_rhythm(at, self._template.repeat.every)
             is_graded = self._view.primary.level_at(at) is not None  # a person may have corrected it to none
-            is_latest = after > self._view.now or after >= ends_at  # after an outage of ours one update is due, not ten
+            # After we were down, send one update, not all missed ones.
+            is_latest = after > self._view.now or after >= ends_at
             if is_graded and is_latest:
                 instance = occurrence.instance if number == 1 else f"{occurrence.instance}.{number}"
                 yield self._step(occurrence, instance, at)
@@ -169,7 +170,7 @@ class _TemplatePlan:
         return self._by_rhythm(occurrence.at, self._template.offset)
 
     def _by_rhythm(self, start: datetime, lengths: LengthByLevel) -> datetime:
-        """Return `start` plus the length of its level; a level that rises meanwhile can only bring it nearer."""
+        """Return `start` plus the interval for the level; a rising level can only shorten it."""
         due_at = start + by_level(lengths, self._view.primary.level_at(start))
         for change in self._view.level_changes:
             if start < change.at < due_at:
@@ -177,7 +178,7 @@ class _TemplatePlan:
         return due_at
 
     def _deadline(self, occurrence: Occurrence, step_id: str, begins_at: datetime) -> datetime | None:
-        """Return by when a step is to be done: by its obligation, its task, or the playbook; None if by none."""
+        """Return the deadline of a step, from its obligation, its task or the playbook; None if there is none."""
         if occurrence.obligation is not None:
             return occurrence.obligation.due_at
         if occurrence.task is not None and occurrence.task.data.due_at is not None:
@@ -185,7 +186,7 @@ class _TemplatePlan:
         deadline, level = self._template.deadline, self._view.primary.level_at(begins_at)
         if deadline is None:
             return None
-        # The time runs from when the audience was really asked, so that a late start does not shorten it.
+        # From the real start: a daemon that was down must not shorten the time people have.
         runs_from = self._view.started.get(step_id, max(begins_at, self._view.now))
         if deadline.after is DeadlineFrom.OCCURRENCE:
             runs_from = self._view.incident.occurred_at or begins_at
