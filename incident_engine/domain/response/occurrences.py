@@ -137,25 +137,19 @@ def _episodes(view: IncidentView, *, grown: bool) -> Iterator[Occurrence]:
     first = view.level_changes[0]
     for start, end in view.incident.episodes(view.settle):
         # Named by their instants, not numbered: an episode that is reported late must not rename the others.
+        instants = [(start, start if start <= first.at else start + view.settle)]
         if grown:
-            instants = [(grew, grew + view.settle) for grew in _growth(view, first, start, end)]
-        else:
-            instants = [(start, start if start <= first.at else start + view.settle)]
+            instants = []
+            for instant in sorted({*(outage.intervals[0].start for outage in view.incident.outages), start}):
+                # Growth within `settle` counts once, so that a storm of alerts is announced once.
+                is_apart = not instants or instant - instants[-1][0] >= view.settle
+                if instant > first.at and start <= instant < end and is_apart:
+                    instants.append((instant, instant + view.settle))
         for named, at in instants:
             due_at = max(at, first.at)
             is_graded = view.primary.level_at(due_at) is not None  # a person may have corrected it to none
             if due_at < end and view.now < end and is_graded:  # an episode that is over is not announced any more
                 yield Occurrence(stamp(named), due_at, episode=(start, end))
-
-
-def _growth(view: IncidentView, first: LevelChange, start: datetime, end: datetime) -> Iterator[datetime]:
-    """Yield when, after the first level, the scope grew or it broke again; growth within `settle` counts once."""
-    starts = [outage.intervals[0].start for outage in view.incident.outages]
-    latest: datetime | None = None
-    for instant in sorted({*starts, start}):
-        if first.at < instant < end and instant >= start and (latest is None or instant - latest >= view.settle):
-            latest = instant
-            yield instant
 
 
 def _restored(view: IncidentView) -> Iterator[Occurrence]:

@@ -29,21 +29,21 @@ def reconcile(existing: Mapping[str, tuple[StepState, datetime]], planned: Itera
     After the changes a second call returns no changes.
     """
     by_id = {step.id: step for step in planned}
+    reschedule: list[Step] = []
+    for step in by_id.values():
+        state, due_at = existing.get(step.id, (None, None))
+        # A withdrawn step may be planned again, for example after a correction was taken back.
+        if state is StepState.WITHDRAWN or (state is StepState.PENDING and due_at != step.due_at):
+            reschedule.append(step)
     return Changes(
         insert=tuple(step for step in by_id.values() if step.id not in existing),
-        reschedule=tuple(step for step in by_id.values() if step.id in existing and _differs(*existing[step.id], step)),
+        reschedule=tuple(reschedule),
         withdraw=tuple(
             step_id
             for step_id, (state, _) in existing.items()
             if state in (StepState.PENDING, StepState.AWAITING) and step_id not in by_id
         ),
     )
-
-
-def _differs(state: StepState, due_at: datetime, step: Step) -> bool:
-    if state is StepState.WITHDRAWN:  # planned again, for example after a correction was taken back
-        return True
-    return state is StepState.PENDING and due_at != step.due_at
 
 
 def why_withdrawn(step: Step, incident: Incident, planned: Iterable[Step]) -> Withdrawal:
