@@ -27,12 +27,25 @@ _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 def documents() -> dict[str, Schema]:
     """Return the schemas by kind of document: pack, playbook, config, event, scenario, calendar, report."""
+    event = schema_of(Event, may_be_null=True)
+    definitions = event.pop("$defs") | {
+        "Event": {"description": "One fact, reported by a monitor or a person."} | event
+    }
+    one_or_many = {
+        "description": "One event or an array of events, the input of POST /api/v1/events and of `grade`.",
+        "anyOf": [link("Event"), {"type": "array", "items": link("Event")}],
+        "$defs": definitions,
+    }
+    scenario = schema_of(Scenario)
+    events, names = _timed_events("Offset", "Instant")
+    scenario["properties"]["events"]["items"] = {"oneOf": [link(name) for name in names]}
+    scenario["$defs"] |= events
     return {
         "pack": _document("pack", "Rule pack", _pack()),
         "playbook": _document("playbook", "Playbook", schema_of(Playbook)),
         "config": _document("config", "config.yaml", schema_of(Settings)),
-        "event": _document("event", "Events in the native format", _events()),
-        "scenario": _document("scenario", "Scenario of a drill", _scenario()),
+        "event": _document("event", "Events in the native format", one_or_many),
+        "scenario": _document("scenario", "Scenario of a drill", scenario),
         "calendar": _document("calendar", "Calendar", schema_of(CalendarFile)),
         "report": _document("report", "Definition of a report", schema_of(ReportDefinition)),
     }
@@ -64,14 +77,16 @@ def write(directory: Path) -> list[Path]:
 
 def stale(directory: Path) -> list[Path]:
     """Return the files of a folder that are missing or differ from the models."""
-    return [directory / name for name, text in texts().items() if _read(directory / name) != text]
-
-
-def _read(path: Path) -> str | None:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        return None
+    files: list[Path] = []
+    for name, text in texts().items():
+        file = directory / name
+        try:
+            is_stale = file.read_text(encoding="utf-8") != text
+        except (OSError, UnicodeDecodeError):
+            is_stale = True
+        if is_stale:
+            files.append(file)
+    return files
 
 
 # The documents
@@ -86,8 +101,12 @@ def _document(kind: str, title: str, body: Schema) -> Schema:
 
 def _pack() -> Schema:
     pack = schema_of(Pack)
-    _allow_parameters(pack)
     definitions: dict[str, Schema] = pack["$defs"]
+    # The name of a parameter, written $name, may replace every text or number that a parameter can be.
+    parts = VALUES | definitions
+    for schema in _reachable([pack["properties"][key] for key in _PARAMETRIC], parts).values():
+        for key, part in schema.get("properties", {}).items():
+            schema["properties"][key] = _or_parameter(part, parts)
     case = definitions["PackCase"]["properties"]
     case["interpretation"] = {"description": case["interpretation"]["description"], **link("Interpretation")}
     events, names = _timed_events("TimeOfDay", "TimeOfDay")
@@ -95,24 +114,6 @@ def _pack() -> Schema:
         _drop_required(events[name], "service")  # the pack's case itself names the service
     case["events"]["items"] = {"oneOf": [link(name) for name in names]}
     return pack | {"$defs": definitions | events}
-
-
-def _scenario() -> Schema:
-    scenario = schema_of(Scenario)
-    events, names = _timed_events("Offset", "Instant")
-    scenario["properties"]["events"]["items"] = {"oneOf": [link(name) for name in names]}
-    return scenario | {"$defs": scenario["$defs"] | events}
-
-
-def _events() -> Schema:
-    event = schema_of(Event, may_be_null=True)
-    definitions = event.pop("$defs")
-    definitions["Event"] = {"description": "One fact, reported by a monitor or a person."} | event
-    return {
-        "description": "One event or an array of events, the input of POST /api/v1/events and of `grade`.",
-        "anyOf": [link("Event"), {"type": "array", "items": link("Event")}],
-        "$defs": definitions,
-    }
 
 
 def _timed_events(at: str, instant: str) -> tuple[dict[str, Schema], list[str]]:
@@ -178,14 +179,6 @@ def _reachable(part: Any, definitions: Mapping[str, Schema]) -> dict[str, Schema
 # Parameters of a pack
 
 _PARAMETRIC = ("interpretation", "rules", "obligations")
-
-
-def _allow_parameters(pack: Schema) -> None:
-    """Allow the name of a parameter, written $name, in place of every text or number that a parameter can be."""
-    definitions: dict[str, Schema] = VALUES | pack["$defs"]
-    for schema in _reachable([pack["properties"][key] for key in _PARAMETRIC], definitions).values():
-        for key, part in schema.get("properties", {}).items():
-            schema["properties"][key] = _or_parameter(part, definitions)
 
 
 def _or_parameter(part: Schema, definitions: Mapping[str, Schema]) -> Schema:

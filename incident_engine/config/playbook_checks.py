@@ -42,7 +42,13 @@ def _unknown_to_packs(step: StepTemplate, where: tuple[str | int, ...], packs: S
     levels = packs[0].severity
     for index, level in enumerate(step.on.level_reached or ()):
         yield from unknown_problems((*where, "on", "level_reached", index), "level", level, levels)
-    for path, named in _by_level(step):
+    by_level: dict[tuple[str, ...], Mapping[str, object]] = {("offset",): step.offset}
+    if step.repeat is not None:
+        by_level["repeat", "every"] = step.repeat.every
+    if step.deadline is not None:
+        by_level["deadline", "within"] = step.deadline.within or {ANY_LEVEL: None}
+        by_level["deadline", "working_days"] = step.deadline.working_days or {ANY_LEVEL: None}
+    for path, named in by_level.items():
         for level in named:
             yield from unknown_problems((*where, *path, level), "level", level, [*levels, ANY_LEVEL])
         missing = [level for level in levels if level not in named and ANY_LEVEL not in named]
@@ -55,15 +61,6 @@ def _unknown_to_packs(step: StepTemplate, where: tuple[str | int, ...], packs: S
         )
     if step.fulfils is not None:
         yield from unknown_problems((*where, "fulfils"), "obligation", step.fulfils, obligations)
-
-
-def _by_level(step: StepTemplate) -> Iterator[tuple[tuple[str, ...], Mapping[str, object]]]:
-    yield ("offset",), step.offset
-    if step.repeat is not None:
-        yield ("repeat", "every"), step.repeat.every
-    if step.deadline is not None:
-        yield ("deadline", "within"), step.deadline.within or {ANY_LEVEL: None}
-        yield ("deadline", "working_days"), step.deadline.working_days or {ANY_LEVEL: None}
 
 
 def failing_templates(

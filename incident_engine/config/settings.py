@@ -183,8 +183,8 @@ class AlertmanagerSettings(Strict):
     """The text between several regions in one label."""
 
 
-def _windows(value: object) -> object:
-    return [value] if isinstance(value, str) else value
+_Windows = Annotated[tuple[str, ...], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]
+"""Opening windows; a single one needs no list."""
 
 
 class HoursSettings(Strict):
@@ -193,7 +193,10 @@ class HoursSettings(Strict):
     timezone: Zone
     calendar: Annotated[str, AfterValidator(_country)] | None = None
     """The country whose calendar defines holidays and make-up workdays (ISO 3166)."""
-    open: dict[str, Annotated[tuple[str, ...], BeforeValidator(_windows)]] = Field(min_length=1)
+    open: dict[
+        str,
+        _Windows,
+    ] = Field(min_length=1)
     """Opening windows by days, such as mon-fri: 09:00-17:00."""
 
     @model_validator(mode="after")

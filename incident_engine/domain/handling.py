@@ -12,7 +12,7 @@ from incident_engine.domain.events.actions import (
     StepCompleted,
     StepSkipped,
 )
-from incident_engine.domain.events.by_type import EventsByType
+from incident_engine.domain.events.case_events import EventsByType
 from incident_engine.domain.step_id import concerns_step
 
 

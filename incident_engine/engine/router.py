@@ -11,7 +11,7 @@ from incident_engine.common.validation import nearest
 from incident_engine.domain.events.model import Event, MaintenanceAnnounced, OutageEvent
 from incident_engine.domain.events.types import EventType
 from incident_engine.domain.grading.pack import Pack
-from incident_engine.domain.incidents.closing import closing_problem
+from incident_engine.domain.incidents.closing_check import closing_problem
 from incident_engine.domain.incidents.correlation import IncidentWindow
 from incident_engine.domain.incidents.fold import fold
 from incident_engine.engine.case_types import CaseType, CaseTypes

@@ -16,7 +16,7 @@ from incident_engine.common.telemetry import EventOutcome, Metrics
 from incident_engine.config.settings import Settings
 from incident_engine.domain.events.actions import IncidentClosed
 from incident_engine.domain.events.model import Event, MaintenanceAnnounced, OutageEvent, Recorded, wire
-from incident_engine.domain.incidents.signals import occurrence
+from incident_engine.domain.incidents.signals import sort_key
 from incident_engine.domain.reports.definition import report_entry_problems
 from incident_engine.domain.rulebook import Rulebook
 from incident_engine.engine.decision_log import Reason, log, warn
@@ -84,7 +84,7 @@ class Engine:
         parsed = [(index, event) for index, event in enumerate(events) if event is not None]
         appended = self.cache.appended(unit.connection, [(event.source, event.id) for _, event in parsed])
         # In order of occurrence, so that one request means the same as one request for each event.
-        for index, event in sorted(parsed, key=lambda item: occurrence(item[1])):
+        for index, event in sorted(parsed, key=lambda item: sort_key(item[1])):
             receipt = self._take(unit, event, now, appended)
             if isinstance(receipt, Receipt):
                 receipts[index] = receipt
@@ -105,7 +105,7 @@ class Engine:
         The fallback of `report`, which fails as a whole. Raises InvalidDocumentError as `report` does.
         """
         receipts: dict[int, Receipt] = {}
-        for index, event in sorted(enumerate(events), key=lambda item: occurrence(item[1])):
+        for index, event in sorted(enumerate(events), key=lambda item: sort_key(item[1])):
             taken, failure = in_savepoint(unit, partial(self.report, events=[event], now=now))
             if isinstance(failure, InvalidDocumentError):
                 moved = [replace(problem, path=(index, *problem.path[1:])) for problem in failure.problems]

@@ -12,7 +12,7 @@ from incident_engine.domain.handling import Handling
 from incident_engine.domain.incidents.incident import Incident
 from incident_engine.domain.messages.drill_marks import marked_wording
 from incident_engine.domain.reports.facts import ReportFacts
-from incident_engine.domain.response.closing import not_before_closing
+from incident_engine.domain.response.after_closing import not_before_closing
 from incident_engine.domain.response.reconcile import reconcile, why_withdrawn
 from incident_engine.domain.response.step import Awaits, Step, StepState
 from incident_engine.domain.rulebook import Rulebook

@@ -10,7 +10,7 @@ from incident_engine.domain.events.model import EVENT, Recorded
 from incident_engine.domain.events.types import ITSELF, EventType
 from incident_engine.domain.grading.assessment_document import assessment_document
 from incident_engine.domain.grading.obligation_status import ObligationState
-from incident_engine.domain.response.closing import closes_itself_at
+from incident_engine.domain.response.automatic_closing import closes_itself_at
 from incident_engine.domain.rulebook import Rulebook
 from incident_engine.domain.values import RESOLUTION
 from incident_engine.engine.case_types import GradedCase

@@ -360,7 +360,7 @@ def test_maintenance_may_be_announced_up_to_the_instant_at_which_it_starts() -> 
     assert parsed(maintenance(occurred_at="2013-06-23T22:00:00+08:00"))
     found = problem(maintenance(occurred_at="2013-06-23T22:00:01+08:00"))
     assert "after it began" in found.message
-    assert "what is said later is an outage" in found.expected
+    assert "once it has begun, report an outage" in found.expected
 
 
 @pytest.mark.parametrize("end", ["2013-06-23T22:00:00+08:00", "2013-06-23T21:59:59+08:00"])

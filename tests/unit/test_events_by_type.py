@@ -3,7 +3,7 @@
 from support.build import at, recorded
 
 from incident_engine.domain.events.actions import LessonRecorded, NoteAdded
-from incident_engine.domain.events.by_type import EventsByType
+from incident_engine.domain.events.case_events import EventsByType
 from incident_engine.domain.events.model import PlanFailed
 
 EARLY = recorded("note.added", "10:00", data={"text": "一"}).event

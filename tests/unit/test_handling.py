@@ -5,7 +5,7 @@ from typing import Any
 from support.build import at, recorded
 
 from incident_engine.domain.events.actions import StepAcknowledged, StepAdded
-from incident_engine.domain.events.by_type import EventsByType
+from incident_engine.domain.events.case_events import EventsByType
 from incident_engine.domain.events.model import Recorded
 from incident_engine.domain.handling import Handling
 

@@ -302,7 +302,7 @@ def test_what_was_withdrawn_and_is_wanted_again_is_put_back() -> None:
     [
         ({}, "a step has one trigger, not 0"),
         ({"restored": True, "first_level": True}, "a step has one trigger, not 2"),
-        ({"obligation": {"id": "r", "when": "applies", "before": "5m"}}, "'before' says nothing with when: applies"),
+        ({"obligation": {"id": "r", "when": "applies", "before": "5m"}}, "'before' has no effect with when: applies"),
         ({"obligation": {"id": "r", "when": "sometimes"}}, "sometimes"),
         ({"level_reached": []}, "too few"),
         ({"restord": True}, "did you mean 'restored'?"),

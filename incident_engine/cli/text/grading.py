@@ -30,7 +30,15 @@ def graded_text(
     lines: list[str] = []
     for incident in graded:
         lines += [*_incident(incident, by_id, settings, translate, explained=explained), ""]
-    lines += [_recurrence(recurrence, by_id[recurrence.pack], settings.bank.zone, translate) for recurrence in repeated]
+    for recurrence in repeated:
+        pack, zone = by_id[recurrence.pack], settings.bank.zone
+        period = f"{local_time(recurrence.first_at, zone)} – {local_time(recurrence.last_at, zone)}"
+        source = f"{pack.pack}, {format_cite(recurrence.cite, translate.locale)}"
+        lines += [
+            f"{translate('recurring')} ({source}): {recurrence.root_cause}",
+            f"  {period}: {', '.join(recurrence.incidents)}",
+            f"  {translate('graded together')}: {level_name(recurrence.reached.level, pack, translate)}",
+        ]
     return "\n".join(lines).rstrip() if lines else translate("no incidents")
 
 
@@ -53,17 +61,6 @@ def _incident(
         if explained:
             explainer = Explainer(pack, settings.service_names, zone, translate)
             yield from ("    " + line for line in explainer.lines(rules, assessment.at))
-
-
-def _recurrence(recurrence: Recurrence, pack: Pack, zone: tzinfo, translate: Translator) -> str:
-    level = level_name(recurrence.reached.level, pack, translate)
-    period = f"{local_time(recurrence.first_at, zone)} – {local_time(recurrence.last_at, zone)}"
-    source = f"{pack.pack}, {format_cite(recurrence.cite, translate.locale)}"
-    return (
-        f"{translate('recurring')} ({source}): {recurrence.root_cause}\n"
-        f"  {period}: {', '.join(recurrence.incidents)}\n"
-        f"  {translate('graded together')}: {level}"
-    )
 
 
 def _assessment(assessment: Assessment, pack: Pack, zone: tzinfo, translate: Translator) -> Iterator[str]:

@@ -78,17 +78,15 @@ def _lines_of(row: Row, names: Mapping[str, LocalizedText], zone: tzinfo, transl
 def _history(verdict: Verdict, started: datetime | None, zone: tzinfo, translate: Translator) -> list[str]:
     if not verdict.in_force:
         return [translate("not in force, short")]
-    return [
-        f"{step.level or '—'} {_short_time(step.at.astimezone(zone), started)}{'*' if step.correction else ''}"
-        for step in verdict.course
-    ] or ["—"]
-
-
-def _short_time(at: datetime, started: datetime | None) -> str:
-    """Return a local time without the parts of the date that it shares with the incident's start."""
-    if started is not None and at.date() == started.date():
-        return f"{at:%H:%M:%S}"
-    return f"{at:%m-%d %H:%M:%S}" if started is not None and at.year == started.year else f"{at:%Y-%m-%d %H:%M:%S}"
+    lines: list[str] = []
+    for change in verdict.course:
+        at = change.at.astimezone(zone)
+        time = f"{at:%Y-%m-%d %H:%M:%S}"
+        # The parts of the date that the line's first column shows already would only widen the table.
+        if started is not None and at.year == started.year:
+            time = f"{at:%H:%M:%S}" if at.date() == started.date() else f"{at:%m-%d %H:%M:%S}"
+        lines.append(f"{change.level or '—'} {time}{'*' if change.correction else ''}")
+    return lines or ["—"]
 
 
 # The summary
@@ -110,19 +108,13 @@ def _summary(replay: Replay, translate: Translator) -> Iterator[str]:
         yield f"* {translate('corrected by a person')}"
     yield ""
     if len(replay.candidates) == 1:
-        yield from _counts(replay, translate)
+        pack, counted = replay.candidates[0].pack, replay.matrix(0)
+        names = {level: _level_name(level, pack, translate) for level in _levels(pack)}
+        widest = max(map(display_width, names.values()))
+        for level, name in names.items():
+            yield f"{fitted(name, widest)}  {counted.get((level, level), 0)}"
     for index in range(1, len(replay.candidates)):
         yield from _matrix(replay, index, translate)
-
-
-def _counts(replay: Replay, translate: Translator) -> Iterator[str]:
-    """Yield the number of incidents per level under the only pack."""
-    pack = replay.candidates[0].pack
-    counts = replay.matrix(0)
-    names = {level: _level_name(level, pack, translate) for level in _levels(pack)}
-    widest = max(map(display_width, names.values()))
-    for level, name in names.items():
-        yield f"{fitted(name, widest)}  {counts.get((level, level), 0)}"
 
 
 def _matrix(replay: Replay, index: int, translate: Translator) -> Iterator[str]:

@@ -132,7 +132,7 @@ class AdditionData(Strict):
     @model_validator(mode="after")
     def _one(self) -> Self:
         if (self.step is None) == (self.title is None):
-            raise invalid("says not what is added", "exactly one of: step, title")
+            raise invalid("does not say what is added", "exactly one of: step, title")
         if self.step is not None and (self.assignee or self.due_at):
             raise invalid("a playbook's step has an audience and a deadline of its own", "step alone")
         return self

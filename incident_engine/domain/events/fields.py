@@ -25,9 +25,9 @@ KNOWN_SERVICES = "known_services"
 
 
 def _known_service(service: str, info: ValidationInfo) -> str:
-    known: Mapping[str, object] | None = (info.context or {}).get(KNOWN_SERVICES)
-    if known is not None and service not in known:
-        raise unknown_name("service", service, known)
+    services: Mapping[str, object] | None = (info.context or {}).get(KNOWN_SERVICES)
+    if services is not None and service not in services:
+        raise unknown_name("service", service, services)
     return service
 
 

@@ -86,7 +86,7 @@ Made = TypeVar("Made", bound=BaseModel)
 def _made(
     model: type[Made], values: dict[str, object], fields: Collection[str], extra: dict[str, str] | None = None
 ) -> Made:
-    """Return a model of valid values, as `model_construct` would, without its look at every field."""
+    """Return a model of valid values, as `model_construct` would, without visiting every field."""
     made = model.__new__(model)
     for name, value in (
         ("__dict__", values),
@@ -142,7 +142,7 @@ class MaintenanceData(Strict):
 
 
 class MaintenanceAnnounced(BaseEvent):
-    """Maintenance of a service, announced before it begins; no regions: everywhere. It is of no incident."""
+    """Maintenance of a service, announced before it begins; no regions: everywhere. It belongs to no incident."""
 
     type: Literal[EventType.MAINTENANCE_ANNOUNCED]
     service: Service
@@ -161,8 +161,8 @@ class MaintenanceAnnounced(BaseEvent):
     def _beforehand(cls, data: MaintenanceData, info: ValidationInfo) -> MaintenanceData:
         announced = info.data.get("occurred_at")
         if announced is not None and announced > data.start:
-            said = f"announced at {announced.isoformat()}, after it began ({data.start.isoformat()})"
-            raise invalid(said, "an announcement before the maintenance begins; what is said later is an outage")
+            message = f"announced at {announced.isoformat()}, after it began ({data.start.isoformat()})"
+            raise invalid(message, "an announcement before the maintenance begins; once it has begun, report an outage")
         return data
 
     def covers(self, service: str, region: str) -> bool:

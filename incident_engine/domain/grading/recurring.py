@@ -8,7 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from incident_engine.domain.calendar.service_hours import ServiceHours
-from incident_engine.domain.events.by_type import EventsByType
+from incident_engine.domain.events.case_events import EventsByType
 from incident_engine.domain.events.harm import HarmAssessed
 from incident_engine.domain.events.model import RecoveryEstimated, RepairFailed
 from incident_engine.domain.grading.assessment import history_of

@@ -1,4 +1,4 @@
-"""Correlation: an event belongs to the incident that it names, else to an open one of its service group in time."""
+"""Correlation: find the incident of an event, by the name it gives or by service group and time."""
 
 import hashlib
 from bisect import bisect_left, bisect_right
@@ -60,17 +60,17 @@ def unclosed(incidents: Iterable[IncidentWindow], event: Event) -> list[str]:
 def correlate(
     event: Event, candidates: Collection[IncidentWindow], window: timedelta, is_impaired: Callable[[str], bool]
 ) -> str | None:
-    """Return the id of the open incident to which an event belongs that names none; None if there is no such incident.
+    """Return the id of the open incident for an event that names no incident; None if there is no such incident.
 
-    `candidates` are the incidents of the event's service group. The latest that matches takes the event. An end belongs
-    to the latest of them that `is_impaired`, given its id, says it ends an outage of. If none matches, an event that is
-    no monitor's belongs to the latest incident that is not closed.
+    `candidates` are the incidents of the event's service group. The latest that matches takes the event. A
+    restoration goes to the latest candidate for which `is_impaired(id)`; without one, to the latest. If none matches,
+    a person's event goes to the latest incident that is not closed.
     """
     if len(candidates) == 1 and event.type == EventType.OUTAGE_STARTED:  # the usual case of a storm, at its least cost
         (only,) = candidates
         return only.case_id if only.accepts(event.occurred_at, window) else None
     is_end = event.type == EventType.OUTAGE_RESTORED
-    if is_end:  # an end explains no earlier end: an incident without a start takes late starts only
+    if is_end:  # two restorations do not belong together: an incident without a start takes late starts only
         candidates = [replace(candidate, has_no_start=False) for candidate in candidates]
     ids = [candidate.case_id for candidate in matching(candidates, event.occurred_at, window)]
     if not ids and not isinstance(event, OutageEvent):
@@ -188,7 +188,7 @@ def split(
 
 
 _AHEAD = timedelta(days=7)
-"""How far beyond an incident's end maintenance counts that was to be expected while it lasted."""
+"""How far after an incident's end maintenance windows are still kept."""
 
 
 class _Announced:

@@ -10,9 +10,9 @@ from datetime import datetime
 
 from incident_engine.domain.calendar.service_hours import union
 from incident_engine.domain.events.actions import IncidentClosed
-from incident_engine.domain.events.by_type import EventsByType
+from incident_engine.domain.events.case_events import EventsByType
 from incident_engine.domain.events.model import Event, ImpactMeasured, MaintenanceAnnounced, OutageEvent, Recorded
-from incident_engine.domain.incidents.closing import reopens
+from incident_engine.domain.incidents.closing_check import reopens
 from incident_engine.domain.incidents.incident import Closing, Incident, Interval, Measurement, Outage
 from incident_engine.domain.incidents.signals import ImpairmentHistory, in_order
 
@@ -22,8 +22,8 @@ def fold(incident_id: str, events: Iterable[Recorded]) -> Incident:
     recorded = list(events)
     announced = [r.event for r in recorded if isinstance(r.event, MaintenanceAnnounced)]
     state = FoldState()
-    for each in in_order(r for r in recorded if not isinstance(r.event, MaintenanceAnnounced)):
-        state.apply(each)
+    for counted in in_order(r for r in recorded if not isinstance(r.event, MaintenanceAnnounced)):
+        state.apply(counted)
     return incident_of(incident_id, state, announced)
 
 
@@ -90,7 +90,7 @@ def _maintenance(
     windows = [event for event in announced if event.covers(service, region)]
     if not windows:
         return ()
-    parts = [  # windows after the restoration, too: before it they were to be expected to matter
+    parts = [  # windows after the restoration, too: a forecast before it counted them
         (max(start, event.data.start), event.data.end)
         for start, _ in union([iter([(i.start, i.end) for i in intervals])])
         for event in windows

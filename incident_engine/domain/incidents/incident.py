@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from incident_engine.domain.calendar.service_hours import union
-from incident_engine.domain.events.by_type import E, EventsByType
+from incident_engine.domain.events.case_events import E, EventsByType
 from incident_engine.domain.events.fields import Figure
 from incident_engine.domain.events.harm import HarmAssessed
 from incident_engine.domain.events.model import ImpactMeasured, RecoveryEstimated

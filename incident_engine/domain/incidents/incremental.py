@@ -1,7 +1,7 @@
-"""The incremental fold: keep an incident folded while its events come in, so that an event costs only its effect.
+"""The incremental fold: keep an incident folded while its events come in, so each new event needs no refold.
 
 In a storm thousands of alerts report an outage that is known: each adds one more signal behind an impairment that goes
-on. Such an event is applied without a look at the others, in any order of arrival.
+on. Such an event is applied without reading the others, in any order of arrival.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,7 +12,7 @@ from incident_engine.domain.events.actions import IncidentClosed
 from incident_engine.domain.events.model import MaintenanceAnnounced, OutageEvent, Recorded
 from incident_engine.domain.incidents.fold import FoldState, incident_of
 from incident_engine.domain.incidents.incident import Incident
-from incident_engine.domain.incidents.signals import SignalTimes, continues_outage, in_order, occurrence
+from incident_engine.domain.incidents.signals import SignalTimes, continues_outage, in_order, sort_key
 
 
 class FoldEffect(StrEnum):
@@ -42,10 +42,10 @@ class IncrementalFold:
         """The sort key of the latest event of a person."""
         self._incident: Incident | None = None
         self.weight = 0
-        """How many events have been applied."""
-        for each in in_order(r for r in recorded if not isinstance(r.event, MaintenanceAnnounced)):
-            self._state.apply(each)
-            self._track(each)
+        """The number of applied events."""
+        for counted in in_order(r for r in recorded if not isinstance(r.event, MaintenanceAnnounced)):
+            self._state.apply(counted)
+            self._track(counted)
 
     @property
     def incident(self) -> Incident:
@@ -58,7 +58,7 @@ class IncrementalFold:
         """Apply one more event. If the effect is REFOLD nothing was applied: make a new fold of all events."""
         event = recorded.event
         if isinstance(event, MaintenanceAnnounced) or event.service not in self._services:
-            return FoldEffect.REFOLD  # maintenance of a service that is new here is not among the events kept
+            return FoldEffect.REFOLD  # maintenance for a service not seen yet was not loaded
         state = self._state
         before = state.closing, state.first_event_at, state.detected_at
         if isinstance(event, OutageEvent):
@@ -77,9 +77,9 @@ class IncrementalFold:
         return FoldEffect.CHANGED
 
     def _is_next_report(self, recorded: Recorded) -> bool:
-        """Return whether a person's event follows those of people so far, and a closing everything."""
+        """Return whether a person's event is later than all people's events (a closing: than all events)."""
         event = recorded.event
-        if self._last_report is not None and occurrence(event) <= self._last_report:
+        if self._last_report is not None and sort_key(event) <= self._last_report:
             return False
         closes = isinstance(event, IncidentClosed) or self._state.closing is not None
         return not closes or self._is_last(event.occurred_at)
@@ -114,7 +114,7 @@ class IncrementalFold:
         if self._last_at is None or at > self._last_at:
             self._last_at = at
         if not isinstance(event, OutageEvent):
-            report = occurrence(event)
+            report = sort_key(event)
             self._last_report = report if self._last_report is None else max(report, self._last_report)
             return
         for region in event.regions:

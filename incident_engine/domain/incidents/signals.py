@@ -1,4 +1,4 @@
-"""Signals: which alarm stands behind an impairment, which restoration ends it, and in which order events count.
+"""Signals: the alarms behind an impairment, the restorations that end it, and the order in which events count.
 
 An outage event may name a signal: the alert, trigger or check behind it. A restoration that names a signal ends only
 that signal's outage; one without a signal ends them all. A service is impaired in a region while any signal is active.
@@ -26,7 +26,7 @@ _SEARCH_LIMIT = 64
 """How many active signals are searched for one that outlasts a late restoration; a storm has thousands."""
 
 
-def occurrence(event: Event) -> tuple[datetime, int, tuple[str, str]]:
+def sort_key(event: Event) -> tuple[datetime, int, tuple[str, str]]:
     """Return the sort key of an event: its instant; at one instant an end before a beginning; then its key."""
     return event.occurred_at, _RANK.get(event.type, 4), (event.source, event.id)
 
@@ -35,10 +35,10 @@ def in_order(events: Iterable[Recorded]) -> list[Recorded]:
     """Return the events in order of occurrence, each idempotency key once (the first one received)."""
     unique: dict[tuple[str, str], Recorded] = {}
     for recorded in events:
-        known = unique.get(recorded.key)
-        if known is None or recorded.received_at < known.received_at:
+        first = unique.get(recorded.key)
+        if first is None or recorded.received_at < first.received_at:
             unique[recorded.key] = recorded
-    ordered = sorted(unique.values(), key=lambda recorded: occurrence(recorded.event))
+    ordered = sorted(unique.values(), key=lambda recorded: sort_key(recorded.event))
     active: dict[tuple[str, str], dict[str, Impairment]] = defaultdict(dict)
     for index, recorded in enumerate(ordered):
         event = recorded.event
@@ -105,7 +105,7 @@ class ImpairmentHistory:
             self._set_state(event.occurred_at, after, (event.source, event.id))
 
     def impairment(self) -> Impairment | None:
-        """Return how badly the service works now: the worst that any signal says."""
+        """Return the present impairment: the worst of all signals; None if the service works."""
         if Impairment.DOWN in self.signals.values():
             return Impairment.DOWN
         return Impairment.DEGRADED if self.signals else None
@@ -113,7 +113,7 @@ class ImpairmentHistory:
     def _set_state(self, at: datetime, impairment: Impairment | None, by: tuple[str, str]) -> None:
         if self.intervals and self.intervals[-1].end == NEVER:
             last = self.intervals.pop()
-            if last.start < at:  # an interval that ends as it begins is none
+            if last.start < at:  # an interval of no length is dropped
                 self.intervals.append(replace(last, end=at, ended_by=by))
         if impairment is None:
             return
@@ -160,7 +160,7 @@ class SignalTimes:
 
 
 def continues_outage(line: ImpairmentHistory, times: SignalTimes, event: OutageEvent) -> bool:
-    """Return whether a line has been down from before a late event until now, with the event and without it."""
+    """Return whether a late event cannot change that the line is down."""
     signal, at = event.data.signal or "", event.occurred_at
     last = line.intervals[-1] if line.intervals else None
     if last is None or last.end != NEVER or last.impairment is not Impairment.DOWN:

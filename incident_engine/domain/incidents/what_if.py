@@ -49,13 +49,13 @@ def _problems(incident: Incident, hypothesis: WhatIf, now: datetime) -> Iterator
         yield Problem((), f"nothing is impaired in incident '{incident.id}'", "an incident that goes on")
         return
     if hypothesis.since is not None and not hypothesis.add_regions:
-        yield Problem(("since",), "says nothing without add_region", "add_region, or no since")
+        yield Problem(("since",), "has no effect without add_region", "add_region, or no since")
     begun = [outage.intervals[-1].start for outage in incident.outages if outage.intervals[-1].end == NEVER]
     if hypothesis.add_regions:
         begun.append(hypothesis.since or now)
     if hypothesis.restored_at is not None and hypothesis.restored_at <= max(begun):
-        said = f"restored at {hypothesis.restored_at.isoformat()}, before it began ({max(begun).isoformat()})"
-        yield Problem(("restored_at",), said, "a later instant")
+        message = f"restored at {hypothesis.restored_at.isoformat()}, before it began ({max(begun).isoformat()})"
+        yield Problem(("restored_at",), message, "a later instant")
 
 
 def _event(kind: EventType, service: str, regions: list[str], at: datetime) -> Event:

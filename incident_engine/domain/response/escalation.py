@@ -1,4 +1,7 @@
-"""Steps derived from a step that a person must answer: requests, escalation rounds to tiers, assignments."""
+"""Escalation rounds to the tiers of an unanswered step, and its other follow-up steps: requests and assignments.
+
+The tiers are set in rules/playbooks/*.yaml.
+"""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,16 +14,16 @@ from incident_engine.domain.step_id import ASK, derived_name
 from incident_engine.domain.values import NEVER, RESOLUTION, stamp
 
 HANDOVER = "handover"
-"""The message template that tells a person of a step that was assigned to them."""
+"""The message template for a person to whom a step was assigned."""
 
 
-def derived(
+def follow_up_steps(
     template: StepTemplate, step: Step, handling: Handling, now: datetime, since: datetime, ends_at: datetime = NEVER
 ) -> Iterator[Step]:
-    """Yield the steps that follow from a step, asked `since`, while nobody has answered it; none from `ends_at` on.
+    """Yield the steps that follow from a step, asked `since`, until it is answered or `ends_at` comes.
 
-    Of the rounds that have passed only the latest is notified; of those to come the next. A person who skips a step
-    that an obligation demands is not asked again, but the rounds after its deadline go on.
+    Yield at most two rounds per tier: the latest that is due and the next. A person who skips a step that an obligation
+    demands is not asked again, but the rounds after its deadline go on.
     """
     answered = min(answered_at(step, handling), ends_at)
     asked = step.approval or step.audience
@@ -47,7 +50,7 @@ def derived(
 
 def answered_at(step: Step, handling: Handling) -> datetime:
     """Return when a person acknowledged, approved or completed a step as it awaits, or NEVER."""
-    if step.approval is not None:  # only an approval lets the message out, whatever else people report
+    if step.approval is not None:  # the message goes out only after an approval, not after a completion
         approval = handling.approval_of(step.id)
         return approval.occurred_at if approval is not None else NEVER
     answer = handling.answer_to(step.id, by_acknowledgement=step.awaits is Awaits.ACKNOWLEDGEMENT)
@@ -55,7 +58,7 @@ def answered_at(step: Step, handling: Handling) -> datetime:
 
 
 def _rounds(template: StepTemplate, step: Step, now: datetime, since: datetime) -> Iterator[Step]:
-    """Yield, of every tier, the latest round that is due and the next one; tier 0 is the step's own audience again."""
+    """Yield the latest round that is due and the next one of each tier; tier 0 is the step's own audience again."""
     text = step.request or step.template
     tiers = [
         (
@@ -98,12 +101,12 @@ def _tier_at(tier: Tier, step: Step, now: datetime, since: datetime) -> datetime
     if tier.after is not None:
         return since + tier.after
     if step.deadline is None:
-        return None  # a task that nobody gave a due date
+        return None  # a task that a person added without a due date
     if tier.after_deadline is not None:
         return max(step.deadline + RESOLUTION, since) + tier.after_deadline
     reminded_at = step.deadline - (tier.before_deadline or timedelta(0))
-    is_news = reminded_at > since  # nobody is reminded of a step that has only just begun
-    is_in_time = max(reminded_at, now) < step.deadline  # later the tier for overdue steps takes over
+    is_news = reminded_at > since  # a reminder of a step that has only just begun is noise
+    is_in_time = max(reminded_at, now) < step.deadline  # after the deadline, `after_deadline` tiers apply
     return reminded_at if is_news and is_in_time else None
 
 

@@ -29,7 +29,7 @@ class Occurrence:
     episode: tuple[datetime, datetime] | None = None
     task: StepAdded | None = None
     at_once: bool = False
-    """A person brought the step forward: it starts without its offset."""
+    """Whether a person brought the step forward: it starts without its offset."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +58,8 @@ class IncidentView:
         """Return how severe a level is; 0 below the lowest."""
         return 0 if level is None else self.primary.severities[level]
 
-    def lifted_at(self, level: str | None, since: datetime) -> datetime:
-        """Return when a person first corrected the level, after an instant, to less than `level`; else NEVER."""
+    def corrected_down_at(self, level: str | None, since: datetime) -> datetime:
+        """Return when a person first corrected to below `level` after `since`, or NEVER."""
         corrections = [change for change in self.level_changes if change.correction is not None and change.at > since]
         severity = self.severity_of(level)
         return min((c.at for c in corrections if self.severity_of(c.level) < severity), default=NEVER)
@@ -103,7 +103,7 @@ def _of_graded(trigger: Trigger, view: IncidentView) -> Iterator[Occurrence]:
     """Yield the occurrences of a trigger that fires only in incidents with a level."""
     closing = view.incident.closing
     if trigger.closed:
-        if closing is not None and closing.by != ITSELF:  # nobody needs to hear that a blip closed by itself
+        if closing is not None and closing.by != ITSELF:  # a message about a blip that closed by itself is noise
             yield Occurrence(stamp(closing.at), closing.at)
     elif not view.incident.outages:
         return
@@ -137,10 +137,14 @@ def _episodes(view: IncidentView, *, grown: bool) -> Iterator[Occurrence]:
     first = view.level_changes[0]
     for start, end in view.incident.episodes(view.settle):
         # Named by their instants, not numbered: an episode that is reported late must not rename the others.
+        instants = [(start, start if start <= first.at else start + view.settle)]
         if grown:
-            instants = [(grew, grew + view.settle) for grew in _growth(view, first, start, end)]
-        else:
-            instants = [(start, start if start <= first.at else start + view.settle)]
+            instants = []
+            for instant in sorted({*(outage.intervals[0].start for outage in view.incident.outages), start}):
+                # Growth within `settle` counts once, so that a storm of alerts is announced once.
+                is_apart = not instants or instant - instants[-1][0] >= view.settle
+                if instant > first.at and start <= instant < end and is_apart:
+                    instants.append((instant, instant + view.settle))
         for named, at in instants:
             due_at = max(at, first.at)
             is_graded = view.primary.level_at(due_at) is not None  # a person may have corrected it to none
@@ -148,21 +152,12 @@ def _episodes(view: IncidentView, *, grown: bool) -> Iterator[Occurrence]:
                 yield Occurrence(stamp(named), due_at, episode=(start, end))
 
 
-def _growth(view: IncidentView, first: LevelChange, start: datetime, end: datetime) -> Iterator[datetime]:
-    """Yield when, after the first level, the scope grew or it broke again; growth within `settle` counts once."""
-    starts = [outage.intervals[0].start for outage in view.incident.outages]
-    latest: datetime | None = None
-    for instant in sorted({*starts, start}):
-        if first.at < instant < end and instant >= start and (latest is None or instant - latest >= view.settle):
-            latest = instant
-            yield instant
-
-
 def _restored(view: IncidentView) -> Iterator[Occurrence]:
-    """Yield the end of the last episode: nothing while anything is down, nor for a mere blip."""
+    """Yield the end of the last episode, unless anything is down or it was a mere blip."""
     first = view.level_changes[0]
     episodes = view.incident.episodes(view.settle)
-    announced = [(start, end) for start, end in episodes if end >= first.at]  # nobody was told of earlier ones
+    # An episode that ended before the first level had no message, so it needs no all-clear.
+    announced = [(start, end) for start, end in episodes if end >= first.at]
     lasting = [(start, end) for start, end in announced if start <= first.at or end - start > view.settle]
     ended = episodes[-1][1]
     if not lasting or ended == NEVER:
@@ -175,7 +170,7 @@ def _restored(view: IncidentView) -> Iterator[Occurrence]:
 
 
 def _estimates(view: IncidentView, moment: EstimateMoment) -> Iterator[Occurrence]:
-    """Yield when an estimated recovery passed with something still down, or gave way to a later one."""
+    """Yield missed estimates, or estimates moved later, as `moment` asks."""
     # By scope: an estimate for one service does not replace one for another.
     latest: dict[tuple[str | None, tuple[str, ...]], RecoveryEstimated] = {}
     estimates = view.incident.events(RecoveryEstimated)
@@ -183,16 +178,16 @@ def _estimates(view: IncidentView, moment: EstimateMoment) -> Iterator[Occurrenc
         scope = estimate.service, estimate.regions
         before = latest.get(scope)
         latest[scope] = estimate
-        said_at, recovery_at = estimate.occurred_at, estimate.data.recovery_at
+        reported_at, recovery_at = estimate.occurred_at, estimate.data.recovery_at
         if moment is EstimateMoment.MOVED:
             is_later = before is not None and recovery_at > before.data.recovery_at
-            if is_later and _is_notified(view, estimate, said_at):
-                yield Occurrence(stamp(said_at), said_at, episode=episode_at(view, said_at))
+            if is_later and _is_notified(view, estimate, reported_at):
+                yield Occurrence(stamp(reported_at), reported_at, episode=episode_at(view, reported_at))
             continue
         after = [later for later in estimates[index + 1 :] if (later.service, later.regions) == scope]
         is_replaced = any(later.occurred_at <= recovery_at for later in after)
         if not is_replaced and _is_notified(view, estimate, recovery_at):
-            at = max(recovery_at, said_at)
+            at = max(recovery_at, reported_at)
             yield Occurrence(stamp(recovery_at), at, episode=episode_at(view, at))
 
 
@@ -214,7 +209,7 @@ def episode_at(view: IncidentView, at: datetime) -> tuple[datetime, datetime] | 
 
 
 def _of_obligation(view: IncidentView, trigger: ObligationTrigger) -> Iterator[Occurrence]:
-    """Yield a moment of each instance of an obligation that is not met."""
+    """Yield when each unmet instance applies, is due or is overdue."""
     before: datetime | None = None
     for status in (status for assessment in view.assessments for status in assessment.obligations):
         if status.id != trigger.id or status.due_at is None or status.applies_at is None:

@@ -5,11 +5,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from itertools import zip_longest
 
-from incident_engine.domain.events.actions import StepAdded
 from incident_engine.domain.grading.assessment import Assessment
 from incident_engine.domain.incidents.incident import Incident
-from incident_engine.domain.response.closing import survives_closing
-from incident_engine.domain.response.escalation import derived
+from incident_engine.domain.response.after_closing import survives_closing
+from incident_engine.domain.response.escalation import follow_up_steps
 from incident_engine.domain.response.occurrences import IncidentView, Occurrence, PlanSettings, episode_at, occurrences
 from incident_engine.domain.response.playbook import (
     DeadlineFrom,
@@ -39,7 +38,7 @@ def plan(
 
     The first assessment is that of the primary pack. Future steps are those that will be due if no new fact arrives;
     of a step that repeats without end, the next one. The same facts always give the same steps with the same ids.
-    `started` has the instants at which steps started, by id: a person who was asked late gets as much time to answer.
+    `started` has the instants at which steps started, by id: a late start moves the deadline by as much.
     """
     if not assessments:
         return ()
@@ -52,14 +51,12 @@ def plan(
             steps += planned
             if template.repeat is not None:
                 promises.setdefault(template.audience, []).extend(step.due_at for step in planned)
-    steps = [_with_promise(step, promises.get(step.audience, ()), now) for step in steps if step.due_at < NEVER]
-    return tuple(sorted(steps, key=lambda step: (step.due_at, step.id)))
-
-
-def _with_promise(step: Step, promised: Sequence[datetime], now: datetime) -> Step:
-    """Return a step with the instant of its audience's next update, which its message may name."""
-    later = [at for at in promised if max(step.due_at, now) < at < NEVER]
-    return replace(step, next_update_at=min(later)) if later else step
+    dated: list[Step] = []
+    for step in (step for step in steps if step.due_at < NEVER):
+        # The message of a step may promise the next update to the same audience.
+        updates = [at for at in promises.get(step.audience, ()) if max(step.due_at, now) < at < NEVER]
+        dated.append(replace(step, next_update_at=min(updates)) if updates else step)
+    return tuple(sorted(dated, key=lambda step: (step.due_at, step.id)))
 
 
 class _TemplatePlan:
@@ -73,21 +70,25 @@ class _TemplatePlan:
     def steps(self) -> Iterator[Step]:
         """Yield the steps, each followed by those derived from it: escalations, requests, assignments."""
         template, view, incident = self._template, self._view, self._view.incident
-        if template.requires is not None and not self._has_started(template.requires):
-            return
+        if template.requires is not None:
+            any_instance = self._id("", template.requires)
+            if not any(step_id.startswith(any_instance) for step_id in view.started):
+                return
+        restored_at = incident.restored_at
+        works_again = restored_at is not None and restored_at + self._playbook.settle <= view.now
         triggered = self._occurrences()
         for occurrence, following in zip_longest(triggered, triggered[1:]):
             ends_at = self._ends_at(occurrence, following)
-            for step in self._of(occurrence):
+            for step in self._steps_of(occurrence):
                 has_started = step.id in view.started
                 if not has_started and ends_at <= max(step.due_at, view.now):
-                    continue  # a person has lifted the level, or the step for the next level replaces this one
-                if template.until is not None and self._works_again():
+                    continue  # a person corrected the level down, or the step for the next level replaces this one
+                if template.until is not None and works_again:
                     # A message that has gone out stays on record, but its escalation stops.
                     steps = [step] if has_started else []
                 else:
                     since = view.started_at(step)
-                    steps = list(derived(template, step, incident.handling, view.now, since, ends_at))
+                    steps = list(follow_up_steps(template, step, incident.handling, view.now, since, ends_at))
                     if incident.handling.skip_of(step.id) is None:
                         steps.insert(0, step)
                 yield from (s for s in steps if survives_closing(template, occurrence, s, incident.closing))
@@ -96,55 +97,52 @@ class _TemplatePlan:
         """Return when this occurrence's steps expire: the level was corrected down, or a worse one was reached."""
         if occurrence.level is None:
             return NEVER
-        ends_at = self._view.lifted_at(occurrence.level, occurrence.at)
+        ends_at = self._view.corrected_down_at(occurrence.level, occurrence.at)
         # One answer is enough: a page for II need not be acknowledged beside the page for I.
         is_replaced = self._template.asks or self._template.until is not None
         return min(ends_at, following.at) if is_replaced and following is not None else ends_at
 
-    def _has_started(self, step: str) -> bool:
-        any_instance = self._id("", step)
-        return any(name.startswith(any_instance) for name in self._view.started)
-
     def _id(self, instance: str, step: str | None = None) -> str:
         return str(StepId(self._view.incident.id, self._playbook.playbook, step or self._template.id, instance))
-
-    def _works_again(self) -> bool:
-        restored_at = self._view.incident.restored_at
-        return restored_at is not None and restored_at + self._playbook.settle <= self._view.now
 
     def _occurrences(self) -> list[Occurrence]:
         """Return the trigger's occurrences and those that people brought forward, in order."""
         by_instance = {occurrence.instance: occurrence for occurrence in occurrences(self._template.on, self._view)}
         for added in self._view.incident.handling.additions:
-            occurrence = self._brought_forward(added) if added.data.step == self._template.id else None
-            if occurrence is not None:
-                by_instance[occurrence.instance] = occurrence
+            if added.data.step != self._template.id:
+                continue
+            episode = episode_at(self._view, added.occurred_at)
+            instance = f"added.{added.key}"
+            if episode is not None and self._template.on.first_level:
+                started_at = self._view.started.get(self._id(stamp(episode[0])), NEVER)
+                # Before the message went out, the person only hurries it; afterwards it goes out once more.
+                instance = stamp(episode[0]) if started_at >= added.occurred_at else instance
+                if episode[1] <= self._view.now and self._id(instance) not in self._view.started:
+                    continue  # the episode is over, so there is nothing left to announce
+            by_instance[instance] = Occurrence(instance, added.occurred_at, episode=episode, at_once=True)
         return sorted(by_instance.values(), key=lambda occurrence: (occurrence.at, occurrence.instance))
 
-    def _brought_forward(self, added: StepAdded) -> Occurrence | None:
-        """Return the occurrence that a person brings forward, or one of its own; None if its episode is over."""
-        episode = episode_at(self._view, added.occurred_at)
-        instance = f"added.{added.key}"
-        if episode is not None and self._template.on.first_level:
-            started_at = self._view.started.get(self._id(stamp(episode[0])), NEVER)
-            # Before the message went out, the person only hurries it; afterwards it goes out once more.
-            instance = stamp(episode[0]) if started_at >= added.occurred_at else instance
-            if episode[1] <= self._view.now and self._id(instance) not in self._view.started:
-                return None
-        return Occurrence(instance, added.occurred_at, episode=episode, at_once=True)
-
-    def _of(self, occurrence: Occurrence) -> Iterator[Step]:
+    def _steps_of(self, occurrence: Occurrence) -> Iterator[Step]:
         """Yield the step of an occurrence; of a repeated one the latest and the next."""
-        first_at = self._begins_at(occurrence)
-        if self._template.repeat is None:
+        template, incident = self._template, self._view.incident
+        if occurrence.at_once:
+            first_at = occurrence.at
+        elif template.offset_working_days is not None:
+            first_at = self._working_day(occurrence.at, template.offset_working_days, _MORNING)
+        else:
+            first_at = self._by_rhythm(occurrence.at, template.offset)
+        if template.repeat is None:
             yield self._step(occurrence, occurrence.instance, first_at)
             return
-        ends_at = self._repeats_until(self._template.repeat.until, occurrence)
+        ends_at = incident.closing.at if incident.closing else NEVER
+        if template.repeat.until is RepeatEnd.RESTORED:
+            ends_at = min(ends_at, occurrence.episode[1] if occurrence.episode else incident.restored_at or NEVER)
         number, at = 1, first_at
         while at < ends_at:
-            after = self._by_rhythm(at, self._template.repeat.every)
+            after = self._by_rhythm(at, template.repeat.every)
             is_graded = self._view.primary.level_at(at) is not None  # a person may have corrected it to none
-            is_latest = after > self._view.now or after >= ends_at  # after an outage of ours one update is due, not ten
+            # After we were down, send one update, not all missed ones.
+            is_latest = after > self._view.now or after >= ends_at
             if is_graded and is_latest:
                 instance = occurrence.instance if number == 1 else f"{occurrence.instance}.{number}"
                 yield self._step(occurrence, instance, at)
@@ -152,24 +150,8 @@ class _TemplatePlan:
                 return
             number, at = number + 1, after
 
-    def _repeats_until(self, until: RepeatEnd, occurrence: Occurrence) -> datetime:
-        incident = self._view.incident
-        closed_at = incident.closing.at if incident.closing else NEVER
-        if until is RepeatEnd.CLOSED:
-            return closed_at
-        ended_at = occurrence.episode[1] if occurrence.episode else incident.restored_at or NEVER
-        return min(ended_at, closed_at)
-
-    def _begins_at(self, occurrence: Occurrence) -> datetime:
-        if occurrence.at_once:
-            return occurrence.at
-        days = self._template.offset_working_days
-        if days is not None:
-            return self._working_day(occurrence.at, days, _MORNING)
-        return self._by_rhythm(occurrence.at, self._template.offset)
-
     def _by_rhythm(self, start: datetime, lengths: LengthByLevel) -> datetime:
-        """Return `start` plus the length of its level; a level that rises meanwhile can only bring it nearer."""
+        """Return `start` plus the interval for the level; a rising level can only shorten it."""
         due_at = start + by_level(lengths, self._view.primary.level_at(start))
         for change in self._view.level_changes:
             if start < change.at < due_at:
@@ -177,7 +159,7 @@ class _TemplatePlan:
         return due_at
 
     def _deadline(self, occurrence: Occurrence, step_id: str, begins_at: datetime) -> datetime | None:
-        """Return by when a step is to be done: by its obligation, its task, or the playbook; None if by none."""
+        """Return the deadline of a step, from its obligation, its task or the playbook; None if there is none."""
         if occurrence.obligation is not None:
             return occurrence.obligation.due_at
         if occurrence.task is not None and occurrence.task.data.due_at is not None:
@@ -185,7 +167,7 @@ class _TemplatePlan:
         deadline, level = self._template.deadline, self._view.primary.level_at(begins_at)
         if deadline is None:
             return None
-        # The time runs from when the audience was really asked, so that a late start does not shorten it.
+        # From the real start: a daemon that was down must not shorten the time people have.
         runs_from = self._view.started.get(step_id, max(begins_at, self._view.now))
         if deadline.after is DeadlineFrom.OCCURRENCE:
             runs_from = self._view.incident.occurred_at or begins_at

@@ -25,7 +25,7 @@ class DeadlineFrom(StrEnum):
 
 
 class StepDeadline(Strict):
-    """By when the bank wants a step done: a length of time by level, or whole working days after the day."""
+    """The deadline that the bank sets for a step: a length of time by level, or whole working days after the day."""
 
     after: DeadlineFrom
     within: LengthByLevel | None = None
@@ -34,7 +34,7 @@ class StepDeadline(Strict):
     @model_validator(mode="after")
     def _one(self) -> Self:
         if (self.within is None) == (self.working_days is None):
-            raise invalid("says not how long", "exactly one of: within, working_days")
+            raise invalid("does not say how long", "exactly one of: within, working_days")
         return self
 
 
@@ -81,7 +81,7 @@ class Tier(Strict):
     before_deadline: Duration | None = None
     after_deadline: Duration | None = None
     template: Identifier | None = None
-    """The step's own, or the request for approval, unless another is given."""
+    """Default: the step's template, or its approval request."""
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -90,7 +90,9 @@ class Tier(Strict):
         if len(given) != 1:
             raise invalid(f"a tier has one time, not {len(given)}", f"one of: {', '.join(keys)}")
         if self.after == timedelta(0):
-            raise invalid("a tier that is told at once gives nobody time", "a longer time, or a step of its own")
+            raise invalid(
+                "a tier that is notified at once leaves no time to answer", "a longer time, or a step of its own"
+            )
         return self
 
 
@@ -102,9 +104,9 @@ class StepTemplate(Strict):
     """The name of the step in reports."""
     on: Trigger
     offset: LengthByLevel = {ANY_LEVEL: timedelta(0)}
-    """How long after its trigger it begins."""
+    """The time from its trigger to its start."""
     offset_working_days: int | None = Field(default=None, ge=1, le=250)
-    """Or on which working day after it, at nine in the morning."""
+    """Or the number of the working day after it, at nine in the morning."""
     repeat: Repeat | None = None
     until: Until | None = None
     """Once everything has worked for `settle`, the step does not start, needs no approval and does not escalate."""
@@ -121,7 +123,7 @@ class StepTemplate(Strict):
     """The bank's own; a step about an obligation has that obligation's."""
     escalation: tuple[Tier, ...] = ()
     repeat_every: Duration | None = Field(default=None, ge=timedelta(minutes=1))
-    """How long after it began everything starts over: the audience first, then every tier."""
+    """How often the audience and all tiers are notified again."""
     fulfils: Identifier | None = None
     """The obligation that a person fulfils by this step; the step stays open until somebody reports it completed."""
     report: Identifier | None = None
@@ -141,17 +143,20 @@ class StepTemplate(Strict):
     def _makes_sense(self) -> Self:
         waits = self.asks or (self.approval is not None and not self.approval.preapproved)
         if (self.escalation or self.repeat_every) and not waits:
-            raise invalid("nobody is waited for", "awaits, fulfils or approval, or no escalation")
+            raise invalid(
+                "the step awaits no answer, so it cannot escalate", "awaits, fulfils or approval, or no escalation"
+            )
         if not (self.has_deadline or self.on.task_added) and any(tier.after is None for tier in self.escalation):
             raise invalid("the step has no deadline", "deadline, or tiers with after")
         if self.deadline is not None and self.on.obligation is not None:
             raise invalid("a step about an obligation has that obligation's deadline", "no deadline")
         if self.approval is not None and not self.approval.preapproved and self.asks:
-            raise invalid("a step waits for one deed, not for an approval and another", "two steps")
+            raise invalid("a step waits for an approval or for an action, not both", "two steps")
         if self.fulfils is not None and self.awaits is Awaits.ACKNOWLEDGEMENT:
-            raise invalid("what fulfils an obligation awaits its completion", "no awaits")
+            raise invalid("a step that fulfils an obligation awaits its completion", "awaits left out")
         if self.repeat is not None and (self.asks or self.offset_working_days):
-            raise invalid("only what is told is repeated; what is asked for is escalated", "escalation and again")
+            expected = "escalation with repeat_every, or no repeat"
+            raise invalid("a step that waits for an answer cannot repeat", expected)
         return self
 
 

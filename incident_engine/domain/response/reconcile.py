@@ -1,4 +1,4 @@
-"""Reconciliation: the changes that make the stored steps equal to the plan, and why a step is withdrawn."""
+"""Reconciliation: the changes that make the stored steps equal to the plan, and the reasons of withdrawals."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ class Changes:
 
     insert: tuple[Step, ...] = ()
     reschedule: tuple[Step, ...] = ()
-    """Steps to be put back to pending, with this due instant."""
+    """Steps to be put back to pending, with the due instant of the plan."""
     withdraw: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
@@ -25,13 +25,19 @@ class Changes:
 def reconcile(existing: Mapping[str, tuple[StepState, datetime]], planned: Iterable[Step]) -> Changes:
     """Return the changes from the existing steps (state and due instant by id) to the planned ones.
 
-    New steps are inserted, steps that are no longer planned and have not gone out are withdrawn, started ones stay.
-    After the changes a second call returns none.
+    New steps are inserted. Steps that are no longer planned and have not gone out are withdrawn. Started steps stay.
+    After the changes a second call returns no changes.
     """
     by_id = {step.id: step for step in planned}
+    reschedule: list[Step] = []
+    for step in by_id.values():
+        state, due_at = existing.get(step.id, (None, None))
+        # A withdrawn step may be planned again, for example after a correction was taken back.
+        if state is StepState.WITHDRAWN or (state is StepState.PENDING and due_at != step.due_at):
+            reschedule.append(step)
     return Changes(
         insert=tuple(step for step in by_id.values() if step.id not in existing),
-        reschedule=tuple(step for step in by_id.values() if step.id in existing and _differs(*existing[step.id], step)),
+        reschedule=tuple(reschedule),
         withdraw=tuple(
             step_id
             for step_id, (state, _) in existing.items()
@@ -40,14 +46,8 @@ def reconcile(existing: Mapping[str, tuple[StepState, datetime]], planned: Itera
     )
 
 
-def _differs(state: StepState, due_at: datetime, step: Step) -> bool:
-    if state is StepState.WITHDRAWN:  # planned again, for example after a correction was taken back
-        return True
-    return state is StepState.PENDING and due_at != step.due_at
-
-
 def why_withdrawn(step: Step, incident: Incident, planned: Iterable[Step]) -> Withdrawal:
-    """Return why a step is no longer planned, as far as the facts show."""
+    """Return the reason for which a step is no longer planned, as far as the facts show."""
     if incident.handling.skip_of(step.base) is not None:
         return Withdrawal.SKIPPED
     others = [other for other in planned if (other.playbook, other.step) == (step.playbook, step.step)]

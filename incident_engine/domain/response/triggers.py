@@ -48,7 +48,7 @@ class ObligationTrigger(Strict):
     @model_validator(mode="after")
     def _before_what(self) -> Self:
         if self.before and self.when is not ObligationMoment.DUE:
-            raise invalid(f"'before' says nothing with when: {self.when}", "when: due")
+            raise invalid(f"'before' has no effect with when: {self.when}", "when: due")
         return self
 
 
@@ -85,7 +85,7 @@ class Trigger(Strict):
     event: tuple[Reportable, ...] | None = Field(default=None, min_length=1)
     """Each event of these types, graded or not."""
     task_added: Literal[True] | None = None
-    """Each task that a person adds; it goes to the one whom that person names, or to the step's audience."""
+    """Each task that a person adds; it goes to the assignee, or to the step's audience."""
     obligation: ObligationTrigger | None = None
 
     @property

@@ -1,4 +1,4 @@
-"""The events that people reported of a case, kept by their type."""
+"""The events of a case that people reported, by their type."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -29,7 +29,7 @@ class EventsByType:
         return cast("tuple[E, ...]", self.by_class.get(cast("type[BaseEvent]", kind), ()))
 
     def replaced(self, kind: type[E], events: Iterable[E]) -> "EventsByType":
-        """Return the same events, but others of one class."""
+        """Return the events with those of one class replaced by `events`."""
         others = (event for same in self.by_class.values() for event in same if type(event) is not kind)
         return EventsByType.of([*others, *cast("Iterable[BaseEvent]", events)])
 

@@ -1,7 +1,7 @@
 """When a person may close an incident, and which events open it again.
 
-An incident ends when the system serves normally again (银监办发〔2008〕53号 Art. 42). `domain.response.closing` says
-when one closes by itself, and which steps survive the closing.
+An incident ends when the system serves normally again (银监办发〔2008〕53号 Art. 42). `response.automatic_closing`
+closes blips, and `response.after_closing` keeps the steps that outlive the closing.
 """
 
 from datetime import datetime, timedelta
@@ -24,9 +24,9 @@ def closing_problem(incident: Incident, at: datetime, observation: timedelta) ->
         text = f"incident '{incident.id}' was closed at {incident.closing.at.isoformat()} by {incident.closing.by}"
         return Problem(("type",), text, "an incident that is open")
     if incident.is_down:
-        where = ", ".join(f"{o.service} in {o.region}" for o in incident.outages if o.intervals[-1].end == NEVER)
+        lines = ", ".join(f"{o.service} in {o.region}" for o in incident.outages if o.intervals[-1].end == NEVER)
         return Problem(
-            ("type",), f"incident '{incident.id}' is still impaired: {where}", "outage.restored for these first"
+            ("type",), f"incident '{incident.id}' is still impaired: {lines}", "outage.restored for these first"
         )
     # An incident without any outage, such as a leak of data, has nothing to be observed.
     until = None if incident.restored_at is None else incident.restored_at + observation
@@ -42,5 +42,5 @@ def reopens(event: Event, closed_by: str) -> bool:
         return event.type != EventType.OUTAGE_RESTORED
     if isinstance(event, HarmAssessed):
         return True  # harm that becomes known after the closing must be handled all the same
-    # The engine closed it as too small before it knew the figure; a person's closing stands.
+    # The engine closed it as below any level, before this figure was known. A person's closing is final.
     return isinstance(event, ImpactMeasured) and closed_by == ITSELF
