@@ -15,7 +15,7 @@ demo: $(VENV)/.run ## play a scenario on a fast clock and print what happens
 
 test: $(VENV)/.dev ## set everything up, check the rules and pass the tests
 	$(BIN)/incident-engine check
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n auto --dist worksteal
 
 check: $(VENV)/.run ## check configuration, packs with their cases, playbooks, messages and scenarios
 	@$(BIN)/incident-engine check

@@ -7,6 +7,19 @@ from support.memo import remember, remember_rules
 
 from incident_engine.config import rulebook
 
+SLOW_FOLDERS = ("crash", "acceptance", "simulation", "properties", "contract")
+"""Folders in which single tests take seconds, the slowest first."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the slow tests begin first: at the end, workers share out quick ones evenly."""
+
+    def order(item: pytest.Item) -> int:
+        folder = item.path.parent.name
+        return SLOW_FOLDERS.index(folder) if folder in SLOW_FOLDERS else len(SLOW_FOLDERS)
+
+    items.sort(key=order)
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _rules_are_tried_once() -> Iterator[None]:

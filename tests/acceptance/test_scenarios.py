@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from support.build import CONFIG, RULES
+from support.builders import CONFIG, RULES
 from support.servers import LOOPBACK, http_receiver, smtp_server
 
 from incident_engine.common.errors import InvalidFilesError, StartupError

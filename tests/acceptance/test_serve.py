@@ -10,22 +10,12 @@ from typing import Any
 
 import pytest
 from support.bank import contacts, write_config, write_rules
+from support.builders import started_json
 from support.servers import LOOPBACK, Daemon, Posted, client, daemon, free_port, http_receiver, wait_for
 
 KEY = "0123456789abcdef0123456789abcdef"
 SECRET = "whsec_dGhlIHNlY3JldCBvZiB0aGUgYWNjZXB0YW5jZSB0ZXN0"
 STOPPING = [signal.SIGINT, signal.SIGTERM]
-
-
-def outage(begun: datetime) -> dict[str, Any]:
-    return {
-        "source": "test",
-        "id": "1",
-        "type": "outage.started",
-        "service": "core-banking",
-        "regions": ["CN-GD"],
-        "occurred_at": begun.isoformat(),
-    }
 
 
 def stop(ours: Daemon, number: signal.Signals) -> None:
@@ -93,7 +83,7 @@ def test_it_stops_while_a_receiver_never_answers_and_sends_the_message_again_whe
         )
         with daemon(config) as ours, client(ours.url) as http:
             begun = datetime.now(UTC) - timedelta(minutes=40)
-            assert http.post("/api/v1/events", json=outage(begun)).status_code == 202
+            assert http.post("/api/v1/events", json=started_json("1", begun)).status_code == 202
             # Level III: the two on duty, the reporter and the customers in two languages.
             wait_for("five messages are under way", lambda: len(desk.got) == 5)
             stop(ours, number)
@@ -177,7 +167,7 @@ def test_what_fell_due_while_it_was_down_is_done_at_once(tmp_path: Path) -> None
     with daemon(config) as ours, client(ours.url) as http:
         begun = datetime.now(UTC)
         due = begun + timedelta(seconds=6)
-        receipt = http.post("/api/v1/events", json=outage(begun)).json()["events"][0]
+        receipt = http.post("/api/v1/events", json=started_json("1", begun)).json()["events"][0]
         assert http.get("/api/v1/incidents").json()["incidents"][0]["level"] is None
         stop(ours, signal.SIGTERM)
         assert datetime.now(UTC) < due, "this machine was too slow to stop the daemon before level III"
@@ -209,7 +199,7 @@ def test_what_fell_due_while_it_was_down_is_done_at_once(tmp_path: Path) -> None
 def test_the_log_is_one_json_object_a_line_each_with_its_reason(tmp_path: Path) -> None:
     with daemon(write_config(tmp_path)) as ours, client(ours.url) as http:
         begun = datetime.now(UTC) - timedelta(minutes=40)
-        assert http.post("/api/v1/events", json=outage(begun)).status_code == 202
+        assert http.post("/api/v1/events", json=started_json("1", begun)).status_code == 202
         stop(ours, signal.SIGTERM)
     lines = [json.loads(line) for line in ours.logged.splitlines()]
     assert all(line["reason"] for line in lines)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from support.build import CONFIG, RULES
+from support.builders import CONFIG, RULES
 from support.memo import remember_by_content
 
 from incident_engine.cli import check as check_command

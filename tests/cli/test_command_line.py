@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.fixtures import CONFIG, cst, event, restored, started
+from support.builders import at, event_json, restored_json, started_json
+from support.fixtures import CONFIG
 
 from incident_engine import __version__
 from incident_engine.config.rulebook import SHIPPED
@@ -65,7 +66,7 @@ def test_the_program_runs_as_a_module_in_a_process_of_its_own(tmp_path: Path) ->
     command = [sys.executable, "-m", "incident_engine", "grade", "-", "--at", "2013-06-23T11:05", "--lang", "en"]
     ended = subprocess.run(
         command,
-        input=json.dumps(started("e1", cst("10:35"))),
+        input=json.dumps(started_json("e1", at("10:35"))),
         cwd=tmp_path,
         env=environment | {"PYTHONIOENCODING": "utf-8"},
         capture_output=True,
@@ -211,7 +212,7 @@ def test_a_path_that_does_not_exist_is_told(run: Run) -> None:
 
 # grade
 
-ONE_PROVINCE = started("e1", cst("10:35"), incident="outage-1")
+ONE_PROVINCE = started_json("e1", at("10:35"), incident="outage-1")
 
 
 def graded(ran: Any) -> list[dict[str, Any]]:
@@ -256,7 +257,7 @@ def test_one_province_down_since_1035_is_level_iii_at_1105(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("at", "level"),
+    ("instant", "level"),
     [
         ("2013-06-23T11:04:59.999999+08:00", None),
         ("2013-06-23T11:05:00+08:00", "III"),
@@ -266,31 +267,33 @@ def test_one_province_down_since_1035_is_level_iii_at_1105(run: Run) -> None:
         ("2013-06-23T11:05:00Z", "II"),  # 19:05 in Shanghai would be I; the outage below ends at 19:00
     ],
 )
-def test_the_verdict_is_that_of_the_instant_asked_for(run: Run, at: str, level: str | None) -> None:
-    history = [ONE_PROVINCE, restored("e2", cst("14:00"), incident="outage-1")]
-    said = run("grade", "-", "--at", at, "--format", "json", stdin=json.dumps(history))
+def test_the_verdict_is_that_of_the_instant_asked_for(run: Run, instant: str, level: str | None) -> None:
+    history = [ONE_PROVINCE, restored_json("e2", at("14:00"), incident="outage-1")]
+    said = run("grade", "-", "--at", instant, "--format", "json", stdin=json.dumps(history))
     assert the_verdict(said)["level"] == level
 
 
 def test_only_what_had_occurred_by_then_is_taken_into_account(run: Run) -> None:
-    history = [ONE_PROVINCE, started("e2", cst("11:06"), "CN-HN", incident="outage-1")]
+    history = [ONE_PROVINCE, started_json("e2", at("11:06"), "CN-HN", incident="outage-1")]
     verdict = the_verdict(run("grade", "-", "--at", "2013-06-23T11:05", "--format", "json", stdin=json.dumps(history)))
     assert [region["region"] for region in verdict["evidence"]["regions"]] == ["CN-GD"]
     assert verdict["next"]["at"] == "2013-06-23T13:35:00+08:00"
 
 
 def test_without_an_instant_a_history_that_is_over_is_graded_at_its_end(run: Run) -> None:
-    history = [ONE_PROVINCE, restored("e2", cst("13:35"), incident="outage-1")]
+    history = [ONE_PROVINCE, restored_json("e2", at("13:35"), incident="outage-1")]
     verdict = the_verdict(run("grade", "-", "--format", "json", stdin=json.dumps(history)))
     assert (verdict["at"], verdict["level"], verdict["next"]) == ("2013-06-23T13:35:00+08:00", "II", None)
 
 
 HISTORY = [
-    started("e1", cst("10:35")),
-    started("e2", cst("11:20"), "湖南"),
-    event("n", "note.added", cst("10:47"), service="core-banking", data={"text": "主库日志卷写满", "by": "李工"}),
-    event("c", "step.completed", cst("11:16"), service="core-banking", data={"fulfils": "first-report", "by": "王敏"}),
-    restored("e3", cst("14:45"), "CN-GD", "CN-HN"),
+    started_json("e1", at("10:35")),
+    started_json("e2", at("11:20"), "湖南"),
+    event_json("n", "note.added", at("10:47"), service="core-banking", data={"text": "主库日志卷写满", "by": "李工"}),
+    event_json(
+        "c", "step.completed", at("11:16"), service="core-banking", data={"fulfils": "first-report", "by": "王敏"}
+    ),
+    restored_json("e3", at("14:45"), "CN-GD", "CN-HN"),
 ]
 # Guangdong 10:35-14:45, Hunan 11:20-14:45: III at 11:05, both for 30 min at 11:50: II, both for 3 h at 14:20: I.
 RISES = [("III", "11:05"), ("II", "11:50"), ("I", "14:20")]
@@ -333,7 +336,7 @@ def test_plain_yaml_needs_no_quotes_around_instants(run: Run) -> None:
 
 
 def test_incidents_far_apart_are_graded_apart(run: Run) -> None:
-    history = [*HISTORY, started("f1", cst("10:35", "2013-06-25")), restored("f2", cst("11:05", "2013-06-25"))]
+    history = [*HISTORY, started_json("f1", at("2013-06-25 10:35")), restored_json("f2", at("2013-06-25 11:05"))]
     found = graded(run("grade", "-", "--format", "json", stdin=as_json(history)))
     assert [incident["assessments"][0]["level"] for incident in found] == ["I", "III"]
 
@@ -382,10 +385,10 @@ def test_the_environment_chooses_the_language_unless_one_is_named(run: Run, monk
 def test_minutes_outside_the_service_hours_do_not_count(run: Run) -> None:
     # The counter is open on weekdays from 09:00 to 17:00. Friday 21 June 16:40 to Monday 24 June 09:10:
     # 20 minutes on Friday and 10 on Monday are 30 minutes, on the instant of 09:10.
-    friday, monday = cst("16:40", "2013-06-21"), cst("09:10", "2013-06-24")
+    friday, monday = at("2013-06-21 16:40"), at("2013-06-24 09:10")
     history = [
-        started("e1", friday, service="counter", incident="k"),
-        restored("e2", monday, service="counter", incident="k"),
+        started_json("e1", friday, service="counter", incident="k"),
+        restored_json("e2", monday, service="counter", incident="k"),
     ]
     verdict = the_verdict(run("grade", "-", "--format", "json", stdin=as_json(history)))
     assert [(rise["level"], rise["at"]) for rise in verdict["trajectory"]] == [("III", "2013-06-24T09:10:00+08:00")]
@@ -396,8 +399,8 @@ def test_minutes_outside_the_service_hours_do_not_count(run: Run) -> None:
 
 def test_an_outage_wholly_outside_the_service_hours_has_no_level(run: Run) -> None:
     history = [
-        started("e1", cst("17:00", "2013-06-21"), service="counter", incident="k"),
-        restored("e2", cst("09:00", "2013-06-24"), service="counter", incident="k"),
+        started_json("e1", at("2013-06-21 17:00"), service="counter", incident="k"),
+        restored_json("e2", at("2013-06-24 09:00"), service="counter", incident="k"),
     ]
     verdict = the_verdict(run("grade", "-", "--format", "json", stdin=as_json(history)))
     assert (verdict["level"], verdict["trajectory"]) == (None, [])

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 import typer
-from support.fixtures import House, bank, cst, event, house, restored, started
+from support.builders import at, event_json, restored_json, started_json
+from support.fixtures import House, bank, house
 from support.migrations import add_revision
 
 from incident_engine.cli import database as keeping
@@ -34,7 +35,7 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def held(tmp_path: Path, path: Path) -> Iterator[House]:
     """Hold a database with one incident, as the daemon does."""
     with house(tmp_path, bank(tmp_path)) as found:
-        found.report(cst("10:40"), started("a", cst("10:35"), incident="k"))
+        found.report(at("10:40"), started_json("a", at("10:35"), incident="k"))
         yield found
 
 
@@ -95,7 +96,7 @@ def test_a_backup_is_made_beside_the_daemon(run: Run, held: House, tmp_path: Pat
     assert "cases 1, events 1, deliveries" in said.out
     assert copy.stat().st_mode & 0o077 == 0
     assert sorted(found.name for found in tmp_path.glob("*copy*")) == ["copy.db"]  # nothing is needed beside it
-    held.report(cst("10:50"), started("b", cst("10:45"), "CN-HN"))
+    held.report(at("10:50"), started_json("b", at("10:45"), "CN-HN"))
     assert (count(copy, "events"), len(held.rows(events))) == (1, 2)
 
 
@@ -123,7 +124,7 @@ def test_a_backup_is_one_state_while_others_write(held: House, path: Path, tmp_p
         number = 0
         while not stop.is_set() and number < 2_000:
             number += 1
-            held.report(cst("10:50"), started(f"w{number}", cst("10:45"), "CN-HN", incident=f"w{number}"))
+            held.report(at("10:50"), started_json(f"w{number}", at("10:45"), "CN-HN", incident=f"w{number}"))
 
     writer = threading.Thread(target=write)
     writer.start()
@@ -140,9 +141,9 @@ def test_a_backup_is_one_state_while_others_write(held: House, path: Path, tmp_p
 def test_a_backup_is_put_back_and_the_old_database_is_kept(run: Run, path: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy.db"
     with house(tmp_path) as engine:
-        engine.report(cst("10:40"), started("a", cst("10:35"), incident="k"))
+        engine.report(at("10:40"), started_json("a", at("10:35"), incident="k"))
         assert run("backup", copy).code == 0
-        engine.report(cst("10:50"), started("b", cst("10:45"), "CN-HN", incident="later"))
+        engine.report(at("10:50"), started_json("b", at("10:45"), "CN-HN", incident="later"))
     path.chmod(0o640)
     said = run("restore", copy)
     assert (said.code, path.stat().st_mode & 0o777) == (0, 0o640)
@@ -153,7 +154,7 @@ def test_a_backup_is_put_back_and_the_old_database_is_kept(run: Run, path: Path,
     assert count(kept, "cases") == 2
     with house(tmp_path) as engine:
         assert [row["id"] for row in engine.rows(cases)] == ["k"]
-        (receipt,) = engine.report(cst("10:55"), started("b", cst("10:45"), "CN-HN", incident="later"))
+        (receipt,) = engine.report(at("10:55"), started_json("b", at("10:45"), "CN-HN", incident="later"))
         assert receipt.outcome == "accepted"  # what is sent again is taken again
 
 
@@ -162,13 +163,13 @@ def test_what_stood_only_in_the_log_beside_the_old_database_is_kept_and_not_mixe
     path, copy = tmp_path / "left" / "engine.db", tmp_path / "copy.db"
     path.parent.mkdir()
     with house(tmp_path) as engine:
-        engine.report(cst("10:40"), started("a", cst("10:35"), incident="k"))
+        engine.report(at("10:40"), started_json("a", at("10:35"), incident="k"))
         copy_database(Path(engine.database.name), copy)
-        engine.report(cst("10:50"), started("b", cst("10:45"), "CN-HN", incident="later"))
+        engine.report(at("10:50"), started_json("b", at("10:45"), "CN-HN", incident="later"))
         for ending in ("", "-wal", "-shm"):  # as if it were killed here
             shutil.copy(f"{Path(engine.database.name)}{ending}", f"{path}{ending}")
     assert Path(f"{path}-wal").stat().st_size > 0
-    _, kept = restore_database(copy, path, cst("11:00"))
+    _, kept = restore_database(copy, path, at("11:00"))
     assert kept == path.with_name("engine.db.before-20130623T030000Z")
     assert (count(path, "cases"), count(kept, "cases")) == (1, 2)
 
@@ -176,7 +177,7 @@ def test_what_stood_only_in_the_log_beside_the_old_database_is_kept_and_not_mixe
 def test_nothing_is_put_back_under_a_running_daemon(run: Run, held: House, path: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy.db"
     assert run("backup", copy).code == 0
-    held.report(cst("10:50"), started("b", cst("10:45"), "CN-HN"))
+    held.report(at("10:50"), started_json("b", at("10:45"), "CN-HN"))
     said = run("restore", copy)
     assert (said.code, said.out) == (1, "")
     assert f"{path} is in use by another incident-engine; stop it" in said.err
@@ -223,12 +224,12 @@ def test_a_copy_that_cannot_be_used_is_refused_and_nothing_is_changed(
 ) -> None:
     path, copy = tmp_path / "engine.db", tmp_path / "copy.db"
     with house(tmp_path) as engine:
-        engine.report(cst("10:40"), started("a", cst("10:35"), incident="k"))
+        engine.report(at("10:40"), started_json("a", at("10:35"), incident="k"))
         copy_database(path, copy)
     spoil(copy)
     before = path.read_bytes()
     with pytest.raises(StoreError, match=said):
-        restore_database(copy, path, cst("11:00"))
+        restore_database(copy, path, at("11:00"))
     assert path.read_bytes() == before
     assert sorted(found.name for found in tmp_path.glob("engine.db*")) == ["engine.db", "engine.db.lock"]
 
@@ -237,7 +238,7 @@ def test_a_copy_that_cannot_be_used_is_refused_and_nothing_is_changed(
 def test_a_copy_of_an_older_schema_is_put_back_and_brought_up_to_date_at_the_start(tmp_path: Path) -> None:
     path, copy = tmp_path / "engine.db", tmp_path / "copy.db"
     write_old(copy)
-    found, kept = restore_database(copy, path, cst("11:00"))
+    found, kept = restore_database(copy, path, at("11:00"))
     assert (found.revision, kept, schema(path)) == ("0001", None, "0001")
     with house(tmp_path) as engine:
         assert len(engine.rows(cases)) == 2
@@ -246,7 +247,7 @@ def test_a_copy_of_an_older_schema_is_put_back_and_brought_up_to_date_at_the_sta
 
 def test_a_database_is_not_its_own_backup(held: House, path: Path) -> None:
     with pytest.raises(StoreError, match="is the database itself"):
-        restore_database(path, path, cst("11:00"))
+        restore_database(path, path, at("11:00"))
 
 
 @pytest.fixture
@@ -255,13 +256,13 @@ def two_closed(tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     monkeypatch.setenv("INCIDENT_ENGINE__RETENTION__CLOSED_INCIDENTS", "365d")
     monkeypatch.setenv("INCIDENT_ENGINE__RETENTION__DIRECTORY", str(tmp_path / "archive"))
     with house(tmp_path) as engine:
-        engine.report(cst("10:37"), started("a", cst("10:35"), incident="blip"))
-        engine.report(cst("10:38"), restored("b", cst("10:36"), incident="blip"))
-        engine.fire(cst("12:40"))
-        engine.report(cst("13:37"), started("c", cst("13:00"), incident="owing"))
-        engine.report(cst("14:00"), restored("d", cst("13:59"), incident="owing"))
+        engine.report(at("10:37"), started_json("a", at("10:35"), incident="blip"))
+        engine.report(at("10:38"), restored_json("b", at("10:36"), incident="blip"))
+        engine.fire(at("12:40"))
+        engine.report(at("13:37"), started_json("c", at("13:00"), incident="owing"))
+        engine.report(at("14:00"), restored_json("d", at("13:59"), incident="owing"))
         by = {"by": "陈总"}
-        engine.report(cst("15:00"), event("e", "incident.closed", cst("15:00"), incident="owing", data=by))
+        engine.report(at("15:00"), event_json("e", "incident.closed", at("15:00"), incident="owing", data=by))
     return tmp_path / "archive"
 
 
@@ -377,7 +378,7 @@ def test_a_database_that_is_moved_under_the_daemon_takes_nothing_until_it_is_bac
         if replacement is not None:
             (tmp_path / file).write_text(replacement)
         with pytest.raises(StoreError, match=f"{file} was moved, removed or replaced under the daemon; put it back"):
-            held.report(cst("10:41"), started("b", cst("10:36"), incident="k"))
+            held.report(at("10:41"), started_json("b", at("10:36"), incident="k"))
     away.replace(tmp_path / file)
-    held.report(cst("10:42"), started("b", cst("10:36"), incident="k"))
+    held.report(at("10:42"), started_json("b", at("10:36"), incident="k"))
     assert len(held.rows(events)) == 2

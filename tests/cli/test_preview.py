@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.build import CONFIG
+from support.builders import CONFIG
 
 from incident_engine.common.yaml_loader import load_text
 from incident_engine.config.rulebook import load_rulebook

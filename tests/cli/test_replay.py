@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.build import CBRC_FILE, write
+from support.builders import CBRC_FILE, write
 
 Run = Callable[..., Any]
 PACK = "cn-cbrc-2008"

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from docx import Document
-from support.fixtures import House, bank, cst, event, house, restored, started
+from support.builders import at, event_json, restored_json, started_json
+from support.fixtures import House, bank, house
 
 Run = Callable[..., Any]
 
@@ -18,11 +19,11 @@ def held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
     """Hold a database with one incident open, as the daemon does, and let the command find it."""
     monkeypatch.setenv("INCIDENT_ENGINE__STORE__URL", f"sqlite:///{tmp_path / 'engine.db'}")
     with house(tmp_path, bank(tmp_path)) as found:
-        found.report(cst("10:40"), started("a", cst("10:35"), incident="k"))
-        found.fire(cst("11:10"))
+        found.report(at("10:40"), started_json("a", at("10:35"), incident="k"))
+        found.fire(at("11:10"))
         lesson = {"by": "Li", "text": "Test the switch-over"}
-        found.report(cst("11:21"), restored("r", cst("11:20"), incident="k"))
-        found.report(cst("11:22"), event("l", "lesson.recorded", cst("11:22"), incident="k", data=lesson))
+        found.report(at("11:21"), restored_json("r", at("11:20"), incident="k"))
+        found.report(at("11:22"), event_json("l", "lesson.recorded", at("11:22"), incident="k", data=lesson))
         yield found
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from support.fixtures import cst
+from support.builders import at
 
 from incident_engine.config.channels import OutgoingSettings
 from incident_engine.delivery.channels.base import Channel, DeliveryError
@@ -14,7 +14,7 @@ from incident_engine.store.deliveries import ClaimedDelivery
 
 from .servers import LOOPBACK
 
-CREATED = cst("11:05")
+CREATED = at("11:05")
 SECRET = "whsec_" + base64.b64encode(b"a secret of thirty-two characters").decode()
 LOCAL = OutgoingSettings(allow=(LOOPBACK,))
 

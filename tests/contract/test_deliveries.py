@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 from sqlalchemy import insert
+from support.builders import at
 from support.delivery_claims import claim_each
-from support.fixtures import MICROSECOND, cst, rows
+from support.fixtures import MICROSECOND, rows
 
 from incident_engine.domain.response.delivery_outcome import DeliveryState
 from incident_engine.store import deliveries as outgoing
@@ -18,7 +19,7 @@ from incident_engine.store.tables import attempts, cases, deliveries, steps
 
 from .test_store import A_DELIVERY, A_STEP, AN_INCIDENT
 
-NOW = cst("10:35")
+NOW = at("10:35")
 LEASE = timedelta(seconds=60)
 LATER = NOW + LEASE
 

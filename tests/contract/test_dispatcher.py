@@ -14,8 +14,9 @@ import pytest
 from prometheus_client.exposition import generate_latest
 from sqlalchemy import event, insert
 from sqlalchemy.exc import OperationalError
+from support.builders import at
 from support.delivery_claims import claim_each
-from support.fixtures import MICROSECOND, SetClock, cst, rows
+from support.fixtures import MICROSECOND, SetClock, rows
 
 from incident_engine.common.telemetry import Metrics
 from incident_engine.config.channels import (
@@ -41,7 +42,7 @@ from incident_engine.store.writer import Writer
 from .servers import LOOPBACK, Answer, mail_server, web_server
 from .test_store import A_DELIVERY, A_STEP, AN_INCIDENT
 
-NOW = cst("10:35")
+NOW = at("10:35")
 SECRET = Secret(value=base64.b64encode(b"a secret of thirty-two characters").decode())
 SECONDS = timedelta(seconds=1)
 LOCAL = OutgoingSettings(allow=(LOOPBACK,))

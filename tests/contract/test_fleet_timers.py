@@ -15,7 +15,8 @@ import pytest
 from procrastinate import App, PsycopgConnector
 from procrastinate.schema import SchemaManager
 from sqlalchemy import delete, insert, text
-from support.fixtures import cst, eventually
+from support.builders import at
+from support.fixtures import eventually
 
 from incident_engine.common.clock import SystemClock
 from incident_engine.store.database import Database
@@ -236,17 +237,17 @@ def test_a_database_that_goes_away_is_found_again_by_itself(replicas: list[Repli
 
 
 @pytest.mark.parametrize(
-    ("at", "begins"),
+    ("now", "begins"),
     [
-        (cst("05:59", "2013-06-01"), cst("06:00", "2013-06-01")),
-        (cst("06:00", "2013-06-01"), cst("06:00", "2013-07-01")),
-        (cst("10:35"), cst("06:00", "2013-07-01")),
-        (cst("23:00", "2013-12-31"), cst("06:00", "2014-01-01")),
-        (datetime(2013, 6, 30, 23, tzinfo=UTC), cst("06:00", "2013-08-01")),  # 07:00 on 1 July in Shanghai
+        (at("2013-06-01 05:59"), at("2013-06-01 06:00")),
+        (at("2013-06-01 06:00"), at("2013-07-01 06:00")),
+        (at("10:35"), at("2013-07-01 06:00")),
+        (at("2013-12-31 23:00"), at("2014-01-01 06:00")),
+        (datetime(2013, 6, 30, 23, tzinfo=UTC), at("2013-08-01 06:00")),  # 07:00 on 1 July in Shanghai
     ],
 )
-def test_a_month_begins_in_the_morning_of_its_first_day(at: datetime, begins: datetime) -> None:
-    found = monthly_after(at, SHANGHAI)
+def test_a_month_begins_in_the_morning_of_its_first_day(now: datetime, begins: datetime) -> None:
+    found = monthly_after(now, SHANGHAI)
     assert found == begins
     assert (found.day, found.hour) == (1, 6)
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from sqlalchemy import insert, text, update
-from support.fixtures import INCIDENT, House, cst, house, rows, started
+from support.builders import at, started_json
+from support.fixtures import INCIDENT, House, house, rows
 
 from incident_engine.domain.response.delivery_outcome import DeliveryState
 from incident_engine.domain.response.step import StepState
@@ -21,8 +22,8 @@ from incident_engine.watchdog import store_probe
 from incident_engine.watchdog.findings import ClockReading, Kind
 from incident_engine.watchdog.store_probe import StoreProbe
 
-BEGAN = cst("10:35")
-NOW = cst("11:30")
+BEGAN = at("10:35")
+NOW = at("11:30")
 LIMITS = Limits(timedelta(seconds=30), timedelta(minutes=15), timedelta(minutes=1))
 SECOND = timedelta(seconds=1)
 STEP = "a-step"
@@ -31,7 +32,7 @@ STEP = "a-step"
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[House]:
     with house(tmp_path) as found:
-        found.report(BEGAN, started("down", BEGAN, incident=INCIDENT))
+        found.report(BEGAN, started_json("down", BEGAN, incident=INCIDENT))
         with found.database.write() as connection:
             connection.execute(update(timers).values(due_at=NOW + SECOND))
             connection.execute(
@@ -174,7 +175,7 @@ def test_deadlines_are_found_by_an_index_however_many_steps_there_are(engine: Ho
 @pytest.mark.parametrize(("seconds", "is_ahead"), [(0, False), (60, False), (61, True)])
 def test_a_new_event_from_ahead_of_the_clock_is_found_once(engine: House, seconds: int, is_ahead: bool) -> None:
     last = read_health(engine).last_event
-    engine.report(NOW, started("next", NOW + seconds * SECOND, "CN-HN", incident=INCIDENT))
+    engine.report(NOW, started_json("next", NOW + seconds * SECOND, "CN-HN", incident=INCIDENT))
     found = read_health(engine, last)
     reading_now = ClockReading(NOW, 0)
     assert [fault.kind for fault in store_probe.find_events_ahead(found, 0, reading_now)] == (
@@ -199,7 +200,7 @@ def test_a_databases_clock_that_differs_from_ours_is_found(engine: House, databa
 def test_a_database_that_has_a_clock_of_its_own_is_asked_for_it(engine: House, monkeypatch: pytest.MonkeyPatch) -> None:
     assert read_health(engine).database_now is None  # SQLite has ours
     monkeypatch.setitem(store_health._CLOCKS, "sqlite", text("SELECT '2013-06-23T11:29:00+08:00'"))
-    assert read_health(engine).database_now == cst("11:29")
+    assert read_health(engine).database_now == at("11:29")
 
 
 # A store that fails or hangs

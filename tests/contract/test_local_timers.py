@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from apscheduler.executors.pool import ThreadPoolExecutor
-from support.fixtures import cst, eventually
+from support.builders import at
+from support.fixtures import eventually
 
 from incident_engine.common.clock import Clock, SystemClock, VirtualClock
 from incident_engine.timers import local
@@ -224,13 +225,13 @@ def test_the_shipped_heartbeat_is_short_enough_for_a_minute_to_matter(monkeypatc
 
 
 def test_a_fast_clock_rings_when_it_shows_the_instant() -> None:
-    clock, rings = VirtualClock(cst("10:35"), speed=3600), Rings()
+    clock, rings = VirtualClock(at("10:35"), speed=3600), Rings()
     timers = LocalTimers(clock, rings)
     timers.start()
     try:
-        timers.arm(cst("11:05"))  # 30 minutes: half a second at this speed
+        timers.arm(at("11:05"))  # 30 minutes: half a second at this speed
         eventually(lambda: rings.at)
-        assert clock.now() >= cst("11:05")
+        assert clock.now() >= at("11:05")
     finally:
         timers.stop()
 
@@ -263,8 +264,8 @@ def test_daily_work_is_done_at_night_in_the_banks_time_zone_and_beside_the_month
         timers.every_month(ZoneInfo("Asia/Shanghai"), lambda: done.append("monthly"))
         timers.every_day(ZoneInfo("Asia/Shanghai"), lambda: done.append("daily"))
         jobs = {job.id: job for job in timers._scheduler.get_jobs()}
-        assert jobs["daily"].trigger.get_next_fire_time(None, cst("12:00")) == cst("03:00", "2013-06-24")
-        assert jobs["daily"].trigger.get_next_fire_time(None, cst("02:59")) == cst("03:00")
+        assert jobs["daily"].trigger.get_next_fire_time(None, at("12:00")) == at("2013-06-24 03:00")
+        assert jobs["daily"].trigger.get_next_fire_time(None, at("02:59")) == at("03:00")
         jobs["daily"].modify(next_run_time=now())
         eventually(lambda: done)
     assert done == ["daily"]

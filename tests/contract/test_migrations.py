@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from support.fixtures import cst, event, house, restored, rows, started
+from support.builders import at, event_json, restored_json, started_json
+from support.fixtures import house, rows
 from support.migrations import LATER, add_revision
 from support.reproduction import reproduced
 
@@ -75,17 +76,19 @@ def test_the_engine_goes_on_with_the_database_of_a_release(tmp_path: Path, revis
         closed, still_open = engine.rows(cases)
         assert (closed["level"], still_open["level"], still_open["closed_at"]) == ("III", "II", None)
         with engine.database.read() as connection:
-            case = engine.reader.case(connection, still_open["id"], cst("16:00"))
+            case = engine.reader.case(connection, still_open["id"], at("16:00"))
         assert case is not None
         assert case.assessments[0].level == "I"  # two provinces, three hours: Art. 9(1)2
         before = len(engine.rows(deliveries))
-        assert engine.fire(cst("16:00")) > 0
+        assert engine.fire(at("16:00")) > 0
         assert [row["level"] for row in engine.rows(cases) if row["closed_at"] is None] == ["I"]
         assert len(engine.rows(deliveries)) > before
         about: dict[str, Any] = {"service": "payments"}
-        (receipt,) = engine.report(cst("16:10"), restored("up", cst("16:05"), "CN-HN", "CN-HB", **about))
+        (receipt,) = engine.report(at("16:10"), restored_json("up", at("16:05"), "CN-HN", "CN-HB", **about))
         assert receipt.incident == still_open["id"]
-        (again,) = engine.report(cst("16:11"), event("up", "outage.restored", cst("16:05"), regions=["CN-HN"], **about))
+        (again,) = engine.report(
+            at("16:11"), event_json("up", "outage.restored", at("16:05"), regions=["CN-HN"], **about)
+        )
         assert again.outcome == "duplicate"
         assert [row["times"] for row in engine.rows(quarantine)] == [2]
 
@@ -178,5 +181,5 @@ def test_a_damaged_database_is_not_migrated(tmp_path: Path) -> None:
 def test_an_outage_after_the_migration_has_an_incident_of_its_own(tmp_path: Path) -> None:
     load(tmp_path, "0001")
     with house(tmp_path) as engine:
-        engine.report(cst("10:00", "2013-07-01"), started("new", cst("09:59", "2013-07-01"), "CN-SX"))
+        engine.report(at("2013-07-01 10:00"), started_json("new", at("2013-07-01 09:59"), "CN-SX"))
         assert len(engine.rows(cases)) == 3

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, func, insert, make_url, select, text
 from sqlalchemy.pool import NullPool
-from support.fixtures import cst
+from support.builders import at
 
 from incident_engine.common.errors import StoreError
 from incident_engine.store import postgresql
@@ -24,7 +24,7 @@ from incident_engine.store.writer import Writer
 
 from .test_store import AN_INCIDENT
 
-NOW = cst("10:35")
+NOW = at("10:35")
 
 
 @pytest.fixture

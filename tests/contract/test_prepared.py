@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
-from support.fixtures import cst, rows
+from support.builders import at
+from support.fixtures import rows
 
 from incident_engine.common.errors import StoreError
 from incident_engine.domain.response.step import StepState
@@ -20,7 +21,7 @@ from incident_engine.store.writer import Writer
 
 from .test_store import A_DELIVERY, A_STEP, AN_INCIDENT
 
-NOW = cst("10:35")
+NOW = at("10:35")
 ALL = Prepared(select(cases).where(cases.c.id == bindparam("id")))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import insert, select, update
-from support.build import at, cbrc, incident, recorded, restored, settings, started, verdict
+from support.builders import at, cbrc, incident, recorded, restored, settings, started, verdict
 from support.reports import TWO_PROVINCES, book, wrote
 
 from incident_engine.common.errors import StoreError

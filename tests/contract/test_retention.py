@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 from sqlalchemy import update
-from support.fixtures import MICROSECOND, House, bank, cst, event, house, restored, rows, started
+from support.builders import at, event_json, restored_json, started_json
+from support.fixtures import MICROSECOND, House, bank, house, rows
 
 from incident_engine.common.errors import ArchiveError, InvalidDocumentError, InvalidFilesError
 from incident_engine.domain.values import parse_duration
@@ -37,9 +38,9 @@ from incident_engine.store.tables import (
 from incident_engine.store.unit_of_work import UnitOfWork
 from incident_engine.store.writer import Writer
 
-LATER = cst("03:00", "2014-07-01")
+LATER = at("2014-07-01 03:00")
 OF_INCIDENTS = (cases, assessments, steps, deliveries, attempts, reports, timers)
-YEAR = Period(cst("12:00", "2013-01-01").date(), cst("12:00", "2013-12-31").date())
+YEAR = Period(at("2013-01-01 12:00").date(), at("2013-12-31 12:00").date())
 
 
 @dataclass(slots=True)
@@ -96,32 +97,32 @@ def blips(engine: House, *names: str, day: str = "2013-06-23") -> None:
     """Report short outages that close themselves two hours after their end."""
     for name in names:
         key = {"incident": name}
-        engine.report(cst("10:37", day), started(name, cst("10:35", day), **key))
-        engine.report(cst("10:38", day), restored(f"{name}-up", cst("10:36", day), **key))
-    while engine.fire(cst("12:40", day)):
+        engine.report(at(f"{day} 10:37"), started_json(name, at(f"{day} 10:35"), **key))
+        engine.report(at(f"{day} 10:38"), restored_json(f"{name}-up", at(f"{day} 10:36"), **key))
+    while engine.fire(at(f"{day} 12:40")):
         pass
 
 
 def graded(engine: House, name: str = "graded") -> None:
     """Report an outage of level III with all that the law wants of it, but for the summary report."""
     key = {"incident": name}
-    engine.report(cst("10:36"), started(name, cst("10:35"), **key))
-    engine.fire(cst("11:05"))
+    engine.report(at("10:36"), started_json(name, at("10:35"), **key))
+    engine.fire(at("11:05"))
     for place, obligation in enumerate(("first-report", "partners-notice", "formal-report")):
         done = {"by": "王敏", "fulfils": obligation}
-        engine.report(cst("11:10"), event(f"{name}-{place}", "step.completed", cst("11:10"), **key, data=done))
-    engine.report(cst("11:21"), restored(f"{name}-up", cst("11:20"), **key))
-    engine.report(cst("12:00"), event(f"{name}-end", "incident.closed", cst("12:00"), **key, data={"by": "陈总"}))
+        engine.report(at("11:10"), event_json(f"{name}-{place}", "step.completed", at("11:10"), **key, data=done))
+    engine.report(at("11:21"), restored_json(f"{name}-up", at("11:20"), **key))
+    engine.report(at("12:00"), event_json(f"{name}-end", "incident.closed", at("12:00"), **key, data={"by": "陈总"}))
 
 
 def summed_up(engine: House, name: str = "graded") -> None:
     """Report that the summary report of Art. 43 was handed in, the last thing that is owed."""
     done = {"by": "王敏", "fulfils": "summary-report"}
-    at = cst("09:00", "2013-06-27")
-    engine.report(at, event(f"{name}-sum", "step.completed", at, incident=name, data=done))
-    while engine.fire(cst("12:00", "2013-06-28")):
+    when = at("2013-06-27 09:00")
+    engine.report(when, event_json(f"{name}-sum", "step.completed", when, incident=name, data=done))
+    while engine.fire(at("2013-06-28 12:00")):
         pass
-    deliver(engine, at)
+    deliver(engine, when)
 
 
 def deliver(engine: House, at: datetime) -> None:
@@ -155,7 +156,7 @@ def test_everything_of_an_incident_goes_into_the_file_and_nothing_else_goes(kept
     assert document["packs"][0]["document"] == before["packs"][0]["document"]
     (row,) = engine.rows(archived_incidents)
     assert row["levels"] == {"cn-cbrc-2008": "III"}
-    assert (row["occurred_at"], row["closed_at"], row["archived_at"]) == (cst("10:35"), cst("12:00"), LATER)
+    assert (row["occurred_at"], row["closed_at"], row["archived_at"]) == (at("10:35"), at("12:00"), LATER)
     (line,) = gzip.decompress((kept.folder / row["file"]).read_bytes()).splitlines()
     assert row["sha256"] == hashlib.sha256(line).hexdigest()
 
@@ -192,7 +193,7 @@ def test_an_incident_goes_the_moment_after_it_was_closed_so_long_ago(kept: Kept)
 
 
 def test_an_open_incident_never_goes(kept: Kept) -> None:
-    kept.house.report(cst("10:36"), started("down", cst("10:35"), incident="open"))
+    kept.house.report(at("10:36"), started_json("down", at("10:35"), incident="open"))
     assert kept.run() == ArchiveResult()
     assert kept.ids() == ["open"]
 
@@ -208,17 +209,17 @@ def test_an_incident_with_an_open_follow_up_task_stays(tmp_path: Path) -> None:
     with bank_that_keeps(tmp_path, PLAYBOOKS='["emergency-response"]') as kept:
         graded(kept.house)
         task = {"title": "改造备用线路", "assignee": "duty-team", "by": "陈总", "reason": "复盘"}
-        at = cst("13:00")
-        kept.house.report(at, event("task", "step.added", at, incident="graded", data=task))
+        when = at("13:00")
+        kept.house.report(when, event_json("task", "step.added", when, incident="graded", data=task))
         summed_up(kept.house)
         tasks = [row["id"] for row in kept.house.rows(steps) if row["state"] == "started"]
         assert [name for name in tasks if ":task:" in name]
-        at = cst("11:00", "2013-07-01")
+        when = at("2013-07-01 11:00")
         for number, name in enumerate(tasks):
             assert kept.run().held == {"graded": Hold.STEP_OPEN}
             done = {"by": "赵强", "step": name}
-            kept.house.report(at, event(f"done-{number}", "step.completed", at, incident="graded", data=done))
-            deliver(kept.house, at)
+            kept.house.report(when, event_json(f"done-{number}", "step.completed", when, incident="graded", data=done))
+            deliver(kept.house, when)
         assert [*kept.run().archived.values()] == [["graded"]]
 
 
@@ -235,7 +236,7 @@ def test_an_incident_with_a_message_to_be_delivered_stays(kept: Kept, state: str
 def test_an_event_of_an_archived_incident_that_is_sent_again_is_known(kept: Kept) -> None:
     blips(kept.house, "old")
     kept.run()
-    again = started("old", cst("10:35"))
+    again = started_json("old", at("10:35"))
     for document in (again, again | {"incident": "old"}):
         (receipt,) = kept.house.report(LATER, document)
         assert (receipt.outcome, receipt.touched) == ("duplicate", ())
@@ -248,20 +249,20 @@ def test_a_new_event_of_an_archived_incident_is_refused_and_opens_no_other(kept:
     blips(kept.house, "old")
     (file,) = kept.run().archived
     with pytest.raises(InvalidDocumentError, match=f"incident 'old' was archived in {file} on 2014-06-30"):
-        kept.house.report(LATER, started("more", LATER, incident="old"))
+        kept.house.report(LATER, started_json("more", LATER, incident="old"))
     assert kept.ids() == []
-    (receipt,) = kept.house.report(LATER, started("more", LATER))  # without the name it is a new outage
+    (receipt,) = kept.house.report(LATER, started_json("more", LATER))  # without the name it is a new outage
     assert receipt.outcome == "accepted"
     assert kept.ids() == [receipt.incident]
 
 
 def test_archived_events_are_no_maintenance_of_later_incidents(kept: Kept) -> None:
     blips(kept.house, "old")
-    window = {"start": cst("01:00", "2013-06-30").isoformat(), "end": cst("02:00", "2013-06-30").isoformat()}
+    window = {"start": at("2013-06-30 01:00").isoformat(), "end": at("2013-06-30 02:00").isoformat()}
     about: dict[str, Any] = {"service": "core-banking", "regions": ["CN-GD"], "data": window}
-    kept.house.report(cst("13:00"), event("window", "maintenance.announced", cst("13:00"), **about))
+    kept.house.report(at("13:00"), event_json("window", "maintenance.announced", at("13:00"), **about))
     kept.run()
-    kept.house.report(LATER, started("more", LATER, incident="new"))
+    kept.house.report(LATER, started_json("more", LATER, incident="new"))
     with kept.house.database.read() as connection:
         case = kept.house.reader.case(connection, "new", LATER)
     assert case is not None
@@ -344,7 +345,7 @@ def test_what_changes_between_the_file_and_the_removal_stays(kept: Kept, monkeyp
     def late(path: Path, lines: Any) -> None:
         write(path, lines)
         data = {"text": "found in a drawer", "by": "Li"}
-        kept.house.report(LATER, event("late", "note.added", cst("10:36"), incident="changed", data=data))
+        kept.house.report(LATER, event_json("late", "note.added", at("10:36"), incident="changed", data=data))
 
     with monkeypatch.context() as patched:
         patched.setattr(archive_files, "write", late)
@@ -366,7 +367,7 @@ def test_an_incident_of_which_the_same_transaction_takes_an_event_stays(kept: Ke
         document = archives.document_of(connection, "old")
     assert document is not None
     digest = archive_files.digest_of(archives.line_of(document))
-    found = parse_events([started("again", LATER, incident="old")], kept.house.settings.service_names)
+    found = parse_events([started_json("again", LATER, incident="old")], kept.house.settings.service_names)
 
     def work(unit: UnitOfWork) -> bool:
         archives.mark_chosen(unit.connection, "old", "file")

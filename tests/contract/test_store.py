@@ -15,7 +15,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Table, insert, inspect, select
 from sqlalchemy.exc import IntegrityError
-from support.fixtures import MICROSECOND, SHANGHAI, cst
+from support.builders import at
+from support.fixtures import MICROSECOND, SHANGHAI
 
 from incident_engine.common.errors import StoreError
 from incident_engine.store.database import Database
@@ -30,7 +31,7 @@ from incident_engine.store.tables import (
     timers,
 )
 
-NOW = cst("10:35")
+NOW = at("10:35")
 
 AN_INCIDENT: dict[str, Any] = {
     "id": "i",

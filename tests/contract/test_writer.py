@@ -13,7 +13,8 @@ import structlog
 from sqlalchemy import event, insert, select
 from sqlalchemy.exc import IntegrityError, OperationalError
 from structlog.testing import capture_logs
-from support.fixtures import cst, eventually, held_up
+from support.builders import at
+from support.fixtures import eventually, held_up
 
 from incident_engine.common.errors import OverloadedError, StoreError
 from incident_engine.common.telemetry import configure_logging, logger
@@ -22,7 +23,7 @@ from incident_engine.store.tables import cases
 from incident_engine.store.unit_of_work import UnitOfWork, in_savepoint, transaction
 from incident_engine.store.writer import BATCH, Writer
 
-NOW = cst("10:35")
+NOW = at("10:35")
 
 
 class Opened:

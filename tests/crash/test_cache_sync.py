@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select
-from support.fixtures import bank, cst, restored, rulebook_of, started
+from support.builders import at, restored_json, started_json
+from support.fixtures import bank, rulebook_of
 from support.postgresql import new_database, shared_server
 
 from incident_engine.common.telemetry import Metrics
@@ -40,7 +41,7 @@ class Replica:
     def report(self, now: str, *documents: dict[str, Any]) -> None:
         """Report events at an instant."""
         events = parse_events(list(documents), self.settings.service_names)
-        self.writer.submit(lambda unit: self.engine.report(unit, events, cst(now))).result(30)
+        self.writer.submit(lambda unit: self.engine.report(unit, events, at(now))).result(30)
 
 
 Replicas = list[Replica]
@@ -72,26 +73,26 @@ def stored(replica: Replica) -> dict[str, Any]:
 def recomputed(replica: Replica, book: Rulebook, now: str) -> tuple[str | None, list[str]]:
     with replica.database.read() as connection:
         incident = fold("outage", events_of(connection, "outage"))
-    verdict = assess(incident, book.packs[0], book.hours, cst(now), (), book.calendars)
+    verdict = assess(incident, book.packs[0], book.hours, at(now), (), book.calendars)
     return verdict.level, list(incident.regions)
 
 
 def test_a_replica_sees_what_another_wrote(replicas: Replicas) -> None:
     one, two, _ = replicas
-    one.report("10:35", started("1", cst("10:35"), "CN-GD", **KEY))
-    two.report("10:40", started("2", cst("10:40"), "CN-HN", **KEY))
-    one.report("10:41", started("3", cst("10:41"), "CN-BJ", **KEY))
+    one.report("10:35", started_json("1", at("10:35"), "CN-GD", **KEY))
+    two.report("10:40", started_json("2", at("10:40"), "CN-HN", **KEY))
+    one.report("10:41", started_json("3", at("10:41"), "CN-BJ", **KEY))
     assert stored(one)["regions"] == ["CN-BJ", "CN-GD", "CN-HN"]
 
 
 def test_a_replica_opens_no_second_incident_beside_one_that_another_opened(replicas: Replicas) -> None:
     one, two, three = replicas
-    one.report("01:00", started("0", cst("01:00"), "CN-GD"))
+    one.report("01:00", started_json("0", at("01:00"), "CN-GD"))
     for number, replica in enumerate(replicas):  # each knows by now which incidents are open
-        replica.report("01:10", restored(f"0-{number}", cst("01:10"), "CN-GD"))
-    one.report("10:35", started("1", cst("10:35"), "CN-GD"))
-    two.report("10:36", started("2", cst("10:36"), "CN-HN"))
-    three.report("10:50", restored("3", cst("10:50"), "CN-GD"))
+        replica.report("01:10", restored_json(f"0-{number}", at("01:10"), "CN-GD"))
+    one.report("10:35", started_json("1", at("10:35"), "CN-GD"))
+    two.report("10:36", started_json("2", at("10:36"), "CN-HN"))
+    three.report("10:50", restored_json("3", at("10:50"), "CN-GD"))
     with one.database.read() as connection:
         regions = connection.scalars(select(cases.c.regions).order_by(cases.c.first_at)).all()
     assert regions == [["CN-GD"], ["CN-GD", "CN-HN"]]
@@ -102,13 +103,13 @@ def test_whoever_takes_which_event_the_incident_is_what_all_events_say(replicas:
     world = random.Random(seed)
     book = rulebook_of(replicas[0].settings)
     minute = 0
-    kinds: list[Callable[..., dict[str, Any]]] = [started, restored]
+    kinds: list[Callable[..., dict[str, Any]]] = [started_json, restored_json]
     for number in range(25):
         minute += world.randrange(1, 9)
         now = f"{10 + minute // 60:02}:{minute % 60:02}"
         region = world.choice(["CN-GD", "CN-HN", "CN-BJ"])
-        kind = started if number == 0 else world.choice(kinds)
+        kind = started_json if number == 0 else world.choice(kinds)
         replica = world.choice(replicas)
-        replica.report(now, kind(str(number), cst(now), region, **KEY))
+        replica.report(now, kind(str(number), at(now), region, **KEY))
         row = stored(replica)
         assert (row["level"], row["regions"]) == recomputed(replica, book, now), number

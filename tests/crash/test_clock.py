@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 from sqlalchemy import update
+from support.builders import event_json
 from support.fake_receiver import desk
 from support.fast_bank import write_bank
-from support.fixtures import MICROSECOND, House, bank, event, house
+from support.fixtures import MICROSECOND, House, bank, house
 from support.servers import client, daemon, wait_for
 
 from incident_engine.config.rulebook import load_rulebook
@@ -23,7 +24,7 @@ AUTUMN = datetime(2026, 10, 25, 1, 0, tzinfo=UTC)  # 03:00 in Berlin becomes 02:
 
 
 def down(at: datetime, service: str = "core-banking") -> dict[str, Any]:
-    return event("down", "outage.started", at, service=service, regions=["CN-GD"], incident=KEY)
+    return event_json("down", "outage.started", at, service=service, regions=["CN-GD"], incident=KEY)
 
 
 def level(engine: House) -> str | None:

@@ -14,19 +14,8 @@ from typing import Any
 
 import pytest
 from sqlalchemy import delete, update
-from support.fixtures import (
-    CONFIG,
-    MICROSECOND,
-    SHANGHAI,
-    House,
-    bank,
-    cst,
-    event,
-    house,
-    restored,
-    shipped_rulebook,
-    started,
-)
+from support.builders import at, event_json, restored_json, started_json
+from support.fixtures import CONFIG, MICROSECOND, SHANGHAI, House, bank, house, shipped_rulebook
 
 from incident_engine.config.rulebook import SHIPPED, load_rulebook
 from incident_engine.config.settings import Settings
@@ -45,13 +34,13 @@ from incident_engine.store.tables import (
 )
 from incident_engine.store.unit_of_work import UnitOfWork
 
-BEGAN = cst("10:35")
-LEVEL_III, LEVEL_II, LEVEL_I = cst("11:05"), cst("13:35"), cst("16:35")
-REMINDER, DUE = cst("11:20"), cst("11:35")
+BEGAN = at("10:35")
+LEVEL_III, LEVEL_II, LEVEL_I = at("11:05"), at("13:35"), at("16:35")
+REMINDER, DUE = at("11:20"), at("11:35")
 OVERDUE = DUE + MICROSECOND
-NO_PROGRESS, NO_FORMAL_REPORT = cst("18:35") + MICROSECOND, cst("22:35") + MICROSECOND
+NO_PROGRESS, NO_FORMAL_REPORT = at("18:35") + MICROSECOND, at("22:35") + MICROSECOND
 KEY = "outage-1"
-DOWN = started("down", BEGAN, incident=KEY)
+DOWN = started_json("down", BEGAN, incident=KEY)
 
 III = {"level": "III", "at": "2013-06-23T11:05:00+08:00", "rule": "art9-3-2", "cite": "Art. 9(3)2"}
 II = {"level": "II", "at": "2013-06-23T13:35:00+08:00", "rule": "art9-2-2", "cite": "Art. 9(2)2"}
@@ -158,7 +147,7 @@ def test_the_report_is_pending_up_to_the_very_instant_at_which_it_is_due(tmp_pat
         engine.report(BEGAN, DOWN)
         engine.fire(LEVEL_III)
         engine.fire(REMINDER)
-        engine.report(DUE, event("note", "note.added", DUE, incident=KEY, data={"text": "still working on it"}))
+        engine.report(DUE, event_json("note", "note.added", DUE, incident=KEY, data={"text": "still working on it"}))
         assert states(engine)[TELL_LEADERS] == "pending"
         assert next_look(engine) == OVERDUE
         engine.fire(OVERDUE)
@@ -176,18 +165,18 @@ def test_the_report_is_pending_up_to_the_very_instant_at_which_it_is_due(tmp_pat
 
 
 def completed(name: str, at: datetime, **data: str) -> dict[str, Any]:
-    return event(name, "step.completed", at, incident=KEY, data={"by": "Wang Min", **data})
+    return event_json(name, "step.completed", at, incident=KEY, data={"by": "Wang Min", **data})
 
 
 def test_a_report_handed_in_before_the_reminder_withdraws_the_reminder_and_the_overdue_notice(tmp_path: Path) -> None:
     with house(tmp_path) as engine:
         engine.report(BEGAN, DOWN)
         engine.fire(LEVEL_III)
-        engine.report(cst("11:15"), completed("report", cst("11:15"), fulfils="first-report"))
+        engine.report(at("11:15"), completed("report", at("11:15"), fulfils="first-report"))
         found = states(engine)
         assert (found[REMIND], found[TELL_LEADERS], found[FIRST_REPORT]) == ("withdrawn", "withdrawn", "completed")
         report = next(row for row in engine.rows(steps) if row["id"] == FIRST_REPORT)
-        assert (report["completed_at"], report["completed_by"]) == (cst("11:15"), "Wang Min")
+        assert (report["completed_at"], report["completed_by"]) == (at("11:15"), "Wang Min")
         assert next_look(engine) == OVERDUE  # the partners are still to be told
         engine.fire(OVERDUE)
         assert next_look(engine) == LEVEL_II
@@ -199,7 +188,7 @@ def test_a_report_handed_in_after_the_reminder_withdraws_the_overdue_notice_only
         engine.report(BEGAN, DOWN)
         engine.fire(LEVEL_III)
         engine.fire(REMINDER)
-        engine.report(cst("11:30"), completed("report", cst("11:30"), step=FIRST_REPORT))
+        engine.report(at("11:30"), completed("report", at("11:30"), step=FIRST_REPORT))
         found = states(engine)
         assert (found[REMIND], found[TELL_LEADERS], found[FIRST_REPORT]) == ("started", "withdrawn", "completed")
 
@@ -209,7 +198,7 @@ def test_a_report_handed_in_on_the_very_instant_is_in_time(tmp_path: Path) -> No
         engine.report(BEGAN, DOWN)
         engine.fire(REMINDER)
         engine.report(DUE, completed("report", DUE, fulfils="first-report"))
-        engine.fire(cst("12:00"))
+        engine.fire(at("12:00"))
         status = engine.rows(assessments)[-1]["document"]["obligations"][0]
         assert states(engine)[TELL_LEADERS] == "withdrawn"
     assert (status["state"], status["met_late"]) == ("met", False)
@@ -219,7 +208,7 @@ def test_a_late_report_is_met_and_said_to_be_late(tmp_path: Path) -> None:
     with house(tmp_path) as engine:
         engine.report(BEGAN, DOWN)
         engine.fire(OVERDUE)
-        engine.report(cst("11:40"), completed("report", cst("11:40"), fulfils="first-report"))
+        engine.report(at("11:40"), completed("report", at("11:40"), fulfils="first-report"))
         status = engine.rows(assessments)[-1]["document"]["obligations"][0]
         assert states(engine)[TELL_LEADERS] == "started"
     assert (status["state"], status["met_late"], status["met_by"]) == ("met", True, "Wang Min")
@@ -275,14 +264,14 @@ def test_what_is_interrupted_before_the_commit_is_done_once_afterwards(tmp_path:
 def test_an_engine_that_wakes_hours_late_does_everything_that_fell_due_at_once_and_once(tmp_path: Path) -> None:
     with house(tmp_path) as engine:
         engine.report(BEGAN, DOWN)
-        assert engine.fire(cst("18:00")) == 1
+        assert engine.fire(at("18:00")) == 1
         assert trajectory(engine) == [III, II, I]
         reminder = (REMIND, "risk-reporter")  # which would remind of what is overdue by then
         assert messages(engine) + Counter([reminder]) == done_by_then(LEVEL_I)
         assert states(engine)[REMIND] == "withdrawn"
-        assert {row["created_at"] for row in engine.rows(deliveries)} == {cst("18:00")}
+        assert {row["created_at"] for row in engine.rows(deliveries)} == {at("18:00")}
         assert next_look(engine) == NO_PROGRESS
-        assert engine.fire(cst("18:00")) == 0
+        assert engine.fire(at("18:00")) == 0
 
 
 def test_firing_twice_does_nothing_more(tmp_path: Path) -> None:
@@ -320,7 +309,7 @@ def test_many_incidents_that_fall_due_together_are_looked_at_in_turns(
 ) -> None:
     monkeypatch.setattr("incident_engine.engine.service._TIMERS_AT_ONCE", 4)
     with house(tmp_path) as engine:
-        down = [started(f"e{number}", BEGAN, incident=f"outage-{number}") for number in range(7)]
+        down = [started_json(f"e{number}", BEGAN, incident=f"outage-{number}") for number in range(7)]
         engine.report(BEGAN, *down)
         assert engine.fire(LEVEL_III) == 4
         assert engine.fire(LEVEL_III) == 3
@@ -346,13 +335,13 @@ def test_at_level_i_the_engine_wakes_every_two_hours_until_it_is_over(tmp_path: 
         assert next_look(engine) == NO_PROGRESS
         engine.fire(NO_PROGRESS)
         assert progress(engine) == [("1", "overdue", 1), ("2", "pending", 0)]
-        assert next_look(engine) == cst("20:35") + MICROSECOND
-        engine.report(cst("20:00"), completed("progress", cst("19:58"), fulfils="progress-report"))
+        assert next_look(engine) == at("20:35") + MICROSECOND
+        engine.report(at("20:00"), completed("progress", at("19:58"), fulfils="progress-report"))
         assert progress(engine) == [("1", "met", 1), ("2", "pending", 0)]
-        engine.fire(cst("20:35") + MICROSECOND)
+        engine.fire(at("20:35") + MICROSECOND)
         assert progress(engine) == [("1", "met", 1), ("2", "overdue", 1), ("3", "pending", 0)]
-        assert next_look(engine) == NO_FORMAL_REPORT == cst("22:35") + MICROSECOND
-        engine.report(cst("21:00"), restored("up", cst("20:50"), incident=KEY))
+        assert next_look(engine) == NO_FORMAL_REPORT == at("22:35") + MICROSECOND
+        engine.report(at("21:00"), restored_json("up", at("20:50"), incident=KEY))
         assert progress(engine) == [("1", "met", 1), ("2", "overdue", 1)]
 
 
@@ -361,7 +350,7 @@ def test_progress_that_is_reported_in_time_rolls_the_deadline_on(tmp_path: Path)
         engine.report(BEGAN, DOWN)
         engine.fire(LEVEL_I)
         for hour in (18, 20, 22):
-            said = cst(f"{hour}:30")
+            said = at(f"{hour}:30")
             engine.report(said, completed(f"progress-{hour}", said, fulfils="progress-report"))
         found = progress(engine)
     assert found == [("1", "met", 0), ("2", "met", 0), ("3", "met", 0), ("4", "pending", 0)]
@@ -371,9 +360,9 @@ def test_an_engine_that_slept_through_several_deadlines_says_how_many_were_misse
     with house(tmp_path) as engine:
         engine.report(BEGAN, DOWN)
         engine.fire(LEVEL_I)
-        engine.fire(cst("23:00"))
+        engine.fire(at("23:00"))
         assert progress(engine) == [("3", "overdue", 3), ("4", "pending", 0)]
-        assert next_look(engine) == cst("00:35", "2013-06-24") + MICROSECOND
+        assert next_look(engine) == at("2013-06-24 00:35") + MICROSECOND
 
 
 # The end of an incident
@@ -381,12 +370,12 @@ def test_an_engine_that_slept_through_several_deadlines_says_how_many_were_misse
 
 def test_a_blip_that_never_reached_a_level_closes_itself_when_its_window_is_over(tmp_path: Path) -> None:
     with house(tmp_path) as engine:
-        engine.report(cst("10:45"), DOWN, restored("up", cst("10:45"), incident=KEY))
-        assert next_look(engine) == cst("12:45")  # intake.window: 2 hours after the restoration
-        assert engine.fire(cst("12:45") - MICROSECOND) == 0
+        engine.report(at("10:45"), DOWN, restored_json("up", at("10:45"), incident=KEY))
+        assert next_look(engine) == at("12:45")  # intake.window: 2 hours after the restoration
+        assert engine.fire(at("12:45") - MICROSECOND) == 0
         assert the_incident(engine)["closed_at"] is None
-        assert engine.fire(cst("12:45")) == 1
-        assert the_incident(engine)["closed_at"] == cst("12:45")
+        assert engine.fire(at("12:45")) == 1
+        assert the_incident(engine)["closed_at"] == at("12:45")
         last = engine.rows(events)[-1]
         assert (last["source"], last["type"]) == ("incident-engine", "incident.closed")
         assert next_look(engine) is None
@@ -395,29 +384,29 @@ def test_a_blip_that_never_reached_a_level_closes_itself_when_its_window_is_over
 
 def test_a_blip_that_closes_itself_hours_late_does_so_once(tmp_path: Path) -> None:
     with house(tmp_path) as engine:
-        engine.report(cst("10:45"), DOWN, restored("up", cst("10:45"), incident=KEY))
-        assert engine.fire(cst("20:00")) == 1
-        assert engine.fire(cst("20:00")) == 0
+        engine.report(at("10:45"), DOWN, restored_json("up", at("10:45"), incident=KEY))
+        assert engine.fire(at("20:00")) == 1
+        assert engine.fire(at("20:00")) == 0
         assert [row["type"] for row in engine.rows(events)].count("incident.closed") == 1
 
 
 def test_a_graded_incident_waits_for_a_person_to_close_it(tmp_path: Path) -> None:
     with house(tmp_path) as engine:
-        engine.report(cst("11:10"), DOWN, restored("up", cst("11:10"), incident=KEY))
-        for alarm in (cst("11:15"), REMINDER, OVERDUE, cst("13:10"), cst("23:00")):
+        engine.report(at("11:10"), DOWN, restored_json("up", at("11:10"), incident=KEY))
+        for alarm in (at("11:15"), REMINDER, OVERDUE, at("13:10"), at("23:00")):
             engine.fire(alarm)
         assert the_incident(engine)["closed_at"] is None
-        engine.report(cst("23:00"), event("end", "incident.closed", cst("23:00"), incident=KEY, data={"by": "Chen"}))
-        assert the_incident(engine)["closed_at"] == cst("23:00")
+        engine.report(at("23:00"), event_json("end", "incident.closed", at("23:00"), incident=KEY, data={"by": "Chen"}))
+        assert the_incident(engine)["closed_at"] == at("23:00")
 
 
 def test_customers_hear_that_it_works_again_five_minutes_after_it_does(tmp_path: Path) -> None:
     with house(tmp_path) as engine:
         engine.report(BEGAN, DOWN)
         engine.fire(LEVEL_III)
-        engine.report(cst("11:10"), restored("up", cst("11:10"), incident=KEY))
-        assert next_look(engine) == cst("11:15")
-        engine.fire(cst("11:15"))
+        engine.report(at("11:10"), restored_json("up", at("11:10"), incident=KEY))
+        assert next_look(engine) == at("11:15")
+        engine.fire(at("11:15"))
         assert [contact for name, contact in messages(engine) if name == RESOLVED] == ["customers-zh", "customers-en"]
         assert states(engine)[DUTY_II] == "withdrawn"
 
@@ -426,13 +415,13 @@ def test_customers_do_not_hear_that_it_works_again_when_it_breaks_within_five_mi
     with house(tmp_path) as engine:
         engine.report(BEGAN, DOWN)
         engine.fire(LEVEL_III)
-        engine.report(cst("11:10"), restored("up", cst("11:10"), incident=KEY))
-        engine.report(cst("11:14"), started("down again", cst("11:14"), incident=KEY))
-        engine.fire(cst("11:15"))
+        engine.report(at("11:10"), restored_json("up", at("11:10"), incident=KEY))
+        engine.report(at("11:14"), started_json("down again", at("11:14"), incident=KEY))
+        engine.fire(at("11:15"))
         assert states(engine)[RESOLVED] == "withdrawn"
-        engine.report(cst("11:18"), restored("up again", cst("11:18"), incident=KEY))
+        engine.report(at("11:18"), restored_json("up again", at("11:18"), incident=KEY))
         assert states(engine)[RESOLVED_LATER] == "pending"
-        engine.fire(cst("11:23"))
+        engine.fire(at("11:23"))
         assert (states(engine)[RESOLVED], states(engine)[RESOLVED_LATER]) == ("withdrawn", "started")
 
 
@@ -440,8 +429,8 @@ def test_a_closed_incident_still_owes_the_law_its_report(tmp_path: Path) -> None
     with house(tmp_path) as engine:
         engine.report(BEGAN, DOWN)
         engine.fire(LEVEL_III)
-        end = event("end", "incident.closed", cst("11:12"), incident=KEY, data={"by": "Chen"})
-        engine.report(cst("11:12"), restored("up", cst("11:10"), incident=KEY), end)
+        end = event_json("end", "incident.closed", at("11:12"), incident=KEY, data={"by": "Chen"})
+        engine.report(at("11:12"), restored_json("up", at("11:10"), incident=KEY), end)
         engine.fire(OVERDUE)
         assert states(engine)[TELL_LEADERS] == "started"
 
@@ -452,22 +441,22 @@ HARM = {"kind": "public", "seriousness": "serious", "cause": "data_leak", "by": 
 def test_an_incident_below_every_level_stays_open_as_long_as_the_law_asks_for_a_report(tmp_path: Path) -> None:
     """Harm to the public that is not particularly serious is of no level, but is to be reported at once (35(6))."""
     with house(tmp_path) as engine:
-        engine.report(BEGAN, event("harm", "harm.assessed", BEGAN, incident=KEY, data=HARM))
-        for alarm in (cst("10:50") + MICROSECOND, cst("12:35"), cst("20:00")):
+        engine.report(BEGAN, event_json("harm", "harm.assessed", BEGAN, incident=KEY, data=HARM))
+        for alarm in (at("10:50") + MICROSECOND, at("12:35"), at("20:00")):
             engine.fire(alarm)
             assert the_incident(engine)["closed_at"] is None
-        engine.report(cst("20:05"), completed("report", cst("20:05"), fulfils="immediate-report"))
-        engine.fire(cst("22:05"))
+        engine.report(at("20:05"), completed("report", at("20:05"), fulfils="immediate-report"))
+        engine.fire(at("22:05"))
         assert the_incident(engine)["closed_at"] is not None
 
 
 def worse_after_the_end(engine: House) -> dict[str, Any]:
     """Let a blip close itself, report that it did the worst harm, and return the incident."""
-    engine.report(cst("10:36"), DOWN, restored("up", cst("10:36"), incident=KEY))
-    engine.fire(cst("12:36"))
-    assert the_incident(engine)["closed_at"] == cst("12:36")
+    engine.report(at("10:36"), DOWN, restored_json("up", at("10:36"), incident=KEY))
+    engine.fire(at("12:36"))
+    assert the_incident(engine)["closed_at"] == at("12:36")
     worst = HARM | {"seriousness": "particularly_serious"}
-    engine.report(cst("14:00"), event("harm", "harm.assessed", cst("13:50"), incident=KEY, data=worst))
+    engine.report(at("14:00"), event_json("harm", "harm.assessed", at("13:50"), incident=KEY, data=worst))
     return the_incident(engine)
 
 
@@ -489,7 +478,7 @@ def test_the_level_is_held_when_a_late_restoration_says_that_it_was_never_reache
     with house(tmp_path) as engine:
         engine.report(BEGAN, DOWN)
         engine.fire(LEVEL_III)
-        engine.report(cst("11:10"), restored("up", cst("10:50"), incident=KEY))  # 15 minutes: no level by the facts
+        engine.report(at("11:10"), restored_json("up", at("10:50"), incident=KEY))  # 15 minutes: no level by the facts
         document = engine.rows(assessments)[-1]["document"]
         assert (document["level"], document["level_retained"], document["next"]) == ("III", True, None)
         assert document["trajectory"] == [III]
@@ -502,16 +491,16 @@ def test_the_level_is_held_when_a_late_restoration_says_that_it_was_never_reache
 def test_a_level_that_was_only_forecast_is_not_held_when_a_late_restoration_arrives(tmp_path: Path) -> None:
     with house(tmp_path) as engine:
         engine.report(BEGAN, DOWN)
-        engine.report(cst("11:00"), restored("up", cst("10:50"), incident=KEY))
+        engine.report(at("11:00"), restored_json("up", at("10:50"), incident=KEY))
         assert engine.fire(LEVEL_III) == 0
         assert the_incident(engine)["level"] is None
         assert set(states(engine).values()) == {"withdrawn"}
-        assert next_look(engine) == cst("12:50")
+        assert next_look(engine) == at("12:50")
 
 
 def test_an_outage_that_becomes_known_late_is_graded_from_when_it_began(tmp_path: Path) -> None:
     with house(tmp_path) as engine:
-        engine.report(cst("14:00"), DOWN)
+        engine.report(at("14:00"), DOWN)
         assert trajectory(engine) == [III, II]
         assert next_look(engine) == LEVEL_I
         status = engine.rows(assessments)[-1]["document"]["obligations"][0]
@@ -524,13 +513,13 @@ def test_a_second_province_reported_late_brings_the_next_level_forward(tmp_path:
         engine.report(BEGAN, DOWN)
         engine.fire(LEVEL_III)
         # Hunan since 10:50: two provinces for 30 minutes each at 11:20, for 3 hours each at 13:50.
-        engine.report(cst("11:10"), started("hunan", cst("10:50"), "湖南", incident=KEY))
+        engine.report(at("11:10"), started_json("hunan", at("10:50"), "湖南", incident=KEY))
         due = {row["id"]: row["due_at"] for row in engine.rows(steps)}
-        assert (due[DUTY_II], due[DUTY_I]) == (cst("11:20"), cst("13:50"))
-        engine.fire(cst("11:20"))
+        assert (due[DUTY_II], due[DUTY_I]) == (at("11:20"), at("13:50"))
+        engine.fire(at("11:20"))
         engine.fire(OVERDUE)
-        assert next_look(engine) == cst("13:50")
-        engine.fire(cst("13:50"))
+        assert next_look(engine) == at("13:50")
+        engine.fire(at("13:50"))
         assert [rise["level"] for rise in trajectory(engine)] == ["III", "II", "I"]
 
 
@@ -557,11 +546,11 @@ def test_an_incident_goes_on_with_the_pack_with_which_it_began(tmp_path: Path) -
     replaced(pack, "for: {at_least: 30m}", "for: {at_least: 40m}")
     replaced(pack, 'version: "2"', 'version: "3"')
     with house(tmp_path, settings) as engine:
-        engine.report(cst("10:40"), started("new", BEGAN, service="payments", incident="outage-2"))
+        engine.report(at("10:40"), started_json("new", BEGAN, service="payments", incident="outage-2"))
         engine.fire(LEVEL_III)
         assert trajectory(engine) == [III]
         assert (the_incident(engine)["level"], the_incident(engine, "outage-2")["level"]) == ("III", None)
-        engine.fire(cst("11:15"))
+        engine.fire(at("11:15"))
         assert [rise["at"] for rise in trajectory(engine, "outage-2")] == ["2013-06-23T11:15:00+08:00"]
         assert {row["version"] for row in engine.rows(packs)} == {"2", "3"}
         versions = {(row["case_id"], row["version"]) for row in engine.rows(assessments)}
@@ -579,7 +568,7 @@ def one_template(settings: Settings, locale: str, name: str, line: str) -> Ruleb
 def still_told(folder: Path, line: str) -> None:
     settings = bank(folder)
     with house(folder, settings, one_template(settings, "en", "duty-notice", line)) as engine:
-        engine.report(cst("14:00"), DOWN)
+        engine.report(at("14:00"), DOWN)
         assert len(engine.rows(events)) == 1
         assert (DUTY_III, "duty-engineer") in messages(engine)
         notices = [row for row in engine.rows(deliveries) if row["step_id"] == DUTY_III]
@@ -624,7 +613,7 @@ def test_an_audience_renamed_while_an_incident_is_open_does_not_stop_it(tmp_path
 
 def test_one_incident_that_cannot_be_brought_up_to_date_does_not_keep_the_others_from_it(tmp_path: Path) -> None:
     with house(tmp_path) as engine:
-        engine.report(BEGAN, DOWN, started("b", BEGAN, service="payments", incident="outage-2"))
+        engine.report(BEGAN, DOWN, started_json("b", BEGAN, service="payments", incident="outage-2"))
         # Damage the first one's pack: its content is gone, as after a careless hand in the database.
         engine.work(lambda unit: unit.connection.execute(update(cases).where(cases.c.id == KEY).values(packs={})))
         assert engine.fire(LEVEL_III) == 2
@@ -635,9 +624,9 @@ def test_one_incident_that_cannot_be_brought_up_to_date_does_not_keep_the_others
 def test_a_timer_without_an_end_is_never_stored(tmp_path: Path) -> None:
     with house(tmp_path) as engine:
         # Weekday hours: from Friday 16:40 on 30 minutes are full on Monday 09:10.
-        friday = cst("16:40", "2013-06-21")
-        engine.report(friday, started("down", friday, incident=KEY, service="counter"))
-        assert next_look(engine) == cst("09:10", "2013-06-24")
+        friday = at("2013-06-21 16:40")
+        engine.report(friday, started_json("down", friday, incident=KEY, service="counter"))
+        assert next_look(engine) == at("2013-06-24 09:10")
         assert all(row["due_at"] < NEVER for row in engine.rows(steps))
         assert next_look(engine).astimezone(SHANGHAI).weekday() == 0  # type: ignore[union-attr]
 
@@ -646,5 +635,5 @@ def test_a_lost_timer_comes_back_with_the_next_event(tmp_path: Path) -> None:
     with house(tmp_path) as engine:
         engine.report(BEGAN, DOWN)
         engine.work(lambda unit: unit.connection.execute(delete(timers)))
-        engine.report(cst("10:40"), event("n", "note.added", cst("10:40"), incident=KEY, data={"text": "look"}))
+        engine.report(at("10:40"), event_json("n", "note.added", at("10:40"), incident=KEY, data={"text": "look"}))
         assert next_look(engine) == LEVEL_III

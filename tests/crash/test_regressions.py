@@ -11,10 +11,11 @@ from typing import Any
 import httpx2
 import pytest
 from sqlalchemy import Connection
+from support.builders import at, event_json
 from support.delivery_claims import claim_each
 from support.fake_receiver import desk
 from support.fast_bank import write_bank
-from support.fixtures import House, cst, event, house, served
+from support.fixtures import House, house, served
 
 from incident_engine.common.clock import SystemClock
 from incident_engine.common.errors import InvalidFilesError, StoreError
@@ -35,7 +36,7 @@ KEY = "outage-1"
 
 def outage(name: str, kind: str, at: datetime, region: str = "CN-GD", **more: Any) -> dict[str, Any]:
     given = {"service": "core-banking", "regions": [region], "incident": KEY} | more
-    return event(name, f"outage.{kind}", at, **given)
+    return event_json(name, f"outage.{kind}", at, **given)
 
 
 @pytest.mark.parametrize(
@@ -49,11 +50,11 @@ def outage(name: str, kind: str, at: datetime, region: str = "CN-GD", **more: An
 )
 def test_one_request_makes_the_incidents_that_many_requests_make(tmp_path: Path, spans: list[tuple[str, str]]) -> None:
     events = [
-        outage(f"{kind}-{place}", kind, cst(moment), incident=None)
+        outage(f"{kind}-{place}", kind, at(moment), incident=None)
         for place, span in enumerate(spans)
         for kind, moment in zip(("started", "restored"), span, strict=True)
     ]
-    now = cst("14:00")
+    now = at("14:00")
     found = []
     for name, requests in (("together", [events]), ("singly", [[each] for each in events])):
         (tmp_path / name).mkdir()
@@ -63,15 +64,15 @@ def test_one_request_makes_the_incidents_that_many_requests_make(tmp_path: Path,
             # Not the level: told of a start alone, the engine had to take it for an outage that lasts (Art. 10).
             found.append([(row["first_at"], row["last_at"]) for row in engine.rows(cases)])
     assert found[0] == found[1]
-    assert [row[1] for row in found[0]] == [cst(spans[-1][1])]  # one incident, over
+    assert [row[1] for row in found[0]] == [at(spans[-1][1])]  # one incident, over
 
 
 def test_a_clock_that_is_set_back_loses_no_level_and_refuses_no_event(tmp_path: Path) -> None:
     with house(tmp_path) as engine:
-        engine.report(cst("10:35"), outage("down", "started", cst("10:35")))
-        engine.fire(cst("11:05"))
-        note = event("note", "note.added", cst("11:00"), incident=KEY, data={"text": "looked"})
-        engine.report(cst("11:03"), note)  # two minutes before the level that has been reached
+        engine.report(at("10:35"), outage("down", "started", at("10:35")))
+        engine.fire(at("11:05"))
+        note = event_json("note", "note.added", at("11:00"), incident=KEY, data={"text": "looked"})
+        engine.report(at("11:03"), note)  # two minutes before the level that has been reached
         (row,) = engine.rows(cases)
     assert row["level"] == "III"
 
@@ -82,9 +83,9 @@ def _record_failure(unit: UnitOfWork, delivery: ClaimedDelivery, now: datetime) 
 
 def test_a_step_of_which_no_message_got_through_has_failed_and_is_not_called_completed(tmp_path: Path) -> None:
     with house(tmp_path) as engine:
-        engine.report(cst("10:35"), outage("down", "started", cst("10:35")))
-        engine.fire(cst("11:05"))
-        now = cst("11:06")
+        engine.report(at("10:35"), outage("down", "started", at("10:35")))
+        engine.fire(at("11:05"))
+        now = at("11:06")
         claimed = engine.work(lambda unit: claim_each(unit.connection, now, now + timedelta(minutes=1), 100))
         for delivery in claimed:
             engine.work(
@@ -100,27 +101,29 @@ def test_customers_get_no_all_clear_when_a_restoration_is_reported_late_and_some
     tmp_path: Path,
 ) -> None:
     with house(tmp_path) as engine:
-        engine.report(cst("11:40"), outage("gd", "started", cst("09:00")))
-        engine.report(cst("11:41"), outage("hn", "started", cst("11:30"), "CN-HN"))
-        engine.report(cst("11:42"), outage("gd-ok", "restored", cst("11:00")))
+        engine.report(at("11:40"), outage("gd", "started", at("09:00")))
+        engine.report(at("11:41"), outage("hn", "started", at("11:30"), "CN-HN"))
+        engine.report(at("11:42"), outage("gd-ok", "restored", at("11:00")))
         told = [row["step_id"] for row in engine.rows(deliveries)]
     assert not [step for step in told if "customers-resolved" in step]
 
 
 def test_a_report_cannot_be_handed_in_before_its_incident_began(tmp_path: Path) -> None:
-    early = event("done", "step.completed", cst("09:00"), incident=KEY, data={"fulfils": "first-report", "by": "Wang"})
-    with served(tmp_path, cst("11:10")) as api:
-        api.client.post("/api/v1/events", json=outage("down", "started", cst("10:35")))
+    early = event_json(
+        "done", "step.completed", at("09:00"), incident=KEY, data={"fulfils": "first-report", "by": "Wang"}
+    )
+    with served(tmp_path, at("11:10")) as api:
+        api.client.post("/api/v1/events", json=outage("down", "started", at("10:35")))
         answer = api.client.post("/api/v1/events", json=early)
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["pointer"] == "/occurred_at"
 
 
 def test_readers_however_many_do_not_keep_the_writer_waiting(tmp_path: Path) -> None:
-    with served(tmp_path, cst("11:10")) as api, ExitStack() as reading:
+    with served(tmp_path, at("11:10")) as api, ExitStack() as reading:
         for _ in range(12):  # more than the readers' pool holds without waiting
             reading.enter_context(api.database.read())
-        answer = api.client.post("/api/v1/events", json=outage("down", "started", cst("10:35")))
+        answer = api.client.post("/api/v1/events", json=outage("down", "started", at("10:35")))
     assert answer.status_code == 202
 
 
@@ -136,8 +139,8 @@ def test_readers_however_many_do_not_keep_the_writer_waiting(tmp_path: Path) -> 
     ids=["another origin", "no origin at all", "a cross-site request", "a name made to point here", "no name at all"],
 )
 def test_a_page_of_another_site_cannot_report_events(tmp_path: Path, headers: dict[str, str]) -> None:
-    with served(tmp_path, cst("11:10")) as api:
-        answer = api.client.post("/api/v1/events", json=outage("down", "started", cst("10:35")), headers=headers)
+    with served(tmp_path, at("11:10")) as api:
+        answer = api.client.post("/api/v1/events", json=outage("down", "started", at("10:35")), headers=headers)
         assert answer.status_code == 403
         assert api.rows(cases) == []
 
@@ -163,34 +166,34 @@ def test_a_figure_opens_a_blip_again_for_the_window_and_then_it_ends_by_itself(t
     At one instant a closing comes before what opens again, so it stayed open, and the next look at that instant failed.
     """
     with house(tmp_path) as bank:
-        bank.report(cst("10:00"), outage("down", "started", cst("10:00")))
-        bank.report(cst("10:05"), outage("up", "restored", cst("10:05")))
-        bank.fire(cst("12:05"))
-        assert [row["closed_at"] for row in bank.rows(cases)] == [cst("12:05")]
+        bank.report(at("10:00"), outage("down", "started", at("10:00")))
+        bank.report(at("10:05"), outage("up", "restored", at("10:05")))
+        bank.fire(at("12:05"))
+        assert [row["closed_at"] for row in bank.rows(cases)] == [at("12:05")]
         said = {"by": "王敏", "root_cause": "交换机故障"}
-        bank.report(cst("15:00"), event("figure", "impact.measured", cst("15:00"), incident=KEY, data=said))
+        bank.report(at("15:00"), event_json("figure", "impact.measured", at("15:00"), incident=KEY, data=said))
         assert [row["closed_at"] for row in bank.rows(cases)] == [None]
-        assert [row["due_at"] for row in bank.rows(timers)] == [cst("17:00")]
-        bank.fire(cst("17:00"))
-        assert [row["closed_at"] for row in bank.rows(cases)] == [cst("17:00")]
+        assert [row["due_at"] for row in bank.rows(timers)] == [at("17:00")]
+        bank.fire(at("17:00"))
+        assert [row["closed_at"] for row in bank.rows(cases)] == [at("17:00")]
         assert bank.rows(timers) == []
 
 
 REQUESTS: dict[str, tuple[list[list[dict[str, Any]]], int]] = {
     "a late beginning of what is over": (
         [
-            [outage("s", "started", cst("10:00"), incident=None), outage("e", "restored", cst("10:30"), incident=None)],
-            [outage("late", "started", cst("09:58"), incident=None)],
-            [outage("new", "started", cst("16:00"), incident=None)],
+            [outage("s", "started", at("10:00"), incident=None), outage("e", "restored", at("10:30"), incident=None)],
+            [outage("late", "started", at("09:58"), incident=None)],
+            [outage("new", "started", at("16:00"), incident=None)],
         ],
         2,
     ),
     "an incident that was closed breaks again": (
         [
-            [outage("s", "started", cst("10:00")), outage("e", "restored", cst("10:30"))],
-            [event("close", "incident.closed", cst("11:00"), incident=KEY, data={"by": "王敏"})],
-            [outage("again", "started", cst("15:50"))],
-            [outage("more", "started", cst("15:55"), region="CN-HN", incident=None)],
+            [outage("s", "started", at("10:00")), outage("e", "restored", at("10:30"))],
+            [event_json("close", "incident.closed", at("11:00"), incident=KEY, data={"by": "王敏"})],
+            [outage("again", "started", at("15:50"))],
+            [outage("more", "started", at("15:55"), region="CN-HN", incident=None)],
         ],
         1,
     ),
@@ -210,13 +213,13 @@ def test_what_shares_a_transaction_makes_the_incidents_that_several_transactions
 
             def report(unit: UnitOfWork, engine: House = engine, parsed: list[list[Event]] = parsed) -> None:
                 for each in parsed:
-                    engine.engine.report(unit, each, cst("16:30"))
+                    engine.engine.report(unit, each, at("16:30"))
 
             if way == "together":
                 engine.work(report)
             else:
                 for documents in requests:
-                    engine.report(cst("16:30"), *documents)
+                    engine.report(at("16:30"), *documents)
             found.append(sorted((row["id"], row["first_at"], row["last_at"]) for row in engine.rows(cases)))
     assert found[0] == found[1]
     assert len(found[0]) == number
@@ -263,11 +266,11 @@ def test_a_commit_that_fails_does_not_disarm_the_alarm_for_what_is_stored(tmp_pa
 def test_a_second_person_who_confirms_a_correction_stands_in_the_verdict_too(tmp_path: Path) -> None:
     def corrected(name: str, moment: str, by: str) -> dict[str, Any]:
         data = {"level": None, "pack": "cn-cbrc-2008", "by": by, "reason": "探针误报"}
-        return event(name, "level.corrected", cst(moment), incident=KEY, data=data)
+        return event_json(name, "level.corrected", at(moment), incident=KEY, data=data)
 
     with house(tmp_path) as engine:
-        engine.report(cst("11:10"), outage("down", "started", cst("10:35")))
+        engine.report(at("11:10"), outage("down", "started", at("10:35")))
         for name, moment, by in (("first", "11:11", "Li Lei"), ("second", "11:12", "王敏")):
-            engine.report(cst(moment), corrected(name, moment, by))
+            engine.report(at(moment), corrected(name, moment, by))
         verdict = max(engine.rows(assessments), key=lambda row: row["seq"])
         assert [each["by"] for each in verdict["document"]["evidence"]["corrections"]] == ["Li Lei", "王敏"]

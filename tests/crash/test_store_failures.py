@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from support.builders import started_json
 from support.fake_receiver import Desk, desk
 from support.fast_bank import write_bank
 from support.servers import Daemon, client, daemon, wait_for
@@ -23,16 +24,8 @@ from incident_engine.common.errors import StoreError
 from incident_engine.store.database import Database
 
 
-def outage(name: str, incident: str = "one") -> dict[str, Any]:
-    return {
-        "source": "monitor",
-        "id": name,
-        "type": "outage.started",
-        "service": "core-banking",
-        "regions": ["CN-GD"],
-        "incident": incident,
-        "occurred_at": datetime.now(UTC).isoformat(),
-    }
+def outage(name: str, incident: str = "one", **fields: Any) -> dict[str, Any]:
+    return started_json(name, datetime.now(UTC), incident=incident, **fields)
 
 
 @dataclass(slots=True)
@@ -162,8 +155,7 @@ def test_a_database_that_is_found_to_be_damaged_takes_nothing_more_and_says_what
         # More than fits into what the daemon remembers of the file, so that it must read what was damaged.
         for number in range(40):
             notes = [
-                outage(f"{number}/{place}", f"incident-{number}") | {"data": {"text": "x" * 4_000}}
-                for place in range(5)
+                outage(f"{number}/{place}", f"incident-{number}", data={"text": "x" * 4_000}) for place in range(5)
             ]
             assert found.post(*notes).status_code == 202
         with closing(sqlite3.connect(tmp_path / "engine.db")) as other:

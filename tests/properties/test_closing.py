@@ -3,9 +3,10 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from support.build import at, cbrc, closed, incident, recorded, restored, started
+from support.budget import examples
+from support.builders import at, cbrc, closed, incident, recorded, restored, started
 
 from incident_engine.domain.events.model import OutageEvent, Recorded
 from incident_engine.domain.events.types import ITSELF
@@ -16,7 +17,7 @@ from incident_engine.domain.response.after_closing import not_before_closing
 from incident_engine.domain.response.automatic_closing import closes_itself_at
 from incident_engine.domain.response.step import Step
 
-SETTINGS = settings(max_examples=150, deadline=None, derandomize=True)
+SETTINGS = examples(full=150, quick=50)
 START = at("10:00")
 STEP = Step("s", "p", "s", "1", START, "a", "t")
 OBSERVATION, WINDOW = timedelta(minutes=30), timedelta(minutes=20)

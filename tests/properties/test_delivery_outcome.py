@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.fixtures import cst
+from support.builders import at
 
 from incident_engine.domain.response.delivery_outcome import (
     Consequences,
@@ -18,7 +18,7 @@ from incident_engine.domain.response.delivery_outcome import (
 )
 from incident_engine.domain.response.step import StepState
 
-NOW = cst("10:35")
+NOW = at("10:35")
 THOROUGH = settings(max_examples=500, deadline=None, derandomize=True)
 IS_DUE = {DeliveryState.PENDING, DeliveryState.SENDING}
 

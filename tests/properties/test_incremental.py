@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 from support.budget import examples
-from support.build import at, closed, degraded, recorded, restored, started
+from support.builders import at, closed, degraded, recorded, restored, started
 
 from incident_engine.domain.events.model import MaintenanceAnnounced, Recorded
 from incident_engine.domain.incidents.fold import fold

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import example, given
 from hypothesis import strategies as st
 from support.budget import examples
-from support.build import CHINA, at, cbrc, degraded, event, restored, started, verdict
+from support.builders import CHINA, at, cbrc, degraded, event, restored, started, verdict
 
 from incident_engine.domain.calendar.service_hours import ServiceHours, weekly_hours
 from incident_engine.domain.events.model import Recorded

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.budget import examples
-from support.build import RULES, at, cbrc, incident, recorded, restored, started
+from support.builders import RULES, at, cbrc, incident, recorded, restored, started
 
 from incident_engine.common.yaml_loader import load_file
 from incident_engine.domain.events.model import LevelCorrected, Recorded

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from hypothesis import given
 from hypothesis import strategies as st
 from support.budget import examples
-from support.build import (
+from support.builders import (
     CHINA,
     RULES,
     at,

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 import pytest
-from support.build import RULES, at, closed, degraded, recorded, restored, started, verdict
+from support.builders import RULES, at, closed, degraded, recorded, restored, started, verdict
 
 from incident_engine.common.yaml_loader import load_file
 from incident_engine.domain.events.model import Recorded

@@ -6,7 +6,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from support.build import RULES, degraded, recorded, restored, started, verdict
+from support.builders import RULES, degraded, recorded, restored, started, verdict
 
 from incident_engine.common.yaml_loader import load_file
 from incident_engine.domain.events.model import Recorded

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from support.build import CHINA, RULES, at, degraded, recorded, restored, started, verdict
+from support.builders import CHINA, RULES, at, degraded, recorded, restored, started, verdict
 
 from incident_engine.common.yaml_loader import load_file
 from incident_engine.domain.calendar.service_hours import ServiceHours, weekly_hours

@@ -4,7 +4,7 @@ import os
 from datetime import date, timedelta
 
 import pytest
-from support.build import CONFIG, RULES, at, cbrc, recorded, restored, started, verdict
+from support.builders import CONFIG, RULES, at, cbrc, recorded, restored, started, verdict
 
 from incident_engine.cli.check import check
 from incident_engine.common.yaml_loader import load_file

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from support.build import CONFIG, RULES, write
+from support.builders import CONFIG, RULES, write
 
 from incident_engine.cli import app as cli
 from incident_engine.common.yaml_loader import load_text

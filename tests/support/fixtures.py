@@ -39,11 +39,6 @@ MICROSECOND = timedelta(microseconds=1)
 INCIDENT = "core-20130623"
 
 
-def cst(time_of_day: str, day: str = "2013-06-23") -> datetime:
-    """Return an instant by the clock of Shanghai (UTC+8), by default on 23 June 2013, in UTC."""
-    return datetime.fromisoformat(f"{day}T{time_of_day}+08:00").astimezone(UTC)
-
-
 class SetClock:
     """A clock that shows what it is told to show."""
 
@@ -226,22 +221,3 @@ def eventually(what: Callable[[], T], seconds: float = 30) -> T:
             return answer
         assert time.monotonic() < deadline, f"still {answer!r} after {seconds} s"
         time.sleep(0.01)
-
-
-def event(name: str, kind: str, at: datetime, **more: Any) -> dict[str, Any]:
-    """Return an event in the native format."""
-    return {"source": "monitor", "id": name, "type": kind, "occurred_at": at.isoformat(), **more}
-
-
-def started(name: str, at: datetime, *regions: str, **more: Any) -> dict[str, Any]:
-    """Return the event that core banking is down in some regions."""
-    return _outage("outage.started", name, at, regions, more)
-
-
-def restored(name: str, at: datetime, *regions: str, **more: Any) -> dict[str, Any]:
-    """Return the event that core banking works again in some regions."""
-    return _outage("outage.restored", name, at, regions, more)
-
-
-def _outage(kind: str, name: str, at: datetime, regions: tuple[str, ...], more: dict[str, Any]) -> dict[str, Any]:
-    return event(name, kind, at, **{"service": "core-banking", "regions": list(regions or ("CN-GD",)), **more})

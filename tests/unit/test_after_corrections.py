@@ -2,7 +2,20 @@
 
 from typing import Any
 
-from support.build import CHINA, at, cbrc, incident, recorded, reported, restored, rulebook, settings, started, verdict
+from support.builders import (
+    CHINA,
+    at,
+    cbrc,
+    corrected,
+    incident,
+    recorded,
+    reported,
+    restored,
+    rulebook,
+    settings,
+    started,
+    verdict,
+)
 
 from incident_engine.domain.calendar.service_hours import weekly_hours
 from incident_engine.domain.events.model import Recorded
@@ -12,10 +25,6 @@ from incident_engine.domain.response.plan import plan
 from incident_engine.engine.messages import bank_context
 
 CLOSED_AT_NIGHT = {"core-banking": weekly_hours(CHINA, [("mon-sun", "09:00-17:00")])}
-
-
-def corrected(when: str, level: str | None) -> Recorded:
-    return recorded("level.corrected", when, data={"level": level, "by": "李", "reason": "探针误报"})
 
 
 def harmed(when: str, kind: str = "bank", seriousness: str = "considerable") -> Recorded:

@@ -4,12 +4,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from support.build import (
+from support.builders import (
     CHINA,
     at,
     cbrc,
     cbrc_document,
     closed,
+    corrected,
     degraded,
     incident,
     recorded,
@@ -334,15 +335,14 @@ def changed(**given: Any) -> Pack:
     return parse_pack({**cbrc_document(), "cases": []} | given)
 
 
-def corrected(when: str, level: str | None, pack: str | None = None) -> Recorded:
-    named = {"pack": pack} if pack else {}
-    return recorded("level.corrected", when, data={"level": level, "by": "李", "reason": "探针误报"} | named)
-
-
 def test_the_course_of_a_regulation_that_was_not_in_force_is_what_a_person_said() -> None:
     later = changed(in_force={"from": "2013-06-24"})
     assert history_of(incident(started("09:00")), later, {}) == ()
-    said = [corrected("10:00", "II"), corrected("10:30", "III", "cn-cbrc-2008"), corrected("11:00", "I", "another")]
+    said = [
+        corrected("10:00", "II"),
+        corrected("10:30", "III", pack="cn-cbrc-2008"),
+        corrected("11:00", "I", pack="another"),
+    ]
     assert steps_of(history_of(incident(started("09:00"), *said), later, {})) == [
         ("II", "10:00:00", ""),
         ("III", "10:30:00", ""),

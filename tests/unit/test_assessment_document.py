@@ -3,7 +3,7 @@
 from datetime import UTC, timedelta
 from typing import Any
 
-from support.build import CHINA, at, cbrc, cbrc_document, incident, recorded, reported, restored, started, verdict
+from support.builders import CHINA, at, cbrc, cbrc_document, incident, recorded, reported, restored, started, verdict
 
 from incident_engine.domain.calendar.service_hours import weekly_hours
 from incident_engine.domain.events.model import Recorded

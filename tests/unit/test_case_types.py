@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Literal
 
 import pytest
-from support.build import at
+from support.builders import at
 from support.fixtures import CONFIG, LEAST, shipped_rulebook
 
 from incident_engine.config.settings import load_settings

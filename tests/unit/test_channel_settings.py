@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from support.build import CONFIG, write
+from support.builders import CONFIG, write
 
 from incident_engine.cli.check import _channel_findings
 from incident_engine.common.errors import InvalidFilesError

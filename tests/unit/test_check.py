@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from support.build import CBRC_FILE, CONFIG, RULES, at, cbrc, settings, write
+from support.builders import CBRC_FILE, CONFIG, RULES, at, cbrc, settings, write
 
 from incident_engine.cli.check import check
 from incident_engine.common.errors import InvalidDocumentError, InvalidFilesError

@@ -3,13 +3,13 @@
 from datetime import datetime, timedelta
 
 import pytest
-from support.fixtures import cst
+from support.builders import at
 
 from incident_engine.common.telemetry import CircuitState
 from incident_engine.delivery.channels.base import DeliveryOutcome
 from incident_engine.delivery.circuit_breaker import FAILURES, LONGEST, SHORTEST, CircuitBreaker
 
-NOW = cst("10:35")
+NOW = at("10:35")
 CLOSED, HALF_OPEN, OPEN = CircuitState
 
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from support.build import at, cbrc, closed, degraded, incident, recorded, restored, started
+from support.builders import at, cbrc, closed, degraded, incident, recorded, restored, started
 
 from incident_engine.domain.events.model import Recorded
 from incident_engine.domain.events.types import ITSELF

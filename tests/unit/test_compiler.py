@@ -4,7 +4,7 @@ from datetime import timedelta
 from textwrap import dedent
 from typing import Any
 
-from support.build import CHINA, at, cbrc, cbrc_document, incident, restored, started
+from support.builders import CHINA, at, cbrc, cbrc_document, incident, restored, started
 
 from incident_engine.domain.calendar.service_hours import weekly_hours
 from incident_engine.domain.grading import compiler

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
-from support.build import CHINA, at, degraded, incident, recorded, restored, started
+from support.builders import CHINA, at, degraded, incident, recorded, restored, started
 
 from incident_engine.common.validation import problems_of
 from incident_engine.domain.calendar.service_hours import ServiceHours, weekly_hours

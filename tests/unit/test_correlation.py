@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
-from support.build import at, closed, event, recorded, reported, restored, started
+from support.builders import at, closed, event, recorded, reported, restored, started
 
 from incident_engine.common.errors import InvalidDocumentError
 from incident_engine.domain.events.model import Recorded

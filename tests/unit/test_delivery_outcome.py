@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
-from support.fixtures import cst
+from support.builders import at
 
 from incident_engine.domain.response.delivery_outcome import (
     Consequences,
@@ -18,7 +18,7 @@ from incident_engine.domain.response.delivery_outcome import (
 )
 from incident_engine.domain.response.step import StepState
 
-NOW = cst("10:35")
+NOW = at("10:35")
 LATER = NOW + timedelta(minutes=5)
 CANCELLED, DELIVERED, FAILED = DeliveryState.CANCELLED, DeliveryState.DELIVERED, DeliveryState.FAILED
 HELD, PENDING, SENDING = DeliveryState.HELD, DeliveryState.PENDING, DeliveryState.SENDING

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from support.build import CHINA, at, degraded, incident, recorded, restored, started
+from support.builders import CHINA, at, degraded, incident, recorded, restored, started
 
 from incident_engine.domain.calendar.holidays import Calendar
 from incident_engine.domain.calendar.service_hours import ALWAYS, ServiceHours, weekly_hours

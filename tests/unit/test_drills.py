@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from support.build import at, closed, restored, started
+from support.builders import at, closed, restored, started
 
 from incident_engine.common.clock import SteppedClock
 from incident_engine.config.scenario import ScenarioEvent
@@ -147,7 +147,7 @@ def test_an_event_may_be_before_the_start(at_text: str, offset: int) -> None:
 
 
 def planned(now: str, on: dict[str, Any], *events: Any, **step: Any) -> list[tuple[str, datetime]]:
-    from support.build import incident, verdict
+    from support.builders import incident, verdict
 
     document = {
         "playbook": "test",

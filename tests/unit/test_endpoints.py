@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from support.fixtures import cst
+from support.builders import at
 
 from incident_engine.common.telemetry import CircuitState
 from incident_engine.config.channels import (
@@ -24,7 +24,7 @@ from incident_engine.delivery.digest import digest_of
 from incident_engine.delivery.endpoints import Endpoints, PostponeReason
 from incident_engine.store.deliveries import ClaimedDelivery
 
-NOW = cst("10:35")
+NOW = at("10:35")
 SECOND = timedelta(seconds=1)
 ROBOT = WecomSettings(type="wecom", url=Secret(value="https://robot.example/send?key=k"), rate=Rate(per_minute=4))
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
-from support.build import event
+from support.builders import event
 
 from incident_engine.common.errors import Problem
 from incident_engine.common.validation import problems_of

@@ -1,6 +1,6 @@
 """What people reported, by the type of the event."""
 
-from support.build import at, recorded
+from support.builders import at, recorded
 
 from incident_engine.domain.events.actions import LessonRecorded, NoteAdded
 from incident_engine.domain.events.case_events import EventsByType

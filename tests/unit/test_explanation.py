@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from support.build import CHINA, at, cbrc_document, incident, recorded, restored, started
+from support.builders import CHINA, at, cbrc_document, incident, recorded, restored, started
 
 from incident_engine.domain.calendar.service_hours import ALWAYS, ServiceHours, weekly_hours
 from incident_engine.domain.events.model import Recorded

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from support.build import at, recorded
+from support.builders import at, recorded
 
 from incident_engine.domain.events.actions import StepAcknowledged, StepAdded
 from incident_engine.domain.events.case_events import EventsByType

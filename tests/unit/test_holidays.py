@@ -7,7 +7,7 @@ import chinese_calendar
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.build import CHINA, at
+from support.builders import CHINA, at
 
 from incident_engine.common.errors import InvalidFilesError
 from incident_engine.config.rulebook import load_calendar

@@ -4,7 +4,7 @@ from datetime import timedelta
 from itertools import permutations
 
 import pytest
-from support.build import CHINA, at, closed, degraded, incident, recorded, reported, restored, started
+from support.builders import CHINA, at, closed, degraded, incident, recorded, reported, restored, started
 
 from incident_engine.domain.events.actions import NoteAdded
 from incident_engine.domain.events.model import Recorded, RecoveryEstimated

@@ -9,7 +9,7 @@ import jsonschema_rs
 import pytest
 from jsonschema_rs import Draft202012Validator
 from pydantic import TypeAdapter, ValidationError
-from support.build import CBRC_FILE, CONFIG, RULES, cbrc_document, document
+from support.builders import CBRC_FILE, CONFIG, RULES, cbrc_document, document
 
 from incident_engine.cli.check import check
 from incident_engine.common.errors import InvalidDocumentError, InvalidFilesError

@@ -2,10 +2,9 @@
 
 from datetime import datetime
 from itertools import permutations
-from typing import Any
 
 import pytest
-from support.build import CHINA, at, cbrc, recorded, restored, started, steps_of, verdict
+from support.builders import CHINA, at, cbrc, corrected, recorded, restored, started, steps_of, verdict
 
 from incident_engine.domain.calendar.service_hours import weekly_hours
 from incident_engine.domain.events.model import LevelCorrected, Recorded
@@ -39,10 +38,6 @@ def came_to(*steps: Step) -> list[tuple[str | None, datetime]]:
     rises = [step for step in steps if isinstance(step, LevelChange)]
     words = [step for step in steps if isinstance(step, LevelCorrected)]
     return told(level_history(cbrc(), rises, words))
-
-
-def corrected(when: str, level: str | None, **given: Any) -> Recorded:
-    return recorded("level.corrected", when, data={"level": level, "by": "李", "reason": "探针误报", **given})
 
 
 # Rises.

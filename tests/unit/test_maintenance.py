@@ -5,7 +5,7 @@ from itertools import permutations
 from typing import Any
 
 import pytest
-from support.build import CHINA, at, closed, degraded, incident, recorded, restored, started, steps_of, verdict
+from support.builders import CHINA, at, closed, degraded, incident, recorded, restored, started, steps_of, verdict
 
 from incident_engine.domain.calendar.holidays import Calendar
 from incident_engine.domain.calendar.service_hours import ALWAYS, Interrupted, Segment, ServiceHours, weekly_hours

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from jinja2.exceptions import SecurityError
-from support.build import (
+from support.builders import (
     CHINA,
     CONFIG,
     RULES,

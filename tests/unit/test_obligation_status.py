@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
-from support.build import at, cbrc_document, closed, incident, recorded, reported, restored, started
+from support.builders import at, cbrc_document, closed, corrected, incident, recorded, reported, restored, started
 
 from incident_engine.domain.calendar.holidays import Calendar, DayKind
 from incident_engine.domain.events.model import Recorded
@@ -45,10 +45,6 @@ def statuses(
 def status(now: str, given: dict[str, Any], *events: Recorded, **changed: Any) -> ObligationStatus:
     (found,) = statuses(now, [given], *events, **changed)
     return found
-
-
-def corrected(when: str, level: str | None) -> Recorded:
-    return recorded("level.corrected", when, data={"level": level, "by": "李", "reason": "探针误报"})
 
 
 def said(kind: str, when: str) -> Recorded:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from support.build import cbrc, cbrc_document
+from support.builders import cbrc, cbrc_document
 
 from incident_engine.common.errors import InvalidDocumentError, Problem
 from incident_engine.domain.grading.pack import Pack

@@ -5,7 +5,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from support.build import CHINA
+from support.builders import CHINA
 
 from incident_engine.common.errors import InvalidDocumentError
 from incident_engine.domain.calendar.service_hours import ALWAYS

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from support.build import cbrc
+from support.builders import cbrc
 
 from incident_engine.domain.grading.pack import Pack
 from incident_engine.domain.grading.pack_coverage import idle, uncovered

@@ -5,7 +5,7 @@ from itertools import permutations
 from typing import Any
 
 import pytest
-from support.build import CHINA, at, closed, incident, reported, restored, rulebook, started, verdict
+from support.builders import CHINA, at, closed, incident, reported, restored, rulebook, started, verdict
 
 from incident_engine.common.errors import InvalidDocumentError
 from incident_engine.domain.events.model import Recorded

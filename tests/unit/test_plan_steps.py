@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from support.build import CHINA, at, cbrc, closed, incident, recorded, reported, restored, started
+from support.builders import CHINA, at, cbrc, closed, incident, recorded, reported, restored, started
 
 from incident_engine.domain.calendar.holidays import Calendar
 from incident_engine.domain.events.model import Recorded

@@ -5,12 +5,13 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.fixtures import MICROSECOND, cst
+from support.builders import at
+from support.fixtures import MICROSECOND
 
 from incident_engine.config.common import Rate
 from incident_engine.delivery.rate_limit import RateLimit, RateLimits
 
-NOW = cst("10:35")
+NOW = at("10:35")
 SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
 

@@ -8,7 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from support.build import recorded, restored, started
+from support.builders import recorded, restored, started
 
 from incident_engine.domain.events.harm import HarmAssessed
 from incident_engine.domain.events.model import LevelCorrected, Recorded, RecoveryEstimated, RepairFailed

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from support.build import CBRC_FILE, CHINA, CONFIG, at, cbrc, cbrc_document, recorded, restored, settings, started
+from support.builders import CBRC_FILE, CHINA, CONFIG, at, cbrc, cbrc_document, recorded, restored, settings, started
 
 from incident_engine.cli.text.replay import display_width, fitted, replay_text
 from incident_engine.common.errors import InvalidDocumentError, InvalidFilesError

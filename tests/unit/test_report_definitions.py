@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from support.build import CHINA, RULES, write
+from support.builders import CHINA, RULES, write
 from support.reports import TWO_PROVINCES, book, facts
 
 from incident_engine.common.errors import Finding

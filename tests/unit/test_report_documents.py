@@ -5,7 +5,7 @@ from io import BytesIO
 
 import pytest
 from docx import Document
-from support.build import CHINA, at, recorded
+from support.builders import CHINA, at, recorded
 from support.reports import TWO_PROVINCES, report, wrote
 
 from incident_engine.documents.docx import report_docx

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import pytest
-from support.build import CHINA, RULES, at, cbrc, incident, recorded, reported, restored, settings, verdict
+from support.builders import CHINA, RULES, at, cbrc, incident, recorded, reported, restored, settings, verdict
 from support.reports import TWO_PROVINCES, book, drafted, facts, report, text, wrote
 
 from incident_engine.domain.events.model import Recorded

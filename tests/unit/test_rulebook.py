@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from support.build import CONFIG, RULES
+from support.builders import CONFIG, RULES
 
 from incident_engine.common.errors import InvalidFilesError
 from incident_engine.config.rulebook import fingerprint_of, load_rulebook

@@ -7,7 +7,7 @@ from itertools import islice
 from zoneinfo import ZoneInfo
 
 import pytest
-from support.build import CHINA, at
+from support.builders import CHINA, at
 
 from incident_engine.domain.calendar.holidays import Calendar
 from incident_engine.domain.calendar.service_hours import (

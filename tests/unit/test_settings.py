@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
-from support.build import CONFIG, at, settings, write
+from support.builders import CONFIG, at, settings, write
 
 from incident_engine.common.errors import InvalidFilesError
 from incident_engine.config.channels import EmailSettings, OutboxSettings

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from support.fixtures import cst
+from support.builders import at
 
 from incident_engine.delivery.slots import Batch, Slots
 from incident_engine.store.deliveries import ClaimedDelivery
@@ -13,7 +13,7 @@ def batch(*names: str, attempt: int = 1) -> Batch:
         ("step_id", "case_id", "contact", "channel", "locale", "subject", "body"), "x"
     )
     return tuple(
-        ClaimedDelivery(id=name, address=None, created_at=cst("10:35"), attempt=attempt, **values) for name in names
+        ClaimedDelivery(id=name, address=None, created_at=at("10:35"), attempt=attempt, **values) for name in names
     )
 
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from support.build import at, incident, recorded, reported, restored, started, verdict
+from support.builders import at, incident, recorded, reported, restored, started, verdict
 
 from incident_engine.domain.events.model import Recorded
 from incident_engine.domain.reports.statistics import (

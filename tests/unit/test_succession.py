@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from support.build import CHINA, CONFIG, RULES, recorded, verdict, write
+from support.builders import CHINA, CONFIG, RULES, recorded, verdict, write
 
 from incident_engine.cli.check import check
 from incident_engine.common.errors import InvalidFilesError

@@ -4,7 +4,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from support.fixtures import CONFIG, LEAST, cst
+from support.builders import at
+from support.fixtures import CONFIG, LEAST
 
 from incident_engine.common.errors import InvalidFilesError
 from incident_engine.config.channels import RetrySettings, WebhookSettings
@@ -19,11 +20,11 @@ from incident_engine.watchdog.pending_notices import PER_HOUR, PendingNotices
 from incident_engine.watchdog.probes import ClockProbe, EventLoopProbe, WorkerProbe
 from incident_engine.watchdog.texts import TEXTS
 
-NOW = cst("03:00")
+NOW = at("03:00")
 MINUTE = timedelta(minutes=1)
 
 
-def at(seconds: float) -> ClockReading:
+def reading(seconds: float) -> ClockReading:
     """Return the moment so many seconds after 03:00, when the ticks stood at 1 000."""
     return ClockReading(NOW + timedelta(seconds=seconds), 1_000 + seconds)
 
@@ -50,7 +51,7 @@ def parts() -> tuple[Worker, Worker, Worker]:
 
 
 def seen(workers: WorkerProbe, seconds: float) -> list[Kind]:
-    return [each.kind for each in workers.probe(at(seconds))]
+    return [each.kind for each in workers.probe(reading(seconds))]
 
 
 # Workers
@@ -72,7 +73,7 @@ def test_a_writer_is_stuck_when_it_is_longer_than_the_limit_at_the_same_works(
     workers = WorkerProbe(*parts, timedelta(seconds=20))
     timers.heartbeat_at = timers.pulse_at = 1_020
     assert seen(workers, 20) == []  # as long as the limit is not longer than it
-    (found,) = workers.probe(at(21))
+    (found,) = workers.probe(reading(21))
     assert (found.kind, found.since) == (Kind.WRITER_STUCK, NOW)
     assert found.detail.en == "the writer has been at the same works for 21 s; 3 more wait"
     assert found.detail.zh_cn == "写入线程处理同一批写入已 21 秒，另有 3 项等待"
@@ -88,7 +89,7 @@ def test_a_writer_that_gets_on_but_too_slowly_for_its_queue_is_found_by_the_olde
     assert seen(workers, 0) == []
     writer.taken, writer.queued = 149, 80
     assert seen(workers, 20) == []
-    assert [each.since for each in workers.probe(at(21))] == [NOW]
+    assert [each.since for each in workers.probe(reading(21))] == [NOW]
     writer.taken = 150
     assert seen(workers, 22) == []
 
@@ -133,15 +134,15 @@ def test_an_event_loop_is_stuck_when_it_does_not_answer_or_answered_late() -> No
     now = [1_000.0]
     watch, loop = EventLoopProbe(timedelta(seconds=5), lambda: now[0]), Loop()
     watch.attach(loop)  # type: ignore[arg-type]
-    assert list(watch.probe(at(0))) == []
-    (found,) = watch.probe(at(10))
+    assert list(watch.probe(reading(0))) == []
+    (found,) = watch.probe(reading(10))
     assert (found.kind, found.since, len(loop.asked)) == (Kind.EVENT_LOOP_STUCK, NOW, 1)
     now[0] = 1_012
     loop.asked[0]()  # type: ignore[operator]
-    assert [each.kind for each in watch.probe(at(20))] == [Kind.EVENT_LOOP_STUCK]  # it took 12 s
+    assert [each.kind for each in watch.probe(reading(20))] == [Kind.EVENT_LOOP_STUCK]  # it took 12 s
     now[0] = 1_020.1
     loop.asked[1]()  # type: ignore[operator]
-    assert list(watch.probe(at(30))) == []
+    assert list(watch.probe(reading(30))) == []
 
 
 # The clock
@@ -150,23 +151,23 @@ def test_an_event_loop_is_stuck_when_it_does_not_answer_or_answered_late() -> No
 @pytest.mark.parametrize(("step", "found"), [(5, 0), (-5, 0), (6, 1), (-3_600, 1), (0, 0)])
 def test_a_step_of_the_clock_is_seen_between_two_probes(step: float, found: int) -> None:
     watch = ClockProbe(timedelta(seconds=5))
-    assert list(watch.probe(at(0))) == []
-    after = replace(at(10), now=NOW + timedelta(seconds=10 + step))
+    assert list(watch.probe(reading(0))) == []
+    after = replace(reading(10), now=NOW + timedelta(seconds=10 + step))
     assert len(list(watch.probe(after))) == found
     assert list(watch.probe(replace(after, now=after.now + MINUTE, ticks=after.ticks + 60))) == []
 
 
 def test_it_is_said_which_way_the_clock_went() -> None:
     watch = ClockProbe(timedelta(seconds=5))
-    list(watch.probe(at(0)))
-    (back,) = watch.probe(replace(at(10), now=NOW - timedelta(seconds=3_590)))
+    list(watch.probe(reading(0)))
+    (back,) = watch.probe(replace(reading(10), now=NOW - timedelta(seconds=3_590)))
     assert back.detail.en == "the clock went 3600 s backwards between two probes"
     assert "向后跳了 3600 秒" in back.detail.zh_cn
 
 
 def test_a_clock_that_runs_fast_by_design_does_not_step() -> None:
     watch = ClockProbe(timedelta(seconds=5))
-    fast = replace(at(0), speed=600)
+    fast = replace(reading(0), speed=600)
     assert list(watch.probe(fast)) == []
     assert list(watch.probe(replace(fast, now=NOW + timedelta(seconds=6_000), ticks=1_010))) == []
 
@@ -176,35 +177,35 @@ def test_a_clock_that_runs_fast_by_design_does_not_step() -> None:
 
 def test_a_finding_appears_once_and_ends_when_it_was_not_seen_for_a_while() -> None:
     tracker = FindingTracker(MINUTE)
-    assert [each.ended_at for each in tracker.update([observation()], at(0))] == [None]
-    assert tracker.update([observation(seconds=10)], at(10)) == []
+    assert [each.ended_at for each in tracker.update([observation()], reading(0))] == [None]
+    assert tracker.update([observation(seconds=10)], reading(10)) == []
     assert [each.since for each in tracker.findings] == [NOW]  # since it was seen first
-    assert tracker.update([], at(69)) == []
-    (over,) = tracker.update([], at(70))
-    assert (over.finding.kind, over.ended_at) == (Kind.WRITER_STUCK, at(70).now)
+    assert tracker.update([], reading(69)) == []
+    (over,) = tracker.update([], reading(70))
+    assert (over.finding.kind, over.ended_at) == (Kind.WRITER_STUCK, reading(70).now)
     assert list(tracker.findings) == []
 
 
 def test_what_comes_and_goes_within_a_while_is_one_finding() -> None:
     tracker = FindingTracker(MINUTE)
-    changes = [tracker.update([observation()] if probe % 2 else [], at(10 * probe)) for probe in range(1, 60)]
+    changes = [tracker.update([observation()] if probe % 2 else [], reading(10 * probe)) for probe in range(1, 60)]
     assert sum(map(len, changes)) == 1
 
 
 @pytest.mark.parametrize("kind", sorted(SEEN_TWICE))
 def test_what_is_late_for_a_moment_after_a_leap_of_the_clock_is_no_finding(kind: Kind) -> None:
     tracker = FindingTracker(MINUTE)
-    assert tracker.update([observation(kind)], at(0)) == []
-    assert tracker.update([], at(10)) == []
-    assert tracker.update([observation(kind)], at(20)) == []
-    assert len(tracker.update([observation(kind)], at(30))) == 1
+    assert tracker.update([observation(kind)], reading(0)) == []
+    assert tracker.update([], reading(10)) == []
+    assert tracker.update([observation(kind)], reading(20)) == []
+    assert len(tracker.update([observation(kind)], reading(30))) == 1
 
 
 def test_a_kind_that_could_not_be_probed_neither_appears_nor_ends() -> None:
     tracker = FindingTracker(timedelta(0))
-    tracker.update([observation(Kind.STATUTORY_AT_RISK)], at(0))
-    assert tracker.update([], at(10), {Kind.STATUTORY_AT_RISK}) == []
-    assert len(tracker.update([], at(20))) == 1
+    tracker.update([observation(Kind.STATUTORY_AT_RISK)], reading(0))
+    assert tracker.update([], reading(10), {Kind.STATUTORY_AT_RISK}) == []
+    assert len(tracker.update([], reading(20))) == 1
 
 
 def test_each_kind_has_its_words_in_both_languages() -> None:
@@ -224,10 +225,10 @@ def test_by_the_default_limits_everything_is_seen_within_a_minute(
     found: dict[Kind, float] = {}
     for number in range(10):
         seconds = phase + number * interval
-        observations = list(workers.probe(at(seconds)))
+        observations = list(workers.probe(reading(seconds)))
         if timedelta(seconds=seconds) > audit.overdue:
             observations += [observation(kind) for kind in SEEN_TWICE]
-        for change in tracker.update(observations, at(seconds)):
+        for change in tracker.update(observations, reading(seconds)):
             found[change.finding.kind] = seconds
     assert set(found) == {Kind.WRITER_STUCK, Kind.DISPATCHER_STUCK, Kind.TIMERS_STUCK, *SEEN_TWICE}
     assert max(found.values()) <= 55  # which leaves the notice five seconds

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from support.build import write
+from support.builders import write
 
 from incident_engine.common.errors import InvalidFilesError, Problem
 from incident_engine.common.yaml_loader import load_file, load_text

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 from httpx2 import Response
-from support.fixtures import Served, cst, served
+from support.builders import at
+from support.fixtures import Served, served
 
 from incident_engine.store.tables import cases, events
 
-NOW = cst("10:40")
+NOW = at("10:40")
 FINGERPRINT = "5ef77f1f8a3ecf8d"
 
 
@@ -208,7 +209,7 @@ def test_an_alert_that_cannot_be_mapped_waits_in_quarantine_while_the_others_pas
 def test_an_alert_in_quarantine_that_comes_again_is_counted_and_not_listed_again(api: Served) -> None:
     odd = alert(labels={"service": "erp"})
     accepted(api, odd)
-    api.clock.set(cst("10:45"))
+    api.clock.set(at("10:45"))
     accepted(api, odd)
     accepted(api, odd, alert("resolved", labels={"service": "erp"}))
     listed = quarantine(api)
@@ -222,7 +223,7 @@ def test_an_alert_in_quarantine_that_comes_again_is_counted_and_not_listed_again
 
 def test_the_quarantine_is_listed_the_latest_first_and_page_by_page(api: Served) -> None:
     for minute in range(3):
-        api.clock.set(cst(f"10:5{minute}"))
+        api.clock.set(at(f"10:5{minute}"))
         accepted(api, alert(fingerprint=f"f{minute}", labels={"service": "erp"}))
     page = api.client.get("/api/v1/quarantine", params={"limit": 2, "offset": 1}).json()
     assert page["total"] == 3

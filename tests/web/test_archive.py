@@ -4,22 +4,23 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.fixtures import Served, cst, restored, served, started
+from support.builders import at, restored_json, started_json
+from support.fixtures import Served, served
 
 from incident_engine.engine.retention import Archiver
 from incident_engine.store.tables import archived_incidents
 
-LATER = cst("03:00", "2014-07-01")
+LATER = at("2014-07-01 03:00")
 
 
 @pytest.fixture
 def api(tmp_path: Path) -> Iterator[Served]:
     """Serve a bank that keeps closed incidents for a year; one of 2013 was archived."""
     where = str(tmp_path / "archive")
-    with served(tmp_path, cst("10:40"), RETENTION__CLOSED_INCIDENTS="365d", RETENTION__DIRECTORY=where) as found:
-        for document in (started("a", cst("10:35"), incident="k"), restored("b", cst("10:36"), incident="k")):
+    with served(tmp_path, at("10:40"), RETENTION__CLOSED_INCIDENTS="365d", RETENTION__DIRECTORY=where) as found:
+        for document in (started_json("a", at("10:35"), incident="k"), restored_json("b", at("10:36"), incident="k")):
             assert found.client.post("/api/v1/events", json=document).status_code == 202
-        found.clock.set(cst("12:40"))
+        found.clock.set(at("12:40"))
         found.fire()
         found.clock.set(LATER)
         Archiver(found.settings.retention, found.database, found.writer, found.reader).run(LATER)

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 from httpx2 import Response
-from support.fixtures import MICROSECOND, Served, cst, event, held_up, restored, served, started
+from support.builders import at, event_json, restored_json, started_json
+from support.fixtures import MICROSECOND, Served, held_up, served
 
 from incident_engine.store.tables import cases, events
 
-NOW = cst("10:40")
-BEGAN = cst("10:35")
+NOW = at("10:40")
+BEGAN = at("10:35")
 
 
 @pytest.fixture
@@ -59,14 +60,14 @@ def incident(api: Served, name: str) -> dict[str, Any]:
 
 
 def test_an_event_is_accepted_and_its_incident_is_named(api: Served) -> None:
-    (receipt,) = accepted(api, started("e1", BEGAN))
+    (receipt,) = accepted(api, started_json("e1", BEGAN))
     assert receipt.pop("incident").startswith("20130623-banking-")
     assert receipt == {"source": "monitor", "id": "e1", "status": "accepted"}
 
 
 def test_an_array_is_answered_event_by_event_in_its_order(api: Served) -> None:
-    payments = started("e3", BEGAN, service="payments")
-    receipts = accepted(api, [started("e2", BEGAN), started("e1", BEGAN, "CN-HN"), payments])
+    payments = started_json("e3", BEGAN, service="payments")
+    receipts = accepted(api, [started_json("e2", BEGAN), started_json("e1", BEGAN, "CN-HN"), payments])
     assert [receipt["id"] for receipt in receipts] == ["e2", "e1", "e3"]
     # Both of core banking share an incident; payments is a group of its own.
     assert receipts[0]["incident"] == receipts[1]["incident"] != receipts[2]["incident"]
@@ -78,22 +79,22 @@ def test_an_empty_array_is_accepted_and_changes_nothing(api: Served) -> None:
 
 
 def test_an_event_sent_again_changes_nothing_and_says_so(api: Served) -> None:
-    first = accepted(api, started("e1", BEGAN))
+    first = accepted(api, started_json("e1", BEGAN))
     before = incident(api, first[0]["incident"])
-    again = accepted(api, started("e1", cst("09:00"), "CN-HN"))  # the same key: what else it says does not count
+    again = accepted(api, started_json("e1", at("09:00"), "CN-HN"))  # the same key: what else it says does not count
     assert again == [first[0] | {"status": "duplicate"}]
     assert stored(api) == ["e1"]
     assert incident(api, first[0]["incident"]) == before
 
 
 def test_an_event_twice_in_one_request_is_taken_once(api: Served) -> None:
-    receipts = accepted(api, [started("e1", BEGAN), started("e1", BEGAN)])
+    receipts = accepted(api, [started_json("e1", BEGAN), started_json("e1", BEGAN)])
     assert [receipt["status"] for receipt in receipts] == ["accepted", "duplicate"]
     assert stored(api) == ["e1"]
 
 
 def test_the_same_id_of_another_source_is_another_event(api: Served) -> None:
-    receipts = accepted(api, [started("e1", BEGAN), started("e1", BEGAN) | {"source": "other"}])
+    receipts = accepted(api, [started_json("e1", BEGAN), started_json("e1", BEGAN) | {"source": "other"}])
     assert [receipt["status"] for receipt in receipts] == ["accepted", "accepted"]
 
 
@@ -109,12 +110,12 @@ def test_the_same_id_of_another_source_is_another_event(api: Served) -> None:
     ],
 )
 def test_a_region_is_known_by_each_of_its_names(api: Served, region: str, code: str) -> None:
-    (receipt,) = accepted(api, started("e1", BEGAN, region))
+    (receipt,) = accepted(api, started_json("e1", BEGAN, region))
     assert incident(api, receipt["incident"])["regions"] == [code]
 
 
 def test_what_else_a_monitor_says_of_an_outage_is_kept_and_shown(api: Served) -> None:
-    (receipt,) = accepted(api, started("e1", BEGAN, data={"host": "db-1", "速度": 0.5}))
+    (receipt,) = accepted(api, started_json("e1", BEGAN, data={"host": "db-1", "速度": 0.5}))
     timeline = api.client.get(f"/api/v1/incidents/{receipt['incident']}/timeline").json()["timeline"]
     assert timeline[0]["data"] == {"signal": None, "host": "db-1", "速度": 0.5}
 
@@ -126,8 +127,8 @@ def test_one_bad_event_refuses_the_whole_array_and_every_error_is_told(api: Serv
     answer = post(
         api,
         [
-            started("good", BEGAN),
-            started("bad", BEGAN, "Gaungdong", "Hunnan", service="core-bankin", severity="high"),
+            started_json("good", BEGAN),
+            started_json("bad", BEGAN, "Gaungdong", "Hunnan", service="core-bankin", severity="high"),
             {"source": "monitor", "id": "short", "type": "outage.started"},
             7,
         ],
@@ -157,18 +158,18 @@ def test_one_bad_event_refuses_the_whole_array_and_every_error_is_told(api: Serv
 
 
 def test_the_errors_of_a_single_object_point_into_the_object_itself(api: Served) -> None:
-    document = started("e1", BEGAN, "Gaungdong", data={"signal": ""})
+    document = started_json("e1", BEGAN, "Gaungdong", data={"signal": ""})
     del document["service"]
     assert set(errors(post(api, document))) == {"/regions/0", "/service", "/data/signal"}
 
 
 def test_a_pointer_escapes_what_a_pointer_must(api: Served) -> None:
-    assert set(errors(post(api, started("e1", BEGAN) | {"a/b~c": 1}))) == {"/a~1b~0c"}
+    assert set(errors(post(api, started_json("e1", BEGAN) | {"a/b~c": 1}))) == {"/a~1b~0c"}
 
 
 @pytest.mark.parametrize(("given", "near"), [("outage.start", "outage.started"), ("incident.close", "incident.closed")])
 def test_an_unknown_type_is_told_the_nearest(api: Served, given: str, near: str) -> None:
-    error = errors(post(api, started("e1", BEGAN) | {"type": given}))["/type"]
+    error = errors(post(api, started_json("e1", BEGAN) | {"type": given}))["/type"]
     assert error["nearest"] == near
     assert "outage.restored" in error["expected"]
 
@@ -192,7 +193,7 @@ def test_an_unknown_type_is_told_the_nearest(api: Served, given: str, near: str)
     ],
 )
 def test_a_value_that_means_nothing_is_refused_at_its_place(api: Served, change: dict[str, Any], pointer: str) -> None:
-    found = errors(post(api, started("e1", BEGAN) | change))
+    found = errors(post(api, started_json("e1", BEGAN) | change))
     assert set(found) == {pointer}
     assert found[pointer]["detail"]
     assert stored(api) == []
@@ -205,14 +206,14 @@ def test_what_is_neither_an_object_nor_an_array_is_refused(api: Served, body: by
 
 @pytest.mark.parametrize("ahead", [timedelta(minutes=5) + MICROSECOND, timedelta(days=1)])
 def test_an_event_from_the_future_is_refused_and_nothing_with_it_is_stored(api: Served, ahead: timedelta) -> None:
-    found = errors(post(api, [started("e1", BEGAN), started("e2", NOW + ahead)]))
+    found = errors(post(api, [started_json("e1", BEGAN), started_json("e2", NOW + ahead)]))
     assert "ahead of this machine's clock" in found["/1/occurred_at"]["detail"]
-    assert set(errors(post(api, started("e2", NOW + ahead)))) == {"/occurred_at"}
+    assert set(errors(post(api, started_json("e2", NOW + ahead)))) == {"/occurred_at"}
     assert stored(api) == []
 
 
 def test_a_clock_that_is_ahead_within_the_skew_is_believed(api: Served) -> None:
-    accepted(api, started("e1", NOW + timedelta(minutes=5)))
+    accepted(api, started_json("e1", NOW + timedelta(minutes=5)))
 
 
 @pytest.mark.parametrize(
@@ -220,8 +221,8 @@ def test_a_clock_that_is_ahead_within_the_skew_is_believed(api: Served) -> None:
 )
 def test_an_instant_that_no_monitor_can_mean_is_refused_at_its_place(api: Served, instant: str) -> None:
     """0001-01-01T00:00:00Z is what Go's monitors send for "no time"."""
-    assert set(errors(post(api, started("e1", BEGAN) | {"occurred_at": instant}))) == {"/occurred_at"}
-    accepted(api, started("e2", BEGAN))
+    assert set(errors(post(api, started_json("e1", BEGAN) | {"occurred_at": instant}))) == {"/occurred_at"}
+    accepted(api, started_json("e2", BEGAN))
 
 
 # Not JSON
@@ -245,21 +246,21 @@ def test_malformed_json_is_refused_with_line_and_column(api: Served, body: bytes
 
 
 def test_a_body_that_is_not_utf_8_says_so(api: Served) -> None:
-    body = json.dumps(started("e1", BEGAN, "湖南"), ensure_ascii=False).encode("gb18030")
+    body = json.dumps(started_json("e1", BEGAN, "湖南"), ensure_ascii=False).encode("gb18030")
     assert "not UTF-8" in refused(api.client.post("/api/v1/events", content=body), 400)["detail"]
 
 
 @pytest.mark.parametrize("body", [b"[" * 100_000, b'{"a":' * 5_000, b'{"id": NaN}', b'{"id": "\\ud800"}'])
 def test_what_only_looks_like_json_is_refused_and_harms_nobody(api: Served, body: bytes) -> None:
     refused(api.client.post("/api/v1/events", content=body), 400)
-    accepted(api, started("e1", BEGAN))
+    accepted(api, started_json("e1", BEGAN))
 
 
 # Too large
 
 
 def padded(size: int) -> bytes:
-    body = json.dumps(started("e1", BEGAN)).encode()
+    body = json.dumps(started_json("e1", BEGAN)).encode()
     return body + b" " * (size - len(body))
 
 
@@ -282,8 +283,8 @@ def test_a_body_over_the_limit_is_refused_and_one_at_the_limit_is_taken(tmp_path
 
 
 def test_a_persons_event_for_an_incident_that_does_not_exist_is_told_the_nearest(api: Served) -> None:
-    accepted(api, started("e1", BEGAN, incident="outage-2013"))
-    answer = post(api, event("n", "note.added", NOW, incident="outage-2031", data={"text": "hello"}))
+    accepted(api, started_json("e1", BEGAN, incident="outage-2013"))
+    answer = post(api, event_json("n", "note.added", NOW, incident="outage-2031", data={"text": "hello"}))
     error = errors(answer)["/incident"]
     assert error["detail"] == "there is no incident 'outage-2031'"
     assert error["nearest"] == "outage-2013"
@@ -291,25 +292,25 @@ def test_a_persons_event_for_an_incident_that_does_not_exist_is_told_the_nearest
 
 
 def test_a_persons_event_for_a_service_without_an_open_incident_is_refused(api: Served) -> None:
-    answer = post(api, [event("n", "note.added", NOW, service="payments", data={"text": "hello"})])
+    answer = post(api, [event_json("n", "note.added", NOW, service="payments", data={"text": "hello"})])
     assert errors(answer)["/0/service"]["detail"] == "service 'payments' has no open incident"
 
 
 def test_a_persons_event_for_nothing_at_all_is_refused(api: Served) -> None:
-    answer = post(api, event("n", "note.added", NOW, data={"text": "hello"}))
+    answer = post(api, event_json("n", "note.added", NOW, data={"text": "hello"}))
     assert "/incident" in errors(answer)
 
 
 def test_a_persons_event_that_names_a_service_goes_to_its_open_incident(api: Served) -> None:
-    (outage,) = accepted(api, started("e1", BEGAN))
-    (note,) = accepted(api, event("n", "note.added", NOW, service="mobile", data={"text": "hello", "by": "Li"}))
+    (outage,) = accepted(api, started_json("e1", BEGAN))
+    (note,) = accepted(api, event_json("n", "note.added", NOW, service="mobile", data={"text": "hello", "by": "Li"}))
     assert note["incident"] == outage["incident"]  # mobile and core banking are of one group
 
 
 def reported(api: Served) -> tuple[str, str]:
     """Report an outage, let it reach level III, and return the incident and the step of the first report."""
-    (receipt,) = accepted(api, started("e1", BEGAN))
-    api.clock.set(cst("11:05"))
+    (receipt,) = accepted(api, started_json("e1", BEGAN))
+    api.clock.set(at("11:05"))
     api.fire()
     steps = incident(api, receipt["incident"])["steps"]
     return receipt["incident"], next(step["id"] for step in steps if step["step"] == "first-report")
@@ -317,8 +318,8 @@ def reported(api: Served) -> tuple[str, str]:
 
 def test_a_step_completed_by_its_id_meets_the_obligation_that_it_fulfils(api: Served) -> None:
     name, step = reported(api)
-    api.clock.set(cst("11:20"))
-    accepted(api, event("c", "step.completed", cst("11:18"), incident=name, data={"by": "王敏", "step": step}))
+    api.clock.set(at("11:20"))
+    accepted(api, event_json("c", "step.completed", at("11:18"), incident=name, data={"by": "王敏", "step": step}))
     found = incident(api, name)
     status = next(each for each in found["assessments"][0]["obligations"] if each["id"] == "first-report")
     assert (status["state"], status["met_by"]) == ("met", "王敏")
@@ -329,7 +330,9 @@ def test_a_step_completed_by_its_id_meets_the_obligation_that_it_fulfils(api: Se
 
 def test_a_step_that_does_not_exist_cannot_be_completed(api: Served) -> None:
     name, step = reported(api)
-    answer = post(api, event("c", "step.completed", cst("11:05"), incident=name, data={"by": "Li", "step": step[:-1]}))
+    answer = post(
+        api, event_json("c", "step.completed", at("11:05"), incident=name, data={"by": "Li", "step": step[:-1]})
+    )
     error = errors(answer)["/data/step"]
     assert error["nearest"] == step
 
@@ -337,43 +340,45 @@ def test_a_step_that_does_not_exist_cannot_be_completed(api: Served) -> None:
 def test_an_obligation_that_does_not_exist_cannot_be_fulfilled(api: Served) -> None:
     name, _ = reported(api)
     data = {"by": "Li", "fulfils": "first-raport"}
-    error = errors(post(api, [event("c", "step.completed", cst("11:05"), incident=name, data=data)]))["/0/data/fulfils"]
+    error = errors(post(api, [event_json("c", "step.completed", at("11:05"), incident=name, data=data)]))[
+        "/0/data/fulfils"
+    ]
     known = "first-report, formal-report, immediate-report, partners-notice, plan-failure-report, progress-report"
     assert (error["expected"], error["nearest"]) == (f"one of: {known}, summary-report", "first-report")
 
 
 def test_a_completion_that_names_neither_step_nor_obligation_is_refused(api: Served) -> None:
     name, _ = reported(api)
-    assert set(errors(post(api, event("c", "step.completed", NOW, incident=name, data={"by": "Li"})))) == {"/data"}
+    assert set(errors(post(api, event_json("c", "step.completed", NOW, incident=name, data={"by": "Li"})))) == {"/data"}
 
 
 def test_an_incident_is_closed_by_a_person_and_what_breaks_later_is_another(api: Served) -> None:
-    (first,) = accepted(api, started("e1", BEGAN))
-    api.clock.set(cst("12:00"))
-    accepted(api, restored("e2", cst("11:10")))
-    accepted(api, event("end", "incident.closed", cst("11:30"), incident=first["incident"], data={"by": "陈总"}))
+    (first,) = accepted(api, started_json("e1", BEGAN))
+    api.clock.set(at("12:00"))
+    accepted(api, restored_json("e2", at("11:10")))
+    accepted(api, event_json("end", "incident.closed", at("11:30"), incident=first["incident"], data={"by": "陈总"}))
     found = incident(api, first["incident"])
     assert (found["state"], found["closed_at"], found["closed_by"]) == ("closed", "2013-06-23T11:30:00+08:00", "陈总")
-    (second,) = accepted(api, started("e3", cst("11:40")))
+    (second,) = accepted(api, started_json("e3", at("11:40")))
     assert second["incident"] != first["incident"]
 
 
 def test_an_incident_that_is_still_down_cannot_be_closed(api: Served) -> None:
-    accepted(api, started("e1", BEGAN, "CN-GD", "CN-HN", incident="k"))
-    accepted(api, restored("e2", cst("10:36"), "CN-GD", incident="k"))
-    end = event("end", "incident.closed", cst("10:37"), incident="k", data={"by": "Chen"})
+    accepted(api, started_json("e1", BEGAN, "CN-GD", "CN-HN", incident="k"))
+    accepted(api, restored_json("e2", at("10:36"), "CN-GD", incident="k"))
+    end = event_json("end", "incident.closed", at("10:37"), incident="k", data={"by": "Chen"})
     found = errors(post(api, end))
     assert found["/type"]["detail"] == "incident 'k' is still impaired: core-banking in CN-HN"
     assert stored(api) == ["e1", "e2"]
-    accepted(api, restored("e3", cst("10:37"), "CN-HN", incident="k"))
+    accepted(api, restored_json("e3", at("10:37"), "CN-HN", incident="k"))
     accepted(api, end)
     assert incident(api, "k")["state"] == "closed"
 
 
 def test_an_outage_that_names_a_closed_incident_opens_it_again(api: Served) -> None:
-    accepted(api, [started("e1", BEGAN, incident="k"), restored("e2", cst("10:36"), incident="k")])
-    accepted(api, event("end", "incident.closed", cst("10:37"), incident="k", data={"by": "Chen"}))
-    accepted(api, started("e3", cst("10:38"), incident="k"))
+    accepted(api, [started_json("e1", BEGAN, incident="k"), restored_json("e2", at("10:36"), incident="k")])
+    accepted(api, event_json("end", "incident.closed", at("10:37"), incident="k", data={"by": "Chen"}))
+    accepted(api, started_json("e3", at("10:38"), incident="k"))
     assert incident(api, "k")["state"] == "open"
 
 
@@ -382,14 +387,14 @@ def test_an_outage_that_names_a_closed_incident_opens_it_again(api: Served) -> N
 
 def test_events_are_folded_where_they_belong_in_time_in_whatever_order_they_arrive(tmp_path: Path) -> None:
     history = [
-        started("gd", BEGAN, incident="k"),
-        started("hn", cst("10:50"), "CN-HN", incident="k"),
-        restored("gd up", cst("11:20"), incident="k"),
-        restored("hn up", cst("11:25"), "CN-HN", incident="k"),
+        started_json("gd", BEGAN, incident="k"),
+        started_json("hn", at("10:50"), "CN-HN", incident="k"),
+        restored_json("gd up", at("11:20"), incident="k"),
+        restored_json("hn up", at("11:25"), "CN-HN", incident="k"),
     ]
     verdicts = []
     for place, order in enumerate(([0, 1, 2, 3], [3, 1, 2, 0], [2, 3, 0, 1])):
-        with served(tmp_path / str(place), cst("12:00")) as api:
+        with served(tmp_path / str(place), at("12:00")) as api:
             for index in order:
                 accepted(api, history[index])
             found = incident(api, "k")
@@ -401,7 +406,7 @@ def test_events_are_folded_where_they_belong_in_time_in_whatever_order_they_arri
 
 
 def test_an_outage_reported_hours_late_is_graded_from_when_it_began(api: Served) -> None:
-    (receipt,) = accepted(api, started("e1", cst("07:00")))
+    (receipt,) = accepted(api, started_json("e1", at("07:00")))
     found = incident(api, receipt["incident"])
     # 07:00 and 30 minutes, and 3 hours: II since 10:00.
     assert [rise["at"][11:16] for rise in found["assessments"][0]["trajectory"]] == ["07:30", "10:00"]
@@ -415,7 +420,7 @@ def test_an_overloaded_daemon_says_when_to_come_back_and_stores_nothing(tmp_path
     with served(tmp_path, NOW, INTAKE__QUEUE="1") as api:
         with held_up(api.writer):
             api.writer.submit(lambda _: None)
-            answer = post(api, started("e1", BEGAN))
+            answer = post(api, started_json("e1", BEGAN))
             document = refused(answer, 503)
             assert answer.headers["retry-after"] == "1"
             assert document["title"] == "Overloaded"
@@ -423,13 +428,13 @@ def test_an_overloaded_daemon_says_when_to_come_back_and_stores_nothing(tmp_path
             assert refused(alerts, 503)["title"] == "Overloaded"
             assert api.client.get("/healthz").status_code == 200
         assert stored(api) == []
-        assert accepted(api, started("e1", BEGAN))[0]["status"] == "accepted"
+        assert accepted(api, started_json("e1", BEGAN))[0]["status"] == "accepted"
 
 
 def test_an_estimate_for_the_end_of_time_is_refused_and_hides_nothing(api: Served) -> None:
-    (receipt,) = accepted(api, started("e1", BEGAN))
+    (receipt,) = accepted(api, started_json("e1", BEGAN))
     data = {"recovery_at": "9999-12-31T23:59:59Z"}
-    answer = post(api, event("r", "recovery.estimated", NOW, incident=receipt["incident"], data=data))
+    answer = post(api, event_json("r", "recovery.estimated", NOW, incident=receipt["incident"], data=data))
     assert set(errors(answer)) == {"/data/recovery_at"}
     assert api.client.get(f"/api/v1/incidents/{receipt['incident']}").status_code == 200
 

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.fixtures import bank, cst, served
+from support.builders import at
+from support.fixtures import bank, served
 
 from incident_engine.common.errors import Problem
 from incident_engine.config.settings import Settings
@@ -15,7 +16,7 @@ from incident_engine.intake.native import NativeFormat
 from incident_engine.intake.registry import FORMATS, open_formats
 from incident_engine.store.tables import events
 
-NOW = cst("10:40")
+NOW = at("10:40")
 
 
 class PingFormat(Format):
@@ -80,7 +81,7 @@ def _quarantined(listed: Mapping[str, Any]) -> set[str]:
 
 def test_the_last_instant_of_an_event_is_the_clock_and_its_allowed_skew(tmp_path: Path) -> None:
     context = IntakeContext(NOW, bank(tmp_path).intake.max_clock_skew)
-    assert context.latest == cst("10:45")
+    assert context.latest == at("10:45")
 
 
 @pytest.mark.parametrize(("is_array", "path"), [(True, (0, "type")), (False, ("type",))])

@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 from httpx2 import Response
 from prometheus_client.parser import text_string_to_metric_families
-from support.fixtures import Served, cst, event, restored, served, started
+from support.builders import at, event_json, restored_json, started_json
+from support.fixtures import Served, served
 
 from incident_engine.store.tables import cases, events
 
-BEGAN = cst("10:35")
-NOW = cst("10:40")
+BEGAN = at("10:35")
+NOW = at("10:40")
 TWO_PACKS = '["cn-cbrc-2008", "eu-dora-2024"]'
 SAID = {"by": "李工", "reason": "备件也坏了"}
 HARM = {"kind": "bank", "seriousness": "serious", "cause": "data_loss", "by": "王敏", "reason": "账簿受损"}
@@ -27,7 +28,7 @@ def api(tmp_path: Path) -> Iterator[Served]:
 @pytest.fixture
 def in_europe(tmp_path: Path) -> Iterator[Served]:
     """A bank that is graded by two regulations, of which one knows measures, while both are in force."""
-    with served(tmp_path, cst("10:40", "2026-03-02"), GRADING__PACKS=TWO_PACKS) as found:
+    with served(tmp_path, at("2026-03-02 10:40"), GRADING__PACKS=TWO_PACKS) as found:
         yield found
 
 
@@ -75,9 +76,9 @@ def value(api: Served, name: str, **labels: str) -> float | None:
 
 
 def maintenance(name: str, start: str, end: str, **more: Any) -> dict[str, Any]:
-    data = {"start": cst(start).isoformat(), "end": cst(end).isoformat(), "by": "变更管理"}
+    data = {"start": at(start).isoformat(), "end": at(end).isoformat(), "by": "变更管理"}
     given = {"service": "core-banking", "data": data} | more
-    return event(name, "maintenance.announced", cst("08:00"), **given)
+    return event_json(name, "maintenance.announced", at("08:00"), **given)
 
 
 # Accepted.
@@ -97,19 +98,19 @@ def maintenance(name: str, start: str, end: str, **more: Any) -> dict[str, Any]:
 def test_a_judgement_goes_to_the_open_incident_of_its_service_and_stands_on_the_timeline(
     api: Served, kind: str, data: dict[str, Any]
 ) -> None:
-    accepted(api, started("down", BEGAN, incident="k"))
-    (receipt,) = accepted(api, event("said", kind, cst("10:38"), service="core-banking", data=data))
+    accepted(api, started_json("down", BEGAN, incident="k"))
+    (receipt,) = accepted(api, event_json("said", kind, at("10:38"), service="core-banking", data=data))
     assert (receipt["status"], receipt["incident"]) == ("accepted", "k")
     told = next(entry for entry in timeline(api, "event") if entry["type"] == kind)
     assert data.items() <= told["data"].items()
-    (again,) = accepted(api, event("said", kind, cst("10:38"), service="core-banking", data=data))
+    (again,) = accepted(api, event_json("said", kind, at("10:38"), service="core-banking", data=data))
     assert (again["status"], again["incident"]) == ("duplicate", "k")
 
 
 @pytest.mark.parametrize("kind", ["repair.failed", "plan.failed", "level.corrected"])
 def test_what_is_about_an_incident_opens_none(api: Served, kind: str) -> None:
     data = SAID | ({"level": "II"} if kind == "level.corrected" else {})
-    found = errors(post(api, event("said", kind, NOW, service="core-banking", data=data)))
+    found = errors(post(api, event_json("said", kind, NOW, service="core-banking", data=data)))
     assert found["/service"]["detail"] == "service 'core-banking' has no open incident"
     assert api.rows(events) == []
 
@@ -127,11 +128,11 @@ def test_maintenance_is_of_no_incident(api: Served) -> None:
 
 def test_maintenance_that_was_announced_before_does_not_count(api: Served) -> None:
     accepted(api, maintenance("works", "10:00", "11:00"))
-    accepted(api, started("down", BEGAN, incident="k"))
-    api.clock.set(cst("11:29"))
+    accepted(api, started_json("down", BEGAN, incident="k"))
+    api.clock.set(at("11:29"))
     api.fire()
     assert verdict(api)["level"] is None
-    api.clock.set(cst("11:30"))
+    api.clock.set(at("11:30"))
     api.fire()
     found = verdict(api)
     assert [(step["level"], step["at"][11:16]) for step in found["trajectory"]] == [("III", "11:30")]
@@ -145,19 +146,19 @@ def test_maintenance_that_was_announced_before_does_not_count(api: Served) -> No
 
 
 def test_an_announcement_that_arrives_late_bears_on_the_open_incident_at_once(api: Served) -> None:
-    accepted(api, started("down", BEGAN, incident="k"))
+    accepted(api, started_json("down", BEGAN, incident="k"))
     assert verdict(api)["next"]["at"] == "2013-06-23T11:05:00+08:00"
     accepted(api, maintenance("works", "10:00", "11:00"))
     assert verdict(api)["next"]["at"] == "2013-06-23T11:30:00+08:00"
-    api.clock.set(cst("11:29"))
+    api.clock.set(at("11:29"))
     assert api.fire() == 0  # it sleeps until the new instant
-    api.clock.set(cst("11:30"))
+    api.clock.set(at("11:30"))
     assert api.fire() == 1
 
 
 def test_an_announcement_takes_no_level_back_that_was_given(api: Served) -> None:
-    accepted(api, started("down", BEGAN, incident="k"))
-    api.clock.set(cst("11:05"))
+    accepted(api, started_json("down", BEGAN, incident="k"))
+    api.clock.set(at("11:05"))
     api.fire()
     accepted(api, maintenance("works", "10:00", "12:00"))
     found = verdict(api)
@@ -168,7 +169,7 @@ def test_an_announcement_takes_no_level_back_that_was_given(api: Served) -> None
     "other", [{"service": "payments"}, {"regions": ["湖南"]}], ids=["another service", "another province"]
 )
 def test_other_maintenance_changes_nothing(api: Served, other: dict[str, Any]) -> None:
-    accepted(api, started("down", BEGAN, incident="k"), maintenance("works", "10:00", "11:00", **other))
+    accepted(api, started_json("down", BEGAN, incident="k"), maintenance("works", "10:00", "11:00", **other))
     assert verdict(api)["next"]["at"] == "2013-06-23T11:05:00+08:00"
 
 
@@ -183,10 +184,10 @@ def test_maintenance_that_names_an_incident_or_is_announced_too_late_is_refused(
 
 
 def test_a_measure_that_no_pack_of_the_incident_knows_is_refused_at_its_place(in_europe: Served) -> None:
-    down = cst("10:35", "2026-03-02")
-    accepted(in_europe, started("down", down, "DE-HE", incident="k"))
+    down = at("2026-03-02 10:35")
+    accepted(in_europe, started_json("down", down, "DE-HE", incident="k"))
     data = {"by": "王敏", "measures": {"cost_eur": 200_000, "data_loss": True}}
-    found = errors(post(in_europe, [event("impact", "impact.measured", down, incident="k", data=data)]))
+    found = errors(post(in_europe, [event_json("impact", "impact.measured", down, incident="k", data=data)]))
     assert set(found) == {"/0/data/measures/cost_eur"}
     problem = found["/0/data/measures/cost_eur"]
     assert (problem["detail"], problem["nearest"]) == ("unknown measure 'cost_eur'", "costs_eur")
@@ -201,26 +202,26 @@ def test_a_measure_that_no_pack_of_the_incident_knows_is_refused_at_its_place(in
 def test_a_measure_is_of_the_kind_that_the_pack_declares(
     in_europe: Served, measures: dict[str, Any], expected: str
 ) -> None:
-    down = cst("10:35", "2026-03-02")
-    accepted(in_europe, started("down", down, "DE-HE", incident="k"))
+    down = at("2026-03-02 10:35")
+    accepted(in_europe, started_json("down", down, "DE-HE", incident="k"))
     data = {"by": "王敏", "measures": measures}
-    found = errors(post(in_europe, event("impact", "impact.measured", down, incident="k", data=data)))
+    found = errors(post(in_europe, event_json("impact", "impact.measured", down, incident="k", data=data)))
     (name,) = measures
     assert found[f"/data/measures/{name}"]["expected"] == expected
 
 
 def test_without_a_pack_that_knows_measures_every_measure_is_refused(api: Served) -> None:
-    accepted(api, started("down", BEGAN, incident="k"))
+    accepted(api, started_json("down", BEGAN, incident="k"))
     data = {"by": "王敏", "measures": {"loss": 1}}
-    found = errors(post(api, event("impact", "impact.measured", NOW, incident="k", data=data)))
+    found = errors(post(api, event_json("impact", "impact.measured", NOW, incident="k", data=data)))
     assert set(found) == {"/data/measures/loss"}
 
 
 def test_what_is_measured_grades_by_the_pack_that_knows_it_and_stands_in_its_evidence(in_europe: Served) -> None:
-    down = cst("10:35", "2026-03-02")
-    accepted(in_europe, started("down", down, "DE-HE", incident="k"))
+    down = at("2026-03-02 10:35")
+    accepted(in_europe, started_json("down", down, "DE-HE", incident="k"))
     data = {"by": "王敏", "measures": {"costs_eur": 100_001, "data_loss": True}}
-    accepted(in_europe, event("impact", "impact.measured", cst("10:38", "2026-03-02"), incident="k", data=data))
+    accepted(in_europe, event_json("impact", "impact.measured", at("2026-03-02 10:38"), incident="k", data=data))
     by_dora, by_cbrc = verdict(in_europe, "eu-dora-2024"), verdict(in_europe)
     assert (by_dora["level"], by_cbrc["level"]) == ("major", None)
     assert by_dora["trajectory"][0]["at"] == "2026-03-02T10:38:00+08:00"
@@ -234,7 +235,7 @@ def test_what_is_measured_grades_by_the_pack_that_knows_it_and_stands_in_its_evi
 
 def correction(name: str, when: str, level: str | None, **more: Any) -> dict[str, Any]:
     data = {"level": level, "by": "陈总", "reason": "探针误报"} | more
-    return event(name, "level.corrected", cst(when), incident="k", data=data)
+    return event_json(name, "level.corrected", at(when), incident="k", data=data)
 
 
 @pytest.mark.parametrize(
@@ -248,7 +249,7 @@ def correction(name: str, when: str, level: str | None, **more: Any) -> dict[str
 def test_a_correction_names_a_level_and_a_pack_that_exist(
     api: Served, level: str, more: dict[str, Any], pointer: str, nearest: str
 ) -> None:
-    accepted(api, started("down", BEGAN, incident="k"))
+    accepted(api, started_json("down", BEGAN, incident="k"))
     found = errors(post(api, correction("said", "10:38", level, **more)))
     assert set(found) == {pointer}
     assert found[pointer].get("nearest", "") == nearest
@@ -256,15 +257,15 @@ def test_a_correction_names_a_level_and_a_pack_that_exist(
 
 
 def test_a_correction_cannot_be_said_before_the_incident_began(api: Served) -> None:
-    accepted(api, started("down", BEGAN, incident="k"))
+    accepted(api, started_json("down", BEGAN, incident="k"))
     assert set(errors(post(api, correction("said", "10:34", None)))) == {"/occurred_at"}
 
 
 def graded_and_corrected(api: Served) -> None:
-    accepted(api, started("down", BEGAN, incident="k"))
-    api.clock.set(cst("11:05"))
+    accepted(api, started_json("down", BEGAN, incident="k"))
+    api.clock.set(at("11:05"))
     api.fire()
-    api.clock.set(cst("11:10"))
+    api.clock.set(at("11:10"))
     accepted(api, correction("said", "11:08", None))
 
 
@@ -305,17 +306,17 @@ def test_a_correction_is_measured(api: Served) -> None:
 
 def test_a_corrected_level_rises_again_by_the_clock(api: Served) -> None:
     graded_and_corrected(api)
-    api.clock.set(cst("13:35"))
+    api.clock.set(at("13:35"))
     assert api.fire() == 1
     assert (view(api)["level"], verdict(api)["level"]) == ("II", "II")
     assert value(api, "incident_level", incident="k", pack="cn-cbrc-2008", level="II") == 2
 
 
 def test_a_correction_of_another_pack_leaves_the_primary_one_alone(in_europe: Served) -> None:
-    at = cst("07:00", "2026-03-02")
-    accepted(in_europe, started("down", at, "CN-GD", incident="k"))  # II since 10:00
+    began = at("2026-03-02 07:00")
+    accepted(in_europe, started_json("down", began, "CN-GD", incident="k"))  # II since 10:00
     data = {"level": "major", "pack": "eu-dora-2024", "by": "陈总", "reason": "公众影响"}
-    said = event("said", "level.corrected", cst("10:30", "2026-03-02"), incident="k", data=data)
+    said = event_json("said", "level.corrected", at("2026-03-02 10:30"), incident="k", data=data)
     accepted(in_europe, said)
     assert (verdict(in_europe)["level"], verdict(in_europe, "eu-dora-2024")["level"]) == ("II", "major")
     assert verdict(in_europe)["evidence"]["corrections"] == []
@@ -326,7 +327,7 @@ def test_a_correction_of_another_pack_leaves_the_primary_one_alone(in_europe: Se
 
 
 def test_a_harm_opens_an_incident_without_any_outage(api: Served) -> None:
-    (receipt,) = accepted(api, event("harm", "harm.assessed", BEGAN, service="core-banking", data=HARM))
+    (receipt,) = accepted(api, event_json("harm", "harm.assessed", BEGAN, service="core-banking", data=HARM))
     name = receipt["incident"]
     found = view(api, name)
     assert (found["state"], found["level"], found["occurred_at"], found["restored_at"]) == (
@@ -345,16 +346,16 @@ def test_a_harm_opens_an_incident_without_any_outage(api: Served) -> None:
         "partners-notice": "11:35",
     }
     assert assessment["evidence"]["harms"][0]["reason"] == "账簿受损"
-    (same,) = accepted(api, started("down", NOW))
+    (same,) = accepted(api, started_json("down", NOW))
     assert same["incident"] == name
 
 
 def test_a_harm_that_names_neither_service_nor_incident_belongs_to_nothing(api: Served) -> None:
-    assert "/incident" in errors(post(api, event("harm", "harm.assessed", BEGAN, data=HARM)))
+    assert "/incident" in errors(post(api, event_json("harm", "harm.assessed", BEGAN, data=HARM)))
 
 
 def test_a_harm_may_name_an_incident_that_begins_with_it(api: Served) -> None:
-    (receipt,) = accepted(api, event("harm", "harm.assessed", BEGAN, incident="k", data=HARM))
+    (receipt,) = accepted(api, event_json("harm", "harm.assessed", BEGAN, incident="k", data=HARM))
     assert receipt["incident"] == "k"
     assert verdict(api)["level"] == "II"
 
@@ -365,14 +366,14 @@ def test_a_harm_may_name_an_incident_that_begins_with_it(api: Served) -> None:
 def test_a_repair_that_failed_while_the_doors_are_closed_is_graded_provisionally_until_somebody_says_more(
     api: Served,
 ) -> None:
-    accepted(api, started("down", BEGAN, service="counter", incident="k"))
+    accepted(api, started_json("down", BEGAN, service="counter", incident="k"))
     assert verdict(api)["level"] is None
-    accepted(api, event("failed", "repair.failed", cst("10:39"), service="counter", data=SAID))
+    accepted(api, event_json("failed", "repair.failed", at("10:39"), service="counter", data=SAID))
     found = verdict(api)
     assert (found["level"], found["provisional"]) == ("I", True)
     assert found["trajectory"][0]["cite"] == "Art. 9(1)3"
     assert found["evidence"]["closed_doors"] == [{"at": "2013-06-23T10:39:00+08:00", "recovery_expected_at": None}]
-    api.clock.set(cst("10:50"))
+    api.clock.set(at("10:50"))
     accepted(api, correction("said", "10:45", "I"))
     found = verdict(api)
     assert (found["level"], found["provisional"]) == ("I", False)
@@ -380,14 +381,14 @@ def test_a_repair_that_failed_while_the_doors_are_closed_is_graded_provisionally
 
 def test_a_repair_that_failed_is_graded_by_the_estimate(api: Served) -> None:
     # Monday 09:00 to 09:40 would be lost: level III.
-    data = {"recovery_at": cst("09:40", "2013-06-24").isoformat()}
+    data = {"recovery_at": at("2013-06-24 09:40").isoformat()}
     accepted(
         api,
-        started("down", BEGAN, service="counter", incident="k"),
-        event("estimate", "recovery.estimated", cst("10:36"), incident="k", data=data),
-        event("failed", "repair.failed", cst("10:39"), incident="k", data=SAID),
+        started_json("down", BEGAN, service="counter", incident="k"),
+        event_json("estimate", "recovery.estimated", at("10:36"), incident="k", data=data),
+        event_json("failed", "repair.failed", at("10:39"), incident="k", data=SAID),
     )
     found = verdict(api)
     assert (found["level"], found["provisional"], found["trajectory"][0]["rule"]) == ("III", False, "art9-3-3")
-    accepted(api, restored("up", cst("10:40"), service="counter", incident="k"))
+    accepted(api, restored_json("up", at("10:40"), service="counter", incident="k"))
     assert verdict(api)["level"] == "III"  # it was to be expected then

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.fixtures import cst, event, served
+from support.builders import at, event_json
+from support.fixtures import served
 
 from incident_engine.engine.update import CaseUpdater
 from incident_engine.store.tables import cases, events, quarantine
 from incident_engine.store.unit_of_work import UnitOfWork
 
-NOW = cst("10:40")
+NOW = at("10:40")
 POISON = "poisoned"
 
 
@@ -30,7 +31,7 @@ def poison(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def down(name: str, incident: str) -> dict[str, Any]:
-    return event(name, "outage.started", cst("10:35"), service="core-banking", regions=["CN-GD"], incident=incident)
+    return event_json(name, "outage.started", at("10:35"), service="core-banking", regions=["CN-GD"], incident=incident)
 
 
 @pytest.mark.usefixtures("poison")

@@ -9,12 +9,13 @@ import pytest
 from docx import Document
 from httpx2 import Response
 from sqlalchemy import Insert, insert
-from support.fixtures import Served, cst, event, restored, served, started
+from support.builders import at, event_json, restored_json, started_json
+from support.fixtures import Served, served
 
 from incident_engine.engine import report_versions as reporting
 from incident_engine.store.tables import deliveries, steps
 
-BEGAN = cst("10:35")
+BEGAN = at("10:35")
 BASE = "/api/v1/incidents/k/reports"
 FORMAL = f"{BASE}/cbrc-formal-report"
 SUMMARY = "/api/v1/reports/summary"
@@ -23,7 +24,7 @@ NASTY = "<script>alert(1)</script>"
 
 @pytest.fixture
 def api(tmp_path: Path) -> Iterator[Served]:
-    with served(tmp_path, cst("10:40")) as found:
+    with served(tmp_path, at("10:40")) as found:
         yield found
 
 
@@ -32,10 +33,10 @@ def post(api: Served, *documents: dict[str, Any]) -> None:
     assert answer.status_code == 202, answer.text
 
 
-def wrote(name: str, at: str, report: str = "cbrc-formal-report", **fields: str) -> dict[str, Any]:
+def wrote(name: str, when: str, report: str = "cbrc-formal-report", **fields: str) -> dict[str, Any]:
     written = {field.replace("_", "-"): text for field, text in fields.items()}
     data = {"by": "王敏", "report": report, "fields": written}
-    return event(name, "report.written", cst(at), incident="k", data=data)
+    return event_json(name, "report.written", at(when), incident="k", data=data)
 
 
 def store(api: Served, statement: Insert) -> None:
@@ -59,9 +60,9 @@ def keep(api: Served) -> None:
 @pytest.fixture
 def known(api: Served) -> Served:
     """Return the API with an outage and two versions of its written report."""
-    post(api, started("a", BEGAN, incident="k"), wrote("w1", "10:39", next_steps="Switch over"))
+    post(api, started_json("a", BEGAN, incident="k"), wrote("w1", "10:39", next_steps="Switch over"))
     keep(api)
-    api.clock.set(cst("11:10"))
+    api.clock.set(at("11:10"))
     post(api, wrote("w2", "11:09", next_steps=f"Switch over {NASTY}", coordination="二线"))
     keep(api)
     return api
@@ -173,8 +174,8 @@ def test_parameters_that_cannot_be_used_are_refused(
 
 def test_an_instance_is_given_by_its_name(known: Served) -> None:
     row = {"id": "k:p:s:1", "case_id": "k", "playbook": "p", "step": "s", "audience": "a", "template": "t"}
-    for number, at in ((1, "10:50"), (2, "11:00")):
-        values = row | {"id": f"k:p:s:{number}", "instance": f"progress-report.{number}", "due_at": cst(at)}
+    for number, due in ((1, "10:50"), (2, "11:00")):
+        values = row | {"id": f"k:p:s:{number}", "instance": f"progress-report.{number}", "due_at": at(due)}
         store(known, insert(steps).values(**values, report="cbrc-progress-report", state="started"))
     keep(known)
     assert get(known, f"{BASE}/cbrc-progress-report/progress-report.1")["instance"] == "progress-report.1"
@@ -194,13 +195,13 @@ def delivery(api: Served, name: str, step: str, state: str, ended: str) -> None:
         "locale": "en",
     }
     values |= {"subject": "s", "body": "b", "priority": 2, "position": 0, "state": state, "attempts": 1}
-    instants = {"created_at": cst("11:05"), "ended_at": cst(ended)}
+    instants = {"created_at": at("11:05"), "ended_at": at(ended)}
     store(api, insert(deliveries).values(**values, **instants))
 
 
 def test_the_figures_of_a_period(api: Served) -> None:
-    post(api, started("a", BEGAN, incident="k"))  # we hear of it five minutes after it began
-    api.clock.set(cst("11:20"))
+    post(api, started_json("a", BEGAN, incident="k"))  # we hear of it five minutes after it began
+    api.clock.set(at("11:20"))
     api.fire()
     step = next(row["id"] for row in api.rows(steps) if row["audience"] == "customers")
     delivery(api, "d1", step, "delivered", "11:06")
@@ -210,9 +211,9 @@ def test_the_figures_of_a_period(api: Served) -> None:
     cause = {"by": "Li", "root_cause": "disk array"}
     post(
         api,
-        event("c", "step.completed", cst("11:16"), incident="k", data=done),
-        event("m", "impact.measured", cst("11:17"), incident="k", data=cause),
-        restored("r", cst("11:18"), incident="k"),
+        event_json("c", "step.completed", at("11:16"), incident="k", data=done),
+        event_json("m", "impact.measured", at("11:17"), incident="k", data=cause),
+        restored_json("r", at("11:18"), incident="k"),
     )
     found = get(api, SUMMARY, **{"from": "2013-06-23", "to": "2013-06-23"})
     assert found["incidents"] == {
@@ -234,8 +235,8 @@ def test_the_figures_of_a_period(api: Served) -> None:
     [("2013-06-23", "2013-06-23", 1), ("2013-06-24", "2013-06-24", 0), ("2013-01-01", "2013-06-22", 0)],
 )
 def test_a_period_has_whole_days_of_the_bank_both_included(api: Served, first: str, last: str, count: int) -> None:
-    api.clock.set(cst("00:30"))
-    post(api, started("a", cst("00:00"), incident="k"))  # still the 22nd in UTC
+    api.clock.set(at("00:30"))
+    post(api, started_json("a", at("00:00"), incident="k"))  # still the 22nd in UTC
     assert get(api, SUMMARY, **{"from": first, "to": last})["incidents"]["total"] == count
 
 
@@ -247,7 +248,7 @@ def test_the_year_until_today_is_the_default(api: Served) -> None:
 @pytest.mark.parametrize(("lang", "word"), [("zh-CN", "中位数"), ("en", "Median")])
 def test_the_review_as_a_page(known: Served, lang: str, word: str) -> None:
     lesson = {"by": "Li", "text": NASTY}
-    post(known, event("l", "lesson.recorded", cst("11:10"), incident="k", data=lesson))
+    post(known, event_json("l", "lesson.recorded", at("11:10"), incident="k", data=lesson))
     answer = known.client.get(SUMMARY, params={"format": "html", "lang": lang})
     assert answer.status_code == 200
     assert word in answer.text
@@ -259,15 +260,15 @@ def test_the_review_as_a_page(known: Served, lang: str, word: str) -> None:
 
 
 def test_a_report_is_drafted_when_its_step_begins_and_frozen_when_it_is_handed_in(tmp_path: Path) -> None:
-    with served(tmp_path, cst("10:40"), PLAYBOOKS='["regulator-reports"]') as api:
-        post(api, started("a", BEGAN, incident="k"))
-        api.clock.set(cst("11:05"))
+    with served(tmp_path, at("10:40"), PLAYBOOKS='["regulator-reports"]') as api:
+        post(api, started_json("a", BEGAN, incident="k"))
+        api.clock.set(at("11:05"))
         api.fire()
-        api.clock.set(cst("11:16"))
+        api.clock.set(at("11:16"))
         done = {"by": "王敏", "fulfils": "first-report"}
-        post(api, event("c", "step.completed", cst("11:16"), incident="k", data=done))
-        api.clock.set(cst("11:25"))
-        post(api, started("b", cst("11:20"), "CN-HN", incident="k"))
+        post(api, event_json("c", "step.completed", at("11:16"), incident="k", data=done))
+        api.clock.set(at("11:25"))
+        post(api, started_json("b", at("11:20"), "CN-HN", incident="k"))
         reports = {each["report"]: each["versions"] for each in get(api, BASE)["reports"]}
     first = [
         (version["version"], version["state"], version["by"], version["at"]) for version in reports["cbrc-first-report"]

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.fixtures import Served, served, started
+from support.builders import started_json
+from support.fixtures import Served, served
 
 from incident_engine.common.signed_links import VALID_SECONDS, Link, LinkAction, Links
 from incident_engine.store.tables import deliveries, events
@@ -21,7 +22,7 @@ PLAYBOOKS = '["emergency-response", "regulator-reports", "customer-communication
 @pytest.fixture
 def api(tmp_path: Path) -> Iterator[Served]:
     with served(tmp_path, BEGAN, links=LINKS, PLAYBOOKS=PLAYBOOKS) as found:
-        answer = found.client.post("/api/v1/events", json=started("a", BEGAN, "CN-GD", incident=KEY))
+        answer = found.client.post("/api/v1/events", json=started_json("a", BEGAN, "CN-GD", incident=KEY))
         assert answer.status_code == 202
         wait_until(found, BEGAN + timedelta(minutes=30))
         yield found
@@ -156,7 +157,7 @@ def test_customers_get_no_link(api: Served) -> None:
 
 
 def escalated_to_one(api: Served) -> None:
-    api.client.post("/api/v1/events", json=started("b", BEGAN, "CN-HN", incident=KEY))
+    api.client.post("/api/v1/events", json=started_json("b", BEGAN, "CN-HN", incident=KEY))
     wait_until(api, BEGAN + timedelta(hours=3))
 
 
@@ -282,7 +283,7 @@ def test_a_task_goes_to_whom_it_is_given_and_is_reminded_of_until_it_is_done(api
 
 def test_the_word_to_customers_can_come_before_any_level_and_then_comes_once(tmp_path: Path) -> None:
     with served(tmp_path, BEGAN, PLAYBOOKS=PLAYBOOKS) as api:
-        api.client.post("/api/v1/events", json=started("a", BEGAN, "CN-GD", incident=KEY))
+        api.client.post("/api/v1/events", json=started_json("a", BEGAN, "CN-GD", incident=KEY))
         api.clock.set(BEGAN + timedelta(minutes=5))
         body = {"by": "赵发言", "reason": "客户已在询问", "step": "customers-acknowledge"}
         assert api.client.post(f"/api/v1/incidents/{KEY}/steps", json=body).status_code == 202
@@ -331,7 +332,7 @@ def test_a_body_that_is_no_object_is_refused(api: Served) -> None:
 def test_a_key_is_asked_of_the_api_and_not_of_a_signed_link(tmp_path: Path) -> None:
     with served(tmp_path, BEGAN, keys=("k" * 16,), links=LINKS, PLAYBOOKS=PLAYBOOKS) as api:
         header = {"Authorization": "Bearer " + "k" * 16}
-        api.client.post("/api/v1/events", json=started("a", BEGAN, "CN-GD", incident=KEY), headers=header)
+        api.client.post("/api/v1/events", json=started_json("a", BEGAN, "CN-GD", incident=KEY), headers=header)
         wait_until(api, BEGAN + timedelta(minutes=30))
         assert deed(api, PAGE, "acknowledge", by="x").status_code == 401
         path = link_in(words(api, PAGE, "duty-engineer")[0])
@@ -341,7 +342,7 @@ def test_a_key_is_asked_of_the_api_and_not_of_a_signed_link(tmp_path: Path) -> N
 
 def test_an_incident_is_closed_only_once_it_was_observed(tmp_path: Path) -> None:
     with served(tmp_path, BEGAN, PLAYBOOKS=PLAYBOOKS, CLOSING__OBSERVATION="30m") as api:
-        api.client.post("/api/v1/events", json=started("a", BEGAN, "CN-GD", incident=KEY))
+        api.client.post("/api/v1/events", json=started_json("a", BEGAN, "CN-GD", incident=KEY))
         ended = BEGAN + timedelta(hours=1)
         wait_until(api, ended)
         restored = {"source": "m", "id": "r", "type": "outage.restored", "service": "core-banking"}
@@ -369,7 +370,7 @@ def test_links_say_what_they_were_made_of() -> None:
 
 
 def test_nothing_is_approved_before_its_words_are_written(api: Served) -> None:
-    api.client.post("/api/v1/events", json=started("b", BEGAN, "CN-HN", incident=KEY))
+    api.client.post("/api/v1/events", json=started_json("b", BEGAN, "CN-HN", incident=KEY))
     assert step(api, TO_CUSTOMERS)["state"] == "pending"
     answer = deed(api, TO_CUSTOMERS, "approve", by="林薇")
     assert answer.status_code == 422
@@ -379,7 +380,7 @@ def test_nothing_is_approved_before_its_words_are_written(api: Served) -> None:
 
 
 def test_a_page_is_not_acknowledged_before_it_was_sent(api: Served) -> None:
-    api.client.post("/api/v1/events", json=started("b", BEGAN, "CN-HN", incident=KEY))
+    api.client.post("/api/v1/events", json=started_json("b", BEGAN, "CN-HN", incident=KEY))
     coming = f"{KEY}:emergency-response:page:I"
     assert step(api, coming)["state"] == "pending"
     assert deed(api, coming, "acknowledge", by="x").status_code == 422
@@ -454,7 +455,7 @@ def test_what_was_given_up_and_is_wanted_again_is_told_again(api: Served) -> Non
     summary = f"{KEY}:regulator-reports:summary-report:summary-report"
     assert step(api, summary)["state"] == "started"
     wait_until(api, BEGAN + timedelta(minutes=100))
-    api.client.post("/api/v1/events", json=started("again", BEGAN + timedelta(minutes=100), "CN-GD", incident=KEY))
+    api.client.post("/api/v1/events", json=started_json("again", BEGAN + timedelta(minutes=100), "CN-GD", incident=KEY))
     assert step(api, summary)["state"] == "withdrawn"
     restore(api, "r2", 150)
     for minutes in (155, 180):
@@ -479,7 +480,7 @@ def test_an_approver_is_asked_again_for_words_that_were_withdrawn_and_written_an
     )
     assert first["state"] == "awaiting"
     asked = len([row for row in api.rows(deliveries) if row["step_id"].startswith(good) and "~ask" in row["step_id"]])
-    api.client.post("/api/v1/events", json=started("again", BEGAN + timedelta(minutes=185), "CN-GD", incident=KEY))
+    api.client.post("/api/v1/events", json=started_json("again", BEGAN + timedelta(minutes=185), "CN-GD", incident=KEY))
     restore(api, "r2", 187)
     for minutes in (192, 312, 320):
         wait_until(api, BEGAN + timedelta(minutes=minutes))
@@ -505,7 +506,7 @@ def test_a_handed_over_approval_reminds_the_new_owner(api: Served) -> None:
 
 def test_a_closed_incident_is_not_closed_again(tmp_path: Path) -> None:
     with served(tmp_path, BEGAN, PLAYBOOKS=PLAYBOOKS) as api:
-        api.client.post("/api/v1/events", json=started("a", BEGAN, "CN-GD", incident=KEY))
+        api.client.post("/api/v1/events", json=started_json("a", BEGAN, "CN-GD", incident=KEY))
         wait_until(api, BEGAN + timedelta(minutes=60))
         restore(api, "r", 60)
         closing = {"source": "ops", "type": "incident.closed", "incident": KEY, "data": {"by": "陈总"}}
@@ -518,7 +519,7 @@ def test_a_closed_incident_is_not_closed_again(tmp_path: Path) -> None:
 
 
 def test_the_same_key_for_another_step_is_another_deed(api: Served) -> None:
-    api.client.post("/api/v1/events", json=started("b", BEGAN, "CN-HN", incident=KEY))
+    api.client.post("/api/v1/events", json=started_json("b", BEGAN, "CN-HN", incident=KEY))
     wait_until(api, BEGAN + timedelta(minutes=32))
     for name in ("page", "page-execution-group"):
         answer = api.client.post(

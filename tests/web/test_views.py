@@ -9,17 +9,18 @@ from typing import Any
 import pytest
 from httpx2 import Response
 from prometheus_client.parser import text_string_to_metric_families
-from support.fixtures import Served, cst, event, restored, served, started
+from support.builders import at, event_json, restored_json, started_json
+from support.fixtures import Served, served
 
 from incident_engine import __version__
 
-BEGAN = cst("10:35")
+BEGAN = at("10:35")
 KEY = "k" * 32
 
 
 @pytest.fixture
 def api(tmp_path: Path) -> Iterator[Served]:
-    with served(tmp_path, cst("10:40")) as found:
+    with served(tmp_path, at("10:40")) as found:
         yield found
 
 
@@ -53,12 +54,12 @@ def test_no_incident_at_all_is_an_empty_list(api: Served) -> None:
 def test_the_list_has_the_worst_open_ones_first_and_the_closed_ones_last(api: Served) -> None:
     report(
         api,
-        started("a", cst("10:30"), incident="blip"),
-        started("b", cst("07:00"), incident="worst"),  # II since 10:00
-        started("c", cst("10:00"), incident="middle"),  # III since 10:30
-        started("d", cst("07:00"), incident="over"),
-        restored("e", cst("10:30"), incident="over"),
-        event("f", "incident.closed", cst("10:31"), incident="over", data={"by": "Chen"}),
+        started_json("a", at("10:30"), incident="blip"),
+        started_json("b", at("07:00"), incident="worst"),  # II since 10:00
+        started_json("c", at("10:00"), incident="middle"),  # III since 10:30
+        started_json("d", at("07:00"), incident="over"),
+        restored_json("e", at("10:30"), incident="over"),
+        event_json("f", "incident.closed", at("10:31"), incident="over", data={"by": "Chen"}),
     )
     listed = get(api, "/api/v1/incidents")
     assert [(row["id"], row["level"]) for row in listed["incidents"]] == [
@@ -75,7 +76,7 @@ def test_the_list_has_the_worst_open_ones_first_and_the_closed_ones_last(api: Se
 
 
 def test_an_entry_of_the_list_says_what_where_and_since_when(api: Served) -> None:
-    report(api, started("a", BEGAN, "CN-HN", "CN-GD", incident="k", service="mobile"))
+    report(api, started_json("a", BEGAN, "CN-HN", "CN-GD", incident="k", service="mobile"))
     (entry,) = get(api, "/api/v1/incidents")["incidents"]
     assert entry == {
         "id": "k",
@@ -92,11 +93,11 @@ def test_an_entry_of_the_list_says_what_where_and_since_when(api: Served) -> Non
 
 
 def test_an_incident_is_shown_as_of_now_with_its_verdict_steps_and_deliveries(api: Served) -> None:
-    report(api, started("a", BEGAN, incident="k"))
-    api.clock.set(cst("11:05"))
+    report(api, started_json("a", BEGAN, incident="k"))
+    api.clock.set(at("11:05"))
     api.fire()
     data = {"recovery_at": "2013-06-23T12:00:00+08:00"}
-    report(api, event("r", "recovery.estimated", cst("11:04"), incident="k", data=data))
+    report(api, event_json("r", "recovery.estimated", at("11:04"), incident="k", data=data))
     found = get(api, "/api/v1/incidents/k")
     assert (found["level"], found["detected_at"]) == ("III", "2013-06-23T10:40:00+08:00")
     assert found["recovery_estimated_at"] == "2013-06-23T12:00:00+08:00"
@@ -129,22 +130,22 @@ def test_an_incident_is_shown_as_of_now_with_its_verdict_steps_and_deliveries(ap
 
 
 def test_the_verdict_is_that_of_the_moment_of_the_question(api: Served) -> None:
-    report(api, started("a", BEGAN, incident="k"))
+    report(api, started_json("a", BEGAN, incident="k"))
     for time, level in (("11:04:59.999999", None), ("11:05", "III"), ("13:35", "II"), ("16:35", "I")):
-        api.clock.set(cst(time))
+        api.clock.set(at(time))
         assert get(api, "/api/v1/incidents/k")["assessments"][0]["level"] == level
 
 
 def test_the_timeline_tells_in_order_of_time_what_happened(api: Served) -> None:
-    report(api, started("a", BEGAN, incident="k"))
-    api.clock.set(cst("11:05"))
+    report(api, started_json("a", BEGAN, incident="k"))
+    api.clock.set(at("11:05"))
     api.fire()
-    api.clock.set(cst("11:20"))
+    api.clock.set(at("11:20"))
     report(
         api,
-        event("n", "note.added", cst("10:50"), incident="k", data={"text": "主库日志卷写满", "by": "李工"}),
-        event("c", "step.completed", cst("11:10"), incident="k", data={"fulfils": "first-report", "by": "王敏"}),
-        restored("b", cst("11:15"), incident="k"),
+        event_json("n", "note.added", at("10:50"), incident="k", data={"text": "主库日志卷写满", "by": "李工"}),
+        event_json("c", "step.completed", at("11:10"), incident="k", data={"fulfils": "first-report", "by": "王敏"}),
+        restored_json("b", at("11:15"), incident="k"),
     )
     timeline = get(api, "/api/v1/incidents/k/timeline")
     assert timeline["incident"] == "k"
@@ -167,8 +168,8 @@ def test_the_timeline_tells_in_order_of_time_what_happened(api: Served) -> None:
 
 
 def test_an_obligation_that_was_missed_stands_on_the_timeline_when_it_was_due(api: Served) -> None:
-    report(api, started("a", BEGAN, incident="k"))
-    api.clock.set(cst("12:00"))
+    report(api, started_json("a", BEGAN, incident="k"))
+    api.clock.set(at("12:00"))
     api.fire()
     entries = get(api, "/api/v1/incidents/k/timeline")["timeline"]
     missed = next(entry for entry in entries if entry["kind"] == "obligation")
@@ -268,7 +269,7 @@ def test_without_a_right_key_nothing_is_told(tmp_path: Path, path: str, header: 
 
 def test_without_a_key_nothing_is_stored(tmp_path: Path) -> None:
     with served(tmp_path, BEGAN, keys=(KEY,)) as api:
-        refused(api.client.post("/api/v1/events", json=started("a", BEGAN)), 401)
+        refused(api.client.post("/api/v1/events", json=started_json("a", BEGAN)), 401)
         headers = {"authorization": f"Bearer {KEY}"}
         assert api.client.get("/api/v1/incidents", headers=headers).json()["total"] == 0
 
@@ -424,8 +425,8 @@ def test_the_families_of_metrics_are_these_and_of_these_kinds(api: Served) -> No
 
 
 def test_events_are_counted_by_source_and_what_became_of_them(api: Served) -> None:
-    report(api, started("a", BEGAN), started("b", BEGAN))
-    report(api, started("a", BEGAN))
+    report(api, started_json("a", BEGAN), started_json("b", BEGAN))
+    report(api, started_json("a", BEGAN))
     api.client.post("/api/v1/events", json={"source": "monitor"})
     api.client.post("/api/v1/events", content=b"{")
     odd = {"status": "firing", "labels": {}, "startsAt": "2013-06-23T02:35:00Z", "fingerprint": "f"}
@@ -440,28 +441,28 @@ def test_events_are_counted_by_source_and_what_became_of_them(api: Served) -> No
 def test_open_incidents_are_counted_by_level_and_every_level_is_there(api: Served) -> None:
     report(
         api,
-        started("a", BEGAN, incident="a"),
-        started("b", cst("07:00"), incident="b"),  # II
-        started("c", cst("07:00"), incident="c"),
-        restored("c up", cst("10:36"), incident="c"),
-        event("d", "incident.closed", cst("10:36"), incident="c", data={"by": "Chen"}),
+        started_json("a", BEGAN, incident="a"),
+        started_json("b", at("07:00"), incident="b"),  # II
+        started_json("c", at("07:00"), incident="c"),
+        restored_json("c up", at("10:36"), incident="c"),
+        event_json("d", "incident.closed", at("10:36"), incident="c", data={"by": "Chen"}),
     )
     counts = {level: value(api, "open_incidents", level=level) for level in ("I", "II", "III", "none")}
     assert counts == {"I": 0, "II": 1, "III": 0, "none": 1}
 
 
 def test_an_open_incident_has_its_level_next_escalation_and_deadlines(api: Served) -> None:
-    report(api, started("a", BEGAN, incident="k"))
+    report(api, started_json("a", BEGAN, incident="k"))
     pack = {"incident": "k", "pack": "cn-cbrc-2008"}
     assert value(api, "incident_level", **pack, level="none") == 0
-    assert value(api, "incident_next_escalation_timestamp_seconds", **pack, level="III") == cst("11:05").timestamp()
-    api.clock.set(cst("11:05"))
+    assert value(api, "incident_next_escalation_timestamp_seconds", **pack, level="III") == at("11:05").timestamp()
+    api.clock.set(at("11:05"))
     api.fire()
     assert value(api, "incident_level", **pack, level="III") == 1
-    assert value(api, "incident_next_escalation_timestamp_seconds", **pack, level="II") == cst("13:35").timestamp()
-    due = cst("11:35").timestamp()
+    assert value(api, "incident_next_escalation_timestamp_seconds", **pack, level="II") == at("13:35").timestamp()
+    due = at("11:35").timestamp()
     assert value(api, "obligation_due_timestamp_seconds", **pack, obligation="first-report", state="pending") == due
-    api.clock.set(cst("17:00"))
+    api.clock.set(at("17:00"))
     api.fire()
     assert value(api, "incident_level", **pack, level="I") == 3
     assert value(api, "obligation_due_timestamp_seconds", **pack, obligation="first-report", state="overdue") == due
@@ -469,15 +470,15 @@ def test_an_open_incident_has_its_level_next_escalation_and_deadlines(api: Serve
 
 
 def test_a_closed_incident_has_no_series_of_its_own(api: Served) -> None:
-    report(api, started("a", BEGAN, incident="k"))
-    report(api, restored("b", cst("10:38"), incident="k"))
-    report(api, event("d", "incident.closed", cst("10:39"), incident="k", data={"by": "Chen"}))
+    report(api, started_json("a", BEGAN, incident="k"))
+    report(api, restored_json("b", at("10:38"), incident="k"))
+    report(api, event_json("d", "incident.closed", at("10:39"), incident="k", data={"by": "Chen"}))
     assert not [labels for _, labels in samples(api) if ("incident", "k") in labels]
 
 
 def test_how_late_a_timer_was_fired_is_measured(api: Served) -> None:
-    report(api, started("a", BEGAN, incident="k"))
-    api.clock.set(cst("11:05") + timedelta(seconds=7))
+    report(api, started_json("a", BEGAN, incident="k"))
+    api.clock.set(at("11:05") + timedelta(seconds=7))
     api.fire()
     assert value(api, "timer_lateness_seconds_count") == 1
     assert value(api, "timer_lateness_seconds_sum") == 7
@@ -487,7 +488,9 @@ def test_how_late_a_timer_was_fired_is_measured(api: Served) -> None:
 
 def test_sources_without_end_do_not_grow_the_metrics_without_end(api: Served) -> None:
     for start in range(0, 210, 70):
-        many = [started("a", BEGAN, incident="k") | {"source": f"s{number}"} for number in range(start, start + 70)]
+        many = [
+            started_json("a", BEGAN, incident="k") | {"source": f"s{number}"} for number in range(start, start + 70)
+        ]
         report(api, *many)
     sources = {dict(labels)["source"] for name, labels in samples(api) if name == "events_total"}
     assert "other" in sources

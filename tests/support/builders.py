@@ -1,4 +1,4 @@
-"""Builders that tests share: events in few words, the incident they fold into, the shipped rules."""
+"""Events in few words, as a monitor sends them and as the engine keeps them; their incident; the shipped rules."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -32,57 +32,84 @@ def at(text: str) -> datetime:
     return datetime.fromisoformat(day_and_time).replace(tzinfo=CHINA).astimezone(UTC)
 
 
-def document(kind: str, when: datetime | str, **given: Any) -> dict[str, Any]:
-    """Return an event in the native format; what is not given is Guangdong's core banking."""
+def document(kind: str, when: datetime | str, **fields: Any) -> dict[str, Any]:
+    """Return the fields of an event; by default an outage is in Guangdong's core banking, and the id tells the rest."""
     instant = at(when) if isinstance(when, str) else when
     outage = {"service": "core-banking", "regions": ["CN-GD"]} if kind.startswith("outage.") else {}
-    named = f"{kind}/{instant.isoformat()}/{given}"
-    return {"source": "monitor", "id": named[:200].strip(), "type": kind, "occurred_at": instant} | outage | given
+    name = f"{kind}/{instant.isoformat()}/{fields}"
+    return {"source": "monitor", "id": name[:200].strip(), "type": kind, "occurred_at": instant} | outage | fields
 
 
-def event(kind: str, when: datetime | str, **given: Any) -> Event:
-    """Return an event of a kind."""
-    return EVENT.validate_python(document(kind, when, **given))
+# As a monitor sends it
 
 
-def recorded(kind: str, when: datetime | str, received: datetime | str | None = None, **given: Any) -> Recorded:
+def event_json(name: str, kind: str, when: datetime | str, **fields: Any) -> dict[str, Any]:
+    """Return an event in the native format; its id is `name`."""
+    event = document(kind, when, id=name, **fields)
+    return event | {"occurred_at": event["occurred_at"].isoformat()}
+
+
+def started_json(name: str, when: datetime | str, *regions: str, **fields: Any) -> dict[str, Any]:
+    """Return the beginning of an outage in the native format."""
+    return event_json(name, "outage.started", when, **_in(regions), **fields)
+
+
+def restored_json(name: str, when: datetime | str, *regions: str, **fields: Any) -> dict[str, Any]:
+    """Return a restoration in the native format."""
+    return event_json(name, "outage.restored", when, **_in(regions), **fields)
+
+
+def _in(regions: tuple[str, ...]) -> dict[str, Any]:
+    return {"regions": list(regions)} if regions else {}
+
+
+# As the engine keeps it
+
+
+def event(kind: str, when: datetime | str, **fields: Any) -> Event:
+    """Return an event."""
+    return EVENT.validate_python(document(kind, when, **fields))
+
+
+def recorded(kind: str, when: datetime | str, received: datetime | str | None = None, **fields: Any) -> Recorded:
     """Return an event with the instant at which it was received: at once unless another is given."""
-    what = event(kind, when, **given)
-    seen = at(received) if isinstance(received, str) else received
-    return Recorded(what, seen or what.occurred_at)
+    happened = event(kind, when, **fields)
+    instant = at(received) if isinstance(received, str) else received
+    return Recorded(happened, instant or happened.occurred_at)
 
 
-def started(when: datetime | str, *regions: str, signal: str | None = None, **given: Any) -> Recorded:
-    """Return the beginning of an outage, in Guangdong's core banking unless told otherwise."""
-    return _outage("started", when, regions, signal, given)
+def started(when: datetime | str, *regions: str, signal: str | None = None, **fields: Any) -> Recorded:
+    """Return the beginning of an outage."""
+    return recorded("outage.started", when, **_in(regions), data=_signal(signal), **fields)
 
 
-def degraded(when: datetime | str, *regions: str, signal: str | None = None, **given: Any) -> Recorded:
+def degraded(when: datetime | str, *regions: str, signal: str | None = None, **fields: Any) -> Recorded:
     """Return the beginning of a degradation."""
-    return _outage("degraded", when, regions, signal, given)
+    return recorded("outage.degraded", when, **_in(regions), data=_signal(signal), **fields)
 
 
-def restored(when: datetime | str, *regions: str, signal: str | None = None, **given: Any) -> Recorded:
+def restored(when: datetime | str, *regions: str, signal: str | None = None, **fields: Any) -> Recorded:
     """Return a restoration."""
-    return _outage("restored", when, regions, signal, given)
+    return recorded("outage.restored", when, **_in(regions), data=_signal(signal), **fields)
 
 
-def _outage(
-    kind: str, when: datetime | str, regions: tuple[str, ...], signal: str | None, given: Mapping[str, Any]
-) -> Recorded:
-    return recorded(
-        f"outage.{kind}", when, regions=list(regions or ("CN-GD",)), data={"signal": signal} if signal else {}, **given
-    )
+def _signal(signal: str | None) -> dict[str, str]:
+    return {"signal": signal} if signal else {}
 
 
-def reported(when: datetime | str, obligation: str = "first-report", by: str = "王敏", **given: Any) -> Recorded:
+def reported(when: datetime | str, obligation: str = "first-report", by: str = "王敏", **fields: Any) -> Recorded:
     """Return that a person fulfilled an obligation."""
-    return recorded("step.completed", when, data={"by": by, "fulfils": obligation}, **given)
+    return recorded("step.completed", when, data={"by": by, "fulfils": obligation}, **fields)
 
 
-def closed(when: datetime | str, by: str = "陈总", **given: Any) -> Recorded:
+def corrected(when: datetime | str, level: str | None, **data: Any) -> Recorded:
+    """Return that a person corrected the level."""
+    return recorded("level.corrected", when, data={"level": level, "by": "李", "reason": "探针误报", **data})
+
+
+def closed(when: datetime | str, by: str = "陈总", **fields: Any) -> Recorded:
     """Return the closing of the incident."""
-    return recorded("incident.closed", when, data={"by": by}, **given)
+    return recorded("incident.closed", when, data={"by": by}, **fields)
 
 
 def incident(*events: Recorded) -> Incident:
