@@ -106,7 +106,7 @@ def _triggers(table: str) -> str:
     named = [("NEW", "INSERT", "NULL", _columns(table, "NEW"), "")]
     named += [("OLD", "DELETE", _columns(table, "OLD"), "NULL", "")]
     changed = " OR ".join(f"OLD.{name} IS NOT NEW.{name}" for name in _WATCHED[table])
-    when = "" if table == "incidents" else f"WHEN {changed}"  # every update says that it was brought up to date
+    when = "" if table == "cases" else f"WHEN {changed}"  # every update says that it was brought up to date
     named += [("NEW", "UPDATE", _columns(table, "OLD"), _columns(table, "NEW"), when)]
     return "".join(
         f"CREATE TRIGGER {table}_{event.lower()} AFTER {event} ON {table} {when} BEGIN INSERT INTO watched "

@@ -83,12 +83,12 @@ class Invariants:
 
     def _approved(self, delivery: ClaimedDelivery) -> None:
         step_id = delivery.step_id
-        row = self._row("SELECT approval, approved_at, incident_id FROM steps WHERE id = ?", step_id)
+        row = self._row("SELECT approval, approved_at, case_id FROM steps WHERE id = ?", step_id)
         assert row is not None
         if row[0] is None:
             return
         said = self.connection.execute(
-            "SELECT document FROM events WHERE incident_id = ? AND type = 'step.approved' ORDER BY occurred_at",
+            "SELECT document FROM events WHERE case_id = ? AND type = 'step.approved' ORDER BY occurred_at",
             (row[2],),
         ).fetchall()
         deeds = [json.loads(text)["data"] for (text,) in said]
@@ -115,7 +115,7 @@ class Invariants:
 
     def _verdicts_rise(self) -> None:
         rows = self.connection.execute(
-            "SELECT seq, incident_id, pack, events_until, document FROM assessments WHERE seq > ? ORDER BY seq",
+            "SELECT seq, case_id, pack, events_until, document FROM assessments WHERE seq > ? ORDER BY seq",
             (self._last_verdict,),
         ).fetchall()
         for seq, incident, pack, known, text in rows:
@@ -130,7 +130,7 @@ class Invariants:
                     _deadlines_stay(where, before, verdict)
 
     def _new_events(self, incident: str, since: int, until: int) -> bool:
-        query = "SELECT 1 FROM events WHERE seq > ? AND seq <= ? AND (incident_id = ? OR incident_id IS NULL) LIMIT 1"
+        query = "SELECT 1 FROM events WHERE seq > ? AND seq <= ? AND (case_id = ? OR case_id IS NULL) LIMIT 1"
         return self.connection.execute(query, (since, until, incident)).fetchone() is not None
 
     def _level_stays(self, where: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
@@ -153,7 +153,7 @@ class Invariants:
         self.changes += len(rows)
         for seq, kind, name, incident, step, before, after in rows:
             self._last_change = seq
-            if kind == "incidents" and before is not None:
+            if kind == "cases" and before is not None:
                 self.touched.setdefault(incident)
             elif kind == "steps":
                 self._step_changed(name, incident, changed(before), changed(after))
@@ -174,7 +174,7 @@ class Invariants:
     def _called(self, name: str, incident: str) -> None:
         """Check a step that begins in an incident of which the closing is known."""
         row = self._row(
-            "SELECT i.closed_at, s.awaits, s.started_at, s.due_at, s.level FROM incidents i, steps s "
+            "SELECT i.closed_at, s.awaits, s.started_at, s.due_at, s.level FROM cases i, steps s "
             "WHERE i.id = ? AND s.id = ?",
             incident,
             name,
@@ -196,7 +196,7 @@ class Invariants:
     def nothing_overdue(self, now: datetime) -> None:
         """Check that no alarm was missed."""
         late = (now - _RETRIED - _EPOCH) // timedelta(microseconds=1)
-        row = self._row("SELECT incident_id, due_at FROM timers WHERE due_at <= ? LIMIT 1", late)
+        row = self._row("SELECT case_id, due_at FROM timers WHERE due_at <= ? LIMIT 1", late)
         if row is not None:
             raise ViolationError(TIMER_OVERDUE, f"timer of {row[0]}, due {_at(row[1])}, now {now.isoformat()}")
 

@@ -213,7 +213,7 @@ class _World:
             nothing_overslept(self._machine, self._looks.choice(names), now)
 
     def _names(self) -> list[str]:
-        return [name for (name,) in self._outside.execute("SELECT id FROM incidents ORDER BY id")]
+        return [name for (name,) in self._outside.execute("SELECT id FROM cases ORDER BY id")]
 
     # What happens
 

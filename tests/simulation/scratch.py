@@ -34,7 +34,7 @@ _CHANGES = "SELECT kind, id, before, after FROM watched WHERE seq > :seq ORDER B
 def unchanged_by_another_look(machine: Machine, incident_id: str, now: datetime) -> None:
     """Check that an engine that remembers nothing leaves an incident that was just touched as it is."""
     changes, timers = _another_look(machine, incident_id, now)
-    changes = [change for change in changes if change[0] != "incidents" or change[2] != change[3]]
+    changes = [change for change in changes if change[0] != "cases" or change[2] != change[3]]
     if changes:
         raise ViolationError(TWICE_CHANGES, f"{incident_id} at {now.isoformat()}: {_spelled(changes)}")
     if timers[0] != timers[1]:
@@ -66,7 +66,7 @@ def _another_look(
     found: list[tuple[str, Any, str | None, str | None]] = []
     changed_until = verdicts_until = 0
     for connection in machine.again(incident_id, now):
-        timers.append(_scalar(connection, "SELECT due_at FROM timers WHERE incident_id = :id", id=incident_id))
+        timers.append(_scalar(connection, "SELECT due_at FROM timers WHERE case_id = :id", id=incident_id))
         if len(timers) == 1:
             changed_until = _scalar(connection, "SELECT coalesce(max(seq), 0) FROM watched")
             verdicts_until = _scalar(connection, "SELECT coalesce(max(seq), 0) FROM assessments")
