@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
 from typing import Any
 
-from incident_engine.common import failpoints as faults
+from incident_engine.common import failpoints
 from incident_engine.common.clock import Clock
 from incident_engine.common.telemetry import Metrics, logger
 from incident_engine.config.settings import Settings
@@ -47,7 +47,7 @@ class Daemon:
         clock: Clock,
         *,
         drill: bool = False,
-        fault: faults.Failpoint | None = None,
+        fault: failpoints.Failpoint | None = None,
     ) -> None:
         """Build the parts; in a drill every message says that it is one. A fault is for tests of this program."""
         self._settings = settings
@@ -56,7 +56,7 @@ class Daemon:
         self._rules = rulebook.fingerprint
         self._log = logger("daemon")
         keys = read_keys(settings)
-        faults.arm_for_tests(fault, is_exposed=bool(keys) or not settings.server.is_loopback)
+        failpoints.arm_for_tests(fault, is_exposed=bool(keys) or not settings.server.is_loopback)
         self._socket = listen(settings)
         try:
             self.database = Database(settings.store.url)
@@ -171,11 +171,11 @@ class Daemon:
 
     def _submit(self, work: Any, *then: Callable[[Future[Any]], None]) -> Future[Any]:
         future: Future[Any] = self.writer.submit(work, urgent=True)
-        for follow_up in (self._note_failure, *then):
+        for follow_up in (self._log_failure, *then):
             future.add_done_callback(follow_up)
         return future
 
-    def _note_failure(self, future: Future[Any]) -> None:
+    def _log_failure(self, future: Future[Any]) -> None:
         error = future.exception()
         if error is not None:
             self._log.warning("work_failed", reason="store_error", error=repr(error))

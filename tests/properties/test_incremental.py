@@ -87,7 +87,7 @@ def test_a_storm_of_one_outage_is_taken_in_any_order_without_looking_back() -> N
 def test_of_several_signals_at_one_instant_the_first_by_name_began_it() -> None:
     standing = IncrementalFold("INC-1", [started(START, signal="b", id="evt-2")])
     assert standing.apply(started(START, signal="a", id="evt-1")) is FoldEffect.UNCHANGED
-    assert standing.incident.outages[0].intervals[0].begun_by == ("monitor", "evt-1")
+    assert standing.incident.outages[0].intervals[0].started_by == ("monitor", "evt-1")
 
 
 def test_maintenance_is_left_to_those_who_can_look_it_up() -> None:

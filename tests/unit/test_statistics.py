@@ -40,7 +40,7 @@ def test_everything_is_timed_from_the_occurrence() -> None:
     assert found.times == {
         Milestone.DETECTED: 10 * M,
         Milestone.ACKNOWLEDGED: 15 * M,
-        Milestone.CUSTOMERS_TOLD: 30 * M,
+        Milestone.CUSTOMERS_NOTIFIED: 30 * M,
         Milestone.REPORTED: 41 * M,
         Milestone.RESTORED: 250 * M,
     }

@@ -96,7 +96,7 @@ class Explainer:
         yield f"{name}: {translate('total')} {total}; {self._when(region.at, now)}"
         for service, interval in region.reported:
             ended = f", {translate('ended by')} {'/'.join(interval.ended_by)}" if interval.ended_by else ""
-            sources = f"{translate('started by')} {'/'.join(interval.begun_by)}{ended}"
+            sources = f"{translate('started by')} {'/'.join(interval.started_by)}{ended}"
             span = self._span(interval.start, interval.end)
             yield f"{_INDENT}{self._service(service)} {translate(interval.impairment.value)} {span} ({sources})"
         for service, start, end in region.maintenance:

@@ -117,7 +117,7 @@ def interval_document(service: str, interval: Interval, zone: tzinfo) -> dict[st
         "start": to_local_iso(interval.start, zone),
         "end": to_local_iso(interval.end, zone),
         "impairment": interval.impairment.value,
-        "started_by": "/".join(interval.begun_by),
+        "started_by": "/".join(interval.started_by),
         "ended_by": "/".join(interval.ended_by) if interval.ended_by else None,
     }
 

@@ -71,7 +71,7 @@ class RegionTotal(NamedTuple):
 
 
 class LimitMet(NamedTuple):
-    """A limit: so many `regions` down for `length` microseconds, met at the instant `at`.
+    """A limit: `regions` is the number of regions that must be down for `length` microseconds, met at the instant `at`.
 
     `met` has (instant, index of the region) for each region that was down for the length, the earliest first.
     """

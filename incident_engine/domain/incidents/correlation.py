@@ -53,8 +53,8 @@ def unclosed(incidents: Iterable[IncidentWindow], event: Event) -> list[str]:
     at = event.occurred_at
     if opens(event):
         incidents = [i for i in incidents if i.last_at is None or at <= i.last_at + _FRESH]
-    begun = [incident for incident in incidents if not incident.closed and incident.first_at <= at]
-    return [i.case_id for i in sorted(begun, key=lambda i: (i.first_at, i.case_id), reverse=True)]
+    started = [incident for incident in incidents if not incident.closed and incident.first_at <= at]
+    return [i.case_id for i in sorted(started, key=lambda i: (i.first_at, i.case_id), reverse=True)]
 
 
 def correlate(

@@ -28,7 +28,7 @@ class Interval:
     start: datetime
     end: datetime
     impairment: Impairment
-    begun_by: tuple[str, str] = field(default=("", ""), compare=False)
+    started_by: tuple[str, str] = field(default=("", ""), compare=False)
     """(source, id) of the event that began it."""
     ended_by: tuple[str, str] | None = field(default=None, compare=False)
 

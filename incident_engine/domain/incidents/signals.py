@@ -131,10 +131,10 @@ class ImpairmentHistory:
             return False
         last, by = self.intervals[-1], (event.source, event.id)
         # Of several events at one instant the first by key is named, whichever arrives first.
-        if last.start != event.occurred_at or by >= last.begun_by:
+        if last.start != event.occurred_at or by >= last.started_by:
             return False
-        self.intervals[-1] = replace(last, begun_by=by)
-        if len(self.intervals) > 1 and self.intervals[-2].ended_by == last.begun_by:
+        self.intervals[-1] = replace(last, started_by=by)
+        if len(self.intervals) > 1 and self.intervals[-2].ended_by == last.started_by:
             self.intervals[-2] = replace(self.intervals[-2], ended_by=by)
         return True
 

@@ -22,39 +22,39 @@ class WhatIf:
     since: datetime | None = None
 
 
-def what_if_events(incident: Incident, hypothesis: WhatIf, now: datetime) -> list[Event]:
+def what_if_events(incident: Incident, what_if: WhatIf, now: datetime) -> list[Event]:
     """Return the events of a hypothesis: in the services that are impaired now.
 
     Raises InvalidDocumentError if nothing is impaired, or if it would end before it began.
     """
     impaired = [outage for outage in incident.outages if outage.intervals[-1].end == NEVER]
-    problems = list(_problems(incident, hypothesis, now))
+    problems = list(_problems(incident, what_if, now))
     if problems:
         raise InvalidDocumentError(problems)
     events: list[Event] = []
     for service in sorted({outage.service for outage in impaired}):
         regions = {outage.region for outage in impaired if outage.service == service}
         # Regions that are impaired already would only repeat their outage.
-        added = sorted(set(hypothesis.add_regions) - regions)
+        added = sorted(set(what_if.add_regions) - regions)
         if added:
-            events.append(_event(EventType.OUTAGE_STARTED, service, added, hypothesis.since or now))
-        if hypothesis.restored_at is not None:
+            events.append(_event(EventType.OUTAGE_STARTED, service, added, what_if.since or now))
+        if what_if.restored_at is not None:
             everywhere = sorted({*regions, *added})
-            events.append(_event(EventType.OUTAGE_RESTORED, service, everywhere, hypothesis.restored_at))
+            events.append(_event(EventType.OUTAGE_RESTORED, service, everywhere, what_if.restored_at))
     return events
 
 
-def _problems(incident: Incident, hypothesis: WhatIf, now: datetime) -> Iterator[Problem]:
+def _problems(incident: Incident, what_if: WhatIf, now: datetime) -> Iterator[Problem]:
     if not incident.is_down:
         yield Problem((), f"nothing is impaired in incident '{incident.id}'", "an incident that goes on")
         return
-    if hypothesis.since is not None and not hypothesis.add_regions:
+    if what_if.since is not None and not what_if.add_regions:
         yield Problem(("since",), "has no effect without add_region", "add_region, or no since")
-    begun = [outage.intervals[-1].start for outage in incident.outages if outage.intervals[-1].end == NEVER]
-    if hypothesis.add_regions:
-        begun.append(hypothesis.since or now)
-    if hypothesis.restored_at is not None and hypothesis.restored_at <= max(begun):
-        message = f"restored at {hypothesis.restored_at.isoformat()}, before it began ({max(begun).isoformat()})"
+    starts = [outage.intervals[-1].start for outage in incident.outages if outage.intervals[-1].end == NEVER]
+    if what_if.add_regions:
+        starts.append(what_if.since or now)
+    if what_if.restored_at is not None and what_if.restored_at <= max(starts):
+        message = f"restored at {what_if.restored_at.isoformat()}, before it began ({max(starts).isoformat()})"
         yield Problem(("restored_at",), message, "a later instant")
 
 

@@ -24,7 +24,7 @@ class Milestone(StrEnum):
     """The first event reached us."""
     ACKNOWLEDGED = "acknowledged"
     """The first person took care of it."""
-    CUSTOMERS_TOLD = "customers_told"
+    CUSTOMERS_NOTIFIED = "customers_told"
     """The first message to customers was delivered."""
     REPORTED = "reported"
     """The first report was submitted to the regulator."""
@@ -181,7 +181,7 @@ def _times(incident: Incident, primary: Assessment, messages: Messages) -> dict[
     instants: dict[Milestone, datetime | None] = {
         Milestone.DETECTED: incident.detected_at,
         Milestone.ACKNOWLEDGED: min((seen.occurred_at for seen in incident.handling.acknowledgements), default=None),
-        Milestone.CUSTOMERS_TOLD: messages.first_to_customers_at,
+        Milestone.CUSTOMERS_NOTIFIED: messages.first_to_customers_at,
         Milestone.REPORTED: min(reported, default=None),
         Milestone.RESTORED: incident.restored_at,
     }

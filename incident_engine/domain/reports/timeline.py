@@ -29,17 +29,17 @@ class Chronicle:
     incident: Incident
     pack: Pack
     packs: Sequence[Pack]
-    rises: Sequence[LevelChange]
+    level_changes: Sequence[LevelChange]
     service_names: Mapping[str, LocalizedText]
     zone: tzinfo
     locale: str
     step_titles: Mapping[str, LocalizedText]
 
-    def course(self) -> list[dict[str, Any]]:
+    def entries(self) -> list[dict[str, Any]]:
         """Return every entry in order: outages, levels, judgements, actions, the closing."""
         return _entries([*self._outages(), *self._judgements(), *self._measures()])
 
-    def measures(self) -> list[dict[str, Any]]:
+    def people_entries(self) -> list[dict[str, Any]]:
         """Return the actions and notes of people, in order."""
         return _entries(self._measures())
 
@@ -58,8 +58,8 @@ class Chronicle:
         for outage in self.incident.outages:
             region = region_name(outage.region, self.locale)
             for interval in outage.intervals:
-                begun = "outage.started" if interval.impairment is Impairment.DOWN else "outage.degraded"
-                hit[interval.start, outage.service, begun].append(region)
+                kind = "outage.started" if interval.impairment is Impairment.DOWN else "outage.degraded"
+                hit[interval.start, outage.service, kind].append(region)
                 # Where down gives way to degraded, or degraded to down, nothing is restored.
                 if interval.end != NEVER and all(other.start != interval.end for other in outage.intervals):
                     hit[interval.end, outage.service, "outage.restored"].append(region)
@@ -72,34 +72,44 @@ class Chronicle:
 
     def _judgements(self) -> Iterator[Entry]:
         """Yield level changes, judgements of people, and the closing."""
-        say, known = Translator(self.locale), self.incident
-        for rise in self.rises:
-            yield self._rise(rise)
-        for harm in known.events(HarmAssessed):
-            judged = self._joined((say(harm.data.kind.value), say(harm.data.seriousness.value)))
-            yield harm.occurred_at, f"{self._of(say('harm.assessed'), judged)} — {harm.data.reason}", harm.data.by
-        for failure in known.events(PlanFailed):
-            yield failure.occurred_at, self._of(say("plan.failed"), failure.data.reason), failure.data.by
-        if known.closing is not None:
-            yield known.closing.at, say("incident.closed"), known.closing.by
+        translate, incident = Translator(self.locale), self.incident
+        for change in self.level_changes:
+            yield self._level_change(change)
+        for harm in incident.events(HarmAssessed):
+            judged = self._joined((translate(harm.data.kind.value), translate(harm.data.seriousness.value)))
+            yield harm.occurred_at, f"{self._of(translate('harm.assessed'), judged)} — {harm.data.reason}", harm.data.by
+        for failure in incident.events(PlanFailed):
+            yield failure.occurred_at, self._of(translate("plan.failed"), failure.data.reason), failure.data.by
+        if incident.closing is not None:
+            yield incident.closing.at, translate("incident.closed"), incident.closing.by
 
-    def _rise(self, rise: LevelChange) -> Entry:
-        say, said = Translator(self.locale), rise.correction
-        named = f"{rise.level} {self.pack.level_names[rise.level].in_(self.locale)}" if rise.level else say("below")
-        if said is not None:
-            return rise.at, f"{self._of(say('level.corrected'), named)} — {said.data.reason}", said.data.by
-        return rise.at, self._of(say("level reached"), self._beside(named, format_cite(rise.cite, self.locale))), None
+    def _level_change(self, change: LevelChange) -> Entry:
+        say, correction = Translator(self.locale), change.correction
+        named = (
+            f"{change.level} {self.pack.level_names[change.level].in_(self.locale)}" if change.level else say("below")
+        )
+        if correction is not None:
+            return (
+                change.at,
+                f"{self._of(say('level.corrected'), named)} — {correction.data.reason}",
+                correction.data.by,
+            )
+        return (
+            change.at,
+            self._of(say("level reached"), self._beside(named, format_cite(change.cite, self.locale))),
+            None,
+        )
 
     def _measures(self) -> Iterator[Entry]:
         """Yield notes, completions and failed repairs."""
-        say, known = Translator(self.locale), self.incident
-        for note in known.events(NoteAdded):
+        translate, incident = Translator(self.locale), self.incident
+        for note in incident.events(NoteAdded):
             yield note.occurred_at, note.data.text, None
-        for done in known.handling.completions:
+        for done in incident.handling.completions:
             remark = f" — {done.data.note}" if done.data.note else ""
-            yield done.occurred_at, self._of(say("done"), self._completed(done)) + remark, done.data.by
-        for failure in known.events(RepairFailed):
-            yield failure.occurred_at, self._of(say("repair.failed"), failure.data.reason), failure.data.by
+            yield done.occurred_at, self._of(translate("done"), self._completed(done)) + remark, done.data.by
+        for failure in incident.events(RepairFailed):
+            yield failure.occurred_at, self._of(translate("repair.failed"), failure.data.reason), failure.data.by
 
     def _completed(self, completion: StepCompleted) -> str:
         """Return the obligation, task or step that was completed, as readers know it."""

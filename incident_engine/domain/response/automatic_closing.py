@@ -8,7 +8,7 @@ from incident_engine.domain.grading.assessment import Assessment
 from incident_engine.domain.grading.obligation_status import ObligationState
 from incident_engine.domain.incidents.incident import Incident
 
-_OWED = (ObligationState.PENDING, ObligationState.OVERDUE)
+_UNMET = (ObligationState.PENDING, ObligationState.OVERDUE)
 
 
 def closes_itself_at(incident: Incident, assessments: Iterable[Assessment], window: timedelta) -> datetime | None:
@@ -17,7 +17,7 @@ def closes_itself_at(incident: Incident, assessments: Iterable[Assessment], wind
     if incident.closing is not None or incident.is_down or quiet_since is None:
         return None
     for assessment in assessments:
-        if assessment.trajectory or assessment.forecast or any(s.state in _OWED for s in assessment.obligations):
+        if assessment.trajectory or assessment.forecast or any(s.state in _UNMET for s in assessment.obligations):
             return None
     # A figure opens it again (`closing_check.reopens`): closed at that very instant, it would be open at once.
     measured = [event.occurred_at for event in incident.events(ImpactMeasured)]

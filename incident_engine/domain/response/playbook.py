@@ -86,9 +86,9 @@ class Tier(Strict):
     @model_validator(mode="after")
     def _one(self) -> Self:
         keys = ("after", "before_deadline", "after_deadline")
-        given = [key for key in keys if getattr(self, key) is not None]
-        if len(given) != 1:
-            raise invalid(f"a tier has one time, not {len(given)}", f"one of: {', '.join(keys)}")
+        present = [key for key in keys if getattr(self, key) is not None]
+        if len(present) != 1:
+            raise invalid(f"a tier has one time, not {len(present)}", f"one of: {', '.join(keys)}")
         if self.after == timedelta(0):
             raise invalid(
                 "a tier that is notified at once leaves no time to answer", "a longer time, or a step of its own"

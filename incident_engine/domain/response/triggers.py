@@ -96,7 +96,7 @@ class Trigger(Strict):
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
         keys = tuple(type(self).model_fields)
-        given = [key for key in keys if getattr(self, key) is not None]
-        if len(given) != 1:
-            raise invalid(f"a step has one trigger, not {len(given)}", f"one of: {', '.join(keys)}")
+        present = [key for key in keys if getattr(self, key) is not None]
+        if len(present) != 1:
+            raise invalid(f"a step has one trigger, not {len(present)}", f"one of: {', '.join(keys)}")
         return self
