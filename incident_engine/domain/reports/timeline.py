@@ -84,21 +84,13 @@ class Chronicle:
             yield incident.closing.at, translate("incident.closed"), incident.closing.by
 
     def _level_change(self, change: LevelChange) -> Entry:
-        say, correction = Translator(self.locale), change.correction
-        named = (
-            f"{change.level} {self.pack.level_names[change.level].in_(self.locale)}" if change.level else say("below")
-        )
+        translate, correction, level = Translator(self.locale), change.correction, change.level
+        name = f"{level} {self.pack.level_names[level].in_(self.locale)}" if level else translate("below")
         if correction is not None:
-            return (
-                change.at,
-                f"{self._of(say('level.corrected'), named)} — {correction.data.reason}",
-                correction.data.by,
-            )
-        return (
-            change.at,
-            self._of(say("level reached"), self._beside(named, format_cite(change.cite, self.locale))),
-            None,
-        )
+            reason = correction.data.reason
+            return change.at, f"{self._of(translate('level.corrected'), name)} — {reason}", correction.data.by
+        ground = format_cite(change.cite, self.locale)
+        return change.at, self._of(translate("level reached"), self._beside(name, ground)), None
 
     def _measures(self) -> Iterator[Entry]:
         """Yield notes, completions and failed repairs."""
