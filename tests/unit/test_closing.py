@@ -8,7 +8,7 @@ from support.build import at, cbrc, closed, degraded, incident, recorded, restor
 
 from incident_engine.domain.events.model import Recorded
 from incident_engine.domain.events.types import ITSELF
-from incident_engine.domain.grading.assessment import assess
+from incident_engine.domain.grading.assess import assess
 from incident_engine.domain.incidents.closing import closing_problem, reopens
 from incident_engine.domain.response.closing import closes_itself_at
 
