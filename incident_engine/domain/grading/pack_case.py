@@ -1,7 +1,6 @@
 """Test cases in a pack, beside its rules: facts, and the whole level history that must follow from them."""
 
 import re
-from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Self
 from zoneinfo import ZoneInfo
@@ -35,10 +34,6 @@ def _time_of_day(value: object) -> timedelta:
     return timedelta(hours=hours, minutes=minutes, seconds=seconds, microseconds=micros)
 
 
-def _spans(value: object) -> object:
-    return [value] if isinstance(value, list) and value and not isinstance(value[0], list) else value
-
-
 TimeOfDay = Annotated[timedelta, BeforeValidator(_time_of_day, json_schema_input_type=str)]
 """A time from the midnight that begins the case's day, in the pack's time zone; 26:00 is 02:00 of the next day."""
 
@@ -52,7 +47,12 @@ def _in_order(span: tuple[timedelta, ...]) -> tuple[timedelta, ...]:
 Span = Annotated[tuple[TimeOfDay, ...], Field(min_length=1, max_length=2), AfterValidator(_in_order)]
 """Start and end of an outage; without an end it lasts."""
 
-Spans = Annotated[list[Span], BeforeValidator(_spans)]
+Spans = Annotated[
+    list[Span],
+    BeforeValidator(
+        lambda value: [value] if isinstance(value, list) and value and not isinstance(value[0], list) else value
+    ),
+]
 """Several spans, or a single one without a list around it."""
 
 
@@ -128,16 +128,12 @@ class PackCase(Strict):
     """Deadlines of obligations, by id (with .instance if the obligation repeats)."""
 
     @model_validator(mode="after")
-    def _known_regions(self) -> Self:
+    def _is_valid(self) -> Self:
         for region in (*self.down, *self.degraded):
             resolve_region(region)
         for at in self.measured:
             _time_of_day(at)
-        return self
-
-    @model_validator(mode="after")
-    def _open_some_time(self) -> Self:
-        self.service_hours(ZoneInfo("UTC"))
+        self.service_hours(ZoneInfo("UTC"))  # raises an error for windows that overlap
         return self
 
     def service_hours(self, zone: ZoneInfo) -> ServiceHours:
@@ -160,22 +156,11 @@ class PackCase(Strict):
             document = {"type": EventType.IMPACT_MEASURED, "at": at, "data": {"by": "case", "measures": measures}}
             events.append(CaseEvent.model_validate(document).event(day, f"measured/{index}"))
         for kind, outages in ((EventType.OUTAGE_STARTED, self.down), (EventType.OUTAGE_DEGRADED, self.degraded)):
-            events += _outages(kind, outages, day)
+            spans = [(region, index, span) for region, spans in outages.items() for index, span in enumerate(spans)]
+            for region, index, span in spans:
+                for type_, offset in zip((kind, EventType.OUTAGE_RESTORED), span, strict=False):
+                    common = {"source": "case", "service": SERVICE, "regions": [region], "type": type_}
+                    name = f"{region}/{kind}/{index}/{type_}"
+                    events.append(EVENT.validate_python({"id": name, "occurred_at": day + offset} | common))
         # Maintenance counts only if it was announced before; a case need not say when.
         return sorted(events, key=lambda event: not isinstance(event, MaintenanceAnnounced))
-
-
-def _outages(kind: EventType, outages: Mapping[str, list[Span]], day: datetime) -> Iterator[Event]:
-    for region, spans in outages.items():
-        for index, span in enumerate(spans):
-            for type_, offset in zip((kind, EventType.OUTAGE_RESTORED), span, strict=False):
-                yield EVENT.validate_python(
-                    {
-                        "source": "case",
-                        "id": f"{region}/{kind}/{index}/{type_}",
-                        "type": type_,
-                        "service": SERVICE,
-                        "regions": [region],
-                        "occurred_at": day + offset,
-                    }
-                )

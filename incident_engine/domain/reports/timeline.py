@@ -35,7 +35,7 @@ class Chronicle:
     locale: str
     step_titles: Mapping[str, LocalizedText]
 
-    def entries(self) -> list[dict[str, Any]]:
+    def all_entries(self) -> list[dict[str, Any]]:
         """Return every entry in order: outages, levels, judgements, actions, the closing."""
         return _entries([*self._outages(), *self._judgements(), *self._measures()])
 
@@ -74,7 +74,14 @@ class Chronicle:
         """Yield level changes, judgements of people, and the closing."""
         translate, incident = Translator(self.locale), self.incident
         for change in self.level_changes:
-            yield self._level_change(change)
+            names, level = self.pack.level_names, change.level
+            named = f"{level} {names[level].in_(self.locale)}" if level else translate("below")
+            if change.correction is not None:
+                correction = change.correction.data
+                yield change.at, f"{self._of(translate('level.corrected'), named)} — {correction.reason}", correction.by
+            else:
+                reached = self._beside(named, format_cite(change.cite, self.locale))
+                yield change.at, self._of(translate("level reached"), reached), None
         for harm in incident.events(HarmAssessed):
             judged = self._joined((translate(harm.data.kind.value), translate(harm.data.seriousness.value)))
             yield harm.occurred_at, f"{self._of(translate('harm.assessed'), judged)} — {harm.data.reason}", harm.data.by
@@ -83,23 +90,15 @@ class Chronicle:
         if incident.closing is not None:
             yield incident.closing.at, translate("incident.closed"), incident.closing.by
 
-    def _level_change(self, change: LevelChange) -> Entry:
-        translate, correction, level = Translator(self.locale), change.correction, change.level
-        name = f"{level} {self.pack.level_names[level].in_(self.locale)}" if level else translate("below")
-        if correction is not None:
-            reason = correction.data.reason
-            return change.at, f"{self._of(translate('level.corrected'), name)} — {reason}", correction.data.by
-        ground = format_cite(change.cite, self.locale)
-        return change.at, self._of(translate("level reached"), self._beside(name, ground)), None
-
     def _measures(self) -> Iterator[Entry]:
         """Yield notes, completions and failed repairs."""
         translate, incident = Translator(self.locale), self.incident
         for note in incident.events(NoteAdded):
             yield note.occurred_at, note.data.text, None
-        for done in incident.handling.completions:
-            remark = f" — {done.data.note}" if done.data.note else ""
-            yield done.occurred_at, self._of(translate("done"), self._completed(done)) + remark, done.data.by
+        for completion in incident.handling.completions:
+            remark = f" — {completion.data.note}" if completion.data.note else ""
+            text = self._of(translate("done"), self._completed(completion)) + remark
+            yield completion.occurred_at, text, completion.data.by
         for failure in incident.events(RepairFailed):
             yield failure.occurred_at, self._of(translate("repair.failed"), failure.data.reason), failure.data.by
 
