@@ -23,7 +23,7 @@ def create_app(context: AppContext) -> ASGIApp:
     formats = open_formats(context.settings)
     openapi.install(app, formats, needs_key=bool(context.keys))
     intake = EventIntake(context.settings, context.writer, context.engine, context.metrics, context.clock, formats)
-    for path, answer in intake.routes().items():  # HotPath answers every POST; this route refuses the other methods
+    for path, answer in intake.routes().items():  # registered so that other methods get 405
         app.add_route(path, answer, methods=["POST"])
     for module in _MODULES:
         module.install(app, context)
