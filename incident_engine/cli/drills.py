@@ -43,6 +43,7 @@ def drill(
     from incident_engine.config.rulebook import load_rulebook
     from incident_engine.config.scenario import find_scenario, load_scenario, refuse_unknown_names
     from incident_engine.drills import runner as drills
+    from incident_engine.drills.summary import summary
 
     try:
         factor = drills.parse_speed(speed)
@@ -65,7 +66,7 @@ def drill(
     if is_real:
         typer.echo(f"  {translate('real channels')}: {', '.join(settings.drills.recipients)}")
     result = asyncio.run(drills.run(loaded, settings, rulebook, directory, factor, translate, typer.echo, real=is_real))
-    for line in drills.summary(result, rulebook, settings, translate):
+    for line in summary(result, rulebook, settings, translate):
         typer.echo(line)
     if result.failures:
         raise typer.Exit(1)

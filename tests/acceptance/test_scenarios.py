@@ -25,6 +25,7 @@ from incident_engine.domain.response.playbook import audiences_of, parse_playboo
 from incident_engine.domain.rulebook import Rulebook
 from incident_engine.drills import runner as drill
 from incident_engine.drills.checks import checks
+from incident_engine.drills.summary import summary
 
 SHIPPED = sorted(path.stem for path in (RULES / "scenarios").glob("*.yaml"))
 REQUIRED = {
@@ -126,7 +127,7 @@ def test_the_same_scenario_goes_the_same_way_twice(tmp_path: Path) -> None:
 def test_the_summary_lists_deadlines_expectations_and_reports(tmp_path: Path) -> None:
     result, _ = played(written(tmp_path, expect=RIGHT), tmp_path)
     assert missed(result) == []
-    said = {lang: "\n".join(drill.summary(result, rules(), bank(), Translator(lang))) for lang in ("en", "zh-CN")}
+    said = {lang: "\n".join(summary(result, rules(), bank(), Translator(lang))) for lang in ("en", "zh-CN")}
     assert "✔ First report to the regulator (Art. 35(5))  due 2013-06-23 11:35  met 2013-06-23 11:16" in said["en"]
     assert "… Formal written report" in said["en"]
     assert "✔ messages: duty-team/page 2" in said["en"]
