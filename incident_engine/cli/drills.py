@@ -43,6 +43,7 @@ def drill(
     from incident_engine.config.rulebook import load_rulebook
     from incident_engine.config.scenario import find_scenario, load_scenario, refuse_unknown_names
     from incident_engine.drills import runner as drills
+    from incident_engine.drills.isolation import prepared
     from incident_engine.drills.summary import summary
 
     try:
@@ -59,7 +60,7 @@ def drill(
     rulebook = load_rulebook(settings, config_file)
     refuse_unknown_names(loaded, file, rulebook)
     is_real = channels == "real"
-    drills.prepared(settings, Path(), real=is_real)  # raises for settings without recipients, before files are made
+    prepared(settings, Path(), real=is_real)  # raises for settings without recipients, before files are made
     directory = drills.new_directory(loaded.scenario)
     pace = translate("at once") if factor is None else f"{factor:g} {translate('speed')}"
     typer.echo(f"{translate('drill')}: {loaded.title.in_(translate.locale)}  ({pace})")

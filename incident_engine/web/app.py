@@ -3,7 +3,6 @@
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
-from incident_engine import __version__
 from incident_engine.intake.registry import open_formats
 from incident_engine.web import openapi, problems
 from incident_engine.web.api import archive, health, incidents, reports, steps
@@ -18,7 +17,7 @@ _MODULES = (archive, incidents, reports, health, steps, link_pages)
 
 def create_app(context: AppContext) -> ASGIApp:
     """Return the application."""
-    app = FastAPI(title="incident-engine", version=__version__, docs_url=None, redoc_url=None)
+    app = FastAPI(title="incident-engine", docs_url=None, redoc_url=None)
     problems.install(app, context.metrics)
     formats = open_formats(context.settings)
     openapi.install(app, formats, needs_key=bool(context.keys))

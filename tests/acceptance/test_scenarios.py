@@ -25,6 +25,7 @@ from incident_engine.domain.response.playbook import audiences_of, parse_playboo
 from incident_engine.domain.rulebook import Rulebook
 from incident_engine.drills import runner as drill
 from incident_engine.drills.checks import checks
+from incident_engine.drills.isolation import prepared
 from incident_engine.drills.summary import summary
 
 SHIPPED = sorted(path.stem for path in (RULES / "scenarios").glob("*.yaml"))
@@ -243,7 +244,7 @@ def real_bank(**changes: Any) -> Settings:
 
 def test_real_channels_need_somebody_to_write_to(tmp_path: Path) -> None:
     with pytest.raises(StartupError, match=r"drills\.recipients"):
-        drill.prepared(bank(), tmp_path, real=True)
+        prepared(bank(), tmp_path, real=True)
 
 
 def test_a_recipient_of_drills_must_exist(tmp_path: Path) -> None:
@@ -257,7 +258,7 @@ def test_a_recipient_of_drills_must_exist(tmp_path: Path) -> None:
 def test_whatever_a_playbook_says_a_drill_over_real_channels_reaches_its_recipients_alone(tmp_path: Path) -> None:
     rotation = {"id": "nights", "timezone": "Asia/Shanghai", "starts": "2013-01-07T09:00", "members": ["duty-engineer"]}
     settings = real_bank(rotations=[rotation], drills={"recipients": ["duty-officer", "nights"]})
-    own = drill.prepared(settings, tmp_path, real=True)
+    own = prepared(settings, tmp_path, real=True)
     at = load_scenario(RULES / "scenarios" / "two-provinces.yaml", bank()).start
     playbooks = [parse_playbook(load_file(file).data) for file in sorted((RULES / "playbooks").glob("*.yaml"))]
     audiences = {name for book in playbooks for step in book.steps for _, name in audiences_of(step)}
