@@ -43,6 +43,8 @@ def drill(
     from incident_engine.config.rulebook import load_rulebook
     from incident_engine.config.scenario import find_scenario, load_scenario, refuse_unknown_names
     from incident_engine.drills import runner as drills
+    from incident_engine.drills.isolation import prepared
+    from incident_engine.drills.summary import summary
 
     try:
         factor = drills.parse_speed(speed)
@@ -58,14 +60,14 @@ def drill(
     rulebook = load_rulebook(settings, config_file)
     refuse_unknown_names(loaded, file, rulebook)
     is_real = channels == "real"
-    drills.prepared(settings, Path(), real=is_real)  # raises for settings without recipients, before files are made
+    prepared(settings, Path(), real=is_real)  # raises for settings without recipients, before files are made
     directory = drills.new_directory(loaded.scenario)
     pace = translate("at once") if factor is None else f"{factor:g} {translate('speed')}"
     typer.echo(f"{translate('drill')}: {loaded.title.in_(translate.locale)}  ({pace})")
     if is_real:
         typer.echo(f"  {translate('real channels')}: {', '.join(settings.drills.recipients)}")
     result = asyncio.run(drills.run(loaded, settings, rulebook, directory, factor, translate, typer.echo, real=is_real))
-    for line in drills.summary(result, rulebook, settings, translate):
+    for line in summary(result, rulebook, settings, translate):
         typer.echo(line)
     if result.failures:
         raise typer.Exit(1)

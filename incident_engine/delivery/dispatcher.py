@@ -149,11 +149,15 @@ class Dispatcher:
 
         A failure is undone and repeated a moment later: it must not keep the transaction's other work from the disk.
         """
+
+        def claim_later() -> None:
+            self._call_in_loop(lambda: asyncio.get_running_loop().call_later(_CLAIM_AGAIN_SECONDS, self._wake.set))
+
         if self._can_claim() and deliveries.is_due(unit.connection, self._clock.now()):
             start_sending, error = in_savepoint(unit, self._claim)
             if error is not None:
                 self._claim_failed("claim_failed", reason="store_error", error=repr(error))
-            unit.after_commit.append_delivery(start_sending or self._claim_later)
+            unit.after_commit.append_delivery(start_sending or claim_later)
 
     def _can_claim(self) -> bool:
         return self._slots.has_free() and self._loop is not None and not self._is_stopping
@@ -305,9 +309,6 @@ class Dispatcher:
     def _release(self, batches: Sequence[Batch]) -> None:
         if self._slots.release(batches):
             self.notify()
-
-    def _claim_later(self) -> None:
-        self._call_in_loop(lambda: asyncio.get_running_loop().call_later(_CLAIM_AGAIN_SECONDS, self._wake.set))
 
     def _call_in_loop(self, function: Callable[..., object], *arguments: object) -> None:
         """Call a function in the event loop, from any thread; after the loop has ended there is nothing to do."""

@@ -73,7 +73,7 @@ class Endpoints:
         return Choice(selection.batches, selection.later, selection.unreachable), selection.reasons
 
     def are_open(self, due: Sequence[ClaimedDelivery], now: datetime) -> bool:
-        """Return whether all of these can go at once and leave a token at each endpoint, so that none must wait."""
+        """Return whether all of these can be sent now with at least one rate-limit token to spare at each endpoint."""
         counts = Counter(self._key(delivery) for delivery in due)
         with self._lock:
             for key, count in counts.items():
@@ -133,7 +133,7 @@ class Endpoints:
     def _endpoint(self, key: _Key) -> _Endpoint:
         if key not in self._endpoints:
             if len(self._endpoints) >= MAX_ENDPOINTS:
-                # The oldest that answers is forgotten first: only of the others is there anything to remember.
+                # Drop the oldest healthy one: an open circuit must be kept.
                 answering = (name for name, endpoint in self._endpoints.items() if not endpoint.circuit.is_cut)
                 del self._endpoints[next(answering, next(iter(self._endpoints)))]
             settings = self._settings.get(key[0])

@@ -25,7 +25,7 @@ class Slots:
         """Batches by the attempt of their first delivery."""
         self._started: set[Attempt] = set()
         self._is_awaited = False
-        """Whether more may be due than there were slots for."""
+        """Whether a delivery waits for a slot."""
 
     @property
     def free(self) -> int:

@@ -1,6 +1,6 @@
 """Write obligations and timeline entries as lines of text."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime, tzinfo
 from typing import Any
 
@@ -47,11 +47,16 @@ def timeline_line(entry: Mapping[str, Any], packs: Mapping[str, Pack], translate
     # Without the offset, because all lines have the bank's.
     at = datetime.fromisoformat(entry["at"]).isoformat(sep=" ", timespec="seconds")[:19]
     pack = packs[entry["pack"]] if "pack" in entry else next(iter(packs.values()))
+    locale = translate.locale
     match entry["kind"]:
         case "event":
             text = _event_text(entry, translate)
+        case "level" if entry["corrected_by"] is not None:
+            reason = f"{entry['corrected_by']}: {entry['reason']}"
+            text = f"▲  {translate('corrected')} {level_name(entry['level'], pack, translate)}  {reason}"
         case "level":
-            text = _level_text(entry, pack, translate)
+            rule = f"{format_cite(entry['cite'], locale)}: {pack.rule_by_id[entry['rule']].says.in_(locale)}"
+            text = f"▲  {translate('level reached')} {level_name(entry['level'], pack, translate)}  {rule}"
         case "obligation":
             name, _, instance = entry["obligation"].partition(".")
             mark = "✔" if entry["state"] == "met" and not entry.get("late") else "✘"
@@ -71,24 +76,12 @@ def _event_text(entry: Mapping[str, Any], translate: Translator) -> str:
     where = format_names([region_name(region, translate.locale) for region in entry["regions"]], translate.locale)
     scope = f"  {entry['service'] or ''}  {where}" if entry["regions"] else ""
     data = entry["data"] if isinstance(entry["data"], Mapping) else {}
-    details = "".join(f"  {detail}" for detail in _details(data))
-    by = data.get("by")
-    return f"·  {translate(entry['type'])}{scope}{details}" + (f"  ({by})" if by else "")
-
-
-def _details(data: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the step (without incident and playbook), obligation, report and texts in an event's data."""
+    details = ""
     for key in ("step", "fulfils", "report", "title", "text", "reason"):
         value = data.get(key)
+        # A step says enough of the obligation that it fulfils.
         if isinstance(value, str) and value and not (key == "fulfils" and data.get("step")):
             step_id = StepId.parse(value) if key == "step" else None
-            yield step_id.short if step_id is not None else value
-
-
-def _level_text(entry: Mapping[str, Any], pack: Pack, translate: Translator) -> str:
-    if entry["corrected_by"] is not None:
-        reason = f"{entry['corrected_by']}: {entry['reason']}"
-        return f"▲  {translate('corrected')} {level_name(entry['level'], pack, translate)}  {reason}"
-    level = level_name(entry["level"], pack, translate)
-    rule = pack.rule_by_id[entry["rule"]].says.in_(translate.locale)
-    return f"▲  {translate('level reached')} {level}  {format_cite(entry['cite'], translate.locale)}: {rule}"
+            details += f"  {step_id.short if step_id is not None else value}"  # without incident and playbook
+    by = data.get("by")
+    return f"·  {translate(entry['type'])}{scope}{details}" + (f"  ({by})" if by else "")

@@ -1,22 +1,17 @@
 """Draft the report on a drill (银监办发〔2008〕53号 Art. 28), for people to complete and sign."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
 
 from incident_engine.common.i18n import Translator
-from incident_engine.config.scenario import Scenario
-from incident_engine.config.settings import Settings
 from incident_engine.documents.docx import report_docx
 from incident_engine.documents.html import report_html
-from incident_engine.documents.timeline_text import obligation_name
 from incident_engine.documents.version_stamp import Stamp
-from incident_engine.domain.messages.formatting import format_local
 from incident_engine.domain.reports.drafting import Report, content_hash
-from incident_engine.domain.rulebook import Rulebook
 from incident_engine.domain.values import LOCALES
-from incident_engine.drills.checks import Check, ObligationOutcome, failed
+from incident_engine.drills.report_texts import FieldTexts, PlayedDrill, field_texts
 from incident_engine.engine.reader import Reader
 from incident_engine.engine.report_versions import facts_of
 from incident_engine.store.read_only import read_only
@@ -24,27 +19,6 @@ from incident_engine.store.read_only import read_only
 NAME = "drill-report"
 _IMPROVEMENTS = "improvements"
 """The field that stays empty for people: tasks of the played incident are no improvements after the drill."""
-
-FieldTexts = Mapping[str, Callable[[Translator], str]]
-"""The text of each field by its id, in a reader's language; an empty text keeps the drafted facts, or a gap."""
-
-
-@dataclass(frozen=True, slots=True)
-class PlayedDrill:
-    """A scenario that was played, with its results."""
-
-    scenario: Scenario
-    settings: Settings
-    """The settings of the drill, not the bank's own."""
-    rulebook: Rulebook
-    incidents: Sequence[str]
-    """The ids of the incidents."""
-    checks: Sequence[Check]
-    obligations: Sequence[ObligationOutcome]
-    timelines: Mapping[str, Sequence[str]]
-    """The lines of the timeline by language."""
-    ended_at: datetime
-    """The end of the drill on its own clock."""
 
 
 def write(directory: Path, played: PlayedDrill, at: datetime) -> list[Path]:
@@ -54,7 +28,7 @@ def write(directory: Path, played: PlayedDrill, at: datetime) -> list[Path]:
     """
     if not played.incidents or NAME not in played.rulebook.reports.definitions:
         return []
-    drafts, texts, zone = _drafts(played), _field_texts(played), played.settings.bank.zone
+    drafts, texts, zone = _drafts(played), field_texts(played), played.settings.bank.zone
     reports = {
         locale: _filled(drafts[locale], texts, played.timelines[locale], Translator(locale)) for locale in LOCALES
     }
@@ -107,41 +81,3 @@ def _filled(
         for section in drafts[0].sections
     )
     return replace(drafts[0], incident=", ".join(draft.incident for draft in drafts), sections=sections)
-
-
-def _field_texts(played: PlayedDrill) -> FieldTexts:
-    scenario, plan, checks = played.scenario, played.scenario.drill, played.checks
-    failures, missed = failed(checks), [outcome for outcome in played.obligations if outcome.is_missed]
-    zone, pack = played.settings.bank.zone, played.rulebook.packs[0]
-
-    def people(translate: Translator) -> str:
-        separator = "、" if translate.locale.startswith("zh") else ", "
-        return plan.people.in_(translate.locale) if plan.people else separator.join(scenario.speakers)
-
-    def plan_text(translate: Translator) -> str:
-        title = scenario.title.in_(translate.locale)
-        return f"{title}\n{plan.plan.in_(translate.locale)}" if plan.plan else title
-
-    def problems(translate: Translator) -> str:
-        lines = [f"{translate('not as expected')} — {check.text(translate)}" for check in failures]
-        lines += [
-            f"{translate('overdue')} — {obligation_name(late.obligation, late.instance, late.cite, pack, translate)}, "
-            f"{translate('due')} {format_local(late.due_at, zone)}"
-            for late in missed
-        ]
-        return "\n".join(lines) or translate("no problems")
-
-    def conclusion(translate: Translator) -> str:
-        met = sum(1 for outcome in played.obligations if outcome.met_at is not None and not outcome.is_missed)
-        deadlines = f"{translate('deadlines met')}: {met}; {translate('deadlines missed')}: {len(missed)}"
-        verdict = translate("drill went as expected" if not failures else "drill did not go as expected")
-        return f"{verdict} ({len(checks) - len(failures)}/{len(checks)}). {deadlines}."
-
-    return {
-        "purpose": lambda translate: plan.purpose.in_(translate.locale) if plan.purpose else "",
-        "plan": plan_text,
-        "people": people,
-        "preparation": lambda translate: plan.preparation.in_(translate.locale) if plan.preparation else "",
-        "problems": problems,
-        "conclusion": conclusion,
-    }

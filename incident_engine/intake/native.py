@@ -69,7 +69,9 @@ def parse_document(document: object, services: Mapping[str, object] | None, late
             problems += [replace(problem, path=(index, *problem.path)) for problem in own_problems]
             continue
         if latest is not None and event.occurred_at > latest:
-            problems.append(_future_problem(index, event, latest))
+            ahead = f"{event.occurred_at.isoformat()} is ahead of this machine's clock, which allows up to "
+            expected = "an instant that has come; compare the clocks of both machines"
+            problems.append(Problem((index, "occurred_at"), ahead + latest.isoformat(), expected))
             future_count += 1
             events.append(None)
         else:
@@ -92,10 +94,3 @@ def _other_problems(part: object, services: Mapping[str, object] | None) -> list
     except ValidationError as error:
         return problems_of(error, AnyEvent, part)
     return []
-
-
-def _future_problem(index: int, event: Event, latest: datetime) -> Problem:
-    message = (
-        f"{event.occurred_at.isoformat()} is ahead of this machine's clock, which allows up to {latest.isoformat()}"
-    )
-    return Problem((index, "occurred_at"), message, "an instant that has come; compare the clocks of both machines")

@@ -103,7 +103,10 @@ def review(
                 all_figures += [figures(archived_rows, reader, name, now) for name in hashes]
         except ArchiveError as error:
             unread[file] = str(error)
-    present = sorted((incident for incident in all_figures if incident is not None), key=_start)
+    present = [incident for incident in all_figures if incident is not None]
+    # An incident known only by its harm has no start: it comes last.
+    latest = datetime.max.replace(tzinfo=UTC)
+    present.sort(key=lambda incident: (incident.occurred_at or latest, incident.incident))
     return Review(period, now, totals_of(present), tuple(present), counts, unread)
 
 
@@ -121,11 +124,6 @@ def holding(connection: Connection, incident_id: str, archive: Path) -> Iterator
         documents(archive / archived_case.file, {archived_case.id: archived_case.sha256})
     ) as archived_rows:
         yield archived_rows
-
-
-def _start(incident: IncidentFigures) -> tuple[datetime, str]:
-    # An incident known only by its harm has no start: it comes last.
-    return incident.occurred_at or datetime.max.replace(tzinfo=UTC), incident.incident
 
 
 def review_document(review: Review, zone: tzinfo) -> dict[str, Any]:

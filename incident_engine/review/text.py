@@ -9,7 +9,7 @@ from incident_engine.common.i18n import Translator
 from incident_engine.config.settings import Settings
 from incident_engine.domain.messages.formatting import format_duration, format_local, format_names
 from incident_engine.domain.regions import region_name
-from incident_engine.domain.reports.statistics import IncidentFigures, Milestone, Task
+from incident_engine.domain.reports.statistics import IncidentFigures, Milestone
 from incident_engine.review.period import Review
 from incident_engine.review.versions import stamp_of
 from incident_engine.store.reports import Version
@@ -161,11 +161,9 @@ class _Tables:
 
     def tasks(self) -> Iterator[Row]:
         for task in self._review.totals.tasks:
-            yield task.incident, task.title, task.owner or "—", self._instant(task.due_at), self._done(task)
-
-    def _done(self, task: Task) -> str:
-        state = self._instant(task.done_at) if task.done_at else self.translate("task open")
-        return f"{state} ({self.translate('late')})" if task.is_late(self._review.at) else state
+            state = self._instant(task.done_at) if task.done_at else self.translate("task open")
+            state += f" ({self.translate('late')})" if task.is_late(self._review.at) else ""
+            yield task.incident, task.title, task.owner or "—", self._instant(task.due_at), state
 
     def _instant(self, at: Any) -> str:
         return format_local(at, self._settings.bank.zone) if at else "—"

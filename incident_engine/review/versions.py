@@ -12,7 +12,7 @@ from incident_engine.common.validation import unknown_problems
 from incident_engine.config.settings import Settings
 from incident_engine.documents.version_stamp import Stamp
 from incident_engine.domain.grading.assessment_document import to_local_iso
-from incident_engine.domain.reports.drafting import report_document, report_from
+from incident_engine.domain.reports.drafting import Report, report_document, report_from
 from incident_engine.engine.reader import Reader
 from incident_engine.engine.report_versions import facts_of, preview
 from incident_engine.store.reports import ReportState, Version, versions_of
@@ -85,6 +85,11 @@ def stamp_of(version: Version, zone: tzinfo) -> Stamp:
         gaps=version.gaps,
         zone=zone,
     )
+
+
+def printable(version: Version, locale: str, zone: tzinfo) -> tuple[Report, Stamp]:
+    """Return the content of a version in one language, and the stamp that documents print on it."""
+    return report_from(version.document[locale]), stamp_of(version, zone)
 
 
 def version_document(version: Version, zone: tzinfo) -> dict[str, Any]:

@@ -98,9 +98,10 @@ def claim(
     choose: Choose,
     are_open: Callable[[Sequence[ClaimedDelivery]], bool] = lambda _: False,
 ) -> Choice:
-    """Claim the chosen deliveries among the due ones. They are due again at `lease_until`; postponed ones, later.
+    """Lease the chosen due deliveries until `lease_until`; after the lease they are due again.
 
-    `under_way` holds the attempts (delivery and number) that this process is making; their leases are extended.
+    Postponed deliveries are due at their new instants. `under_way` holds the attempts (delivery and number) that this
+    process is making; their leases are extended.
     """
     # Their lease runs out only if the clock was set forward. An attempt that another replica has repeated differs.
     if under_way:

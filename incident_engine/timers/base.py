@@ -8,7 +8,7 @@ from incident_engine.store.unit_of_work import UnitOfWork
 
 
 class Timers(Protocol):
-    """Wakes the engine at due instants. It decides nothing: the engine reads from the rows whether anything is due."""
+    """Wakes the engine at due instants. It decides nothing: the rows say what is due."""
 
     @property
     def is_alive(self) -> bool:
@@ -42,7 +42,7 @@ class Timers(Protocol):
 
     @property
     def pulse_at(self) -> float:
-        """Return the tick at which the scheduler last did anything."""
+        """Return the tick at which the scheduler last ran."""
         ...
 
     def stop(self) -> None:

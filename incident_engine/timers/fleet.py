@@ -104,7 +104,7 @@ class FleetTimers:
 
     @property
     def pulse_at(self) -> float:
-        """Return the tick at which the alarm last did anything."""
+        """Return the tick at which the alarm last ran."""
         return self._alarm.pulse_at
 
     def stop(self) -> None:
@@ -144,24 +144,28 @@ class FleetTimers:
             self._loop.call_soon_threadsafe(call)
 
     async def _keep_time(self) -> None:
+        """Run all parts until the stop, each again after every error."""
+
+        def log_error(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+            error = repr(context.get("exception") or context["message"])
+            self._log.warning("timekeeping_interrupted", reason="store_error", error=error)
+
+        async def repeat(part: Callable[[], Any]) -> None:
+            while not self._stopping.is_set():
+                try:
+                    await part()
+                except Exception as error:  # noqa: BLE001 - the database may be away for long; time must be kept after
+                    detail = " ".join(str(error.__cause__ or error).split())
+                    self._log.warning("timekeeping_interrupted", reason="store_error", part=part.__name__, error=detail)
+                    await asyncio.sleep(_AGAIN_SECONDS)
+
         self._loop = asyncio.get_running_loop()
-        self._loop.set_exception_handler(self._log_error)
-        parts = (self._serve, self._listen, self._do_overdue)
-        serving, *others = [asyncio.create_task(self._repeat(part)) for part in parts]
+        self._loop.set_exception_handler(log_error)
+        serving, *others = [asyncio.create_task(repeat(part)) for part in (self._serve, self._listen, self._do_overdue)]
         await asyncio.wait([serving])
         for task in others:
             task.cancel()
         await asyncio.gather(serving, *others, return_exceptions=True)
-
-    async def _repeat(self, part: Callable[[], Any]) -> None:
-        """Run a part until the stop, again after every error."""
-        while not self._stopping.is_set():
-            try:
-                await part()
-            except Exception as error:  # noqa: BLE001 - the database may be away for long; time must be kept after that
-                message = " ".join(str(error.__cause__ or error).split())
-                self._log.warning("timekeeping_interrupted", reason="store_error", part=part.__name__, error=message)
-                await asyncio.sleep(_AGAIN_SECONDS)
 
     async def _serve(self) -> None:
         """Run wake-ups until the stop, or until the database goes away."""
@@ -194,7 +198,14 @@ class FleetTimers:
             "reconnect_timeout": _CONNECT_SECONDS,
         }
         app = App(connector=PsycopgConnector(conninfo=self._conninfo, kwargs=_OPTIONS, **pool))
-        app.task(name=WAKE_UP)(self._wake_up)
+
+        async def wake_up(due_at: str) -> None:
+            self._enqueued = None  # the next commit enqueues again
+            early = (datetime.fromisoformat(due_at) - self._clock.now()).total_seconds() / self._clock.speed
+            await asyncio.sleep(max(early, 0))  # the server's clock may be ahead of ours
+            await asyncio.wrap_future(self._on_due())
+
+        app.task(name=WAKE_UP)(wake_up)
         for name in self._periodic:
             app.task(name=name, pass_context=True)(self._begin_period)
         async with app.open_async():
@@ -202,29 +213,24 @@ class FleetTimers:
                 await self._defer_period(app, name)
             yield app
 
-    async def _wake_up(self, due_at: str) -> None:
-        self._enqueued = None  # the next commit enqueues again
-        early = (datetime.fromisoformat(due_at) - self._clock.now()).total_seconds() / self._clock.speed
-        await asyncio.sleep(max(early, 0))  # the server's clock may be ahead of ours
-        await asyncio.wrap_future(self._on_due())
-
     async def _begin_period(self, context: JobContext, name: str, period: str) -> None:
         """Do periodic work, unless another replica has done it. After a crash another replica repeats it."""
+
+        def do_once() -> None:
+            with self._database.read() as connection:
+                last_period = get_flag(connection, name)
+            if last_period is None or last_period < period:
+                self._periodic[name].work()
+                # Only now: work that a crash interrupted must be repeated.
+                with self._database.write() as connection:
+                    set_flag(connection, name, period)
+
         try:
-            await asyncio.to_thread(self._do_once, name, period)
+            await asyncio.to_thread(do_once)
         except Exception as error:  # noqa: BLE001 - whatever it is, the next period must come
             self._log.warning("periodic_work_failed", reason="store_error", work=name, period=period, error=repr(error))
         finally:
             await self._defer_period(context.app, name)
-
-    def _do_once(self, name: str, period: str) -> None:
-        with self._database.read() as connection:
-            last_period = get_flag(connection, name)
-        if last_period is None or last_period < period:
-            self._periodic[name].work()
-            # Only now: work that a crash interrupted must be repeated.
-            with self._database.write() as connection:
-                set_flag(connection, name, period)
 
     async def _defer_period(self, app: App, name: str) -> None:
         begins_at = self._periodic[name].next_after(self._clock.now())
@@ -259,22 +265,20 @@ class FleetTimers:
 
     async def _do_overdue(self) -> None:
         """Do overdue work for which no wake-up came: the last resort."""
+
+        def is_overdue() -> bool:
+            # Within two polls another replica may still be doing it.
+            limit = self._clock.now() - timedelta(seconds=2 * _POLL_SECONDS * self._clock.speed)
+            with self._database.read() as connection:
+                return any(instant is not None and instant <= limit for instant in next_due(connection))
+
         while True:
             await asyncio.sleep(OVERDUE_CHECK_SECONDS)
-            if await asyncio.to_thread(self._is_overdue):
+            if await asyncio.to_thread(is_overdue):
                 await asyncio.wrap_future(self._on_due())
-
-    def _is_overdue(self) -> bool:
-        limit = self._clock.now() - timedelta(seconds=2 * _POLL_SECONDS * self._clock.speed)
-        with self._database.read() as connection:
-            return any(instant is not None and instant <= limit for instant in next_due(connection))
 
     async def _connection(self) -> psycopg.AsyncConnection[Any]:
         return await psycopg.AsyncConnection.connect(self._conninfo, autocommit=True, **_OPTIONS)
-
-    def _log_error(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        error = context.get("exception")
-        self._log.warning("timekeeping_interrupted", reason="store_error", error=repr(error or context["message"]))
 
 
 _OPTIONS: dict[str, Any] = {

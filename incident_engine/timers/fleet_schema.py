@@ -20,12 +20,10 @@ def prepare(connection: Connection) -> None:
     scripts = sorted(Path(SchemaManager.get_migrations_path()).glob("*.sql"))
     applied = get_flag(connection, _FLAG)
     if applied is None:
-        _run(connection, SchemaManager.get_schema())
+        statements = [SchemaManager.get_schema()]
     else:
-        for script in (script for script in scripts if script.name > applied):
-            _run(connection, script.read_text(encoding="utf-8"))
+        statements = [script.read_text(encoding="utf-8") for script in scripts if script.name > applied]
+    for sql in statements:
+        # By the driver itself: each script holds several statements.
+        driver(connection).execute(sql)
     set_flag(connection, _FLAG, scripts[-1].name)
-
-
-def _run(connection: Connection, script: str) -> None:
-    driver(connection).execute(script)

@@ -31,7 +31,7 @@ class LocalTimers:
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self.heartbeat_at = self.pulse_at = ticks()
-        """The ticks of the last heartbeat, and of the scheduler's last job for it."""
+        """The ticks of the last heartbeat, and of the scheduler's last run; the heartbeat wakes the scheduler."""
         self._heart = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
         # A late job is still run (the default drops it), and several missed runs of it are one.
         self._scheduler = BackgroundScheduler(
@@ -45,7 +45,7 @@ class LocalTimers:
         self._heart.start()
 
     def enqueue(self, unit: UnitOfWork) -> None:
-        """Do nothing: after a crash the next start reads the due rows from the database."""
+        """Do nothing: after a crash the rows show what is due."""
 
     def arm(self, instant: datetime | None) -> None:
         """Wake the engine at `instant` and no other. None: not until the next call."""
@@ -88,17 +88,18 @@ class LocalTimers:
             self._armed = None
         self._on_due()
 
-    def _pulse(self) -> None:
-        self.pulse_at = ticks()
-
     def _beat(self) -> None:
         """Check the clock every few seconds: it may be set while the scheduler sleeps for a computed time."""
+
+        def record_pulse() -> None:
+            self.pulse_at = ticks()
+
         seen = self._clock.now()
         while not self._stopping.wait(HEARTBEAT_SECONDS):
             self.heartbeat_at = ticks()
-            self._scheduler.add_job(self._pulse, id=_PULSE, replace_existing=True)  # at once; it also wakes it up
+            self._scheduler.add_job(record_pulse, id=_PULSE, replace_existing=True)  # at once, which also wakes it up
             before, seen, armed = seen, self._clock.now(), self._armed
             if seen < before:
                 self._wake()  # the clock was set back: every due instant is further away than the scheduler knows
             elif armed is not None and armed <= seen:
-                self._wake()  # the scheduler missed it; an alarm must never be lost, and one too many does no harm
+                self._wake()  # the scheduler missed it; ringing twice is harmless

@@ -3,9 +3,10 @@
 from incident_engine.common.clock import Clock
 from incident_engine.config.settings import Settings
 from incident_engine.delivery.channels.registry import open_channels
+from incident_engine.watchdog.metrics import WatchdogMetrics
 from incident_engine.watchdog.notice_message import NoticeMessages
 from incident_engine.watchdog.notifier import Notifier
-from incident_engine.watchdog.watchdog import Watchdog, WatchdogMetrics, Watched
+from incident_engine.watchdog.watchdog import Watchdog, Watched
 
 
 def open_watchdog(settings: Settings, watched: Watched, clock: Clock, url: str, *, drill: bool) -> Watchdog:

@@ -73,11 +73,15 @@ class Notifier:
 
     def notify_due(self, runner: asyncio.Runner) -> None:
         """Send every notice that is due now."""
+
+        async def notify_all() -> None:
+            await asyncio.gather(*(self._notify(pending, changes) for pending, changes in due))
+
         self._distribute()
         now = self._ticks()
         due = [(pending, changes) for pending in self._pending.values() if (changes := pending.due(now))]
         if due:
-            runner.run(self._notify_all(due))
+            runner.run(notify_all())
 
     def _run(self) -> None:
         with asyncio.Runner() as runner:
@@ -117,9 +121,6 @@ class Notifier:
         if not readers:
             self._log.warning("nobody_is_told", reason="no_internal_channel", set="watchdog.audience")
         return list(readers.values())
-
-    async def _notify_all(self, due: Sequence[tuple[PendingNotices, Sequence[Change]]]) -> None:
-        await asyncio.gather(*(self._notify(pending, changes) for pending, changes in due))
 
     async def _notify(self, pending: PendingNotices, changes: Sequence[Change]) -> None:
         """Notify one reader over the first channel that accepts the notice."""

@@ -1,4 +1,4 @@
-"""Builds the events of people's actions on steps, for the API, the links and the console alike."""
+"""Builds the events of people's actions on steps, for the API and the signed links alike."""
 
 import asyncio
 from collections.abc import Mapping

@@ -3,7 +3,6 @@
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
-from incident_engine import __version__
 from incident_engine.intake.registry import open_formats
 from incident_engine.web import openapi, problems
 from incident_engine.web.api import archive, health, incidents, reports, steps
@@ -18,12 +17,12 @@ _MODULES = (archive, incidents, reports, health, steps, link_pages)
 
 def create_app(context: AppContext) -> ASGIApp:
     """Return the application."""
-    app = FastAPI(title="incident-engine", version=__version__, docs_url=None, redoc_url=None)
+    app = FastAPI(title="incident-engine", docs_url=None, redoc_url=None)
     problems.install(app, context.metrics)
     formats = open_formats(context.settings)
     openapi.install(app, formats, needs_key=bool(context.keys))
     intake = EventIntake(context.settings, context.writer, context.engine, context.metrics, context.clock, formats)
-    for path, answer in intake.routes().items():  # HotPath answers every POST; this route refuses the other methods
+    for path, answer in intake.routes().items():  # registered so that other methods get 405
         app.add_route(path, answer, methods=["POST"])
     for module in _MODULES:
         module.install(app, context)

@@ -53,23 +53,19 @@ class OpenIncidentCollector(Collector):
         except StoreError as error:
             logger("web").warning("incidents_not_counted", reason="store_error", error=str(error))
             return
-        yield self._count_family(counts)
+        open_incidents = GaugeMetricFamily(
+            "incident_engine_open_incidents", "Incidents not closed, by level of the primary pack.", labels=["level"]
+        )
+        # Levels without incidents have series as well; `counts` may add levels of a primary pack from before.
+        for level in dict.fromkeys([*self._primary.severity, None, *counts]):
+            open_incidents.add_metric([level or "none"], counts.get(level, 0))
+        yield open_incidents
         in_quarantine = GaugeMetricFamily(
             "incident_engine_quarantined_alerts", "Alerts that could not be mapped and wait."
         )
         in_quarantine.add_metric([], quarantined)
         yield in_quarantine
         yield from _incident_families(samples)
-
-    def _count_family(self, counts: Mapping[str | None, int]) -> Metric:
-        family = GaugeMetricFamily(
-            "incident_engine_open_incidents", "Incidents not closed, by level of the primary pack.", labels=["level"]
-        )
-        # Levels without incidents have series as well; `counts` may add levels of a primary pack from before.
-        levels = dict.fromkeys([*self._primary.severity, None, *counts])
-        for level in levels:
-            family.add_metric([level or "none"], counts.get(level, 0))
-        return family
 
     def _worst_samples(self, connection: Connection) -> list[_AssessmentSamples]:
         """Return the samples of the worst incidents' latest assessments."""

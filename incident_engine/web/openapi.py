@@ -39,8 +39,10 @@ SwaggerUIBundle({url: "openapi.json", dom_id: "#api", deepLinking: true, validat
 def install(app: FastAPI, formats: Sequence[Format], *, needs_key: bool) -> None:
     """Serve the documentation at /docs, and describe the routes that read raw bodies."""
     app.mount("/static", StaticFiles(directory=_STATIC))
-    app.add_route("/docs", _docs, include_in_schema=False)
     generate = app.openapi
+
+    async def docs(_: Request) -> Response:
+        return HTMLResponse(_PAGE)
 
     def described() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -53,11 +55,8 @@ def install(app: FastAPI, formats: Sequence[Format], *, needs_key: bool) -> None
                 schema["security"] = [{"key": []}]
         return app.openapi_schema or {}
 
+    app.add_route("/docs", docs, include_in_schema=False)
     setattr(app, "openapi", described)  # noqa: B010 - FastAPI's documented way to extend the schema
-
-
-async def _docs(_: Request) -> Response:
-    return HTMLResponse(_PAGE)
 
 
 def _describe_formats(schema: dict[str, Any], formats: Iterable[Format]) -> None:

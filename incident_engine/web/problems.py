@@ -16,6 +16,9 @@ from incident_engine.common.telemetry import Metrics, RateLimitedLog, RefusedRea
 from incident_engine.store.diagnosis import explain
 
 MEDIA_TYPE = "application/problem+json"
+_NOT_AN_INSTANT = frozenset({"timezone_aware", "datetime_from_date_parsing", "datetime_parsing", "datetime_type"})
+"""pydantic's types of error for a text that is not an instant with its offset."""
+_INSTANT_IN_QUERY = "an instant with its offset, such as 2013-06-23T10:35:00%2B08:00 (%2B is how a + is written here)"
 _store_failures = RateLimitedLog(lambda event, **fields: logger("web").warning(event, **fields), 1)
 
 
@@ -112,21 +115,16 @@ def _store(_: Request, error: Exception) -> Response:
 
 def _parameters(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for it
-    errors = [
-        # A location is ("query" or "path", name, …).
-        {"parameter": str(entry["loc"][1] if len(entry["loc"]) > 1 else entry["loc"][-1]), "detail": _message(entry)}
-        | {name: entry["ctx"][name] for name in ("expected", "nearest") if entry.get("ctx", {}).get(name)}
-        for entry in error.errors()
-    ]
+    errors = []
+    for entry in error.errors():
+        detail = str(entry["msg"])
+        # An unescaped + in a query means a space, by far the most frequent cause of these errors.
+        if entry["type"] in _NOT_AN_INSTANT:
+            detail = f"not an instant: {entry['input']!r}; expected {_INSTANT_IN_QUERY}"
+        location = entry["loc"]  # ("query" or "path", name, …)
+        hints = {name: entry["ctx"][name] for name in ("expected", "nearest") if entry.get("ctx", {}).get(name)}
+        errors.append({"parameter": str(location[1] if len(location) > 1 else location[-1]), "detail": detail} | hints)
     return problem_response(422, "Invalid parameters", f"{len(errors)} of the parameters cannot be used", errors=errors)
-
-
-def _message(entry: Mapping[str, Any]) -> str:
-    # An unescaped + in a query means a space, by far the most frequent cause of these errors.
-    if entry["type"] in ("timezone_aware", "datetime_from_date_parsing", "datetime_parsing", "datetime_type"):
-        expected = "an instant with its offset, such as 2013-06-23T10:35:00%2B08:00 (%2B is how a + is written here)"
-        return f"not an instant: {entry['input']!r}; expected {expected}"
-    return str(entry["msg"])
 
 
 def _http(_: Request, error: Exception) -> Response:

@@ -25,6 +25,8 @@ from incident_engine.domain.response.playbook import audiences_of, parse_playboo
 from incident_engine.domain.rulebook import Rulebook
 from incident_engine.drills import runner as drill
 from incident_engine.drills.checks import checks
+from incident_engine.drills.isolation import prepared
+from incident_engine.drills.summary import summary
 
 SHIPPED = sorted(path.stem for path in (RULES / "scenarios").glob("*.yaml"))
 REQUIRED = {
@@ -126,7 +128,7 @@ def test_the_same_scenario_goes_the_same_way_twice(tmp_path: Path) -> None:
 def test_the_summary_lists_deadlines_expectations_and_reports(tmp_path: Path) -> None:
     result, _ = played(written(tmp_path, expect=RIGHT), tmp_path)
     assert missed(result) == []
-    said = {lang: "\n".join(drill.summary(result, rules(), bank(), Translator(lang))) for lang in ("en", "zh-CN")}
+    said = {lang: "\n".join(summary(result, rules(), bank(), Translator(lang))) for lang in ("en", "zh-CN")}
     assert "✔ First report to the regulator (Art. 35(5))  due 2013-06-23 11:35  met 2013-06-23 11:16" in said["en"]
     assert "… Formal written report" in said["en"]
     assert "✔ messages: duty-team/page 2" in said["en"]
@@ -242,7 +244,7 @@ def real_bank(**changes: Any) -> Settings:
 
 def test_real_channels_need_somebody_to_write_to(tmp_path: Path) -> None:
     with pytest.raises(StartupError, match=r"drills\.recipients"):
-        drill.prepared(bank(), tmp_path, real=True)
+        prepared(bank(), tmp_path, real=True)
 
 
 def test_a_recipient_of_drills_must_exist(tmp_path: Path) -> None:
@@ -256,7 +258,7 @@ def test_a_recipient_of_drills_must_exist(tmp_path: Path) -> None:
 def test_whatever_a_playbook_says_a_drill_over_real_channels_reaches_its_recipients_alone(tmp_path: Path) -> None:
     rotation = {"id": "nights", "timezone": "Asia/Shanghai", "starts": "2013-01-07T09:00", "members": ["duty-engineer"]}
     settings = real_bank(rotations=[rotation], drills={"recipients": ["duty-officer", "nights"]})
-    own = drill.prepared(settings, tmp_path, real=True)
+    own = prepared(settings, tmp_path, real=True)
     at = load_scenario(RULES / "scenarios" / "two-provinces.yaml", bank()).start
     playbooks = [parse_playbook(load_file(file).data) for file in sorted((RULES / "playbooks").glob("*.yaml"))]
     audiences = {name for book in playbooks for step in book.steps for _, name in audiences_of(step)}

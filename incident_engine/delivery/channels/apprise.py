@@ -65,7 +65,15 @@ class AppriseChannel:
 
     async def send(self, delivery: ClaimedDelivery, now: datetime) -> str:
         """Send one message."""
-        work = asyncio.get_running_loop().run_in_executor(self._threads, self._notify, delivery)
+
+        def notify() -> tuple[bool, str]:
+            _WARNINGS.begin()
+            is_sent = self._service.notify(
+                title=delivery.subject, body=delivery.body, body_format=self._apprise.NotifyFormat.MARKDOWN
+            )
+            return bool(is_sent), _WARNINGS.end()
+
+        work = asyncio.get_running_loop().run_in_executor(self._threads, notify)
         try:
             async with asyncio.timeout(self._timeout):
                 is_sent, warnings = await work
@@ -80,10 +88,3 @@ class AppriseChannel:
     async def close(self) -> None:
         """Release the threads without waiting for the messages in progress."""
         self._threads.shutdown(wait=False, cancel_futures=True)
-
-    def _notify(self, delivery: ClaimedDelivery) -> tuple[bool, str]:
-        _WARNINGS.begin()
-        sent = self._service.notify(
-            title=delivery.subject, body=delivery.body, body_format=self._apprise.NotifyFormat.MARKDOWN
-        )
-        return bool(sent), _WARNINGS.end()

@@ -1,7 +1,6 @@
-"""Chat bots of group chats: messages in parts, and the error codes in the bodies of answers.
+"""Chat bots of vendors that answer a refusal with HTTP 200 and an error code: messages in parts, and these codes.
 
-The vendors answer HTTP 200 also for a refusal. Only their own success code is a success; an unreadable answer is a
-failure.
+Only the vendor's own success code is a success; an unreadable answer is a failure.
 """
 
 import json
@@ -20,10 +19,9 @@ from incident_engine.delivery.channels.splitting import in_json, numbered
 from incident_engine.store.deliveries import ClaimedDelivery
 
 _MAX_IN_PROGRESS = 1_000
+_CONTENT_TYPE = {"content-type": "application/json; charset=utf-8"}
 _HEADING_MARKUP = 8
 """The length of the signs around a heading, generously."""
-_FEISHU_WAIT = "x-ogw-ratelimit-reset"
-"""The header in which Feishu says how many seconds to wait."""
 _TAG = re.compile(r"<(?=[@/A-Za-z])")
 _ADDRESS = re.compile(r"https?://[^\s/]+/\S+")
 
@@ -81,6 +79,8 @@ class ChatBot(ABC):
     codes: ClassVar[Mapping[int, ErrorMeaning]]
     code_names: ClassVar[tuple[str, ...]] = ("errcode",)
     message_name: ClassVar[str] = "errmsg"
+    wait_header: ClassVar[str] = "retry-after"
+    """The vendor's own header with the seconds to wait, which it sends instead of Retry-After."""
 
     def __init__(self, settings: ChatBotSettings, outgoing: OutgoingSettings) -> None:
         self._url = settings.url.read()
@@ -104,7 +104,13 @@ class ChatBot(ABC):
         parts = numbered(text, delivery.locale, max_length, self.measure)
         answer = ""
         for mark, part in parts[self._progress.of(delivery.id) :]:
-            answer = await self._post(f"{subject}{mark}".strip(), part, now)
+            url, document = self.request(f"{subject}{mark}".strip(), part, now)
+            content = json.dumps(document, ensure_ascii=False).encode()
+            response = await self._http.send("POST", url, _CONTENT_TYPE, content)
+            failure = self._failure(response, now)
+            if failure is not None:
+                raise failure
+            answer = str(response)
             self._progress.record(delivery.id, self._progress.of(delivery.id) + 1)
         self._progress.end(delivery.id)
         return answer if len(parts) == 1 else f"{answer} ({len(parts)} parts)"
@@ -112,16 +118,6 @@ class ChatBot(ABC):
     async def close(self) -> None:
         """Close the connections."""
         await self._http.close()
-
-    async def _post(self, heading: str, text: str, now: datetime) -> str:
-        url, document = self.request(heading, text, now)
-        content = json.dumps(document, ensure_ascii=False).encode()
-        headers = {"content-type": "application/json; charset=utf-8"}
-        answer = await self._http.send("POST", url, headers, content)
-        failure = self._failure(answer, now)
-        if failure is not None:
-            raise failure
-        return str(answer)
 
     @abstractmethod
     def request(self, heading: str, text: str, now: datetime) -> tuple[str, dict[str, Any]]:
@@ -146,7 +142,7 @@ class ChatBot(ABC):
             meaning = self.meaning(code, str(data.get(self.message_name, "")))
             wait = failure.retry_after or meaning.wait
             failure = DeliveryError(meaning.outcome, str(answer), permanent=meaning.permanent, retry_after=wait)
-        header = answer.headers.get("retry-after") or answer.headers.get(_FEISHU_WAIT)
+        header = answer.headers.get("retry-after") or answer.headers.get(self.wait_header)
         failure.retry_after = retry_after(header, now) or failure.retry_after
         return failure
 

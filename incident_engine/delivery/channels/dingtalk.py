@@ -51,12 +51,10 @@ class DingtalkChannel(ChatBot):
         """Return the address and the body with which one part is posted."""
         content = f"### {heading}\n\n{text}" if heading else text
         title = heading or text.partition("\n")[0][:60]
-        return self._signed(now), {"msgtype": "markdown", "markdown": {"title": title, "text": content}}
-
-    def _signed(self, now: datetime) -> str:
-        if self._secret is None:
-            return self._url
-        stamp = int(now.timestamp() * 1000)
-        digest = hmac.new(self._secret.encode(), f"{stamp}\n{self._secret}".encode(), hashlib.sha256).digest()
-        joint = "&" if "?" in self._url else "?"
-        return f"{self._url}{joint}timestamp={stamp}&sign={quote_plus(base64.b64encode(digest))}"
+        url = self._url
+        if self._secret is not None:
+            stamp = int(now.timestamp() * 1000)
+            digest = hmac.new(self._secret.encode(), f"{stamp}\n{self._secret}".encode(), hashlib.sha256).digest()
+            joint = "&" if "?" in url else "?"
+            url = f"{url}{joint}timestamp={stamp}&sign={quote_plus(base64.b64encode(digest))}"
+        return url, {"msgtype": "markdown", "markdown": {"title": title, "text": content}}

@@ -74,14 +74,9 @@ def _explained(error: SMTPException) -> DeliveryError:
     if isinstance(error, SMTPAuthenticationError):
         return DeliveryError(DeliveryOutcome.AUTHENTICATION_FAILED, f"{error.code} {error.message}")
     if isinstance(error, SMTPRecipientsRefused):
-        refused = error.recipients[0]
-        return _by_code(refused.code, refused.message)
+        error = error.recipients[0]  # each message has one recipient
     if isinstance(error, SMTPResponseException):
-        return _by_code(error.code, error.message)
+        is_permanent = error.code >= _PERMANENT
+        outcome = DeliveryOutcome.REFUSED if is_permanent else DeliveryOutcome.SERVER_ERROR
+        return DeliveryError(outcome, f"{error.code} {error.message}", permanent=is_permanent)
     return DeliveryError(DeliveryOutcome.CONNECTION_FAILED, str(error))
-
-
-def _by_code(code: int, message: str) -> DeliveryError:
-    if code >= _PERMANENT:
-        return DeliveryError(DeliveryOutcome.REFUSED, f"{code} {message}", permanent=True)
-    return DeliveryError(DeliveryOutcome.SERVER_ERROR, f"{code} {message}")

@@ -27,6 +27,7 @@ class FeishuChannel(ChatBot):
     max_length = 18_000  # of 20 KB for the whole request
     code_names = ("code", "StatusCode")
     message_name = "msg"
+    wait_header = "x-ogw-ratelimit-reset"
     codes: ClassVar[Mapping[int, ErrorMeaning]] = {
         11232: _LIMITED,  # frequency limited
         99991400: _LIMITED,  # request trigger frequency limit
@@ -57,11 +58,10 @@ class FeishuChannel(ChatBot):
         }
         if heading:
             card["header"] = {"title": {"tag": "plain_text", "content": heading}}
-        return self._url, {**self._signature(now), "msg_type": "interactive", "card": card}
-
-    def _signature(self, now: datetime) -> dict[str, str]:
-        if self._secret is None:
-            return {}
-        stamp = str(int(now.timestamp()))
-        digest = hmac.new(f"{stamp}\n{self._secret}".encode(), b"", hashlib.sha256).digest()
-        return {"timestamp": stamp, "sign": base64.b64encode(digest).decode()}
+        signature: dict[str, str] = {}
+        if self._secret is not None:
+            stamp = str(int(now.timestamp()))
+            # Feishu signs an empty message with stamp and secret as the key.
+            digest = hmac.new(f"{stamp}\n{self._secret}".encode(), b"", hashlib.sha256).digest()
+            signature = {"timestamp": stamp, "sign": base64.b64encode(digest).decode()}
+        return self._url, {**signature, "msg_type": "interactive", "card": card}

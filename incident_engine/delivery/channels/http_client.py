@@ -10,12 +10,11 @@ import ipaddress
 import json
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import httpx2
@@ -29,6 +28,8 @@ _Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _LARGEST_ANSWER = 65_536
 _NOT_NOW = frozenset({408, 425})
+_default_tls = cache(partial(httpx2.create_ssl_context, trust_env=False))
+"""Returns the context that checks certificates; loading the authorities is slow, so it is done once."""
 LONGEST_WAIT = timedelta(hours=1)
 """The longest wait that a server may ask for."""
 
@@ -86,19 +87,27 @@ class HttpClient:
         self._timeout = timeout
         self._resolve = resolve
         self._client = httpx2.AsyncClient(
-            timeout=timeout.total_seconds(), follow_redirects=False, trust_env=False, verify=tls or _tls()
+            timeout=timeout.total_seconds(), follow_redirects=False, trust_env=False, verify=tls or _default_tls()
         )
 
     async def send(self, method: str, url: str, headers: Mapping[str, str], content: bytes | None = None) -> HttpAnswer:
         """Send a request and return the answer. Raises DeliveryError if there is none, or the address is refused."""
         parsed = httpx2.URL(url)
         error: DeliveryError | None = None
-        async with self._in_time():
-            for address in await self._addresses(parsed):
-                try:
-                    return await self._send(method, parsed, address, headers, content)
-                except httpx2.ConnectError as failure:
-                    error = DeliveryError(DeliveryOutcome.CONNECTION_FAILED, repr(failure))
+        timeout = self._timeout.total_seconds()
+        try:
+            # The client's own timeout is for each read; a slow answer in many pieces must end as well.
+            async with asyncio.timeout(timeout):
+                for address in await self._addresses(parsed):
+                    try:
+                        return await self._send(method, parsed, address, headers, content)
+                    except httpx2.ConnectError as failure:
+                        error = DeliveryError(DeliveryOutcome.CONNECTION_FAILED, repr(failure))
+        except (httpx2.TimeoutException, TimeoutError) as failure:
+            detail = f"no answer within {timeout:g} s: {failure!r}"
+            raise DeliveryError(DeliveryOutcome.TIMED_OUT, detail) from failure
+        except httpx2.HTTPError as failure:
+            raise DeliveryError(DeliveryOutcome.CONNECTION_FAILED, repr(failure)) from failure
         raise error or DeliveryError(DeliveryOutcome.CONNECTION_FAILED, f"{parsed.host} has no address")
 
     async def close(self) -> None:
@@ -146,40 +155,18 @@ class HttpClient:
         return reachable
 
     def _may_reach(self, host: str, address: str) -> bool:
-        # A public IPv6 address may lead to a private IPv4 one, so both are checked.
-        ips = list(_with_embedded(ipaddress.ip_address(address)))
+        # A public IPv6 address may embed a private IPv4 one (mapped, 6to4, Teredo, NAT64), so both are checked.
+        ip = ipaddress.ip_address(address)
+        ips: list[_Ip] = [ip]
+        if isinstance(ip, ipaddress.IPv6Address):
+            ips += filter(None, (ip.ipv4_mapped, ip.sixtofour, ip.teredo[1] if ip.teredo else None))
+            if ip in _NAT64:
+                ips.append(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF))
         return (
             host.casefold() in self._names
             or all(ip.is_global and not ip.is_multicast for ip in ips)
             or any(ip in network for ip in ips for network in self._networks)
         )
-
-    @asynccontextmanager
-    async def _in_time(self) -> AsyncIterator[None]:
-        try:
-            async with asyncio.timeout(self._timeout.total_seconds()):
-                yield
-        except (httpx2.TimeoutException, TimeoutError) as error:
-            detail = f"no answer within {self._timeout.total_seconds():g} s: {error!r}"
-            raise DeliveryError(DeliveryOutcome.TIMED_OUT, detail) from error
-        except httpx2.HTTPError as error:
-            raise DeliveryError(DeliveryOutcome.CONNECTION_FAILED, repr(error)) from error
-
-
-@cache
-def _tls() -> ssl.SSLContext:
-    """Return the context that checks certificates; loading the authorities is slow, so it is done once."""
-    return httpx2.create_ssl_context(trust_env=False)
-
-
-def _with_embedded(address: _Ip) -> Iterator[_Ip]:
-    """Yield an address and the IPv4 addresses that are embedded in it: mapped, 6to4, Teredo, NAT64."""
-    yield address
-    if isinstance(address, ipaddress.IPv6Address):
-        embedded = [address.ipv4_mapped, address.sixtofour, address.teredo[1] if address.teredo else None]
-        yield from (ip for ip in embedded if ip is not None)
-        if address in _NAT64:
-            yield ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
 
 
 def explained(answer: HttpAnswer, now: datetime) -> DeliveryError:

@@ -28,6 +28,16 @@ class OutboxChannel:
         """Do nothing: no connection is open."""
 
     def _write(self, delivery: ClaimedDelivery) -> Path:
+        head = {
+            "to": f"{delivery.contact} {delivery.address or ''}".strip(),
+            "subject": delivery.subject,
+            "locale": delivery.locale,
+            "incident": delivery.case_id,
+            "step": delivery.step_id,
+            "id": delivery.id,
+            "created_at": delivery.created_at.isoformat(),
+        }
+        lines = "\n".join(f"{name}: {value}" for name, value in head.items())
         folder = self._directory / delivery.case_id
         folder.mkdir(parents=True, exist_ok=True)
         step = delivery.step_id.removeprefix(f"{delivery.case_id}:").replace(":", ".")
@@ -35,22 +45,8 @@ class OutboxChannel:
         path = folder / f"{stamp}-{step[:90]}-{delivery.contact}-{delivery.id[-8:]}.md"
         temporary = path.with_suffix(".tmp")
         with temporary.open("w", encoding="utf-8") as file:
-            file.write(_file_text(delivery))
+            file.write(f"{lines}\n\n# {delivery.subject}\n\n{delivery.body}")
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)  # a reader of the folder never sees half a message
         return path
-
-
-def _file_text(delivery: ClaimedDelivery) -> str:
-    head = {
-        "to": f"{delivery.contact} {delivery.address or ''}".strip(),
-        "subject": delivery.subject,
-        "locale": delivery.locale,
-        "incident": delivery.case_id,
-        "step": delivery.step_id,
-        "id": delivery.id,
-        "created_at": delivery.created_at.isoformat(),
-    }
-    lines = "\n".join(f"{name}: {value}" for name, value in head.items())
-    return f"{lines}\n\n# {delivery.subject}\n\n{delivery.body}"

@@ -20,9 +20,12 @@ class RedactingChannel:
 
     def __init__(self, channel: Channel, secrets: Iterable[str]) -> None:
         self._channel = channel
-        forms = {form for secret in secrets for form in _forms(secret) if len(form) >= _SHORTEST}
+        forms: set[str] = set()
+        for secret in secrets:
+            # The other side may quote a secret as it was sent: plain, percent-encoded, decoded or escaped.
+            forms |= {secret, quote(secret, safe=""), quote_plus(secret), unquote(secret), repr(secret)[1:-1]}
         # The longest first: a short secret may be part of a longer one, whose rest would stay.
-        self._secrets = sorted(forms, key=len, reverse=True)
+        self._secrets = sorted((form for form in forms if len(form) >= _SHORTEST), key=len, reverse=True)
 
     async def send(self, delivery: ClaimedDelivery, now: datetime) -> str:
         """Send a message and return the other side's answer. Raises DeliveryError, and no other error."""
@@ -53,8 +56,3 @@ def secret_parts(url: str) -> Iterator[str]:
     yield from (part for part in (parts.username, parts.password) if part)
     yield from (pair.partition("=")[2] for pair in parts.query.split("&"))
     yield from (part for part in parts.path.split("/") if len(part) >= _LONG)
-
-
-def _forms(secret: str) -> Iterator[str]:
-    """Yield a secret as it may appear in an answer: plain, percent-encoded, decoded, escaped."""
-    yield from (secret, quote(secret, safe=""), quote_plus(secret), unquote(secret), repr(secret)[1:-1])

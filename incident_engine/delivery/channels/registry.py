@@ -34,11 +34,7 @@ from incident_engine.delivery.channels.wecom import WecomChannel
 _MAIL_LENGTH = 20_000
 """Mail servers take more; a longer digest is not read."""
 _SHORTEST_SECRET_PART = 8
-"""Shorter parts of an address that is no secret itself are names, and stay readable."""
-
-
-def _no_digest(_: Any) -> None:
-    """Return no limit of length: a program reads one message at a time, and a file holds one."""
+"""In a public URL, shorter parts are ordinary words and stay visible."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +43,9 @@ class ChannelType:
 
     settings: type[ChannelSettings]
     open: Callable[[Any, OutgoingSettings], Channel]
-    max_length: Callable[[Any], int | None] = _no_digest
-    """From settings to the length of text that one message takes; None: messages are never joined into a digest."""
+    max_length: Callable[[Any], int | None] = lambda _: None
+    """From settings to the length of text that one message takes; None: messages are never joined
+    into a digest, because a program reads one at a time, and a file holds one."""
     is_per_recipient: bool = False
     """Whether rate limit and circuit breaker hold for each recipient, and not for the channel as a whole."""
 

@@ -32,8 +32,11 @@ class SmsChannel:
 
     async def send(self, delivery: ClaimedDelivery, now: datetime) -> str:
         """Send a message, in parts if it is long; of a repeat only the parts that have not arrived."""
+        subject, body = delivery.subject.strip(), delivery.body.strip()
+        # A phone shows one text: a body that begins with the subject need not repeat it.
+        text = body if body.startswith(subject) else f"{subject}\n{body}".strip()
         answer = ""
-        parts = numbered(_text(delivery), delivery.locale, self._settings.longest, len)
+        parts = numbered(text, delivery.locale, self._settings.longest, len)
         for index, (mark, part) in list(enumerate(parts))[self._progress.of(delivery.id) :]:
             answer = await self._post(delivery, index, f"{part.strip()}{mark}", now)
             self._progress.record(delivery.id, index + 1)
@@ -84,12 +87,6 @@ class SmsChannel:
         if answer.is_success:
             return DeliveryError(DeliveryOutcome.REFUSED, str(answer), retry_after=wait)
         return explained(answer, now)
-
-
-def _text(delivery: ClaimedDelivery) -> str:
-    """Return subject and body in one text; a body that begins with the subject stands alone."""
-    subject, body = delivery.subject.strip(), delivery.body.strip()
-    return body if body.startswith(subject) else f"{subject}\n{body}".strip()
 
 
 def _matches(case: SmsCase, answer: HttpAnswer, value: str | None) -> bool:

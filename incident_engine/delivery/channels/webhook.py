@@ -20,7 +20,20 @@ class WebhookChannel:
 
     async def send(self, delivery: ClaimedDelivery, now: datetime) -> str:
         """Post one message and return the status of the answer."""
-        body = _payload(delivery)
+        document = {
+            "type": "message",
+            "timestamp": delivery.created_at.isoformat(),
+            "data": {
+                "incident": delivery.case_id,
+                "step": delivery.step_id,
+                "contact": delivery.contact,
+                "to": delivery.address,
+                "locale": delivery.locale,
+                "subject": delivery.subject,
+                "body": delivery.body,
+            },
+        }
+        body = json.dumps(document, ensure_ascii=False)
         headers = {
             "content-type": "application/json",
             "webhook-id": delivery.id,
@@ -35,22 +48,3 @@ class WebhookChannel:
     async def close(self) -> None:
         """Close the connections."""
         await self._http.close()
-
-
-def _payload(delivery: ClaimedDelivery) -> str:
-    return json.dumps(
-        {
-            "type": "message",
-            "timestamp": delivery.created_at.isoformat(),
-            "data": {
-                "incident": delivery.case_id,
-                "step": delivery.step_id,
-                "contact": delivery.contact,
-                "to": delivery.address,
-                "locale": delivery.locale,
-                "subject": delivery.subject,
-                "body": delivery.body,
-            },
-        },
-        ensure_ascii=False,
-    )

@@ -49,7 +49,12 @@ class EventIntake:
         except (InvalidDocumentError, MalformedBodyError):
             self.metrics.count_events(format_.source, EventOutcome.INVALID)
             raise
-        answer: dict[str, object] = {"events": [_receipt(receipt) for receipt in receipts]}
+        answer: dict[str, object] = {
+            "events": [
+                {"source": row.source, "id": row.id, "status": row.outcome.value, "incident": row.incident}
+                for row in receipts
+            ]
+        }
         if format_.has_quarantine:
             rejected = ({"key": row.key, "reason": row.reason, "detail": row.detail} for row in batch.rejected)
             answer["quarantined"] = list(rejected)
@@ -135,12 +140,3 @@ class HotPath:
             problems.count_refusal(error, self._metrics)
             response = handler(request, error)
         await response(scope, receive, send)
-
-
-def _receipt(receipt: Receipt) -> dict[str, str | None]:
-    return {
-        "source": receipt.source,
-        "id": receipt.id,
-        "status": receipt.outcome.value,
-        "incident": receipt.incident,
-    }

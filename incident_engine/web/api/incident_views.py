@@ -119,7 +119,18 @@ def timeline_view(
         *({"at": event["occurred_at"], "kind": "event", **event} for event in events),
         *(entry for assessment in case.assessments for entry in _level_changes(assessment, zone)),
         *(entry for assessment in case.assessments for entry in _obligations(assessment, zone)),
-        *_steps(connection, incident_id, zone),
+        *(
+            {
+                "at": step["started_at"],
+                "kind": "step",
+                "step": step["id"],
+                "audience": step["audience"],
+                "template": step["template"],
+                "state": step["state"],
+            }
+            for step in read_models.step_rows(connection, incident_id, zone)
+            if step["started_at"] is not None
+        ),
         *_attempts(connection, incident_id, zone),
     ]
     # By instant, not by text: an event may carry another offset. The sort is stable, so causes stay before effects.
@@ -162,21 +173,6 @@ def _obligations(assessment: Assessment, zone: tzinfo) -> list[dict[str, Any]]:
         if status.state is ObligationState.OVERDUE or status.met_late:
             entries.append({"at": to_local_iso(status.due_at, zone), **common, "state": "overdue"})
     return entries
-
-
-def _steps(connection: Connection, incident_id: str, zone: tzinfo) -> list[dict[str, Any]]:
-    return [
-        {
-            "at": step["started_at"],
-            "kind": "step",
-            "step": step["id"],
-            "audience": step["audience"],
-            "template": step["template"],
-            "state": step["state"],
-        }
-        for step in read_models.step_rows(connection, incident_id, zone)
-        if step["started_at"] is not None
-    ]
 
 
 def _attempts(connection: Connection, incident_id: str, zone: tzinfo) -> list[dict[str, Any]]:

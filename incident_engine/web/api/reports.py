@@ -13,7 +13,6 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from incident_engine.common.errors import InvalidDocumentError
 from incident_engine.common.lazy_import import LazyModule
 from incident_engine.documents.html import report_html, review_html
-from incident_engine.domain.reports.drafting import report_from
 from incident_engine.review import period as reviews
 from incident_engine.review import versions as report_versions
 from incident_engine.review.text import tables
@@ -108,7 +107,7 @@ class _ReportRoutes:
         locale = (language or Language(self.context.settings.bank.locale)).value
         if form is ReportFormat.JSON:
             return JSONResponse(report_versions.full_document(version, locale, zone))
-        report, stamp = report_from(version.document[locale]), report_versions.stamp_of(version, zone)
+        report, stamp = report_versions.printable(version, locale, zone)
         if form is ReportFormat.HTML:
             return HTMLResponse(report_html(report, stamp), headers=_POLICY)
         name = f"{version.case_id}-{version.instance or version.report}-v{version.version}-{locale}.docx"

@@ -17,7 +17,7 @@ from incident_engine.domain.response.step import StepState
 from incident_engine.store import held_texts, steps
 from incident_engine.web.action_events import ActionEvents
 from incident_engine.web.context import AppContext
-from incident_engine.web.pages import local_minute, page, safe_html
+from incident_engine.web.rendering import local_minute, page, safe_html
 from incident_engine.web.request import read_body
 
 

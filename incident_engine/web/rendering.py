@@ -1,4 +1,4 @@
-"""HTML pages: one Jinja environment and one set of headers for all of them."""
+"""Renders HTML pages: one Jinja environment and one set of headers for all of them."""
 
 from datetime import datetime, tzinfo
 from pathlib import Path
