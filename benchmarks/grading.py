@@ -21,10 +21,10 @@ from incident_engine import __version__
 from incident_engine.common.yaml_loader import load_file
 from incident_engine.domain.grading.assessment import assess
 from incident_engine.domain.grading.compiler import CompiledChange, Program, counted_intervals, program_of
-from incident_engine.domain.grading.conditions import reach
 from incident_engine.domain.grading.downtime import Downtime
 from incident_engine.domain.grading.pack import Pack
 from incident_engine.domain.grading.pack_parser import parse_pack
+from incident_engine.domain.grading.reach import reach
 from incident_engine.domain.incidents import incident as facts
 from incident_engine.domain.regions import PROVINCES
 from incident_engine.domain.values import NEVER

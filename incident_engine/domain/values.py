@@ -12,7 +12,7 @@ from incident_engine.common.validation import Strict, invalid
 
 NEVER = datetime.max.replace(tzinfo=UTC)
 """The instant of a thing that will not happen. It is later than all others, so that `min` and `max` need no special
-case; `grading.conditions` explains its use."""
+case; `grading.reach` explains its use."""
 
 RESOLUTION = timedelta(microseconds=1)
 """The smallest step of time. The limit `more_than` is one step after `at_least`."""

@@ -12,9 +12,10 @@ from support.builders import CHINA, at, degraded, incident, recorded, restored, 
 from incident_engine.common.validation import problems_of
 from incident_engine.domain.calendar.service_hours import ServiceHours, weekly_hours
 from incident_engine.domain.events.model import Recorded
-from incident_engine.domain.grading.conditions import Condition, exactly_one, leaves, reach
+from incident_engine.domain.grading.conditions import Condition, exactly_one, leaves
 from incident_engine.domain.grading.downtime import Downtime
 from incident_engine.domain.grading.interpretation import HoursClock
+from incident_engine.domain.grading.reach import reach
 from incident_engine.domain.values import NEVER
 
 TICK = timedelta(microseconds=1)

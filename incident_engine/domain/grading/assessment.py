@@ -9,7 +9,7 @@ from incident_engine.domain.calendar.service_hours import ServiceHours
 from incident_engine.domain.events.harm import HarmAssessed
 from incident_engine.domain.events.model import LevelCorrected
 from incident_engine.domain.grading.compiler import counted_intervals, instant_of, program_of
-from incident_engine.domain.grading.conditions import leaves, reach
+from incident_engine.domain.grading.conditions import leaves
 from incident_engine.domain.grading.downtime import Downtime, ForecastPoint
 from incident_engine.domain.grading.interpretation import HoursClock
 from incident_engine.domain.grading.level_history import (
@@ -21,6 +21,7 @@ from incident_engine.domain.grading.level_history import (
 )
 from incident_engine.domain.grading.obligation_status import ObligationStatus, statuses
 from incident_engine.domain.grading.pack import Pack, Rule
+from incident_engine.domain.grading.reach import reach
 from incident_engine.domain.incidents.incident import Incident, Interval, Measurement
 from incident_engine.domain.values import NEVER
 

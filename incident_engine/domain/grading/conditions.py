@@ -1,30 +1,20 @@
-"""Conditions of a rule, each a function from the downtime to the earliest instant at which it holds.
+"""Conditions of a rule: limits on the downtime, the harm and the figures of an incident, alone or combined.
 
-    reach(condition, downtime) → the instant at which it holds if nothing new happens, or NEVER
-
-The whole engine grades by this one question. A condition is not asked whether it holds now, again and again; `reach`
-computes when it will. For "two regions down for 30 minutes", if the second one broke at 10:05, it returns 10:35 already
-at 10:06, so that the level at any instant, the forecast and the timers follow from one computation. If both regions are
-restored at 10:20, it returns NEVER: the last instant that a datetime can hold, later than all others, so that `min`,
-`max` and sorting treat an unreached condition like any other.
-
-Every condition is monotone: once it holds it goes on holding. So `any` is the earliest, `all` the latest and
-`at_least n of` the n-th earliest, and a strict `more_than` is the smallest step after `at_least`.
+`grading.reach` computes the instant at which a condition holds. A strict `more_than` is the smallest step after
+`at_least`.
 """
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta
-from types import MappingProxyType
+from datetime import timedelta
 from typing import Self
 
 from pydantic import Field, StrictBool, StrictFloat, StrictInt, model_validator
 
 from incident_engine.common.validation import Strict, invalid
-from incident_engine.domain.events.harm import HarmAssessed, HarmCause, HarmKind, Seriousness
-from incident_engine.domain.grading.downtime import Downtime
+from incident_engine.domain.events.fields import Figure
+from incident_engine.domain.events.harm import HarmCause, HarmData, HarmKind, Seriousness
 from incident_engine.domain.grading.interpretation import HoursClock
-from incident_engine.domain.incidents.incident import Measurement
-from incident_engine.domain.values import NEVER, RESOLUTION, Duration, Identifier
+from incident_engine.domain.values import RESOLUTION, Duration, Identifier
 
 
 class DurationLimit(Strict):
@@ -107,11 +97,10 @@ class HarmLimit(Strict):
     at_least: Seriousness = Seriousness.CONSIDERABLE
     causes: tuple[HarmCause, ...] = Field(default=tuple(HarmCause), min_length=1)
 
-    def is_met_by(self, harm: HarmAssessed) -> bool:
+    def is_met_by(self, harm: HarmData) -> bool:
         """Return whether a judged harm meets the limit."""
-        judged = harm.data
-        is_such = judged.kind in self.kinds and judged.cause in self.causes
-        return is_such and judged.seriousness.rank >= self.at_least.rank
+        is_such = harm.kind in self.kinds and harm.cause in self.causes
+        return is_such and harm.seriousness.rank >= self.at_least.rank
 
 
 class MeasureLimit(Strict):
@@ -129,13 +118,12 @@ class MeasureLimit(Strict):
         exactly_one(bounds)
         return self
 
-    def is_met_by(self, measurement: Measurement) -> bool:
-        """Return whether a measurement meets the limit."""
-        if measurement.name != self.name:
+    def is_met_by(self, name: str, value: Figure) -> bool:
+        """Return whether the value of a measure meets the limit."""
+        if name != self.name:
             return False
         if self.is_ is not None:
-            return measurement.value is self.is_
-        value = measurement.value
+            return value is self.is_
         if isinstance(value, bool):  # in Python True >= 1
             return False
         return value >= self.at_least if self.at_least is not None else value > (self.more_than or 0)
@@ -203,76 +191,6 @@ def exactly_one(values: Mapping[str, object]) -> None:
 
 Rules = Mapping[str, Condition]
 """The conditions of a pack's rules by id; a `forecast` refers to one of them."""
-
-
-_NONE: Rules = MappingProxyType({})
-
-
-def reach(
-    condition: Condition,
-    downtime: Downtime,
-    rules: Rules = _NONE,
-    *,
-    confirmed_only: bool = False,
-    since: datetime | None = None,
-) -> datetime:
-    """Return the earliest instant at which the condition holds if nothing new happens, or NEVER.
-
-    `rules` are the conditions to which a `forecast` may refer. With `confirmed_only`, forecasts that rest on the worst
-    credible case alone (an unrepaired failure without an estimate of its recovery) do not count; with `since`, neither
-    do forecasts made up to then.
-    """
-    if condition.any is not None:
-        return min(reach(part, downtime, rules, confirmed_only=confirmed_only, since=since) for part in condition.any)
-    if condition.all is not None:
-        return max(reach(part, downtime, rules, confirmed_only=confirmed_only, since=since) for part in condition.all)
-    if condition.n_of is not None:
-        of = sorted(
-            reach(part, downtime, rules, confirmed_only=confirmed_only, since=since) for part in condition.n_of.of
-        )
-        return of[condition.n_of.at_least - 1]
-    if condition.forecast is not None:
-        return _reach_forecast(
-            rules[condition.forecast.rule], downtime, rules, confirmed_only=confirmed_only, since=since
-        )
-    return _reach_leaf(condition, downtime)
-
-
-def _reach_leaf(condition: Condition, downtime: Downtime) -> datetime:
-    incident = downtime.incident
-    if condition.regions_down is not None:
-        limit = condition.regions_down
-        return downtime.reach(limit.least, limit.for_.least, limit.clock)
-    if condition.outage is not None:
-        return downtime.reach_anywhere(condition.outage.for_.least, condition.outage.clock)
-    if condition.countries_hit is not None:
-        return _reach_countries(condition.countries_hit, downtime)
-    if condition.harm is not None:
-        harms = incident.events(HarmAssessed)
-        return min((harm.occurred_at for harm in harms if condition.harm.is_met_by(harm)), default=NEVER)
-    assert condition.measured is not None  # noqa: S101 - the validator requires it
-    return min((figure.at for figure in incident.measurements if condition.measured.is_met_by(figure)), default=NEVER)
-
-
-def _reach_countries(limit: CountriesHit, downtime: Downtime) -> datetime:
-    first: dict[str, datetime] = {}
-    for region in downtime.regions:
-        country = region.partition("-")[0]
-        if not limit.among or country in limit.among:
-            first[country] = min(first.get(country, NEVER), downtime.first_in(region))
-    hit = sorted(first.values())  # `first` may hold NEVER: outages in closed hours hit no country
-    return hit[limit.least - 1] if len(hit) >= limit.least else NEVER
-
-
-def _reach_forecast(
-    condition: Condition, downtime: Downtime, rules: Rules, *, confirmed_only: bool, since: datetime | None
-) -> datetime:
-    """Return the first forecast point at which an unrepaired failure was expected to meet the condition."""
-    for moment in downtime.moments():
-        is_expected = (not confirmed_only or moment.recovery_at is not None) and (since is None or moment.at > since)
-        if is_expected and reach(condition, downtime.expected_at(moment), rules) < NEVER:
-            return moment.at
-    return NEVER
 
 
 def leaves(condition: Condition) -> Iterator[Condition]:

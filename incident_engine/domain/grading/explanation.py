@@ -15,9 +15,10 @@ from incident_engine.domain.grading.assessment_document import (
     to_local_iso,
     window_document,
 )
-from incident_engine.domain.grading.conditions import Condition, reach
+from incident_engine.domain.grading.conditions import Condition
 from incident_engine.domain.grading.downtime import Downtime, ForecastPoint
 from incident_engine.domain.grading.pack import Pack, Rule
+from incident_engine.domain.grading.reach import reach
 from incident_engine.domain.incidents.incident import Incident, Interval, Measurement
 from incident_engine.domain.regions import region_name
 
@@ -96,10 +97,12 @@ def _condition(condition: Condition, downtime: Downtime, pack: Pack, now: dateti
     harms = tuple(
         harm
         for harm in downtime.incident.events(HarmAssessed)
-        if condition.harm is not None and condition.harm.is_met_by(harm)
+        if condition.harm is not None and condition.harm.is_met_by(harm.data)
     )
     measurements = tuple(
-        m for m in downtime.incident.measurements if condition.measured is not None and condition.measured.is_met_by(m)
+        figure
+        for figure in downtime.incident.measurements
+        if condition.measured is not None and condition.measured.is_met_by(figure.name, figure.value)
     )
     return ExplainedCondition(kind, at, limit, harms=harms, measurements=measurements)
 

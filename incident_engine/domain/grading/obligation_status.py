@@ -9,11 +9,11 @@ from zoneinfo import ZoneInfo
 
 from incident_engine.domain.calendar.holidays import Calendar
 from incident_engine.domain.events.actions import StepCompleted
-from incident_engine.domain.grading.conditions import reach
 from incident_engine.domain.grading.downtime import Downtime
 from incident_engine.domain.grading.level_history import LevelChange
 from incident_engine.domain.grading.obligation import Anchor, DayOff, Deadline, Obligation
 from incident_engine.domain.grading.pack import Pack
+from incident_engine.domain.grading.reach import reach
 from incident_engine.domain.incidents.incident import Incident
 from incident_engine.domain.values import NEVER, months_later, stamp
 
