@@ -19,7 +19,7 @@ from peers import peers
 
 from incident_engine import __version__
 from incident_engine.common.yaml_loader import load_file
-from incident_engine.domain.grading.assessment import assess
+from incident_engine.domain.grading.assess import assess
 from incident_engine.domain.grading.compiler import CompiledChange, Program, counted_intervals, program_of
 from incident_engine.domain.grading.downtime import Downtime
 from incident_engine.domain.grading.pack import Pack

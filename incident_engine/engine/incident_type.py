@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 from incident_engine.config.settings import Settings
 from incident_engine.domain.events.model import Event
-from incident_engine.domain.grading.assessment import assess
+from incident_engine.domain.grading.assess import assess
 from incident_engine.domain.incidents.correlation import correlate, group_of, new_incident_id, opens
 from incident_engine.domain.incidents.incident import Incident
 from incident_engine.domain.incidents.incremental import IncrementalFold

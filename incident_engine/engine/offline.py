@@ -10,7 +10,8 @@ from incident_engine.config.settings import Settings
 from incident_engine.domain.calendar.holidays import Calendar
 from incident_engine.domain.calendar.service_hours import ServiceHours
 from incident_engine.domain.events.model import Event, MaintenanceAnnounced, Recorded
-from incident_engine.domain.grading.assessment import Assessment, assess
+from incident_engine.domain.grading.assess import assess
+from incident_engine.domain.grading.assessment import Assessment
 from incident_engine.domain.grading.assessment_document import assessment_document
 from incident_engine.domain.grading.explanation import ExplainedRule, explain, explanation_document
 from incident_engine.domain.grading.pack import Pack

@@ -15,7 +15,7 @@ from incident_engine.config.rulebook import load_packs, rules_directory
 from incident_engine.config.settings import Settings
 from incident_engine.domain.calendar.service_hours import ServiceHours
 from incident_engine.domain.events.model import Event
-from incident_engine.domain.grading.assessment import history_of
+from incident_engine.domain.grading.assess import history_of
 from incident_engine.domain.grading.assessment_document import to_local_iso
 from incident_engine.domain.grading.level_history import LevelChange
 from incident_engine.domain.grading.pack import Pack

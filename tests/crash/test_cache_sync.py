@@ -15,7 +15,7 @@ from support.postgresql import new_database, shared_server
 
 from incident_engine.common.telemetry import Metrics
 from incident_engine.config.settings import Settings
-from incident_engine.domain.grading.assessment import assess
+from incident_engine.domain.grading.assess import assess
 from incident_engine.domain.incidents.fold import fold
 from incident_engine.domain.rulebook import Rulebook
 from incident_engine.engine.reader import Reader

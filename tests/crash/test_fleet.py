@@ -20,7 +20,7 @@ from support.servers import LOOPBACK, Daemon, Posted, Receiver, client, daemon, 
 from incident_engine.config.rulebook import load_rulebook
 from incident_engine.config.settings import Settings, load_settings
 from incident_engine.delivery.dispatcher import AT_ONCE
-from incident_engine.domain.grading.assessment import assess
+from incident_engine.domain.grading.assess import assess
 from incident_engine.domain.incidents.fold import fold
 from incident_engine.store.events import events_of
 from incident_engine.store.read_only import read_only

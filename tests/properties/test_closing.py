@@ -10,7 +10,7 @@ from support.builders import at, cbrc, closed, incident, recorded, restored, sta
 
 from incident_engine.domain.events.model import OutageEvent, Recorded
 from incident_engine.domain.events.types import ITSELF
-from incident_engine.domain.grading.assessment import assess
+from incident_engine.domain.grading.assess import assess
 from incident_engine.domain.incidents.closing_check import closing_problem, reopens
 from incident_engine.domain.incidents.incident import Closing
 from incident_engine.domain.response.after_closing import not_before_closing

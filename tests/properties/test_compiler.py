@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.budget import examples
 
+from incident_engine.domain.grading.assess import level_changes
 from incident_engine.domain.grading.compiler import FOREVER, counted_intervals, instant_of, microseconds, program_of
 from incident_engine.domain.grading.downtime import Downtime
-from incident_engine.domain.grading.level_history import level_changes, level_history
+from incident_engine.domain.grading.level_history import level_history
 from incident_engine.domain.grading.pack_parser import parse_pack
 from incident_engine.domain.grading.reach import reach
 from incident_engine.domain.incidents.incident import Impairment, Incident, Interval, Outage
@@ -93,7 +94,7 @@ def test_the_compiled_and_the_interpreted_form_agree(pack: Any, incident: Incide
     assert compiled == interpreted
     # What lies beyond the longest limit changes nothing.
     assert program.instants(counted_intervals(downtime, program.longest)) == program.instants(spans)
-    changes = level_history(pack, level_changes(pack, interpreted))
+    changes = level_history(pack.severity, level_changes(pack, interpreted))
     assert [(instant_of(rise.at), rise.level, rise.rule) for rise in program.history(spans)] == [
         (step.at, step.level, step.rule) for step in changes
     ]

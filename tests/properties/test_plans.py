@@ -13,7 +13,8 @@ from support.builders import RULES, at, cbrc, incident, recorded, restored, star
 
 from incident_engine.common.yaml_loader import load_file
 from incident_engine.domain.events.model import LevelCorrected, Recorded
-from incident_engine.domain.grading.assessment import Assessment, assess
+from incident_engine.domain.grading.assess import assess
+from incident_engine.domain.grading.assessment import Assessment
 from incident_engine.domain.incidents.incident import Incident
 from incident_engine.domain.response.escalation import answered_at
 from incident_engine.domain.response.occurrences import PlanSettings

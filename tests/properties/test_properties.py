@@ -45,7 +45,7 @@ from incident_engine.domain.calendar.service_hours import (
     weekly_hours,
 )
 from incident_engine.domain.events.model import LevelCorrected, Recorded, wire
-from incident_engine.domain.grading.assessment import assess
+from incident_engine.domain.grading.assess import assess
 from incident_engine.domain.grading.assessment_document import assessment_document
 from incident_engine.domain.grading.level_history import LevelChange
 from incident_engine.domain.grading.obligation_status import ObligationState

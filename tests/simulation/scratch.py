@@ -7,7 +7,8 @@ from typing import Any
 
 from sqlalchemy import Connection, select, text
 
-from incident_engine.domain.grading.assessment import Assessment, assess
+from incident_engine.domain.grading.assess import assess
+from incident_engine.domain.grading.assessment import Assessment
 from incident_engine.domain.grading.assessment_document import assessment_document, trajectory_from
 from incident_engine.domain.grading.obligation_status import ObligationState
 from incident_engine.domain.incidents.fold import fold

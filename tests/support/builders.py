@@ -12,7 +12,8 @@ from incident_engine.config.rulebook import SHIPPED, load_rulebook
 from incident_engine.config.settings import PREFIX, Settings, load_settings
 from incident_engine.domain.calendar.service_hours import ServiceHours
 from incident_engine.domain.events.model import EVENT, Event, Recorded
-from incident_engine.domain.grading.assessment import Assessment, assess
+from incident_engine.domain.grading.assess import assess
+from incident_engine.domain.grading.assessment import Assessment
 from incident_engine.domain.grading.level_history import LevelChange
 from incident_engine.domain.grading.pack import Pack
 from incident_engine.domain.grading.pack_parser import parse_pack

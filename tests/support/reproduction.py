@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from incident_engine.domain.grading.assessment import assess
+from incident_engine.domain.grading.assess import assess
 from incident_engine.domain.grading.assessment_document import assessment_document, trajectory_from
 from incident_engine.domain.incidents.fold import fold
 from incident_engine.store.events import events_of

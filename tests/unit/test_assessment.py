@@ -23,7 +23,8 @@ from support.builders import (
 
 from incident_engine.domain.calendar.service_hours import weekly_hours
 from incident_engine.domain.events.model import Recorded
-from incident_engine.domain.grading.assessment import Assessment, assess, history_of
+from incident_engine.domain.grading.assess import assess, history_of
+from incident_engine.domain.grading.assessment import Assessment
 from incident_engine.domain.grading.assessment_document import assessment_document, trajectory_from
 from incident_engine.domain.grading.obligation_status import ObligationState, ObligationStatus
 from incident_engine.domain.grading.pack import Pack

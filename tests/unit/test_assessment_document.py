@@ -7,7 +7,7 @@ from support.builders import CHINA, at, cbrc, cbrc_document, incident, recorded,
 
 from incident_engine.domain.calendar.service_hours import weekly_hours
 from incident_engine.domain.events.model import Recorded
-from incident_engine.domain.grading.assessment import assess
+from incident_engine.domain.grading.assess import assess
 from incident_engine.domain.grading.assessment_document import assessment_document, to_local_iso, trajectory_from
 from incident_engine.domain.grading.level_history import LevelChange
 from incident_engine.domain.grading.pack_parser import parse_pack

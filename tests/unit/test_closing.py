@@ -8,7 +8,7 @@ from support.builders import at, cbrc, closed, degraded, incident, recorded, res
 
 from incident_engine.domain.events.model import Recorded
 from incident_engine.domain.events.types import ITSELF
-from incident_engine.domain.grading.assessment import assess
+from incident_engine.domain.grading.assess import assess
 from incident_engine.domain.incidents.closing_check import closing_problem, reopens
 from incident_engine.domain.response.automatic_closing import closes_itself_at
 

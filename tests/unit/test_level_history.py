@@ -8,9 +8,10 @@ from support.builders import CHINA, at, cbrc, corrected, recorded, restored, sta
 
 from incident_engine.domain.calendar.service_hours import weekly_hours
 from incident_engine.domain.events.model import LevelCorrected, Recorded
+from incident_engine.domain.grading.assess import corrections_of
 from incident_engine.domain.grading.assessment import Assessment
 from incident_engine.domain.grading.assessment_document import assessment_document, trajectory_from
-from incident_engine.domain.grading.level_history import LevelChange, corrections_of, level_history, severity_of
+from incident_engine.domain.grading.level_history import LevelChange, level_history, severity_of
 
 DOWN = started("09:00")  # III at 09:30, II at 12:00, I at 15:00
 CLOSED_AT_NIGHT = {"core-banking": weekly_hours(CHINA, [("mon-sun", "09:00-17:00")])}
@@ -37,7 +38,7 @@ def told(steps: tuple[LevelChange, ...]) -> list[tuple[str | None, datetime]]:
 def came_to(*steps: Step) -> list[tuple[str | None, datetime]]:
     rises = [step for step in steps if isinstance(step, LevelChange)]
     words = [step for step in steps if isinstance(step, LevelCorrected)]
-    return told(level_history(cbrc(), rises, words))
+    return told(level_history(cbrc().severity, rises, words))
 
 
 # Rises.
@@ -59,7 +60,7 @@ def test_of_several_levels_reached_at_one_instant_the_worst_counts() -> None:
 
 
 def test_the_rule_that_stands_first_gives_a_level_that_two_reach_at_once() -> None:
-    (step,) = level_history(cbrc(), [rise("II", "10:00", "first"), rise("II", "10:00", "second")])
+    (step,) = level_history(cbrc().severity, [rise("II", "10:00", "first"), rise("II", "10:00", "second")])
     assert step.rule == "first"
 
 
@@ -99,9 +100,9 @@ def test_of_several_corrections_the_latest_counts() -> None:
 
 def test_a_level_is_of_the_severity_of_the_end_of_its_course() -> None:
     pack = cbrc()
-    assert severity_of(pack, ()) == 0
-    assert severity_of(pack, [rise("III", "09:30"), rise("I", "10:00")]) == 3
-    assert severity_of(pack, level_history(pack, [rise("I", "09:30")], [word(None, "09:40")])) == 0
+    assert severity_of(pack.severity, ()) == 0
+    assert severity_of(pack.severity, [rise("III", "09:30"), rise("I", "10:00")]) == 3
+    assert severity_of(pack.severity, level_history(pack.severity, [rise("I", "09:30")], [word(None, "09:40")])) == 0
 
 
 def test_a_correction_is_about_the_pack_that_it_names_or_whose_level_it_gives() -> None:

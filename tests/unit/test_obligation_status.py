@@ -12,7 +12,7 @@ from support.builders import at, cbrc_document, closed, corrected, incident, rec
 
 from incident_engine.domain.calendar.holidays import Calendar, DayKind
 from incident_engine.domain.events.model import Recorded
-from incident_engine.domain.grading.assessment import assess
+from incident_engine.domain.grading.assess import assess
 from incident_engine.domain.grading.obligation_status import ObligationState, ObligationStatus
 from incident_engine.domain.grading.pack import Pack
 from incident_engine.domain.grading.pack_parser import parse_pack

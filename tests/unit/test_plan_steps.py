@@ -8,7 +8,7 @@ from support.builders import CHINA, at, cbrc, closed, incident, recorded, report
 
 from incident_engine.domain.calendar.holidays import Calendar
 from incident_engine.domain.events.model import Recorded
-from incident_engine.domain.grading.assessment import assess
+from incident_engine.domain.grading.assess import assess
 from incident_engine.domain.response.occurrences import PlanSettings
 from incident_engine.domain.response.plan import plan
 from incident_engine.domain.response.playbook import parse_playbook

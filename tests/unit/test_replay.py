@@ -18,7 +18,7 @@ from incident_engine.cli.text.replay import display_width, fitted, replay_text
 from incident_engine.common.errors import InvalidDocumentError, InvalidFilesError
 from incident_engine.common.i18n import Translator
 from incident_engine.domain.events.model import Recorded
-from incident_engine.domain.grading.assessment import assess
+from incident_engine.domain.grading.assess import assess
 from incident_engine.domain.grading.pack import Pack
 from incident_engine.domain.grading.pack_parser import parse_pack
 from incident_engine.domain.incidents.fold import fold

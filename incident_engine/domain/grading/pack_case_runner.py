@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from incident_engine.common.errors import Problem
 from incident_engine.domain.events.model import Recorded
-from incident_engine.domain.grading.assessment import assess
+from incident_engine.domain.grading.assess import assess
 from incident_engine.domain.grading.level_history import LevelChange
 from incident_engine.domain.grading.pack import Pack
 from incident_engine.domain.grading.pack_case import SERVICE, PackCase

@@ -11,7 +11,7 @@ from incident_engine.domain.calendar.service_hours import ServiceHours
 from incident_engine.domain.events.case_events import EventsByType
 from incident_engine.domain.events.harm import HarmAssessed
 from incident_engine.domain.events.model import RecoveryEstimated, RepairFailed
-from incident_engine.domain.grading.assessment import history_of
+from incident_engine.domain.grading.assess import history_of
 from incident_engine.domain.grading.assessment_document import to_local_iso
 from incident_engine.domain.grading.level_history import LevelChange, severity_of
 from incident_engine.domain.grading.pack import Pack
@@ -50,7 +50,7 @@ def recurrences(
         causes, began = _causes(incident, now), incident.occurred_at
         if not causes or began is None or began > now or not pack.is_in_force(began):
             continue
-        if severity_of(pack, [step for step in history_of(incident, pack, hours) if step.at <= now]) == 0:
+        if severity_of(pack.severity, [step for step in history_of(incident, pack, hours) if step.at <= now]) == 0:
             by_cause[causes[-1].casefold()].append(incident)  # the latest cause: analysis corrects the earlier ones
     of_all_causes = (recurrence for alike in by_cause.values() for recurrence in _of_cause(alike, pack, hours, now))
     return tuple(sorted(of_all_causes, key=lambda recurrence: (recurrence.last_at, recurrence.root_cause)))
@@ -75,7 +75,7 @@ def _of_cause(
         if len(within) < rule.at_least:
             continue
         history = [step for step in history_of(together(within, pack), pack, hours) if step.at <= now]
-        if severity_of(pack, history) > 0:
+        if severity_of(pack.severity, history) > 0:
             names = tuple(incident.id for incident in within)
             first_at, last_at = _began(within[0]), _began(within[-1])
             cause = _causes(within[-1], now)[-1]
