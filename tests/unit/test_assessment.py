@@ -477,7 +477,7 @@ def test_a_person_confirms_the_worst_case_from_the_instant_at_which_it_is_said(
 def test_closed_doors_are_evidence_only_where_a_rule_looks_ahead() -> None:
     half_an_hour = {"regions_down": {"at_least": 1, "for": {"at_least": "30m"}}}
     blind = changed(rules=[rule("r", half_an_hour)])
-    assert verdict("04:00", *UNREPAIRED, hours=CLOSED_AT_NIGHT, pack=blind).evidence.moments == ()
-    assert [moment.at for moment in verdict("04:00", *UNREPAIRED, hours=CLOSED_AT_NIGHT).evidence.moments] == [
+    assert verdict("04:00", *UNREPAIRED, hours=CLOSED_AT_NIGHT, pack=blind).evidence.forecast_points == ()
+    assert [moment.at for moment in verdict("04:00", *UNREPAIRED, hours=CLOSED_AT_NIGHT).evidence.forecast_points] == [
         at("03:00")
     ]

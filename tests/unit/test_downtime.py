@@ -320,7 +320,7 @@ def test_somewhere_by_the_worst_service_alone() -> None:
 def moments(
     *events: Recorded, hours: Mapping[str, ServiceHours] = CLOSED_AT_NIGHT, **interpretation: str
 ) -> list[ForecastPoint]:
-    return list(downtime(*events, hours=hours, **interpretation).moments())
+    return list(downtime(*events, hours=hours, **interpretation).forecast_points())
 
 
 def moment(when: str, recovery: str | None) -> ForecastPoint:
@@ -543,14 +543,14 @@ def test_with_different_hours_outages_one_after_the_other_have_nothing_in_common
 
 def test_a_repair_may_fail_in_the_minute_in_which_the_outage_begins() -> None:
     found = at_counter(*out("02:00", "06:00", service="counter"), failed("02:00"))
-    assert [moment.at for moment in found.moments()] == [at("02:00")]
-    assert at_counter(*out("02:00", "06:00", service="counter"), failed("01:59")).moments() == ()
+    assert [moment.at for moment in found.forecast_points()] == [at("02:00")]
+    assert at_counter(*out("02:00", "06:00", service="counter"), failed("01:59")).forecast_points() == ()
 
 
 @pytest.mark.parametrize("when", ["03:00", "21:00"])
 def test_a_failure_in_one_of_several_outages_is_a_moment(when: str) -> None:
     events = [*out("02:00", "04:00", service="counter"), *out("20:00", "22:00", service="counter"), failed(when)]
-    assert [moment.at for moment in at_counter(*events).moments()] == [at(when)]
+    assert [moment.at for moment in at_counter(*events).forecast_points()] == [at(when)]
 
 
 # The counter and core banking of one province: 09:00-09:15 counts, for the counter opens at nine, and 10:00-10:30.
@@ -663,16 +663,16 @@ def night(start: str, *regions: str) -> Recorded:
 
 def test_recovery_is_expected_only_if_it_is_of_all_that_was_not_repaired() -> None:
     history = [night("02:00", "CN-GD", "CN-HN"), failed("03:00")]
-    (open_end,) = counter(*history, estimated("02:30", "10:00", "CN-GD")).moments()
+    (open_end,) = counter(*history, estimated("02:30", "10:00", "CN-GD")).forecast_points()
     assert (open_end.at, open_end.recovery_at) == (at("03:00"), None)
     both = [estimated("02:30", "10:00", "CN-GD"), estimated("02:40", "09:30", "CN-HN")]
-    (known,) = counter(*history, *both).moments()
+    (known,) = counter(*history, *both).forecast_points()
     assert known.recovery_at == at("10:00")
 
 
 def test_what_was_said_not_to_be_repaired_as_it_began_is_expected_to_last() -> None:
     found = counter(night("02:00", "CN-GD"), failed("02:00"), estimated("01:30", "10:00"))
-    (moment,) = found.moments()
+    (moment,) = found.forecast_points()
     assert (moment.at, moment.recovery_at) == (at("02:00"), at("10:00"))
     expected = found.expected_at(moment)
     assert list(expected.segments("CN-GD")) == [(at("09:00"), at("10:00"))]
@@ -682,7 +682,7 @@ def test_what_was_said_not_to_be_repaired_as_it_began_is_expected_to_last() -> N
 def test_what_was_restored_at_that_very_moment_is_not_expected_to_last() -> None:
     history = [night("02:00", "CN-GD", "CN-HN"), failed("02:10"), restored("03:00", "CN-HN", service="counter")]
     found = counter(*history, estimated("03:00", "10:00", "CN-GD"))
-    moment = found.moments()[-1]
+    moment = found.forecast_points()[-1]
     assert (moment.at, moment.recovery_at) == (at("03:00"), at("10:00"))
     assert list(found.expected_at(moment).segments("CN-HN")) == []
 
@@ -690,7 +690,7 @@ def test_what_was_restored_at_that_very_moment_is_not_expected_to_last() -> None
 def test_an_earlier_outage_that_is_over_is_not_expected_to_have_lasted() -> None:
     earlier = [night("2013-06-22 10:00", "CN-GD"), restored("2013-06-22 10:20", "CN-GD", service="counter")]
     found = counter(*earlier, night("02:00", "CN-GD"), failed("03:00"), estimated("02:30", "09:30"))
-    (moment,) = found.moments()
+    (moment,) = found.forecast_points()
     assert list(found.expected_at(moment).segments("CN-GD")) == [
         (at("2013-06-22 10:00"), at("2013-06-22 10:20")),
         (at("09:00"), at("09:30")),
@@ -707,7 +707,7 @@ def test_with_different_hours_a_region_that_is_closed_all_the_while_has_nothing_
 def test_a_failure_that_was_said_before_an_outage_began_is_not_of_it() -> None:
     first = [night("00:30"), restored("01:30", service="counter")]
     found = counter(*first, failed("01:00"), night("02:00"), estimated("02:30", "10:00"))
-    assert [moment.at for moment in found.moments()] == [at("01:00")]
+    assert [moment.at for moment in found.forecast_points()] == [at("01:00")]
 
 
 def test_outages_of_several_regions_one_after_the_other_may_be_read_in_two_ways() -> None:

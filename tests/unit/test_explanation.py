@@ -159,7 +159,7 @@ def test_a_figure_and_a_harm_show_only_what_meets_the_limit() -> None:
     figure = explained("12:00", COSTS, *events)
     assert (figure.kind, figure.at, figure.limit) == ("measured", at("10:20"), {"name": "loss", "at_least": 5})
     assert [found.value for found in figure.measurements] == [5]
-    assert (figure.harms, figure.regions, figure.parts, figure.moment) == ((), (), (), None)
+    assert (figure.harms, figure.regions, figure.parts, figure.forecast_point) == ((), (), (), None)
     harm = explained("12:00", HARMS, *events)
     assert (harm.kind, harm.at) == ("harm", at("10:25"))
     assert [(found.data.kind.value, found.data.seriousness.value) for found in harm.harms] == [("bank", "serious")]
@@ -202,7 +202,7 @@ def test_a_forecast_shows_when_it_was_made_and_the_worst_credible_case() -> None
     estimated = recorded("recovery.estimated", "02:30", data={"recovery_at": at("09:40")})
     found = forecast(started("02:00"), estimated, FAILED)
     assert (found.kind, found.at, found.limit) == ("forecast", at("03:00"), {"rule": "r0"})
-    assert found.moment == ForecastPoint(at("03:00"), at("09:40"))
+    assert found.forecast_point == ForecastPoint(at("03:00"), at("09:40"))
     (part,) = found.parts
     assert (part.kind, part.at) == ("regions_down", at("09:30"))
     assert part.regions[0].counted == ((at("09:00"), at("09:30")),)
@@ -218,7 +218,7 @@ def explain_forecast(*events: Recorded) -> Any:
 
 def test_without_an_estimate_the_worst_case_goes_on_until_the_limit_is_met() -> None:
     found = forecast(started("02:00"), FAILED)
-    assert found.moment == ForecastPoint(at("03:00"), None)
+    assert found.forecast_point == ForecastPoint(at("03:00"), None)
     assert (found.parts[0].at, found.parts[0].regions[0].total) == (at("09:30"), timedelta(minutes=30))
     document = explanation_document(explain_forecast(), CHINA)[1]["when"]
     assert document["recovery_expected_at"] is None
@@ -238,7 +238,7 @@ def test_of_several_moments_the_one_that_counted_is_shown() -> None:
     early = recorded("recovery.estimated", "02:30", data={"recovery_at": at("09:10")})
     late = recorded("recovery.estimated", "03:30", data={"recovery_at": at("09:45")})
     found = forecast(started("02:00"), early, FAILED, late)
-    assert (found.at, found.moment) == (at("03:30"), ForecastPoint(at("03:30"), at("09:45")))
+    assert (found.at, found.forecast_point) == (at("03:30"), ForecastPoint(at("03:30"), at("09:45")))
 
 
 def test_what_was_to_be_expected_was_ended_by_nobody_though_it_was_restored_since() -> None:
@@ -250,7 +250,7 @@ def test_what_was_to_be_expected_was_ended_by_nobody_though_it_was_restored_sinc
 
 def test_a_forecast_that_never_came_true_has_nothing_beneath_it() -> None:
     found = forecast(started("02:00"))
-    assert (found.kind, found.at, found.limit, found.parts, found.moment) == (
+    assert (found.kind, found.at, found.limit, found.parts, found.forecast_point) == (
         "forecast",
         NEVER,
         {"rule": "r0"},

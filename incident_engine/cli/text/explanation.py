@@ -45,14 +45,14 @@ class Explainer:
 
     def _condition(self, condition: ExplainedCondition, now: datetime) -> Iterator[str]:
         yield f"{self._limit(condition)} → {self._when(condition.at, now)}"
-        if condition.moment is not None:
-            moment = condition.moment
+        if condition.forecast_point is not None:
+            moment = condition.forecast_point
             expected = self._instant(moment.recovery_at) if moment.recovery_at else self._translate("unknown recovery")
             unrepaired = f"{self._translate('unrepaired outside hours')} {self._instant(moment.at)}"
             yield f"{_INDENT}{unrepaired}; {self._translate('recovery expected')}: {expected}"
         for part in condition.parts:
             # A forecast supposes that its future has come: its parts are "reached", none "will be reached".
-            inner = NEVER if condition.moment is not None else now
+            inner = NEVER if condition.forecast_point is not None else now
             yield from (_INDENT + line for line in self._condition(part, inner))
         for region in sorted(condition.regions, key=lambda region: (region.at, region.region)):
             yield from (_INDENT + line for line in self._region(region, now))

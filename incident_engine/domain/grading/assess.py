@@ -47,8 +47,8 @@ def assess(
     instants = _instants(pack, downtime) if in_force else dict.fromkeys(pack.conditions, NEVER)
     changes = [*level_changes(pack, instants), *(_since_corrections(pack, downtime, corrections) if in_force else ())]
     raw_history = level_history(pack.severity, changes, corrections)
-    kept = [step for step in previous_history if step.correction is None]  # corrections are events of the incident
-    history = level_history(pack.severity, [*kept, *changes], corrections) if kept else raw_history
+    retained = [step for step in previous_history if step.correction is None]  # corrections are events of the incident
+    history = level_history(pack.severity, [*retained, *changes], corrections) if retained else raw_history
     # A level that was reached stays reached even if the clock is set back.
     known_until = max([now, *(step.at for step in previous_history)])
     trajectory = tuple(step for step in history if step.at <= known_until)
@@ -88,7 +88,7 @@ def _history(
 def _since_corrections(
     pack: Pack, downtime: Downtime, corrections: tuple[LevelCorrected, ...], *, confirmed_only: bool = False
 ) -> Iterator[LevelChange]:
-    """Yield the level changes that follow from facts after each correction alone: it overrules the facts before it."""
+    """Yield levels reached by facts after each correction; earlier facts were overruled."""
     for correction in corrections:
         later = downtime.since(correction.occurred_at)
         yield from level_changes(
@@ -96,7 +96,7 @@ def _since_corrections(
             {
                 rule.id: reach(
                     rule.when,
-                    downtime if rule.id in pack.forecasts else later,  # `since` applies instead
+                    downtime if rule.id in pack.forecasts else later,  # forecast rules filter by the `since` argument
                     pack.conditions,
                     confirmed_only=confirmed_only,
                     since=correction.occurred_at,
@@ -170,7 +170,7 @@ def _evidence(
         else (),
         harms=incident.events(HarmAssessed),
         measurements=tuple(measurement for measurement in incident.measurements if measurement.name in pack.measures),
-        moments=downtime.moments() if pack.forecasts else (),
+        forecast_points=downtime.forecast_points() if pack.forecasts else (),
         corrections=corrections,
     )
 

@@ -68,7 +68,7 @@ class Evidence:
     harms: tuple[HarmAssessed, ...]
     measurements: tuple[Measurement, ...]
     """Those named in the pack's `measures`."""
-    moments: tuple[ForecastPoint, ...]
+    forecast_points: tuple[ForecastPoint, ...]
     """Instants at which the service of an unrepaired failure was closed, with the recovery expected then."""
     corrections: tuple[LevelCorrected, ...]
 
@@ -92,7 +92,7 @@ class Assessment:
     severity: int
     """Severity of the level now; 0 below the lowest level."""
     level_retained: bool
-    """Whether the level stands although the present facts give a lower one (银监办发〔2008〕53号 Art. 10)."""
+    """Whether the level is retained although the present facts give a lower one (银监办发〔2008〕53号 Art. 10)."""
     provisional: bool
     """Whether the level rests on the worst credible case alone: there is no estimate and no person's confirmation."""
 

@@ -95,8 +95,8 @@ def _evidence(evidence: Evidence, zone: tzinfo) -> dict[str, Any]:
         "harms": [harm_document(harm, zone) for harm in evidence.harms],
         "measurements": [measurement_document(measurement, zone) for measurement in evidence.measurements],
         "closed_doors": [
-            {"at": to_local_iso(moment.at, zone), "recovery_expected_at": to_local_iso(moment.recovery_at, zone)}
-            for moment in evidence.moments
+            {"at": to_local_iso(point.at, zone), "recovery_expected_at": to_local_iso(point.recovery_at, zone)}
+            for point in evidence.forecast_points
         ],
         "corrections": [
             {

@@ -32,7 +32,7 @@ class DurationLimit(Strict):
 
     @model_validator(mode="after")
     def _one_bound(self) -> Self:
-        _exactly_one(self, "at_least", "more_than")
+        exactly_one({"at_least": self.at_least, "more_than": self.more_than})
         return self
 
     @property
@@ -49,6 +49,11 @@ class CountLimit(Strict):
     at_least: int | None = Field(default=None, ge=1, strict=True)
     more_than: int | None = Field(default=None, ge=0, strict=True)
 
+    @model_validator(mode="after")
+    def _one_bound(self) -> Self:
+        exactly_one({"at_least": self.at_least, "more_than": self.more_than})
+        return self
+
     @property
     def least(self) -> int:
         """Return the smallest count that satisfies the limit."""
@@ -61,11 +66,6 @@ class RegionsDown(CountLimit):
     for_: DurationLimit = Field(alias="for")
     clock: HoursClock | None = None
     """Which minutes count. Default: those of the pack's interpretation."""
-
-    @model_validator(mode="after")
-    def _one_bound(self) -> Self:
-        _exactly_one(self, "at_least", "more_than")
-        return self
 
 
 class OutageFor(Strict):
@@ -83,11 +83,6 @@ class CountriesHit(CountLimit):
     more_than: int | None = Field(default=None, ge=1, strict=True)
     among: tuple[str, ...] = ()
     """The countries that count (ISO 3166-1 alpha-2). Default: all."""
-
-    @model_validator(mode="after")
-    def _one_bound(self) -> Self:
-        _exactly_one(self, "at_least", "more_than")
-        return self
 
 
 class HarmLimit(Strict):
@@ -114,8 +109,7 @@ class MeasureLimit(Strict):
 
     @model_validator(mode="after")
     def _one_bound(self) -> Self:
-        bounds = {"at_least": self.at_least, "more_than": self.more_than, "is": self.is_}
-        exactly_one(bounds)
+        exactly_one({"at_least": self.at_least, "more_than": self.more_than, "is": self.is_})
         return self
 
     def is_met_by(self, name: str, value: Figure) -> bool:
@@ -155,7 +149,7 @@ class Condition(Strict):
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
-        _exactly_one(self, *type(self).model_fields)
+        exactly_one({key: getattr(self, key) for key in type(self).model_fields})
         return self
 
     @property
@@ -175,10 +169,6 @@ class NOf(Strict):
         if self.at_least > len(self.of):
             raise invalid(f"at least {self.at_least} of {len(self.of)} can never hold", "a smaller at_least")
         return self
-
-
-def _exactly_one(model: Strict, *keys: str) -> None:
-    exactly_one({key: getattr(model, key) for key in keys})
 
 
 def exactly_one(values: Mapping[str, object]) -> None:

@@ -98,7 +98,7 @@ class Downtime:
         return Downtime(later, self._hours, self._prefix, self.interpretation)
 
     def is_independent_of(self, point: InterpretationPoint) -> bool:
-        """Return whether certainly no other value of a point of the interpretation changes any result here."""
+        """Return True only if no other value of `point` can change the result."""
         outages = [outage for outages in self._by_region.values() for outage in outages]
         match point:
             case InterpretationPoint.COUNTING:
@@ -189,7 +189,7 @@ class Downtime:
 
     # Forecasts (Art. 9, clause 3 of each level)
 
-    def moments(self) -> tuple[ForecastPoint, ...]:
+    def forecast_points(self) -> tuple[ForecastPoint, ...]:
         """Return the forecast points of all repair failures, in order of time.
 
         A repair failure has one when it is reported, and one for each later estimate. If the service is open then, the
@@ -208,7 +208,7 @@ class Downtime:
                 for start, end in _wall_clock([outage]):
                     closed = [_closed_from(hours, at) for at in instants if start <= failed_at and start <= at < end]
                     points |= {ForecastPoint(at, self._recovery_at(at)) for at in closed if at < end}
-        return tuple(sorted(points, key=lambda moment: moment.at))
+        return tuple(sorted(points, key=lambda point: point.at))
 
     def _recovery_at(self, at: datetime) -> datetime | None:
         """Return the latest recovery expected at an instant for all unrepaired outages; None if one has no estimate."""
@@ -236,18 +236,20 @@ class Downtime:
         ]
         return expected[-1] if expected and expected[-1] > at else None
 
-    def expected_at(self, moment: ForecastPoint) -> "Downtime":
+    def expected_at(self, point: ForecastPoint) -> "Downtime":
         """Return the downtime expected at a forecast point: unrepaired outages last until their expected recovery.
 
         Without an estimate they never end: the worst credible case. All other outages end at the point.
         """
-        lasting = self._unrepaired(moment.at)
-        ends = {
-            (o.service, o.region): (self._expected(o, moment.at) or NEVER) if o in lasting else moment.at
-            for o in self.incident.outages
-        }
-        outages = (_as_expected(o, moment.at, ends[o.service, o.region]) for o in self.incident.outages)
-        expected = replace(self.incident, outages=tuple(outage for outage in outages if outage.intervals))
+        at, lasting = point.at, self._unrepaired(point.at)
+        outages: list[Outage] = []
+        for outage in self.incident.outages:
+            end = (self._expected(outage, at) or NEVER) if outage in lasting else at
+            started = [interval for interval in outage.intervals if interval.start <= at]
+            intervals = tuple(i if i.end <= at else replace(i, end=end, ended_by=None) for i in started)
+            if intervals:
+                outages.append(replace(outage, intervals=intervals))
+        expected = replace(self.incident, outages=tuple(outages))
         return Downtime(expected, self._hours, self._prefix, self.interpretation)
 
     # Addition by the interpretation
@@ -379,10 +381,3 @@ def _closed_from(hours: ServiceHours, instant: datetime) -> datetime:
         if at == NEVER or at - instant > _HORIZON:
             break
     return NEVER
-
-
-def _as_expected(outage: Outage, at: datetime, recovery_at: datetime) -> Outage:
-    started = [interval for interval in outage.intervals if interval.start <= at]
-    return replace(
-        outage, intervals=tuple(i if i.end <= at else replace(i, end=recovery_at, ended_by=None) for i in started)
-    )

@@ -57,7 +57,7 @@ class ExplainedCondition:
     regions: tuple[ExplainedRegion, ...] = ()
     harms: tuple[HarmAssessed, ...] = ()
     measurements: tuple[Measurement, ...] = ()
-    moment: ForecastPoint | None = None
+    forecast_point: ForecastPoint | None = None
     """Of a forecast: its instant, and the recovery expected then."""
 
 
@@ -131,13 +131,13 @@ def _regions(condition: Condition, downtime: Downtime, until: datetime) -> tuple
 
 
 def _forecast(rule: str, at: datetime, limit: Mapping[str, Any], downtime: Downtime, pack: Pack) -> ExplainedCondition:
-    moment = next((point for point in downtime.moments() if point.at == at), None)
-    if moment is None:
+    point = next((p for p in downtime.forecast_points() if p.at == at), None)
+    if point is None:
         return ExplainedCondition("forecast", at, limit)
     # The expected downtime is explained up to the recovery that was expected, not up to now.
-    expected = downtime.expected_at(moment)
-    part = _condition(pack.conditions[rule], expected, pack, moment.recovery_at or moment.at + _LONG_AFTER)
-    return ExplainedCondition("forecast", at, limit, (part,), moment=moment)
+    expected = downtime.expected_at(point)
+    part = _condition(pack.conditions[rule], expected, pack, point.recovery_at or point.at + _LONG_AFTER)
+    return ExplainedCondition("forecast", at, limit, (part,), forecast_point=point)
 
 
 def explanation_document(rules: Sequence[ExplainedRule], zone: tzinfo) -> list[dict[str, Any]]:
@@ -169,8 +169,8 @@ def _condition_document(condition: ExplainedCondition, zone: tzinfo) -> dict[str
         document["harms"] = [harm_document(harm, zone) for harm in condition.harms]
     if condition.measurements:
         document["measurements"] = [measurement_document(measurement, zone) for measurement in condition.measurements]
-    if condition.moment is not None:
-        document["recovery_expected_at"] = to_local_iso(condition.moment.recovery_at, zone)
+    if condition.forecast_point is not None:
+        document["recovery_expected_at"] = to_local_iso(condition.forecast_point.recovery_at, zone)
     return document
 
 

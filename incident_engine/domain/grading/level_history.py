@@ -38,7 +38,7 @@ def level_history(
     severity = 0
 
     def order(step: LevelChange) -> tuple[datetime, bool, int]:
-        # At one instant rules come first, the worst of them first. Of corrections the worst comes last and stands.
+        # At one instant rules come first, the worst of them first. The last correction of an instant counts: the worst.
         severity = 0 if step.level is None else severities[step.level]
         return step.at, step.correction is not None, severity if step.correction is not None else -severity
 

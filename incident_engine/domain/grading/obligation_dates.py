@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from incident_engine.domain.calendar.holidays import Calendar
@@ -22,6 +23,9 @@ _A_DAY = timedelta(days=1)
 
 _NOON = time(12)
 
+_published_calendar = cache(Calendar)  # a calendar is costly to build
+"""The calendar of a country as the library has it, without corrections by operators."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Context:
@@ -36,6 +40,17 @@ class _Context:
     in_force: bool
 
 
+class _Instance(NamedTuple):
+    """One instance in a series of a recurring obligation."""
+
+    number: int
+    """Its position in the series, from 0."""
+    due_at: datetime
+    met: StepCompleted | None
+    missed: int
+    """How many instances in a row were missed, this one included."""
+
+
 def statuses(
     incident: Incident,
     pack: Pack,
@@ -47,7 +62,7 @@ def statuses(
     in_force: bool,
 ) -> tuple[ObligationStatus, ...]:
     """Return the status of each obligation of the pack at `now`. `history` is every level change, past and to come."""
-    calendar = None if pack.calendar is None else calendars.get(pack.calendar) or _calendar(pack.calendar)
+    calendar = None if pack.calendar is None else calendars.get(pack.calendar) or _published_calendar(pack.calendar)
     context = _Context(incident, pack, history, downtime, calendar, now, in_force)
     by_id: dict[str, list[ObligationStatus]] = {}
     for obligation in pack.obligations:
@@ -55,12 +70,6 @@ def statuses(
             ObligationStatus(obligation.id, obligation.cite, obligation.to, ObligationState.NOT_APPLICABLE)
         ]
     return tuple(status for instances in by_id.values() for status in instances)
-
-
-@cache  # a calendar is costly to build
-def _calendar(country: str) -> Calendar:
-    """Return the calendar of a country as the library has it, without corrections by operators."""
-    return Calendar(country)
 
 
 def _of(
@@ -101,7 +110,7 @@ def _instances_of(obligation: Obligation, context: _Context) -> Iterator[tuple[s
 
 
 def _reached_at(obligation: Obligation, instants: Sequence[datetime], context: _Context) -> datetime:
-    """Return when the level was first reached, after the last correction to another one."""
+    """Return when the level was first reached since it was last corrected away."""
     levels = obligation.levels or ()
     corrected = [c.at for c in context.history if c.correction is not None and c.level not in levels]
     since = max((at for at in corrected if at < instants[-1]), default=None)
@@ -125,12 +134,18 @@ def _status(
     met: StepCompleted | None,
     context: _Context,
 ) -> ObligationStatus:
-    detected_at = context.incident.detected_at
+    detected_at, now = context.incident.detected_at, context.now
+    if met is not None and met.occurred_at <= now:
+        state = ObligationState.MET
+    elif due_at is None or applies_at > now:
+        state = ObligationState.NOT_APPLICABLE
+    else:
+        state = ObligationState.OVERDUE if now > due_at else ObligationState.PENDING
     return ObligationStatus(
         id=obligation.id,
         cite=obligation.cite,
         to=obligation.to,
-        state=_state(applies_at, due_at, met, context.now),
+        state=state,
         due_at=due_at,
         applies_at=applies_at,
         met_at=met.occurred_at if met else None,
@@ -139,14 +154,6 @@ def _status(
         overdue_at_detection=detected_at is not None and due_at is not None and detected_at > due_at,
         instance=instance,
     )
-
-
-def _state(applies_at: datetime, due_at: datetime | None, met: StepCompleted | None, now: datetime) -> ObligationState:
-    if met is not None and met.occurred_at <= now:
-        return ObligationState.MET
-    if due_at is None or applies_at > now:
-        return ObligationState.NOT_APPLICABLE
-    return ObligationState.OVERDUE if now > due_at else ObligationState.PENDING
 
 
 def _repeated(
@@ -159,8 +166,8 @@ def _repeated(
 ) -> Iterator[ObligationStatus]:
     """Yield the instances that were met, the latest missed one, and the next.
 
-    A report meets the instances missed before it, late; or else the instance that is due next. After everything has
-    worked for as long as from one deadline to the next, a new outage starts a new series.
+    A report settles all missed instances (late), or, if none, the next one. After everything has worked for as long
+    as from one deadline to the next, a new outage starts a new series.
     """
     number = 1
     series = list(_series(every, applies_at, context.incident))
@@ -170,11 +177,11 @@ def _repeated(
         until = min(context.now, following)
         reports = [report for report in completions if begins_at <= report.occurred_at <= until]
         due_at, latest = begins_at + (first_due_at - applies_at), number - 1
-        for instance, instance_due_at, met, missed in _instances(every, due_at, begins_at, ends_at, reports, until):
-            latest = number + instance
-            if met is not None or not is_corrected_away:
-                status = _status(obligation, str(latest), applies_at, instance_due_at, met, context)
-                yield replace(status, missed=missed)
+        for instance in _instances(every, due_at, begins_at, ends_at, reports, until):
+            latest = number + instance.number
+            if instance.met is not None or not is_corrected_away:
+                status = _status(obligation, str(latest), applies_at, instance.due_at, instance.met, context)
+                yield replace(status, missed=instance.missed)
         number = latest + 1
 
 
@@ -195,8 +202,8 @@ def _instances(
     ends_at: datetime,
     completions: Sequence[StepCompleted],
     now: datetime,
-) -> Iterator[tuple[int, datetime, StepCompleted | None, int]]:
-    """Yield (number from 0, due instant, completion, count of missed ones up to it) of each instance of a series."""
+) -> Iterator[_Instance]:
+    """Yield the instances of one series: those that were met, the latest missed one, and the next."""
     number, since = 0, begins_at
     for report in completions:
         if report.occurred_at < since:
@@ -205,15 +212,15 @@ def _instances(
             break
         missed = _missed(due_at, every, report.occurred_at, ends_at)
         number, since = number + max(missed - 1, 0), due_at + max(missed - 1, 0) * every
-        yield number, since, report, missed
+        yield _Instance(number, since, report, missed)
         number, due_at = number + 1, since + every
     missed = _missed(due_at, every, now, ends_at)
     if missed > 0:
         number, latest = number + missed - 1, due_at + (missed - 1) * every
-        yield number, latest, None, missed
+        yield _Instance(number, latest, None, missed)
         number, due_at = number + 1, latest + min(every, NEVER - latest)
     if due_at <= ends_at and due_at < NEVER:
-        yield number, due_at, None, 0
+        yield _Instance(number, due_at, None, 0)
 
 
 def _missed(due_at: datetime, every: timedelta, at: datetime, ends_at: datetime) -> int:
@@ -233,9 +240,13 @@ def _due_at(
         return None
     # A deadline that had passed before the obligation applied cannot be kept any more: a later one counts.
     due_at = min([instant for instant in reached if instant >= applies_at] or reached)
-    if obligation.due.on_day_off is DayOff.NOON_NEXT_WORKING_DAY:
-        return _on_working_day(due_at, context)
-    return due_at
+    if obligation.due.on_day_off is DayOff.KEEP:
+        return due_at
+    zone = ZoneInfo(context.pack.timezone)
+    day = due_at.astimezone(zone).date()
+    if _is_working_day(day, context.calendar):
+        return due_at
+    return datetime.combine(_next_working_day(day, context.calendar), _NOON, zone).astimezone(UTC)
 
 
 def _instant(
@@ -273,7 +284,11 @@ def _anchor(
         case Anchor.RESTORED:
             return _ended_at(incident, applies_at)
         case Anchor.MET | Anchor.LAST_MET:
-            return _met_at(deadline, context) or before[deadline.of or ""][0].due_at
+            completions = incident.handling.completions_of(deadline.of)
+            instants = [completion.occurred_at for completion in completions if completion.occurred_at <= context.now]
+            if not instants:
+                return before[deadline.of or ""][0].due_at
+            return min(instants) if deadline.after is Anchor.MET else max(instants)
 
 
 def _ended_at(incident: Incident, applies_at: datetime) -> datetime | None:
@@ -281,14 +296,6 @@ def _ended_at(incident: Incident, applies_at: datetime) -> datetime | None:
     if incident.outages or incident.closing is None:
         return incident.restored_at
     return max(incident.closing.at, applies_at)
-
-
-def _met_at(deadline: Deadline, context: _Context) -> datetime | None:
-    completions = context.incident.handling.completions_of(deadline.of)
-    done = [completion.occurred_at for completion in completions if completion.occurred_at <= context.now]
-    if not done:
-        return None
-    return min(done) if deadline.after is Anchor.MET else max(done)
 
 
 def _is_working_day(day: date, calendar: Calendar | None) -> bool:
@@ -300,11 +307,3 @@ def _next_working_day(day: date, calendar: Calendar | None) -> date:
     while not _is_working_day(day, calendar):
         day += _A_DAY
     return day
-
-
-def _on_working_day(due_at: datetime, context: _Context) -> datetime:
-    zone = ZoneInfo(context.pack.timezone)
-    day = due_at.astimezone(zone).date()
-    if _is_working_day(day, context.calendar):
-        return due_at
-    return datetime.combine(_next_working_day(day, context.calendar), _NOON, zone).astimezone(UTC)

@@ -35,10 +35,6 @@ def _time_of_day(value: object) -> timedelta:
     return timedelta(hours=hours, minutes=minutes, seconds=seconds, microseconds=micros)
 
 
-def _spans(value: object) -> object:
-    return [value] if isinstance(value, list) and value and not isinstance(value[0], list) else value
-
-
 TimeOfDay = Annotated[timedelta, BeforeValidator(_time_of_day, json_schema_input_type=str)]
 """A time from the midnight that begins the case's day, in the pack's time zone; 26:00 is 02:00 of the next day."""
 
@@ -52,7 +48,12 @@ def _in_order(span: tuple[timedelta, ...]) -> tuple[timedelta, ...]:
 Span = Annotated[tuple[TimeOfDay, ...], Field(min_length=1, max_length=2), AfterValidator(_in_order)]
 """Start and end of an outage; without an end it lasts."""
 
-Spans = Annotated[list[Span], BeforeValidator(_spans)]
+Spans = Annotated[
+    list[Span],
+    BeforeValidator(
+        lambda value: [value] if isinstance(value, list) and value and not isinstance(value[0], list) else value
+    ),
+]
 """Several spans, or a single one without a list around it."""
 
 
@@ -128,16 +129,12 @@ class PackCase(Strict):
     """Deadlines of obligations, by id (with .instance if the obligation repeats)."""
 
     @model_validator(mode="after")
-    def _known_regions(self) -> Self:
+    def _is_valid(self) -> Self:
         for region in (*self.down, *self.degraded):
             resolve_region(region)
         for at in self.measured:
             _time_of_day(at)
-        return self
-
-    @model_validator(mode="after")
-    def _open_some_time(self) -> Self:
-        self.service_hours(ZoneInfo("UTC"))
+        self.service_hours(ZoneInfo("UTC"))  # raises an error for windows that overlap
         return self
 
     def service_hours(self, zone: ZoneInfo) -> ServiceHours:

@@ -86,8 +86,8 @@ def _reach_forecast(
     condition: Condition, downtime: Downtime, rules: Rules, *, confirmed_only: bool, since: datetime | None
 ) -> datetime:
     """Return the first forecast point at which an unrepaired failure was expected to meet the condition."""
-    for moment in downtime.moments():
-        is_expected = (not confirmed_only or moment.recovery_at is not None) and (since is None or moment.at > since)
-        if is_expected and reach(condition, downtime.expected_at(moment), rules) < NEVER:
-            return moment.at
+    for point in downtime.forecast_points():
+        is_expected = (not confirmed_only or point.recovery_at is not None) and (since is None or point.at > since)
+        if is_expected and reach(condition, downtime.expected_at(point), rules) < NEVER:
+            return point.at
     return NEVER

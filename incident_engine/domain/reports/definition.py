@@ -4,7 +4,7 @@ Definitions are files under rules/reports, so that a regulation's reports are ad
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
@@ -14,12 +14,13 @@ from incident_engine.domain.events.actions import ReportWritten
 from incident_engine.domain.grading.obligation import Recipient
 from incident_engine.domain.values import Identifier, LocalizedText
 
-
-def _for_both(value: Any) -> Any:
-    return {"zh-CN": value, "en": value} if isinstance(value, str) else value
-
-
-Template = Annotated[LocalizedText, BeforeValidator(_for_both, json_schema_input_type=str | LocalizedText)]
+Template = Annotated[
+    LocalizedText,
+    BeforeValidator(
+        lambda value: {"zh-CN": value, "en": value} if isinstance(value, str) else value,
+        json_schema_input_type=str | LocalizedText,
+    ),
+]
 """A Jinja text for each language, or one for both."""
 
 

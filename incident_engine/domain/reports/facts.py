@@ -4,6 +4,7 @@ No variable changes with the clock alone, so that equal facts give equal drafts.
 in a report of progress it has the length up to the latest fact.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
@@ -146,8 +147,8 @@ class _VariableBuilder:
             "provisional": self.assessment.provisional,
             "next": self._level(self.assessment.next),
             "impact": list(self._impact()),
-            "timeline": chronicle.course(),
-            "measures": chronicle.measures(),
+            "timeline": chronicle.all_entries(),
+            "measures": chronicle.people_entries(),
             "failures": [_failure(failure) for failure in incident.events(RepairFailed)],
             "plan_failures": [_failure(failure) for failure in incident.events(PlanFailed)],
             "harms": list(self._harms()),
@@ -209,14 +210,7 @@ class _VariableBuilder:
 
     def _impact(self) -> Iterator[dict[str, Any]]:
         """Yield the outage of each service; regions with the same times share an entry."""
-        alike: dict[tuple[object, ...], list[str]] = {}
-        for hit in self._impact_by_region():
-            alike.setdefault(tuple(value for name, value in hit.items() if name != "region"), []).append(hit["region"])
-        for (service, start, end, lasted, in_service), regions in alike.items():
-            hit = {"service": service, "start": start, "end": end, "lasted": lasted, "in_service": in_service}
-            yield hit | {"region": format_names(regions, self.locale)}
-
-    def _impact_by_region(self) -> Iterator[dict[str, Any]]:
+        regions_by_times: dict[tuple[object, ...], list[str]] = defaultdict(list)
         in_service = {region.region: region.in_service for region in self.assessment.evidence.regions}
         # Of several services in a region the evidence has one total, which belongs to none of them alone.
         alone = {region.region for region in self.assessment.evidence.regions if len(region.services) == 1}
@@ -225,14 +219,13 @@ class _VariableBuilder:
             segments = list(union([iter([(i.start, i.end) for i in outage.intervals])]))
             end = None if segments[-1][1] == NEVER else segments[-1][1]
             lengths = [self._length(start, None if until == NEVER else until) for start, until in segments]
-            yield {
-                "service": self._service(outage.service),
-                "region": region_name(outage.region, self.locale),
-                "start": segments[0][0],
-                "end": end,
-                "lasted": None if None in lengths else sum((length for length in lengths if length), timedelta(0)),
-                "in_service": in_service.get(outage.region) if end is not None and outage.region in alone else None,
-            }
+            lasted = None if None in lengths else sum((length for length in lengths if length), timedelta(0))
+            served = in_service.get(outage.region) if end is not None and outage.region in alone else None
+            times = self._service(outage.service), segments[0][0], end, lasted, served
+            regions_by_times[times].append(region_name(outage.region, self.locale))
+        names = "service", "start", "end", "lasted", "in_service"
+        for values, regions in regions_by_times.items():
+            yield {**dict(zip(names, values, strict=True)), "region": format_names(regions, self.locale)}
 
     def _harms(self) -> Iterator[dict[str, Any]]:
         say = Translator(self.locale)

@@ -74,7 +74,13 @@ def _wrong(
 
 def samples(*, progress: bool = False) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield situations in which a report (of progress or not) may be drafted: (name, variables)."""
-    whole, bare = _whole(), _bare()
+    whole = _whole()
+    lists: dict[str, Any] = {name: [] for name, value in whole.items() if isinstance(value, list)}
+    none: dict[str, Any] = {"level": None, "classified": None, "next": None, "provisional": False}
+    incident = dict.fromkeys(whole["incident"], None) | {"id": "i", "services": [], "regions": []}
+    incident |= {"has_outage": False, "is_down": False}
+    unit = _unit() | {"is_branch": False, "reporter": "", "contact": ""}
+    bare = whole | lists | none | {"incident": incident, "unit": unit, "measured": _AnyFigure(None)}
     so_far: dict[str, Any] = {"restored_at": None, "is_down": True, "closed_at": None, "closed_by": None}
     so_far |= {} if progress else {"duration": None}
     open_hit = _hit(_LATER if progress else None) | {"end": None, "in_service": None}
@@ -176,13 +182,3 @@ def _whole() -> dict[str, Any]:
         ],
         "as_of": _LATER,
     }
-
-
-def _bare() -> dict[str, Any]:
-    whole = _whole()
-    lists: dict[str, Any] = {name: [] for name, value in whole.items() if isinstance(value, list)}
-    none: dict[str, Any] = {"level": None, "classified": None, "next": None, "provisional": False}
-    incident = dict.fromkeys(whole["incident"], None) | {"id": "i", "services": [], "regions": []}
-    incident |= {"has_outage": False, "is_down": False}
-    unit = _unit() | {"is_branch": False, "reporter": "", "contact": ""}
-    return whole | lists | none | {"incident": incident, "unit": unit, "measured": _AnyFigure(None)}

@@ -4,7 +4,7 @@ Pure calculations; `review` brings the facts.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -124,6 +124,11 @@ class Totals:
 
 def figures_of(incident: Incident, assessments: Sequence[Assessment], messages: Messages) -> IncidentFigures:
     """Return the figures of an incident. The level is that of the first assessment; deadlines are those of all."""
+    tasks: list[Task] = []
+    for task in incident.handling.tasks:
+        completion = incident.handling.completion_of_task(task)
+        title, owner, due_at = task.data.title or "", task.data.assignee, task.data.due_at
+        tasks.append(Task(incident.id, title, owner, due_at, completion.occurred_at if completion else None))
     return IncidentFigures(
         incident=incident.id,
         level=assessments[0].level,
@@ -138,7 +143,7 @@ def figures_of(incident: Incident, assessments: Sequence[Assessment], messages: 
             Learned(incident.id, lesson.occurred_at, lesson.data.by, lesson.data.text)
             for lesson in incident.events(LessonRecorded)
         ),
-        tasks=tuple(_tasks(incident)),
+        tasks=tuple(tasks),
     )
 
 
@@ -190,13 +195,6 @@ def _times(incident: Incident, primary: Assessment, messages: Messages) -> dict[
         return {}
     # A monitor's clock may be ahead of ours; nothing takes less than no time.
     return {name: max(at - began, timedelta(0)) for name, at in instants.items() if at is not None}
-
-
-def _tasks(incident: Incident) -> Iterable[Task]:
-    for task in incident.handling.tasks:
-        done = incident.handling.completion_of_task(task)
-        title, owner, due_at = task.data.title or "", task.data.assignee, task.data.due_at
-        yield Task(incident.id, title, owner, due_at, done.occurred_at if done else None)
 
 
 def _spread(figures: Sequence[IncidentFigures], milestone: Milestone) -> Spread | None:

@@ -35,11 +35,11 @@ class Chronicle:
     locale: str
     step_titles: Mapping[str, LocalizedText]
 
-    def course(self) -> list[dict[str, Any]]:
+    def all_entries(self) -> list[dict[str, Any]]:
         """Return every entry in order: outages, levels, judgements, actions, the closing."""
         return _entries([*self._outages(), *self._judgements(), *self._measures()])
 
-    def measures(self) -> list[dict[str, Any]]:
+    def people_entries(self) -> list[dict[str, Any]]:
         """Return the actions and notes of people, in order."""
         return _entries(self._measures())
 
@@ -72,33 +72,33 @@ class Chronicle:
 
     def _judgements(self) -> Iterator[Entry]:
         """Yield level changes, judgements of people, and the closing."""
-        say, known = Translator(self.locale), self.incident
+        say, incident = Translator(self.locale), self.incident
         for rise in self.rises:
-            yield self._rise(rise)
-        for harm in known.events(HarmAssessed):
+            level = f"{rise.level} {self.pack.level_names[rise.level].in_(self.locale)}" if rise.level else say("below")
+            if rise.correction is not None:
+                correction = rise.correction.data
+                yield rise.at, f"{self._of(say('level.corrected'), level)} — {correction.reason}", correction.by
+            else:
+                reached = self._beside(level, format_cite(rise.cite, self.locale))
+                yield rise.at, self._of(say("level reached"), reached), None
+        for harm in incident.events(HarmAssessed):
             judged = self._joined((say(harm.data.kind.value), say(harm.data.seriousness.value)))
             yield harm.occurred_at, f"{self._of(say('harm.assessed'), judged)} — {harm.data.reason}", harm.data.by
-        for failure in known.events(PlanFailed):
+        for failure in incident.events(PlanFailed):
             yield failure.occurred_at, self._of(say("plan.failed"), failure.data.reason), failure.data.by
-        if known.closing is not None:
-            yield known.closing.at, say("incident.closed"), known.closing.by
-
-    def _rise(self, rise: LevelChange) -> Entry:
-        say, said = Translator(self.locale), rise.correction
-        named = f"{rise.level} {self.pack.level_names[rise.level].in_(self.locale)}" if rise.level else say("below")
-        if said is not None:
-            return rise.at, f"{self._of(say('level.corrected'), named)} — {said.data.reason}", said.data.by
-        return rise.at, self._of(say("level reached"), self._beside(named, format_cite(rise.cite, self.locale))), None
+        if incident.closing is not None:
+            yield incident.closing.at, say("incident.closed"), incident.closing.by
 
     def _measures(self) -> Iterator[Entry]:
         """Yield notes, completions and failed repairs."""
-        say, known = Translator(self.locale), self.incident
-        for note in known.events(NoteAdded):
+        say, incident = Translator(self.locale), self.incident
+        for note in incident.events(NoteAdded):
             yield note.occurred_at, note.data.text, None
-        for done in known.handling.completions:
-            remark = f" — {done.data.note}" if done.data.note else ""
-            yield done.occurred_at, self._of(say("done"), self._completed(done)) + remark, done.data.by
-        for failure in known.events(RepairFailed):
+        for completion in incident.handling.completions:
+            remark = f" — {completion.data.note}" if completion.data.note else ""
+            text = self._of(say("done"), self._completed(completion)) + remark
+            yield completion.occurred_at, text, completion.data.by
+        for failure in incident.events(RepairFailed):
             yield failure.occurred_at, self._of(say("repair.failed"), failure.data.reason), failure.data.by
 
     def _completed(self, completion: StepCompleted) -> str:
