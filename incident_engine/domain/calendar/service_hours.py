@@ -129,6 +129,21 @@ class _Year:
     """The open time of the year before each interval."""
     total: timedelta
 
+    def open_before(self, instant: datetime) -> timedelta:
+        """Return the open time of the year before an instant."""
+        index = bisect_right(self.starts, instant) - 1
+        if index < 0:
+            return timedelta(0)
+        return self.before[index] + min(instant, self.ends[index]) - self.starts[index]
+
+    def instant_at(self, passed: timedelta, start: datetime) -> datetime:
+        """Return the earliest instant from `start` on at which `passed` of the year's open time has passed."""
+        index = max(bisect_right(self.before, passed) - 1, 0)
+        if index > 0 and self.before[index] == passed:
+            index -= 1  # the end of the previous interval is earlier
+        instant = self.starts[index] + (passed - self.before[index]) if self.starts else start
+        return max(instant, start)
+
 
 @dataclass(frozen=True, slots=True)
 class WeeklyHours:
@@ -165,7 +180,7 @@ class WeeklyHours:
             return timedelta(0)
         first, last = start.astimezone(self.zone).year - 1, end.astimezone(self.zone).year
         return sum(
-            (_open_before(year, end) - _open_before(year, start) for year in map(self._year, range(first, last + 1))),
+            (year.open_before(end) - year.open_before(start) for year in map(self._year, range(first, last + 1))),
             timedelta(0),
         )
 
@@ -174,9 +189,9 @@ class WeeklyHours:
         missing = length
         for number in range(start.astimezone(self.zone).year - 1, _LAST_YEAR):
             year = self._year(number)
-            passed = _open_before(year, start)
+            passed = year.open_before(start)
             if missing <= year.total - passed:
-                return _instant_of(year, passed + missing, start)
+                return year.instant_at(passed + missing, start)
             missing -= year.total - passed
         return NEVER
 
@@ -245,22 +260,6 @@ class WeeklyHours:
             else:
                 after = middle
         return after
-
-
-def _open_before(year: _Year, instant: datetime) -> timedelta:
-    index = bisect_right(year.starts, instant) - 1
-    if index < 0:
-        return timedelta(0)
-    return year.before[index] + min(instant, year.ends[index]) - year.starts[index]
-
-
-def _instant_of(year: _Year, passed: timedelta, start: datetime) -> datetime:
-    """Return the earliest instant from `start` on at which `passed` of the year's open time has passed."""
-    index = max(bisect_right(year.before, passed) - 1, 0)
-    if index > 0 and year.before[index] == passed:
-        index -= 1  # the end of the previous interval is earlier
-    instant = year.starts[index] + (passed - year.before[index]) if year.starts else start
-    return max(instant, start)
 
 
 def parse_window(text: str) -> tuple[timedelta, timedelta]:

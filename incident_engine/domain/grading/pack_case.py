@@ -1,7 +1,6 @@
 """Test cases in a pack, beside its rules: facts, and the whole level history that must follow from them."""
 
 import re
-from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Self
 from zoneinfo import ZoneInfo
@@ -157,22 +156,11 @@ class PackCase(Strict):
             document = {"type": EventType.IMPACT_MEASURED, "at": at, "data": {"by": "case", "measures": measures}}
             events.append(CaseEvent.model_validate(document).event(day, f"measured/{index}"))
         for kind, outages in ((EventType.OUTAGE_STARTED, self.down), (EventType.OUTAGE_DEGRADED, self.degraded)):
-            events += _outages(kind, outages, day)
+            spans = [(region, index, span) for region, spans in outages.items() for index, span in enumerate(spans)]
+            for region, index, span in spans:
+                for type_, offset in zip((kind, EventType.OUTAGE_RESTORED), span, strict=False):
+                    common = {"source": "case", "service": SERVICE, "regions": [region], "type": type_}
+                    name = f"{region}/{kind}/{index}/{type_}"
+                    events.append(EVENT.validate_python({"id": name, "occurred_at": day + offset} | common))
         # Maintenance counts only if it was announced before; a case need not say when.
         return sorted(events, key=lambda event: not isinstance(event, MaintenanceAnnounced))
-
-
-def _outages(kind: EventType, outages: Mapping[str, list[Span]], day: datetime) -> Iterator[Event]:
-    for region, spans in outages.items():
-        for index, span in enumerate(spans):
-            for type_, offset in zip((kind, EventType.OUTAGE_RESTORED), span, strict=False):
-                yield EVENT.validate_python(
-                    {
-                        "source": "case",
-                        "id": f"{region}/{kind}/{index}/{type_}",
-                        "type": type_,
-                        "service": SERVICE,
-                        "regions": [region],
-                        "occurred_at": day + offset,
-                    }
-                )

@@ -66,7 +66,10 @@ def failures(
         try:
             messages.render(template or step.template, locale, variables, form)
         except Exception as error:  # noqa: BLE001 - a template may raise anything
-            line = _line(error)
+            # jinja maps the lines of its generated code to those of the template, which it names <template>.
+            frames = traceback.extract_tb(error.__traceback__)
+            lines = [frame.lineno for frame in frames if frame.filename == "<template>"]
+            line = lines[-1] or 1 if lines else 1
             if line not in seen:  # one fault fails in many situations
                 seen.add(line)
                 guard = "a guard such as {% if next %}"
@@ -115,12 +118,6 @@ def _circumstances(step: StepTemplate, use: Use, *, more: bool) -> dict[str, Any
         "report": {"id": "report", "title": "Report", "gaps": 2, "url": None} if step.report is not None else None,
         "drill": more,
     }
-
-
-def _line(error: BaseException) -> int:
-    # jinja maps the lines of its generated code to those of the template, which it names <template>.
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == "<template>"]
-    return lines[-1] or 1 if lines else 1
 
 
 def _situations(step: StepTemplate, *, level_based: bool) -> Iterator[tuple[str, Mapping[str, Any]]]:
