@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 from support.builders import event_json
-from support.fake_receiver import desk
+from support.fake_receiver import fake_receiver
 from support.fast_bank import write_bank
 from support.fixtures import MICROSECOND, House, bank, house
 from support.servers import client, daemon, wait_for
@@ -88,7 +88,7 @@ def test_a_clock_that_was_set_back_while_the_daemon_was_stopped_leaves_nothing_w
     tmp_path: Path,
 ) -> None:
     """The event and its messages are of what is now the future; so is the instant of the next attempt."""
-    with desk(1, refused=0) as told:
+    with fake_receiver(1, refused=0) as told:
         config = write_bank(tmp_path, told.address(1))
         settings = load_settings(config, {})
         ahead = datetime.now(UTC) + timedelta(hours=5)
@@ -103,7 +103,11 @@ def test_a_clock_that_was_set_back_while_the_daemon_was_stopped_leaves_nothing_w
 
 
 def test_a_process_that_stands_still_does_what_fell_due_as_soon_as_it_goes_on(tmp_path: Path) -> None:
-    with desk(1, refused=0) as told, daemon(write_bank(tmp_path, told.address(1))) as ours, client(ours.url) as http:
+    with (
+        fake_receiver(1, refused=0) as told,
+        daemon(write_bank(tmp_path, told.address(1))) as ours,
+        client(ours.url) as http,
+    ):
         begun = datetime.now(UTC)
         assert http.post("/api/v1/events", json=down(begun)).status_code == 202
         ours.send(signal.SIGSTOP)

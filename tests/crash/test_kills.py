@@ -9,23 +9,23 @@ from pathlib import Path
 
 import pytest
 from support.crash import Kill, play, schedule
-from support.crash_checks import Found, wrong_after_a_kill
+from support.crash_checks import StoredState, wrong_after_a_kill
 from support.fake_receiver import Arrival
 from support.load_senders import Sender
-from support.process import Cold, Warm
+from support.process import ColdStarter, ForkStarter
 
 from incident_engine.common.failpoints import Point
 
 FIRST = [Point.DURING_MIGRATION, Point.DURING_RECOVERY]
 LATER = [point for point in Point if point not in FIRST]
-NOTHING = Found(Counter(), frozenset(), frozenset(), {}, 0)
+NOTHING = StoredState(Counter(), frozenset(), frozenset(), {}, 0)
 
 
 def test_killed_at_every_named_point_nothing_is_lost_and_nothing_doubled(tmp_path: Path) -> None:
     times = random.Random(5)
     kills = [Kill(0, point=point) for point in FIRST]
     kills += [Kill(0, point=point, time=times.randint(1, 4)) for point in LATER]
-    warm = Warm()
+    warm = ForkStarter()
     try:
         tally = play(tmp_path, 5, warm, kills)
     finally:
@@ -36,7 +36,7 @@ def test_killed_at_every_named_point_nothing_is_lost_and_nothing_doubled(tmp_pat
 
 
 def test_killed_at_random_instants_as_an_operator_starts_it_nothing_is_lost_and_nothing_doubled(tmp_path: Path) -> None:
-    tally = play(tmp_path, 6, Cold(), schedule(6, 5, startup_seconds=1.5))
+    tally = play(tmp_path, 6, ColdStarter(), schedule(6, 5, startup_seconds=1.5))
     assert tally.kills == 5
     assert tally.acknowledged > 0
     assert tally.deliveries > 0
@@ -55,8 +55,8 @@ def arrival(name: str, life: int = 2, *, taken: bool = True) -> Arrival:
     return Arrival(name, life, "step", "officer", "words", taken)
 
 
-def stored(*names: str, attempts: dict[str, int] | None = None, delivered: frozenset[str] = frozenset()) -> Found:
-    return Found(Counter(("monitor", name) for name in names), delivered, frozenset(), attempts or {}, 0)
+def stored(*names: str, attempts: dict[str, int] | None = None, delivered: frozenset[str] = frozenset()) -> StoredState:
+    return StoredState(Counter(("monitor", name) for name in names), delivered, frozenset(), attempts or {}, 0)
 
 
 def test_an_acknowledged_event_that_is_not_stored_is_found() -> None:

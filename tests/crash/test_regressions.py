@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import Connection
 from support.builders import at, event_json
 from support.delivery_claims import claim_each
-from support.fake_receiver import desk
+from support.fake_receiver import fake_receiver
 from support.fast_bank import write_bank
 from support.fixtures import House, house, served
 
@@ -242,7 +242,7 @@ def test_a_commit_that_fails_does_not_disarm_the_alarm_for_what_is_stored(tmp_pa
                 if fails:
                     raise StoreError("planted: the disk failed at the commit")
 
-        with desk(1, refused=0) as told:
+        with fake_receiver(1, refused=0) as told:
             config = write_bank(tmp_path, told.address(1))
             settings = load_settings(config, {"INCIDENT_ENGINE__SERVER__PORT": "0"})
             daemon = Daemon(settings, load_rulebook(settings, config), SystemClock())

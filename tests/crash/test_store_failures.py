@@ -16,7 +16,7 @@ from typing import Any
 import httpx2
 import pytest
 from support.builders import started_json
-from support.fake_receiver import Desk, desk
+from support.fake_receiver import FakeReceiver, fake_receiver
 from support.fast_bank import write_bank
 from support.servers import Daemon, client, daemon, wait_for
 
@@ -33,7 +33,7 @@ class Bank:
     folder: Path
     daemon: Daemon
     http: httpx2.Client
-    desk: Desk
+    desk: FakeReceiver
 
     def post(self, *events: dict[str, Any]) -> httpx2.Response:
         return self.http.post("/api/v1/events", json=list(events))
@@ -55,7 +55,7 @@ class Bank:
 @contextmanager
 def bank(folder: Path) -> Iterator[Bank]:
     with ExitStack() as opened:
-        told = opened.enter_context(desk(1, refused=0))
+        told = opened.enter_context(fake_receiver(1, refused=0))
         ours = opened.enter_context(daemon(write_bank(folder, told.address(1))))
         yield Bank(folder, ours, opened.enter_context(client(ours.url)), told)
 

@@ -1,4 +1,4 @@
-"""The shipped configuration and rules, changed so that a test can wait for what they say."""
+"""The shipped configuration and rules with limits so short that a test can wait for them."""
 
 import shutil
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""One world in which a daemon is killed again and again under load, and what is checked after every kill."""
+"""A bank whose daemon is killed repeatedly under load, and the checks after every kill."""
 
 import random
 import sqlite3
@@ -13,20 +13,20 @@ from pathlib import Path
 
 from incident_engine.common.clock import SystemClock
 from incident_engine.common.failpoints import VARIABLE, Point
-from support.crash_checks import Found, look, wrong_after_a_kill, wrong_in_the_end
-from support.fake_receiver import Desk, desk
+from support.crash_checks import StoredState, read_state, wrong_after_a_kill, wrong_in_the_end
+from support.fake_receiver import FakeReceiver, fake_receiver
 from support.fast_bank import SETTLED_SECONDS, write_bank
 from support.load_senders import Sender
-from support.process import Life, Starter, kill, wait_ready
+from support.process import DaemonProcess, Starter, kill, wait_ready
 from support.servers import PATIENCE, free_port
 
 _SENDERS = 2
 _REACHED_WITHIN_SECONDS = 4.0
-"""A named point that a life does not come to in this time is not waited for."""
+"""Seconds after which a kill at a named point that was not reached is given up."""
 
 
 class Where(StrEnum):
-    """In what a daemon was interrupted."""
+    """The work that a kill interrupts."""
 
     STARTING = "starting"
     BOTH = "requests and messages under way"
@@ -37,7 +37,7 @@ class Where(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """How a life ends: so many seconds after its start, or after it was ready, or by itself at a named point."""
+    """The end of one process: seconds after its start, seconds after it was ready, or at a named failpoint."""
 
     seconds: float
     is_starting: bool = False
@@ -46,12 +46,12 @@ class Kill:
 
 
 class ViolationError(AssertionError):
-    """What must never be, was."""
+    """An invariant does not hold."""
 
 
 @dataclass(slots=True)
 class Tally:
-    """What happened in a world."""
+    """Counts over the kills of a world."""
 
     kills: int = 0
     where: Counter[str] = field(default_factory=Counter)
@@ -61,12 +61,12 @@ class Tally:
     refused: int = 0
     deliveries: int = 0
     repeats: int = 0
-    """Messages that came again because their life ended before they were on record."""
+    """Messages that were sent twice because the process ended before they were on record."""
     restarts: list[float] = field(default_factory=list)
     """Seconds from the start of a process to ready."""
 
     def add(self, other: "Tally") -> None:
-        """Add what happened in another world."""
+        """Add the counts of another world."""
         for name in ("kills", "acknowledged", "refused", "deliveries", "repeats"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         for name in ("where", "points", "missed"):
@@ -86,9 +86,9 @@ def schedule(seed: int, kills: int, startup_seconds: float) -> list[Kill]:
 
 
 class World:
-    """A bank, its daemon, those who report to it, and those whom it tells."""
+    """A bank with its daemon, the monitors that report to it and the receiver of its messages."""
 
-    def __init__(self, folder: Path, seed: int, starter: Starter, desk: Desk) -> None:
+    def __init__(self, folder: Path, seed: int, starter: Starter, desk: FakeReceiver) -> None:
         self.tally = Tally()
         self._folder = folder
         self._port = free_port()
@@ -98,17 +98,17 @@ class World:
         self._database = folder / "engine.db"
         self._senders = [Sender(f"monitor-{number}", seed, self._port, 0.02) for number in range(_SENDERS)]
         self._life = 0
-        self._before = Found(Counter(), frozenset(), frozenset(), {}, 0)
+        self._before = StoredState(Counter(), frozenset(), frozenset(), {}, 0)
         self._seen = 0
-        self._living: Life | None = None
+        self._living: DaemonProcess | None = None
 
-    def begin(self) -> None:
-        """Let the monitors report; they are refused until the daemon lives."""
+    def start_senders(self) -> None:
+        """Let the monitors report; they are refused until the daemon runs."""
         for sender in self._senders:
             sender.start()
 
-    def live_and_die(self, end: Kill) -> None:
-        """Let the daemon live until it is killed, and check what it has left. Raises ViolationError."""
+    def run_and_kill(self, end: Kill) -> None:
+        """Run the daemon until the kill, and check the database that is left. Raises ViolationError."""
         begun = time.monotonic()
         life = self._start(end)
         is_ready = not end.is_starting and wait_ready(life, self._port)
@@ -126,7 +126,7 @@ class World:
         self._check(is_ready, waiting, by_point=end.point is not None)
 
     def settle(self) -> None:
-        """Let the daemon live until nothing is to be done any more, stop it, and check everything."""
+        """Run the daemon until no work is left, stop it, and check everything. Raises ViolationError."""
         life = self._start(Kill(0))
         if not wait_ready(life, self._port):
             raise ViolationError(f"the daemon does not start:\n{self.logged()[-3000:]}")
@@ -145,10 +145,10 @@ class World:
         self.tally.repeats = sum(times - 1 for times in taken.values())
 
     def logged(self) -> str:
-        """Return what the daemon has written over all its lives."""
+        """Return the log of all processes of the daemon."""
         return (self._folder / "daemon.log").read_text(encoding="utf-8", errors="replace")
 
-    def _start(self, end: Kill) -> Life:
+    def _start(self, end: Kill) -> DaemonProcess:
         self._life += 1
         changes = {
             "INCIDENT_ENGINE__SERVER__PORT": str(self._port),
@@ -160,7 +160,7 @@ class World:
         return self._living
 
     def close(self) -> None:
-        """End what lives."""
+        """End the monitors and the daemon."""
         for sender in self._senders:
             sender.give_up()
         if self._living is not None:
@@ -170,7 +170,7 @@ class World:
         while self._desk.under_way:
             time.sleep(0.005)  # what was sent before the kill is still arriving
         arrivals, self._seen = self._desk.arrivals[self._seen :], len(self._desk.arrivals)
-        found = look(self._database, self._folder / "look") if self._database.exists() else self._before
+        found = read_state(self._database, self._folder / "look") if self._database.exists() else self._before
         if not by_point:
             self.tally.kills += 1
             self.tally.where[_where(is_ready, waiting, bool(found.sending))] += 1
@@ -178,7 +178,7 @@ class World:
         self._before = found
 
     def _quiet_at(self) -> datetime:
-        """Return an instant at which nothing is due any more. Raises ViolationError if that never comes."""
+        """Return an instant at which nothing is due. Raises ViolationError if there is none in time."""
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
             now = SystemClock().now()
@@ -207,9 +207,9 @@ def _where(is_ready: bool, waiting: bool, sending: bool) -> Where:
 
 @contextmanager
 def world(folder: Path, seed: int, starter: Starter) -> Iterator[World]:
-    """Open a world; no process outlives it."""
+    """Open a world; its processes end with it."""
     with ExitStack() as open_things:
-        told = open_things.enter_context(desk(seed))
+        told = open_things.enter_context(fake_receiver(seed))
         folder.mkdir(parents=True, exist_ok=True)
         found = World(folder, seed, starter, told)
         open_things.callback(found.close)
@@ -217,10 +217,10 @@ def world(folder: Path, seed: int, starter: Starter) -> Iterator[World]:
 
 
 def play(folder: Path, seed: int, starter: Starter, kills: Sequence[Kill]) -> Tally:
-    """Live through the kills in a world of its own, and through what follows. Raises ViolationError."""
+    """Run the kills in a world of their own, then let it settle. Raises ViolationError."""
     with world(folder, seed, starter) as found:
-        found.begin()
+        found.start_senders()
         for end in kills:
-            found.live_and_die(end)
+            found.run_and_kill(end)
         found.settle()
         return found.tally

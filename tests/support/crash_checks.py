@@ -1,4 +1,4 @@
-"""What must be true of a database after its daemon was killed, and after it has settled."""
+"""Checks of a database after its daemon was killed, and after all work is done."""
 
 import shutil
 import sqlite3
@@ -26,20 +26,20 @@ from support.reproduction import reproduced
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What is on disk."""
+class StoredState:
+    """Events and deliveries in a database file."""
 
     events: Counter[Key]
     delivered: frozenset[str]
     sending: frozenset[str]
     attempts: dict[str, int]
     pending: int
-    """How many deliveries are still to be made."""
+    """Number of deliveries that are not yet begun."""
 
 
 @contextmanager
 def copied(database: Path, folder: Path) -> Iterator[Path]:
-    """Copy a database that nobody has open, as it was left: its own daemon must recover it, not whoever looks."""
+    """Copy a closed database as it was left: opening the original would recover it in place of its daemon."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     for suffix in ("", "-wal"):
@@ -49,17 +49,17 @@ def copied(database: Path, folder: Path) -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-def look(database: Path, folder: Path) -> Found:
-    """Return what is on disk. A database whose first migration was not committed holds nothing."""
+def read_state(database: Path, folder: Path) -> StoredState:
+    """Return the state of a database. One whose first migration was not committed is empty."""
     with copied(database, folder) as copy, closing(sqlite3.connect(copy)) as connection:
         if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'events'").fetchall():
-            return Found(Counter(), frozenset(), frozenset(), {}, 0)
+            return StoredState(Counter(), frozenset(), frozenset(), {}, 0)
         stored = Counter(connection.execute("SELECT source, event_id FROM events").fetchall())
         rows = connection.execute("SELECT id, state, attempts FROM deliveries").fetchall()
     by_state: defaultdict[str, set[str]] = defaultdict(set)
     for name, state, _ in rows:
         by_state[state].add(name)
-    return Found(
+    return StoredState(
         stored,
         frozenset(by_state["delivered"]),
         frozenset(by_state["sending"]),
@@ -69,11 +69,11 @@ def look(database: Path, folder: Path) -> Found:
 
 
 def wrong_after_a_kill(
-    found: Found, before: Found, senders: Sequence[Sender], arrivals: Sequence[Arrival]
+    found: StoredState, before: StoredState, senders: Sequence[Sender], arrivals: Sequence[Arrival]
 ) -> Iterator[str]:
-    """Yield what is wrong with what a killed daemon has left; `before` is what the one before it had left.
+    """Yield each broken invariant after a kill; `before` is the state after the kill before.
 
-    `arrivals` are those of the life that has ended.
+    `arrivals` are the messages of the process that was killed.
     """
     acknowledged = {key for sender in senders for key in list(sender.acknowledged)}
     lost = acknowledged - found.events.keys()
@@ -103,7 +103,7 @@ def _twice_in_a_life(arrivals: Sequence[Arrival]) -> Iterator[str]:
 def wrong_in_the_end(
     config: Path, database: Path, folder: Path, arrivals: Sequence[Arrival], now: datetime
 ) -> Iterator[str]:
-    """Yield what is wrong once everything has settled: levels, steps, messages, each worked out from the events."""
+    """Yield each difference of levels, steps and messages from those computed from the events."""
     yield from _wrong_messages(arrivals)
     with copied(database, folder) as copy:
         settings = load_settings(config, {"INCIDENT_ENGINE__STORE__URL": f"sqlite:///{copy}"})
@@ -115,7 +115,7 @@ def wrong_in_the_end(
 
 
 def _wrong_messages(arrivals: Sequence[Arrival]) -> Iterator[str]:
-    """One message has one key, and one key one message, however often it was sent."""
+    """Yield messages that have several keys, and keys that have several messages."""
     texts: defaultdict[str, set[str]] = defaultdict(set)
     keys: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
     for arrival in arrivals:

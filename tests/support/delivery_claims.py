@@ -1,4 +1,4 @@
-"""Claiming deliveries one by one, where a test needs no dispatcher."""
+"""Claims of single deliveries, for tests without a dispatcher."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -10,7 +10,7 @@ from incident_engine.store.deliveries import Choice, ClaimedDelivery
 
 
 def claim_each(connection: Connection, now: datetime, lease_until: datetime, limit: int) -> list[ClaimedDelivery]:
-    """Take the deliveries that are due, each by itself."""
+    """Claim the due deliveries, each in a batch of its own."""
 
     def each(due: Sequence[ClaimedDelivery], most: int) -> Choice:
         return Choice([(delivery,) for delivery in due[:most]])

@@ -1,4 +1,4 @@
-"""Where the messages of a daemon that is killed again and again arrive: every one, and in which life it was sent."""
+"""A web server that receives messages and records by which process of the daemon each was sent."""
 
 import json
 import random
@@ -15,7 +15,7 @@ from support.servers import LOOPBACK
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """One message, as it arrived: its idempotency key, the life in which it was sent, and whether we took it."""
+    """A received message: its idempotency key, the number of the sending process, and whether it was accepted."""
 
     id: str
     life: int
@@ -26,21 +26,21 @@ class Arrival:
 
 
 @dataclass(slots=True)
-class Desk:
-    """A web server that takes its time, and now and then refuses; the last part of its address is the life's number."""
+class FakeReceiver:
+    """The address and the messages of the web server; the last part of an address numbers the sending process."""
 
     url: str
     arrivals: list[Arrival] = field(default_factory=list)
     under_way: int = 0
 
     def address(self, life: int) -> str:
-        """Return the address for a life."""
+        """Return the address for a process of the daemon."""
         return f"{self.url}/{life}"
 
 
 @contextmanager
-def desk(seed: int, slowest_seconds: float = 0.03, refused: float = 0.03) -> Iterator[Desk]:
-    """Run the web server; `refused` is the share of messages that are answered 503 and come again."""
+def fake_receiver(seed: int, slowest_seconds: float = 0.03, refused: float = 0.03) -> Iterator[FakeReceiver]:
+    """Run the web server; `refused` is the share of messages that are answered 503 and sent again."""
     chance, lock = random.Random(f"{seed}/desk"), threading.Lock()
 
     class Handler(BaseHTTPRequestHandler):
@@ -68,7 +68,7 @@ def desk(seed: int, slowest_seconds: float = 0.03, refused: float = 0.03) -> Ite
     server = ThreadingHTTPServer((LOOPBACK, 0), Handler)
     server.daemon_threads = True
     server.handle_error = lambda *_: None  # type: ignore[method-assign] # a sender that was killed is no error here
-    found = Desk(f"http://{LOOPBACK}:{server.server_address[1]}")
+    found = FakeReceiver(f"http://{LOOPBACK}:{server.server_address[1]}")
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:

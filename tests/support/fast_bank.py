@@ -1,4 +1,4 @@
-"""A bank with little to read at the start and limits of seconds, for daemons that are killed again and again."""
+"""A bank with few rules and limits of seconds, for daemons that start fast and are killed repeatedly."""
 
 from pathlib import Path
 from textwrap import dedent
@@ -9,7 +9,7 @@ import yaml
 PACK = "quick"
 REGIONS = ("CN-GD", "CN-HN", "CN-HI", "CN-GX")
 SETTLED_SECONDS = 6.0
-"""After so long without an event nothing that is to come is left but deadlines of days."""
+"""Seconds without an event after which only deadlines of days are left."""
 
 _PACK = """
 pack: quick
@@ -71,7 +71,7 @@ def _both(name: str) -> dict[str, str]:
 
 
 def write_bank(folder: Path, desk: str) -> Path:
-    """Write the bank, whose messages all go to the web server at `desk`; return its configuration."""
+    """Write the bank, whose messages all go to the address `desk`; return the path of its configuration."""
     rules = folder / "rules"
     for part, text in (("grading", _PACK), ("playbooks", _PLAYBOOK)):
         (rules / part).mkdir(parents=True)

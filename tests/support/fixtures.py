@@ -1,4 +1,4 @@
-"""What several folders of tests need: a clock set by hand, a bank of its own, and the context that decide and write."""
+"""A clock that a test sets, a bank in a folder of its own, and its engine with or without the API."""
 
 import json
 import threading
@@ -40,7 +40,7 @@ INCIDENT = "core-20130623"
 
 
 class SetClock:
-    """A clock that shows what it is told to show."""
+    """A clock that stands still until a test sets it."""
 
     def __init__(self, now: datetime) -> None:
         self.speed = 1.0
@@ -51,11 +51,11 @@ class SetClock:
         return self._now
 
     def set(self, instant: datetime) -> None:
-        """Show another instant from now on."""
+        """Set the clock."""
         self._now = instant
 
     def advance(self, by: timedelta) -> None:
-        """Go on by so much."""
+        """Set the clock forward."""
         self._now += by
 
     def real_time_of(self, instant: datetime) -> datetime:
@@ -75,7 +75,7 @@ def bank(folder: Path, **overrides: str) -> Settings:
 
 @cache
 def shipped_rulebook() -> Rulebook:
-    """Return the shipped rules; interpretation and trying them takes half a second, and they never change."""
+    """Return the shipped rules; reading and trying them takes half a second, and they never change."""
     return load_rulebook(load_settings(CONFIG, LEAST), CONFIG)
 
 
@@ -95,7 +95,7 @@ def _with_playbooks(names: tuple[str, ...]) -> Rulebook:
 
 @dataclass(slots=True)
 class House:
-    """The parts that decide and write, without threads: every call is one transaction."""
+    """The engine on a database, without threads: every call is one transaction."""
 
     settings: Settings
     database: Database
@@ -104,7 +104,7 @@ class House:
     metrics: Metrics
 
     def work(self, work: Callable[[UnitOfWork], T]) -> T:
-        """Do one piece of work in a transaction, and what it wants done after the commit."""
+        """Do one piece of work in a transaction, then its follow-ups."""
         with transaction(self.database) as unit:
             result = work(unit)
         for follow_up in unit.after_commit:
@@ -117,23 +117,23 @@ class House:
         return self.work(lambda unit: self.engine.report(unit, events, now))
 
     def fire(self, now: datetime) -> int:
-        """Do what the timers want done at `now`."""
+        """Do the work that is due at `now`."""
         return self.work(lambda unit: self.engine.fire(unit, now))
 
     def rows(self, table: Table) -> list[dict[str, Any]]:
-        """Return everything in a table."""
+        """Return all rows of a table."""
         return rows(self.database, table)
 
 
 def rows(database: Database, table: Table) -> list[dict[str, Any]]:
-    """Return everything in a table, in the order in which it was written."""
+    """Return all rows of a table, in the order in which they were written."""
     with database.read() as connection:
         return [dict(row) for row in connection.execute(select(table)).mappings()]
 
 
 @contextmanager
 def house(folder: Path, settings: Settings | None = None, rulebook: Rulebook | None = None) -> Iterator[House]:
-    """Open the parts on a folder's database; opened a second time it is as after a restart."""
+    """Open the engine on a folder's database; to open it again is a restart."""
     settings = settings or bank(folder)
     rules, metrics = rulebook or rulebook_of(settings), Metrics()
     reader = Reader(settings, rules)
@@ -146,7 +146,7 @@ def house(folder: Path, settings: Settings | None = None, rulebook: Rulebook | N
 
 @dataclass(slots=True)
 class Served:
-    """The API over real parts, with a clock set by hand."""
+    """The API over a real engine, with a clock that the test sets."""
 
     client: TestClient
     clock: SetClock
@@ -159,11 +159,11 @@ class Served:
     warnings: list[str]
 
     def fire(self) -> int:
-        """Do what the timers want done now."""
+        """Do the work that is due now."""
         return self.writer.submit(lambda unit: self.engine.fire(unit, self.clock.now()), urgent=True).result(30)
 
     def rows(self, table: Table) -> list[dict[str, Any]]:
-        """Return everything in a table."""
+        """Return all rows of a table."""
         return rows(self.database, table)
 
 
@@ -196,7 +196,7 @@ def served(
 
 @contextmanager
 def held_up(writer: Writer) -> Iterator[None]:
-    """Keep the writer busy for as long as the block lasts: what is submitted meanwhile waits in its queue."""
+    """Keep the writer busy while the block runs: work that is submitted meanwhile waits in the queue."""
     begun, go_on = threading.Event(), threading.Event()
 
     def wait(_: UnitOfWork) -> None:
@@ -212,11 +212,11 @@ def held_up(writer: Writer) -> Iterator[None]:
         busy.result(30)
 
 
-def eventually(what: Callable[[], T], seconds: float = 30) -> T:
-    """Return what a function answers as soon as it answers something true; fail after so many seconds."""
+def eventually(probe: Callable[[], T], seconds: float = 30) -> T:
+    """Return the first true result of a function that is called repeatedly; fail after `seconds`."""
     deadline = time.monotonic() + seconds
     while True:
-        answer = what()
+        answer = probe()
         if answer:
             return answer
         assert time.monotonic() < deadline, f"still {answer!r} after {seconds} s"

@@ -16,7 +16,7 @@ from statistics import median
 
 from incident_engine.common.failpoints import Point
 from support.crash import Kill, Tally, ViolationError, Where, play, schedule
-from support.process import Cold, Starter, Warm
+from support.process import ColdStarter, ForkStarter, Starter
 
 _KILLS_A_WORLD = 25
 _STARTUP_SECONDS = {"warm": 0.6, "cold": 2.5}
@@ -31,7 +31,7 @@ def named_points(seed: int) -> list[Kill]:
 
 
 def worlds(seed: int, kills: int, startup_seconds: float) -> Iterator[tuple[int, list[Kill]]]:
-    """Yield each world's seed and what happens in it."""
+    """Yield each world's seed and its kills."""
     for number, begun in enumerate(range(0, kills, _KILLS_A_WORLD)):
         here = seed + number
         yield here, named_points(here) + schedule(here, min(_KILLS_A_WORLD, kills - begun), startup_seconds)
@@ -66,7 +66,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--start", choices=_STARTUP_SECONDS, default="warm", help="cold: import everything each time")
     given = parser.parse_args()
-    starter: Starter = Warm() if given.start == "warm" else Cold()
+    starter: Starter = ForkStarter() if given.start == "warm" else ColdStarter()
     total, begun = Tally(), time.monotonic()
     for seed, kills in worlds(given.seed, given.kills, _STARTUP_SECONDS[given.start]):
         with tempfile.TemporaryDirectory(prefix="crash-") as folder:

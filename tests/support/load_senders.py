@@ -1,4 +1,4 @@
-"""Monitors that never give up: what was not acknowledged is sent again, as it was, until it is."""
+"""Monitors that send each event again until it is acknowledged."""
 
 import http.client
 import json
@@ -26,13 +26,13 @@ class _Case:
 
 
 class Sender:
-    """One monitor. What it reports follows from its seed, and when from how fast it is answered."""
+    """A monitor. Its events follow from its seed, their times from how fast it is answered."""
 
     def __init__(self, name: str, seed: int, port: int, pause_seconds: float) -> None:
         self.name = name
         self.acknowledged: set[Key] = set()
         self.refused: dict[Key, str] = {}
-        """What was answered with an error of ours, and so must not be stored."""
+        """Events that were refused, with the answer: none of them may be stored."""
         self.overloaded = 0
         self.is_waiting = False
         """Whether a request is under way."""
@@ -50,14 +50,14 @@ class Sender:
         self._thread.start()
 
     def finish(self) -> None:
-        """Report nothing new; return once everything is acknowledged."""
+        """Report no new event; return once all are acknowledged."""
         self._finishing.set()
         self._thread.join(PATIENCE)
         self._disconnect()
         assert not self._thread.is_alive(), f"{self.name} is not acknowledged within {PATIENCE:g} s"
 
     def give_up(self) -> None:
-        """Report nothing any more, whether it was acknowledged or not."""
+        """Stop reporting, even if an event is not acknowledged."""
         self._finishing.set()
         self._given_up.set()
         if self._thread.is_alive():
@@ -106,7 +106,7 @@ class Sender:
         if len(self._cases) < _OPEN_AT_ONCE or self._chance.random() < 0.1:
             self._cases.append(_Case(f"{self.name}-{self._made}"))
             if len(self._cases) > _OPEN_AT_ONCE:
-                self._cases.pop(0)  # nobody hears of it again: it rises by the clock alone
+                self._cases.pop(0)  # it gets no more events, so that its level rises by the clock alone
             return [self._outage("started", self._cases[-1], region) for region in self._some(REGIONS)]
         case = self._chance.choice(self._cases)
         up = [region for region in REGIONS if region not in case.down]

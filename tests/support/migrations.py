@@ -1,4 +1,4 @@
-"""A schema after the newest one: what a later release would bring."""
+"""A revision after the newest one, as a later release would bring it."""
 
 import shutil
 from pathlib import Path

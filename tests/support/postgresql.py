@@ -1,4 +1,4 @@
-"""A PostgreSQL server of this test run's own, from a wheel: nothing is installed, nothing is left behind."""
+"""A PostgreSQL server for this run of tests, from a wheel: it needs no installation and leaves no files."""
 
 import fcntl
 import itertools

@@ -1,7 +1,7 @@
-"""Starts daemons by forking: everything is imported once, so that a life begins within a third of a second.
+"""Starts daemons by forking: everything is imported once, so that a start takes a third of a second.
 
-A child runs the same `serve` as a process of its own; only the imports are behind it. Reads one order a line on stdin
-({"arguments", "environment", "output"}), answers with the child's process id, and with its status once it has ended.
+Reads one order a line on stdin ({"arguments", "environment", "output"}), prints the child's process id, and its status
+once it has ended. A child runs the same `serve` as a process from the command line.
 """
 
 import json

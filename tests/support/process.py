@@ -1,4 +1,4 @@
-"""The lives of one daemon: started, killed, and started again on the same data."""
+"""Processes of a daemon that is started, killed, and started again on the same data."""
 
 import http.client
 import json
@@ -17,8 +17,8 @@ from support.servers import LOOPBACK, PATIENCE, environment
 _TESTS = Path(__file__).resolve().parents[1]
 
 
-class Life(Protocol):
-    """One process."""
+class DaemonProcess(Protocol):
+    """A running daemon."""
 
     pid: int
 
@@ -28,19 +28,19 @@ class Life(Protocol):
 
 
 class Starter(Protocol):
-    """Makes processes."""
+    """Starts processes of a daemon."""
 
-    def start(self, arguments: list[str], changes: Mapping[str, str], output: Path) -> Life:
+    def start(self, arguments: list[str], changes: Mapping[str, str], output: Path) -> DaemonProcess:
         """Start a daemon."""
         ...
 
     def close(self) -> None:
-        """Start no more."""
+        """Release the resources of the starter."""
         ...
 
 
-class Cold:
-    """Starts each process as an operator does."""
+class ColdStarter:
+    """Starts each process from the command line, as an operator does."""
 
     class _Life:
         def __init__(self, process: "subprocess.Popen[bytes]") -> None:
@@ -53,11 +53,11 @@ class Cold:
             except subprocess.TimeoutExpired:
                 return None
 
-    def start(self, arguments: list[str], changes: Mapping[str, str], output: Path) -> Life:
+    def start(self, arguments: list[str], changes: Mapping[str, str], output: Path) -> DaemonProcess:
         """Start a daemon."""
         with output.open("ab") as log:
             command = [sys.executable, "-m", "incident_engine", *arguments]
-            return Cold._Life(
+            return ColdStarter._Life(
                 subprocess.Popen(
                     command,
                     env=environment(**changes),
@@ -69,11 +69,11 @@ class Cold:
             )
 
     def close(self) -> None:
-        """Do nothing: there is nothing to end."""
+        """Do nothing: there is no resource to release."""
 
 
-class Warm:
-    """Forks each process from one that has imported everything."""
+class ForkStarter:
+    """Forks each process from one with all imports done."""
 
     class _Life:
         def __init__(self, pid: int, answers: "subprocess.Popen[str]") -> None:
@@ -99,17 +99,17 @@ class Warm:
             text=True,
         )
 
-    def start(self, arguments: list[str], changes: Mapping[str, str], output: Path) -> Life:
+    def start(self, arguments: list[str], changes: Mapping[str, str], output: Path) -> DaemonProcess:
         """Start a daemon; the one before must have ended."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         order = {"arguments": arguments, "environment": dict(changes), "output": str(output)}
         self._process.stdin.write(json.dumps(order) + "\n")
         self._process.stdin.flush()
-        return Warm._Life(int(self._process.stdout.readline()), self._process)
+        return ForkStarter._Life(int(self._process.stdout.readline()), self._process)
 
     def close(self) -> None:
-        """End the process from which others are forked."""
+        """End the parent of the forked processes."""
         assert self._process.stdin is not None
         self._process.communicate(timeout=PATIENCE)
 
@@ -127,7 +127,7 @@ def is_ready(port: int) -> bool:
         return False
 
 
-def wait_ready(life: Life, port: int) -> bool:
+def wait_ready(life: DaemonProcess, port: int) -> bool:
     """Wait until a daemon is ready; return False if it ends before."""
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
@@ -139,7 +139,7 @@ def wait_ready(life: Life, port: int) -> bool:
     raise AssertionError(f"not ready within {PATIENCE:g} s")
 
 
-def kill(life: Life) -> int:
+def kill(life: DaemonProcess) -> int:
     """End a process at once; return its exit code."""
     if life.wait(0) is None:
         os.kill(life.pid, signal.SIGKILL)

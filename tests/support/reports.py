@@ -23,7 +23,7 @@ def book() -> ReportBook:
 
 
 def facts(now: str, *events: Recorded) -> ReportFacts:
-    """Return what reports can tell of the events, by the shipped pack and bank."""
+    """Return the facts of reports on the events, by the shipped pack and bank."""
     return facts_of(settings(), incident(*events), [cbrc()], [verdict(now, *events)])
 
 
@@ -40,7 +40,7 @@ def report(name: str, now: str, *events: Recorded, locale: str = "en") -> Report
 
 
 def text(found: Report, field: str) -> str:
-    """Return what stands in a field."""
+    """Return the text of a field."""
     return next(each.text for each in found.fields if each.id == field)
 
 

@@ -1,4 +1,4 @@
-"""Working out stored verdicts anew, from what was known when they were given."""
+"""Recomputing stored assessments from the events that were known when they were made."""
 
 from typing import Any
 
