@@ -26,6 +26,7 @@ from incident_engine.timers.factory import open_timers
 from incident_engine.watchdog.factory import open_watchdog
 from incident_engine.watchdog.readiness import unready_reasons
 from incident_engine.watchdog.watchdog import Watched
+from incident_engine.web.app import create_app
 from incident_engine.web.context import AppContext
 from incident_engine.web.links.factory import open_links
 from incident_engine.web.metrics import OpenIncidentCollector
@@ -98,7 +99,7 @@ class Daemon:
             unready=lambda: list(unready_reasons(self._watchdog, self.writer, self.database)),
             warnings=self._watchdog.warnings,
         )
-        self._server = http_server(context)
+        self._server = http_server(create_app(context), settings, metrics)
 
     @property
     def url(self) -> str:

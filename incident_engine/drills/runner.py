@@ -3,10 +3,9 @@
 import asyncio
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import httpx2
 
@@ -18,10 +17,11 @@ from incident_engine.daemon import Daemon
 from incident_engine.domain.events.model import wire
 from incident_engine.domain.rulebook import Rulebook
 from incident_engine.drills import report as drill_report
-from incident_engine.drills.checks import Check, ObligationOutcome, checks, obligation_outcomes
+from incident_engine.drills.checks import checks
 from incident_engine.drills.feeder import EventFeeder
 from incident_engine.drills.isolation import prepared
 from incident_engine.drills.report_texts import PlayedDrill
+from incident_engine.drills.result import DrillResult
 from incident_engine.drills.settling import settle
 from incident_engine.drills.timeline import TimelineReader
 
@@ -34,30 +34,6 @@ _FASTEST_EXACT = 60
 _POLL_SECONDS = 0.1
 _MARGIN = timedelta(minutes=10)
 """Time before the first event, for the daemon to start, and after the last, for messages to go out."""
-
-
-@dataclass(slots=True)
-class DrillResult:
-    """The result of a drill."""
-
-    directory: Path
-    incidents: list[dict[str, Any]] = field(default_factory=list)
-    """Documents of GET /api/v1/incidents/ID."""
-    checks: list[Check] = field(default_factory=list)
-    reports: list[Path] = field(default_factory=list)
-    """The files of the report on the drill."""
-    is_exact: bool = True
-    """Whether times and counts were compared exactly."""
-
-    @property
-    def failures(self) -> list[Check]:
-        """Return the expectations that were not met."""
-        return [check for check in self.checks if not check.ok]
-
-    @property
-    def obligations(self) -> list[ObligationOutcome]:
-        """Return every deadline that applied."""
-        return list(obligation_outcomes(self.incidents))
 
 
 def parse_speed(text: str) -> float | None:

@@ -8,7 +8,7 @@ from incident_engine.documents.timeline_text import obligation_name
 from incident_engine.domain.messages.formatting import format_local
 from incident_engine.domain.rulebook import Rulebook
 from incident_engine.drills.checks import ObligationOutcome, deadlines
-from incident_engine.drills.runner import DrillResult
+from incident_engine.drills.result import DrillResult
 
 
 def summary(result: DrillResult, rulebook: Rulebook, settings: Settings, translate: Translator) -> Iterator[str]:

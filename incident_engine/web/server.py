@@ -7,12 +7,11 @@ import socket
 from collections.abc import Iterator, Sized
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from incident_engine.common.errors import StartupError
-from incident_engine.common.telemetry import logger
+from incident_engine.common.telemetry import Metrics, logger
 from incident_engine.config.settings import Settings
-from incident_engine.web.app import create_app
-from incident_engine.web.context import AppContext
 from incident_engine.web.limits import RESERVE, ConnectionLimit, bounded_protocol
 
 _OTHER_FILES = 256
@@ -60,16 +59,16 @@ def listen(settings: Settings) -> socket.socket:
         ) from error
 
 
-def http_server(context: AppContext) -> uvicorn.Server:
+def http_server(app: ASGIApp, settings: Settings, metrics: Metrics) -> uvicorn.Server:
     """Return the server of an application, with limits on connections and on the size and duration of requests."""
-    app, most = create_app(context), context.settings.server.max_connections
+    most = settings.server.max_connections
 
     def connections() -> Sized:
         return server.server_state.connections  # uvicorn makes the set with the server, which needs the app first
 
     server = _SignalFreeServer(
         uvicorn.Config(
-            ConnectionLimit(app, most, connections, context.metrics),
+            ConnectionLimit(app, most, connections, metrics),
             http=bounded_protocol(most),
             log_config=None,
             access_log=False,

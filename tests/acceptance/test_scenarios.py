@@ -26,6 +26,7 @@ from incident_engine.domain.rulebook import Rulebook
 from incident_engine.drills import runner as drill
 from incident_engine.drills.checks import checks
 from incident_engine.drills.isolation import prepared
+from incident_engine.drills.result import DrillResult
 from incident_engine.drills.summary import summary
 
 SHIPPED = sorted(path.stem for path in (RULES / "scenarios").glob("*.yaml"))
@@ -79,7 +80,7 @@ def rules() -> Rulebook:
 
 def played(
     file: Path, folder: Path, settings: Settings | None = None, *, real: bool = False, lang: str = "en"
-) -> tuple[drill.DrillResult, list[str]]:
+) -> tuple[DrillResult, list[str]]:
     folder.mkdir(parents=True, exist_ok=True)
     scenario, shown = load_scenario(file, bank()), list[str]()
     refuse_unknown_names(scenario, file, rules())
@@ -93,7 +94,7 @@ def written(folder: Path, **changes: Any) -> Path:
     return file
 
 
-def missed(result: drill.DrillResult) -> list[str]:
+def missed(result: DrillResult) -> list[str]:
     return [check.text(Translator("en")) for check in result.failures]
 
 
@@ -157,7 +158,7 @@ def test_the_summary_lists_deadlines_expectations_and_reports(tmp_path: Path) ->
     ],
 )
 def test_an_expectation_that_does_not_come_true_fails_the_drill(
-    key: str, wrong: Any, small: drill.DrillResult, tmp_path: Path
+    key: str, wrong: Any, small: DrillResult, tmp_path: Path
 ) -> None:
     scenario = load_scenario(written(tmp_path, expect={**RIGHT, key: wrong}), bank())
     found = [check for check in checks(scenario, small.incidents, []) if not check.ok]
@@ -166,7 +167,7 @@ def test_an_expectation_that_does_not_come_true_fails_the_drill(
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> drill.DrillResult:
+def small(tmp_path_factory: pytest.TempPathFactory) -> DrillResult:
     folder = tmp_path_factory.mktemp("small")
     return played(written(folder, expect=RIGHT), folder)[0]
 
