@@ -80,7 +80,7 @@ def _history(verdict: Verdict, started: datetime | None, zone: tzinfo, translate
         return [translate("not in force, short")]
     return [
         f"{step.level or '—'} {_short_time(step.at.astimezone(zone), started)}{'*' if step.correction else ''}"
-        for step in verdict.course
+        for step in verdict.history
     ] or ["—"]
 
 
@@ -106,7 +106,7 @@ def _summary(replay: Replay, translate: Translator) -> Iterator[str]:
         if replay.out_of_force(index):
             period = f"{candidate.pack.in_force.from_} – {candidate.pack.in_force.until or ''}".rstrip()
             yield f"! {candidate.label}: {replay.out_of_force(index)} {translate('not in force then')} ({period})"
-    if any(step.correction for row in replay.rows for verdict in row.verdicts for step in verdict.course):
+    if any(step.correction for row in replay.rows for verdict in row.verdicts for step in verdict.history):
         yield f"* {translate('corrected by a person')}"
     yield ""
     if len(replay.candidates) == 1:
