@@ -15,7 +15,7 @@ _REST = timedelta(seconds=1)
 
 
 class Alarm:
-    """Arms the timers for the next due instant and tells the dispatcher of deliveries that are due now."""
+    """Arms the timers for the next due instant, and starts deliveries that are due now."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
@@ -53,7 +53,7 @@ class Alarm:
         unit.after_commit.append(partial(setattr, self, "_next_due", next_due(unit.connection)))
 
     def rearm(self) -> None:
-        """Set the alarm after a commit that may have changed what is due next."""
+        """Set the alarm after a commit that may have changed the next due instants."""
         due, self._next_due = self._next_due, None
         if due is None:
             self.refresh()
@@ -61,16 +61,14 @@ class Alarm:
             self._set(*due)
 
     def refresh(self) -> None:
-        """Read the rows and set the alarm."""
+        """Read the next due instants from the rows and set the alarm."""
         with self._database.read() as connection:
             timer, delivery = next_due(connection)
         self._set(timer, delivery)
 
     def rest_after(self, fired: Future[Any]) -> None:
-        """Delay due timers by a second after a failure, so that a lasting failure is not retried without pause.
-
-        The next commit sets the alarm again; a writer in trouble commits as soon as it can.
-        """
+        """Delay due timers by a second if firing them failed: a lasting failure must not be retried without pause."""
+        # The next commit sets the alarm again: a writer whose store has failed probes it every second.
         self._rest_until = self._clock.now() + _REST * self._clock.speed if fired.exception() is not None else None
 
     def _set(self, timer: datetime | None, delivery: datetime | None) -> None:

@@ -1,4 +1,4 @@
-"""What the engine says in the log: one line a decision, once the decision is on disk."""
+"""The log of decisions: one line for each, once the decision is on disk."""
 
 from enum import StrEnum
 
@@ -9,7 +9,7 @@ _LOG = "engine"
 
 
 class Reason(StrEnum):
-    """Why the engine did what it says."""
+    """The reason for a decision. It is the name of the log event, too."""
 
     EVENT_ACCEPTED = "event_accepted"
     EVENT_DUPLICATE = "event_duplicate"
@@ -30,16 +30,15 @@ class Reason(StrEnum):
 
 
 def log_after_commit(unit: UnitOfWork, reason: Reason, **fields: object) -> None:
-    """Log a decision after the commit; what is rolled back was never decided."""
-
+    """Log a decision after the commit, because a decision that is rolled back was never taken."""
     unit.after_commit.append(lambda: log(reason, **fields))
 
 
 def log(reason: Reason, **fields: object) -> None:
-    """Log, at once, a decision that is on disk."""
+    """Log a decision that is already on disk."""
     logger(_LOG).info(reason.value, reason=reason.value, **fields)
 
 
 def warn(reason: Reason, error: Exception, **fields: object) -> None:
-    """Log, at once, a failure that somebody should look at."""
+    """Log a failure at once, even if the transaction is rolled back."""
     logger(_LOG).warning(reason.value, reason=reason.value, error=repr(error), **fields)

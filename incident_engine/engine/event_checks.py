@@ -3,12 +3,14 @@
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from sqlalchemy import Connection
 
 from incident_engine.common.errors import Path, Problem
 from incident_engine.common.validation import nearest, unknown_problems
 from incident_engine.domain.events.actions import (
+    IncidentClosed,
     ReportWritten,
     StepAcknowledged,
     StepAdded,
@@ -19,8 +21,11 @@ from incident_engine.domain.events.actions import (
 )
 from incident_engine.domain.events.model import Event, ImpactMeasured, LevelCorrected
 from incident_engine.domain.grading.pack import Pack
+from incident_engine.domain.incidents.closing import closing_problem
+from incident_engine.domain.incidents.fold import fold
 from incident_engine.domain.incidents.incident import Incident
 from incident_engine.domain.response.step import Awaits, StepState
+from incident_engine.store.events import events_of
 from incident_engine.store.steps import steps_of
 
 STEP_ACTIONS = (StepAcknowledged, StepApproved, StepSkipped, StepAssigned)
@@ -61,6 +66,17 @@ def checked(
             return [*_too_early(event, incident), *name_problems(event, packs)] or event
         case _:
             return list(name_problems(event, packs)) or event
+
+
+def closing_problems(
+    connection: Connection, event: IncidentClosed, case_id: str, observation: timedelta
+) -> list[Problem]:
+    """Return the problem of closing an incident as it was known at that time; none if it may be closed."""
+    # Later events may have re-opened it; a closing that arrives late is judged as of its own time.
+    until = event.occurred_at
+    recorded = [earlier for earlier in events_of(connection, case_id) if earlier.event.occurred_at <= until]
+    problem = closing_problem(fold(case_id, recorded), until, observation)
+    return [] if problem is None else [problem]
 
 
 def name_problems(event: Event, packs: Sequence[Pack]) -> Iterator[Problem]:

@@ -1,4 +1,4 @@
-"""Reading: an incident with its verdicts, what-if, recurring incidents. Needs a connection, and writes nothing."""
+"""Questions about stored cases: verdicts, what-if, recurring incidents. Needs only a connection to read from."""
 
 from datetime import datetime
 
@@ -23,33 +23,33 @@ from incident_engine.store.packs import stored_pack
 
 
 class Reader:
-    """Answers questions about stored incidents."""
+    """Reads cases and grades them, without writing anything."""
 
     def __init__(self, settings: Settings, rulebook: Rulebook) -> None:
         self.reports = rulebook.reports
         self.customers = settings.bank.customers.audiences
-        self._primary = settings.grading.primary
         self.case_types = CaseTypes([incident_type(settings, rulebook)])
+        self._primary = settings.grading.primary
         self._rulebook = rulebook
-        self._kept: dict[str, Pack] = {pack.content_hash: pack for pack in rulebook.packs}
+        self._packs_by_hash: dict[str, Pack] = {pack.content_hash: pack for pack in rulebook.packs}
 
     def case(self, connection: Connection, case_id: str, now: datetime) -> GradedCase | None:
-        """Return an incident with its packs and their verdicts at `now`; None if there is no such incident."""
+        """Return a case with its packs and their verdicts at `now`; None if there is no such case."""
         if cases.case_row(connection, case_id) is None:
             return None
         return self.graded(connection, fold(case_id, events_of(connection, case_id)), now)
 
     def what_if(self, connection: Connection, case: GradedCase, hypothesis: WhatIf, now: datetime) -> GradedCase:
-        """Return a case as it would be at `now` if the hypothesis held. Stores nothing.
+        """Return a case as it would be at `now` if the hypothesis held.
 
         Raises InvalidDocumentError if the hypothesis contradicts known facts.
         """
-        supposed = [Recorded(event, now) for event in what_if_events(case.incident, hypothesis, now)]
         case_id = case.incident.id
+        supposed = [Recorded(event, now) for event in what_if_events(case.incident, hypothesis, now)]
         return self.graded(connection, fold(case_id, [*events_of(connection, case_id), *supposed]), now)
 
     def graded(self, connection: Connection, incident: Incident, now: datetime) -> GradedCase:
-        """Return the case of a folded incident: its verdicts at `now` under the packs with which it began."""
+        """Return a folded incident with its verdicts at `now` under the packs with which it began."""
         row = cases.case_row(connection, incident.id)
         assert row is not None, incident.id  # noqa: S101 - only stored incidents are graded
         case_type, packs = self.case_types.of_kind(row.kind), self._packs(connection, row)
@@ -62,23 +62,23 @@ class Reader:
         return GradedCase(case_type, incident, packs, assessments, before)
 
     def packs_of(self, connection: Connection, case_id: str) -> list[Pack]:
-        """Return the packs with which an incident began, the primary one first."""
+        """Return the packs with which a case began, the primary one first; none if there is no such case."""
         row = cases.case_row(connection, case_id)
         return [] if row is None else self._packs(connection, row)
 
     def _packs(self, connection: Connection, row: cases.CaseRow) -> list[Pack]:
         hashes = list(row.pack_hashes.values())
         for content_hash in hashes:
-            if content_hash not in self._kept:
-                kept = stored_pack(connection, content_hash)
-                assert kept is not None, content_hash  # noqa: S101 - it was stored with the incident
-                self._kept[content_hash] = kept
-        packs = [self._kept[content_hash] for content_hash in hashes]
+            if content_hash not in self._packs_by_hash:
+                pack = stored_pack(connection, content_hash)
+                assert pack is not None, content_hash  # noqa: S101 - it was stored with the first case that began with it
+                self._packs_by_hash[content_hash] = pack
+        packs = [self._packs_by_hash[content_hash] for content_hash in hashes]
         return sorted(packs, key=lambda pack: pack.pack != self._primary)
 
     def recurring(self, connection: Connection, now: datetime) -> list[Recurrence]:
-        """Return the incidents with one root cause that reach a level only together, by every chosen pack."""
-        names = cases_with_event(connection, EventType.IMPACT_MEASURED)
-        incidents = [fold(name, events_of(connection, name)) for name in names]
+        """Return the incidents with one root cause that reach a level only together, by every pack in use."""
+        case_ids = cases_with_event(connection, EventType.IMPACT_MEASURED)  # only these can name a root cause
+        incidents = [fold(case_id, events_of(connection, case_id)) for case_id in case_ids]
         packs, hours = self._rulebook.packs, self._rulebook.hours
         return [recurrence for pack in packs for recurrence in recurrences(incidents, pack, hours, now)]

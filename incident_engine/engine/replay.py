@@ -1,4 +1,4 @@
-"""A history of incidents under several packs, or several versions of one, side by side: to try a change of rules."""
+"""A history of incidents graded by several packs, or by several versions of one, to try a change of rules."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -25,19 +25,22 @@ from incident_engine.domain.incidents.incident import Incident
 from incident_engine.domain.values import NEVER
 from incident_engine.engine.offline import end_of, incidents_of
 
+_TOLERANCE = timedelta(seconds=1)
+"""Instants that differ by less count as the same."""
+
 
 class Difference(StrEnum):
-    """In what verdicts on one incident differ."""
+    """The greatest difference between the verdicts on one incident."""
 
     LEVEL = "level"
-    """In the level reached in the end; for packs with other levels, in whether any is reached."""
+    """Another final level; between packs with different levels, whether any level is reached."""
     INSTANT = "instant"
-    """Only in when that level, or one before it, was reached."""
+    """The same final level, but it or one before it was reached at another instant."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A pack under trial, with the name that tells it apart from the others."""
+    """A pack to compare, with a label that tells it from the others."""
 
     label: str
     pack: Pack
@@ -46,31 +49,31 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What one pack says of an incident at its end."""
+    """The verdict of one pack at the end of an incident."""
 
-    course: tuple[LevelChange, ...]
+    history: tuple[LevelChange, ...]
     """Every change of the level, in order."""
     in_force: bool = True
     """Whether the regulation was in force when the incident began; if not, it gives no level."""
 
     @property
     def level(self) -> str | None:
-        """Return the level in the end, or None below the lowest."""
-        return self.course[-1].level if self.course else None
+        """Return the final level, or None below the lowest."""
+        return self.history[-1].level if self.history else None
 
     @property
     def since(self) -> datetime | None:
-        """Return when that level was reached."""
-        return self.course[-1].at if self.course else None
+        """Return the instant at which the final level was reached."""
+        return self.history[-1].at if self.history else None
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One incident under every pack; or several that recur, which a pack grades as one."""
+    """One incident graded by every pack, or several recurring incidents that a pack grades as one."""
 
     incidents: tuple[str, ...]
     root_cause: str | None
-    """Of incidents that recur."""
+    """The common root cause of recurring incidents; None for a single one."""
     occurred_at: datetime | None
     at: datetime
     """The instant of the verdicts."""
@@ -83,47 +86,45 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """A history under several packs."""
+    """A history graded by several packs."""
 
     candidates: tuple[Candidate, ...]
     rows: tuple[Row, ...]
-    """Those with another level first, then those with another instant, then the others; each in order of time."""
+    """Rows that differ in the level first, then those that differ in an instant, then the others, each by time."""
 
     @property
     def differences(self) -> Mapping[Difference, int]:
-        """Return how many rows differ, and in what."""
-        counted = Counter(row.difference for row in self.rows)
-        return {kind: counted[kind] for kind in Difference}
+        """Return the number of rows with each kind of difference."""
+        counts = Counter(row.difference for row in self.rows)
+        return {kind: counts[kind] for kind in Difference}
 
     def matrix(self, other: int) -> Mapping[tuple[str | None, str | None], int]:
-        """Return how many rows have which level by the first pack and which by another, given by its place.
+        """Return the number of rows by (level of the first pack, level of the pack with the index `other`).
 
-        Those for which one of the two was not in force are left out.
+        Rows for which one of the two packs was not in force are left out.
         """
         pairs = ((row.verdicts[0], row.verdicts[other]) for row in self.rows)
         return Counter((first.level, second.level) for first, second in pairs if first.in_force and second.in_force)
 
-    def out_of_force(self, place: int) -> int:
-        """Return how many rows a pack gives no level to because it was not in force."""
-        return sum(not row.verdicts[place].in_force for row in self.rows)
+    def out_of_force(self, index: int) -> int:
+        """Return the number of rows for which a pack was not in force."""
+        return sum(not row.verdicts[index].in_force for row in self.rows)
 
 
 # The packs
 
 
 def load_candidates(settings: Settings, config_file: Path, names: Sequence[str]) -> list[Candidate]:
-    """Return the packs under trial, each given by its id among the bank's rules or by a file.
+    """Return the packs to compare, each named by its id among the bank's rules or by its file.
 
-    Raises InvalidDocumentError for a name that is no pack's or stands twice, InvalidFilesError with every finding in
-    the files.
+    Raises InvalidDocumentError for an unknown or repeated name, InvalidFilesError with every finding in the files.
     """
-    found = [_load(settings, config_file, name) for name in names]
-    for place, (pack, file) in enumerate(found):
-        if file.resolve() in [other.resolve() for _, other in found[:place]]:
-            said = f"pack '{pack.pack}' is given twice ({file})"
-            raise InvalidDocumentError([Problem((), said, "another pack, or another version in a file of its own")])
-    labels = _labels(found)
-    return [Candidate(label, pack, file) for label, (pack, file) in zip(labels, found, strict=True)]
+    packs = [_load(settings, config_file, name) for name in names]
+    for index, (pack, file) in enumerate(packs):
+        if file.resolve() in [other.resolve() for _, other in packs[:index]]:
+            message = f"pack '{pack.pack}' is given twice ({file})"
+            raise InvalidDocumentError([Problem((), message, "another pack, or another version in a file of its own")])
+    return [Candidate(label, pack, file) for label, (pack, file) in zip(_labels(packs), packs, strict=True)]
 
 
 def _load(settings: Settings, config_file: Path, name: str) -> tuple[Pack, Path]:
@@ -138,17 +139,17 @@ def _load(settings: Settings, config_file: Path, name: str) -> tuple[Pack, Path]
         raise document.refuse(error.problems) from None
 
 
-def _labels(found: Sequence[tuple[Pack, Path]]) -> list[str]:
-    """Return each pack's id, with the version, the file's name or its path where two would have the same."""
-    spellings = [
+def _labels(packs: Sequence[tuple[Pack, Path]]) -> list[str]:
+    """Return the id of each pack, with its version, file name or path where two would have the same label."""
+    options = [
         (pack.pack, f"{pack.pack}@{pack.version}", f"{pack.pack} ({file.name})", f"{pack.pack} ({file})")
-        for pack, file in found
+        for pack, file in packs
     ]
-    chosen = [0] * len(found)
-    for _ in spellings[0][1:]:
-        labels = [spelling[place] for spelling, place in zip(spellings, chosen, strict=True)]
-        chosen = [place + (labels.count(label) > 1) for place, label in zip(chosen, labels, strict=True)]
-    return [spelling[place] for spelling, place in zip(spellings, chosen, strict=True)]
+    chosen = [0] * len(packs)
+    for _ in options[0][1:]:
+        labels = [labels[index] for labels, index in zip(options, chosen, strict=True)]
+        chosen = [index + (labels.count(label) > 1) for index, label in zip(chosen, labels, strict=True)]
+    return [labels[index] for labels, index in zip(options, chosen, strict=True)]
 
 
 # The verdicts
@@ -162,11 +163,10 @@ def replay(
     at: datetime | None,
     now: datetime,
 ) -> Replay:
-    """Return the incidents of a history under every pack.
+    """Return the incidents of a history graded by every pack.
 
-    Each verdict is that of the incident's end: the restoration, or what people said of it later; `at` or `now` while
-    anything is down. What occurred after `at` is left out. Raises InvalidDocumentError for what a person says of an
-    incident that is not there.
+    Each verdict is that of the end of the incident: its last event, or `at` or `now` while a service is down. Events
+    after `at` are left out. Raises InvalidDocumentError for a person's event of an incident that is not in the history.
     """
     incidents = incidents_of(events, settings, at)
     rows = [_row(incident, end_of(incident, history, at or now), candidates, hours) for incident, history in incidents]
@@ -175,109 +175,102 @@ def replay(
 
 
 def _row(incident: Incident, at: datetime, candidates: Sequence[Candidate], hours: Mapping[str, ServiceHours]) -> Row:
-    begun = incident.occurred_at
+    occurred_at = incident.occurred_at
     verdicts = tuple(
         Verdict(
-            tuple(step for step in history_of(incident, each.pack, hours) if step.at <= at),
-            begun is None or each.pack.is_in_force(begun),
+            history=tuple(change for change in history_of(incident, candidate.pack, hours) if change.at <= at),
+            in_force=occurred_at is None or candidate.pack.is_in_force(occurred_at),
         )
-        for each in candidates
+        for candidate in candidates
     )
-    difference = _difference(candidates, verdicts)
     return Row(
-        (incident.id,),
-        None,
-        begun or incident.first_event_at,
-        at,
-        incident.services,
-        incident.regions,
-        verdicts,
-        difference,
+        incidents=(incident.id,),
+        root_cause=None,
+        occurred_at=occurred_at or incident.first_event_at,
+        at=at,
+        services=incident.services,
+        regions=incident.regions,
+        verdicts=verdicts,
+        difference=_difference(candidates, verdicts),
     )
 
 
 def _recurring(
     incidents: Sequence[Incident], candidates: Sequence[Candidate], hours: Mapping[str, ServiceHours], now: datetime
 ) -> list[Row]:
-    """Return a row for each set of incidents that some pack grades as one."""
+    """Return a row for each set of incidents that any of the packs grades as one."""
     rows: dict[tuple[str, ...], Row] = {}
-    nothing = (Verdict(()),) * len(candidates)
     by_id = {incident.id: incident for incident in incidents}
-    for place, each in enumerate(candidates):
-        for found in recurrences(incidents, each.pack, hours, now):
-            of = [by_id[name] for name in found.incidents]
-            services = tuple(sorted({service for incident in of for service in incident.services}))
-            regions = tuple(sorted({region for incident in of for region in incident.regions}))
-            row = Row(found.incidents, found.root_cause, found.first_at, now, services, regions, nothing, None)
-            row = rows.get(found.incidents, row)
-            verdicts = (*row.verdicts[:place], Verdict((found.reached,)), *row.verdicts[place + 1 :])
-            rows[found.incidents] = replace(row, verdicts=verdicts)
+    for index, candidate in enumerate(candidates):
+        for recurrence in recurrences(incidents, candidate.pack, hours, now):
+            members = [by_id[incident_id] for incident_id in recurrence.incidents]
+            row = rows.get(recurrence.incidents) or Row(
+                incidents=recurrence.incidents,
+                root_cause=recurrence.root_cause,
+                occurred_at=recurrence.first_at,
+                at=now,
+                services=tuple(sorted({service for member in members for service in member.services})),
+                regions=tuple(sorted({region for member in members for region in member.regions})),
+                verdicts=(Verdict(()),) * len(candidates),
+                difference=None,
+            )
+            verdicts = (*row.verdicts[:index], Verdict((recurrence.reached,)), *row.verdicts[index + 1 :])
+            rows[recurrence.incidents] = replace(row, verdicts=verdicts)
     return [replace(row, difference=_difference(candidates, row.verdicts)) for row in rows.values()]
 
 
-_A_SECOND = timedelta(seconds=1)
-
-
 def _difference(candidates: Sequence[Candidate], verdicts: Sequence[Verdict]) -> Difference | None:
-    """Return the gravest difference between any two of the verdicts."""
-    pairs = list(combinations(zip(candidates, verdicts, strict=True), 2))
-    if any(_is_other_level(a.pack, b.pack, first, second) for (a, first), (b, second) in pairs):
+    """Return the greatest difference between any two of the verdicts."""
+    pairs = [_difference_of_two(*pair) for pair in combinations(zip(candidates, verdicts, strict=True), 2)]
+    return next((kind for kind in Difference if kind in pairs), None)
+
+
+def _difference_of_two(one: tuple[Candidate, Verdict], two: tuple[Candidate, Verdict]) -> Difference | None:
+    (candidate, first), (other, second) = one, two
+    if [level.id for level in candidate.pack.levels] != [level.id for level in other.pack.levels]:
+        # Levels of different regulations have no common measure; only "none" means the same in both.
+        return Difference.LEVEL if (first.level is None) != (second.level is None) else None
+    if first.level != second.level:
         return Difference.LEVEL
-    if any(_has_same_levels(a.pack, b.pack) and _is_other_course(f, s) for (a, f), (b, s) in pairs):
+    if [change.level for change in first.history] != [change.level for change in second.history]:
         return Difference.INSTANT
-    return None
-
-
-def _has_same_levels(first: Pack, second: Pack) -> bool:
-    return [level.id for level in first.levels] == [level.id for level in second.levels]
-
-
-def _is_other_level(a: Pack, b: Pack, first: Verdict, second: Verdict) -> bool:
-    if _has_same_levels(a, b):
-        return first.level != second.level
-    return (first.level is None) != (second.level is None)
-
-
-def _is_other_course(first: Verdict, second: Verdict) -> bool:
-    """Return whether other levels were reached, or one at another time, to the second."""
-    if [step.level for step in first.course] != [step.level for step in second.course]:
-        return True
-    return any(abs(a.at - b.at) >= _A_SECOND for a, b in zip(first.course, second.course, strict=True))
+    changes = zip(first.history, second.history, strict=True)
+    return Difference.INSTANT if any(abs(a.at - b.at) >= _TOLERANCE for a, b in changes) else None
 
 
 def _order(row: Row) -> tuple[int, datetime, tuple[str, ...]]:
-    place = len(Difference) if row.difference is None else list(Difference).index(row.difference)
-    return place, row.occurred_at or NEVER, row.incidents
+    rank = len(Difference) if row.difference is None else list(Difference).index(row.difference)
+    return rank, row.occurred_at or NEVER, row.incidents
 
 
 # As JSON
 
 
-def replay_document(found: Replay, zone: tzinfo, *, only_differences: bool) -> dict[str, Any]:
-    """Return a replay as JSON values. Instants in local time."""
-    labels = [each.label for each in found.candidates]
-    rows = [row for row in found.rows if row.difference is not None or not only_differences]
+def replay_document(result: Replay, zone: tzinfo, *, only_differences: bool) -> dict[str, Any]:
+    """Return a replay as JSON values, with instants in local time."""
+    labels = [candidate.label for candidate in result.candidates]
+    rows = [row for row in result.rows if row.difference is not None or not only_differences]
     return {
         "packs": [
             {
-                "label": each.label,
-                "pack": each.pack.pack,
-                "version": each.pack.version,
-                "content_hash": each.pack.content_hash,
-                "file": str(each.file),
-                "not_in_force": found.out_of_force(place),
+                "label": candidate.label,
+                "pack": candidate.pack.pack,
+                "version": candidate.pack.version,
+                "content_hash": candidate.pack.content_hash,
+                "file": str(candidate.file),
+                "not_in_force": result.out_of_force(index),
             }
-            for place, each in enumerate(found.candidates)
+            for index, candidate in enumerate(result.candidates)
         ],
         "incidents": [_row_document(row, labels, zone) for row in rows],
         "summary": {
-            "incidents": len(found.rows),
-            "differ": sum(found.differences.values()),
-            **{f"differ_in_{kind}": count for kind, count in found.differences.items()},
+            "incidents": len(result.rows),
+            "differ": sum(result.differences.values()),
+            **{f"differ_in_{kind}": count for kind, count in result.differences.items()},
             "levels": [
-                {"from": labels[0], "to": label, "counts": _counts(found.matrix(place))}
-                for place, label in enumerate(labels)
-                if place > 0 or len(labels) == 1
+                {"from": labels[0], "to": label, "counts": _counts(result.matrix(index))}
+                for index, label in enumerate(labels)
+                if index > 0 or len(labels) == 1
             ],
         },
     }
@@ -303,13 +296,13 @@ def _row_document(row: Row, labels: Sequence[str], zone: tzinfo) -> dict[str, An
                 "level": verdict.level,
                 "since": to_local_iso(verdict.since, zone),
                 "in_force": verdict.in_force,
-                "trajectory": [_step_document(step, zone) for step in verdict.course],
+                "trajectory": [_change_document(change, zone) for change in verdict.history],
             }
             for label, verdict in zip(labels, row.verdicts, strict=True)
         ],
     }
 
 
-def _step_document(step: LevelChange, zone: tzinfo) -> dict[str, Any]:
-    document = {"level": step.level, "at": to_local_iso(step.at, zone), "rule": step.rule, "cite": step.cite}
-    return document if step.correction is None else document | {"corrected_by": step.correction.data.by}
+def _change_document(change: LevelChange, zone: tzinfo) -> dict[str, Any]:
+    document = {"level": change.level, "at": to_local_iso(change.at, zone), "rule": change.rule, "cite": change.cite}
+    return document if change.correction is None else document | {"corrected_by": change.correction.data.by}

@@ -1,8 +1,8 @@
-"""Retention: incidents that have been closed for long go from the database into archive files.
+"""Retention: incidents that were closed long ago move from the database into archive files.
 
-A choice is noted first, then the file is written and read back, then each incident is removed by a piece of work that
-checks once more that the file holds exactly what it removes. Wherever a crash comes between, the next run goes on with
-the noted choice: nothing is lost, and nothing is archived twice.
+A run marks the chosen incidents, writes their file and reads it back, then removes each incident in a piece of work
+that checks again that the file holds exactly the stored rows. After a crash at any point the next run continues with
+the marked incidents: nothing is lost, and nothing is archived twice.
 """
 
 import hashlib
@@ -26,9 +26,7 @@ from incident_engine.config.settings import RetentionSettings, Settings
 from incident_engine.domain.grading.obligation_status import ObligationState
 from incident_engine.domain.values import stamp
 from incident_engine.engine.reader import Reader
-from incident_engine.store import archive as archives
-from incident_engine.store import archive_files
-from incident_engine.store import retention as retained
+from incident_engine.store import archive, archive_files, retention
 from incident_engine.store.database import Database
 from incident_engine.store.retention import ClosedCase
 from incident_engine.store.unit_of_work import UnitOfWork
@@ -38,18 +36,18 @@ T = TypeVar("T")
 Read = Callable[[], AbstractContextManager[Connection]]
 
 PER_FILE = 100
-_LOOKED_AT = 500
+_PAGE = 500
 _STOP_SECONDS = 60
-_OWED = (ObligationState.PENDING, ObligationState.OVERDUE)
+_DUE = (ObligationState.PENDING, ObligationState.OVERDUE)
 
 
 class Hold(StrEnum):
-    """Why an incident stays, however long ago it was closed."""
+    """Why an incident is not archived, however long ago it was closed."""
 
     OBLIGATION_OWED = "obligation_owed"
     """A report or a notice is pending or overdue."""
     STEP_OPEN = "step_open"
-    """A step or a follow-up task is still to be done."""
+    """A step or a follow-up task is still open."""
     DELIVERY_UNDER_WAY = "delivery_under_way"
     SOMETHING_DUE = "something_due"
     """A timer is set."""
@@ -57,44 +55,45 @@ class Hold(StrEnum):
 
 @dataclass(slots=True)
 class ArchiveResult:
-    """What a run did: the incidents that are in files now, by file, and those that stay, with the reason."""
+    """The result of a run."""
 
     archived: dict[str, list[str]] = field(default_factory=dict)
+    """The ids of the archived incidents by file."""
     held: dict[str, Hold] = field(default_factory=dict)
+    """The reason why an incident stays, by its id."""
 
 
 def due(
     read: Read, settings: RetentionSettings, reader: Reader, now: datetime
 ) -> Iterator[tuple[ClosedCase, Hold | None]]:
-    """Yield each incident that was closed long enough before `now`, with what keeps it, the first closed first."""
+    """Yield the incidents that were closed long enough before `now`, the earliest first, each with its hold if any."""
     if settings.closed_incidents is None:
         return
     last: ClosedCase | None = None
     while True:
         with read() as connection:
-            page = retained.closed_cases(connection, now - settings.closed_incidents, last, _LOOKED_AT)
+            page = retention.closed_cases(connection, now - settings.closed_incidents, last, _PAGE)
         if not page:
             return
-        for ended in page:
+        for closed_case in page:
+            # A connection each: a long-lived snapshot would keep SQLite from checkpointing its log.
             with read() as connection:
-                hold = hold_of(connection, reader, ended.id, now)
-            yield ended, hold
+                hold = hold_of(connection, reader, closed_case.id, now)
+            yield closed_case, hold
         last = page[-1]
 
 
 def hold_of(connection: Connection, reader: Reader, case_id: str, now: datetime) -> Hold | None:
-    """Return what keeps a closed incident from being archived; None if nothing does."""
-    found = _stored_hold(connection, case_id)
+    """Return the reason why a closed incident may not be archived; None if it may be."""
     case = reader.case(connection, case_id, now)
-    if case is not None and any(
-        status.state in _OWED for assessment in case.assessments for status in assessment.obligations
-    ):
+    statuses = [status for assessment in case.assessments for status in assessment.obligations] if case else []
+    if any(status.state in _DUE for status in statuses):
         return Hold.OBLIGATION_OWED
-    return found
+    return _stored_hold(connection, case_id)
 
 
 class Archiver:
-    """Archives what is due."""
+    """Archives incidents whose retention period is over."""
 
     def __init__(
         self,
@@ -104,7 +103,7 @@ class Archiver:
         reader: Reader,
         is_changing: Callable[[str], bool] = lambda _: False,
     ) -> None:
-        """Keep the collaborators. `is_changing` tells of incidents with events that are not written yet."""
+        """Keep the collaborators. `is_changing` returns whether an incident has events that are not written yet."""
         self._settings = settings
         self._database = database
         self._writer = writer
@@ -114,79 +113,81 @@ class Archiver:
         self._log = logger("retention")
 
     def run(self, now: datetime) -> ArchiveResult:
-        """Archive what was closed long enough before `now`, after what an earlier run left unfinished.
+        """Finish an earlier run, then archive the incidents that are due at `now`.
 
-        Raises ArchiveError if a file cannot be written or read, StoreError if the database cannot take it. What is not
-        in a file that was read back stays in the database.
+        Raises ArchiveError if a file cannot be written or read, StoreError if the database cannot be written. An
+        incident stays in the database until its file was read back.
         """
-        outcome = ArchiveResult()
+        result = ArchiveResult()
         with self._database.read() as connection:
-            unfinished = archives.chosen(connection)
-        for file, names in unfinished.items():
-            self._archive(file, names, now, outcome)
-        for batch in _batches(self._free(now, outcome)):
-            if self._stopping.is_set():
-                break
-            file = _file_name(batch, now)
-            self._do(partial(_choose, names=batch, file=file))
-            self._archive(file, batch, now, outcome)
-        for hold, count in Counter(outcome.held.values()).items():
+            unfinished = archive.chosen(connection)
+        for file, case_ids in unfinished.items():
+            self._archive(file, case_ids, now, result)
+        archivable = self._archivable(now, result)
+        while not self._stopping.is_set() and (batch := list(islice(archivable, PER_FILE))):
+            # The digest keeps two runs within one second, or on two replicas, from writing one file.
+            digest = hashlib.sha256("\0".join(batch).encode()).hexdigest()[:8]
+            file = f"incidents-{stamp(now)}-{digest}.jsonl.gz"
+            self._submit(partial(_mark_chosen, case_ids=batch, file=file))
+            self._archive(file, batch, now, result)
+        for hold, count in Counter(result.held.values()).items():
             self._log.info("incidents_kept", reason=hold.value, count=count)
-        return outcome
+        return result
 
     def attempt(self, now: datetime) -> None:
-        """Run, and log what keeps it from it: it is tried again the next day."""
+        """Run, and log a failure; the next day's run tries again."""
         try:
             self.run(now)
         except (ArchiveError, StoreError, SQLAlchemyError) as error:
             self._log.warning("archive_failed", reason="archive_failed", error=str(error))
 
     def stop(self) -> None:
-        """Let a run under way end after the incident that it is at; the next one goes on."""
+        """End a run after the incident that it is at; the next run continues."""
         self._stopping.set()
 
-    def _free(self, now: datetime, outcome: ArchiveResult) -> Iterator[str]:
-        for ended, hold in due(self._database.read, self._settings, self._reader, now):
+    def _archivable(self, now: datetime, result: ArchiveResult) -> Iterator[str]:
+        for closed_case, hold in due(self._database.read, self._settings, self._reader, now):
             if hold is None:
-                yield ended.id
+                yield closed_case.id
             else:
-                outcome.held[ended.id] = hold
+                result.held[closed_case.id] = hold
 
-    def _archive(self, file: str, names: Sequence[str], now: datetime, outcome: ArchiveResult) -> None:
-        """Write the file, unless incidents were removed for it already, and remove those that it holds."""
+    def _archive(self, file: str, case_ids: Sequence[str], now: datetime, result: ArchiveResult) -> None:
+        """Write the file, and remove the incidents that it holds from the database."""
         path = self._settings.directory / file
         with self._database.read() as connection:
-            in_use = archives.is_in_use(connection, file)
-            found = [] if in_use else [archives.document_of(connection, name) for name in names]
-        if not in_use:
-            archive_files.write(path, [archives.line_of(document) for document in found if document is not None])
+            in_use = archive.is_in_use(connection, file)
+            documents = [] if in_use else [archive.document_of(connection, case_id) for case_id in case_ids]
+        if not in_use:  # incidents that were removed already exist in this file only: it must not be written again
+            archive_files.write(path, [archive.line_of(document) for document in documents if document is not None])
         digests = archive_files.digests(path)
-        removed = outcome.archived.setdefault(file, [])
-        for name in names:
+        removed = result.archived.setdefault(file, [])
+        for case_id in case_ids:
             if self._stopping.is_set():
                 break
-            if self._do(partial(self._remove, name=name, digest=digests.get(name), now=now)):
-                removed.append(name)
+            if self._submit(partial(self._remove, case_id=case_id, digest=digests.get(case_id), now=now)):
+                removed.append(case_id)
         self._log.info("incidents_archived", reason="retention", file=str(path), count=len(removed))
 
-    def _remove(self, unit: UnitOfWork, name: str, digest: str | None, now: datetime) -> bool:
-        """Remove an incident if the file holds exactly what is stored of it; else it stays for another day."""
-        document = archives.document_of(unit.connection, name)
+    def _remove(self, unit: UnitOfWork, case_id: str, digest: str | None, now: datetime) -> bool:
+        """Remove an incident if the file holds exactly its stored rows; else leave it for a later run."""
+        document = archive.document_of(unit.connection, case_id)
         if document is None:
-            return False  # another replica was here first
-        is_same = digest == archive_files.digest_of(archives.line_of(document))
-        if digest is None or not is_same or self._is_changing(name) or _stored_hold(unit.connection, name) is not None:
-            archives.unmark_chosen(unit.connection, name)
+            return False  # another replica was faster
+        is_same = digest == archive_files.digest_of(archive.line_of(document))
+        is_held = self._is_changing(case_id) or _stored_hold(unit.connection, case_id) is not None
+        if digest is None or not is_same or is_held:
+            archive.unmark_chosen(unit.connection, case_id)
             return False
-        archives.remove(unit.connection, name, digest, now)
+        archive.remove(unit.connection, case_id, digest, now)
         return True
 
-    def _do(self, work: Callable[[UnitOfWork], T]) -> T:
+    def _submit(self, work: Callable[[UnitOfWork], T]) -> T:
         return self._writer.submit(work, urgent=True).result()
 
 
 def run_alone(settings: Settings, reader: Reader, now: datetime) -> ArchiveResult:
-    """Archive without a daemon. Raises StoreError if one holds the database."""
+    """Archive without a daemon. Raises StoreError if a daemon holds the database."""
     database = Database(settings.store.url)
     writer = Writer(database, settings.intake.queue, lambda: None)
     writer.start()
@@ -197,25 +198,14 @@ def run_alone(settings: Settings, reader: Reader, now: datetime) -> ArchiveResul
         database.close()
 
 
-def _choose(unit: UnitOfWork, names: Sequence[str], file: str) -> None:
-    for name in names:
-        archives.mark_chosen(unit.connection, name, file)
+def _mark_chosen(unit: UnitOfWork, case_ids: Sequence[str], file: str) -> None:
+    for case_id in case_ids:
+        archive.mark_chosen(unit.connection, case_id, file)
 
 
 def _stored_hold(connection: Connection, case_id: str) -> Hold | None:
-    if retained.has_delivery_under_way(connection, case_id):
+    if retention.has_delivery_under_way(connection, case_id):
         return Hold.DELIVERY_UNDER_WAY
-    if retained.has_open_step(connection, case_id):
+    if retention.has_open_step(connection, case_id):
         return Hold.STEP_OPEN
-    return Hold.SOMETHING_DUE if retained.has_timer(connection, case_id) else None
-
-
-def _batches(names: Iterator[str]) -> Iterator[list[str]]:
-    while batch := list(islice(names, PER_FILE)):
-        yield batch
-
-
-def _file_name(names: Sequence[str], now: datetime) -> str:
-    """Return a name that no other choice of incidents has."""
-    digest = hashlib.sha256("\0".join(names).encode()).hexdigest()[:8]
-    return f"incidents-{stamp(now)}-{digest}.jsonl.gz"
+    return Hold.SOMETHING_DUE if retention.has_timer(connection, case_id) else None

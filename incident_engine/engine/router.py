@@ -1,7 +1,7 @@
-"""Which incident an event belongs to, among those in the store."""
+"""The case of an event: a stored one, or one that the event opens."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection
@@ -11,20 +11,17 @@ from incident_engine.common.validation import nearest
 from incident_engine.domain.events.model import Event, MaintenanceAnnounced, OutageEvent
 from incident_engine.domain.events.types import EventType
 from incident_engine.domain.grading.pack import Pack
-from incident_engine.domain.incidents.closing_check import closing_problem
 from incident_engine.domain.incidents.correlation import IncidentWindow
-from incident_engine.domain.incidents.fold import fold
 from incident_engine.engine.case_types import CaseType, CaseTypes
 from incident_engine.engine.decision_log import Reason, log_after_commit
 from incident_engine.engine.incident_cache import IncidentCache
 from incident_engine.store import archive, cases
-from incident_engine.store.events import events_of
 from incident_engine.store.packs import store_pack
 from incident_engine.store.unit_of_work import UnitOfWork
 
 
 class Router:
-    """Finds the incident of an event, or opens one with the packs in force now."""
+    """Finds the case of an event, or opens one with the packs in use now."""
 
     def __init__(self, case_types: CaseTypes, packs: Sequence[Pack], cache: IncidentCache) -> None:
         self._case_types = case_types
@@ -110,19 +107,13 @@ class Router:
         return case_type.correlate(event, self._cache.open_incidents.in_group(connection, group), is_impaired)
 
 
-def not_to_be_closed(connection: Connection, case_id: str, at: datetime, observation: timedelta) -> Problem | None:
-    """Return why an incident cannot be closed at `at`, as it was known then."""
-    recorded = [each for each in events_of(connection, case_id) if each.event.occurred_at <= at]
-    return closing_problem(fold(case_id, recorded), at, observation)
-
-
 def _no_incident(connection: Connection, event: Event) -> Problem:
     if event.incident is not None:
-        said = f"there is no incident '{event.incident}'"
+        message = f"there is no incident '{event.incident}'"
         near = nearest(event.incident, cases.recent_case_ids(connection, 50))
-        return Problem(("incident",), said, "the id of an incident", near)
+        return Problem(("incident",), message, "the id of an incident", near)
     if event.service is None:
-        said = f"'{event.type}' names neither an incident nor a service"
-        return Problem(("incident",), said, "the id of an incident")
-    said = f"service '{event.service}' has no open incident"
-    return Problem(("service",), said, "an incident by its id, or a service that has an open one")
+        message = f"'{event.type}' names neither an incident nor a service"
+        return Problem(("incident",), message, "the id of an incident")
+    message = f"service '{event.service}' has no open incident"
+    return Problem(("service",), message, "an incident by its id, or a service that has an open one")

@@ -20,10 +20,10 @@ from incident_engine.domain.incidents.signals import sort_key
 from incident_engine.domain.reports.definition import report_entry_problems
 from incident_engine.domain.rulebook import Rulebook
 from incident_engine.engine.decision_log import Reason, log, warn
-from incident_engine.engine.event_checks import NAMING, Names, checked
+from incident_engine.engine.event_checks import NAMING, Names, checked, closing_problems
 from incident_engine.engine.incident_cache import IncidentCache
 from incident_engine.engine.reader import Reader
-from incident_engine.engine.router import Router, not_to_be_closed
+from incident_engine.engine.router import Router
 from incident_engine.engine.update import CaseUpdater
 from incident_engine.store.events import Key
 from incident_engine.store.quarantine import is_anything_in_quarantine, put_in_quarantine, release_from_quarantine
@@ -201,9 +201,7 @@ class Engine:
                 return result
             event = result
         if isinstance(event, IncidentClosed):
-            problem = not_to_be_closed(unit.connection, case_id, event.occurred_at, self._observation)
-            if problem is not None:
-                return [problem]
+            return closing_problems(unit.connection, event, case_id, self._observation) or event
         return event
 
     def _account(self, unit: UnitOfWork, events: Sequence[Event], receipts: Sequence[Receipt]) -> None:

@@ -1,4 +1,4 @@
-"""Bringing one incident up to date: fold, assess, plan, reconcile, and write the difference."""
+"""The update of one case: fold, assess, plan, reconcile, and write the difference."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -25,7 +25,7 @@ from incident_engine.store.unit_of_work import UnitOfWork
 
 
 class CaseUpdater:
-    """Knows the packs, and what follows from an incident at an instant."""
+    """Writes everything that follows from the events of a case at an instant."""
 
     def __init__(
         self,
@@ -33,51 +33,52 @@ class CaseUpdater:
         rulebook: Rulebook,
         links: Links,
         reader: Reader,
-        ledger: IncidentCache,
+        cache: IncidentCache,
         *,
         drill: bool = False,
     ) -> None:
-        self._settings = settings
-        self._cache = ledger
+        self._zone = settings.bank.zone
+        self._window = settings.intake.window
+        self._cache = cache
         self._steps = StepRunner(settings, rulebook, links, drill=drill)
         self._reader = reader
 
     def update_case(self, unit: UnitOfWork, case_id: str, now: datetime) -> Mapping[str, Any]:
-        """Write everything that follows from the incident's events at `now`, and when to look again.
-
-        Returns what the incident's row says of it now.
-        """
+        """Write verdicts, steps, reports, summary and the next timer of a case. Return its columns in table `cases`."""
         connection = unit.connection
         self._cache.flush(connection)
         case = self._reader.graded(connection, self._cache.incident(connection, case_id), now)
-        ends_at = closes_itself_at(case.incident, case.assessments, self._settings.intake.window)
+        ends_at = closes_itself_at(case.incident, case.assessments, self._window)
         if ends_at is not None and now >= ends_at:
             self._close(unit, case_id, now)
             case = self._reader.graded(connection, self._cache.incident(connection, case_id), now)
-        self._keep_verdicts(unit, case, now)
+        self._store_verdicts(unit, case, now)
         self._steps.advance(unit, case, now)
-        summary = _summary(case, now)
-        cases.update_case(connection, case_id, summary)
-        set_timer(unit.connection, case_id, self._wake_at(unit, case, now))
-        return summary
+        level = case.assessments[0].level
+        severity = case.packs[0].severity[level] if level else 0
+        columns = {**case.type.columns(case.incident, now), "level": level, "severity": severity}
+        cases.update_case(connection, case_id, columns)
+        set_timer(connection, case_id, self._next_change_at(unit, case, now))
+        return columns
 
-    def _keep_verdicts(self, unit: UnitOfWork, case: GradedCase, now: datetime) -> None:
+    def _store_verdicts(self, unit: UnitOfWork, case: GradedCase, now: datetime) -> None:
         for assessment, before in zip(case.assessments, case.before, strict=True):
-            document = assessment_document(assessment, self._settings.bank.zone)
-            if before is None or _verdict(before) != _verdict(document):
+            document = assessment_document(assessment, self._zone)
+            # The same verdict at a later instant is not stored again: a case has thousands of updates in a storm.
+            if before is None or _content(before) != _content(document):
                 insert_assessment(unit.connection, case.incident.id, now, document)
             if assessment.level != (before["level"] if before else None):
-                rise = document["trajectory"][-1]
-                reached = Reason.LEVEL_CORRECTED if "corrected_by" in rise else Reason.LEVEL_REACHED
+                change = document["trajectory"][-1]
+                reached = Reason.LEVEL_CORRECTED if "corrected_by" in change else Reason.LEVEL_REACHED
                 log_after_commit(
                     unit,
                     Reason.LEVEL_RETAINED if assessment.level_retained else reached,
                     incident=case.incident.id,
                     pack=assessment.pack,
                     incident_level=assessment.level,
-                    at=rise["at"],
-                    cite=rise["cite"],
-                    by=rise.get("corrected_by"),
+                    at=change["at"],
+                    cite=change["cite"],
+                    by=change.get("corrected_by"),
                 )
 
     def _close(self, unit: UnitOfWork, case_id: str, now: datetime) -> None:
@@ -95,38 +96,21 @@ class CaseUpdater:
         self._cache.flush(unit.connection)
         log_after_commit(unit, Reason.CLOSED_BELOW_LOWEST_LEVEL, incident=case_id)
 
-    def _wake_at(self, unit: UnitOfWork, case: GradedCase, now: datetime) -> datetime | None:
-        """Return the next instant at which anything changes by itself: a level, an obligation, a step, the end."""
+    def _next_change_at(self, unit: UnitOfWork, case: GradedCase, now: datetime) -> datetime | None:
+        """Return the next instant at which a level, an obligation, a step or the end comes without a new event."""
         instants = [assessment.next.at for assessment in case.assessments if assessment.next is not None]
-        instants += [
-            status.due_at + RESOLUTION
-            for assessment in case.assessments
-            for status in assessment.obligations
-            if status.state is ObligationState.PENDING and status.due_at is not None
-        ]
-        instants += [
-            instant
-            for assessment in case.assessments
-            for status in assessment.obligations
-            for instant in (status.applies_at, status.met_at)
-            if instant is not None and instant > now
-        ]
-        next_step = steps.next_due_at(unit.connection, case.incident.id)
-        instants += [] if next_step is None else [next_step]
-        ends_at = closes_itself_at(case.incident, case.assessments, self._settings.intake.window)
-        if ends_at is not None:
-            instants.append(ends_at)
+        for assessment in case.assessments:
+            for status in assessment.obligations:
+                if status.state is ObligationState.PENDING and status.due_at is not None:
+                    instants.append(status.due_at + RESOLUTION)  # at the deadline itself it is not overdue yet
+                instants += [at for at in (status.applies_at, status.met_at) if at is not None and at > now]
+        closes_at = closes_itself_at(case.incident, case.assessments, self._window)
+        instants += [at for at in (steps.next_due_at(unit.connection, case.incident.id), closes_at) if at is not None]
         return min(instants, default=None)
 
 
-def _summary(case: GradedCase, now: datetime) -> dict[str, Any]:
-    level = case.assessments[0].level
-    severity = case.packs[0].severity[level] if level else 0
-    return {**case.type.columns(case.incident, now), "level": level, "severity": severity}
-
-
-def _verdict(document: Mapping[str, Any]) -> tuple[object, ...]:
-    """Return what makes two verdicts the same, whenever they were reached."""
+def _content(document: Mapping[str, Any]) -> tuple[object, ...]:
+    """Return the parts of a verdict's document in which it differs from another, whenever they were given."""
     obligations = [
         (status["id"], status["instance"], status["state"], status["due_at"]) for status in document["obligations"]
     ]

@@ -273,7 +273,7 @@ def test_archived_events_are_no_maintenance_of_later_incidents(kept: Kept) -> No
 
 def test_many_incidents_go_in_files_of_a_bounded_size(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retention, "PER_FILE", 2)
-    monkeypatch.setattr(retention, "_LOOKED_AT", 3)
+    monkeypatch.setattr(retention, "_PAGE", 3)
     names = [f"old-{number}" for number in range(5)]
     blips(kept.house, *names)
     outcome = kept.run()
@@ -301,7 +301,7 @@ def crash_after_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def crash_between_removals(monkeypatch: pytest.MonkeyPatch) -> None:
-    done = Archiver._do
+    done = Archiver._submit
     calls: list[int] = []
 
     def do(self: Archiver, work: Any) -> Any:
@@ -310,7 +310,7 @@ def crash_between_removals(monkeypatch: pytest.MonkeyPatch) -> None:
             raise Crash
         return done(self, work)
 
-    monkeypatch.setattr(Archiver, "_do", do)
+    monkeypatch.setattr(Archiver, "_submit", do)
 
 
 @pytest.mark.parametrize(
@@ -450,7 +450,9 @@ def test_figures_that_are_missing_are_named(kept: Kept, spoil: Any, said: str) -
 
 @pytest.mark.parametrize("keep", ["0s", "23h"])
 def test_a_time_too_short_is_refused(tmp_path: Path, keep: str) -> None:
-    with pytest.raises(InvalidFilesError, match=r"RETENTION__CLOSED_INCIDENTS: too short: .*; expected 1d and"):
+    with pytest.raises(
+        InvalidFilesError, match=r"RETENTION__CLOSED_INCIDENTS: too short: .*; expected at least 1d and"
+    ):
         bank(tmp_path, RETENTION__CLOSED_INCIDENTS=keep)
     assert bank(tmp_path, RETENTION__CLOSED_INCIDENTS="365d").retention.closed_incidents == parse_duration("365d")
 

@@ -80,7 +80,7 @@ def test_a_verdict_says_since_when() -> None:
     found = of(HISTORY, cbrc(), SLOWER)
     long = found.rows[1]
     assert [verdict.since for verdict in long.verdicts] == [at("2013-06-22 12:00"), at("2013-06-22 13:00")]
-    assert [(step.level, step.at) for step in long.verdicts[0].course] == [
+    assert [(step.level, step.at) for step in long.verdicts[0].history] == [
         ("II", at("2013-06-22 09:30")),
         ("I", at("2013-06-22 12:00")),
     ]
@@ -227,7 +227,7 @@ def test_each_verdict_is_that_of_assess(history: list[Recorded]) -> None:
         incident = fold(row.incidents[0], [r for r in history if r.event.incident == row.incidents[0]])
         assert row.at == (incident.restored_at or NOW)
         for pack, verdict in zip(packs, row.verdicts, strict=True):
-            assert verdict.course == assess(incident, pack, {}, row.at).trajectory
+            assert verdict.history == assess(incident, pack, {}, row.at).trajectory
 
 
 def test_a_few_thousand_events_are_replayed_whole() -> None:

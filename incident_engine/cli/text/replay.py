@@ -79,7 +79,7 @@ def _history(verdict: Verdict, started: datetime | None, zone: tzinfo, translate
     if not verdict.in_force:
         return [translate("not in force, short")]
     lines: list[str] = []
-    for change in verdict.course:
+    for change in verdict.history:
         at = change.at.astimezone(zone)
         time = f"{at:%Y-%m-%d %H:%M:%S}"
         # The parts of the date that the line's first column shows already would only widen the table.
@@ -104,7 +104,7 @@ def _summary(replay: Replay, translate: Translator) -> Iterator[str]:
         if replay.out_of_force(index):
             period = f"{candidate.pack.in_force.from_} – {candidate.pack.in_force.until or ''}".rstrip()
             yield f"! {candidate.label}: {replay.out_of_force(index)} {translate('not in force then')} ({period})"
-    if any(step.correction for row in replay.rows for verdict in row.verdicts for step in verdict.course):
+    if any(step.correction for row in replay.rows for verdict in row.verdicts for step in verdict.history):
         yield f"* {translate('corrected by a person')}"
     yield ""
     if len(replay.candidates) == 1:
