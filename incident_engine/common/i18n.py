@@ -315,7 +315,7 @@ TERMS: Mapping[str, Text] = {
     "reported": Text("首次报告", "first reported"),
     "restored": Text("恢复", "restored"),
     # Reasons to keep an incident in the database
-    "obligation_owed": Text("尚有报告或告知义务未履行", "a report or a notice is still due"),
+    "obligation_due": Text("尚有报告或告知义务未履行", "a report or a notice is still due"),
     "step_open": Text("尚有步骤或后续任务未完成", "a step or a follow-up task is still open"),
     "delivery_under_way": Text("尚有消息未送达", "a message is not yet delivered"),
     "something_due": Text("尚有定时事项", "a timer is still pending"),

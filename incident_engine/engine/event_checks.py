@@ -21,7 +21,7 @@ from incident_engine.domain.events.actions import (
 )
 from incident_engine.domain.events.model import Event, ImpactMeasured, LevelCorrected
 from incident_engine.domain.grading.pack import Pack
-from incident_engine.domain.incidents.closing import closing_problem
+from incident_engine.domain.incidents.closing_check import closing_problem
 from incident_engine.domain.incidents.fold import fold
 from incident_engine.domain.incidents.incident import Incident
 from incident_engine.domain.response.step import Awaits, StepState

@@ -39,13 +39,13 @@ class Reader:
             return None
         return self.graded(connection, fold(case_id, events_of(connection, case_id)), now)
 
-    def what_if(self, connection: Connection, case: GradedCase, hypothesis: WhatIf, now: datetime) -> GradedCase:
-        """Return a case as it would be at `now` if the hypothesis held.
+    def what_if(self, connection: Connection, case: GradedCase, what_if: WhatIf, now: datetime) -> GradedCase:
+        """Return a case as it would be at `now` if the supposed facts held.
 
-        Raises InvalidDocumentError if the hypothesis contradicts known facts.
+        Raises InvalidDocumentError if they contradict known facts.
         """
         case_id = case.incident.id
-        supposed = [Recorded(event, now) for event in what_if_events(case.incident, hypothesis, now)]
+        supposed = [Recorded(event, now) for event in what_if_events(case.incident, what_if, now)]
         return self.graded(connection, fold(case_id, [*events_of(connection, case_id), *supposed]), now)
 
     def graded(self, connection: Connection, incident: Incident, now: datetime) -> GradedCase:

@@ -44,7 +44,7 @@ _DUE = (ObligationState.PENDING, ObligationState.OVERDUE)
 class Hold(StrEnum):
     """Why an incident is not archived, however long ago it was closed."""
 
-    OBLIGATION_OWED = "obligation_owed"
+    OBLIGATION_DUE = "obligation_due"
     """A report or a notice is pending or overdue."""
     STEP_OPEN = "step_open"
     """A step or a follow-up task is still open."""
@@ -88,7 +88,7 @@ def hold_of(connection: Connection, reader: Reader, case_id: str, now: datetime)
     case = reader.case(connection, case_id, now)
     statuses = [status for assessment in case.assessments for status in assessment.obligations] if case else []
     if any(status.state in _DUE for status in statuses):
-        return Hold.OBLIGATION_OWED
+        return Hold.OBLIGATION_DUE
     return _stored_hold(connection, case_id)
 
 

@@ -85,7 +85,7 @@ class Engine:
         appended = self.cache.appended(unit.connection, [(event.source, event.id) for _, event in parsed])
         # In order of occurrence, so that one request means the same as one request for each event.
         for index, event in sorted(parsed, key=lambda item: sort_key(item[1])):
-            receipt = self._take(unit, event, now, appended)
+            receipt = self._append(unit, event, now, appended)
             if isinstance(receipt, Receipt):
                 receipts[index] = receipt
                 appended[event.source, event.id] = receipt.incident
@@ -167,7 +167,7 @@ class Engine:
         columns = self._updater.update_case(unit, case_id, now)
         self.cache.open_incidents.update(unit, case_id, columns)
 
-    def _take(
+    def _append(
         self, unit: UnitOfWork, event: Event, now: datetime, appended: Mapping[Key, str | None]
     ) -> Receipt | list[Problem]:
         """Append one event to its case unless it was appended before. Return its receipt, or its problems."""

@@ -1,6 +1,6 @@
-"""The one writer: a thread that commits what waits in its queue, many pieces of work in one transaction.
+"""The one writer: a thread that commits queued work, many pieces in one transaction.
 
-A piece of work is done when its future has a result; that is after the commit, so what is acknowledged is on disk.
+The future of a piece of work gets its result after the commit, so an acknowledged event is on disk.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from enum import Enum, auto
 from functools import partial
 from typing import Any
 
-from incident_engine.common import failpoints as faults
+from incident_engine.common import failpoints
 from incident_engine.common.clock import ticks
 from incident_engine.common.errors import OverloadedError, StoreError
 from incident_engine.common.telemetry import RateLimitedLog, logger
@@ -23,37 +23,38 @@ from incident_engine.store.diagnosis import FailureState, explain
 from incident_engine.store.unit_of_work import T, UnitOfWork, Work, in_savepoint, is_store_failure, transaction
 
 BATCH = 500
-"""So many events are committed together at most; those of one request always are."""
+"""At most this many events per commit. One request is never split."""
 _TRY_AGAIN_SECONDS = 1.0
-"""How soon a store in trouble is tried again if nobody wants anything of it."""
+"""The pause after which a failing store is tried again when the queue is empty."""
 
 
 @dataclass(frozen=True, slots=True)
 class _LoopWaiter:
-    """Somebody in an event loop who waits for a piece of work."""
+    """A coroutine in an event loop that waits for a piece of work."""
 
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[Any]
 
     def set_running_or_notify_cancel(self) -> bool:
+        """Return whether the waiter still wants the result, as `concurrent.futures.Future` does."""
         return not self.future.cancelled()
 
 
 Waiting = Future[Any] | _LoopWaiter
 _Item = tuple[Work, Waiting, int]
-"""A piece of work, who waits for it, and how many events it brings."""
+"""A piece of work, its waiter, and the number of its events."""
 
 
 class _Signal(Enum):
-    """What stands in the queue and is no work."""
+    """An entry of the queue that is not work."""
 
     URGENT = auto()
-    """Something urgent waits beside the queue."""
+    """Urgent work waits beside the queue."""
     END = auto()
 
 
 WorkOutcome = tuple[Any, Exception | None]
-"""A result, or why there is none."""
+"""(result, error): one of the two is None."""
 
 
 class Writer:
@@ -75,7 +76,7 @@ class Writer:
         self._queue: queue.SimpleQueue[_Item | _Signal] = queue.SimpleQueue()
         self._urgent: deque[_Item] = deque()
         self._carried_over: _Item | None = None
-        """What was taken from the queue and waits for the next transaction: it did not fit into the one before."""
+        """The item that did not fit into the last batch."""
         self._capacity = capacity
         self._on_commit = on_commit
         self._on_begin = on_begin or (lambda _: None)
@@ -84,41 +85,42 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self._closing = threading.Event()
         self.taken = 0
-        """How many works were taken from the queue so far."""
+        """The number of works taken from the queue so far; the watchdog sees by it that the writer moves on."""
         self.busy_since: float | None = None
-        """When the batch in hand was begun, in ticks; None while there is none."""
+        """When the current batch started, in ticks; None between batches."""
         self.failure = FailureState()
         self._overflow = RateLimitedLog(self._log.warning, 1)
         self._failures = RateLimitedLog(self._log.warning, 60)
 
     def start(self) -> None:
-        """Begin to work."""
+        """Start the thread."""
         self._thread.start()
 
     @property
     def is_alive(self) -> bool:
-        """Return whether the thread works."""
+        """Return whether the thread runs."""
         return self._thread.is_alive()
 
     @property
     def queued(self) -> int:
-        """Return how many works wait."""
+        """Return the number of waiting works."""
         return self._queue.qsize() + len(self._urgent)
 
     def submit(self, work: Callable[[UnitOfWork], T], *, urgent: bool = False) -> Future[T]:
         """Queue a piece of work; its future ends after the commit.
 
-        Raises OverloadedError when the queue is full. Urgent work (our own: timers, deliveries, a few at a time) is
-        always taken, and comes next, in a transaction of its own: a storm of requests cannot keep us from what is due.
+        Raises OverloadedError if the queue is full. Urgent work (timers and deliveries, a few at a time) is always
+        taken and comes next, in a transaction of its own, so that a storm of requests cannot delay what is due.
         """
         future: Future[T] = Future()
         self._put((work, future, 1), urgent=urgent)
         return future
 
     async def do(self, work: Callable[[UnitOfWork], T], events: int = 1) -> T:
-        """Do a piece of work, from within an event loop; returns its result after the commit. Raises as `submit`.
+        """Queue a piece of work from an event loop; return its result after the commit. Raises as `submit` does.
 
-        `events` is how many it brings.
+        `events` is the number of its events. Cheaper than `submit` on the intake path: no future of another thread has
+        to be wrapped for the loop.
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
@@ -138,7 +140,7 @@ class Writer:
         self._queue.put(item)
 
     def stop(self, timeout: float) -> None:
-        """Finish what is queued, then end."""
+        """Finish the queued work, then end the thread; wait for it for `timeout` seconds."""
         self._closing.set()
         self._queue.put(_Signal.END)
         self._thread.join(timeout)
@@ -154,7 +156,7 @@ class Writer:
                     self.busy_since = None
 
     def _gather(self) -> list[_Item]:
-        """Wait until something is to be done; return what is committed together, nothing if it is urgent only."""
+        """Wait for work; return the next batch, empty if only urgent work waits."""
         batch: list[_Item] = []
         item = self._carried_over or self._next()
         self._carried_over = None
@@ -173,7 +175,7 @@ class Writer:
         return batch
 
     def _next(self) -> _Item | _Signal:
-        """Return what waits longest; while the store is in trouble, see meanwhile whether it has passed."""
+        """Return the oldest entry of the queue; while the store fails, probe it once a second meanwhile."""
         while True:
             try:
                 return self._queue.get(timeout=_TRY_AGAIN_SECONDS if self.failure.reason else None)
@@ -187,7 +189,7 @@ class Writer:
             return
         try:
             outcomes, unit = self._do([work for work, _ in wanted])
-        except Exception as error:  # noqa: BLE001 - whatever it is, nothing of the batch is on disk: say so to each
+        except Exception as error:  # noqa: BLE001 - nothing of the batch is on disk, so each waiter gets the error
             self.failure.record_failure(error)
             self._follow_up([partial(self._failures, "commit_failed", reason="commit_failed", error=explain(error))])
             self._fail(wanted)
@@ -196,31 +198,34 @@ class Writer:
             self.failure.record_success()
             self._failures.reset()
             self._follow_up([partial(self._log.info, "commit_works_again", reason="commit_works_again")])
-        self._follow_up([partial(faults.reach, faults.Point.AFTER_COMMIT), *unit.after_commit])
-        self._resolve_waiters([(each, outcome) for (_, each), outcome in zip(wanted, outcomes, strict=True)])
+        self._follow_up([partial(failpoints.reach, failpoints.Point.AFTER_COMMIT), *unit.after_commit])
+        self._resolve_waiters([(waiting, outcome) for (_, waiting), outcome in zip(wanted, outcomes, strict=True)])
         if not unit.nothing_due_changed:
             self._follow_up([self._on_commit])
 
     def _fail(self, batch: Sequence[tuple[Work, Waiting]]) -> None:
-        error = StoreError(f"the store did not take it: {self.failure.reason}")
+        error = StoreError(f"the store could not save this request: {self.failure.reason}")
         self._resolve_waiters([(waiting, (None, error)) for _, waiting in batch])
 
     def _resolve_waiters(self, answers: Sequence[tuple[Waiting, WorkOutcome]]) -> None:
-        """Tell everybody who waits; those in an event loop all at once, for each call from here interrupts it."""
+        """Give each waiter its outcome; those of one event loop in one call, because each cross-thread call wakes it up."""
         by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], WorkOutcome]]] = {}
         for waiting, outcome in answers:
             if isinstance(waiting, _LoopWaiter):
                 by_loop.setdefault(waiting.loop, []).append((waiting.future, outcome))
             else:
                 _resolve(waiting, outcome)
-        for loop, told in by_loop.items():
+        for loop, resolved in by_loop.items():
             try:
-                loop.call_soon_threadsafe(_resolve_all, told)
-            except RuntimeError as error:  # the loop has ended, and everybody who waited in it
+                loop.call_soon_threadsafe(_resolve_all, resolved)
+            except RuntimeError as error:  # the loop has ended, and its waiters with it
                 self._warn("nobody_waits", error)
 
     def _do(self, works: Sequence[Work]) -> tuple[list[WorkOutcome], UnitOfWork]:
-        """Do all works in one transaction: first as if none could fail, and if one does, each in a savepoint."""
+        """Do all works in one transaction; if one fails, do all again, each in a savepoint of its own.
+
+        Savepoints cost a statement a work, and failures are rare: so the first try does without.
+        """
         try:
             with transaction(self._database) as unit:
                 self._on_begin(unit)
@@ -238,7 +243,7 @@ class Writer:
         return outcomes, unit
 
     def _end(self, unit: UnitOfWork, works: int) -> None:
-        """End a transaction with what is told of it as a whole: by then every row is as it will be."""
+        """Run the deferred work, then the `before_commit` hooks, which see every row as it will be."""
         unit.run_before_commit()
         unit.nothing_due_changed = unit.unchanged >= works
         for hook in self._before_commit:
@@ -248,7 +253,7 @@ class Writer:
         for action in actions:
             try:
                 action()
-            except Exception as error:  # noqa: BLE001 - the writer must go on; what was committed stays committed
+            except Exception as error:  # noqa: BLE001 - the writer must go on; the commit stands
                 self._warn("after_commit_failed", error)
 
     def _warn(self, reason: str, error: Exception) -> None:
@@ -263,7 +268,7 @@ def _resolve(future: Future[Any] | asyncio.Future[Any], outcome: WorkOutcome) ->
         future.set_exception(failure)
 
 
-def _resolve_all(told: Sequence[tuple[asyncio.Future[Any], WorkOutcome]]) -> None:
-    for future, outcome in told:
-        if not future.done():  # whoever waited may have gone
+def _resolve_all(resolved: Sequence[tuple[asyncio.Future[Any], WorkOutcome]]) -> None:
+    for future, outcome in resolved:
+        if not future.done():  # the waiter may have gone
             _resolve(future, outcome)

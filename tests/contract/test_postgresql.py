@@ -212,7 +212,7 @@ def test_a_work_over_which_the_server_hangs_up_fails_and_the_writer_goes_on(data
 
     writer = Writer(database, 10, lambda: None)
     writer.start()
-    with pytest.raises(StoreError, match=r"the store did not take it: .*terminating connection"):
+    with pytest.raises(StoreError, match=r"the store could not save this request: .*terminating connection"):
         writer.submit(interrupted).result(30)
     writer.submit(lambda unit: unit.connection.execute(insert(cases).values(**AN_INCIDENT)) and None).result(30)
     assert names(database) == {"i"}

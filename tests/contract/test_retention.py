@@ -200,7 +200,7 @@ def test_an_open_incident_never_goes(kept: Kept) -> None:
 
 def test_what_is_still_owed_stays_with_its_reason(kept: Kept) -> None:
     graded(kept.house)
-    assert kept.run().held == {"graded": Hold.OBLIGATION_OWED}
+    assert kept.run().held == {"graded": Hold.OBLIGATION_DUE}
     summed_up(kept.house)
     assert [*kept.run().archived.values()] == [["graded"]]
 

@@ -307,7 +307,7 @@ def test_a_commit_that_fails_is_told_to_everyone_in_it_and_the_writer_goes_on(op
     first.result(30)
     broken = True
     for failed in [opened.writer.submit(put(name)) for name in ("a", "b")]:
-        with pytest.raises(StoreError, match="the store did not take it"):
+        with pytest.raises(StoreError, match="the store could not save this request"):
             failed.result(30)
     broken = False
     assert opened.stored() == []
