@@ -208,7 +208,7 @@ class Writer:
         self._resolve_waiters([(waiting, (None, error)) for _, waiting in batch])
 
     def _resolve_waiters(self, answers: Sequence[tuple[Waiting, WorkOutcome]]) -> None:
-        """Give each waiter its outcome; those of one event loop in one call, because each cross-thread call wakes it up."""
+        """Give each waiter its outcome: one call for all of an event loop, because each call from here wakes it up."""
         by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], WorkOutcome]]] = {}
         for waiting, outcome in answers:
             if isinstance(waiting, _LoopWaiter):
