@@ -11,7 +11,8 @@ from incident_engine.domain.calendar.holidays import Calendar
 from incident_engine.domain.calendar.service_hours import ALWAYS, ServiceHours, weekly_hours
 from incident_engine.domain.events.harm import HarmAssessed
 from incident_engine.domain.events.model import Recorded
-from incident_engine.domain.grading.downtime import Downtime, ForecastPoint
+from incident_engine.domain.grading.downtime import Downtime
+from incident_engine.domain.grading.forecast_point import ForecastPoint
 from incident_engine.domain.grading.interpretation import Counting, HoursClock, Interpretation, InterpretationPoint
 from incident_engine.domain.values import NEVER
 

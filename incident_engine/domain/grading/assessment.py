@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from incident_engine.domain.events.harm import HarmAssessed
 from incident_engine.domain.events.model import LevelCorrected
-from incident_engine.domain.grading.downtime import ForecastPoint
+from incident_engine.domain.grading.forecast_point import ForecastPoint
 from incident_engine.domain.grading.level_history import LevelChange
 from incident_engine.domain.grading.obligation_status import ObligationStatus
 from incident_engine.domain.incidents.incident import Interval, Measurement

@@ -13,6 +13,7 @@ from incident_engine.domain.calendar.service_hours import ALWAYS, Interrupted, S
 from incident_engine.domain.calendar.service_hours import reach as reach_length
 from incident_engine.domain.events.harm import HarmAssessed
 from incident_engine.domain.events.model import RecoveryEstimated, RepairFailed
+from incident_engine.domain.grading.forecast_point import ForecastPoint
 from incident_engine.domain.grading.interpretation import (
     Counting,
     Degraded,
@@ -36,15 +37,6 @@ class _Line:
 
     hours: ServiceHours
     segments: tuple[Segment, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ForecastPoint:
-    """An instant at which the service of an unrepaired failure is closed."""
-
-    at: datetime
-    recovery_at: datetime | None
-    """The recovery expected at that instant; None if there was no estimate."""
 
 
 class Downtime:

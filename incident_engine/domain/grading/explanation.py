@@ -16,7 +16,8 @@ from incident_engine.domain.grading.assessment_document import (
     window_document,
 )
 from incident_engine.domain.grading.conditions import Condition
-from incident_engine.domain.grading.downtime import Downtime, ForecastPoint
+from incident_engine.domain.grading.downtime import Downtime
+from incident_engine.domain.grading.forecast_point import ForecastPoint
 from incident_engine.domain.grading.pack import Pack, Rule
 from incident_engine.domain.grading.reach import reach
 from incident_engine.domain.incidents.incident import Incident, Interval, Measurement
