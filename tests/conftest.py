@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from support.memo import remember, remember_rules
 
-from incident_engine.config import rulebook
+from incident_engine.config import message_loader
 
 SLOW_FOLDERS = ("crash", "acceptance", "simulation", "properties", "contract")
 """Folders in which single tests take seconds, the slowest first."""
@@ -25,6 +25,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _rules_are_tried_once() -> Iterator[None]:
     """Keep what trying the rules gives: the shipped ones are tried by hundreds of tests and never change."""
     with pytest.MonkeyPatch.context() as patch:
-        remember(patch, rulebook, "template_problems")
+        remember(patch, message_loader, "template_problems")
         remember_rules(patch)
         yield

@@ -10,7 +10,9 @@ from incident_engine.common.errors import Path as DocumentPath
 from incident_engine.common.validation import nearest
 from incident_engine.common.yaml_loader import load_file
 from incident_engine.config import rulebook
+from incident_engine.config.calendars import load_calendar
 from incident_engine.config.channels import channel_secrets
+from incident_engine.config.message_loader import check_template
 from incident_engine.config.pack_checks import check_pack, check_succession
 from incident_engine.config.report_loader import check_report
 from incident_engine.config.scenario import load_scenario, unknown_name_problems
@@ -140,7 +142,7 @@ def _check_scenario(path: Path, settings: Settings, result: CheckResult) -> list
 
 def _check_file(path: Path, settings: Settings | None, result: CheckResult) -> list[Finding]:
     if path.name.endswith(".j2"):
-        return rulebook.check_template(path)
+        return check_template(path)
     data = load_file(path).data
     keys = list(data) if isinstance(data, dict) else []
     kind = next((kind for kind in _KINDS if kind in keys), None)
@@ -153,7 +155,7 @@ def _check_file(path: Path, settings: Settings | None, result: CheckResult) -> l
     if kind == "report":
         return check_report(path)
     if kind == "calendar":
-        rulebook.load_calendar(path)
+        load_calendar(path)
         return []
     if kind == "scenario":
         # Without valid settings every service would be unknown; the configuration has findings of its own.

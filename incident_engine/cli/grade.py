@@ -40,7 +40,8 @@ def grade(
 
     from incident_engine.cli.text.grading import graded_text
     from incident_engine.common.clock import SystemClock
-    from incident_engine.config.rulebook import load_calendars, load_every_pack, load_packs
+    from incident_engine.config.calendars import load_calendars
+    from incident_engine.config.rulebook import load_every_pack, load_packs, rules_directory
     from incident_engine.engine import event_files
     from incident_engine.engine import offline as history
 
@@ -48,7 +49,7 @@ def grade(
         raise typer.BadParameter("expected text or json", param_hint="--format")
     settings, config_file = read_settings(config)
     findings: list[Finding] = []
-    calendars = load_calendars(settings, findings)
+    calendars = load_calendars(rules_directory(settings), findings)
     packs = load_packs(settings, config_file, pack or [])
     basis = history.GradingBasis(packs, settings.service_hours(calendars), calendars)
     if findings:

@@ -48,7 +48,8 @@ def replay(
 
     from incident_engine.cli.text.replay import replay_text
     from incident_engine.common.clock import SystemClock
-    from incident_engine.config.rulebook import load_calendars, load_every_pack
+    from incident_engine.config.calendars import load_calendars
+    from incident_engine.config.rulebook import load_every_pack, rules_directory
     from incident_engine.engine import event_files
     from incident_engine.engine import offline as history
     from incident_engine.engine import replay as replays
@@ -61,7 +62,7 @@ def replay(
     settings, config_file = read_settings(config)
     until = instant_of(at, settings.bank.zone)
     findings: list[Finding] = []
-    calendars = load_calendars(settings, findings)
+    calendars = load_calendars(rules_directory(settings), findings)
     if findings:
         raise InvalidFilesError(findings)
     candidates = replays.load_candidates(settings, config_file, pack)

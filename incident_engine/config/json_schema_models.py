@@ -14,7 +14,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from incident_engine.config import secret, settings
-from incident_engine.config.rulebook import CalendarFile
+from incident_engine.config.calendars import CalendarFile
 from incident_engine.config.sms import SmsCase, SmsSettings, SmsSuccess
 from incident_engine.domain.calendar.service_hours import DAY_NAMES, HOLIDAYS, MAKEUP_WORKDAYS
 from incident_engine.domain.events.fields import IncidentKey, Instant, Region

@@ -8,7 +8,7 @@ from incident_engine.common.validation import unknown_problems
 from incident_engine.config.settings import Settings
 from incident_engine.domain.grading.pack import Pack
 from incident_engine.domain.messages.samples import failures, kind_of, uses
-from incident_engine.domain.messages.templates import SUFFIXES, MessageBook, MessageForm
+from incident_engine.domain.messages.templates import SUFFIXES, MessageBook
 from incident_engine.domain.response.playbook import Playbook, StepTemplate, audiences_of, templates_of
 from incident_engine.domain.response.triggers import ANY_LEVEL
 from incident_engine.domain.values import LOCALES
@@ -92,8 +92,3 @@ def failing_templates(
     for name in sorted(missing):
         message = f"no template '{name}', which the playbooks need"
         yield Finding(str(directory), 1, 1, f"{message}; expected {name}.md.j2 in every language")
-
-
-def form_of(path: Path) -> MessageForm | None:
-    """Return the form of a template by the suffix of its file; None for other files."""
-    return next((form for form, suffix in SUFFIXES.items() if path.name.endswith(suffix)), None)

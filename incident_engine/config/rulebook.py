@@ -1,27 +1,23 @@
 """Load packs, playbooks, messages, reports and calendars, and check them against the settings and each other."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import date
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import ValidationError
-
 from incident_engine import __version__
 from incident_engine.common.errors import Finding, InvalidDocumentError, InvalidFilesError, Problem
-from incident_engine.common.validation import Strict, nearest, problems_of
+from incident_engine.common.validation import nearest
 from incident_engine.common.yaml_loader import Document, load_file
-from incident_engine.config.playbook_checks import failing_templates, form_of, reference_problems
+from incident_engine.config.calendars import load_calendars
+from incident_engine.config.message_loader import load_messages
+from incident_engine.config.playbook_checks import failing_templates, reference_problems
 from incident_engine.config.report_loader import load_reports
 from incident_engine.config.settings import Settings
-from incident_engine.domain.calendar.holidays import Calendar, DayKind, known_countries
 from incident_engine.domain.grading.pack import Pack
 from incident_engine.domain.grading.pack_parser import parse_pack
-from incident_engine.domain.messages.templates import SUFFIXES, MessageBook, form_name, template_problems
 from incident_engine.domain.response.playbook import parse_playbook
 from incident_engine.domain.rulebook import Rulebook
-from incident_engine.domain.values import LOCALES
 
 T = TypeVar("T")
 
@@ -53,7 +49,7 @@ def load_rulebook(settings: Settings, config_file: Path, tried: str | None = Non
         settings.playbooks, directory / "playbooks", parse_playbook, ("playbooks",), config_file, findings
     )
     messages = load_messages(settings, directory / "messages", findings, is_tried=is_tried)
-    calendars = load_calendars(settings, findings)
+    calendars = load_calendars(directory, findings)
     reports = load_reports(directory, settings.bank.zone, findings, is_tried=is_tried)
     ordered = sorted((pack for pack, _ in packs.values()), key=lambda pack: pack.pack != settings.grading.primary)
     # Without a valid primary pack, every level and obligation of the playbooks would be unknown.
@@ -124,78 +120,6 @@ def check_playbook(path: Path) -> list[Finding]:
     except InvalidDocumentError as error:
         return [document.finding(problem) for problem in error.problems]
     return []
-
-
-def check_template(path: Path) -> list[Finding]:
-    """Return the findings in a message's template."""
-    form = form_of(path)
-    if form is None:
-        expected = ", ".join(f"NAME{suffix}" for suffix in SUFFIXES.values())
-        return [Finding(str(path), 1, 1, f"'{path.name}' is no template's name; expected one of: {expected}")]
-    try:
-        source = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        return [Finding(str(path), 1, 1, f"cannot be read: {error}")]
-    return [
-        Finding(str(path), int(problem.path[0]) if problem.path else 1, 1, problem.sentence())
-        for problem in template_problems(source, form)
-    ]
-
-
-class CalendarFile(Strict):
-    """Corrections of a country's calendar, where it differs from the built-in one."""
-
-    calendar: str
-    """The ISO 3166 code of the country."""
-    published: tuple[int, ...] = ()
-    """Years whose days off are published and complete; no warning about estimates is given for them."""
-    days: dict[date, DayKind] = {}
-    """Single days and their kinds."""
-
-
-def load_calendar(path: Path) -> Calendar:
-    """Return the calendar of a file. Raises InvalidFilesError with every finding."""
-    document = load_file(path)
-    try:
-        calendar = CalendarFile.model_validate(document.data)
-    except ValidationError as error:
-        raise document.refuse(problems_of(error, CalendarFile, document.data)) from None
-    countries = known_countries()
-    if calendar.calendar not in countries:
-        message, near = f"unknown country '{calendar.calendar}'", nearest(calendar.calendar, countries)
-        raise document.refuse([Problem(("calendar",), message, "the ISO 3166 code of a country, such as CN", near)])
-    return Calendar(calendar.calendar, calendar.days, frozenset(calendar.published))
-
-
-def load_calendars(settings: Settings, findings: list[Finding]) -> Mapping[str, Calendar]:
-    """Return the calendars that operators have corrected, by country; add their problems to `findings`."""
-    calendars: dict[str, Calendar] = {}
-    for path in sorted((rules_directory(settings) / "calendars").glob("*.yaml")):
-        try:
-            calendar = load_calendar(path)
-        except InvalidFilesError as error:
-            findings += error.findings
-            continue
-        if calendar.country in calendars:
-            findings.append(Finding(str(path), 1, 1, f"calendar '{calendar.country}' has a file already"))
-        calendars[calendar.country] = calendar
-    return calendars
-
-
-def load_messages(
-    settings: Settings, directory: Path, findings: list[Finding], *, is_tried: bool = False
-) -> MessageBook:
-    """Load every template of every locale; add their problems to `findings`, unless they were tried before."""
-    sources: dict[tuple[str, str], str] = {}
-    for locale in LOCALES:
-        for path in sorted((directory / locale).glob("*.j2")):
-            template_findings = [] if is_tried else check_template(path)
-            findings += template_findings
-            form = form_of(path)
-            if not template_findings and form is not None:
-                name = path.name.removesuffix(SUFFIXES[form])
-                sources[locale, form_name(name, form)] = path.read_text(encoding="utf-8")
-    return MessageBook(sources, settings.bank.zone)
 
 
 def _chosen(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from support.builders import CHINA, at
 
 from incident_engine.common.errors import InvalidFilesError
-from incident_engine.config.rulebook import load_calendar
+from incident_engine.config.calendars import load_calendar
 from incident_engine.domain.calendar.holidays import Calendar, DayKind
 from incident_engine.domain.calendar.service_hours import WeeklyHours, elapsed, reach, weekly_hours
 from incident_engine.domain.rulebook import guessed_years
