@@ -28,7 +28,7 @@ bench-load: $(VENV)/.dev ## side by side with Alertmanager, storm, 100 000 incid
 	$(BIN)/python benchmarks/scale.py
 	$(BIN)/python benchmarks/latency.py
 
-lint: $(VENV)/.dev ## style, types, the order of the rooms, plain words
+lint: $(VENV)/.dev ## style, types, the order of the floors, plain words
 	$(BIN)/ruff check incident_engine tests benchmarks
 	$(BIN)/ruff format --check incident_engine tests benchmarks
 	$(BIN)/mypy
