@@ -16,8 +16,7 @@ from incident_engine.delivery.factory import open_dispatcher
 from incident_engine.domain.rulebook import Rulebook, guessed_years
 from incident_engine.engine.alarm import Alarm
 from incident_engine.engine.reader import Reader
-from incident_engine.engine.recurring import log_recurring
-from incident_engine.engine.retention import Archiver
+from incident_engine.engine.scheduled_jobs import ScheduledJobs
 from incident_engine.engine.service import Engine
 from incident_engine.store.database import Database
 from incident_engine.store.recovery import recover
@@ -85,7 +84,7 @@ class Daemon:
         self._alarm.connect(send_due=self.dispatcher.notify, arm=self._timers.arm, claims=claims)
         watched = Watched(self.database, self.writer, self.dispatcher, self._timers, metrics)
         self._watchdog = open_watchdog(settings, watched, clock, self.url, drill=drill)
-        self._archiver = Archiver(settings.retention, self.database, self.writer, self.reader, self.engine.is_changing)
+        self._jobs = ScheduledJobs(settings, self.database, self.writer, self.reader, clock, self.engine.is_changing)
         context = AppContext(
             settings=settings,
             database=self.database,
@@ -151,15 +150,15 @@ class Daemon:
         zone = self._settings.bank.zone
         self.writer.start()
         self.dispatcher.start()
-        self._timers.every_month(zone, lambda: log_recurring(self.reader, self.database, self.clock, zone))
-        self._timers.every_day(zone, lambda: self._archiver.attempt(self.clock.now()))
+        self._timers.every_month(zone, self._jobs.monthly)
+        self._timers.every_day(zone, self._jobs.daily)
         self._timers.start()
         self._submit(lambda unit: recover(unit, self.database, self._rules, self.clock.now()))
         self._watchdog.start(asyncio.get_running_loop())
 
     async def _drain(self) -> None:
         await asyncio.to_thread(self._watchdog.stop, _GRACE_SECONDS)
-        self._archiver.stop()
+        self._jobs.stop()
         await asyncio.to_thread(self._timers.stop)
         await self.dispatcher.stop(_GRACE_SECONDS)
         await asyncio.to_thread(self.writer.stop, _GRACE_SECONDS)

@@ -95,6 +95,7 @@ def preview(
     lang: Lang = None,
 ) -> None:
     """Show a message as its reader would get it in a scenario, without sending it."""
+    from incident_engine.cli.text.preview import preview_lines
     from incident_engine.config.rulebook import load_rulebook
     from incident_engine.config.scenario import find_scenario, load_scenario
     from incident_engine.domain.messages.templates import MessageForm
@@ -112,5 +113,5 @@ def preview(
     request = previews.PreviewRequest(template, translate.locale, MessageForm(form), step, after)
     loaded = load_scenario(find_scenario(scenario, settings), settings)
     message = previews.preview(request, loaded, settings, load_rulebook(settings, config_file))
-    for line in previews.lines(message, request, loaded, settings, translate):
+    for line in preview_lines(message, request, loaded, settings, translate):
         typer.echo(line)

@@ -138,7 +138,6 @@ PHRASES: Mapping[str, Text] = {
     ),
     "drill went as expected": Text("演练达到预期", "The drill went as expected"),
     "drill did not go as expected": Text("演练未达到预期", "The drill did not go as expected"),
-    "template": Text("模板", "template"),
     "step": Text("步骤", "step"),
     "message reader": Text("读者", "reader"),
     "message time": Text("时间", "at"),

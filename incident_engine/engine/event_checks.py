@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from incident_engine.common.errors import Path, Problem
 from incident_engine.common.validation import nearest, unknown_problems
+from incident_engine.config.settings import Settings
 from incident_engine.domain.events.actions import (
     IncidentClosed,
     ReportWritten,
@@ -24,7 +25,9 @@ from incident_engine.domain.grading.pack import Pack
 from incident_engine.domain.incidents.closing_check import closing_problem
 from incident_engine.domain.incidents.fold import fold
 from incident_engine.domain.incidents.incident import Incident
+from incident_engine.domain.reports.definition import report_entry_problems
 from incident_engine.domain.response.step import Awaits, StepState
+from incident_engine.domain.rulebook import Rulebook
 from incident_engine.store.events import events_of
 from incident_engine.store.steps import steps_of
 
@@ -43,6 +46,17 @@ class Names:
     steps: Sequence[str] = ()
     """Steps of the playbooks that can be added."""
     report_entry_problems: Callable[[ReportWritten], Iterable[Problem]] = lambda _: ()
+
+
+def names_of(settings: Settings, rulebook: Rulebook) -> Names:
+    """Return the names that the settings and the rules define."""
+    templates = [step for playbook in rulebook.playbooks for step in playbook.steps]
+    return Names(
+        people=settings.people.names,
+        # A person can add any step but those that the law or another person's task brings.
+        steps=[step.id for step in templates if step.on.obligation is None and not step.on.task_added],
+        report_entry_problems=lambda event: report_entry_problems(event, rulebook.reports.definitions),
+    )
 
 
 def checked(

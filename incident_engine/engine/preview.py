@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from incident_engine.common.errors import InvalidDocumentError
-from incident_engine.common.i18n import Translator
 from incident_engine.common.signed_links import Links
 from incident_engine.common.validation import unknown_problems
 from incident_engine.config.scenario import STEP_ACTIONS, Scenario
@@ -15,7 +14,6 @@ from incident_engine.domain.events.model import OPENING, Event, MaintenanceAnnou
 from incident_engine.domain.grading.assessment import Assessment
 from incident_engine.domain.incidents.correlation import group_of
 from incident_engine.domain.incidents.incident import Incident
-from incident_engine.domain.messages.formatting import format_duration, format_instant
 from incident_engine.domain.messages.samples import Use, sample, uses
 from incident_engine.domain.messages.templates import Message, MessageForm
 from incident_engine.domain.response.playbook import StepTemplate
@@ -219,26 +217,3 @@ def _rendered(
     message = rulebook.messages.render(request.template, request.locale, variables, request.form)
     has_form = request.form in rulebook.messages.forms(request.template, request.locale)
     return Preview(message, at, reader, step, has_form)
-
-
-def lines(
-    preview: Preview, request: PreviewRequest, scenario: Scenario, settings: Settings, translate: Translator
-) -> Iterator[str]:
-    """Yield the printed lines of a preview: step, instant and reader, the message, and its length."""
-    if preview.step is None:
-        yield f"! {translate('no such step')}"
-    else:
-        at, after = format_instant(preview.at, translate.locale, settings.bank.zone), preview.at - scenario.start
-        offset = translate("after the start").format(format_duration(after, translate.locale))
-        yield f"{translate('step')}: {preview.step.id}"
-        yield f"{translate('message time')}: {at} ({offset})"
-    yield f"{translate('message reader')}: {preview.reader}"
-    fallback = "" if preview.has_form else f" – {translate('no separate form')}"
-    yield f"{translate('message form')}: {translate(request.form)}{fallback}"
-    if request.form is not MessageForm.SHORT:
-        yield f"{translate('subject')}: {preview.message.subject}"
-    yield ""
-    yield preview.message.body
-    length = f"{translate('length')}: {len(preview.message.body.strip())}"
-    parts = f" · {translate('text messages')}: {preview.message.sms_parts}" if request.form is MessageForm.SHORT else ""
-    yield length + parts

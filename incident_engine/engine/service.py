@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import NamedTuple
 
 from incident_engine.common import failpoints
 from incident_engine.common.errors import InvalidDocumentError, Problem
@@ -17,12 +16,12 @@ from incident_engine.config.settings import Settings
 from incident_engine.domain.events.actions import IncidentClosed
 from incident_engine.domain.events.model import Event, MaintenanceAnnounced, OutageEvent, Recorded, wire
 from incident_engine.domain.incidents.signals import sort_key
-from incident_engine.domain.reports.definition import report_entry_problems
 from incident_engine.domain.rulebook import Rulebook
 from incident_engine.engine.decision_log import Reason, log, warn
-from incident_engine.engine.event_checks import NAMING, Names, checked, closing_problems
+from incident_engine.engine.event_checks import NAMING, checked, closing_problems, names_of
 from incident_engine.engine.incident_cache import IncidentCache
 from incident_engine.engine.reader import Reader
+from incident_engine.engine.receipts import Receipt
 from incident_engine.engine.router import Router
 from incident_engine.engine.update import CaseUpdater
 from incident_engine.store.events import Key
@@ -32,17 +31,6 @@ from incident_engine.store.unit_of_work import ReceiptGroup, UnitOfWork, in_save
 
 _TIMERS_AT_ONCE = 200
 _TRY_AGAIN = timedelta(minutes=1)
-
-
-class Receipt(NamedTuple):
-    """The outcome of one reported event, with its incident (None: maintenance, or quarantined)."""
-
-    source: str
-    id: str
-    outcome: EventOutcome
-    incident: str | None
-    touched: tuple[str, ...] = ()
-    """The cases that the event changed or may affect."""
 
 
 class Engine:
@@ -61,24 +49,15 @@ class Engine:
         self._metrics = metrics
         self._reader = reader
         self.cache = IncidentCache(reader.case_types)
-        self._updater = CaseUpdater(settings, rulebook, links or Links(), reader, self.cache, drill=drill)
-        steps = [step for playbook in rulebook.playbooks for step in playbook.steps]
-        self._names = Names(
-            people=settings.people.names,
-            steps=[step.id for step in steps if step.on.obligation is None and not step.on.task_added],
-            report_entry_problems=lambda event: report_entry_problems(event, rulebook.reports.definitions),
-        )
+        self._updater = CaseUpdater(settings, rulebook, links or Links(), reader.graded, self.cache, drill=drill)
+        self._names = names_of(settings, rulebook)
         self._observation = settings.closing.observation
         self._router = Router(reader.case_types, rulebook.packs, self.cache)
 
     def report(
         self, unit: UnitOfWork, events: Sequence[Event | None], now: datetime, problems: Sequence[Problem] = ()
     ) -> list[Receipt]:
-        """Append new events and have their cases updated. Return a receipt for each event, in the given order.
-
-        `problems` were found while parsing; an event that could not be parsed is None. Raises InvalidDocumentError if
-        there are any, or if an event names something that does not exist; then nothing is stored.
-        """
+        """Report events together, as EventReporter describes."""
         all_problems = list(problems)
         receipts: dict[int, Receipt] = {}
         parsed = [(index, event) for index, event in enumerate(events) if event is not None]
@@ -100,10 +79,7 @@ class Engine:
         return ordered
 
     def report_each(self, unit: UnitOfWork, events: Sequence[Event], now: datetime) -> list[Receipt]:
-        """Report valid events one by one, each in a savepoint; an event at which the engine fails is quarantined.
-
-        The fallback of `report`, which fails as a whole. Raises InvalidDocumentError as `report` does.
-        """
+        """Report events one by one, as EventReporter describes."""
         receipts: dict[int, Receipt] = {}
         for index, event in sorted(enumerate(events), key=lambda item: sort_key(item[1])):
             taken, failure = in_savepoint(unit, partial(self.report, events=[event], now=now))

@@ -6,17 +6,14 @@ from datetime import datetime
 
 from incident_engine.common.signed_links import Links
 from incident_engine.config.settings import Settings
-from incident_engine.domain.events.actions import StepAcknowledged, StepCompleted
-from incident_engine.domain.grading.obligation_status import ObligationState, ObligationStatus
-from incident_engine.domain.handling import Handling
 from incident_engine.domain.incidents.incident import Incident
 from incident_engine.domain.messages.drill_marks import marked_wording
 from incident_engine.domain.reports.facts import ReportFacts
 from incident_engine.domain.response.after_closing import not_before_closing
+from incident_engine.domain.response.completion import completion_of, met_obligations
 from incident_engine.domain.response.reconcile import reconcile, why_withdrawn
-from incident_engine.domain.response.step import Awaits, Step, StepState
+from incident_engine.domain.response.step import Step, StepState
 from incident_engine.domain.rulebook import Rulebook
-from incident_engine.domain.step_id import number_in_series
 from incident_engine.engine.case_types import GradedCase
 from incident_engine.engine.decision_log import Reason, log_after_commit, warn
 from incident_engine.engine.messages import StepMessages
@@ -105,12 +102,7 @@ class StepRunner:
         """Apply approvals, acknowledgements, completions, skips and assignments. Return the ids of ended steps."""
         ended: set[str] = set()
         handling = case.incident.handling
-        met = {
-            status.key: status
-            for assessment in case.assessments
-            for status in assessment.obligations
-            if status.state is ObligationState.MET
-        }
+        met = met_obligations(case.assessments)
         for step_id, row in stored.items():
             if row.state is StepState.AWAITING:
                 self._approve(unit, case.incident, row.step, now)
@@ -119,7 +111,8 @@ class StepRunner:
                 approval = handling.approval_of(step_id) if row.step.report is not None else None
                 if approval is not None and not row.approved:
                     steps.approve_step(unit.connection, step_id, approval.occurred_at, approval.data.by)
-                done_at, done_by = self._done(case.incident, row.step, met)
+                template = self._templates.get((row.step.playbook, row.step.step))
+                done_at, done_by = completion_of(row.step, template, case.incident, met)
                 if done_at is not None:
                     steps.complete_step(unit.connection, step_id, done_at, done_by)
                     _cancel_deliveries(unit, step_id, stored, now)
@@ -165,17 +158,6 @@ class StepRunner:
         log_after_commit(
             unit, Reason.STEP_APPROVED, incident=incident.id, step=step.id, by=approval.data.by, deliveries=released
         )
-
-    def _done(
-        self, incident: Incident, step: Step, met: Mapping[str, ObligationStatus]
-    ) -> tuple[datetime | None, str | None]:
-        """Return when a step was done and by whom; (None, None) if it is not done."""
-        done_at, done_by = _answered(step, incident.handling, met)
-        template = self._templates.get((step.playbook, step.step))
-        # The step that asks for the closing is done by the closing.
-        if done_at is None and incident.closing is not None and template is not None and template.on.observed:
-            return incident.closing.at, incident.closing.by
-        return done_at, done_by
 
     def _start_due(
         self,
@@ -228,31 +210,3 @@ def _cancel_deliveries(unit: UnitOfWork, step_id: str, stored: StoredSteps, now:
     """Cancel the open deliveries of a step and of the steps that derive from it."""
     family = [other for other, row in stored.items() if step_id in (other, row.step.parent_id)]
     cancel(unit.connection, family, now)
-
-
-def _answered(
-    step: Step, handling: Handling, met: Mapping[str, ObligationStatus]
-) -> tuple[datetime | None, str | None]:
-    """Return when and by whom a step was answered: by its id, or by the obligation that it fulfils."""
-    fulfils = step.fulfils
-    if fulfils is not None and fulfils == step.obligation:
-        status = met.get(step.instance)
-        number = number_in_series(step.instance, fulfils)
-        if status is None and number is not None:
-            # Meeting an instance of a recurring obligation settles the ones missed before.
-            later = [
-                other
-                for other in met.values()
-                if other.id == fulfils and other.instance.isdigit() and int(other.instance) > number
-            ]
-            status = min(later, key=lambda other: int(other.instance), default=None)
-        return (status.met_at, status.met_by) if status else (None, None)
-    answer: StepAcknowledged | StepCompleted | None
-    if step.awaits is None and fulfils is None:
-        # An informational step can be completed only by its own id, not by that of a step derived from it.
-        answer = next((completion for completion in handling.completions if completion.data.step == step.id), None)
-    else:
-        answer = handling.answer_to(step.id, by_acknowledgement=step.awaits is Awaits.ACKNOWLEDGEMENT)
-        if answer is None and fulfils is not None:
-            answer = next(iter(handling.completions_of(fulfils)), None)
-    return (answer.occurred_at, answer.data.by) if answer is not None else (None, None)

@@ -1,8 +1,10 @@
 """The update of one case: fold, assess, plan, reconcile, and write the difference."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
+
+from sqlalchemy import Connection
 
 from incident_engine.common.signed_links import Links
 from incident_engine.config.settings import Settings
@@ -10,18 +12,21 @@ from incident_engine.domain.events.model import EVENT, Recorded
 from incident_engine.domain.events.types import ITSELF, EventType
 from incident_engine.domain.grading.assessment_document import assessment_document
 from incident_engine.domain.grading.obligation_status import ObligationState
+from incident_engine.domain.incidents.incident import Incident
 from incident_engine.domain.response.automatic_closing import closes_itself_at
 from incident_engine.domain.rulebook import Rulebook
 from incident_engine.domain.values import RESOLUTION
 from incident_engine.engine.case_types import GradedCase
 from incident_engine.engine.decision_log import Reason, log_after_commit
 from incident_engine.engine.incident_cache import IncidentCache
-from incident_engine.engine.reader import Reader
 from incident_engine.engine.steps import StepRunner
 from incident_engine.store import cases, steps
 from incident_engine.store.assessments import insert_assessment
 from incident_engine.store.timers import set_timer
 from incident_engine.store.unit_of_work import UnitOfWork
+
+Grade = Callable[[Connection, Incident, datetime], GradedCase]
+"""Return a folded incident with its verdicts at an instant."""
 
 
 class CaseUpdater:
@@ -32,7 +37,7 @@ class CaseUpdater:
         settings: Settings,
         rulebook: Rulebook,
         links: Links,
-        reader: Reader,
+        grade: Grade,
         cache: IncidentCache,
         *,
         drill: bool = False,
@@ -41,17 +46,17 @@ class CaseUpdater:
         self._window = settings.intake.window
         self._cache = cache
         self._steps = StepRunner(settings, rulebook, links, drill=drill)
-        self._reader = reader
+        self._grade = grade
 
     def update_case(self, unit: UnitOfWork, case_id: str, now: datetime) -> Mapping[str, Any]:
         """Write verdicts, steps, reports, summary and the next timer of a case. Return its columns in table `cases`."""
         connection = unit.connection
         self._cache.flush(connection)
-        case = self._reader.graded(connection, self._cache.incident(connection, case_id), now)
+        case = self._grade(connection, self._cache.incident(connection, case_id), now)
         ends_at = closes_itself_at(case.incident, case.assessments, self._window)
         if ends_at is not None and now >= ends_at:
             self._close(unit, case_id, now)
-            case = self._reader.graded(connection, self._cache.incident(connection, case_id), now)
+            case = self._grade(connection, self._cache.incident(connection, case_id), now)
         self._store_verdicts(unit, case, now)
         self._steps.advance(unit, case, now)
         level = case.assessments[0].level

@@ -11,7 +11,7 @@ from incident_engine.common.errors import InvalidDocumentError, Problem
 from incident_engine.common.validation import problems_of
 from incident_engine.domain.events.model import EVENT, Event
 from incident_engine.domain.events.types import EventType
-from incident_engine.engine.service import Engine, Receipt
+from incident_engine.engine.receipts import EventReporter, Receipt
 from incident_engine.store.unit_of_work import UnitOfWork
 from incident_engine.store.writer import Writer
 
@@ -28,7 +28,7 @@ _TYPES: Mapping[str, EventType] = {
 class ActionEvents:
     """Builds the events of people's actions and reports them to the engine."""
 
-    def __init__(self, engine: Engine, writer: Writer, clock: Clock) -> None:
+    def __init__(self, engine: EventReporter, writer: Writer, clock: Clock) -> None:
         self._engine = engine
         self._writer = writer
         self._clock = clock

@@ -8,7 +8,7 @@ from incident_engine.common.signed_links import Links
 from incident_engine.common.telemetry import Metrics
 from incident_engine.config.settings import Settings
 from incident_engine.engine.reader import Reader
-from incident_engine.engine.service import Engine
+from incident_engine.engine.receipts import EventReporter
 from incident_engine.store.database import Database
 from incident_engine.store.writer import Writer
 
@@ -20,7 +20,7 @@ class AppContext:
     settings: Settings
     database: Database
     writer: Writer
-    engine: Engine
+    engine: EventReporter
     reader: Reader
     metrics: Metrics
     clock: Clock

@@ -19,7 +19,8 @@ from incident_engine.delivery.dispatcher import Dispatcher
 from incident_engine.delivery.endpoints import Endpoints
 from incident_engine.delivery.slots import Batch
 from incident_engine.engine.reader import Reader
-from incident_engine.engine.service import Engine, Receipt
+from incident_engine.engine.receipts import Receipt
+from incident_engine.engine.service import Engine
 from incident_engine.intake.native import parse_events
 from incident_engine.store import deliveries as outgoing
 from incident_engine.store.database import Database

@@ -17,7 +17,7 @@ import structlog
 from sqlalchemy import select, text
 
 from incident_engine.common.errors import InvalidDocumentError
-from incident_engine.engine.service import Receipt
+from incident_engine.engine.receipts import Receipt
 from incident_engine.store import steps
 from incident_engine.store.tables import cases, metadata
 from simulation import people

@@ -21,7 +21,8 @@ from incident_engine.config.rulebook import SHIPPED, load_rulebook
 from incident_engine.config.settings import PREFIX, Settings, load_settings
 from incident_engine.domain.rulebook import Rulebook
 from incident_engine.engine.reader import Reader
-from incident_engine.engine.service import Engine, Receipt
+from incident_engine.engine.receipts import Receipt
+from incident_engine.engine.service import Engine
 from incident_engine.intake.native import parse_events
 from incident_engine.store.database import Database
 from incident_engine.store.unit_of_work import UnitOfWork, transaction

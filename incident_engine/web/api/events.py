@@ -13,7 +13,7 @@ from incident_engine.common.clock import Clock
 from incident_engine.common.errors import InvalidDocumentError, MalformedBodyError, OverloadedError, StoreError
 from incident_engine.common.telemetry import EventOutcome, Metrics
 from incident_engine.config.settings import Settings
-from incident_engine.engine.service import Engine, Receipt
+from incident_engine.engine.receipts import EventReporter, Receipt
 from incident_engine.intake.base import Batch, Format, IntakeContext
 from incident_engine.store.quarantine import is_anything_in_quarantine, put_in_quarantine, release_from_quarantine
 from incident_engine.store.unit_of_work import UnitOfWork
@@ -30,7 +30,7 @@ class EventIntake:
 
     settings: Settings
     writer: Writer
-    engine: Engine
+    engine: EventReporter
     metrics: Metrics
     clock: Clock
     formats: Sequence[Format]
