@@ -19,7 +19,6 @@ from incident_engine.engine.reader import Reader
 from incident_engine.engine.scheduled_jobs import ScheduledJobs
 from incident_engine.engine.service import Engine
 from incident_engine.store.database import Database
-from incident_engine.store.recovery import recover
 from incident_engine.store.writer import Writer
 from incident_engine.timers.factory import open_timers
 from incident_engine.watchdog.factory import open_watchdog
@@ -28,7 +27,6 @@ from incident_engine.watchdog.watchdog import Watched
 from incident_engine.web.app import create_app
 from incident_engine.web.context import AppContext
 from incident_engine.web.links.factory import open_links
-from incident_engine.web.metrics import OpenIncidentCollector
 from incident_engine.web.server import http_server, listen, raise_file_limit, read_keys
 
 _GRACE_SECONDS = 1.5
@@ -61,7 +59,6 @@ class Daemon:
         try:
             self.database = Database(settings.store.url)
             metrics = Metrics()
-            metrics.registry.register(OpenIncidentCollector(self.database, rulebook.packs[0]))
             self._alarm = Alarm(self.database, clock)
             links = open_links(settings, self.database)
             self.reader = Reader(settings, rulebook)
@@ -153,7 +150,7 @@ class Daemon:
         self._timers.every_month(zone, self._jobs.monthly)
         self._timers.every_day(zone, self._jobs.daily)
         self._timers.start()
-        self._submit(lambda unit: recover(unit, self.database, self._rules, self.clock.now()))
+        self._submit(lambda unit: self._jobs.at_start(unit, self._rules))
         self._watchdog.start(asyncio.get_running_loop())
 
     async def _drain(self) -> None:

@@ -27,6 +27,7 @@ class Reader:
 
     def __init__(self, settings: Settings, rulebook: Rulebook) -> None:
         self.reports = rulebook.reports
+        self.primary_pack = rulebook.packs[0]
         self.customers = settings.bank.customers.audiences
         self.case_types = CaseTypes([incident_type(settings, rulebook)])
         self._primary = settings.grading.primary

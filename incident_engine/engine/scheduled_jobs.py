@@ -1,4 +1,4 @@
-"""The jobs that run by the calendar: archiving each day, the check for recurring incidents each month."""
+"""The jobs that no event triggers: recovery at the start, archiving each day, recurring incidents each month."""
 
 from collections.abc import Callable
 
@@ -10,11 +10,13 @@ from incident_engine.domain.values import months_later
 from incident_engine.engine.reader import Reader
 from incident_engine.engine.retention import Archiver
 from incident_engine.store.database import Database
+from incident_engine.store.recovery import recover
+from incident_engine.store.unit_of_work import UnitOfWork
 from incident_engine.store.writer import Writer
 
 
 class ScheduledJobs:
-    """Runs the daily and the monthly job. The timers call each once, however many replicas there are."""
+    """Runs the job of the start, and the daily and the monthly one, which the timers call once for all replicas."""
 
     def __init__(
         self,
@@ -31,6 +33,10 @@ class ScheduledJobs:
         self._reader = reader
         self._clock = clock
         self._archiver = Archiver(settings.retention, database, writer, reader, is_changing)
+
+    def at_start(self, unit: UnitOfWork, rules_fingerprint: str) -> None:
+        """Repair the rows that an earlier process left behind, before anything is sent."""
+        recover(unit, self._database, rules_fingerprint, self._clock.now())
 
     def daily(self) -> None:
         """Archive the incidents whose retention period is over."""

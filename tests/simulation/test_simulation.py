@@ -95,7 +95,7 @@ def forgets_the_lease(
 
 
 def test_an_alarm_that_is_never_set_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(CaseUpdater, "_wake_at", never_wakes)
+    monkeypatch.setattr(CaseUpdater, "_next_change_at", never_wakes)
     result = found(two_provinces(LEAN))
     assert result.violation is not None
     assert result.violation.invariant in (scratch.OVERSLEPT, scratch.STEP_MISSING, scratch.VERDICT_DIFFERS)

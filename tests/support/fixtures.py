@@ -29,7 +29,6 @@ from incident_engine.store.unit_of_work import UnitOfWork, transaction
 from incident_engine.store.writer import Writer
 from incident_engine.web.app import create_app
 from incident_engine.web.context import AppContext
-from incident_engine.web.metrics import OpenIncidentCollector
 
 T = TypeVar("T")
 CONFIG = SHIPPED / "config.yaml"
@@ -177,7 +176,6 @@ def served(
     settings, clock, metrics = bank(folder, **overrides), SetClock(now), Metrics()
     rulebook = rulebook_of(settings)
     database = Database(settings.store.url)
-    metrics.registry.register(OpenIncidentCollector(database, rulebook.packs[0]))
     writer = Writer(database, settings.intake.queue, lambda: None)
     reader = Reader(settings, rulebook)
     engine = Engine(settings, rulebook, reader, metrics, links)
