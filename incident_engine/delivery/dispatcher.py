@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -15,6 +14,7 @@ from incident_engine.config.channels import RetrySettings
 from incident_engine.delivery.channels.base import Channels, DeliveryError, DeliveryOutcome
 from incident_engine.delivery.digest import digest_of
 from incident_engine.delivery.endpoints import Endpoints, PostponeReason
+from incident_engine.delivery.retry import AttemptResult, attempt_result
 from incident_engine.delivery.slots import Batch, Slots
 from incident_engine.domain.response.delivery_outcome import DeliveryState
 from incident_engine.store import deliveries
@@ -32,30 +32,6 @@ _YIELD_SECONDS = 0.00005
 """The writer's rest after a claim: the event loop needs Python's lock to send the messages."""
 _SET_BACK = timedelta(minutes=1)
 """A clock that goes back by more was set; by less it was corrected, and the deliveries can wait for it."""
-
-
-@dataclass(frozen=True, slots=True)
-class AttemptResult:
-    """The outcome of an attempt, and the delivery's new state."""
-
-    state: DeliveryState
-    outcome: DeliveryOutcome
-    detail: str
-    retry_at: datetime | None = None
-
-
-def backoff(retry: RetrySettings, attempt: int) -> timedelta:
-    """Return the wait after a failed attempt, counted from 1. It doubles up to the longest."""
-    factor: int = 2 ** min(attempt - 1, 30)
-    return min(retry.first * factor, retry.longest)
-
-
-def result_of(error: DeliveryError, attempt: int, retry: RetrySettings, now: datetime) -> AttemptResult:
-    """Return the result of a failed attempt: it is repeated after a wait, or the delivery has failed."""
-    if error.permanent or attempt >= retry.attempts:
-        return AttemptResult(DeliveryState.FAILED, error.outcome, error.detail)
-    wait = max(backoff(retry, attempt), error.retry_after or timedelta(0))
-    return AttemptResult(DeliveryState.PENDING, error.outcome, error.detail, now + wait)
 
 
 class Dispatcher:
@@ -227,7 +203,7 @@ class Dispatcher:
         answer = await self._attempt(message)
         failpoints.reach(failpoints.Point.AFTER_SEND)
         now = self._clock.now()
-        results = [_result(answer, delivery, message, self._retry, now) for delivery in batch]
+        results = [attempt_result(answer, delivery, message, self._retry, now) for delivery in batch]
         recorded = await self._record(batch, results, now, lease_until)
         if len(batch) > 1 and isinstance(answer, str):
             self._metrics.count_digest(message.channel, len(batch))
@@ -346,18 +322,3 @@ class Dispatcher:
             self._log.info(
                 "deliveries_postponed", reason=reasons[names[0]].value, channel=channel, count=len(names), until=until
             )
-
-
-def _result(
-    answer: str | DeliveryError,
-    delivery: ClaimedDelivery,
-    message: ClaimedDelivery,
-    retry: RetrySettings,
-    now: datetime,
-) -> AttemptResult:
-    """Return the result of one delivery from the answer to the message that carried it."""
-    suffix = "" if message.id == delivery.id else f" (in the digest {message.id})"
-    if isinstance(answer, str):
-        return AttemptResult(DeliveryState.DELIVERED, DeliveryOutcome.DELIVERED, answer + suffix)
-    result = result_of(answer, delivery.attempt, retry, now)
-    return replace(result, detail=result.detail + suffix)

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 from incident_engine.config.channels import RetrySettings
 from incident_engine.config.people import ContactSettings
-from incident_engine.delivery.dispatcher import backoff
 from incident_engine.delivery.rate_limit import RateLimit
+from incident_engine.delivery.retry import backoff
 from incident_engine.watchdog.findings import Change, Kind
 
 PER_HOUR = 20
