@@ -51,7 +51,8 @@ class Router:
         if not case_type.opens(event):
             return _no_incident(connection, event)
         case_id = case_type.new_id(event, group)
-        if cases.case_row(connection, case_id) is None:
+        # A key that the event names was looked for above; an id that is made of the event may be taken.
+        if event.incident is not None or cases.case_row(connection, case_id) is None:
             self._open(unit, case_type, case_id, group, event.occurred_at, now)
         return case_id
 

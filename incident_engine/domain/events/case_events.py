@@ -26,7 +26,10 @@ class EventsByType:
 
     def get(self, kind: type[E]) -> tuple[E, ...]:
         """Return the events of one class, in order of occurrence."""
-        return cast("tuple[E, ...]", self.by_class.get(cast("type[BaseEvent]", kind), ()))
+        key: Any = kind
+        events: Any = self.by_class.get(key, ())  # Any, not `cast`, which is a call: an update makes a hundred of them
+        of_kind: tuple[E, ...] = events
+        return of_kind
 
     def replaced(self, kind: type[E], events: Iterable[E]) -> "EventsByType":
         """Return the events with those of one class replaced by `events`."""
