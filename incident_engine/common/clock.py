@@ -79,4 +79,5 @@ class VirtualClock:
 
     def real_time_of(self, instant: datetime) -> datetime:
         """Return the real instant at which this clock shows `instant`."""
-        return datetime.now(UTC) + (instant - self.now()) / self.speed
+        remaining = (instant - self.now()) / self.speed
+        return datetime.now(UTC) + remaining  # read last: a pause between the two makes it late, never early
