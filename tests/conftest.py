@@ -1,5 +1,6 @@
 """Work that all tests share is done once in a process."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -9,6 +10,11 @@ from incident_engine.config import message_loader
 
 SLOW_FOLDERS = ("crash", "acceptance", "simulation", "properties", "contract")
 """Folders in which single tests take seconds, the slowest first."""
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Return the number of workers: one more than processors, because many tests wait for a daemon."""
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
