@@ -1,4 +1,4 @@
-"""Wiring only: builds the parts, starts them, and drains them when told to stop."""
+"""The composition root: builds the parts, starts them, and drains them at a stop signal."""
 
 import asyncio
 import contextlib
@@ -30,13 +30,13 @@ from incident_engine.web.links.factory import open_links
 from incident_engine.web.server import http_server, listen, raise_file_limit, read_keys
 
 _GRACE_SECONDS = 1.5
-"""How long deliveries under way may take when the daemon stops; what is not done by then is repeated later."""
+"""Time for the deliveries under way when the daemon stops; unfinished ones are repeated after the next start."""
 _GARBAGE = 20_000
-"""New objects after which the youngest are looked at for garbage (700 by default): a request makes some thousand."""
+"""New objects between two garbage collections (700 by default in Python); a single request makes thousands."""
 
 
 class Daemon:
-    """The whole engine in one process."""
+    """Runs the whole engine in one process."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class Daemon:
         drill: bool = False,
         fault: failpoints.Failpoint | None = None,
     ) -> None:
-        """Build the parts; in a drill every message says that it is one. A fault is for tests of this program."""
+        """Build the parts. In a drill every message is marked as one. `fault` is a failpoint, for tests only."""
         self._settings = settings
         self.clock = clock
         self._hours = rulebook.hours
@@ -99,16 +99,16 @@ class Daemon:
 
     @property
     def url(self) -> str:
-        """Return where the daemon listens."""
+        """Return the address at which the daemon listens."""
         host, port = self._socket.getsockname()[:2]
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[asyncio.Task[None]]:
-        """Run until the block ends; yields the task that serves, once requests are answered."""
+        """Run until the block ends; yield the task of the server once it answers requests."""
         raise_file_limit(self._settings.server.max_connections)
         self._start()
-        # Rules and libraries stay for good: looking at them for garbage, again and again, would take half the time.
+        # Rules and libraries are never garbage; collecting among them again and again would take half of the time.
         gc.freeze()
         gc.set_threshold(_GARBAGE)
         gc.enable()
@@ -126,22 +126,23 @@ class Daemon:
             await self._drain()
 
     def run(self, on_ready: Callable[[], None]) -> None:
-        """Serve on the fastest event loop that is installed."""
+        """Serve on the fastest installed event loop, uvloop or asyncio's own."""
         with asyncio.Runner(loop_factory=self._server.config.get_loop_factory()) as runner:
             runner.run(self.serve(on_ready))
 
     async def serve(self, on_ready: Callable[[], None]) -> None:
         """Run until SIGINT, SIGTERM or SIGHUP. `on_ready` is called once requests are answered."""
+
+        def stop(number: signal.Signals) -> None:
+            self._server.should_exit = True
+            self._log.info("stopping", reason=signal.Signals(number).name)
+
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, self._stop, number)
+            loop.add_signal_handler(number, stop, number)
         async with self.running() as serving:
             on_ready()
             await serving
-
-    def _stop(self, number: signal.Signals) -> None:
-        self._server.should_exit = True
-        self._log.info("stopping", reason=signal.Signals(number).name)
 
     def _start(self) -> None:
         zone = self._settings.bank.zone
@@ -150,10 +151,12 @@ class Daemon:
         self._timers.every_month(zone, self._jobs.monthly)
         self._timers.every_day(zone, self._jobs.daily)
         self._timers.start()
+        # Urgent work goes first, so nothing is claimed before the rows of a dead process are repaired.
         self._submit(lambda unit: self._jobs.at_start(unit, self._rules))
         self._watchdog.start(asyncio.get_running_loop())
 
     async def _drain(self) -> None:
+        # The writer stops last, because all others hand it work, which it finishes.
         await asyncio.to_thread(self._watchdog.stop, _GRACE_SECONDS)
         self._jobs.stop()
         await asyncio.to_thread(self._timers.stop)
@@ -168,11 +171,12 @@ class Daemon:
 
     def _submit(self, work: Any, *then: Callable[[Future[Any]], None]) -> Future[Any]:
         future: Future[Any] = self.writer.submit(work, urgent=True)
-        for follow_up in (self._log_failure, *then):
+
+        def log_failure(done: Future[Any]) -> None:
+            error = done.exception()
+            if error is not None:
+                self._log.warning("work_failed", reason="store_error", error=repr(error))
+
+        for follow_up in (log_failure, *then):
             future.add_done_callback(follow_up)
         return future
-
-    def _log_failure(self, future: Future[Any]) -> None:
-        error = future.exception()
-        if error is not None:
-            self._log.warning("work_failed", reason="store_error", error=repr(error))

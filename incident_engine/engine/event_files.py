@@ -30,7 +30,10 @@ def read_events(text: str, name: str, services: Mapping[str, object]) -> list[Ev
     if len(lines) > 1 and lines[0] in objects[:1] and len(objects) * 2 > len(lines):
         return _from_lines(text, name, services)
     is_json = text.lstrip()[:1] in ("[", "{")
-    document = _json_document(text, name) if is_json else load_text(text, name)
+    try:
+        document = Document(name, parse_json(text.encode())) if is_json else load_text(text, name)
+    except MalformedBodyError as error:
+        raise InvalidFilesError([Finding(name, error.line, error.column, f"not valid JSON: {error}")]) from None
     if document.data is None:
         raise InvalidFilesError([Finding(name, 1, 1, "holds no events; expected one event or a list of them")])
     try:
@@ -55,14 +58,6 @@ def _from_lines(text: str, name: str, services: Mapping[str, object]) -> list[Ev
     if findings:
         raise InvalidFilesError(findings)
     return events
-
-
-def _json_document(text: str, name: str) -> Document:
-    try:
-        data = parse_json(text.encode())
-    except MalformedBodyError as error:
-        raise InvalidFilesError([Finding(name, error.line, error.column, f"not valid JSON: {error}")]) from None
-    return Document(name, data)
 
 
 def _positions(text: str, data: object) -> Iterator[tuple[tuple[str | int, ...], tuple[int, int]]]:

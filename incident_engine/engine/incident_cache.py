@@ -59,18 +59,18 @@ class IncidentCache:
 
     def append(self, unit: UnitOfWork, recorded: Recorded, case_id: str | None) -> bool:
         """Append an event; return whether it changed its incident. `flush` writes it."""
-        if not self._unwritten:
+        if not self._unwritten:  # once for each dictionary: `flush` starts a new one
             unit.on_rollback.append(self._unwritten.clear)
         if case_id is None or isinstance(recorded.event, MaintenanceAnnounced):
             self._keep_unwritten(recorded, case_id)
             self.forget_all()  # maintenance may affect any incident of its service
             unit.on_rollback.append(self.forget_all)
             return True
-        unit.on_rollback.append(lambda: self.forget(case_id))
+        unit.on_rollback.append(lambda: self.forget(case_id))  # a fold cannot take an event back
         fold = self._folds.get(case_id)
         if fold is None:
             self._keep_unwritten(recorded, case_id)
-            return True
+            return True  # to find out would mean to fold all its events, which the update does anyway
         before = fold.incident
         effect = fold.apply(recorded)
         self._keep_unwritten(recorded, case_id)

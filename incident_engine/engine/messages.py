@@ -70,6 +70,8 @@ class StepMessages:
         texts are approved.
         """
         step, now = context.step, context.now
+        # A step of a later generation is sent again, so its deliveries need other keys than the first ones.
+        sent_as = step.id if generation == 1 else f"{step.id}\0{generation}"
         rows: list[dict[str, Any]] = []
         for contact in self._settings.people.members(step.audience, now):
             variables = self.variables(context, contact, contact.locale)
@@ -81,7 +83,7 @@ class StepMessages:
                     message = marked(message, form)
                 rows.append(
                     {
-                        "id": _delivery_id(step.id, contact.id, position, generation),
+                        "id": _delivery_id(sent_as, contact.id, position),
                         "step_id": step.id,
                         "case_id": context.incident.id,
                         "contact": contact.id,
@@ -143,7 +145,6 @@ def _priority(step: Step) -> Priority:
     return Priority.URGENT if step.awaits is Awaits.ACKNOWLEDGEMENT or step.escalation is not None else Priority.OTHER
 
 
-def _delivery_id(step_id: str, contact: str, position: int, generation: int) -> str:
+def _delivery_id(step: str, contact: str, position: int) -> str:
     """Return the idempotency key of a delivery: the same message to the same contact always has the same key."""
-    step_id = step_id if generation == 1 else f"{step_id}\0{generation}"
-    return "msg_" + hashlib.sha256(f"{step_id}\0{contact}\0{position}".encode()).hexdigest()[:32]
+    return "msg_" + hashlib.sha256(f"{step}\0{contact}\0{position}".encode()).hexdigest()[:32]

@@ -73,6 +73,7 @@ def incidents_of(
     Raises InvalidDocumentError for a person's event of an incident that is not in the history.
     """
     recorded = [
+        # A file does not say when an event was received; as if at once.
         Recorded(with_default_pack(event, settings.grading.primary), event.occurred_at)
         for event in events
         if at is None or event.occurred_at <= at

@@ -42,10 +42,11 @@ class OpenIncidents:
 
     def put(self, unit: UnitOfWork, window: IncidentWindow) -> None:
         """Keep the window of a new or changed incident, or drop it if the incident is closed."""
+        # The whole group: the windows before this transaction are not kept, but the rows have them.
         unit.on_rollback.append(lambda: self.forget(window.group))
         windows = self._groups.get(window.group)
         if windows is None:
-            return
+            return  # the group is read from the rows when it is next used
         if window.closed:
             windows.pop(window.case_id, None)
             self._group_of.pop(window.case_id, None)

@@ -93,6 +93,7 @@ class _Timeline:
         self._rulebook = rulebook
         self._type = incident_type(settings, rulebook)
         self._events: list[Event] = []
+        # In order of time: an event may name an incident or a step that earlier events brought about.
         for event in scenario.native_events():
             self._events.append(self._addressed(event))
 
@@ -154,19 +155,16 @@ class _Timeline:
             return event
         event = event.model_copy(update={"incident": own[-1].incident.id})
         name = getattr(event.data, "step", None) if event.type in STEP_ACTIONS else None
-        step_id = None if name is None or ":" in name else _step_id(name, own[-1])
-        if step_id is None:
+        if name is None or ":" in name:
             return event
-        return event.model_copy(update={"data": event.data.model_copy(update={"step": step_id})})
-
-
-def _step_id(name: str, planned: _PlannedIncident) -> str | None:
-    """Return the id of the step with a short name, `page` or `page/II`: the latest that has started, or the next."""
-    steps = [
-        step for step in planned.steps if has_short_name(name, step.step, step.instance) and step.parent_id is None
-    ]
-    started = [step for step in steps if step.due_at <= planned.now]
-    return next((step.id for step in [*reversed(started), *steps]), None)
+        # A short name, `page` or `page/II`, means the latest such step that has started, or else the next one.
+        steps = [
+            step for step in own[-1].steps if has_short_name(name, step.step, step.instance) and step.parent_id is None
+        ]
+        started = [step for step in steps if step.due_at <= own[-1].now]
+        for step in (*reversed(started), *steps):
+            return event.model_copy(update={"data": event.data.model_copy(update={"step": step.id})})
+        return event
 
 
 def _scenario_preview(

@@ -70,6 +70,7 @@ class Reader:
     def _packs(self, connection: Connection, row: cases.CaseRow) -> list[Pack]:
         hashes = list(row.pack_hashes.values())
         for content_hash in hashes:
+            # An old case may have begun with a pack that the bank no longer uses.
             if content_hash not in self._packs_by_hash:
                 pack = stored_pack(connection, content_hash)
                 assert pack is not None, content_hash  # noqa: S101 - it was stored with the first case that began with it

@@ -145,6 +145,7 @@ def _labels(packs: Sequence[tuple[Pack, Path]]) -> list[str]:
         (pack.pack, f"{pack.pack}@{pack.version}", f"{pack.pack} ({file.name})", f"{pack.pack} ({file})")
         for pack, file in packs
     ]
+    # Each round lengthens only the labels that are still shared, so that unique packs keep their plain id.
     chosen = [0] * len(packs)
     for _ in options[0][1:]:
         labels = [labels[index] for labels, index in zip(options, chosen, strict=True)]
@@ -171,7 +172,9 @@ def replay(
     incidents = incidents_of(events, settings, at)
     rows = [_row(incident, end_of(incident, history, at or now), candidates, hours) for incident, history in incidents]
     rows += _recurring([incident for incident, _ in incidents], candidates, hours, at or now)
-    return Replay(tuple(candidates), tuple(sorted(rows, key=_order)))
+    kinds: list[Difference | None] = [*Difference, None]
+    rows.sort(key=lambda row: (kinds.index(row.difference), row.occurred_at or NEVER, row.incidents))
+    return Replay(tuple(candidates), tuple(rows))
 
 
 def _row(incident: Incident, at: datetime, candidates: Sequence[Candidate], hours: Mapping[str, ServiceHours]) -> Row:
@@ -236,11 +239,6 @@ def _difference_of_two(one: tuple[Candidate, Verdict], two: tuple[Candidate, Ver
         return Difference.INSTANT
     changes = zip(first.history, second.history, strict=True)
     return Difference.INSTANT if any(abs(a.at - b.at) >= _TOLERANCE for a, b in changes) else None
-
-
-def _order(row: Row) -> tuple[int, datetime, tuple[str, ...]]:
-    rank = len(Difference) if row.difference is None else list(Difference).index(row.difference)
-    return rank, row.occurred_at or NEVER, row.incidents
 
 
 # As JSON

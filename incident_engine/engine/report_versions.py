@@ -161,7 +161,11 @@ class _History:
             if not any(head.version == draft.version for head in approved):
                 self._set_state(draft, ReportState.APPROVED, step.approved_by, step.approved_at)
         if is_submitted and step.completed_at is not None:
-            self._submit(step.completed_at, step.completed_by)
+            # The person submitted the version approved last, or the draft of that time if none was approved.
+            until = step.completed_at
+            approved = [h for h in self.heads if h.state is ReportState.APPROVED and h.created_at <= until]
+            submitted = approved[-1] if approved else _draft_at(self.heads, until)
+            self._set_state(submitted, ReportState.SUBMITTED, step.completed_by, until)
         return self.heads[-1]
 
     def draft(self) -> None:
@@ -175,11 +179,6 @@ class _History:
         if latest is None or latest.content_hash != version.content_hash:
             insert_version(self.unit.connection, version)
             self._append(Head(**{name: getattr(version, name) for name in Head.__slots__}), None)
-
-    def _submit(self, at: datetime, by: str | None) -> None:
-        """Freeze the version that was submitted: the one approved last, else the draft of that time."""
-        approved = [head for head in self.heads if head.state is ReportState.APPROVED and head.created_at <= at]
-        self._set_state(approved[-1] if approved else _draft_at(self.heads, at), ReportState.SUBMITTED, by, at)
 
     def _set_state(self, head: Head, state: ReportState, by: str | None, at: datetime | None) -> None:
         changed = replace(head, state=state, created_at=at or self.now)

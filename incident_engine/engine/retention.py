@@ -175,6 +175,7 @@ class Archiver:
         if document is None:
             return False  # another replica was faster
         is_same = digest == archive_files.digest_of(archive.line_of(document))
+        # Checked again in the writer's thread: the incident may have changed since it was chosen.
         is_held = self._is_changing(case_id) or _stored_hold(unit.connection, case_id) is not None
         if digest is None or not is_same or is_held:
             archive.unmark_chosen(unit.connection, case_id)

@@ -36,8 +36,10 @@ class Router:
         The path of the problem begins at the event.
         """
         connection = unit.connection
-        if event.incident is not None and self._is_stored(connection, event.incident):
-            return event.incident
+        if event.incident is not None:
+            is_cached = self._cache.open_incidents.get(event.incident) is not None
+            if is_cached or cases.case_row(connection, event.incident) is not None:
+                return event.incident
         archived = None if event.incident is None else archive.archived(connection, event.incident)
         if archived is not None:
             message = f"incident '{archived.id}' was archived in {archived.file} on {archived.archived_at:%Y-%m-%d}"
@@ -83,13 +85,10 @@ class Router:
         cases.update_case(unit.connection, case_id, columns)
         self._cache.open_incidents.update(unit, case_id, columns)
 
-    def _is_stored(self, connection: Connection, case_id: str) -> bool:
-        is_cached = self._cache.open_incidents.get(case_id) is not None
-        return is_cached or cases.case_row(connection, case_id) is not None
-
     def _open(
         self, unit: UnitOfWork, case_type: CaseType, case_id: str, group: str, at: datetime, now: datetime
     ) -> None:
+        # A case goes on with its packs when the rules change, so their content is stored with the first case.
         for pack in self._packs:
             if pack.content_hash not in self._stored:
                 store_pack(unit.connection, pack)

@@ -83,7 +83,7 @@ class Engine:
         receipts: dict[int, Receipt] = {}
         for index, event in sorted(enumerate(events), key=lambda item: sort_key(item[1])):
             taken, failure = in_savepoint(unit, partial(self.report, events=[event], now=now))
-            if isinstance(failure, InvalidDocumentError):
+            if isinstance(failure, InvalidDocumentError):  # a mistake of the caller, not of the engine
                 moved = [replace(problem, path=(index, *problem.path[1:])) for problem in failure.problems]
                 raise InvalidDocumentError(moved)
             if failure is not None:
@@ -135,7 +135,7 @@ class Engine:
         """Write the appended events, and release those of them that were in quarantine."""
         self.cache.flush(unit.connection)
         failpoints.reach(failpoints.Point.AFTER_APPEND)
-        if is_anything_in_quarantine(unit.connection):
+        if is_anything_in_quarantine(unit.connection):  # one cheap query, where a delete for each source would follow
             for group, ids in unit.receipts.items():
                 release_from_quarantine(unit.connection, group.source, ids)
 
@@ -168,6 +168,7 @@ class Engine:
 
     def _check(self, unit: UnitOfWork, event: Event, case_id: str) -> Event | list[Problem]:
         """Return a person's event as it is to be stored, or its problems in the present state of the case."""
+        # Steps and verdicts must include the events before this one, also those of the same transaction.
         self.cache.flush(unit.connection)
         unit.run_update(case_id)
         if isinstance(event, NAMING):

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from incident_engine.common.signed_links import Links
 from incident_engine.config.settings import Settings
+from incident_engine.domain.events.actions import StepApproved
 from incident_engine.domain.incidents.incident import Incident
 from incident_engine.domain.messages.drill_marks import marked_wording
 from incident_engine.domain.reports.facts import ReportFacts
@@ -48,10 +49,11 @@ class StepRunner:
         if self._reconcile(unit, case.incident, planned, stored):
             stored = steps.steps_of(unit.connection, case.incident.id)
         for step_id in self._apply_actions(unit, case, stored, now):
-            del stored[step_id]
+            del stored[step_id]  # an ended step is neither withdrawn nor started below
         self._withdraw_unplanned(unit, case.incident, planned, stored, now)
         facts = facts_of(self._settings, case.incident, case.packs, case.assessments, self._rulebook.playbooks)
         self._start_due(unit, case, planned, stored, facts, now)
+        # Last, because a report is drafted once its step has started.
         update_versions(unit, facts, self._rulebook.reports, now)
 
     def _reconcile(
@@ -78,6 +80,7 @@ class StepRunner:
         if closing is not None and cases.closed_at(unit.connection, incident.id) == closing.at:
             allowed = not_before_closing(allowed, stored, closing)
         changes = reconcile(existing, allowed)
+        # The reasons are stored, because the facts that explain them may have changed when somebody asks.
         reasons = {
             step_id: why_withdrawn(stored[step_id].step, incident, planned.values()).value
             for step_id in changes.withdraw
@@ -104,12 +107,13 @@ class StepRunner:
         handling = case.incident.handling
         met = met_obligations(case.assessments)
         for step_id, row in stored.items():
-            if row.state is StepState.AWAITING:
-                self._approve(unit, case.incident, row.step, now)
+            is_approvable = row.state in (StepState.AWAITING, StepState.STARTED)
+            approval = handling.approval_of(step_id) if is_approvable else None
+            if row.state is StepState.AWAITING and approval is not None:
+                self._approve(unit, case.incident, row.step, approval, now)
             elif row.state is StepState.STARTED:
                 # A report is approved after its step has started; the step goes on until it is submitted.
-                approval = handling.approval_of(step_id) if row.step.report is not None else None
-                if approval is not None and not row.approved:
+                if approval is not None and row.step.report is not None and not row.approved:
                     steps.approve_step(unit.connection, step_id, approval.occurred_at, approval.data.by)
                 template = self._templates.get((row.step.playbook, row.step.step))
                 done_at, done_by = completion_of(row.step, template, case.incident, met)
@@ -146,10 +150,7 @@ class StepRunner:
                 _cancel_deliveries(unit, step_id, stored, now)
                 log_after_commit(unit, Reason.STEP_WITHDRAWN, incident=incident.id, step=step_id, because=reason)
 
-    def _approve(self, unit: UnitOfWork, incident: Incident, step: Step, now: datetime) -> None:
-        approval = incident.handling.approval_of(step.id)
-        if approval is None:
-            return
+    def _approve(self, unit: UnitOfWork, incident: Incident, step: Step, approval: StepApproved, now: datetime) -> None:
         texts = approval.data.texts
         wording = marked_wording(texts) if self._drill else texts  # the approver's own texts lack the mark of a drill
         released = held_texts.release_held(unit.connection, step.id, now, wording)

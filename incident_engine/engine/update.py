@@ -56,6 +56,7 @@ class CaseUpdater:
         ends_at = closes_itself_at(case.incident, case.assessments, self._window)
         if ends_at is not None and now >= ends_at:
             self._close(unit, case_id, now)
+            # Graded again, because the closing changes obligations and the plan.
             case = self._grade(connection, self._cache.incident(connection, case_id), now)
         self._store_verdicts(unit, case, now)
         self._steps.advance(unit, case, now)
@@ -98,6 +99,7 @@ class CaseUpdater:
             }
         )
         self._cache.append(unit, Recorded(event, now), case_id)
+        # The stored verdict names the last event on which it rests, which must have its number by then.
         self._cache.flush(unit.connection)
         log_after_commit(unit, Reason.CLOSED_BELOW_LOWEST_LEVEL, incident=case_id)
 

@@ -96,6 +96,7 @@ class UnitOfWork:
         work, self.flush = self.flush, None
         if work is not None:
             work(self)
+        # A copy of the ids, because each update removes its entry.
         for case_id in list(self.updates):
             self.run_update(case_id)
 
@@ -107,6 +108,7 @@ class UnitOfWork:
 
     def run_on_rollback(self) -> None:
         """Undo the changes in memory, the latest first."""
+        # A later change may rest on an earlier one.
         for action in reversed(self.on_rollback):
             action()
 

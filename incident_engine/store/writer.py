@@ -130,7 +130,7 @@ class Writer:
     def _put(self, item: _Item, *, urgent: bool) -> None:
         if urgent:
             self._urgent.append(item)
-            self._queue.put(_Signal.URGENT)
+            self._queue.put(_Signal.URGENT)  # the thread waits at the queue only
             return
         if self._closing.is_set() or self._queue.qsize() >= self._capacity:
             if self._closing.is_set():
@@ -158,7 +158,13 @@ class Writer:
     def _gather(self) -> list[_Item]:
         """Wait for work; return the next batch, empty if only urgent work waits."""
         batch: list[_Item] = []
-        item = self._carried_over or self._next()
+        item: _Item | _Signal | None = self._carried_over
+        while item is None:
+            try:
+                item = self._queue.get(timeout=_TRY_AGAIN_SECONDS if self.failure.reason else None)
+            except queue.Empty:
+                # Without a probe an idle daemon would stay unready although its store works again.
+                self._commit([(lambda unit: self._database.prove_writable(unit.connection), Future(), 1)])
         self._carried_over = None
         events = 0
         while True:
@@ -173,14 +179,6 @@ class Writer:
             except queue.Empty:
                 break
         return batch
-
-    def _next(self) -> _Item | _Signal:
-        """Return the oldest entry of the queue; while the store fails, probe it once a second meanwhile."""
-        while True:
-            try:
-                return self._queue.get(timeout=_TRY_AGAIN_SECONDS if self.failure.reason else None)
-            except queue.Empty:
-                self._commit([(lambda unit: self._database.prove_writable(unit.connection), Future(), 1)])
 
     def _commit(self, batch: Sequence[_Item]) -> None:
         wanted = [(work, future) for work, future, _ in batch if future.set_running_or_notify_cancel()]
@@ -234,7 +232,7 @@ class Writer:
         except Exception as error:
             if is_store_failure(error):
                 raise
-            if len(works) == 1:
+            if len(works) == 1:  # it would fail again in its savepoint
                 return [(None, error)], UnitOfWork(unit.connection)
             with transaction(self._database) as unit:
                 self._on_begin(unit)
