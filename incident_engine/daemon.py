@@ -15,7 +15,7 @@ from incident_engine.config.settings import Settings
 from incident_engine.delivery.factory import open_dispatcher
 from incident_engine.domain.rulebook import Rulebook, guessed_years
 from incident_engine.engine.alarm import Alarm
-from incident_engine.engine.reader import Reader
+from incident_engine.engine.factory import open_reader
 from incident_engine.engine.scheduled_jobs import ScheduledJobs
 from incident_engine.engine.service import Engine
 from incident_engine.store.database import Database
@@ -61,7 +61,7 @@ class Daemon:
             metrics = Metrics()
             self._alarm = Alarm(self.database, clock)
             links = open_links(settings, self.database)
-            self.reader = Reader(settings, rulebook)
+            self.reader = open_reader(settings, rulebook)
             self.engine = Engine(settings, rulebook, self.reader, metrics, links, drill=drill)
             # Only replicas that share a database must follow each other's changes.
             cache = self.engine.cache if self.database.is_shared else None

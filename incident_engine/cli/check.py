@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 from incident_engine.common.errors import Finding, InvalidFilesError, Problem, StartupError
@@ -15,13 +16,14 @@ from incident_engine.config.channels import channel_secrets
 from incident_engine.config.message_loader import check_template
 from incident_engine.config.pack_checks import check_pack, check_succession
 from incident_engine.config.report_loader import check_report
-from incident_engine.config.scenario import load_scenario, unknown_name_problems
+from incident_engine.config.scenario import load_scenario
+from incident_engine.config.scenario_checks import unknown_name_problems
 from incident_engine.config.secret import Secret
 from incident_engine.config.settings import Settings, load_settings
 from incident_engine.delivery.channels.registry import open_channels
 from incident_engine.domain.calendar.service_hours import ServiceHours
 from incident_engine.domain.grading.pack_parser import parse_pack
-from incident_engine.domain.rulebook import Rulebook
+from incident_engine.domain.rulebook import Rulebook, guessed_years
 
 _KINDS = ("report", "pack", "playbook", "scenario", "calendar", "bank")
 """The keys that tell the kind of a file. `report` comes before `pack`, because reports have both."""
@@ -41,6 +43,10 @@ class CheckResult:
     books: list[Rulebook | None] = field(default_factory=list)
     """The configured rules, once loaded; None stands for rules with findings."""
 
+    def guessed_years(self, now: datetime) -> dict[str, list[int]]:
+        """Return the years from `now` on whose days off are not published yet, by service with any."""
+        return guessed_years(self.hours, now)
+
 
 def check(paths: Sequence[Path], config_file: Path) -> CheckResult:
     """Check the files and folders in `paths`; without any, check the configuration and all its rules."""
@@ -57,7 +63,11 @@ def check(paths: Sequence[Path], config_file: Path) -> CheckResult:
         excluded = _foreign_scenarios(settings, config_file)
         _check_configuration(settings, config_file, result)
     for path in paths:
-        for file in _files(path, result):
+        if not (path.is_dir() or path.is_file()):
+            result.findings.append(Finding(str(path), 1, 1, "there is no such file or folder"))
+            continue
+        in_folder = sorted(file for file in path.rglob("*") if file.name.endswith((".yaml", ".yml", ".j2")))
+        for file in in_folder if path.is_dir() else [path]:
             if file.parent != excluded:
                 result.files += 1
                 try:
@@ -115,15 +125,6 @@ def _channel_findings(settings: Settings, config_file: Path) -> Iterator[Finding
             # A missing file has its finding above; opening the channel would report it a second time.
             if all(secret.file is None or secret.file.is_file() for _, secret in channel_secrets(channel)):
                 yield document.finding(Problem(("channels", name), message, "settings with which the daemon can start"))
-
-
-def _files(path: Path, result: CheckResult) -> Iterator[Path]:
-    if path.is_dir():
-        yield from sorted(file for file in path.rglob("*") if file.name.endswith((".yaml", ".yml", ".j2")))
-    elif path.is_file():
-        yield path
-    else:
-        result.findings.append(Finding(str(path), 1, 1, "there is no such file or folder"))
 
 
 def _check_scenario(path: Path, settings: Settings, result: CheckResult) -> list[Finding]:

@@ -118,7 +118,7 @@ def archive(
     from incident_engine.common.clock import SystemClock
     from incident_engine.common.telemetry import configure_logging
     from incident_engine.config.rulebook import load_rulebook
-    from incident_engine.engine.reader import Reader
+    from incident_engine.engine.factory import open_reader
     from incident_engine.engine.retention import ArchiveResult, due, run_alone
     from incident_engine.store.read_only import read_only
 
@@ -129,7 +129,7 @@ def archive(
         typer.echo(translate("no retention"))
         return
     # Incidents with open obligations are kept, and only the rules know the obligations.
-    reader, now = Reader(settings, load_rulebook(settings, config_file)), SystemClock().now()
+    reader, now = open_reader(settings, load_rulebook(settings, config_file)), SystemClock().now()
     if dry_run:
         title, result = translate("would be archived"), ArchiveResult()
         with read_only(settings.store.url) as connection:

@@ -41,7 +41,8 @@ def drill(
 
     from incident_engine.common.telemetry import configure_logging
     from incident_engine.config.rulebook import load_rulebook
-    from incident_engine.config.scenario import find_scenario, load_scenario, refuse_unknown_names
+    from incident_engine.config.scenario import find_scenario, load_scenario
+    from incident_engine.config.scenario_checks import refuse_unknown_names
     from incident_engine.drills import runner as drills
     from incident_engine.drills.isolation import prepared
     from incident_engine.drills.summary import summary

@@ -42,8 +42,8 @@ def grade(
     from incident_engine.common.clock import SystemClock
     from incident_engine.config.calendars import load_calendars
     from incident_engine.config.rulebook import load_every_pack, load_packs, rules_directory
-    from incident_engine.engine import event_files
-    from incident_engine.engine import offline as history
+    from incident_engine.engine import event_files, offline
+    from incident_engine.engine.history import refuse_unknown_names
 
     if output not in ("text", "json"):
         raise typer.BadParameter("expected text or json", param_hint="--format")
@@ -51,18 +51,18 @@ def grade(
     findings: list[Finding] = []
     calendars = load_calendars(rules_directory(settings), findings)
     packs = load_packs(settings, config_file, pack or [])
-    basis = history.GradingBasis(packs, settings.service_hours(calendars), calendars)
+    basis = offline.GradingBasis(packs, settings.service_hours(calendars), calendars)
     if findings:
         raise InvalidFilesError(findings)
     text = sys.stdin.read() if file == "-" else event_files.read_text(Path(file))
     events = event_files.read_events(text, "<stdin>" if file == "-" else file, settings.service_names)
     now = SystemClock().now()
     # A history may contain measures and obligations of packs that are not chosen.
-    history.refuse_unknown_names(events, settings, [*packs, *load_every_pack(settings, config_file)])
-    graded = history.grade(events, basis, settings, instant_of(at, settings.bank.zone), now, explained=explain)
-    repeated = history.recurring(graded, basis, instant_of(at, settings.bank.zone) or now)
+    refuse_unknown_names(events, settings, [*packs, *load_every_pack(settings, config_file)])
+    graded = offline.grade(events, basis, settings, instant_of(at, settings.bank.zone), now, explained=explain)
+    repeated = offline.recurring(graded, basis, instant_of(at, settings.bank.zone) or now)
     if output == "json":
-        document = history.graded_document(graded, repeated, settings, explained=explain)
+        document = offline.graded_document(graded, repeated, settings, explained=explain)
         typer.echo(json.dumps(document, ensure_ascii=False, indent=2))
     else:
         typer.echo(graded_text(graded, repeated, basis.packs, settings, translator_for(lang), explained=explain))

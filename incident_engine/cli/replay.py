@@ -51,8 +51,9 @@ def replay(
     from incident_engine.config.calendars import load_calendars
     from incident_engine.config.rulebook import load_every_pack, rules_directory
     from incident_engine.engine import event_files
-    from incident_engine.engine import offline as history
     from incident_engine.engine import replay as replays
+    from incident_engine.engine.candidates import load_candidates
+    from incident_engine.engine.history import refuse_unknown_names
 
     if output not in ("text", "json"):
         raise typer.BadParameter("expected text or json", param_hint="--format")
@@ -65,12 +66,12 @@ def replay(
     calendars = load_calendars(rules_directory(settings), findings)
     if findings:
         raise InvalidFilesError(findings)
-    candidates = replays.load_candidates(settings, config_file, pack)
+    candidates = load_candidates(settings, config_file, pack)
     text = sys.stdin.read() if file == "-" else event_files.read_text(Path(file))
     events = event_files.read_events(text, "<stdin>" if file == "-" else file, settings.service_names)
     # A history may contain measures and obligations of packs that are not compared.
     packs = [candidate.pack for candidate in candidates] + load_every_pack(settings, config_file)
-    history.refuse_unknown_names(events, settings, packs)
+    refuse_unknown_names(events, settings, packs)
     hours = settings.service_hours(calendars)
     result = replays.replay(events, candidates, hours, settings, until, SystemClock().now())
     if output == "json":

@@ -51,7 +51,7 @@ def report(
     from incident_engine.common.clock import SystemClock
     from incident_engine.common.errors import InvalidDocumentError
     from incident_engine.config.rulebook import load_rulebook
-    from incident_engine.review.period import period_between
+    from incident_engine.review.documents import period_between
     from incident_engine.review.versions import VersionRequest
     from incident_engine.store.read_only import read_only
 

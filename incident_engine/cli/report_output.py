@@ -14,13 +14,13 @@ from incident_engine.config.settings import Settings
 from incident_engine.documents.docx import report_docx
 from incident_engine.documents.html import report_html, review_html
 from incident_engine.documents.text import report_text
-from incident_engine.domain.reports.drafting import report_from
 from incident_engine.domain.rulebook import Rulebook
+from incident_engine.engine.factory import open_reader
 from incident_engine.engine.reader import Reader
+from incident_engine.review import documents
 from incident_engine.review import period as reviews
 from incident_engine.review import versions as report_versions
 from incident_engine.review.text import figures_text, review_text, tables, versions_text
-from incident_engine.store.reports import Version
 
 
 class OutputFormat(StrEnum):
@@ -36,7 +36,7 @@ class OutputFormat(StrEnum):
 class ReportRequest:
     """Names a period, an incident, or one of an incident's reports."""
 
-    period: reviews.Period
+    period: documents.Period
     incident: str | None = None
     report: report_versions.VersionRequest | None = None
 
@@ -54,7 +54,7 @@ def produce(
 
     Raises InvalidDocumentError if there is no such incident, report or version, or if the output has no such format.
     """
-    reader = Reader(settings, rulebook)
+    reader = open_reader(settings, rulebook)
     archive = settings.retention.directory
     if request.incident is None:
         return _review(connection, reader, settings, request.period, form, locale, now)
@@ -69,14 +69,19 @@ def produce(
         name = request.report.instance or f"version {request.report.number}"
         problem = f"incident '{request.incident}' has no {name} of report '{request.report.report}'"
         raise InvalidDocumentError([Problem((), problem)])
-    return _report(version, form, locale, settings)
+    if form is OutputFormat.JSON:
+        return _json(documents.full_document(version, locale, settings.bank.zone))
+    report, stamp = documents.printable(version, locale, settings.bank.zone)
+    if form is OutputFormat.DOCX:
+        return report_docx(report, stamp)
+    return report_html(report, stamp) if form is OutputFormat.HTML else report_text(report, stamp)
 
 
 def _review(
     connection: Connection,
     reader: Reader,
     settings: Settings,
-    period: reviews.Period,
+    period: documents.Period,
     form: OutputFormat,
     locale: str,
     now: datetime,
@@ -87,7 +92,7 @@ def _review(
     if form is OutputFormat.HTML:
         return review_html(tables(review, settings, locale))
     if form is OutputFormat.JSON:
-        return _json(reviews.review_document(review, zone))
+        return _json(documents.review_document(review, zone))
     return review_text(review, settings, locale)
 
 
@@ -106,20 +111,10 @@ def _overview(
     figures = reviews.figures(connection, reader, incident, now)
     versions = report_versions.versions(connection, incident)
     if figures is None or form is OutputFormat.JSON:
-        head = reviews.figures_document(figures, zone, now) if figures else {}
+        head = documents.figures_document(figures, zone, now) if figures else {}
         available = list(reader.reports.definitions)
-        return _json(head | report_versions.list_document(incident, versions, available, zone))
+        return _json(head | documents.list_document(incident, versions, available, zone))
     return figures_text(figures, settings, locale) + versions_text(versions, settings, locale)
-
-
-def _report(version: Version, form: OutputFormat, locale: str, settings: Settings) -> str | bytes:
-    zone = settings.bank.zone
-    if form is OutputFormat.JSON:
-        return _json(report_versions.full_document(version, locale, zone))
-    report, stamp = report_from(version.document[locale]), report_versions.stamp_of(version, zone)
-    if form is OutputFormat.DOCX:
-        return report_docx(report, stamp)
-    return report_html(report, stamp) if form is OutputFormat.HTML else report_text(report, stamp)
 
 
 def _refuse_form(form: OutputFormat, *allowed: OutputFormat) -> None:

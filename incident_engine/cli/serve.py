@@ -60,11 +60,10 @@ def check(
     """
     from incident_engine.cli.check import check as check_files
     from incident_engine.common.clock import SystemClock
-    from incident_engine.domain.rulebook import guessed_years
 
     translate = translator_for(lang)
     result = check_files(paths or [], config_file(config))
-    for service, years in guessed_years(result.hours, SystemClock().now()).items():
+    for service, years in result.guessed_years(SystemClock().now()).items():
         listed = ", ".join(str(year) for year in years)
         typer.echo(
             f"{translate('warning')}: {service}: {listed}: {translate('not published')} (rules/calendars/)", err=True

@@ -12,7 +12,8 @@ from typing import Any
 
 from incident_engine.common.errors import Finding, InvalidFilesError
 from incident_engine.config.calendars import CalendarFile
-from incident_engine.config.json_schema_models import VALUES, Schema, link, schema_of, target
+from incident_engine.config.json_schema_models import schema_of
+from incident_engine.config.json_schema_values import VALUES, Schema, link, target
 from incident_engine.config.scenario import Scenario
 from incident_engine.config.settings import Settings
 from incident_engine.domain.events.model import Event

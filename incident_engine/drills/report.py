@@ -12,8 +12,8 @@ from incident_engine.documents.version_stamp import Stamp
 from incident_engine.domain.reports.drafting import Report, content_hash
 from incident_engine.domain.values import LOCALES
 from incident_engine.drills.report_texts import FieldTexts, PlayedDrill, field_texts
-from incident_engine.engine.reader import Reader
-from incident_engine.engine.report_versions import facts_of
+from incident_engine.engine.factory import open_reader
+from incident_engine.engine.report_facts import facts_of
 from incident_engine.store.read_only import read_only
 
 NAME = "drill-report"
@@ -46,7 +46,7 @@ def write(directory: Path, played: PlayedDrill, at: datetime) -> list[Path]:
 def _drafts(played: PlayedDrill) -> Mapping[str, Sequence[Report]]:
     """Draft the report of each incident from its facts; return the drafts by language."""
     settings, drafts = played.settings, []
-    reader = Reader(settings, played.rulebook)
+    reader = open_reader(settings, played.rulebook)
     with read_only(settings.store.url) as connection:
         for name in played.incidents:
             case = reader.case(connection, name, played.ended_at)  # on the drill's clock, not today's

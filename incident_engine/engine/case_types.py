@@ -1,6 +1,6 @@
 """The registry of the kinds of cases, and a case with its verdicts.
 
-A kind is added with a module beside `incident_type` and a row in `Reader`.
+A kind is added with a module beside `incident_type` and a row in `factory`.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence

@@ -1,15 +1,12 @@
 """Checks of people's events against their case, and the fields that are filled in before an event is stored."""
 
-import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 from sqlalchemy import Connection
 
-from incident_engine.common.errors import Path, Problem
+from incident_engine.common.errors import Problem
 from incident_engine.common.validation import nearest, unknown_problems
-from incident_engine.config.settings import Settings
 from incident_engine.domain.events.actions import (
     IncidentClosed,
     ReportWritten,
@@ -25,44 +22,29 @@ from incident_engine.domain.grading.pack import Pack
 from incident_engine.domain.incidents.closing_check import closing_problem
 from incident_engine.domain.incidents.fold import fold
 from incident_engine.domain.incidents.incident import Incident
-from incident_engine.domain.reports.definition import report_entry_problems
 from incident_engine.domain.response.step import Awaits, StepState
-from incident_engine.domain.rulebook import Rulebook
+from incident_engine.engine.name_checks import Names, name_problems, with_default_pack
 from incident_engine.store.events import events_of
 from incident_engine.store.steps import steps_of
 
 STEP_ACTIONS = (StepAcknowledged, StepApproved, StepSkipped, StepAssigned)
 """Actions on a step, which they name."""
-NAMING = (StepCompleted, LevelCorrected, ImpactMeasured, StepAdded, ReportWritten, *STEP_ACTIONS)
-"""Events that name something of their incident's packs or steps."""
-
-
-@dataclass(frozen=True, slots=True)
-class Names:
-    """The names of this bank that people's events may use."""
-
-    people: Sequence[str] = ()
-    """Contacts and audiences to whom a step can be assigned."""
-    steps: Sequence[str] = ()
-    """Steps of the playbooks that can be added."""
-    report_entry_problems: Callable[[ReportWritten], Iterable[Problem]] = lambda _: ()
-
-
-def names_of(settings: Settings, rulebook: Rulebook) -> Names:
-    """Return the names that the settings and the rules define."""
-    templates = [step for playbook in rulebook.playbooks for step in playbook.steps]
-    return Names(
-        people=settings.people.names,
-        # A person can add any step but those that the law or another person's task brings.
-        steps=[step.id for step in templates if step.on.obligation is None and not step.on.task_added],
-        report_entry_problems=lambda event: report_entry_problems(event, rulebook.reports.definitions),
-    )
+CHECKED = (StepCompleted, LevelCorrected, ImpactMeasured, StepAdded, ReportWritten, IncidentClosed, *STEP_ACTIONS)
+"""Events that name something of their incident's packs or steps, or that its state may forbid."""
 
 
 def checked(
-    connection: Connection, event: Event, incident: Incident, packs: Sequence[Pack], names: Names
+    connection: Connection,
+    event: Event,
+    incident: Incident,
+    packs: Sequence[Pack],
+    names: Names,
+    observation: timedelta,
 ) -> Event | list[Problem]:
-    """Return the event as it is to be stored, or the problems of its names. The primary pack is the first."""
+    """Return the event as it is to be stored, or its problems in the present state of its incident.
+
+    The primary pack is the first. `observation` is the time that all services must have worked before a closing.
+    """
     match event:
         case StepAcknowledged() | StepApproved() | StepSkipped() | StepAssigned():
             return list(_action_problems(connection, event, incident, names)) or event
@@ -78,59 +60,13 @@ def checked(
         case LevelCorrected():
             event = with_default_pack(event, packs[0].pack)
             return [*_too_early(event, incident), *name_problems(event, packs)] or event
+        case IncidentClosed(occurred_at=closed_at):
+            # Later events may have re-opened it; a closing that arrives late is judged as of its own time.
+            recorded = [other for other in events_of(connection, incident.id) if other.event.occurred_at <= closed_at]
+            problem = closing_problem(fold(incident.id, recorded), closed_at, observation)
+            return event if problem is None else [problem]
         case _:
             return list(name_problems(event, packs)) or event
-
-
-def closing_problems(
-    connection: Connection, event: IncidentClosed, case_id: str, observation: timedelta
-) -> list[Problem]:
-    """Return the problem of closing an incident as it was known at that time; none if it may be closed."""
-    # Later events may have re-opened it; a closing that arrives late is judged as of its own time.
-    until = event.occurred_at
-    recorded = [earlier for earlier in events_of(connection, case_id) if earlier.event.occurred_at <= until]
-    problem = closing_problem(fold(case_id, recorded), until, observation)
-    return [] if problem is None else [problem]
-
-
-def name_problems(event: Event, packs: Sequence[Pack]) -> Iterator[Problem]:
-    """Yield a problem for each figure, obligation, pack and level in an event that no pack has."""
-    match event:
-        case ImpactMeasured():
-            yield from _measure_problems(event, packs)
-        case StepCompleted(data=completion) if completion.fulfils is not None:
-            obligations = sorted({obligation.id for pack in packs for obligation in pack.obligations})
-            yield from unknown_problems(("data", "fulfils"), "obligation", completion.fulfils, obligations)
-        case LevelCorrected(data=correction) if correction.pack is not None:
-            by_id = {pack.pack: pack for pack in packs}
-            yield from unknown_problems(("data", "pack"), "pack", correction.pack, by_id)
-            if correction.pack in by_id and correction.level is not None:
-                levels = by_id[correction.pack].severity
-                yield from unknown_problems(("data", "level"), f"level of {correction.pack}", correction.level, levels)
-        case _:
-            return
-
-
-def with_default_pack(event: Event, primary: str) -> Event:
-    """Return a correction of a level with its pack filled in: the primary one if it names none."""
-    if not isinstance(event, LevelCorrected) or event.data.pack is not None:
-        return event
-    return event.model_copy(update={"data": event.data.model_copy(update={"pack": primary})})
-
-
-def _measure_problems(event: ImpactMeasured, packs: Sequence[Pack]) -> Iterator[Problem]:
-    kinds: dict[str, set[str]] = {}
-    for pack in packs:
-        for name, measure in pack.measures.items():
-            kinds.setdefault(name, set()).add(measure.kind)
-    for name, value in event.data.measures.items():
-        path: Path = ("data", "measures", name)
-        if name not in kinds:
-            listed = f"one of: {', '.join(kinds)}" if kinds else "another pack: none of this incident's knows measures"
-            yield Problem(path, f"unknown measure '{name}'", listed, nearest(name, kinds))
-        elif ("yes_no" if isinstance(value, bool) else "number") not in kinds[name]:
-            expected = "true or false" if "yes_no" in kinds[name] else "a number"
-            yield Problem(path, f"{json.dumps(value)} is no answer to '{name}'", expected)
 
 
 def _completed(

@@ -5,10 +5,12 @@ The events on disk are the truth. Changes by a transaction that is rolled back a
 
 from collections import OrderedDict
 from collections.abc import Iterable
+from typing import Any
 
 from sqlalchemy import Connection
 
-from incident_engine.domain.events.model import MaintenanceAnnounced, Recorded
+from incident_engine.domain.events.model import MaintenanceAnnounced, OutageEvent, Recorded
+from incident_engine.domain.events.types import EventType
 from incident_engine.domain.incidents.incident import Incident
 from incident_engine.domain.incidents.incremental import FoldEffect, IncrementalFold
 from incident_engine.engine.cache_sync import CacheSync
@@ -79,6 +81,28 @@ class IncidentCache:
             return self._fold(unit.connection, case_id).incident != before
         self._weight += 1
         return effect is FoldEffect.CHANGED
+
+    def widen(self, unit: UnitOfWork, case_id: str, event: OutageEvent) -> None:
+        """Store the incident's window of time with this event, because later events of the transaction need it."""
+        at, window = event.occurred_at, self.open_incidents.get(case_id)
+        is_start = event.type != EventType.OUTAGE_RESTORED
+        if (  # the rest of a storm widens nothing
+            is_start
+            and window is not None
+            and window.last_at is None
+            and window.first_at <= at
+            and not window.has_no_start
+        ):
+            return
+        incident = self.incident(unit.connection, case_id)
+        if not is_start and incident.is_down:
+            return
+        columns: dict[str, Any] = {"last_at": None if incident.is_down else incident.restored_at or at}
+        if is_start:
+            columns |= {"first_at": incident.occurred_at or at, "services": list(incident.services)}
+            columns["closed_at"] = incident.closing.at if incident.closing else None
+        cases.update_case(unit.connection, case_id, columns)
+        self.open_incidents.update(unit, case_id, columns)
 
     def is_changing(self, case_id: str) -> bool:
         """Return whether an incident has events that are not written yet."""

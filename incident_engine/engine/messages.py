@@ -9,15 +9,15 @@ from incident_engine.common.signed_links import Links
 from incident_engine.config.people import ContactSettings
 from incident_engine.config.settings import Settings
 from incident_engine.domain.messages.context import BankContext, MessageContext, ReportSummary
-from incident_engine.domain.messages.drill_marks import marked
+from incident_engine.domain.messages.drill_marks import marked, marked_wording
 from incident_engine.domain.messages.templates import Message, MessageForm
 from incident_engine.domain.reports.facts import ReportFacts
 from incident_engine.domain.response.delivery_outcome import DeliveryState
 from incident_engine.domain.response.step import Awaits, Step
 from incident_engine.domain.rulebook import Rulebook
-from incident_engine.domain.values import LocalizedText
 from incident_engine.engine.decision_log import Reason, warn
-from incident_engine.engine.report_versions import outlook, reporting_unit
+from incident_engine.engine.report_facts import reporting_unit
+from incident_engine.engine.report_versions import outlook
 from incident_engine.store.deliveries import Priority
 
 
@@ -81,9 +81,11 @@ class StepMessages:
                 message = self._render(step, contact.locale, variables, form)
                 if context.drill:
                     message = marked(message, form)
+                # The idempotency key: the same message to the same contact always has the same key.
+                key = f"{sent_as}\0{contact.id}\0{position}"
                 rows.append(
                     {
-                        "id": _delivery_id(sent_as, contact.id, position),
+                        "id": f"msg_{hashlib.sha256(key.encode()).hexdigest()[:32]}",
                         "step_id": step.id,
                         "case_id": context.incident.id,
                         "contact": contact.id,
@@ -102,6 +104,10 @@ class StepMessages:
                     }
                 )
         return rows
+
+    def approved_texts(self, texts: Mapping[str, tuple[str, str]]) -> Mapping[str, tuple[str, str]]:
+        """Return an approver's own texts, (subject, body) by language, as they are sent: marked in a drill."""
+        return marked_wording(texts) if self._drill else texts
 
     def _render(self, step: Step, locale: str, variables: Mapping[str, Any], form: MessageForm) -> Message:
         """Render the message of a step; if its template fails, a plain notice of the bare facts."""
@@ -124,7 +130,7 @@ class StepMessages:
         if self._settings.server.public_url is not None:
             base = self._settings.server.public_url.rstrip("/")
             url = f"{base}/api/v1/incidents/{facts.incident.id}/reports/{current.report}?format=html"
-        return ReportSummary(current.report, LocalizedText.model_validate(current.titles), current.gaps, url)
+        return ReportSummary(current.report, current.title, current.gaps, url)
 
 
 def bank_context(settings: Settings) -> BankContext:
@@ -143,8 +149,3 @@ def _priority(step: Step) -> Priority:
     if step.fulfils or step.obligation:
         return Priority.STATUTORY
     return Priority.URGENT if step.awaits is Awaits.ACKNOWLEDGEMENT or step.escalation is not None else Priority.OTHER
-
-
-def _delivery_id(step: str, contact: str, position: int) -> str:
-    """Return the idempotency key of a delivery: the same message to the same contact always has the same key."""
-    return "msg_" + hashlib.sha256(f"{step}\0{contact}\0{position}".encode()).hexdigest()[:32]

@@ -1,25 +1,22 @@
 """Grading a history of events without a daemon or a database."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from incident_engine.common.errors import InvalidDocumentError
 from incident_engine.config.settings import Settings
 from incident_engine.domain.calendar.holidays import Calendar
 from incident_engine.domain.calendar.service_hours import ServiceHours
-from incident_engine.domain.events.model import Event, MaintenanceAnnounced, Recorded
+from incident_engine.domain.events.model import Event
 from incident_engine.domain.grading.assess import assess
 from incident_engine.domain.grading.assessment import Assessment
 from incident_engine.domain.grading.assessment_document import assessment_document
 from incident_engine.domain.grading.explanation import ExplainedRule, explain, explanation_document
 from incident_engine.domain.grading.pack import Pack
 from incident_engine.domain.grading.recurring import Recurrence, recurrence_document, recurrences
-from incident_engine.domain.incidents.correlation import split
-from incident_engine.domain.incidents.fold import fold
 from incident_engine.domain.incidents.incident import Incident
-from incident_engine.engine.event_checks import name_problems, with_default_pack
+from incident_engine.engine.history import end_of, incidents_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,31 +62,6 @@ def grade(
     return graded
 
 
-def incidents_of(
-    events: Sequence[Event], settings: Settings, at: datetime | None
-) -> list[tuple[Incident, Sequence[Recorded]]]:
-    """Return the incidents of a history, each with its events; events after `at` are left out.
-
-    Raises InvalidDocumentError for a person's event of an incident that is not in the history.
-    """
-    recorded = [
-        # A file does not say when an event was received; as if at once.
-        Recorded(with_default_pack(event, settings.grading.primary), event.occurred_at)
-        for event in events
-        if at is None or event.occurred_at <= at
-    ]
-    histories = split(recorded, settings.groups, settings.intake.window, settings.bank.zone)
-    return [(fold(case_id, history), history) for case_id, history in histories.items()]
-
-
-def end_of(incident: Incident, history: Sequence[Recorded], now: datetime) -> datetime:
-    """Return the time of an incident's last event; `now` while a service is down."""
-    if incident.is_down:
-        return now
-    times = (r.event.occurred_at for r in history if not isinstance(r.event, MaintenanceAnnounced))
-    return max(times, default=now)
-
-
 def graded_document(
     graded: Sequence[Graded], repeated: Sequence[Recurrence], settings: Settings, *, explained: bool = False
 ) -> dict[str, Any]:
@@ -111,17 +83,6 @@ def graded_document(
         ],
         "recurring": [recurrence_document(recurrence, zone) for recurrence in repeated],
     }
-
-
-def refuse_unknown_names(events: Sequence[Event], settings: Settings, packs: Sequence[Pack]) -> None:
-    """Raise InvalidDocumentError for each figure, level, pack and obligation in the events that no pack has."""
-    problems = [
-        replace(problem, message=f"event '{event.id}' of '{event.source}': {problem.message}")
-        for event in events
-        for problem in name_problems(with_default_pack(event, settings.grading.primary), packs)
-    ]
-    if problems:
-        raise InvalidDocumentError(problems)
 
 
 def recurring(graded: Sequence[Graded], basis: GradingBasis, now: datetime) -> list[Recurrence]:

@@ -21,10 +21,10 @@ from incident_engine.domain.response.step import Step
 from incident_engine.domain.rulebook import Rulebook
 from incident_engine.domain.step_id import has_short_name
 from incident_engine.domain.values import NEVER
+from incident_engine.engine.history import incidents_of
 from incident_engine.engine.incident_type import incident_type
 from incident_engine.engine.messages import StepMessages, bank_context
-from incident_engine.engine.offline import incidents_of
-from incident_engine.engine.report_versions import facts_of
+from incident_engine.engine.report_facts import facts_of
 
 _MAX_ROUNDS = 100
 """Rounds of planning after which the search for a start of a step is given up."""

@@ -15,7 +15,6 @@ from incident_engine.domain.incidents.incident import Incident
 from incident_engine.domain.incidents.what_if import WhatIf, what_if_events
 from incident_engine.domain.rulebook import Rulebook
 from incident_engine.engine.case_types import CaseTypes, GradedCase
-from incident_engine.engine.incident_type import incident_type
 from incident_engine.store import cases
 from incident_engine.store.assessments import latest_assessments
 from incident_engine.store.events import cases_with_event, events_of
@@ -25,11 +24,11 @@ from incident_engine.store.packs import stored_pack
 class Reader:
     """Reads cases and grades them, without writing anything."""
 
-    def __init__(self, settings: Settings, rulebook: Rulebook) -> None:
+    def __init__(self, settings: Settings, rulebook: Rulebook, case_types: CaseTypes) -> None:
         self.reports = rulebook.reports
         self.primary_pack = rulebook.packs[0]
         self.customers = settings.bank.customers.audiences
-        self.case_types = CaseTypes([incident_type(settings, rulebook)])
+        self.case_types = case_types
         self._primary = settings.grading.primary
         self._rulebook = rulebook
         self._packs_by_hash: dict[str, Pack] = {pack.content_hash: pack for pack in rulebook.packs}

@@ -6,24 +6,19 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, tzinfo
 from enum import StrEnum
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
-from incident_engine.common.errors import InvalidDocumentError, Problem
-from incident_engine.common.yaml_loader import load_file
-from incident_engine.config.rulebook import load_packs, rules_directory
 from incident_engine.config.settings import Settings
 from incident_engine.domain.calendar.service_hours import ServiceHours
 from incident_engine.domain.events.model import Event
 from incident_engine.domain.grading.assess import history_of
 from incident_engine.domain.grading.assessment_document import to_local_iso
 from incident_engine.domain.grading.level_history import LevelChange
-from incident_engine.domain.grading.pack import Pack
-from incident_engine.domain.grading.pack_parser import parse_pack
 from incident_engine.domain.grading.recurring import recurrences
 from incident_engine.domain.incidents.incident import Incident
 from incident_engine.domain.values import NEVER
-from incident_engine.engine.offline import end_of, incidents_of
+from incident_engine.engine.candidates import Candidate
+from incident_engine.engine.history import end_of, incidents_of
 
 _TOLERANCE = timedelta(seconds=1)
 """Instants that differ by less count as the same."""
@@ -36,15 +31,6 @@ class Difference(StrEnum):
     """Another final level; between packs with different levels, whether any level is reached."""
     INSTANT = "instant"
     """The same final level, but it or one before it was reached at another instant."""
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A pack to compare, with a label that tells it from the others."""
-
-    label: str
-    pack: Pack
-    file: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,51 +95,6 @@ class Replay:
     def out_of_force(self, index: int) -> int:
         """Return the number of rows for which a pack was not in force."""
         return sum(not row.verdicts[index].in_force for row in self.rows)
-
-
-# The packs
-
-
-def load_candidates(settings: Settings, config_file: Path, names: Sequence[str]) -> list[Candidate]:
-    """Return the packs to compare, each named by its id among the bank's rules or by its file.
-
-    Raises InvalidDocumentError for an unknown or repeated name, InvalidFilesError with every finding in the files.
-    """
-    packs = [_load(settings, config_file, name) for name in names]
-    for index, (pack, file) in enumerate(packs):
-        if file.resolve() in [other.resolve() for _, other in packs[:index]]:
-            message = f"pack '{pack.pack}' is given twice ({file})"
-            raise InvalidDocumentError([Problem((), message, "another pack, or another version in a file of its own")])
-    return [Candidate(label, pack, file) for label, (pack, file) in zip(_labels(packs), packs, strict=True)]
-
-
-def _load(settings: Settings, config_file: Path, name: str) -> tuple[Pack, Path]:
-    file = Path(name)
-    if file.suffix not in (".yaml", ".yml") and len(file.parts) == 1:
-        (pack,) = load_packs(settings, config_file, [name])
-        return pack, rules_directory(settings) / "grading" / f"{name}.yaml"
-    document = load_file(file)
-    try:
-        return parse_pack(document.data), file
-    except InvalidDocumentError as error:
-        raise document.refuse(error.problems) from None
-
-
-def _labels(packs: Sequence[tuple[Pack, Path]]) -> list[str]:
-    """Return the id of each pack, with its version, file name or path where two would have the same label."""
-    options = [
-        (pack.pack, f"{pack.pack}@{pack.version}", f"{pack.pack} ({file.name})", f"{pack.pack} ({file})")
-        for pack, file in packs
-    ]
-    # Each round lengthens only the labels that are still shared, so that unique packs keep their plain id.
-    chosen = [0] * len(packs)
-    for _ in options[0][1:]:
-        labels = [labels[index] for labels, index in zip(options, chosen, strict=True)]
-        chosen = [index + (labels.count(label) > 1) for index, label in zip(chosen, labels, strict=True)]
-    return [labels[index] for labels, index in zip(options, chosen, strict=True)]
-
-
-# The verdicts
 
 
 def replay(
@@ -266,17 +207,21 @@ def replay_document(result: Replay, zone: tzinfo, *, only_differences: bool) -> 
             "differ": sum(result.differences.values()),
             **{f"differ_in_{kind}": count for kind, count in result.differences.items()},
             "levels": [
-                {"from": labels[0], "to": label, "counts": _counts(result.matrix(index))}
+                {
+                    "from": labels[0],
+                    "to": label,
+                    "counts": [
+                        {"from": first, "to": second, "incidents": count}
+                        for (first, second), count in sorted(
+                            result.matrix(index).items(), key=lambda item: [str(level) for level in item[0]]
+                        )
+                    ],
+                }
                 for index, label in enumerate(labels)
                 if index > 0 or len(labels) == 1
             ],
         },
     }
-
-
-def _counts(matrix: Mapping[tuple[str | None, str | None], int]) -> list[dict[str, Any]]:
-    ordered = sorted(matrix.items(), key=lambda item: [str(level) for level in item[0]])
-    return [{"from": first, "to": second, "incidents": count} for (first, second), count in ordered]
 
 
 def _row_document(row: Row, labels: Sequence[str], zone: tzinfo) -> dict[str, Any]:
@@ -294,13 +239,17 @@ def _row_document(row: Row, labels: Sequence[str], zone: tzinfo) -> dict[str, An
                 "level": verdict.level,
                 "since": to_local_iso(verdict.since, zone),
                 "in_force": verdict.in_force,
-                "trajectory": [_change_document(change, zone) for change in verdict.history],
+                "trajectory": [
+                    {
+                        "level": change.level,
+                        "at": to_local_iso(change.at, zone),
+                        "rule": change.rule,
+                        "cite": change.cite,
+                    }
+                    | ({} if change.correction is None else {"corrected_by": change.correction.data.by})
+                    for change in verdict.history
+                ],
             }
             for label, verdict in zip(labels, row.verdicts, strict=True)
         ],
     }
-
-
-def _change_document(change: LevelChange, zone: tzinfo) -> dict[str, Any]:
-    document = {"level": change.level, "at": to_local_iso(change.at, zone), "rule": change.rule, "cite": change.cite}
-    return document if change.correction is None else document | {"corrected_by": change.correction.data.by}

@@ -1,33 +1,18 @@
 """The versions of reports: drafted when facts change, approved, submitted or withdrawn with the step that asks."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from incident_engine.config.settings import Settings
-from incident_engine.domain.grading.assessment import Assessment
-from incident_engine.domain.grading.pack import Pack
-from incident_engine.domain.incidents.incident import Incident
-from incident_engine.domain.reporting_unit import ReportingUnit
 from incident_engine.domain.reports.drafting import ReportBook, content_hash, report_from
 from incident_engine.domain.reports.facts import ReportFacts
-from incident_engine.domain.response.playbook import Playbook
 from incident_engine.domain.response.step import StepState
 from incident_engine.domain.values import LocalizedText
 from incident_engine.engine.decision_log import Reason, log_after_commit, warn
 from incident_engine.store.reports import Head, ReportState, Version, heads_of, insert_state, insert_version
 from incident_engine.store.steps import ReportStep, report_steps
 from incident_engine.store.unit_of_work import UnitOfWork
-
-REGULATORS: Mapping[str, LocalizedText] = {
-    kind: LocalizedText.model_validate({"zh-CN": chinese, "en": english})
-    for kind, chinese, english in (
-        ("head_office", "国家金融监督管理总局", "National Financial Regulatory Administration"),
-        ("branch", "国家金融监督管理总局所在地派出机构", "the regulator's local office"),
-    )
-}
-"""The default regulators of a head office and of a branch (银监办发〔2008〕53号 Art. 34)."""
 
 _DRAFTED = (StepState.AWAITING, StepState.STARTED, StepState.FAILED, StepState.COMPLETED)
 _GIVEN_UP = (StepState.SKIPPED, StepState.WITHDRAWN)
@@ -40,44 +25,9 @@ class CurrentReport:
     report: str
     instance: str
     version: int
-    titles: Mapping[str, str]
-    """By locale."""
+    title: LocalizedText
     gaps: int
     """Fields without a value, in the language that has the most of them."""
-
-
-def reporting_unit(settings: Settings) -> ReportingUnit:
-    """Return the part of the bank that reports, with its regulator."""
-    unit, bank = settings.bank.unit, settings.bank
-    return ReportingUnit(
-        name=unit.name or bank.name,
-        regulator=unit.regulator or REGULATORS[unit.kind],
-        is_branch=unit.kind == "branch",
-        reporter=unit.reporter.name or "",
-        contact=unit.reporter.phone or "",
-    )
-
-
-def facts_of(
-    settings: Settings,
-    incident: Incident,
-    packs: Sequence[Pack],
-    assessments: Sequence[Assessment],
-    playbooks: Iterable[Playbook] = (),
-) -> ReportFacts:
-    """Return the facts for the reports of an incident. The primary pack and its assessment come first."""
-    return ReportFacts(
-        bank_name=settings.bank.name,
-        unit=reporting_unit(settings),
-        service_names=settings.service_names,
-        incident=incident,
-        packs=packs,
-        assessments=assessments,
-        zone=settings.bank.zone,
-        step_titles={
-            step.id: step.title for playbook in playbooks for step in playbook.steps if step.title is not None
-        },
-    )
 
 
 def update_versions(unit: UnitOfWork, facts: ReportFacts, book: ReportBook, now: datetime) -> dict[str, Head]:
@@ -118,8 +68,8 @@ def outlook(facts: ReportFacts, book: ReportBook, name: str, instance: str) -> C
     if name not in book.definitions:
         return None
     version = preview(facts, book, name)
-    titles = {locale: str(part["title"]) for locale, part in version.document.items()}
-    return CurrentReport(version.report, instance, 1, titles, version.gaps)
+    title = LocalizedText.model_validate({locale: str(part["title"]) for locale, part in version.document.items()})
+    return CurrentReport(version.report, instance, 1, title, version.gaps)
 
 
 def preview(facts: ReportFacts, book: ReportBook, name: str) -> Version:

@@ -2,14 +2,12 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection
 
 from incident_engine.common.errors import Problem
 from incident_engine.common.validation import nearest
 from incident_engine.domain.events.model import Event, MaintenanceAnnounced, OutageEvent
-from incident_engine.domain.events.types import EventType
 from incident_engine.domain.grading.pack import Pack
 from incident_engine.domain.incidents.correlation import IncidentWindow
 from incident_engine.engine.case_types import CaseType, CaseTypes
@@ -62,28 +60,6 @@ class Router:
         """Return the open incidents that announced maintenance may affect."""
         group = self._case_types.of_event(event).group_of(event)
         return [window.case_id for window in self._cache.open_incidents.in_group(connection, group)]
-
-    def widen(self, unit: UnitOfWork, case_id: str, event: OutageEvent) -> None:
-        """Store the incident's window of time with this event, because later events of the transaction need it."""
-        at, window = event.occurred_at, self._cache.open_incidents.get(case_id)
-        is_start = event.type != EventType.OUTAGE_RESTORED
-        if (  # the rest of a storm widens nothing
-            is_start
-            and window is not None
-            and window.last_at is None
-            and window.first_at <= at
-            and not window.has_no_start
-        ):
-            return
-        incident = self._cache.incident(unit.connection, case_id)
-        if not is_start and incident.is_down:
-            return
-        columns: dict[str, Any] = {"last_at": None if incident.is_down else incident.restored_at or at}
-        if is_start:
-            columns |= {"first_at": incident.occurred_at or at, "services": list(incident.services)}
-            columns["closed_at"] = incident.closing.at if incident.closing else None
-        cases.update_case(unit.connection, case_id, columns)
-        self._cache.open_incidents.update(unit, case_id, columns)
 
     def _open(
         self, unit: UnitOfWork, case_type: CaseType, case_id: str, group: str, at: datetime, now: datetime

@@ -13,13 +13,13 @@ from incident_engine.common.errors import InvalidDocumentError, Problem
 from incident_engine.common.signed_links import Links
 from incident_engine.common.telemetry import EventOutcome, Metrics
 from incident_engine.config.settings import Settings
-from incident_engine.domain.events.actions import IncidentClosed
 from incident_engine.domain.events.model import Event, MaintenanceAnnounced, OutageEvent, Recorded, wire
 from incident_engine.domain.incidents.signals import sort_key
 from incident_engine.domain.rulebook import Rulebook
 from incident_engine.engine.decision_log import Reason, log, warn
-from incident_engine.engine.event_checks import NAMING, checked, closing_problems, names_of
+from incident_engine.engine.event_checks import CHECKED, checked
 from incident_engine.engine.incident_cache import IncidentCache
+from incident_engine.engine.name_checks import names_of
 from incident_engine.engine.reader import Reader
 from incident_engine.engine.receipts import Receipt
 from incident_engine.engine.router import Router
@@ -71,11 +71,20 @@ class Engine:
             else:
                 all_problems += [replace(problem, path=(index, *problem.path)) for problem in receipt]
         if all_problems:
-            raise InvalidDocumentError(sorted(all_problems, key=_index_of_event))
+            # Sorted by the index of the event; a problem of the whole request has none, and comes first.
+            all_problems.sort(
+                key=lambda problem: next((part for part in problem.path[:1] if isinstance(part, int)), -1)
+            )
+            raise InvalidDocumentError(all_problems)
         unit.flush = self._flush
         ordered = [receipts[index] for index, _ in parsed]
         self._register_updates(unit, [event for _, event in parsed], ordered, now)
-        self._account(unit, [event for _, event in parsed], ordered)
+        # Logged after the commit, one line for each group: a storm must not flood the log.
+        if ordered and not unit.receipts:
+            unit.after_commit.append(partial(self._log_receipts, unit.receipts))
+        for (_, event), receipt in zip(parsed, ordered, strict=True):
+            group = ReceiptGroup(receipt.source, receipt.outcome, event.type, receipt.incident)
+            unit.receipts.setdefault(group, []).append(receipt.id)
         return ordered
 
     def report_each(self, unit: UnitOfWork, events: Sequence[Event], now: datetime) -> list[Receipt]:
@@ -163,7 +172,7 @@ class Engine:
             return result
         has_changed = self.cache.append(unit, Recorded(result, now), case_id)
         if isinstance(event, OutageEvent) and has_changed:
-            self._router.widen(unit, case_id, event)
+            self.cache.widen(unit, case_id, event)
         return Receipt(event.source, event.id, EventOutcome.ACCEPTED, case_id, (case_id,) if has_changed else ())
 
     def _check(self, unit: UnitOfWork, event: Event, case_id: str) -> Event | list[Problem]:
@@ -171,23 +180,11 @@ class Engine:
         # Steps and verdicts must include the events before this one, also those of the same transaction.
         self.cache.flush(unit.connection)
         unit.run_update(case_id)
-        if isinstance(event, NAMING):
-            packs = self._reader.packs_of(unit.connection, case_id)
-            result = checked(unit.connection, event, self.cache.incident(unit.connection, case_id), packs, self._names)
-            if isinstance(result, list):
-                return result
-            event = result
-        if isinstance(event, IncidentClosed):
-            return closing_problems(unit.connection, event, case_id, self._observation) or event
-        return event
-
-    def _account(self, unit: UnitOfWork, events: Sequence[Event], receipts: Sequence[Receipt]) -> None:
-        """Count and log the events after the commit, one line for each group: a storm must not flood the log."""
-        if events and not unit.receipts:
-            unit.after_commit.append(partial(self._log_receipts, unit.receipts))
-        for event, receipt in zip(events, receipts, strict=True):
-            group = ReceiptGroup(receipt.source, receipt.outcome, event.type, receipt.incident)
-            unit.receipts.setdefault(group, []).append(receipt.id)
+        if not isinstance(event, CHECKED):
+            return event
+        packs = self._reader.packs_of(unit.connection, case_id)
+        incident = self.cache.incident(unit.connection, case_id)
+        return checked(unit.connection, event, incident, packs, self._names, self._observation)
 
     def _log_receipts(self, receipts: Mapping[ReceiptGroup, Sequence[str]]) -> None:
         for group, ids in receipts.items():
@@ -196,7 +193,3 @@ class Engine:
             reason = Reason.EVENT_DUPLICATE if is_duplicate else Reason.EVENT_ACCEPTED
             more = {"count": len(ids), "last": ids[-1]} if len(ids) > 1 else {}
             log(reason, source=group.source, id=ids[0], type=group.type.value, incident=group.case_id, **more)
-
-
-def _index_of_event(problem: Problem) -> int:
-    return problem.path[0] if problem.path and isinstance(problem.path[0], int) else -1

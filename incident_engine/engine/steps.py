@@ -8,7 +8,6 @@ from incident_engine.common.signed_links import Links
 from incident_engine.config.settings import Settings
 from incident_engine.domain.events.actions import StepApproved
 from incident_engine.domain.incidents.incident import Incident
-from incident_engine.domain.messages.drill_marks import marked_wording
 from incident_engine.domain.reports.facts import ReportFacts
 from incident_engine.domain.response.after_closing import not_before_closing
 from incident_engine.domain.response.completion import completion_of, met_obligations
@@ -18,7 +17,8 @@ from incident_engine.domain.rulebook import Rulebook
 from incident_engine.engine.case_types import GradedCase
 from incident_engine.engine.decision_log import Reason, log_after_commit, warn
 from incident_engine.engine.messages import StepMessages
-from incident_engine.engine.report_versions import facts_of, update_versions
+from incident_engine.engine.report_facts import facts_of
+from incident_engine.engine.report_versions import update_versions
 from incident_engine.store import cases, held_texts, steps
 from incident_engine.store.deliveries import cancel, insert_deliveries
 from incident_engine.store.unit_of_work import UnitOfWork
@@ -36,7 +36,6 @@ class StepRunner:
         self._settings = settings
         self._rulebook = rulebook
         self._messages = StepMessages(settings, rulebook, links, drill=drill)
-        self._drill = drill
         self._templates = {
             (playbook.playbook, step.id): step for playbook in rulebook.playbooks for step in playbook.steps
         }
@@ -151,9 +150,8 @@ class StepRunner:
                 log_after_commit(unit, Reason.STEP_WITHDRAWN, incident=incident.id, step=step_id, because=reason)
 
     def _approve(self, unit: UnitOfWork, incident: Incident, step: Step, approval: StepApproved, now: datetime) -> None:
-        texts = approval.data.texts
-        wording = marked_wording(texts) if self._drill else texts  # the approver's own texts lack the mark of a drill
-        released = held_texts.release_held(unit.connection, step.id, now, wording)
+        texts = self._messages.approved_texts(approval.data.texts)
+        released = held_texts.release_held(unit.connection, step.id, now, texts)
         steps.start_step(unit.connection, step, now)
         steps.approve_step(unit.connection, step.id, approval.occurred_at, approval.data.by)
         log_after_commit(

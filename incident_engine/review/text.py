@@ -10,8 +10,7 @@ from incident_engine.config.settings import Settings
 from incident_engine.domain.messages.formatting import format_duration, format_local, format_names
 from incident_engine.domain.regions import region_name
 from incident_engine.domain.reports.statistics import IncidentFigures, Milestone
-from incident_engine.review.period import Review
-from incident_engine.review.versions import stamp_of
+from incident_engine.review.documents import Review, stamp_of
 from incident_engine.store.reports import Version
 
 Row = tuple[str, ...]

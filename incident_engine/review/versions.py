@@ -1,20 +1,16 @@
 """The versions of an incident's reports."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
-from typing import Any
+from datetime import datetime
 
 from sqlalchemy import Connection
 
 from incident_engine.common.errors import InvalidDocumentError
 from incident_engine.common.validation import unknown_problems
 from incident_engine.config.settings import Settings
-from incident_engine.documents.version_stamp import Stamp
-from incident_engine.domain.grading.assessment_document import to_local_iso
-from incident_engine.domain.reports.drafting import Report, report_document, report_from
 from incident_engine.engine.reader import Reader
-from incident_engine.engine.report_versions import facts_of, preview
+from incident_engine.engine.report_facts import facts_of
+from incident_engine.engine.report_versions import preview
 from incident_engine.store.reports import ReportState, Version, versions_of
 
 
@@ -69,61 +65,3 @@ def find_version(
     if case is None or request.instance is not None or request.number is not None:
         return None
     return preview(facts_of(settings, case.incident, case.packs, case.assessments), reader.reports, request.report)
-
-
-# As documents
-
-
-def stamp_of(version: Version, zone: tzinfo) -> Stamp:
-    """Return the stamp that documents print on a version."""
-    return Stamp(
-        version=version.version,
-        state=version.state.value,
-        by=version.by,
-        at=version.created_at,
-        content_hash=version.content_hash,
-        gaps=version.gaps,
-        zone=zone,
-    )
-
-
-def printable(version: Version, locale: str, zone: tzinfo) -> tuple[Report, Stamp]:
-    """Return the content of a version in one language, and the stamp that documents print on it."""
-    return report_from(version.document[locale]), stamp_of(version, zone)
-
-
-def version_document(version: Version, zone: tzinfo) -> dict[str, Any]:
-    """Return a version without its content."""
-    return {
-        "version": version.version,
-        "state": version.state.value,
-        "by": version.by,
-        "at": to_local_iso(version.created_at, zone),
-        "content_hash": version.content_hash,
-        "gaps": version.gaps,
-    }
-
-
-def list_document(
-    incident_id: str, by_report: Mapping[tuple[str, str], Sequence[Version]], available: Sequence[str], zone: tzinfo
-) -> dict[str, Any]:
-    """Return an incident's reports with all their versions, and the ids of all reports that can be drafted."""
-    reports = [
-        {
-            "report": report,
-            "instance": instance,
-            # A title may change between versions: list the latest.
-            "title": {locale: part["title"] for locale, part in rows[-1].document.items()},
-            "versions": [version_document(row, zone) for row in rows],
-        }
-        for (report, instance), rows in by_report.items()
-    ]
-    return {"incident": incident_id, "reports": reports, "available": list(available)}
-
-
-def full_document(version: Version, locale: str, zone: tzinfo) -> dict[str, Any]:
-    """Return a version with its content in one language: sections with their fields, and the texts by their ids."""
-    report = report_document(report_from(version.document[locale]))
-    gaps = report.pop("gaps")  # here a list of fields; version_document has their number under the same key
-    head = version_document(version, zone) | {"instance": version.instance}
-    return {"report": report.pop("id"), **head, **report, "gaps": gaps}

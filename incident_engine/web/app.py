@@ -10,7 +10,6 @@ from incident_engine.web.api.events import EventIntake, HotPath
 from incident_engine.web.auth import KeyAuthentication
 from incident_engine.web.context import AppContext
 from incident_engine.web.links import pages as link_pages
-from incident_engine.web.metrics import OpenIncidentCollector
 
 _MODULES = (archive, incidents, reports, health, steps, link_pages)
 """The modules with routes; each has `install(app, context)`."""
@@ -20,7 +19,6 @@ def create_app(context: AppContext) -> ASGIApp:
     """Return the application."""
     app = FastAPI(title="incident-engine", docs_url=None, redoc_url=None)
     problems.install(app, context.metrics)
-    context.metrics.registry.register(OpenIncidentCollector(context.database, context.reader.primary_pack))
     formats = open_formats(context.settings)
     openapi.install(app, formats, needs_key=bool(context.keys))
     intake = EventIntake(context.settings, context.writer, context.engine, context.metrics, context.clock, formats)

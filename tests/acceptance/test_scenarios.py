@@ -18,7 +18,8 @@ from incident_engine.common.errors import InvalidFilesError, StartupError
 from incident_engine.common.i18n import Translator
 from incident_engine.common.yaml_loader import load_file
 from incident_engine.config.rulebook import load_rulebook
-from incident_engine.config.scenario import load_scenario, refuse_unknown_names
+from incident_engine.config.scenario import load_scenario
+from incident_engine.config.scenario_checks import refuse_unknown_names
 from incident_engine.config.settings import Settings, load_settings
 from incident_engine.domain.messages.drill_marks import DRILL_MARKS
 from incident_engine.domain.response.playbook import audiences_of, parse_playbook

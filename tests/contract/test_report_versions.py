@@ -14,7 +14,8 @@ from incident_engine.common.errors import StoreError
 from incident_engine.domain.events.actions import ReportWritten
 from incident_engine.domain.events.model import Recorded
 from incident_engine.domain.reports.definition import report_entry_problems
-from incident_engine.engine.report_versions import facts_of, outlook, update_versions
+from incident_engine.engine.report_facts import facts_of
+from incident_engine.engine.report_versions import outlook, update_versions
 from incident_engine.store.database import Database
 from incident_engine.store.read_only import read_only
 from incident_engine.store.reports import Head, ReportState, Version, versions_of

@@ -20,7 +20,8 @@ from incident_engine.domain.values import parse_duration
 from incident_engine.engine import retention
 from incident_engine.engine.retention import Archiver, ArchiveResult, Hold
 from incident_engine.intake.native import parse_events
-from incident_engine.review.period import Period, Review, review
+from incident_engine.review.documents import Period, Review
+from incident_engine.review.period import review
 from incident_engine.store import archive as archives
 from incident_engine.store import archive_files
 from incident_engine.store.tables import (

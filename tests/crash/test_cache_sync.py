@@ -18,7 +18,7 @@ from incident_engine.config.settings import Settings
 from incident_engine.domain.grading.assess import assess
 from incident_engine.domain.incidents.fold import fold
 from incident_engine.domain.rulebook import Rulebook
-from incident_engine.engine.reader import Reader
+from incident_engine.engine.factory import open_reader
 from incident_engine.engine.service import Engine
 from incident_engine.intake.native import parse_events
 from incident_engine.store.database import Database
@@ -56,7 +56,7 @@ def replicas(tmp_path: Path) -> Iterator[Replicas]:
             database = Database(settings.store.url)
             stack.callback(database.close)
             rulebook = rulebook_of(settings)
-            engine = Engine(settings, rulebook, Reader(settings, rulebook), Metrics())
+            engine = Engine(settings, rulebook, open_reader(settings, rulebook), Metrics())
             seen = engine.cache
             writer = Writer(database, 100, lambda: None, seen.begin, [seen.end])
             writer.start()

@@ -18,7 +18,7 @@ from incident_engine.common.telemetry import Metrics
 from incident_engine.delivery.dispatcher import Dispatcher
 from incident_engine.delivery.endpoints import Endpoints
 from incident_engine.delivery.slots import Batch
-from incident_engine.engine.reader import Reader
+from incident_engine.engine.factory import open_reader
 from incident_engine.engine.receipts import Receipt
 from incident_engine.engine.service import Engine
 from incident_engine.intake.native import parse_events
@@ -198,7 +198,7 @@ class Machine:
         self._writer = _SteppedWriter(
             self.database, settings.intake.queue, self._after_commit, before_commit=[self._before_commit]
         )
-        self._engine = Engine(settings, rulebook, Reader(settings, rulebook), self.metrics)
+        self._engine = Engine(settings, rulebook, open_reader(settings, rulebook), self.metrics)
         channels = dict.fromkeys(settings.channels, SimulatedChannel(self._net))
         self._dispatcher = _WatchedDispatcher(
             self._writer, channels, settings.retry, self._clock, self.metrics, Endpoints(settings.channels)
@@ -300,7 +300,7 @@ class Machine:
         Nothing of it is kept.
         """
         settings, rulebook = self._bank.settings, self._bank.rulebook
-        engine = Engine(settings, rulebook, Reader(settings, rulebook), Metrics())
+        engine = Engine(settings, rulebook, open_reader(settings, rulebook), Metrics())
         with self.database.engine.connect() as connection:  # not the one that breaks off
             transaction = connection.begin()
             try:

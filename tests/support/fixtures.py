@@ -20,6 +20,7 @@ from incident_engine.common.telemetry import Metrics
 from incident_engine.config.rulebook import SHIPPED, load_rulebook
 from incident_engine.config.settings import PREFIX, Settings, load_settings
 from incident_engine.domain.rulebook import Rulebook
+from incident_engine.engine.factory import open_reader
 from incident_engine.engine.reader import Reader
 from incident_engine.engine.receipts import Receipt
 from incident_engine.engine.service import Engine
@@ -136,7 +137,7 @@ def house(folder: Path, settings: Settings | None = None, rulebook: Rulebook | N
     """Open the engine on a folder's database; to open it again is a restart."""
     settings = settings or bank(folder)
     rules, metrics = rulebook or rulebook_of(settings), Metrics()
-    reader = Reader(settings, rules)
+    reader = open_reader(settings, rules)
     database = Database(settings.store.url)
     try:
         yield House(settings, database, Engine(settings, rules, reader, metrics), reader, metrics)
@@ -177,7 +178,7 @@ def served(
     rulebook = rulebook_of(settings)
     database = Database(settings.store.url)
     writer = Writer(database, settings.intake.queue, lambda: None)
-    reader = Reader(settings, rulebook)
+    reader = open_reader(settings, rulebook)
     engine = Engine(settings, rulebook, reader, metrics, links)
     unready: list[str] = []
     warnings: list[str] = []

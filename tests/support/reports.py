@@ -7,7 +7,7 @@ from incident_engine.config.report_loader import load_reports
 from incident_engine.domain.events.model import Recorded
 from incident_engine.domain.reports.drafting import Drafted, Report, ReportBook
 from incident_engine.domain.reports.facts import ReportFacts
-from incident_engine.engine.report_versions import facts_of
+from incident_engine.engine.report_facts import facts_of
 from support.builders import CHINA, RULES, cbrc, incident, recorded, settings, started, verdict
 
 TWO_PROVINCES = (started("10:35"), started("11:20", "CN-HN"))

@@ -15,7 +15,7 @@ from incident_engine.cli.check import check
 from incident_engine.common.errors import InvalidDocumentError, InvalidFilesError
 from incident_engine.common.yaml_loader import load_file
 from incident_engine.config.json_schema import documents, stale, texts, write
-from incident_engine.config.json_schema_models import VALUES
+from incident_engine.config.json_schema_values import VALUES
 from incident_engine.config.settings import Settings, load_settings
 from incident_engine.domain.calendar.service_hours import parse_days, parse_window
 from incident_engine.domain.events.fields import Instant, Region

@@ -22,7 +22,8 @@ from incident_engine.domain.grading.assess import assess
 from incident_engine.domain.grading.pack import Pack
 from incident_engine.domain.grading.pack_parser import parse_pack
 from incident_engine.domain.incidents.fold import fold
-from incident_engine.engine.replay import Candidate, Difference, Replay, load_candidates, replay, replay_document
+from incident_engine.engine.candidates import Candidate, load_candidates
+from incident_engine.engine.replay import Difference, Replay, replay, replay_document
 
 NOW = at("2013-06-30 12:00")
 PROVINCES = ("CN-GD", "CN-HN", "CN-BJ")

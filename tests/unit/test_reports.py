@@ -11,7 +11,7 @@ from incident_engine.domain.reports.drafting import GAP, ReportBook, content_has
 from incident_engine.domain.reports.facts import report_variables
 from incident_engine.domain.reports.samples import samples
 from incident_engine.domain.reports.variables import REPORT_VARIABLES
-from incident_engine.engine.report_versions import facts_of
+from incident_engine.engine.report_facts import facts_of
 
 OVER = (*TWO_PROVINCES, restored("14:45"), restored("14:45", "CN-HN"))
 ART_36 = {

@@ -13,6 +13,7 @@ from support.builders import at, event_json, restored_json, started_json
 from support.fixtures import Served, served
 
 from incident_engine.engine import report_versions as reporting
+from incident_engine.engine.report_facts import facts_of
 from incident_engine.store.tables import deliveries, steps
 
 BEGAN = at("10:35")
@@ -51,7 +52,7 @@ def keep(api: Served) -> None:
     def work(unit: Any) -> None:
         case = api.reader.case(unit.connection, "k", now)
         assert case is not None
-        facts = reporting.facts_of(api.settings, case.incident, case.packs, case.assessments)
+        facts = facts_of(api.settings, case.incident, case.packs, case.assessments)
         reporting.update_versions(unit, facts, api.reader.reports, now)
 
     api.writer.submit(work, urgent=True).result(30)

@@ -8,10 +8,12 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from incident_engine import __version__
 from incident_engine.web.context import AppContext
+from incident_engine.web.metrics import OpenIncidentCollector
 
 
 def install(app: FastAPI, context: AppContext) -> None:
     """Add the routes for orchestrators and Prometheus, and a redirect from / to the documentation."""
+    context.metrics.registry.register(OpenIncidentCollector(context.database, context.reader.primary_pack))
 
     @app.get("/healthz", tags=["health"], summary="进程是否应答 · Whether the process answers")
     async def healthz() -> JSONResponse:

@@ -13,11 +13,11 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from incident_engine.common.errors import InvalidDocumentError
 from incident_engine.common.lazy_import import LazyModule
 from incident_engine.documents.html import report_html, review_html
+from incident_engine.review import documents
 from incident_engine.review import period as reviews
 from incident_engine.review import versions as report_versions
 from incident_engine.review.text import tables
 from incident_engine.store import cases
-from incident_engine.store.reports import Version
 from incident_engine.web.context import AppContext
 from incident_engine.web.parameters import refuse_unknown
 from incident_engine.web.problems import NoIncidentError
@@ -77,11 +77,12 @@ class _ReportRoutes:
             versions = report_versions.versions(connection, incident_id)
         available = list(self.context.reader.reports.definitions)
         zone = self.context.settings.bank.zone
-        return JSONResponse(report_versions.list_document(incident_id, versions, available, zone))
+        return JSONResponse(documents.list_document(incident_id, versions, available, zone))
 
-    def one(self, incident_id: str, report: str, instance: str | None, number: int | None) -> Version:
-        """Return the requested version. Raises HTTPException(404) if there is none."""
-        request = report_versions.VersionRequest(report, instance, number)
+    def one(
+        self, incident_id: str, request: report_versions.VersionRequest, form: ReportFormat, language: Language | None
+    ) -> Response:
+        """Answer with the requested version. Raises HTTPException(404) if there is none."""
         with self.context.database.read() as connection:
             if cases.case_row(connection, incident_id) is None:
                 raise NoIncidentError(incident_id)
@@ -97,17 +98,14 @@ class _ReportRoutes:
             except InvalidDocumentError as error:
                 raise HTTPException(404, error.problems[0].sentence()) from None
         if version is None:
-            name = f"instance '{instance}'" if number is None else f"version {number}"
-            problem = f"there is no {name} of '{report}'; GET /api/v1/incidents/{incident_id}/reports lists all"
+            name = f"instance '{request.instance}'" if request.number is None else f"version {request.number}"
+            problem = f"there is no {name} of '{request.report}'; GET /api/v1/incidents/{incident_id}/reports lists all"
             raise HTTPException(404, problem)
-        return version
-
-    def answer(self, version: Version, form: ReportFormat, language: Language | None) -> Response:
         zone = self.context.settings.bank.zone
         locale = (language or Language(self.context.settings.bank.locale)).value
         if form is ReportFormat.JSON:
-            return JSONResponse(report_versions.full_document(version, locale, zone))
-        report, stamp = report_versions.printable(version, locale, zone)
+            return JSONResponse(documents.full_document(version, locale, zone))
+        report, stamp = documents.printable(version, locale, zone)
         if form is ReportFormat.HTML:
             return HTMLResponse(report_html(report, stamp), headers=_POLICY)
         name = f"{version.case_id}-{version.instance or version.report}-v{version.version}-{locale}.docx"
@@ -116,12 +114,12 @@ class _ReportRoutes:
 
     def review(self, first: date | None, last: date | None, form: ReviewFormat, language: Language | None) -> Response:
         zone, now = self.context.settings.bank.zone, self.context.clock.now()
-        period = reviews.period_between(first, last, now, zone)
+        period = documents.period_between(first, last, now, zone)
         with self.context.database.read() as connection:
             archive = self.context.settings.retention.directory
             review = reviews.review(connection, self.context.reader, period, zone, now, archive)
         if form is ReviewFormat.JSON:
-            return JSONResponse(reviews.review_document(review, zone))
+            return JSONResponse(documents.review_document(review, zone))
         locale = (language or Language(self.context.settings.bank.locale)).value
         return HTMLResponse(review_html(tables(review, self.context.settings, locale)), headers=_POLICY)
 
@@ -152,7 +150,7 @@ def install(app: FastAPI, context: AppContext) -> None:
         format: ReportFormat = ReportFormat.JSON,  # noqa: A002 - the parameter's name on the wire
     ) -> Response:
         refuse_unknown(request, ("version", "lang", "format"))
-        return routes.answer(routes.one(incident_id, report, None, version), format, lang)
+        return routes.one(incident_id, report_versions.VersionRequest(report, None, version), format, lang)
 
     @app.get(
         f"{base}/{{report}}/{{instance}}",
@@ -169,7 +167,7 @@ def install(app: FastAPI, context: AppContext) -> None:
         format: ReportFormat = ReportFormat.JSON,  # noqa: A002 - the parameter's name on the wire
     ) -> Response:
         refuse_unknown(request, ("version", "lang", "format"))
-        return routes.answer(routes.one(incident_id, report, instance, version), format, lang)
+        return routes.one(incident_id, report_versions.VersionRequest(report, instance, version), format, lang)
 
     @app.get(
         "/api/v1/reports/summary",
