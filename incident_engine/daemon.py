@@ -107,7 +107,15 @@ class Daemon:
     async def running(self) -> AsyncIterator[asyncio.Task[None]]:
         """Run until the block ends; yield the task of the server once it answers requests."""
         raise_file_limit(self._settings.server.max_connections)
-        self._start()
+        zone = self._settings.bank.zone
+        self.writer.start()
+        self.dispatcher.start()
+        self._timers.every_month(zone, self._jobs.monthly)
+        self._timers.every_day(zone, self._jobs.daily)
+        self._timers.start()
+        # Urgent work goes first, so nothing is claimed before the rows of a dead process are repaired.
+        self._submit(lambda unit: self._jobs.at_start(unit, self._rules))
+        self._watchdog.start(asyncio.get_running_loop())
         # Rules and libraries are never garbage; collecting among them again and again would take half of the time.
         gc.freeze()
         gc.set_threshold(_GARBAGE)
@@ -143,17 +151,6 @@ class Daemon:
         async with self.running() as serving:
             on_ready()
             await serving
-
-    def _start(self) -> None:
-        zone = self._settings.bank.zone
-        self.writer.start()
-        self.dispatcher.start()
-        self._timers.every_month(zone, self._jobs.monthly)
-        self._timers.every_day(zone, self._jobs.daily)
-        self._timers.start()
-        # Urgent work goes first, so nothing is claimed before the rows of a dead process are repaired.
-        self._submit(lambda unit: self._jobs.at_start(unit, self._rules))
-        self._watchdog.start(asyncio.get_running_loop())
 
     async def _drain(self) -> None:
         # The writer stops last, because all others hand it work, which it finishes.

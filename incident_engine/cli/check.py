@@ -15,6 +15,7 @@ from incident_engine.config.calendars import load_calendar
 from incident_engine.config.channels import channel_secrets
 from incident_engine.config.message_loader import check_template
 from incident_engine.config.pack_checks import check_pack, check_succession
+from incident_engine.config.playbook_checks import check_playbook
 from incident_engine.config.report_loader import check_report
 from incident_engine.config.scenario import load_scenario
 from incident_engine.config.scenario_checks import unknown_name_problems
@@ -152,7 +153,7 @@ def _check_file(path: Path, settings: Settings | None, result: CheckResult) -> l
         result.cases += 0 if findings else len(parse_pack(data).cases)
         return findings
     if kind == "playbook":
-        return rulebook.check_playbook(path)
+        return check_playbook(path)
     if kind == "report":
         return check_report(path)
     if kind == "calendar":

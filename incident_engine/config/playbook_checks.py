@@ -1,17 +1,39 @@
-"""Check the references of playbooks, and try their message templates in every situation that needs them."""
+"""Load playbooks, check their references, and try their message templates in every situation that needs them."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from incident_engine.common.errors import Finding, Problem
+from incident_engine.common.errors import Finding, InvalidDocumentError, Problem
 from incident_engine.common.validation import unknown_problems
+from incident_engine.common.yaml_loader import Document, load_file
+from incident_engine.config.chosen_files import chosen_files, misnamed
 from incident_engine.config.settings import Settings
 from incident_engine.domain.grading.pack import Pack
 from incident_engine.domain.messages.samples import failures, kind_of, uses
 from incident_engine.domain.messages.templates import SUFFIXES, MessageBook
-from incident_engine.domain.response.playbook import Playbook, StepTemplate, audiences_of, templates_of
+from incident_engine.domain.response.playbook import Playbook, StepTemplate, audiences_of, parse_playbook, templates_of
 from incident_engine.domain.response.triggers import ANY_LEVEL
 from incident_engine.domain.values import LOCALES
+
+
+def load_playbooks(
+    settings: Settings, directory: Path, config_file: Path, findings: list[Finding]
+) -> dict[str, tuple[Playbook, Document]]:
+    """Return the chosen playbooks and their documents by name; add problems to `findings`."""
+    playbooks = chosen_files(settings.playbooks, directory, parse_playbook, ("playbooks",), config_file, findings)
+    for name, (playbook, document) in playbooks.items():
+        findings += misnamed(document, "playbook", playbook.playbook, name)
+    return playbooks
+
+
+def check_playbook(path: Path) -> list[Finding]:
+    """Return the findings in a playbook's file, without its references."""
+    document = load_file(path)
+    try:
+        parse_playbook(document.data)
+    except InvalidDocumentError as error:
+        return [document.finding(problem) for problem in error.problems]
+    return []
 
 
 def reference_problems(

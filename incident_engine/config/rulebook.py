@@ -1,25 +1,21 @@
 """Load packs, playbooks, messages, reports and calendars, and check them against the settings and each other."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import TypeVar
 
 from incident_engine import __version__
 from incident_engine.common.errors import Finding, InvalidDocumentError, InvalidFilesError, Problem
 from incident_engine.common.validation import nearest
-from incident_engine.common.yaml_loader import Document, load_file
 from incident_engine.config.calendars import load_calendars
+from incident_engine.config.chosen_files import chosen_files, misnamed
 from incident_engine.config.message_loader import load_messages
-from incident_engine.config.playbook_checks import failing_templates, reference_problems
+from incident_engine.config.playbook_checks import failing_templates, load_playbooks, reference_problems
 from incident_engine.config.report_loader import load_reports
 from incident_engine.config.settings import Settings
 from incident_engine.domain.grading.pack import Pack
 from incident_engine.domain.grading.pack_parser import parse_pack
-from incident_engine.domain.response.playbook import parse_playbook
 from incident_engine.domain.rulebook import Rulebook
-
-T = TypeVar("T")
 
 _PACKAGE = Path(__file__).parents[1]
 SHIPPED = _PACKAGE / "shipped" if (_PACKAGE / "shipped").is_dir() else _PACKAGE.parent
@@ -42,27 +38,24 @@ def load_rulebook(settings: Settings, config_file: Path, tried: str | None = Non
     fingerprint = fingerprint_of(settings)
     is_tried = fingerprint == tried
     findings: list[Finding] = []
-    packs = _chosen(
+    packs = chosen_files(
         settings.grading.packs, directory / "grading", parse_pack, ("grading", "packs"), config_file, findings
     )
-    playbooks = _chosen(
-        settings.playbooks, directory / "playbooks", parse_playbook, ("playbooks",), config_file, findings
-    )
+    playbooks = load_playbooks(settings, directory / "playbooks", config_file, findings)
     messages = load_messages(settings, directory / "messages", findings, is_tried=is_tried)
     calendars = load_calendars(directory, findings)
     reports = load_reports(directory, settings.bank.zone, findings, is_tried=is_tried)
     ordered = sorted((pack for pack, _ in packs.values()), key=lambda pack: pack.pack != settings.grading.primary)
     # Without a valid primary pack, every level and obligation of the playbooks would be unknown.
     checkable = ordered if settings.grading.primary in packs else []
-    for name, (playbook, document) in playbooks.items():
+    for playbook, document in playbooks.values():
         problems = reference_problems(playbook, settings, messages, checkable, list(reports.definitions))
         findings += [document.finding(problem) for problem in problems]
-        findings += _misnamed(document, "playbook", playbook.playbook, name)
     chosen = tuple(playbook for playbook, _ in playbooks.values())
     if not is_tried:
         findings += failing_templates(chosen, messages, directory / "messages", checkable)
     for name, (pack, document) in packs.items():
-        findings += _misnamed(document, "pack", pack.pack, name)
+        findings += misnamed(document, "pack", pack.pack, name)
         others = [other for other, _ in packs.values() if other.pack != pack.pack]
         findings += [document.finding(problem) for problem in _shared_obligations(pack, others)]
     if findings:
@@ -100,7 +93,7 @@ def load_packs(settings: Settings, config_file: Path, names: Sequence[str]) -> l
             problem = Problem((), f"unknown pack '{name}'", f"one of: {', '.join(available)}", nearest(name, available))
             raise InvalidDocumentError([problem])
     chosen = tuple(names) or settings.grading.packs
-    packs = _chosen(chosen, directory, parse_pack, ("grading", "packs"), config_file, findings)
+    packs = chosen_files(chosen, directory, parse_pack, ("grading", "packs"), config_file, findings)
     if findings:
         raise InvalidFilesError(sorted(findings))
     return [pack for pack, _ in packs.values()]
@@ -110,43 +103,6 @@ def load_every_pack(settings: Settings, config_file: Path) -> list[Pack]:
     """Return every pack of the rules, chosen or not. Raises InvalidFilesError with every finding in the files."""
     names = sorted(path.stem for path in (rules_directory(settings) / "grading").glob("*.yaml"))
     return load_packs(settings, config_file, names)
-
-
-def check_playbook(path: Path) -> list[Finding]:
-    """Return the findings in a playbook's file, without its references."""
-    document = load_file(path)
-    try:
-        parse_playbook(document.data)
-    except InvalidDocumentError as error:
-        return [document.finding(problem) for problem in error.problems]
-    return []
-
-
-def _chosen(
-    names: tuple[str, ...],
-    directory: Path,
-    parse: Callable[[object], T],
-    where: tuple[str, ...],
-    config_file: Path,
-    findings: list[Finding],
-) -> dict[str, tuple[T, Document]]:
-    """Return the parsed files and their documents by name; add problems to `findings`. `where` is in config.yaml."""
-    files: dict[str, tuple[T, Document]] = {}
-    available = sorted(path.stem for path in directory.glob("*.yaml"))
-    for index, name in enumerate(names):
-        if name not in available:
-            expected = f"one of: {', '.join(available) or f'(no file in {directory})'}"
-            problem = Problem((*where, index), f"there is no '{name}.yaml'", expected, nearest(name, available))
-            findings.append(load_file(config_file).finding(problem))
-            continue
-        try:
-            document = load_file(directory / f"{name}.yaml")
-            files[name] = parse(document.data), document
-        except InvalidFilesError as error:
-            findings += error.findings
-        except InvalidDocumentError as error:
-            findings += [document.finding(problem) for problem in error.problems]
-    return files
 
 
 def _shared_obligations(pack: Pack, others: Sequence[Pack]) -> Iterator[Problem]:
@@ -161,8 +117,3 @@ def _shared_obligations(pack: Pack, others: Sequence[Pack]) -> Iterator[Problem]
                 message = f"'{obligation.id}' is an obligation of '{other.pack}' too; one completion would fulfil both"
                 expected = "an id of its own, such as one that begins with the pack's"
                 yield Problem(("obligations", index, "id"), message, expected)
-
-
-def _misnamed(document: Document, key: str, value: str, name: str) -> Iterator[Finding]:
-    if value != name:
-        yield document.finding(Problem((key,), f"the file is {name}.yaml but its {key} is '{value}'", f"{key}: {name}"))

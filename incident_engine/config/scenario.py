@@ -30,13 +30,15 @@ STEP_ACTIONS = (
 """Actions on a step; a scenario names the step by its short name: `page`, or `page/II` with its instance."""
 
 
-def _offset(value: Any) -> Any:
-    if isinstance(value, str) and value.startswith("-"):
-        return -parse_duration(value[1:])
-    return parse_duration(value)
-
-
-Offset = Annotated[timedelta, BeforeValidator(_offset, json_schema_input_type=str)]
+Offset = Annotated[
+    timedelta,
+    BeforeValidator(
+        lambda value: (
+            -parse_duration(value[1:]) if isinstance(value, str) and value.startswith("-") else parse_duration(value)
+        ),
+        json_schema_input_type=str,
+    ),
+]
 """A length of time after the scenario's start; a negative one is before it."""
 
 

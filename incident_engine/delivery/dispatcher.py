@@ -176,13 +176,19 @@ class Dispatcher:
     # 2. Send, in the event loop.
 
     def _send_all(self, batches: Sequence[Batch], lease_until: datetime) -> None:
+        def end(batch: Batch, task: asyncio.Task[None]) -> None:
+            self._sending.discard(task)
+            self._release([batch])
+            if not task.cancelled() and (error := task.exception()) is not None:
+                self._log.warning("delivery_not_recorded", reason="store_error", error=repr(error))
+
         if self._is_stopping:  # claimed while the stop began; sent after the next start
             self._release(batches)
             return
         for batch in batches:
             task = asyncio.create_task(self._deliver(batch, lease_until))
             self._sending.add(task)
-            task.add_done_callback(partial(self._end, batch))
+            task.add_done_callback(partial(end, batch))
 
     async def _deliver(self, batch: Batch, lease_until: datetime) -> None:
         """Send a batch as one message, and record the result of each delivery."""
@@ -275,12 +281,6 @@ class Dispatcher:
                 if self._clock.now() >= lease_until:
                     raise
                 await asyncio.sleep(_RECORD_AGAIN_SECONDS)
-
-    def _end(self, batch: Batch, task: asyncio.Task[None]) -> None:
-        self._sending.discard(task)
-        self._release([batch])
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._log.warning("delivery_not_recorded", reason="store_error", error=repr(error))
 
     def _release(self, batches: Sequence[Batch]) -> None:
         if self._slots.release(batches):

@@ -43,7 +43,11 @@ class EventFeeder:
             document["incident"] = incident  # people name the incident, even after it is closed
         data = document["data"]
         if document["type"] in STEP_ACTIONS and data.get("step") and ":" not in data["step"]:
-            step_id = None if incident is None else step_id_of(data["step"], await self._steps(incident))
+            step_id = None
+            if incident is not None:
+                view = await self._client.get(f"/api/v1/incidents/{incident}")
+                steps = view.json().get("steps", []) if view.status_code == 200 else []
+                step_id = step_id_of(data["step"], steps)
             if step_id is None:
                 self.refused.append(f"{name}: step {data['step']}")
                 return
@@ -56,10 +60,6 @@ class EventFeeder:
         if incident is not None:
             # Events without a service go to the incident of the event before them.
             self._incidents[group] = self._incidents[None] = incident
-
-    async def _steps(self, incident: str) -> list[dict[str, Any]]:
-        answer = await self._client.get(f"/api/v1/incidents/{incident}")
-        return list(answer.json().get("steps", [])) if answer.status_code == 200 else []
 
 
 def _refusal(answer: httpx2.Response) -> str:

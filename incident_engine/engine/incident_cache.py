@@ -64,18 +64,18 @@ class IncidentCache:
         if not self._unwritten:  # once for each dictionary: `flush` starts a new one
             unit.on_rollback.append(self._unwritten.clear)
         if case_id is None or isinstance(recorded.event, MaintenanceAnnounced):
-            self._keep_unwritten(recorded, case_id)
+            self._unwritten[recorded.key] = event_row(recorded, case_id)
             self.forget_all()  # maintenance may affect any incident of its service
             unit.on_rollback.append(self.forget_all)
             return True
         unit.on_rollback.append(lambda: self.forget(case_id))  # a fold cannot take an event back
         fold = self._folds.get(case_id)
         if fold is None:
-            self._keep_unwritten(recorded, case_id)
+            self._unwritten[recorded.key] = event_row(recorded, case_id)
             return True  # to find out would mean to fold all its events, which the update does anyway
         before = fold.incident
         effect = fold.apply(recorded)
-        self._keep_unwritten(recorded, case_id)
+        self._unwritten[recorded.key] = event_row(recorded, case_id)
         if effect is FoldEffect.REFOLD:
             self.forget(case_id)
             return self._fold(unit.connection, case_id).incident != before
@@ -124,9 +124,6 @@ class IncidentCache:
         """Drop every fold."""
         self._folds.clear()
         self._weight = 0
-
-    def _keep_unwritten(self, recorded: Recorded, case_id: str | None) -> None:
-        self._unwritten[recorded.key] = event_row(recorded, case_id)
 
     def _fold(self, connection: Connection, case_id: str) -> IncrementalFold:
         fold = self._folds.get(case_id)

@@ -72,6 +72,9 @@ class StepMessages:
         step, now = context.step, context.now
         # A step of a later generation is sent again, so its deliveries need other keys than the first ones.
         sent_as = step.id if generation == 1 else f"{step.id}\0{generation}"
+        is_urgent = step.awaits is Awaits.ACKNOWLEDGEMENT or step.escalation is not None
+        is_statutory = bool(step.fulfils or step.obligation)
+        priority = Priority.STATUTORY if is_statutory else Priority.URGENT if is_urgent else Priority.OTHER
         rows: list[dict[str, Any]] = []
         for contact in self._settings.people.members(step.audience, now):
             variables = self.variables(context, contact, contact.locale)
@@ -94,7 +97,7 @@ class StepMessages:
                         "locale": message.locale,
                         "subject": message.subject,
                         "body": message.body,
-                        "priority": _priority(step),
+                        "priority": priority,
                         "delay_seconds": int(address.after.total_seconds()),
                         "position": position,
                         "state": DeliveryState.HELD if held else DeliveryState.PENDING,
@@ -143,9 +146,3 @@ def bank_context(settings: Settings) -> BankContext:
         status_page=bank.customers.status_page,
         compensation=bank.customers.compensation,
     )
-
-
-def _priority(step: Step) -> Priority:
-    if step.fulfils or step.obligation:
-        return Priority.STATUTORY
-    return Priority.URGENT if step.awaits is Awaits.ACKNOWLEDGEMENT or step.escalation is not None else Priority.OTHER

@@ -96,7 +96,11 @@ class Engine:
                 moved = [replace(problem, path=(index, *problem.path[1:])) for problem in failure.problems]
                 raise InvalidDocumentError(moved)
             if failure is not None:
-                receipts[index] = self._isolate(unit, event, failure, now)
+                warn(Reason.EVENT_ISOLATED, failure, source=event.source, id=event.id, type=event.type.value)
+                reason = Reason.EVENT_ISOLATED.value
+                put_in_quarantine(unit.connection, event.source, event.id, reason, repr(failure), wire(event), now)
+                receipts[index] = Receipt(event.source, event.id, EventOutcome.QUARANTINED, None)
+                unit.after_commit.append(partial(self._metrics.count_events, event.source, EventOutcome.QUARANTINED))
             elif taken is not None:
                 receipts[index] = taken[0]
         return [receipts[index] for index in range(len(events))]
@@ -116,15 +120,6 @@ class Engine:
     def is_changing(self, case_id: str) -> bool:
         """Return whether the writer's transaction has events of a case that are not written yet."""
         return self.cache.is_changing(case_id)
-
-    def _isolate(self, unit: UnitOfWork, event: Event, failure: Exception, now: datetime) -> Receipt:
-        warn(Reason.EVENT_ISOLATED, failure, source=event.source, id=event.id, type=event.type.value)
-        put_in_quarantine(
-            unit.connection, event.source, event.id, Reason.EVENT_ISOLATED.value, repr(failure), wire(event), now
-        )
-        receipt = Receipt(event.source, event.id, EventOutcome.QUARANTINED, None)
-        unit.after_commit.append(lambda: self._metrics.count_events(receipt.source, receipt.outcome))
-        return receipt
 
     def _register_updates(
         self, unit: UnitOfWork, events: Sequence[Event], receipts: Sequence[Receipt], now: datetime

@@ -189,8 +189,14 @@ class AlertMapper:
         key = _key(alert)
         events = [{**common, "id": key, "type": EventType.OUTAGE_STARTED, "occurred_at": alert.startsAt}]
         if alert.status == "resolved":
+            if alert.endsAt is None or alert.endsAt < alert.startsAt:
+                detail = "resolved, but without an end that follows its start"
+                raise _CannotMapError(QuarantineReason.INVALID, detail)
+            if alert.endsAt > latest:
+                detail = f"endsAt {alert.endsAt.isoformat()} has not come"
+                raise _CannotMapError(QuarantineReason.FROM_THE_FUTURE, detail)
             # A restoration at the very start would leave the start standing; Prometheus' resolution is a millisecond.
-            ended_at = max(_ended_at(alert, latest), alert.startsAt + RESOLUTION)
+            ended_at = max(alert.endsAt, alert.startsAt + RESOLUTION)
             restored = {"id": f"{key}/resolved", "type": EventType.OUTAGE_RESTORED, "occurred_at": ended_at}
             events.append({**common, **restored})
         return [_validated(event, self._services) for event in events]
@@ -243,14 +249,6 @@ def _quarantine_key(document: object) -> str:
         name = document.get("fingerprint", "") if isinstance(document, dict) else ""
         name = name if isinstance(name, str) and name.isprintable() else ""  # PostgreSQL takes no NUL
         return f"{name}/{digest}"
-
-
-def _ended_at(alert: Alert, latest: datetime) -> datetime:
-    if alert.endsAt is None or alert.endsAt < alert.startsAt:
-        raise _CannotMapError(QuarantineReason.INVALID, "resolved, but without an end that follows its start")
-    if alert.endsAt > latest:
-        raise _CannotMapError(QuarantineReason.FROM_THE_FUTURE, f"endsAt {alert.endsAt.isoformat()} has not come")
-    return alert.endsAt
 
 
 _REASON_BY_FIELD = {"service": QuarantineReason.UNKNOWN_SERVICE, "regions": QuarantineReason.UNKNOWN_REGION}

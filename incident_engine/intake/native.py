@@ -65,7 +65,10 @@ def parse_document(document: object, services: Mapping[str, object] | None, late
             own_problems = problems_of(error, Event, part)
             # An unknown type hides the errors of all other fields; one answer must name everything that is wrong.
             if any(problem.path == ("type",) for problem in own_problems):
-                own_problems += _other_problems(part, services)
+                try:
+                    AnyEvent.model_validate(part, context={KNOWN_SERVICES: services})
+                except ValidationError as shared:  # the fields that all types have
+                    own_problems += problems_of(shared, AnyEvent, part)
             problems += [replace(problem, path=(index, *problem.path)) for problem in own_problems]
             continue
         if latest is not None and event.occurred_at > latest:
@@ -85,12 +88,3 @@ def parse_events(document: object, services: Mapping[str, object] | None) -> lis
     if batch.problems:
         raise InvalidDocumentError(batch.located(batch.problems))
     return [event for event in batch.events if event is not None]
-
-
-def _other_problems(part: object, services: Mapping[str, object] | None) -> list[Problem]:
-    """Return the problems of an event of unknown type in the fields that all types share."""
-    try:
-        AnyEvent.model_validate(part, context={KNOWN_SERVICES: services})
-    except ValidationError as error:
-        return problems_of(error, AnyEvent, part)
-    return []

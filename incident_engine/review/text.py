@@ -1,11 +1,11 @@
 """Write the review of a period as tables of text, for a terminal and for a page."""
 
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 from incident_engine.common.i18n import Translator
+from incident_engine.common.terminal import display_width, fitted
 from incident_engine.config.settings import Settings
 from incident_engine.domain.messages.formatting import format_duration, format_local, format_names
 from incident_engine.domain.regions import region_name
@@ -173,12 +173,7 @@ def _length(length: timedelta | None, locale: str) -> str:
 
 
 def _aligned(rows: Sequence[Row]) -> Iterator[str]:
-    widths = [max(_width(row[column]) for row in rows) for column in range(len(rows[0]))]
+    widths = [max(display_width(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
-        cells = [text + " " * (width - _width(text)) for text, width in zip(row, widths, strict=True)]
+        cells = [fitted(text, width) for text, width in zip(row, widths, strict=True)]
         yield "  ".join(cells).rstrip()
-
-
-def _width(text: str) -> int:
-    """Return the number of terminal columns of a text; a Chinese character takes two."""
-    return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)

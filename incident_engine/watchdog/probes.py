@@ -99,7 +99,13 @@ class WorkerProbe:
                 yield _stuck(Kind.TIMERS_STUCK, subject, since, at)
 
     def _probe_writer(self, at: ClockReading) -> Iterator[Observation]:
-        oldest = self._oldest_queued(at)
+        # The earliest probe whose queue has still not been worked off shows how long its oldest work has waited.
+        taken = self._writer.taken
+        while self._queue_ends and self._queue_ends[0][0] <= taken:
+            self._queue_ends.popleft()
+        if queued := self._writer.queued:
+            self._queue_ends.append((taken + queued, at.ticks))
+        oldest = self._queue_ends[0][1] if self._queue_ends else None
         if not self._writer.is_alive:
             return
         busy_since = self._writer.busy_since
@@ -109,15 +115,6 @@ class WorkerProbe:
         elif oldest is not None and at.ticks - oldest > self._limit:
             subject = "写入队列中最早的一项等待", "the oldest work in the writer's queue has waited"
             yield _stuck(Kind.WRITER_STUCK, subject, oldest, at, self._writer.queued)
-
-    def _oldest_queued(self, at: ClockReading) -> float | None:
-        """Return the ticks of the earliest probe whose queue has still not been worked off; None if there is none."""
-        taken = self._writer.taken
-        while self._queue_ends and self._queue_ends[0][0] <= taken:
-            self._queue_ends.popleft()
-        if queued := self._writer.queued:
-            self._queue_ends.append((taken + queued, at.ticks))
-        return self._queue_ends[0][1] if self._queue_ends else None
 
 
 def _stuck(kind: Kind, subject: tuple[str, str], since: float, at: ClockReading, queued: int = 0) -> Observation:
@@ -143,22 +140,23 @@ class EventLoopProbe:
 
     def probe(self, at: ClockReading) -> Iterator[Observation]:
         """Yield an observation if the last answer took too long or is still missing; then ask again."""
+
+        def answer() -> None:
+            if self._asked_at is not None:
+                self._took, self._asked_at = self._ticks() - self._asked_at, None
+
         asked_at = self._asked_at
         lag = self._took if asked_at is None else at.ticks - asked_at
         # In tests and while the daemon stops there may be no loop that could answer.
         if asked_at is None and self._loop is not None and not self._loop.is_closed():
             self._took, self._asked_at = 0.0, at.ticks
-            self._loop.call_soon_threadsafe(self._answer)
+            self._loop.call_soon_threadsafe(answer)
         if lag > self._limit:
             yield Observation(
                 Kind.EVENT_LOOP_STUCK,
                 at.seconds_ago(lag),
                 texts(f"事件循环 {lag:.0f} 秒没有应答", f"the event loop did not answer for {lag:.0f} s"),
             )
-
-    def _answer(self) -> None:
-        if self._asked_at is not None:
-            self._took, self._asked_at = self._ticks() - self._asked_at, None
 
 
 class ClockProbe:

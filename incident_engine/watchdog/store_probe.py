@@ -36,10 +36,17 @@ class StoreProbe:
 
     def probe(self, at: ClockReading) -> Health | Observation | None:
         """Return the store's health, or an observation that it cannot be read, or None while the read goes on."""
+
+        def read() -> None:
+            try:
+                self._answer = self._read(at)
+            except Exception as error:  # noqa: BLE001 - any failure means that the store cannot be read
+                self._answer = error
+
         # At most one read at a time: a store that hangs must not collect threads and connections.
         if self._thread is None:
             self._answer, self._started_at = None, at.ticks
-            self._thread = threading.Thread(target=self._run, args=(at,), name="watchdog-store", daemon=True)
+            self._thread = threading.Thread(target=read, name="watchdog-store", daemon=True)
             self._thread.start()
         self._thread.join(self._patience)
         if self._thread.is_alive():
@@ -54,12 +61,6 @@ class StoreProbe:
             detail = texts(f"无法读取数据库：{error}", f"the store cannot be read: {error}")
             return Observation(Kind.STORE_UNREADABLE, at.now, detail)
         return self._answer
-
-    def _run(self, at: ClockReading) -> None:
-        try:
-            self._answer = self._read(at)
-        except Exception as error:  # noqa: BLE001 - any failure means that the store cannot be read
-            self._answer = error
 
 
 def find_late(health: Health) -> Iterator[Observation]:

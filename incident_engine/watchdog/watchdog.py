@@ -125,7 +125,13 @@ class Watchdog:
             observations += [] if self._drill else self._clock_probe.probe(at)
             health_or_fault = self._store.probe(at)
             if isinstance(health_or_fault, Health):
-                observations += self._judge(health_or_fault, at)
+                refused_ahead = self._watched.metrics.ahead
+                self._metrics.show_waiting(health_or_fault.waiting)
+                observations += store_probe.find_late(health_or_fault)
+                newly_refused = refused_ahead - self._refused_ahead
+                observations += store_probe.find_events_ahead(health_or_fault, newly_refused, at)
+                observations += store_probe.find_clock_skew(health_or_fault, at, self._settings.clock)
+                self._last_event, self._refused_ahead = health_or_fault.last_event, refused_ahead
             else:
                 unknown = store_probe.KINDS
                 observations += [] if health_or_fault is None else [health_or_fault]
@@ -153,14 +159,6 @@ class Watchdog:
         self._watched.database.prove_in_place()
         with self._watched.database.read() as connection:
             return health(connection, self._clock.now(), limits, self._last_event)
-
-    def _judge(self, health: Health, at: ClockReading) -> Iterator[Observation]:
-        refused_ahead = self._watched.metrics.ahead
-        self._metrics.show_waiting(health.waiting)
-        yield from store_probe.find_late(health)
-        yield from store_probe.find_events_ahead(health, refused_ahead - self._refused_ahead, at)
-        yield from store_probe.find_clock_skew(health, at, self._settings.clock)
-        self._last_event, self._refused_ahead = health.last_event, refused_ahead
 
     def _report(self, change: Change) -> None:
         finding = change.finding

@@ -14,7 +14,7 @@ from support.memo import remember_by_content
 
 from incident_engine.cli import check as check_command
 from incident_engine.cli.check import check
-from incident_engine.config import calendars, pack_checks, report_loader, rulebook
+from incident_engine.config import calendars, chosen_files, pack_checks, playbook_checks, report_loader
 from incident_engine.config.rulebook import SHIPPED
 
 HERE = Path(__file__).parent
@@ -41,7 +41,8 @@ def _unchanged_files_are_checked_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for module, name in (
             (check_command, "check_pack"),
-            (rulebook, "load_file"),
+            (chosen_files, "load_file"),
+            (playbook_checks, "load_file"),
             (calendars, "load_file"),
             (pack_checks, "load_file"),
             (report_loader, "load_file"),

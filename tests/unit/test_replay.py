@@ -14,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.builders import CBRC_FILE, CHINA, CONFIG, at, cbrc, cbrc_document, recorded, restored, settings, started
 
-from incident_engine.cli.text.replay import display_width, fitted, replay_text
+from incident_engine.cli.text.replay import replay_text
 from incident_engine.common.errors import InvalidDocumentError, InvalidFilesError
 from incident_engine.common.i18n import Translator
+from incident_engine.common.terminal import display_width, fitted
 from incident_engine.domain.events.model import Recorded
 from incident_engine.domain.grading.assess import assess
 from incident_engine.domain.grading.pack import Pack

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, tzinfo
-from unicodedata import east_asian_width
 
 from incident_engine.common.i18n import Translator
+from incident_engine.common.terminal import display_width, fitted
 from incident_engine.config.settings import Settings
 from incident_engine.domain.grading.pack import Pack
 from incident_engine.domain.regions import region_name
@@ -122,7 +122,7 @@ def _matrix(replay: Replay, index: int, translate: Translator) -> Iterator[str]:
     first, other = replay.candidates[0], replay.candidates[index]
     counts = replay.matrix(index)
     yield f"{first.label} ↓    {other.label} →"
-    lines = [["", *(_short_level(level, translate) for level in _levels(other.pack))]]
+    lines = [["", *(level or translate("no level, short") for level in _levels(other.pack))]]
     for level in _levels(first.pack):
         numbers = [counts.get((level, column), 0) for column in _levels(other.pack)]
         lines.append([_level_name(level, first.pack, translate), *(str(count) if count else "·" for count in numbers)])
@@ -138,30 +138,6 @@ def _levels(pack: Pack) -> list[str | None]:
 
 
 def _level_name(level: str | None, pack: Pack, translate: Translator) -> str:
-    return (
-        _short_level(level, translate) if level is None else f"{level} {pack.level_names[level].in_(translate.locale)}"
-    )
-
-
-def _short_level(level: str | None, translate: Translator) -> str:
-    return translate("no level, short") if level is None else level
-
-
-# Columns of a terminal
-
-
-def display_width(text: str) -> int:
-    """Return the number of terminal columns of a text; a Chinese character takes two."""
-    return len(text) if text.isascii() else sum(2 if east_asian_width(char) in "WF" else 1 for char in text)
-
-
-def fitted(text: str, columns: int) -> str:
-    """Return a text padded or cut to exactly `columns` columns; a cut text ends with an ellipsis."""
-    spare = columns - display_width(text)
-    if spare >= 0:
-        return text + " " * spare
-    # Cutting may free one column too many, because Chinese characters take two.
-    kept = text
-    while display_width(kept) > columns - 1:
-        kept = kept[:-1]
-    return fitted(f"{kept}…", columns)
+    if level is None:
+        return translate("no level, short")
+    return f"{level} {pack.level_names[level].in_(translate.locale)}"

@@ -41,18 +41,13 @@ def pieces_of(text: str, max_length: int, measure: Measure) -> Iterator[str]:
             yield piece
         piece = line
         while measure(piece) > max_length:
-            length = _fitting(piece, max_length, measure)
-            yield piece[:length]
-            piece = piece[length:]
+            # The length in the vendor's unit is not known per character (UTF-8, JSON escapes), but it grows with
+            # each, so a binary search finds the number of characters that fit; at least 1.
+            low, high = 1, len(piece)
+            while low < high:
+                middle = (low + high + 1) // 2
+                low, high = (middle, high) if measure(piece[:middle]) <= max_length else (low, middle - 1)
+            yield piece[:low]
+            piece = piece[low:]
     if piece:
         yield piece
-
-
-def _fitting(text: str, max_length: int, measure: Measure) -> int:
-    """Return the number of characters of a text that fit, at least 1."""
-    # The length in the vendor's unit is not known per character (UTF-8, JSON escapes), but it grows: a binary search.
-    low, high = 1, len(text)
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if measure(text[:middle]) <= max_length else (low, middle - 1)
-    return low
