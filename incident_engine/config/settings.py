@@ -5,7 +5,7 @@ Environment variables override them: `INCIDENT_ENGINE__SERVER__PORT=9000` overri
 
 import ipaddress
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from functools import cached_property, lru_cache
 from pathlib import Path as FilePath
@@ -333,20 +333,18 @@ def _merge(base: Any, over: Any) -> Any:
 
 
 def _finding(problem: Problem, document: Document, overrides: Mapping[str, Any]) -> Finding:
-    if _is_overridden(problem.path, overrides):
-        variable = PREFIX + "__".join(str(part) for part in problem.path).upper()
-        return Finding("environment", 1, 1, f"{variable}: {problem.sentence()}")
-    return document.finding(problem)
-
-
-def _is_overridden(path: Sequence[str | int], overrides: Any) -> bool:
-    for part in path:
-        if not isinstance(overrides, Mapping):
-            return True  # the variable holds the whole list or value
-        if part not in overrides:
-            return False
-        overrides = overrides[part]
-    return bool(path)
+    """Return the finding of a problem: in the environment if a variable brought the value, else in the file."""
+    if not problem.path:
+        return document.finding(problem)
+    value: Any = overrides
+    for part in problem.path:
+        if not isinstance(value, Mapping):
+            break  # the variable holds the whole list or value
+        if part not in value:
+            return document.finding(problem)
+        value = value[part]
+    variable = PREFIX + "__".join(str(part) for part in problem.path).upper()
+    return Finding("environment", 1, 1, f"{variable}: {problem.sentence()}")
 
 
 def _inconsistencies(settings: Settings) -> Iterator[Problem]:

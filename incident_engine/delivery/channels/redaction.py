@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
+from incident_engine.config.channels import ChannelSettings, channel_secrets
 from incident_engine.delivery.channels.base import Channel, DeliveryError, DeliveryOutcome
 from incident_engine.store.deliveries import ClaimedDelivery
 
@@ -11,6 +12,8 @@ _SHORTEST = 4
 """A shorter secret protects nothing, and hiding it would make words unreadable."""
 _LONGEST = 300
 """The number of characters that are kept of an answer."""
+_SHORTEST_PART = 8
+"""In a public URL, shorter parts are ordinary words and stay visible."""
 _LONG = 16
 """Parts of a path from this length on are keys (as Feishu's), shorter ones are names."""
 
@@ -47,6 +50,19 @@ class RedactingChannel:
         for secret in self._secrets:
             text = text.replace(secret, "***")
         return text[:_LONGEST]  # only now: a cut before could leave half a secret
+
+
+def secret_texts(settings: ChannelSettings) -> Iterator[str]:
+    """Yield the texts that must not be shown: secrets, and the parts of addresses that open something."""
+    for path, secret in channel_secrets(settings):
+        text = secret.read()
+        yield text
+        if path == ("url",):
+            yield from secret_parts(text)
+    url = getattr(settings, "url", None)
+    if isinstance(url, str):  # the address itself may be shown, the keys within it may not
+        parts = (part for part in secret_parts(url) if part != url and "{" not in part)
+        yield from (part for part in parts if len(part) >= _SHORTEST_PART)
 
 
 def secret_parts(url: str) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """The channel types: one row a type. Opens the channels of config.yaml."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,6 @@ from incident_engine.config.channels import (
     OutgoingSettings,
     WebhookSettings,
     WecomSettings,
-    channel_secrets,
 )
 from incident_engine.config.sms import SmsSettings
 from incident_engine.delivery.channels.apprise import AppriseChannel
@@ -26,15 +25,13 @@ from incident_engine.delivery.channels.dingtalk import DingtalkChannel
 from incident_engine.delivery.channels.email import EmailChannel
 from incident_engine.delivery.channels.feishu import FeishuChannel
 from incident_engine.delivery.channels.outbox import OutboxChannel
-from incident_engine.delivery.channels.redaction import RedactingChannel, secret_parts
+from incident_engine.delivery.channels.redaction import RedactingChannel, secret_texts
 from incident_engine.delivery.channels.sms import SmsChannel
 from incident_engine.delivery.channels.webhook import WebhookChannel
 from incident_engine.delivery.channels.wecom import WecomChannel
 
 _MAIL_LENGTH = 20_000
 """Mail servers take more; a longer digest is not read."""
-_SHORTEST_SECRET_PART = 8
-"""In a public URL, shorter parts are ordinary words and stay visible."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,20 +78,7 @@ def open_channels(
     for name, channel in settings.items():
         try:
             opened = channel_type(channel).open(channel, outgoing or OutgoingSettings())
-            channels[name] = RedactingChannel(opened, _secrets(channel))
+            channels[name] = RedactingChannel(opened, secret_texts(channel))
         except (OSError, ValueError, EmptyWebhookSecretError) as error:
             raise StartupError(f"channels.{name}: {error}") from error
     return channels
-
-
-def _secrets(settings: ChannelSettings) -> Iterator[str]:
-    """Yield the texts that must not be shown: secrets, and the parts of addresses that open something."""
-    for path, secret in channel_secrets(settings):
-        text = secret.read()
-        yield text
-        if path == ("url",):
-            yield from secret_parts(text)
-    url = getattr(settings, "url", None)
-    if isinstance(url, str):  # the address itself may be shown, the keys within it may not
-        parts = (part for part in secret_parts(url) if part != url and "{" not in part)
-        yield from (part for part in parts if len(part) >= _SHORTEST_SECRET_PART)

@@ -14,13 +14,12 @@ from starlette.responses import JSONResponse, Response
 from incident_engine.common.errors import InvalidDocumentError, Problem
 from incident_engine.common.validation import nearest
 from incident_engine.domain.step_id import StepId
-from incident_engine.intake.document import parse_json
 from incident_engine.store import steps
 from incident_engine.store.archive import archived
 from incident_engine.web.action_events import ActionEvents
 from incident_engine.web.context import AppContext
 from incident_engine.web.problems import NoIncidentError
-from incident_engine.web.request import read_body
+from incident_engine.web.request import read_object
 
 StepAction = Literal["acknowledge", "approve", "complete", "skip", "assign"]
 StepIdPath = Annotated[str, Path(description="The step's id, as messages and GET /api/v1/incidents/{id} name it.")]
@@ -62,14 +61,15 @@ class StepActions:
     async def act(self, request: Request, step_id: StepIdPath, action: StepAction, key: Key = None) -> Response:
         """Take a person's action on a step. The body is the `data` of the event `step.…`, such as `{"by": "王敏"}`."""
         incident_id = await asyncio.to_thread(self._incident_of, step_id)
-        body = await self._body(request)
+        body = await read_object(request, self._context.settings.server.max_body_bytes)
         if "step" in body and body["step"] != step_id:
             raise InvalidDocumentError([Problem(("step",), "is another step than the address names", "no step here")])
         return await self._take(action, incident_id, body | {"step": step_id}, key)
 
     async def add(self, request: Request, incident_id: IncidentId, key: Key = None) -> Response:
         """Add a step of a playbook before its time (`step`) or a task (`title`); `by` and `reason` go on record."""
-        return await self._take("add", incident_id, await self._body(request), key)
+        body = await read_object(request, self._context.settings.server.max_body_bytes)
+        return await self._take("add", incident_id, body, key)
 
     async def _take(self, action: str, incident_id: str, data: Mapping[str, Any], key: str | None) -> Response:
         # The key alone would make two different actions with the same key one event.
@@ -78,12 +78,6 @@ class StepActions:
         receipt = await self._events.report(event)
         status = {"incident": receipt.incident, "event": {"source": receipt.source, "id": receipt.id}}
         return JSONResponse(status | {"status": receipt.outcome.value}, 202)
-
-    async def _body(self, request: Request) -> dict[str, Any]:
-        document = parse_json(await read_body(request, self._context.settings.server.max_body_bytes))
-        if not isinstance(document, dict):
-            raise InvalidDocumentError([Problem((), "is not an object", 'an object such as {"by": "王敏"}')])
-        return document
 
     def _incident_of(self, step_id: str) -> str:
         with self._context.database.read() as connection:
