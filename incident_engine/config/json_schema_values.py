@@ -25,8 +25,6 @@ def target(part: Schema) -> str:
 
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}"
-
-
 _WEEKDAY = "|".join(name for name in DAY_NAMES if name not in (HOLIDAYS, MAKEUP_WORKDAYS))
 
 

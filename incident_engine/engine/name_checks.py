@@ -7,10 +7,7 @@ from dataclasses import dataclass
 from incident_engine.common.errors import Path, Problem
 from incident_engine.common.validation import nearest, unknown_problems
 from incident_engine.config.settings import Settings
-from incident_engine.domain.events.actions import (
-    ReportWritten,
-    StepCompleted,
-)
+from incident_engine.domain.events.actions import ReportWritten, StepCompleted
 from incident_engine.domain.events.model import Event, ImpactMeasured, LevelCorrected
 from incident_engine.domain.grading.pack import Pack
 from incident_engine.domain.reports.definition import report_entry_problems
