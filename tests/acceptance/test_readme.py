@@ -15,7 +15,7 @@ import yaml
 from support.builders import CONFIG, write
 from support.checkout import CommandServer
 from support.markdown import Block, blocks
-from support.pages import Notes, follow
+from support.pages import Notes, follow, joined
 from support.servers import PATIENCE, PROMTOOL, ROOT, environment, need
 
 from incident_engine.cli.check import check
@@ -23,7 +23,7 @@ from incident_engine.cli.check import check
 AMTOOL = "amtool"
 NOTES = Notes(
     not_run={"make test": "it runs this test"},
-    files={'"id": "evt-81735"': "events.json"},
+    tries={'"id": "evt-81735"': "mv block events.json"},
     before={
         # It counts provinces only while they are down at the same time.
         "replay history.jsonl": """
@@ -37,8 +37,8 @@ NOTES = Notes(
             "source": "zabbix-bj", "id": "'"$1"'", "type": "'"$2"'", "service": "payments", "regions": ["CN-GD"],
             "occurred_at": "'"$(date -d "$3" -Iseconds)"'"}'
         }
-        outage evt-81740 outage.started '45 minutes ago'
-        .venv/bin/incident-engine step acknowledge 20261122-payments-76e6d4c8:emergency-response:page:III --by Li
+        payments=$(outage evt-81740 outage.started '45 minutes ago' | grep -o '[0-9]*-payments-76e6d4c8')
+        .venv/bin/incident-engine step acknowledge $payments:emergency-response:page:III --by Li
         outage evt-81741 outage.restored now
         """,
     },
@@ -158,15 +158,6 @@ def test_the_monitors_accept_their_configuration(
         check=False,
     )
     assert checked.returncode == 0, checked.stdout + checked.stderr
-
-
-def joined(config: Any, part: Any) -> Any:
-    """Return a configuration with a part of one added: to mappings and lists, and instead of everything else."""
-    if isinstance(config, dict) and isinstance(part, dict):
-        return {**config, **{key: joined(config[key], part[key]) if key in config else part[key] for key in part}}
-    if isinstance(config, list) and isinstance(part, list):
-        return [*config, *(value for value in part if value not in config)]
-    return part
 
 
 def test_check_accepts_the_configuration_that_both_pages_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

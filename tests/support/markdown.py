@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -36,37 +36,39 @@ def blocks(page: Path) -> Iterator[Block]:
 
 
 @dataclass(frozen=True, slots=True)
-class Days:
-    """The day on which a page's example happened, and the day on which it is repeated."""
+class Moments:
+    """The instant at which a page's example was written, and the instant at which it is repeated."""
 
-    shown: date
-    actual: date
+    shown: datetime
+    actual: datetime
 
     def shift(self, script: str) -> str:
-        """Return a script with the days of the example's year moved from the one day to the other."""
+        """Return a script with its instants and days of the example's year moved from the one to the other."""
 
         def moved(match: re.Match[str]) -> str:
-            return (date.fromisoformat(match[0]) + (self.actual - self.shown)).isoformat()
+            if "T" in match[0]:
+                return (datetime.fromisoformat(match[0]) + (self.actual - self.shown)).isoformat(timespec="seconds")
+            return (date.fromisoformat(match[0]) + (self.actual.date() - self.shown.date())).isoformat()
 
-        script = re.sub(rf"\b{self.shown.year}-\d\d-\d\d(?!\d)", moved, script)
-        return script.replace(f"{self.shown:%Y%m%d}-", f"{self.actual:%Y%m%d}-")
+        instant = rf"\b{self.shown.year}-\d\d-\d\d(?:T\d\d:\d\d:\d\d\+08:00)?(?!\d)"
+        return re.sub(instant, moved, script).replace(f"{self.shown:%Y%m%d}-", f"{self.actual:%Y%m%d}-")
 
     def is_in(self, text: str) -> bool:
         """Return whether a text has the day of the example, so that it depends on the moment."""
-        return re.search(_moments(self.shown), text) is not None
+        return re.search(_moments(self.shown.date()), text) is not None
 
     def hide_shown(self, text: str) -> str:
         """Return a block of the page without what depends on the moment."""
-        return _hide(text, self.shown)
+        return _hide(text, self.shown.date())
 
     def hide_actual(self, text: str) -> str:
         """Return an output without what depends on the moment."""
-        return _hide(text, self.actual)
+        return _hide(text, self.actual.date())
 
 
 def _moments(day: date) -> str:
-    """Return the pattern of an instant on or next to a day, as ids, JSON and people write it."""
-    days = [day + timedelta(days=offset) for offset in (-1, 0, 1)]  # an outage at 23:50 goes on tomorrow
+    """Return the pattern of an instant near a day, as ids, JSON and people write it."""
+    days = [day + timedelta(days=offset) for offset in (-3, -2, -1, 0, 1)]  # an outage at 23:50 goes on tomorrow
     iso = "|".join(each.isoformat() for each in days)
     compact = "|".join(f"{each:%Y%m%d}" for each in days)
     english = "|".join(f"{each.day} {_MONTHS.split()[each.month - 1]} {each.year}" for each in days)
@@ -81,6 +83,7 @@ def _moments(day: date) -> str:
 def _hide(text: str, day: date) -> str:
     for pattern, placeholder in (
         (_moments(day), "INSTANT"),
+        (r"\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(?:Z|[+-]\d\d:\d\d)", "INSTANT"),  # long before it
         (
             r"\b4\d minutes(?: \d+ seconds?)?|4\d分钟(?:\d+秒钟)?",
             "DURATION",
@@ -94,18 +97,26 @@ def _hide(text: str, day: date) -> str:
     return text
 
 
-def difference(block: Block, output: str, days: Days) -> str | None:
-    """Return the first thing in a block that the output does not have; None if there is none."""
+def difference(block: Block, output: str, moments: Moments, *, is_part: bool = False) -> str | None:
+    """Return the first thing in a block that the output does not have; None if there is none.
+
+    With `is_part` a block of JSON may be a part of the output.
+    """
     shown, actual = (re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:PORT", text) for text in (block.text, output))
-    if days.is_in(shown):
-        shown, actual = days.hide_shown(shown), days.hide_actual(actual)
+    if moments.is_in(shown):
+        shown, actual = moments.hide_shown(shown), moments.hide_actual(actual)
     if block.language == "json":
-        return _json_difference(json.loads(shown), json.loads(actual), "", is_shortened=block.is_shortened)
+        document, whole = json.loads(shown), json.loads(actual)
+        wrong = [
+            _json_difference(document, part, "", is_shortened=block.is_shortened)
+            for part in (_parts(whole) if is_part else [whole])
+        ]
+        return None if None in wrong else wrong[0]
     if block.is_shortened:
         return _missing(shown.splitlines(), iter(actual.splitlines()))
     pairs = zip(shown.splitlines(), actual.splitlines(), strict=False)
-    if wrong := next((pair for pair in pairs if not _equal(*pair)), None):
-        return f"{wrong[0]!r} is {wrong[1]!r}"
+    if pair := next((pair for pair in pairs if not _equal(*pair)), None):
+        return f"{pair[0]!r} is {pair[1]!r}"
     counts = len(shown.splitlines()), len(actual.splitlines())
     return None if counts[0] == counts[1] else f"{counts[0]} lines are {counts[1]}: {actual}"
 
@@ -123,6 +134,14 @@ def _missing(shown: Iterable[str], actual: Iterator[str]) -> str | None:
     return None
 
 
+def _parts(document: Any) -> Iterator[Any]:
+    """Yield a document and everything in it."""
+    yield document
+    if isinstance(document, dict | list):
+        for value in document.values() if isinstance(document, dict) else document:
+            yield from _parts(value)
+
+
 def _json_difference(shown: Any, actual: Any, where: str, *, is_shortened: bool) -> str | None:
     if isinstance(shown, dict) and isinstance(actual, dict):
         if (not is_shortened and shown.keys() != actual.keys()) or shown.keys() - actual.keys():
@@ -131,7 +150,7 @@ def _json_difference(shown: Any, actual: Any, where: str, *, is_shortened: bool)
     elif isinstance(shown, list) and isinstance(actual, list):
         is_cut = shown[-1:] == [_ELISION]
         shown = shown[:-1] if is_cut else shown
-        if len(shown) > len(actual) or (len(shown) < len(actual) and not is_cut):
+        if len(shown) > len(actual) or (len(shown) < len(actual) and not is_cut and not is_shortened):
             return f"{where or '/'}: {len(shown)} entries are {len(actual)}"
         pairs = [(str(index), *pair) for index, pair in enumerate(zip(shown, actual, strict=False))]
     elif isinstance(shown, str) and isinstance(actual, str):

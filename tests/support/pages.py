@@ -2,20 +2,21 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 import pytest
 
 from support.builders import write
 from support.checkout import Checkout, CommandServer, checkout
 from support.fixtures import SHANGHAI
-from support.markdown import Block, Days, blocks, difference
+from support.markdown import Block, Moments, blocks, difference
 from support.servers import ROOT
 
-EXAMPLE = date(2026, 11, 22)
-"""The day of the outage in the pages."""
+BEGAN = datetime(2026, 11, 22, 16, 56, 30, tzinfo=SHANGHAI)
+"""The instant at which the outage of the pages began. People act 40 minutes later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +30,8 @@ class Notes:
     """Lines that are not run, with the reason."""
     not_compared: Mapping[str, str] = field(default_factory=dict)
     """Blocks that are no output of a command, with the reason."""
-    files: Mapping[str, str] = field(default_factory=dict)
-    """Blocks that the reader saves, and the file."""
+    tries: Mapping[str, str] = field(default_factory=dict)
+    """Blocks that the reader saves or sends, and the script that does so with the file `block`."""
     before: Mapping[str, str] = field(default_factory=dict)
     """Scripts that prepare what the text above a block of commands describes."""
     instead: Mapping[str, str] = field(default_factory=dict)
@@ -38,7 +39,7 @@ class Notes:
 
     def keys(self) -> set[str]:
         """Return the keys of all tables."""
-        return {*self.not_run, *self.not_compared, *self.files, *self.before, *self.instead}
+        return {*self.not_run, *self.not_compared, *self.tries, *self.before, *self.instead}
 
 
 class Reader:
@@ -49,29 +50,29 @@ class Reader:
         self.used: set[str] = set()
         self._bank = bank
         self._notes = notes
-        # The outage of the pages began 40 minutes ago, which may be yesterday.
-        self._days = Days(EXAMPLE, (datetime.now(SHANGHAI) - timedelta(minutes=40)).date())
+        self._moments = Moments(BEGAN, datetime.now(SHANGHAI) - timedelta(minutes=40))
         self._output: str | None = None
 
     def follow(self, block: Block) -> None:
         """Run the commands of a block, or compare it with the output of the block before it."""
         if block.language == "sh":
             lines = block.text.splitlines(keepends=True)
-            script = "".join(line for line in lines if self._note(self._notes.not_run, line) is None)
-            self._output = self._run((self._note(self._notes.before, block.text) or "") + script)
-        elif name := self._note(self._notes.files, block.text):
-            write(self._bank.folder, name, block.text)
+            commands = "".join(line for line in lines if self._note(self._notes.not_run, line) is None)
+            self._output = self._run((self._note(self._notes.before, block.text) or "") + "\n" + commands)
+        elif script := self._note(self._notes.tries, block.text):
+            write(self._bank.folder, "block", block.text)
+            self._output = self._run(script)
         elif block.language in ("text", "json") and self._note(self._notes.not_compared, block.text) is None:
             other = self._note(self._notes.instead, block.text)
             output = self._output if other is None else self._run(other)
             assert output is not None, f"line {block.line}: no command prints this"
-            if wrong := difference(block, output, self._days):
+            if wrong := difference(block, output, self._moments, is_part=other is not None):
                 self.wrong.append(f"line {block.line}: {wrong}")
             self._output = None
 
     def _run(self, script: str) -> str:
         """Run a script as if it had been written today."""
-        return self._bank.run(self._days.shift(script))
+        return self._bank.run(self._moments.shift(script))
 
     def _note(self, table: Mapping[str, str], text: str) -> str | None:
         """Return the note whose key is in the text, and remember that it is needed."""
@@ -89,3 +90,12 @@ def follow(page: str, notes: Notes, folder: Path, server: CommandServer, **varia
     if reader.wrong:
         pytest.fail(f"{page}:\n" + "\n".join(reader.wrong), pytrace=False)
     assert reader.used == notes.keys()
+
+
+def joined(config: Any, part: Any) -> Any:
+    """Return a configuration with a part of one added: to mappings and lists, and instead of everything else."""
+    if isinstance(config, dict) and isinstance(part, dict):
+        return {**config, **{key: joined(config[key], part[key]) if key in config else part[key] for key in part}}
+    if isinstance(config, list) and isinstance(part, list):
+        return [*config, *(value for value in part if value not in config)]
+    return part
