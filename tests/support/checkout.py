@@ -29,6 +29,7 @@ class CommandServer:
             INCIDENT_ENGINE__SERVER__PORT=str(port),
             INCIDENT_ENGINE__SERVER__PUBLIC_URL=self.url,
         )
+        self.env.pop("COLUMNS", None)  # pytest-xdist sets it, and tables would be as narrow as its terminal
         self.client = CLIENT.format(python=sys.executable, socket=socket)
         self.process = subprocess.Popen(
             [sys.executable, "-m", "support.command_server", socket],

@@ -42,7 +42,9 @@ def _receive(connection: socket.socket) -> tuple[list[int], list[str]]:
     head, streams, _, _ = socket.recv_fds(connection, 4, 3)
     size, request = int.from_bytes(head, "big"), b""
     while len(request) < size:
-        request += connection.recv(size - len(request))
+        part = connection.recv(size - len(request))
+        assert part, "the client has gone"
+        request += part
     return streams, request.decode().split("\0")
 
 

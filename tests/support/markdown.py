@@ -84,10 +84,8 @@ def _hide(text: str, day: date) -> str:
     for pattern, placeholder in (
         (_moments(day), "INSTANT"),
         (r"\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(?:Z|[+-]\d\d:\d\d)", "INSTANT"),  # long before it
-        (
-            r"\b4\d minutes(?: \d+ seconds?)?|4\d分钟(?:\d+秒钟)?",
-            "DURATION",
-        ),  # since an outage that began 40 minutes ago
+        # Since an outage that began 40 minutes ago.
+        (r"\b4\d minutes(?: \d+ seconds?)?|4\d分钟(?:\d+秒钟)?", "DURATION"),
         (r"SHA-256 [0-9a-f]{16}", "SHA-256 DIGEST"),
         (r"\b[0-9a-f]{32}\b", "DIGEST"),
         (r"/do/\S+", "/do/TOKEN"),
