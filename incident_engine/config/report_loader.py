@@ -9,7 +9,7 @@ from incident_engine.common.errors import Finding, InvalidDocumentError, Invalid
 from incident_engine.common.validation import unknown_problems
 from incident_engine.common.yaml_loader import load_file
 from incident_engine.domain.reports.definition import ReportDefinition, parse_report
-from incident_engine.domain.reports.drafting import ReportBook
+from incident_engine.domain.reports.report_book import ReportBook
 from incident_engine.domain.reports.samples import definition_problems
 
 

@@ -8,7 +8,7 @@ from incident_engine.domain.calendar.holidays import Calendar
 from incident_engine.domain.calendar.service_hours import ServiceHours
 from incident_engine.domain.grading.pack import Pack
 from incident_engine.domain.messages.templates import MessageBook
-from incident_engine.domain.reports.drafting import ReportBook
+from incident_engine.domain.reports.report_book import ReportBook
 from incident_engine.domain.response.playbook import Playbook
 
 

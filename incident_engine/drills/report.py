@@ -9,7 +9,7 @@ from incident_engine.common.i18n import Translator
 from incident_engine.documents.docx import report_docx
 from incident_engine.documents.html import report_html
 from incident_engine.documents.version_stamp import Stamp
-from incident_engine.domain.reports.drafting import Report, content_hash
+from incident_engine.domain.reports.drafting import Report, content_hash, draft_report
 from incident_engine.domain.values import LOCALES
 from incident_engine.drills.report_texts import FieldTexts, PlayedDrill, field_texts
 from incident_engine.engine.factory import open_reader
@@ -52,7 +52,7 @@ def _drafts(played: PlayedDrill) -> Mapping[str, Sequence[Report]]:
             case = reader.case(connection, name, played.ended_at)  # on the drill's clock, not today's
             assert case is not None, name  # noqa: S101 - the daemon named it
             facts = facts_of(settings, case.incident, case.packs, case.assessments, played.rulebook.playbooks)
-            drafts.append(played.rulebook.reports.draft(NAME, facts))
+            drafts.append(draft_report(played.rulebook.reports, NAME, facts))
     return {locale: [draft.by_locale[locale] for draft in drafts] for locale in LOCALES}
 
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from incident_engine.domain.reports.drafting import ReportBook, content_hash, report_from
+from incident_engine.domain.reports.drafting import content_hash, draft_report, report_from
 from incident_engine.domain.reports.facts import ReportFacts
+from incident_engine.domain.reports.report_book import ReportBook
 from incident_engine.domain.response.step import StepState
 from incident_engine.domain.values import LocalizedText
 from incident_engine.engine.decision_log import Reason, log_after_commit, warn
@@ -74,7 +75,7 @@ def outlook(facts: ReportFacts, book: ReportBook, name: str, instance: str) -> C
 
 def preview(facts: ReportFacts, book: ReportBook, name: str) -> Version:
     """Return a report as it would be drafted now, as version 0, which is not stored. Raises KeyError if unknown."""
-    document = book.draft(name, facts).document()
+    document = draft_report(book, name, facts).document()
     return _version(facts.incident.id, name, "", 0, facts.assessments[0].at, document)
 
 
@@ -120,7 +121,7 @@ class _History:
 
     def draft(self) -> None:
         """Draft the report, and store the draft if its content is new."""
-        draft = self.book.draft(self.report, self.facts, self.since)
+        draft = draft_report(self.book, self.report, self.facts, self.since)
         for field, error in draft.failures:
             warn(Reason.TEMPLATE_FAILED, RuntimeError(error), report=self.report, field=field)
         number = max((head.version for head in self.heads), default=0)

@@ -5,8 +5,9 @@ from functools import cache
 from incident_engine.common.errors import Finding
 from incident_engine.config.report_loader import load_reports
 from incident_engine.domain.events.model import Recorded
-from incident_engine.domain.reports.drafting import Drafted, Report, ReportBook
+from incident_engine.domain.reports.drafting import Drafted, Report, draft_report
 from incident_engine.domain.reports.facts import ReportFacts
+from incident_engine.domain.reports.report_book import ReportBook
 from incident_engine.engine.report_facts import facts_of
 from support.builders import CHINA, RULES, cbrc, incident, recorded, settings, started, verdict
 
@@ -29,7 +30,7 @@ def facts(now: str, *events: Recorded) -> ReportFacts:
 
 def drafted(name: str, now: str, *events: Recorded) -> Drafted:
     """Return a report in every language."""
-    found = book().draft(name, facts(now, *events))
+    found = draft_report(book(), name, facts(now, *events))
     assert found.failures == ()
     return found
 

@@ -9,6 +9,7 @@ from support.reports import TWO_PROVINCES, book, facts
 
 from incident_engine.common.errors import Finding
 from incident_engine.config.report_loader import check_report, load_reports
+from incident_engine.domain.reports.drafting import draft_report
 from incident_engine.domain.values import LOCALES
 
 FIFTH = """
@@ -44,7 +45,7 @@ def said(findings: Sequence[Finding]) -> list[str]:
 def test_every_shipped_report_is_whole_in_both_languages() -> None:
     assert len(book().definitions) == 10
     for name in book().definitions:
-        found = book().draft(name, facts("11:30", *TWO_PROVINCES))
+        found = draft_report(book(), name, facts("11:30", *TWO_PROVINCES))
         assert found.failures == ()
         labels = [[field.label for field in found.by_locale[locale].fields] for locale in LOCALES]
         assert all(chinese != english for chinese, english in zip(*labels, strict=True))
@@ -53,7 +54,7 @@ def test_every_shipped_report_is_whole_in_both_languages() -> None:
 def test_a_report_of_another_regulation_is_a_file(tmp_path: Path) -> None:
     write(rules(tmp_path), "reports/mas-first.yaml", FIFTH)
     findings: list[Finding] = []
-    found = load_reports(tmp_path, CHINA, findings).draft("mas-first", facts("11:30", *TWO_PROVINCES))
+    found = draft_report(load_reports(tmp_path, CHINA, findings), "mas-first", facts("11:30", *TWO_PROVINCES))
     assert findings == []
     assert [field.text for field in found.by_locale["en"].fields] == ["Core banking", ""]
     assert [field.id for field in found.by_locale["zh-CN"].gaps] == ["remedy"]

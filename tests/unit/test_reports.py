@@ -7,8 +7,9 @@ from support.builders import CHINA, RULES, at, cbrc, incident, recorded, reporte
 from support.reports import TWO_PROVINCES, book, drafted, facts, report, text, wrote
 
 from incident_engine.domain.events.model import Recorded
-from incident_engine.domain.reports.drafting import GAP, ReportBook, content_hash, report_from
+from incident_engine.domain.reports.drafting import GAP, content_hash, draft_report, report_from
 from incident_engine.domain.reports.facts import report_variables
+from incident_engine.domain.reports.report_book import ReportBook
 from incident_engine.domain.reports.samples import samples
 from incident_engine.domain.reports.variables import REPORT_VARIABLES
 from incident_engine.engine.report_facts import facts_of
@@ -122,8 +123,8 @@ def test_the_latest_word_counts_and_an_empty_one_takes_it_back() -> None:
 
 def test_each_instance_of_a_repeated_report_has_words_of_its_own() -> None:
     events = (*TWO_PROVINCES, wrote("16:00", "cbrc-progress-report", progress="first"))
-    one = book().draft("cbrc-progress-report", facts("18:30", *events))
-    two = book().draft("cbrc-progress-report", facts("18:30", *events), since=at("16:20"))
+    one = draft_report(book(), "cbrc-progress-report", facts("18:30", *events))
+    two = draft_report(book(), "cbrc-progress-report", facts("18:30", *events), since=at("16:20"))
     assert text(one.by_locale["en"], "progress") == "first"
     assert text(two.by_locale["en"], "progress") == ""
 
@@ -170,7 +171,7 @@ def test_the_head_office_reports_to_the_regulator_and_a_branch_to_its_local_offi
     branch = bank.model_copy(update={"unit": bank.unit.model_copy(update={"kind": "branch"})})
     changed = settings().model_copy(update={"bank": branch})
     known = facts_of(changed, incident(*TWO_PROVINCES), [cbrc()], [verdict("11:30", *TWO_PROVINCES)])
-    found = book().draft("cbrc-first-report", known).by_locale
+    found = draft_report(book(), "cbrc-first-report", known).by_locale
     assert found["en"].addressee == "the regulator's local office"
     assert found["zh-CN"].addressee == "国家金融监督管理总局所在地派出机构"
     assert report("drill-report", "15:00", *OVER).addressee != found["en"].addressee
@@ -201,7 +202,7 @@ def test_a_text_that_fails_leaves_a_gap_and_is_told(monkeypatch: pytest.MonkeyPa
     section = definition.sections[0]
     fields = (field.model_copy(update={"facts": broken}), *section.fields[1:])
     wrong = definition.model_copy(update={"sections": (section.model_copy(update={"fields": fields}),)})
-    found = ReportBook([wrong], CHINA).draft("cbrc-first-report", facts("11:30", *TWO_PROVINCES))
+    found = draft_report(ReportBook([wrong], CHINA), "cbrc-first-report", facts("11:30", *TWO_PROVINCES))
     assert [name for name, _ in found.failures] == ["time"]
     assert [field.id for field in found.by_locale["en"].gaps] == ["time"]
     assert found.by_locale["zh-CN"].gaps == ()

@@ -5,18 +5,15 @@ Equal facts give equal drafts, so that a report has a new version only when its 
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime, tzinfo
-from functools import lru_cache
+from datetime import datetime
 from typing import Any
 
-from jinja2 import Template
-
-from incident_engine.domain.messages.sandbox import sandbox
 from incident_engine.domain.reporting_unit import addressee_of
 from incident_engine.domain.reports.definition import ReportDefinition, ReportField
 from incident_engine.domain.reports.facts import ReportFacts, report_variables
+from incident_engine.domain.reports.report_book import FieldTexts, ReportBook
 from incident_engine.domain.values import LOCALES, format_cite
 
 GAP: Mapping[str, str] = {"zh-CN": "【待填写】", "en": "[to be filled in]"}
@@ -128,78 +125,52 @@ def report_document(report: Report) -> dict[str, Any]:
     return {**asdict(report), "sections": sections, "fields": texts, "gaps": gaps}
 
 
-class ReportBook:
-    """Drafts reports from their definitions."""
+def draft_report(book: ReportBook, name: str, facts: ReportFacts, since: datetime | None = None) -> Drafted:
+    """Return a report in all languages as it follows from the facts. Raises KeyError for an unknown name.
 
-    def __init__(self, definitions: Iterable[ReportDefinition], zone: tzinfo) -> None:
-        self.definitions: Mapping[str, ReportDefinition] = {definition.report: definition for definition in definitions}
-        self._texts = FieldTexts(zone)
-
-    def draft(self, name: str, facts: ReportFacts, since: datetime | None = None) -> Drafted:
-        """Return a report in all languages as it follows from the facts. Raises KeyError for an unknown name.
-
-        Only texts that people wrote after `since` are used: each instance of a repeated report has its own.
-        """
-        definition = self.definitions[name]
-        entries = facts.incident.handling.entries_in(name, since)
-        failures: list[tuple[str, str]] = []
-        reports = {locale: self._draft(definition, facts, entries, locale, failures) for locale in LOCALES}
-        return Drafted(reports, tuple(failures))
-
-    def _draft(
-        self,
-        definition: ReportDefinition,
-        facts: ReportFacts,
-        entries: Mapping[str, tuple[str, str]],
-        locale: str,
-        failures: list[tuple[str, str]],
-    ) -> Report:
-        variables = report_variables(facts, definition.pack, definition.addressee, locale, progress=definition.progress)
-
-        def fill(field: ReportField) -> FilledField:
-            try:
-                facts_text = self._texts.render(field, locale, variables)
-            except Exception as error:  # noqa: BLE001 - a field whose text fails must not stop the report: it is a gap
-                failures.append((field.id, repr(error)))
-                facts_text = ""
-            text, author = entries.get(field.id, ("", None))
-            text = text.strip()
-            by = author if text else None
-            label, cite = field.label.in_(locale), format_cite(field.cite, locale)
-            return FilledField(field.id, label, cite, field.required, facts_text, text, by)
-
-        return Report(
-            id=definition.report,
-            locale=locale,
-            title=definition.title.in_(locale),
-            source=definition.source,
-            cite=format_cite(definition.cite, locale),
-            incident=facts.incident.id,
-            bank=facts.bank_name.in_(locale),
-            addressee=addressee_of(facts.unit, definition.addressee, locale),
-            unit=facts.unit.name.in_(locale),
-            sections=tuple(
-                FilledSection(section.id, section.title.in_(locale), tuple(fill(field) for field in section.fields))
-                for section in definition.sections
-            ),
-        )
+    Only texts that people wrote after `since` are used: each instance of a repeated report has its own.
+    """
+    definition = book.definitions[name]
+    entries = facts.incident.handling.entries_in(name, since)
+    failures: list[tuple[str, str]] = []
+    reports = {locale: _draft(book.texts, definition, facts, entries, locale, failures) for locale in LOCALES}
+    return Drafted(reports, tuple(failures))
 
 
-class FieldTexts:
-    """Renders the texts of fields from the facts. Each text is compiled once."""
+def _draft(
+    texts: FieldTexts,
+    definition: ReportDefinition,
+    facts: ReportFacts,
+    entries: Mapping[str, tuple[str, str]],
+    locale: str,
+    failures: list[tuple[str, str]],
+) -> Report:
+    variables = report_variables(facts, definition.pack, definition.addressee, locale, progress=definition.progress)
 
-    def __init__(self, zone: tzinfo) -> None:
-        environments = {locale: sandbox(locale, zone) for locale in LOCALES}
+    def fill(field: ReportField) -> FilledField:
+        try:
+            facts_text = texts.render(field, locale, variables)
+        except Exception as error:  # noqa: BLE001 - a field whose text fails must not stop the report: it is a gap
+            failures.append((field.id, repr(error)))
+            facts_text = ""
+        text, author = entries.get(field.id, ("", None))
+        text = text.strip()
+        by = author if text else None
+        label, cite = field.label.in_(locale), format_cite(field.cite, locale)
+        return FilledField(field.id, label, cite, field.required, facts_text, text, by)
 
-        @lru_cache(maxsize=4_096)  # compiling takes far longer than rendering, and drafts are made with every event
-        def compiled(source: str, locale: str) -> Template:
-            return environments[locale].from_string(source)
-
-        self._compiled = compiled
-
-    def render(self, field: ReportField, locale: str, variables: Mapping[str, Any]) -> str:
-        """Return the text; empty if the facts give nothing. Raises any exception that the text raises."""
-        if field.facts is None:
-            return ""
-        lines = self._compiled(field.facts.in_(locale), locale).render(variables).splitlines()
-        return "\n".join(line.rstrip() for line in lines if line.strip()).strip()
+    return Report(
+        id=definition.report,
+        locale=locale,
+        title=definition.title.in_(locale),
+        source=definition.source,
+        cite=format_cite(definition.cite, locale),
+        incident=facts.incident.id,
+        bank=facts.bank_name.in_(locale),
+        addressee=addressee_of(facts.unit, definition.addressee, locale),
+        unit=facts.unit.name.in_(locale),
+        sections=tuple(
+            FilledSection(section.id, section.title.in_(locale), tuple(fill(field) for field in section.fields))
+            for section in definition.sections
+        ),
+    )
