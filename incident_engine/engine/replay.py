@@ -11,9 +11,9 @@ from typing import Any
 from incident_engine.config.settings import Settings
 from incident_engine.domain.calendar.service_hours import ServiceHours
 from incident_engine.domain.events.model import Event
-from incident_engine.domain.grading.assess import history_of
 from incident_engine.domain.grading.assessment_document import to_local_iso
 from incident_engine.domain.grading.level_history import LevelChange
+from incident_engine.domain.grading.pack_levels import history_of
 from incident_engine.domain.grading.recurring import recurrences
 from incident_engine.domain.incidents.incident import Incident
 from incident_engine.domain.values import NEVER

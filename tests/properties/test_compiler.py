@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.budget import examples
 
-from incident_engine.domain.grading.assess import level_changes
 from incident_engine.domain.grading.compiler import FOREVER, counted_intervals, instant_of, microseconds, program_of
 from incident_engine.domain.grading.downtime import Downtime
 from incident_engine.domain.grading.level_history import level_history
+from incident_engine.domain.grading.pack_levels import level_changes
 from incident_engine.domain.grading.pack_parser import parse_pack
 from incident_engine.domain.grading.reach import reach
 from incident_engine.domain.incidents.incident import Impairment, Incident, Interval, Outage

@@ -23,11 +23,12 @@ from support.builders import (
 
 from incident_engine.domain.calendar.service_hours import weekly_hours
 from incident_engine.domain.events.model import Recorded
-from incident_engine.domain.grading.assess import assess, history_of
+from incident_engine.domain.grading.assess import assess
 from incident_engine.domain.grading.assessment import Assessment
 from incident_engine.domain.grading.assessment_document import assessment_document, trajectory_from
 from incident_engine.domain.grading.obligation_status import ObligationState, ObligationStatus
 from incident_engine.domain.grading.pack import Pack
+from incident_engine.domain.grading.pack_levels import history_of
 from incident_engine.domain.grading.pack_parser import parse_pack
 from incident_engine.domain.incidents.incident import Impairment, Interval
 from incident_engine.domain.values import NEVER

@@ -8,10 +8,10 @@ from support.builders import CHINA, at, cbrc, corrected, recorded, restored, sta
 
 from incident_engine.domain.calendar.service_hours import weekly_hours
 from incident_engine.domain.events.model import LevelCorrected, Recorded
-from incident_engine.domain.grading.assess import corrections_of
 from incident_engine.domain.grading.assessment import Assessment
 from incident_engine.domain.grading.assessment_document import assessment_document, trajectory_from
 from incident_engine.domain.grading.level_history import LevelChange, level_history, severity_of
+from incident_engine.domain.grading.pack_levels import corrections_of
 
 DOWN = started("09:00")  # III at 09:30, II at 12:00, I at 15:00
 CLOSED_AT_NIGHT = {"core-banking": weekly_hours(CHINA, [("mon-sun", "09:00-17:00")])}

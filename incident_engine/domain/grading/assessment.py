@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from incident_engine.domain.events.harm import HarmAssessed
 from incident_engine.domain.events.model import LevelCorrected
 from incident_engine.domain.grading.forecast_point import ForecastPoint
-from incident_engine.domain.grading.level_history import LevelChange
+from incident_engine.domain.grading.level_history import LevelChange, level_at
 from incident_engine.domain.grading.obligation_status import ObligationStatus
 from incident_engine.domain.incidents.incident import Interval, Measurement
 
@@ -108,5 +108,4 @@ class Assessment:
 
     def level_at(self, instant: datetime) -> str | None:
         """Return the level at any instant, past or (if nothing new happens) future."""
-        reached = [step.level for step in (*self.trajectory, *self.forecast) if step.at <= instant]
-        return reached[-1] if reached else None
+        return level_at((*self.trajectory, *self.forecast), instant)

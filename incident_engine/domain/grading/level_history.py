@@ -54,3 +54,9 @@ def severity_of(severities: Mapping[str, int], changes: Sequence[LevelChange]) -
     """Return the severity at the end of a level history: 0 below the lowest level."""
     level = changes[-1].level if changes else None
     return 0 if level is None else severities[level]
+
+
+def level_at(changes: Sequence[LevelChange], instant: datetime) -> str | None:
+    """Return the level that a level history gives at an instant; None below the lowest level."""
+    levels = [step.level for step in changes if step.at <= instant]
+    return levels[-1] if levels else None

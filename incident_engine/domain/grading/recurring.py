@@ -11,10 +11,10 @@ from incident_engine.domain.calendar.service_hours import ServiceHours
 from incident_engine.domain.events.case_events import EventsByType
 from incident_engine.domain.events.harm import HarmAssessed
 from incident_engine.domain.events.model import RecoveryEstimated, RepairFailed
-from incident_engine.domain.grading.assess import history_of
 from incident_engine.domain.grading.assessment_document import to_local_iso
 from incident_engine.domain.grading.level_history import LevelChange, severity_of
 from incident_engine.domain.grading.pack import Pack
+from incident_engine.domain.grading.pack_levels import history_of
 from incident_engine.domain.incidents.incident import Incident, Measurement, Outage
 from incident_engine.domain.values import months_later
 
