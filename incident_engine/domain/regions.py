@@ -3,10 +3,7 @@
 Regions are stored by their ISO 3166-2 code. Codes of other countries are accepted unchanged.
 """
 
-import re
 from dataclasses import dataclass
-
-from incident_engine.common.validation import invalid, unknown_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +56,19 @@ CN-HK|81|香港特别行政区|香港|Hong Kong
 CN-MO|82|澳门特别行政区|澳门|Macao""".splitlines()
 )
 
-_BY_CODE = {province.code: province for province in PROVINCES}
-_BY_ADCODE = {province.adcode: province.code for province in PROVINCES}
-_BY_NAME = {
+PROVINCE_BY_CODE = {province.code: province for province in PROVINCES}
+CODE_BY_ADCODE = {province.adcode: province.code for province in PROVINCES}
+"""Codes by the first two digits of an adcode."""
+CODE_BY_NAME = {
     name.casefold(): province.code
     for province in PROVINCES
     for name in (province.zh_long, province.zh_short, province.en, province.code)
 } | {"hk": "CN-HK", "mo": "CN-MO", "tw": "CN-TW", "xizang": "CN-XZ"}
-_NAMES = [name for p in PROVINCES for name in (p.code, p.zh_short, p.zh_long, p.en)]
+"""Codes by every name of a province, case-folded."""
+REGION_NAMES = [name for p in PROVINCES for name in (p.code, p.zh_short, p.zh_long, p.en)]
 
 # ISO 3166-1 alpha-2, without CN, HK, MO and TW, which are handled as China's provincial units.
-_COUNTRIES = frozenset(
+OTHER_COUNTRIES = frozenset(
     """
     AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV BW
     BY BZ CA CC CD CF CG CH CI CK CL CM CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH ER ES ET FI FJ
@@ -81,40 +80,10 @@ _COUNTRIES = frozenset(
     """.split()  # noqa: SIM905 - a list of 245 literals is no easier to read
 )
 
-_SUBDIVISION = re.compile(r"([A-Z]{2})(-[A-Z0-9]{1,3})?")
-_ADCODE = re.compile(r"\d{6}")
-
-
-def resolve_region(name: str) -> str:
-    """Return the ISO 3166-2 code of a region from a code, a 6-digit adcode or a name.
-
-    The adcode of a city or county gives its province. Raises a validation error that names the nearest region.
-    """
-    text = name.strip()
-    code = _BY_NAME.get(text.casefold())
-    if code is not None:
-        return code
-    if _ADCODE.fullmatch(text):
-        code = _BY_ADCODE.get(text[:2])
-        if code is None:
-            prefixes = ", ".join(sorted(_BY_ADCODE))
-            raise invalid(f"unknown adcode '{text}'", f"6 digits that begin with one of {prefixes}")
-        return code
-    # SX alone may be Shanxi or Sint Maarten: a guess could grade an outage of another country by the wrong law.
-    if f"CN-{text.upper()}" in _BY_CODE and text.upper() in _COUNTRIES:
-        problem = f"'{text}' is ambiguous: a province of China or the country of this code"
-        raise invalid(problem, f"CN-{text.upper()}, or a subdivision of the other country ({text.upper()}-…)")
-    match = _SUBDIVISION.fullmatch(text.upper())
-    if match and match[1] in _COUNTRIES:
-        return text.upper()
-    if text.upper() == "CN":
-        raise invalid("'CN' is the whole country", "its provinces one by one, such as CN-GD or 广东")
-    raise unknown_name("region", text, _NAMES, "an ISO 3166-2 code, a 6-digit adcode or a province's name")
-
 
 def region_name(code: str, locale: str) -> str:
     """Return a region's short name in a language; outside China its code."""
-    province = _BY_CODE.get(code)
+    province = PROVINCE_BY_CODE.get(code)
     if province is None:
         return code
     return province.zh_short if locale.lower().startswith("zh") else province.en

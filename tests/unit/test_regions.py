@@ -4,7 +4,8 @@ import pycountry
 import pytest
 from pydantic_core import PydanticCustomError
 
-from incident_engine.domain.regions import PROVINCES, region_name, resolve_region
+from incident_engine.domain.events.fields import resolve_region
+from incident_engine.domain.regions import PROVINCES, region_name
 
 # ISO 3166-2:CN (2017 and later), GB/T 2260, long and short Chinese name, English name: written from the standards.
 UNITS = [

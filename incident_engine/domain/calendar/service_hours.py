@@ -7,7 +7,7 @@ earliest instant at which `elapsed` has grown to a given length.
 import heapq
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
@@ -29,6 +29,9 @@ HOLIDAYS = "holidays"
 MAKEUP_WORKDAYS = "makeup-workdays"
 DAY_NAMES = (*_WEEKDAYS, HOLIDAYS, MAKEUP_WORKDAYS)
 _SPAN = re.compile(r"([0-2]\d):([0-5]\d)-([0-2]\d):([0-5]\d)")
+HORIZON = timedelta(days=400)
+"""How far beyond the last known change hours are searched for closed or common time."""
+
 _LAST_YEAR = 9998
 """The last year with open days: dates end in 9999, and a window may run past midnight."""
 
@@ -356,6 +359,22 @@ def union(streams: Iterable[Iterator[Segment]]) -> Iterator[Segment]:
         yield current
 
 
+def intersection(streams: Sequence[Iterator[Segment]]) -> Iterator[Segment]:
+    """Yield the intersection of ordered streams of disjoint segments. Streams may be endless."""
+    if len(streams) == 1:  # the usual case, and each service day of an outage passes here
+        yield from streams[0]
+        return
+    heads = [next(stream, None) for stream in streams]
+    while True:
+        present = [head for head in heads if head is not None]
+        if len(present) < len(heads):
+            return
+        start, end = max(head[0] for head in present), min(head[1] for head in present)
+        if start < end:
+            yield start, end
+        heads = [next(stream, None) if head[1] == end else head for stream, head in zip(streams, present, strict=True)]
+
+
 def elapsed(segments: Iterable[Segment], until: datetime) -> timedelta:
     """Return the total length of ordered, disjoint segments before `until`."""
     total = timedelta(0)
@@ -373,4 +392,16 @@ def reach(segments: Iterable[Segment], length: timedelta) -> datetime:
         if end - start >= missing:
             return start + missing
         missing -= end - start
+    return NEVER
+
+
+def closed_from(hours: ServiceHours, instant: datetime) -> datetime:
+    """Return the first instant from `instant` on at which the service is closed; NEVER if it is open for 400 days."""
+    at = instant
+    for start, end in hours.segments(instant, NEVER):
+        if start > at:
+            return at
+        at = end
+        if at == NEVER or at - instant > HORIZON:
+            break
     return NEVER

@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from incident_engine.common.validation import invalid, unknown_name
-from incident_engine.domain.regions import resolve_region
+from incident_engine.domain.regions import CODE_BY_ADCODE, CODE_BY_NAME, OTHER_COUNTRIES, PROVINCE_BY_CODE, REGION_NAMES
 
 KNOWN_SERVICES = "known_services"
 """Key of the validation context: the ids of the services that the bank has."""
@@ -46,6 +46,37 @@ def _key(text: str) -> str:
             f"not an incident's key: {text!r}", "letters, digits, '.', '_' and '-', such as INC-2026-17; 80 at most"
         )
     return text
+
+
+_SUBDIVISION = re.compile(r"([A-Z]{2})(-[A-Z0-9]{1,3})?")
+_ADCODE = re.compile(r"\d{6}")
+
+
+def resolve_region(name: str) -> str:
+    """Return the ISO 3166-2 code of a region from a code, a 6-digit adcode or a name.
+
+    The adcode of a city or county gives its province. Raises a validation error that names the nearest region.
+    """
+    text = name.strip()
+    code = CODE_BY_NAME.get(text.casefold())
+    if code is not None:
+        return code
+    if _ADCODE.fullmatch(text):
+        code = CODE_BY_ADCODE.get(text[:2])
+        if code is None:
+            prefixes = ", ".join(sorted(CODE_BY_ADCODE))
+            raise invalid(f"unknown adcode '{text}'", f"6 digits that begin with one of {prefixes}")
+        return code
+    # SX alone may be Shanxi or Sint Maarten: a guess could grade an outage of another country by the wrong law.
+    if f"CN-{text.upper()}" in PROVINCE_BY_CODE and text.upper() in OTHER_COUNTRIES:
+        problem = f"'{text}' is ambiguous: a province of China or the country of this code"
+        raise invalid(problem, f"CN-{text.upper()}, or a subdivision of the other country ({text.upper()}-…)")
+    match = _SUBDIVISION.fullmatch(text.upper())
+    if match and match[1] in OTHER_COUNTRIES:
+        return text.upper()
+    if text.upper() == "CN":
+        raise invalid("'CN' is the whole country", "its provinces one by one, such as CN-GD or 广东")
+    raise unknown_name("region", text, REGION_NAMES, "an ISO 3166-2 code, a 6-digit adcode or a province's name")
 
 
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")

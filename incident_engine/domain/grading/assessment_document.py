@@ -25,11 +25,11 @@ def assessment_document(assessment: Assessment, zone: tzinfo) -> dict[str, Any]:
         "severity": assessment.severity,
         "level_retained": assessment.level_retained,
         "provisional": assessment.provisional,
-        "trajectory": [_level_change(step, zone) for step in assessment.trajectory],
-        "next": _level_change(upcoming, zone) if upcoming else None,
-        "forecast": [_level_change(step, zone) for step in assessment.forecast],
-        "obligations": [_obligation(status, zone) for status in assessment.obligations],
-        "evidence": _evidence(assessment.evidence, zone),
+        "trajectory": [level_change_document(step, zone) for step in assessment.trajectory],
+        "next": level_change_document(upcoming, zone) if upcoming else None,
+        "forecast": [level_change_document(step, zone) for step in assessment.forecast],
+        "obligations": [obligation_document(status, zone) for status in assessment.obligations],
+        "evidence": evidence_document(assessment.evidence, zone),
     }
 
 
@@ -47,14 +47,16 @@ def to_local_iso(instant: datetime | None, zone: tzinfo) -> str | None:
     return None if instant is None or instant == NEVER else instant.astimezone(zone).isoformat()
 
 
-def _level_change(step: LevelChange, zone: tzinfo) -> dict[str, Any]:
+def level_change_document(step: LevelChange, zone: tzinfo) -> dict[str, Any]:
+    """Return a level change; one by a person has the person and the reason."""
     document = {"level": step.level, "at": to_local_iso(step.at, zone), "rule": step.rule, "cite": step.cite}
     if step.correction is not None:
         document |= {"corrected_by": step.correction.data.by, "reason": step.correction.data.reason}
     return document
 
 
-def _obligation(status: ObligationStatus, zone: tzinfo) -> dict[str, Any]:
+def obligation_document(status: ObligationStatus, zone: tzinfo) -> dict[str, Any]:
+    """Return the status of one instance of an obligation."""
     return {
         "id": status.id,
         "instance": status.instance,
@@ -71,14 +73,15 @@ def _obligation(status: ObligationStatus, zone: tzinfo) -> dict[str, Any]:
     }
 
 
-def _evidence(evidence: Evidence, zone: tzinfo) -> dict[str, Any]:
+def evidence_document(evidence: Evidence, zone: tzinfo) -> dict[str, Any]:
+    """Return the evidence of an assessment."""
     return {
         "in_force": evidence.in_force,
         "guessed_years": list(evidence.guessed_years),
         "occurred_at": to_local_iso(evidence.occurred_at, zone),
         "detected_at": to_local_iso(evidence.detected_at, zone),
         "restored_at": to_local_iso(evidence.restored_at, zone),
-        "regions": [_region(region, zone) for region in evidence.regions],
+        "regions": [region_document(region, zone) for region in evidence.regions],
         "rules": [
             {
                 "rule": rule.rule,
@@ -142,7 +145,8 @@ def measurement_document(measurement: Measurement, zone: tzinfo) -> dict[str, An
     }
 
 
-def _region(region: RegionEvidence, zone: tzinfo) -> dict[str, Any]:
+def region_document(region: RegionEvidence, zone: tzinfo) -> dict[str, Any]:
+    """Return the downtime of one region: its totals in seconds, its impairments and its maintenance."""
     return {
         "region": region.region,
         "name": {"zh-CN": region_name(region.region, "zh-CN"), "en": region_name(region.region, "en")},

@@ -3,13 +3,23 @@
 A segment is (start, end) in UTC, half-open. Times "down" are lengths of time that count, not of wall-clock time.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from itertools import combinations, product
 
-from incident_engine.domain.calendar.service_hours import ALWAYS, Interrupted, Segment, ServiceHours, elapsed, union
+from incident_engine.domain.calendar.service_hours import (
+    ALWAYS,
+    HORIZON,
+    Interrupted,
+    Segment,
+    ServiceHours,
+    closed_from,
+    elapsed,
+    intersection,
+    union,
+)
 from incident_engine.domain.calendar.service_hours import reach as reach_length
 from incident_engine.domain.events.harm import HarmAssessed
 from incident_engine.domain.events.model import RecoveryEstimated, RepairFailed
@@ -24,11 +34,8 @@ from incident_engine.domain.grading.interpretation import (
     OutsideHours,
     Services,
 )
-from incident_engine.domain.incidents.incident import Impairment, Incident, Outage
+from incident_engine.domain.incidents.incident import Impairment, Incident, Outage, segments_of
 from incident_engine.domain.values import NEVER
-
-_HORIZON = timedelta(days=400)
-"""How far beyond the last known change regions with different hours are searched for common time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +102,13 @@ class Downtime:
         match point:
             case InterpretationPoint.COUNTING:
                 shapes = (
-                    tuple((id(self._hours.get(o.service, ALWAYS)), o.maintenance, _wall_clock([o])) for o in outages)
+                    tuple((id(self._hours.get(o.service, ALWAYS)), o.maintenance, segments_of([o])) for o in outages)
                     for outages in self._by_region.values()
                 )
                 return len(set(shapes)) < 2  # regions that are down alike have all their downtime in common
             case InterpretationPoint.FLAPPING:
                 groups = (group for outages in self._by_region.values() for group in self._groups(outages))
-                return len(_wall_clock(outages)) <= 1 and all(len(_wall_clock(group)) == 1 for group in groups)
+                return len(segments_of(outages)) <= 1 and all(len(segments_of(group)) == 1 for group in groups)
             case InterpretationPoint.DEGRADED:
                 kinds = {i.impairment for o in self.incident.outages for i in o.intervals}
                 return Impairment.DEGRADED not in kinds
@@ -127,8 +134,18 @@ class Downtime:
 
     def elapsed(self, region: str, clock: HoursClock | None, until: datetime) -> timedelta:
         """Return the total downtime of one region before `until`."""
-        groups = self._groups(self._by_region[region])
-        return max(self._elapsed(self._lines(group, clock), _wall_clock(group), until) for group in groups)
+        totals: list[timedelta] = []
+        for group in self._groups(self._by_region[region]):
+            lines = self._lines(group, clock)
+            hours = _shared_hours(lines)
+            before = [(start, min(end, until)) for start, end in segments_of(group) if start < until]
+            if hours is None:
+                lengths = [elapsed(_segments(lines, segment), until) for segment in before]
+            else:
+                lengths = [hours.elapsed(*segment) for segment in before]
+            is_longest = self.interpretation.flapping is Flapping.LONGEST_RUN
+            totals.append(max(lengths, default=timedelta(0)) if is_longest else sum(lengths, timedelta(0)))
+        return max(totals)
 
     def reach_in(self, region: str, least: timedelta, clock: HoursClock | None) -> datetime:
         """Return the instant at which one region has been down for `least`, or NEVER."""
@@ -145,6 +162,19 @@ class Downtime:
         """Return the instant at which the union of all regions has been down for `least`, or NEVER."""
         everywhere = [outage for outages in self._by_region.values() for outage in outages]
         return self._reach(everywhere, least, clock) if everywhere else NEVER
+
+    def reach_countries(self, count: int, among: Collection[str] = ()) -> datetime:
+        """Return the instant at which downtime has hit `count` countries, of those `among` if any are given, or NEVER.
+
+        Countries are the ISO 3166-1 codes with which the regions' codes begin.
+        """
+        first: dict[str, datetime] = {}
+        for region in self.regions:
+            country = region.partition("-")[0]
+            if not among or country in among:
+                first[country] = min(first.get(country, NEVER), self.first_in(region))
+        hit = sorted(first.values())  # `first` may hold NEVER: outages in closed hours hit no country
+        return hit[count - 1] if len(hit) >= count else NEVER
 
     def reach(self, count: int, least: timedelta, clock: HoursClock | None) -> datetime:
         """Return the instant at which `count` regions have been down for `least`, or NEVER.
@@ -197,46 +227,22 @@ class Downtime:
             outages = [outage for outages in self._by_region.values() for outage in outages]
             for outage in (outage for outage in outages if failed.concerns(outage.service, outage.region)):
                 hours = self._hours_of(outage, HoursClock.SERVICE_HOURS)
-                for start, end in _wall_clock([outage]):
-                    closed = [_closed_from(hours, at) for at in instants if start <= failed_at and start <= at < end]
-                    points |= {ForecastPoint(at, self._recovery_at(at)) for at in closed if at < end}
+                for start, end in segments_of([outage]):
+                    closed = [closed_from(hours, at) for at in instants if start <= failed_at and start <= at < end]
+                    points |= {
+                        ForecastPoint(at, self.incident.latest_expected_recovery(at)) for at in closed if at < end
+                    }
         return tuple(sorted(points, key=lambda point: point.at))
-
-    def _recovery_at(self, at: datetime) -> datetime | None:
-        """Return the latest recovery expected at an instant for all unrepaired outages; None if one has no estimate."""
-        expected = [self._expected(outage, at) for outage in self._unrepaired(at)]
-        dated = [instant for instant in expected if instant is not None]
-        return max(dated) if dated and len(dated) == len(expected) else None
-
-    def _unrepaired(self, at: datetime) -> list[Outage]:
-        """Return the outages that last at an instant and whose repair has been reported as failed."""
-        failures = [failure for failure in self.incident.events(RepairFailed) if failure.occurred_at <= at]
-        return [
-            outage
-            for outage in self.incident.outages
-            for start, end in _wall_clock([outage])
-            if start <= at < end  # a failure counts for the outage in which it was reported, not for a later one
-            and any(f.concerns(outage.service, outage.region) and f.occurred_at >= start for f in failures)
-        ]
-
-    def _expected(self, outage: Outage, at: datetime) -> datetime | None:
-        """Return the recovery that the latest estimate before an instant expected; None if that has passed already."""
-        expected = [
-            estimate.data.recovery_at
-            for estimate in self.incident.events(RecoveryEstimated)
-            if estimate.occurred_at <= at and estimate.concerns(outage.service, outage.region)
-        ]
-        return expected[-1] if expected and expected[-1] > at else None
 
     def expected_at(self, point: ForecastPoint) -> "Downtime":
         """Return the downtime expected at a forecast point: unrepaired outages last until their expected recovery.
 
         Without an estimate they never end: the worst credible case. All other outages end at the point.
         """
-        at, lasting = point.at, self._unrepaired(point.at)
+        at, lasting = point.at, self.incident.unrepaired(point.at)
         outages: list[Outage] = []
         for outage in self.incident.outages:
-            end = (self._expected(outage, at) or NEVER) if outage in lasting else at
+            end = (self.incident.expected_recovery(outage, at) or NEVER) if outage in lasting else at
             started = [interval for interval in outage.intervals if interval.start <= at]
             intervals = tuple(i if i.end <= at else replace(i, end=end, ended_by=None) for i in started)
             if intervals:
@@ -254,16 +260,7 @@ class Downtime:
     def _reach(self, outages: Sequence[Outage], least: timedelta, clock: HoursClock | None) -> datetime:
         if not least:  # any downtime: `hours.reach` would return the start even of a segment without open hours
             return next((start for start, end in _segments(self._lines(outages, clock)) if start < end), NEVER)
-        groups = self._groups(outages)
-        return min(self._reach_of(self._lines(group, clock), _wall_clock(group), least) for group in groups)
-
-    def _reach_of(self, lines: Sequence[_Line], segments: Sequence[Segment], least: timedelta) -> datetime:
-        hours = _shared_hours(lines)
-        if hours is not None:
-            return self._reach_in_segments(hours, segments, least)
-        if self.interpretation.flapping is Flapping.LONGEST_RUN:
-            return min((reach_length(_segments(lines, segment), least) for segment in segments), default=NEVER)
-        return reach_length(_segments(lines), least)
+        return min(self._reach_together([group], least, clock) for group in self._groups(outages))
 
     def _reach_in_segments(self, hours: ServiceHours, segments: Iterable[Segment], least: timedelta) -> datetime:
         """Return the instant at which `least` of the hours within ordered, disjoint segments has passed, or NEVER."""
@@ -278,36 +275,29 @@ class Downtime:
                 least -= hours.elapsed(start, end)
         return earliest
 
-    def _elapsed(self, lines: Sequence[_Line], segments: Sequence[Segment], until: datetime) -> timedelta:
-        before = [(start, min(end, until)) for start, end in segments if start < until]
-        hours = _shared_hours(lines)
-        if hours is None:
-            lengths = [elapsed(_segments(lines, segment), until) for segment in before]
-        else:
-            lengths = [hours.elapsed(*segment) for segment in before]
-        if self.interpretation.flapping is Flapping.LONGEST_RUN:
-            return max(lengths, default=timedelta(0))
-        return sum(lengths, timedelta(0))
-
     def _reach_together(
         self, groups: Sequence[Sequence[Outage]], least: timedelta, clock: HoursClock | None
     ) -> datetime:
-        horizon = self._horizon
-        cut = [[(start, min(end, horizon)) for start, end in _wall_clock(group) if start < horizon] for group in groups]
-        segments = list(_intersection([iter(group) for group in cut]))
+        """Return the instant at which all groups of outages have been down at once for `least`, or NEVER."""
+        segments: Sequence[Segment] = segments_of(groups[0])
+        if len(groups) > 1:
+            end = self._horizon
+            cut = [[(start, min(until, end)) for start, until in segments_of(group) if start < end] for group in groups]
+            segments = list(intersection([iter(group) for group in cut]))
         lines = [self._lines(group, clock) for group in groups]
         hours = _shared_hours([line for group in lines for line in group])
         if hours is not None:
             return self._reach_in_segments(hours, segments, least)
+        common = (intersection([_segments(group, segment) for group in lines]) for segment in segments)
         if self.interpretation.flapping is Flapping.LONGEST_RUN:
-            return min((reach_length(_common(lines, segment), least) for segment in segments), default=NEVER)
-        return reach_length((part for segment in segments for part in _common(lines, segment)), least)
+            return min((reach_length(parts, least) for parts in common), default=NEVER)
+        return reach_length((part for parts in common for part in parts), least)
 
     @cached_property
     def _horizon(self) -> datetime:
         # Open outages with different hours may never coincide, and their segments would go on until the year 9998.
         edges = [t for o in self.incident.outages for i in o.intervals for t in (i.start, i.end) if t < NEVER]
-        return max(edges) + _HORIZON
+        return max(edges) + HORIZON
 
     def _lines(self, outages: Sequence[Outage], clock: HoursClock | None) -> list[_Line]:
         return [
@@ -325,11 +315,6 @@ class Downtime:
         return Interrupted(hours, outage.maintenance) if outage.maintenance else hours
 
 
-def _wall_clock(outages: Sequence[Outage]) -> tuple[Segment, ...]:
-    """Return the wall-clock segments in which any of the outages lasts, in order and without overlap."""
-    return tuple(union(iter([(i.start, i.end) for i in outage.intervals]) for outage in outages))
-
-
 def _shared_hours(lines: Sequence[_Line]) -> ServiceHours | None:
     """Return the hours of all lines if they are the same object, else None."""
     hours = lines[0].hours  # by identity: equal but separate hours only miss the shortcut
@@ -344,32 +329,3 @@ def _segments(lines: Sequence[_Line], within: Segment | None = None) -> Iterator
         for line in lines
         for segment in line.segments
     )
-
-
-def _common(lines: Sequence[Sequence[_Line]], within: Segment) -> Iterator[Segment]:
-    return _intersection([_segments(group, within) for group in lines])
-
-
-def _intersection(streams: Sequence[Iterator[Segment]]) -> Iterator[Segment]:
-    """Yield the intersection of ordered streams of disjoint segments."""
-    heads = [next(stream, None) for stream in streams]
-    while True:
-        present = [head for head in heads if head is not None]
-        if len(present) < len(heads):
-            return
-        start, end = max(head[0] for head in present), min(head[1] for head in present)
-        if start < end:
-            yield start, end
-        heads = [next(stream, None) if head[1] == end else head for stream, head in zip(streams, present, strict=True)]
-
-
-def _closed_from(hours: ServiceHours, instant: datetime) -> datetime:
-    """Return the first instant from `instant` on at which the service is closed; NEVER if it is open for 400 days."""
-    at = instant
-    for start, end in hours.segments(instant, NEVER):
-        if start > at:
-            return at
-        at = end
-        if at == NEVER or at - instant > _HORIZON:
-            break
-    return NEVER

@@ -16,7 +16,7 @@ from datetime import datetime
 from types import MappingProxyType
 
 from incident_engine.domain.events.harm import HarmAssessed
-from incident_engine.domain.grading.conditions import Condition, CountriesHit, Rules
+from incident_engine.domain.grading.conditions import Condition, Rules
 from incident_engine.domain.grading.downtime import Downtime
 from incident_engine.domain.values import NEVER
 
@@ -61,7 +61,7 @@ def _reach_leaf(condition: Condition, downtime: Downtime) -> datetime:
     if condition.outage is not None:
         return downtime.reach_anywhere(condition.outage.for_.least, condition.outage.clock)
     if condition.countries_hit is not None:
-        return _reach_countries(condition.countries_hit, downtime)
+        return downtime.reach_countries(condition.countries_hit.least, condition.countries_hit.among)
     if condition.harm is not None:
         harms = incident.events(HarmAssessed)
         return min((harm.occurred_at for harm in harms if condition.harm.is_met_by(harm.data)), default=NEVER)
@@ -70,16 +70,6 @@ def _reach_leaf(condition: Condition, downtime: Downtime) -> datetime:
         (figure.at for figure in incident.measurements if condition.measured.is_met_by(figure.name, figure.value)),
         default=NEVER,
     )
-
-
-def _reach_countries(limit: CountriesHit, downtime: Downtime) -> datetime:
-    first: dict[str, datetime] = {}
-    for region in downtime.regions:
-        country = region.partition("-")[0]
-        if not limit.among or country in limit.among:
-            first[country] = min(first.get(country, NEVER), downtime.first_in(region))
-    hit = sorted(first.values())  # `first` may hold NEVER: outages in closed hours hit no country
-    return hit[limit.least - 1] if len(hit) >= limit.least else NEVER
 
 
 def _reach_forecast(

@@ -47,17 +47,14 @@ def recurrences(
         return ()
     by_cause: dict[str, list[Incident]] = defaultdict(list)
     for incident in incidents:
-        causes, began = _causes(incident, now), incident.occurred_at
+        causes = [cause for at, cause in incident.root_causes if at <= now]
+        began = incident.occurred_at
         if not causes or began is None or began > now or not pack.is_in_force(began):
             continue
         if severity_of(pack.severity, [step for step in history_of(incident, pack, hours) if step.at <= now]) == 0:
             by_cause[causes[-1].casefold()].append(incident)  # the latest cause: analysis corrects the earlier ones
     of_all_causes = (recurrence for alike in by_cause.values() for recurrence in _of_cause(alike, pack, hours, now))
     return tuple(sorted(of_all_causes, key=lambda recurrence: (recurrence.last_at, recurrence.root_cause)))
-
-
-def _causes(incident: Incident, now: datetime) -> list[str]:
-    return [cause for at, cause in incident.root_causes if at <= now]
 
 
 def _of_cause(
@@ -78,7 +75,7 @@ def _of_cause(
         if severity_of(pack.severity, history) > 0:
             names = tuple(incident.id for incident in within)
             first_at, last_at = _began(within[0]), _began(within[-1])
-            cause = _causes(within[-1], now)[-1]
+            cause = [cause for at, cause in within[-1].root_causes if at <= now][-1]
             known_at = max(at for incident in within for at, _ in incident.root_causes if at <= now)
             yield Recurrence(pack.pack, rule.cite, cause, names, first_at, last_at, known_at, history[-1])
 

@@ -1,15 +1,15 @@
 """An incident: the facts of it, as `fold` makes them of events."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from incident_engine.domain.calendar.service_hours import union
+from incident_engine.domain.calendar.service_hours import Segment, union
 from incident_engine.domain.events.case_events import E, EventsByType
 from incident_engine.domain.events.fields import Figure
 from incident_engine.domain.events.harm import HarmAssessed
-from incident_engine.domain.events.model import ImpactMeasured, RecoveryEstimated
+from incident_engine.domain.events.model import ImpactMeasured, RecoveryEstimated, RepairFailed
 from incident_engine.domain.handling import Handling
 from incident_engine.domain.values import NEVER
 
@@ -54,6 +54,11 @@ class Outage:
             if began < interval.end:
                 return began
         return None
+
+
+def segments_of(outages: Iterable[Outage]) -> tuple[Segment, ...]:
+    """Return the wall-clock segments in which any of the outages lasts, in order and without overlap."""
+    return tuple(union(iter([(i.start, i.end) for i in outage.intervals]) for outage in outages))
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +110,32 @@ class Incident:
         estimates = self.events(RecoveryEstimated)
         return estimates[-1].data.recovery_at if estimates else None
 
+    def unrepaired(self, at: datetime) -> list[Outage]:
+        """Return the outages that last at an instant and whose repair has been reported as failed."""
+        failures = [failure for failure in self.events(RepairFailed) if failure.occurred_at <= at]
+        return [
+            outage
+            for outage in self.outages
+            for start, end in segments_of([outage])
+            if start <= at < end  # a failure counts for the outage in which it was reported, not for a later one
+            and any(f.concerns(outage.service, outage.region) and f.occurred_at >= start for f in failures)
+        ]
+
+    def expected_recovery(self, outage: Outage, at: datetime) -> datetime | None:
+        """Return the recovery that the latest estimate before an instant expected; None if that has passed already."""
+        expected = [
+            estimate.data.recovery_at
+            for estimate in self.events(RecoveryEstimated)
+            if estimate.occurred_at <= at and estimate.concerns(outage.service, outage.region)
+        ]
+        return expected[-1] if expected and expected[-1] > at else None
+
+    def latest_expected_recovery(self, at: datetime) -> datetime | None:
+        """Return the latest recovery expected at an instant for all unrepaired outages; None if one has no estimate."""
+        expected = [self.expected_recovery(outage, at) for outage in self.unrepaired(at)]
+        dated = [instant for instant in expected if instant is not None]
+        return max(dated) if dated and len(dated) == len(expected) else None
+
     @property
     def root_causes(self) -> tuple[tuple[datetime, str], ...]:
         """Return the apparent root causes, each with the instant at which it was reported."""
@@ -149,7 +180,7 @@ class Incident:
     def episodes(self, settle: timedelta) -> tuple[tuple[datetime, datetime], ...]:
         """Return the stretches in which anything was impaired; gaps shorter than `settle` do not part them."""
         parts: list[tuple[datetime, datetime]] = []
-        for start, end in union(iter([(i.start, i.end) for i in o.intervals]) for o in self.outages):
+        for start, end in segments_of(self.outages):
             if parts and start - parts[-1][1] < settle:
                 parts[-1] = parts[-1][0], end
             else:

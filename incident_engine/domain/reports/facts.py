@@ -11,7 +11,6 @@ from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
 from incident_engine.common.i18n import Translator
-from incident_engine.domain.calendar.service_hours import union
 from incident_engine.domain.events.actions import LessonRecorded
 from incident_engine.domain.events.fields import Figure
 from incident_engine.domain.events.harm import HarmAssessed
@@ -22,7 +21,7 @@ from incident_engine.domain.grading.level_history import LevelChange
 from incident_engine.domain.grading.obligation import Recipient
 from incident_engine.domain.grading.obligation_status import ObligationState
 from incident_engine.domain.grading.pack import Pack
-from incident_engine.domain.incidents.incident import Incident
+from incident_engine.domain.incidents.incident import Incident, segments_of
 from incident_engine.domain.messages.formatting import format_names
 from incident_engine.domain.regions import region_name
 from incident_engine.domain.reporting_unit import ReportingUnit, addressee_of
@@ -216,7 +215,7 @@ class _VariableBuilder:
         alone = {region.region for region in self.assessment.evidence.regions if len(region.services) == 1}
         outages = sorted(self.facts.incident.outages, key=lambda outage: (outage.intervals[0].start, outage.region))
         for outage in outages:
-            segments = list(union([iter([(i.start, i.end) for i in outage.intervals])]))
+            segments = segments_of([outage])
             end = None if segments[-1][1] == NEVER else segments[-1][1]
             lengths = [self._length(start, None if until == NEVER else until) for start, until in segments]
             lasted = None if None in lengths else sum((length for length in lengths if length), timedelta(0))
