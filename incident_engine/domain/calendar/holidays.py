@@ -2,12 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from enum import StrEnum
 from functools import cache
 
 import holidays
 from holidays.registry import COUNTRIES
+
+from incident_engine.common.validation import unknown_name
+
+_A_DAY = timedelta(days=1)
 
 
 class DayKind(StrEnum):
@@ -70,3 +74,24 @@ def known_countries() -> list[str]:
     """Return the codes of the countries that the library knows."""
     # From the library's registry: its own function imports the module of every country, a quarter of our start.
     return sorted({code for names in COUNTRIES.values() for code in names if len(code) == 2})
+
+
+def known_country(code: str) -> str:
+    """Return the code of a country that the library knows. Raises a validation error that names the nearest one."""
+    countries = known_countries()
+    if code not in countries:
+        raise unknown_name("country", code, countries, "the ISO 3166 code of a country, such as CN")
+    return code
+
+
+def is_working_day(day: date, calendar: Calendar | None) -> bool:
+    """Return whether the day is a workday; without a calendar every day is one."""
+    return calendar is None or calendar.is_workday(day)
+
+
+def next_working_day(day: date, calendar: Calendar | None) -> date:
+    """Return the first workday after a day; without a calendar the next day."""
+    day += _A_DAY
+    while not is_working_day(day, calendar):
+        day += _A_DAY
+    return day

@@ -6,7 +6,7 @@
 
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from typing import Self
+from typing import ClassVar, Self
 
 from pydantic import Field, StrictBool, StrictFloat, StrictInt, model_validator
 
@@ -17,7 +17,20 @@ from incident_engine.domain.grading.interpretation import HoursClock
 from incident_engine.domain.values import RESOLUTION, Duration, Identifier
 
 
-class DurationLimit(Strict):
+class Alternatives(Strict):
+    """Base of models of which exactly one of several keys must be given."""
+
+    alternatives: ClassVar[tuple[str, ...]] = ("at_least", "more_than")
+    """The fields, of which exactly one is not None."""
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        fields = type(self).model_fields
+        exactly_one({fields[name].alias or name: getattr(self, name) for name in self.alternatives})
+        return self
+
+
+class DurationLimit(Alternatives):
     """A limit of time: `at_least` includes the limit itself, `more_than` does not."""
 
     at_least: Duration | None = None
@@ -30,11 +43,6 @@ class DurationLimit(Strict):
             raise invalid(f"a bare limit: {value!r}", f"{{at_least: {value}}} or {{more_than: {value}}}")
         return value
 
-    @model_validator(mode="after")
-    def _one_bound(self) -> Self:
-        exactly_one({"at_least": self.at_least, "more_than": self.more_than})
-        return self
-
     @property
     def least(self) -> timedelta:
         """Return the shortest length that satisfies the limit."""
@@ -43,16 +51,11 @@ class DurationLimit(Strict):
         return (self.more_than or timedelta(0)) + RESOLUTION
 
 
-class CountLimit(Strict):
+class CountLimit(Alternatives):
     """A limit of a count: `at_least` includes the limit itself, `more_than` does not."""
 
     at_least: int | None = Field(default=None, ge=1, strict=True)
     more_than: int | None = Field(default=None, ge=0, strict=True)
-
-    @model_validator(mode="after")
-    def _one_bound(self) -> Self:
-        exactly_one({"at_least": self.at_least, "more_than": self.more_than})
-        return self
 
     @property
     def least(self) -> int:
@@ -98,19 +101,15 @@ class HarmLimit(Strict):
         return is_such and harm.seriousness.rank >= self.at_least.rank
 
 
-class MeasureLimit(Strict):
+class MeasureLimit(Alternatives):
     """A reported figure of the impact has passed a limit, or a yes-or-no question has this answer."""
 
     name: Identifier
     """One of the pack's `measures`."""
+    alternatives = ("at_least", "more_than", "is_")
     at_least: StrictInt | StrictFloat | None = None
     more_than: StrictInt | StrictFloat | None = None
     is_: StrictBool | None = Field(default=None, alias="is")
-
-    @model_validator(mode="after")
-    def _one_bound(self) -> Self:
-        exactly_one({"at_least": self.at_least, "more_than": self.more_than, "is": self.is_})
-        return self
 
     def is_met_by(self, name: str, value: Figure) -> bool:
         """Return whether the value of a measure meets the limit."""
@@ -134,9 +133,12 @@ class Forecast(Strict):
     """The rule with the condition; it must not be a forecast itself."""
 
 
-class Condition(Strict):
+class Condition(Alternatives):
     """One condition, named by its single key."""
 
+    alternatives = (
+        "any", "all", "n_of", "regions_down", "outage", "countries_hit", "harm", "measured", "forecast",
+    )  # fmt: skip
     any: tuple["Condition", ...] | None = Field(default=None, min_length=1)
     all: tuple["Condition", ...] | None = Field(default=None, min_length=1)
     n_of: "NOf | None" = None
@@ -146,11 +148,6 @@ class Condition(Strict):
     harm: HarmLimit | None = None
     measured: MeasureLimit | None = None
     forecast: Forecast | None = None
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> Self:
-        exactly_one({key: getattr(self, key) for key in type(self).model_fields})
-        return self
 
     @property
     def parts(self) -> "tuple[Condition, ...]":
@@ -171,16 +168,16 @@ class NOf(Strict):
         return self
 
 
+Rules = Mapping[str, Condition]
+"""The conditions of a pack's rules by id; a `forecast` refers to one of them."""
+
+
 def exactly_one(values: Mapping[str, object]) -> None:
     """Raise a validation error that names the keys if not exactly one of the values is given (is not None)."""
     keys, present = list(values), [key for key, value in values.items() if value is not None]
     if len(present) != 1:
         problem = "none is given" if not present else f"{' and '.join(present)} are given"
         raise invalid(f"exactly one of {', '.join(keys)} must be given: {problem}", f"one of: {', '.join(keys)}")
-
-
-Rules = Mapping[str, Condition]
-"""The conditions of a pack's rules by id; a `forecast` refers to one of them."""
 
 
 def leaves(condition: Condition) -> Iterator[Condition]:

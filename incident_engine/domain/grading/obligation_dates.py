@@ -2,16 +2,16 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from functools import cache
-from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from incident_engine.domain.calendar.holidays import Calendar
+from incident_engine.domain.calendar.holidays import Calendar, is_working_day, next_working_day
 from incident_engine.domain.events.actions import StepCompleted
 from incident_engine.domain.grading.downtime import Downtime
 from incident_engine.domain.grading.level_history import LevelChange
 from incident_engine.domain.grading.obligation import Anchor, DayOff, Deadline, Obligation
+from incident_engine.domain.grading.obligation_series import ended_at, instances_of, series_of
 from incident_engine.domain.grading.obligation_status import ObligationState, ObligationStatus
 from incident_engine.domain.grading.pack import Pack
 from incident_engine.domain.grading.reach import reach
@@ -40,17 +40,6 @@ class _Context:
     in_force: bool
 
 
-class _Instance(NamedTuple):
-    """One instance in a series of a recurring obligation."""
-
-    number: int
-    """Its position in the series, from 0."""
-    due_at: datetime
-    met: StepCompleted | None
-    missed: int
-    """How many instances in a row were missed, this one included."""
-
-
 def statuses(
     incident: Incident,
     pack: Pack,
@@ -76,7 +65,7 @@ def _of(
     obligation: Obligation, context: _Context, before: Mapping[str, Sequence[ObligationStatus]]
 ) -> Iterator[ObligationStatus]:
     completions = context.incident.handling.completions_of(obligation.id)
-    for instance, applies_at in _instances_of(obligation, context):
+    for instance, applies_at in _applications(obligation, context):
         due_at = _due_at(obligation, applies_at, context, before)
         if obligation.every is not None and due_at is not None:
             yield from _repeated(obligation, obligation.every, applies_at, due_at, completions, context)
@@ -89,15 +78,18 @@ def _of(
         yield _status(obligation, instance, applies_at, due_at, met, context)
 
 
-def _instances_of(obligation: Obligation, context: _Context) -> Iterator[tuple[str, datetime]]:
+def _applications(obligation: Obligation, context: _Context) -> Iterator[tuple[str, datetime]]:
     """Yield (name, instant) of each instance of an obligation, when it comes to apply."""
     incident = context.incident
     if not context.in_force or incident.occurred_at is None:
         return
     if obligation.levels is not None:
         instants = [change.at for change in context.history if change.level in obligation.levels]
+        corrected = [c.at for c in context.history if c.correction is not None and c.level not in obligation.levels]
         if instants:
-            at = _reached_at(obligation, instants, context)
+            since = max((at for at in corrected if at < instants[-1]), default=None)
+            is_met = obligation.every is None and bool(incident.handling.completions_of(obligation.id))
+            at = min(at for at in instants if since is None or is_met or at > since)
             # After a correction to none the level counts as new, and so does the obligation.
             yield "" if at == instants[0] else stamp(at), at
     elif obligation.when is not None:
@@ -107,15 +99,6 @@ def _instances_of(obligation: Obligation, context: _Context) -> Iterator[tuple[s
     else:
         for at in incident.reported.instants([obligation.on or ""]):
             yield stamp(at), at
-
-
-def _reached_at(obligation: Obligation, instants: Sequence[datetime], context: _Context) -> datetime:
-    """Return when the level was first reached since it was last corrected away."""
-    levels = obligation.levels or ()
-    corrected = [c.at for c in context.history if c.correction is not None and c.level not in levels]
-    since = max((at for at in corrected if at < instants[-1]), default=None)
-    met = obligation.every is None and bool(context.incident.handling.completions_of(obligation.id))
-    return min(at for at in instants if since is None or met or at > since)
 
 
 def _is_corrected_away(obligation: Obligation, applies_at: datetime, context: _Context) -> bool:
@@ -170,64 +153,19 @@ def _repeated(
     as from one deadline to the next, a new outage starts a new series.
     """
     number = 1
-    series = list(_series(every, applies_at, context.incident))
+    series = list(series_of(every, applies_at, context.incident))
     begins = [begins_at for begins_at, _ in series]
     is_corrected_away = _is_corrected_away(obligation, applies_at, context)
     for (begins_at, ends_at), following in zip(series, [*begins[1:], NEVER], strict=False):
         until = min(context.now, following)
         reports = [report for report in completions if begins_at <= report.occurred_at <= until]
         due_at, latest = begins_at + (first_due_at - applies_at), number - 1
-        for instance in _instances(every, due_at, begins_at, ends_at, reports, until):
+        for instance in instances_of(every, due_at, begins_at, ends_at, reports, until):
             latest = number + instance.number
             if instance.met is not None or not is_corrected_away:
                 status = _status(obligation, str(latest), applies_at, instance.due_at, instance.met, context)
                 yield replace(status, missed=instance.missed)
         number = latest + 1
-
-
-def _series(every: timedelta, applies_at: datetime, incident: Incident) -> Iterator[tuple[datetime, datetime]]:
-    """Yield (start, end) of each series of a recurring obligation: one for each episode."""
-    if not incident.outages:
-        yield applies_at, _ended_at(incident, applies_at) or NEVER
-        return
-    for start, end in incident.episodes(every):
-        if end > applies_at:
-            yield max(start, applies_at), end
-
-
-def _instances(
-    every: timedelta,
-    due_at: datetime,
-    begins_at: datetime,
-    ends_at: datetime,
-    completions: Sequence[StepCompleted],
-    now: datetime,
-) -> Iterator[_Instance]:
-    """Yield the instances of one series: those that were met, the latest missed one, and the next."""
-    number, since = 0, begins_at
-    for report in completions:
-        if report.occurred_at < since:
-            continue  # a voluntary report beyond those that the law asks for
-        if due_at > ends_at:  # due only after everything worked again: not demanded any more
-            break
-        missed = _missed(due_at, every, report.occurred_at, ends_at)
-        number, since = number + max(missed - 1, 0), due_at + max(missed - 1, 0) * every
-        yield _Instance(number, since, report, missed)
-        number, due_at = number + 1, since + every
-    missed = _missed(due_at, every, now, ends_at)
-    if missed > 0:
-        number, latest = number + missed - 1, due_at + (missed - 1) * every
-        yield _Instance(number, latest, None, missed)
-        number, due_at = number + 1, latest + min(every, NEVER - latest)
-    if due_at <= ends_at and due_at < NEVER:
-        yield _Instance(number, due_at, None, 0)
-
-
-def _missed(due_at: datetime, every: timedelta, at: datetime, ends_at: datetime) -> int:
-    """Return how many deadlines, the first at `due_at`, had passed at an instant; none comes after `ends_at`."""
-    if at <= due_at or due_at > ends_at:
-        return 0
-    return min(-((due_at - at) // every), (ends_at - due_at) // every + 1)
 
 
 def _due_at(
@@ -244,9 +182,9 @@ def _due_at(
         return due_at
     zone = ZoneInfo(context.pack.timezone)
     day = due_at.astimezone(zone).date()
-    if _is_working_day(day, context.calendar):
+    if is_working_day(day, context.calendar):
         return due_at
-    return datetime.combine(_next_working_day(day, context.calendar), _NOON, zone).astimezone(UTC)
+    return datetime.combine(next_working_day(day, context.calendar), _NOON, zone).astimezone(UTC)
 
 
 def _instant(
@@ -263,7 +201,7 @@ def _instant(
         return months_later(local, deadline.months).astimezone(UTC)
     day = local.date()
     for _ in range(deadline.working_days or 0):
-        day = _next_working_day(day, context.calendar)
+        day = next_working_day(day, context.calendar)
     return datetime.combine(day + _A_DAY, time(), zone).astimezone(UTC)
 
 
@@ -282,28 +220,10 @@ def _anchor(
             # An incident cannot be classified before it is known.
             return max(applies_at, incident.detected_at or applies_at)
         case Anchor.RESTORED:
-            return _ended_at(incident, applies_at)
+            return ended_at(incident, applies_at)
         case Anchor.MET | Anchor.LAST_MET:
             completions = incident.handling.completions_of(deadline.of)
             instants = [completion.occurred_at for completion in completions if completion.occurred_at <= context.now]
             if not instants:
                 return before[deadline.of or ""][0].due_at
             return min(instants) if deadline.after is Anchor.MET else max(instants)
-
-
-def _ended_at(incident: Incident, applies_at: datetime) -> datetime | None:
-    """Return when everything worked again; of an incident without outages, when it was closed."""
-    if incident.outages or incident.closing is None:
-        return incident.restored_at
-    return max(incident.closing.at, applies_at)
-
-
-def _is_working_day(day: date, calendar: Calendar | None) -> bool:
-    return calendar is None or calendar.is_workday(day)
-
-
-def _next_working_day(day: date, calendar: Calendar | None) -> date:
-    day += _A_DAY
-    while not _is_working_day(day, calendar):
-        day += _A_DAY
-    return day

@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, model_validator
 
-from incident_engine.common.validation import Strict, invalid, unknown_name
-from incident_engine.domain.calendar.holidays import known_countries
+from incident_engine.common.validation import Strict, invalid
+from incident_engine.domain.calendar.holidays import known_country
 from incident_engine.domain.grading.conditions import Condition, leaves
 from incident_engine.domain.grading.interpretation import Interpretation
 from incident_engine.domain.grading.obligation import Obligation
@@ -96,13 +96,6 @@ class Recurring(Strict):
     """The number of months within which these incidents must begin."""
 
 
-def _calendar(code: str) -> str:
-    countries = known_countries()
-    if code not in countries:
-        raise unknown_name("country", code, countries, "the ISO 3166 code of a country, such as CN")
-    return code
-
-
 def _country(code: str) -> str:
     if code and not (len(code) == 2 and code.isascii() and code.isupper()):
         raise invalid(f"not a country's code: {code!r}", "two capital letters (ISO 3166-1), such as CN")
@@ -132,7 +125,7 @@ class Pack(Strict):
     """The time zone of the dates of `in_force` and of deadlines in months or working days."""
     country: Annotated[str, AfterValidator(_country)] = ""
     """ISO 3166-1 code of the country whose regions count. Default: all countries."""
-    calendar: Annotated[str, AfterValidator(_calendar)] | None = None
+    calendar: Annotated[str, AfterValidator(known_country)] | None = None
     """ISO 3166-1 code of the country whose working days count for deadlines."""
     parameters: dict[Identifier, Parameter] = {}
     interpretation: Interpretation = Interpretation()
