@@ -196,14 +196,16 @@ class _Compiler:
         }
 
     def program(self) -> Program:
+        rules = [f"r{index} = {self._instant(when)}" for index, when in enumerate(self._conditions.values())]
+        # An unreached `a` is FOREVER plus its length.
+        answers = [f"r{index} if r{index} < FOREVER else FOREVER" for index in range(len(rules))]
+        bodies = {
+            "instants(regions)": [*self._pass(), *rules, f"return ({', '.join(answers)},)"],
+            "history(regions)": [*self._pass(), *rules, *self._history(), "return history"],
+            "trace(regions, now)": [*self._tracing_pass(), *rules, *self._history(), *self._answer_trace()],
+        }
         source = "\n".join(
-            [
-                *self._function("instants", "regions", self._pass(), self._answer_instants()),
-                *self._function(
-                    "history", "regions", self._pass(), self._rule_instants(), self._history(), ["return history"]
-                ),
-                *self._function("trace", "regions, now", self._tracing_pass(), self._answer_trace()),
-            ]
+            line for head, body in bodies.items() for line in (f"def {head}:", *(f"    {line}" for line in body), "")
         )
         names: dict[str, object] = {
             "FOREVER": FOREVER,
@@ -227,9 +229,6 @@ class _Compiler:
             trace=names["trace"],  # type: ignore[arg-type]
             source=source,
         )
-
-    def _function(self, name: str, arguments: str, *blocks: list[str]) -> list[str]:
-        return [f"def {name}({arguments}):", *("    " + line for block in blocks for line in block), ""]
 
     # One pass over the regions, for `instants` and `history`
 
@@ -305,14 +304,6 @@ class _Compiler:
             return f"{parts[0]} if {parts[0]} {sign} {parts[1]} else {parts[1]}"
         return f"{'min' if condition.any else 'max'}({', '.join(f'({part})' for part in parts)})"
 
-    def _rule_instants(self) -> list[str]:
-        return [f"r{index} = {self._instant(when)}" for index, when in enumerate(self._conditions.values())]
-
-    def _answer_instants(self) -> list[str]:
-        # An unreached `a` is FOREVER plus its length.
-        answers = [f"r{index} if r{index} < FOREVER else FOREVER" for index in range(len(self._conditions))]
-        return [*self._rule_instants(), f"return ({', '.join(answers)},)"]
-
     def _history(self) -> list[str]:
         """Write the level history: from the worst level down, a level counts if it is reached before all worse ones.
 
@@ -339,9 +330,13 @@ class _Compiler:
         return lines
 
     def _answer_trace(self) -> list[str]:
-        lines = [*self._rule_instants(), *self._history(), "rules = ()"]
+        lines = ["rules = ()"]
         for index, when in reversed(list(enumerate(self._conditions.values()))):  # each is put in front of the others
-            limits = [self._limit_met(leaf.regions_down) for leaf in leaves(when) if leaf.regions_down is not None]
+            limits: list[str] = []
+            for limit in (leaf.regions_down for leaf in leaves(when) if leaf.regions_down is not None):
+                number, length = self._lengths.index(_length(limit)), _length(limit)
+                met = f"a{number}_{limit.least}, tuple(m{number})"
+                limits.append(f"new(LimitMet, ({limit.least}, {length}, {met}))")
             lines += [f"if r{index} <= now:"]
             lines += [f"    limits = ({', '.join(limits)},)"]
             lines += [f"    rule = new(RuleTrace, (RULES[{index}], LEVELS[{index}], CITES[{index}], r{index}, limits))"]
@@ -354,7 +349,3 @@ class _Compiler:
             "    level = change[1]",
         ]
         return [*lines, "return new(Trace, (level, history, rules, tuple(totals)))"]
-
-    def _limit_met(self, limit: RegionsDown) -> str:
-        index = self._lengths.index(_length(limit))
-        return f"new(LimitMet, ({limit.least}, {_length(limit)}, a{index}_{limit.least}, tuple(m{index})))"

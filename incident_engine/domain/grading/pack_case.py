@@ -1,6 +1,7 @@
 """Test cases in a pack, beside its rules: facts, and the whole level history that must follow from them."""
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Self
 from zoneinfo import ZoneInfo
@@ -21,6 +22,7 @@ SERVICE = "case"
 
 _TIME_OF_DAY = re.compile(r"(\d{2,3}):([0-5]\d)(?::([0-5]\d)(?:\.(\d{6}))?)?")
 _INSTANTS = ("recovery_at", "start", "end")
+_ENDLESS = timedelta(days=36_500)
 _SOME_DAY = datetime(2000, 1, 3, tzinfo=UTC)
 
 
@@ -134,6 +136,24 @@ class PackCase(Strict):
             _time_of_day(at)
         self.service_hours(ZoneInfo("UTC"))  # raises an error for windows that overlap
         return self
+
+    @property
+    def totals(self) -> Mapping[str, timedelta]:
+        """Return the total length of the outages in each region, whatever the hours; an open outage is endless."""
+        return {
+            region: sum((span[1] - span[0] if len(span) > 1 else _ENDLESS for span in spans), timedelta(0))
+            for region, spans in self.down.items()
+        }
+
+    @property
+    def total(self) -> timedelta:
+        """Return the length of the union of all outages, whatever the hours; an open outage is endless."""
+        spans = [(span[0], span[1] if len(span) > 1 else _ENDLESS) for spans in self.down.values() for span in spans]
+        total, reached = timedelta(0), timedelta(0)
+        for start, end in sorted(spans):
+            total += max(end - max(start, reached), timedelta(0))
+            reached = max(reached, end)
+        return total
 
     def service_hours(self, zone: ZoneInfo) -> ServiceHours:
         """Return the hours of the case's service."""

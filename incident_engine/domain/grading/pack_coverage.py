@@ -8,20 +8,17 @@ from incident_engine.domain.events.fields import Figure
 from incident_engine.domain.events.harm import HarmAssessed, Seriousness
 from incident_engine.domain.grading.conditions import (
     Condition,
-    CountriesHit,
     DurationLimit,
     HarmLimit,
     MeasureLimit,
     leaves,
 )
 from incident_engine.domain.grading.pack import Pack
-from incident_engine.domain.grading.pack_case import PackCase
 from incident_engine.domain.grading.pack_case_runner import day_of
 from incident_engine.domain.regions import PROVINCES
 from incident_engine.domain.values import write_duration
 
 _A_MINUTE = timedelta(minutes=1)
-_FOR_EVER = timedelta(days=36_500)
 
 
 def uncovered(pack: Pack) -> Iterator[Problem]:
@@ -58,14 +55,19 @@ def _missing(leaf: Condition, pack: Pack) -> list[str]:
     plain = [case for case in pack.cases if not (case.hours or case.interpretation or case.events)]
     if leaf.regions_down is not None:
         down = leaf.regions_down
-        lengths = [length for case in plain if (length := _shortest_of(case, down.least)) is not None]
+        # The shortest total of a case, if exactly as many regions are down as the limit asks for.
+        lengths = [min(case.totals.values()) for case in plain if len(case.totals) == down.least]
         return _untried_length(down.for_, lengths, f"in {down.least} region(s)")
     if leaf.outage is not None:
-        return _untried_length(leaf.outage.for_, [_together(case) for case in plain], "anywhere")
+        return _untried_length(leaf.outage.for_, [case.total for case in plain], "anywhere")
     if leaf.measured is not None:
         return _untried_figure(leaf.measured, [f for case in pack.cases for f in case.measured.values()])
     if leaf.countries_hit is not None:
-        return _untried_countries(leaf.countries_hit, plain)
+        among, least = leaf.countries_hit.among, leaf.countries_hit.least
+        hit = [{region.partition("-")[0] for region in case.down} for case in plain]
+        counts = [len(countries & set(among) if among else countries) for countries in hit]
+        tries = {"below": least - 1 in counts, "exactly on": least in counts, "above": max(counts, default=0) > least}
+        return _untried(tries, f"the limit of {least} countries")
     if leaf.harm is not None:
         return _untried_harm(leaf.harm, pack)
     return []
@@ -102,16 +104,6 @@ def _untried_figure(limit: MeasureLimit, figures: list[dict[str, Figure]]) -> li
     return _untried(tries, f"the limit of {wanted} for '{limit.name}'")
 
 
-def _untried_countries(limit: CountriesHit, cases: list[PackCase]) -> list[str]:
-    counts = [
-        len({c for c in (region.partition("-")[0] for region in case.down) if not limit.among or c in limit.among})
-        for case in cases
-    ]
-    least = limit.least
-    tries = {"below": least - 1 in counts, "exactly on": least in counts, "above": any(n > least for n in counts)}
-    return _untried(tries, f"the limit of {least} countries")
-
-
 def _untried_harm(limit: HarmLimit, pack: Pack) -> list[str]:
     judged = [
         event.data
@@ -127,22 +119,3 @@ def _untried_harm(limit: HarmLimit, pack: Pack) -> list[str]:
             tries["below"] = any(rank < limit.at_least.rank for rank in ranks)
         missing += _untried(tries, f"'{limit.at_least}' for harm of kind '{kind}'")
     return missing
-
-
-def _shortest_of(case: PackCase, number: int) -> timedelta | None:
-    """Return the shortest total of a case's regions if exactly `number` are down, else None."""
-    totals = [
-        sum((span[1] - span[0] if len(span) > 1 else _FOR_EVER for span in spans), timedelta(0))
-        for spans in case.down.values()
-    ]
-    return min(totals) if len(totals) == number else None
-
-
-def _together(case: PackCase) -> timedelta:
-    """Return the length of the union of all outages of a case."""
-    spans = [(span[0], span[1] if len(span) > 1 else _FOR_EVER) for spans in case.down.values() for span in spans]
-    total, reached = timedelta(0), timedelta(0)
-    for start, end in sorted(spans):
-        total += max(end - max(start, reached), timedelta(0))
-        reached = max(reached, end)
-    return total
