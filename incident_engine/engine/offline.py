@@ -12,7 +12,8 @@ from incident_engine.domain.events.model import Event
 from incident_engine.domain.grading.assess import assess
 from incident_engine.domain.grading.assessment import Assessment
 from incident_engine.domain.grading.assessment_document import assessment_document
-from incident_engine.domain.grading.explanation import ExplainedRule, explain, explanation_document
+from incident_engine.domain.grading.explanation import ExplainedRule, explain
+from incident_engine.domain.grading.explanation_document import explanation_document
 from incident_engine.domain.grading.pack import Pack
 from incident_engine.domain.grading.recurring import Recurrence, recurrence_document, recurrences
 from incident_engine.domain.incidents.incident import Incident

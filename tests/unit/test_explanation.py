@@ -9,7 +9,8 @@ from support.builders import CHINA, at, cbrc_document, incident, recorded, resto
 
 from incident_engine.domain.calendar.service_hours import ALWAYS, ServiceHours, weekly_hours
 from incident_engine.domain.events.model import Recorded
-from incident_engine.domain.grading.explanation import ExplainedCondition, explain, explanation_document
+from incident_engine.domain.grading.explanation import ExplainedCondition, explain
+from incident_engine.domain.grading.explanation_document import explanation_document
 from incident_engine.domain.grading.forecast_point import ForecastPoint
 from incident_engine.domain.grading.pack import Pack
 from incident_engine.domain.grading.pack_parser import parse_pack

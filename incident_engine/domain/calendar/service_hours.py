@@ -395,6 +395,22 @@ def reach(segments: Iterable[Segment], length: timedelta) -> datetime:
     return NEVER
 
 
+def reach_within(hours: ServiceHours, segments: Iterable[Segment], length: timedelta, *, accumulate: bool) -> datetime:
+    """Return the instant at which `length` of the hours has passed within ordered, disjoint segments, or NEVER.
+
+    Unless `accumulate`, a single segment must have the whole length.
+    """
+    # The hours keep sums by year. Walking their segments would visit each service day of an outage.
+    missing = length
+    for start, end in segments:
+        reached = hours.reach(start, missing)
+        if reached <= end:  # at the end itself the length is reached, although the segment does not contain it
+            return reached
+        if accumulate:
+            missing -= hours.elapsed(start, end)
+    return NEVER
+
+
 def closed_from(hours: ServiceHours, instant: datetime) -> datetime:
     """Return the first instant from `instant` on at which the service is closed; NEVER if it is open for 400 days."""
     at = instant

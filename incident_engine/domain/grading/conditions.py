@@ -10,6 +10,7 @@ from typing import ClassVar, Self
 
 from pydantic import Field, StrictBool, StrictFloat, StrictInt, model_validator
 
+from incident_engine.common.errors import Path
 from incident_engine.common.validation import Strict, invalid
 from incident_engine.domain.events.fields import Figure
 from incident_engine.domain.events.harm import HarmCause, HarmData, HarmKind, Seriousness
@@ -186,3 +187,12 @@ def leaves(condition: Condition) -> Iterator[Condition]:
         yield condition
     for part in condition.parts:
         yield from leaves(part)
+
+
+def placed_leaves(path: Path, condition: Condition) -> Iterator[tuple[Path, Condition]]:
+    """Yield the conditions at the leaves, each with its path in the document, below the path of the whole."""
+    if not condition.parts:
+        yield path, condition
+    inside: Path = ("any",) if condition.any else ("all",) if condition.all else ("n_of", "of")
+    for index, part in enumerate(condition.parts):
+        yield from placed_leaves((*path, *inside, index), part)

@@ -3,7 +3,7 @@
 A segment is (start, end) in UTC, half-open. Times "down" are lengths of time that count, not of wall-clock time.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -18,6 +18,7 @@ from incident_engine.domain.calendar.service_hours import (
     closed_from,
     elapsed,
     intersection,
+    reach_within,
     union,
 )
 from incident_engine.domain.calendar.service_hours import reach as reach_length
@@ -262,19 +263,6 @@ class Downtime:
             return next((start for start, end in _segments(self._lines(outages, clock)) if start < end), NEVER)
         return min(self._reach_together([group], least, clock) for group in self._groups(outages))
 
-    def _reach_in_segments(self, hours: ServiceHours, segments: Iterable[Segment], least: timedelta) -> datetime:
-        """Return the instant at which `least` of the hours within ordered, disjoint segments has passed, or NEVER."""
-        # The hours keep sums by year. Walking their segments would visit each service day of an outage.
-        earliest = NEVER
-        for start, end in segments:
-            reached = hours.reach(start, least)
-            if reached <= end:  # at the end itself the limit is met, although the segment does not contain it
-                earliest = min(earliest, reached)
-                break
-            if self.interpretation.flapping is Flapping.ACCUMULATE:
-                least -= hours.elapsed(start, end)
-        return earliest
-
     def _reach_together(
         self, groups: Sequence[Sequence[Outage]], least: timedelta, clock: HoursClock | None
     ) -> datetime:
@@ -287,7 +275,7 @@ class Downtime:
         lines = [self._lines(group, clock) for group in groups]
         hours = _shared_hours([line for group in lines for line in group])
         if hours is not None:
-            return self._reach_in_segments(hours, segments, least)
+            return reach_within(hours, segments, least, accumulate=self.interpretation.flapping is Flapping.ACCUMULATE)
         common = (intersection([_segments(group, segment) for group in lines]) for segment in segments)
         if self.interpretation.flapping is Flapping.LONGEST_RUN:
             return min((reach_length(parts, least) for parts in common), default=NEVER)

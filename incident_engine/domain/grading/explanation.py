@@ -1,27 +1,19 @@
 """Explanation of an assessment for lawyers: each rule with its conditions, and the facts and totals behind them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime, timedelta
 from itertools import takewhile
 from typing import Any
 
 from incident_engine.domain.calendar.service_hours import Segment, ServiceHours
 from incident_engine.domain.events.harm import HarmAssessed
-from incident_engine.domain.grading.assessment_document import (
-    harm_document,
-    interval_document,
-    measurement_document,
-    to_local_iso,
-    window_document,
-)
 from incident_engine.domain.grading.conditions import Condition
 from incident_engine.domain.grading.downtime import Downtime
 from incident_engine.domain.grading.forecast_point import ForecastPoint
 from incident_engine.domain.grading.pack import Pack, Rule
 from incident_engine.domain.grading.reach import reach
 from incident_engine.domain.incidents.incident import Incident, Interval, Measurement
-from incident_engine.domain.regions import region_name
 
 _LONG_AFTER = timedelta(days=400)
 """The length for which the worst credible case (no estimate of the recovery) is shown."""
@@ -94,7 +86,13 @@ def _condition(condition: Condition, downtime: Downtime, pack: Pack, now: dateti
         regions = _regions(condition, downtime, min(now, at))
         return ExplainedCondition(kind, at, limit, regions=regions)
     if condition.forecast is not None:
-        return _forecast(condition.forecast.rule, at, limit, downtime, pack)
+        point = next((point for point in downtime.forecast_points() if point.at == at), None)
+        if point is None:
+            return ExplainedCondition(kind, at, limit)
+        # The expected downtime is explained up to the recovery that was expected, not up to now.
+        until = point.recovery_at or point.at + _LONG_AFTER
+        expected = _condition(pack.conditions[condition.forecast.rule], downtime.expected_at(point), pack, until)
+        return ExplainedCondition(kind, at, limit, (expected,), forecast_point=point)
     harms = tuple(
         harm
         for harm in downtime.incident.events(HarmAssessed)
@@ -129,66 +127,3 @@ def _regions(condition: Condition, downtime: Downtime, until: datetime) -> tuple
         )
         for region in downtime.regions
     )
-
-
-def _forecast(rule: str, at: datetime, limit: Mapping[str, Any], downtime: Downtime, pack: Pack) -> ExplainedCondition:
-    point = next((p for p in downtime.forecast_points() if p.at == at), None)
-    if point is None:
-        return ExplainedCondition("forecast", at, limit)
-    # The expected downtime is explained up to the recovery that was expected, not up to now.
-    expected = downtime.expected_at(point)
-    part = _condition(pack.conditions[rule], expected, pack, point.recovery_at or point.at + _LONG_AFTER)
-    return ExplainedCondition("forecast", at, limit, (part,), forecast_point=point)
-
-
-def explanation_document(rules: Sequence[ExplainedRule], zone: tzinfo) -> list[dict[str, Any]]:
-    """Return an explanation as JSON values, with instants in ISO 8601 and local time."""
-    return [
-        {
-            "rule": explained.rule.id,
-            "level": explained.rule.level,
-            "cite": explained.rule.cite,
-            "says": explained.rule.says.as_mapping(),
-            "at": to_local_iso(explained.at, zone),
-            "when": _condition_document(explained.when, zone),
-        }
-        for explained in rules
-    ]
-
-
-def _condition_document(condition: ExplainedCondition, zone: tzinfo) -> dict[str, Any]:
-    document: dict[str, Any] = {
-        "kind": condition.kind,
-        "at": to_local_iso(condition.at, zone),
-        "limit": condition.limit,
-    }
-    if condition.parts:
-        document["parts"] = [_condition_document(part, zone) for part in condition.parts]
-    if condition.regions:
-        document["regions"] = [_region_document(region, zone) for region in condition.regions]
-    if condition.harms:
-        document["harms"] = [harm_document(harm, zone) for harm in condition.harms]
-    if condition.measurements:
-        document["measurements"] = [measurement_document(measurement, zone) for measurement in condition.measurements]
-    if condition.forecast_point is not None:
-        document["recovery_expected_at"] = to_local_iso(condition.forecast_point.recovery_at, zone)
-    return document
-
-
-def _region_document(region: ExplainedRegion, zone: tzinfo) -> dict[str, Any]:
-    return {
-        "region": region.region,
-        "name": {locale: region_name(region.region, locale) for locale in ("zh-CN", "en")},
-        "reported": [interval_document(service, interval, zone) for service, interval in region.reported],
-        "maintenance": [window_document(*window, zone) for window in region.maintenance],
-        "counted": [
-            {
-                "start": to_local_iso(start, zone),
-                "end": to_local_iso(end, zone),
-                "seconds": (end - start).total_seconds(),
-            }
-            for start, end in region.counted
-        ],
-        "total_seconds": region.total.total_seconds(),
-        "at": to_local_iso(region.at, zone),
-    }

@@ -202,7 +202,7 @@ def _instant(
     day = local.date()
     for _ in range(deadline.working_days or 0):
         day = next_working_day(day, context.calendar)
-    return datetime.combine(day + _A_DAY, time(), zone).astimezone(UTC)
+    return context.pack.midnight(day + _A_DAY).astimezone(UTC)
 
 
 def _anchor(

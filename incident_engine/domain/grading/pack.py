@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime, time
 from functools import cached_property
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo
@@ -146,6 +146,10 @@ class Pack(Strict):
         """Return whether the regulation is in force at an instant."""
         day = instant.astimezone(ZoneInfo(self.timezone)).date()
         return self.in_force.from_ <= day and (self.in_force.until is None or day < self.in_force.until)
+
+    def midnight(self, day: date) -> datetime:
+        """Return the instant at which a day begins, in the pack's time zone."""
+        return datetime.combine(day, time(), ZoneInfo(self.timezone))
 
     @cached_property
     def severity(self) -> Mapping[str, int]:

@@ -26,7 +26,8 @@ _ENDLESS = timedelta(days=36_500)
 _SOME_DAY = datetime(2000, 1, 3, tzinfo=UTC)
 
 
-def _time_of_day(value: object) -> timedelta:
+def parse_time_of_day(value: object) -> timedelta:
+    """Return the time since midnight written as `value`, such as 26:00. Raises a validation error otherwise."""
     match = _TIME_OF_DAY.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         expected = "HH:MM, HH:MM:SS or HH:MM:SS.ffffff; hours may exceed 24 for the days that follow"
@@ -35,7 +36,7 @@ def _time_of_day(value: object) -> timedelta:
     return timedelta(hours=hours, minutes=minutes, seconds=seconds, microseconds=micros)
 
 
-TimeOfDay = Annotated[timedelta, BeforeValidator(_time_of_day, json_schema_input_type=str)]
+TimeOfDay = Annotated[timedelta, BeforeValidator(parse_time_of_day, json_schema_input_type=str)]
 """A time from the midnight that begins the case's day, in the pack's time zone; 26:00 is 02:00 of the next day."""
 
 
@@ -84,7 +85,7 @@ class CaseEvent(BaseModel):
 
     def event(self, day: datetime, name: str) -> Event:
         """Return the event on a day. `name` becomes its id."""
-        data = {key: day + _time_of_day(value) if key in _INSTANTS else value for key, value in self.data.items()}
+        data = {key: day + parse_time_of_day(value) if key in _INSTANTS else value for key, value in self.data.items()}
         fields = self.model_dump(exclude={"at"}, exclude_none=True) | {"data": data}
         document = {"source": "case", "id": name, "service": SERVICE, "occurred_at": day + self.at} | fields
         try:
@@ -133,7 +134,7 @@ class PackCase(Strict):
         for region in (*self.down, *self.degraded):
             resolve_region(region)
         for at in self.measured:
-            _time_of_day(at)
+            parse_time_of_day(at)
         self.service_hours(ZoneInfo("UTC"))  # raises an error for windows that overlap
         return self
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from incident_engine.common.errors import Problem
@@ -65,7 +65,7 @@ def _wrong_history(index: int, case: PackCase, result: CaseResult, day: datetime
 
 def day_of(case: PackCase, pack: Pack) -> datetime:
     """Return the midnight from which a case's times count, in the pack's time zone."""
-    return _midnight(case.day or pack.in_force.from_, pack)
+    return pack.midnight(case.day or pack.in_force.from_)
 
 
 def run_case(case: PackCase, pack: Pack, day: datetime) -> CaseResult:
@@ -96,15 +96,11 @@ def out_of_force(pack: Pack) -> Iterator[Problem]:
     edges = [pack.in_force.from_, *([pack.in_force.until] if pack.in_force.until else [])]
     for edge in edges:
         for day in (edge - _A_DAY, edge, edge + _A_DAY):
-            is_graded = bool(run_case(case, pack, _midnight(day, pack)).history)
+            is_graded = bool(run_case(case, pack, pack.midnight(day)).history)
             is_wanted = pack.in_force.from_ <= day and (pack.in_force.until is None or day < pack.in_force.until)
             if is_graded != is_wanted:
                 problem = f"case '{case.name}' on {day} gives {'a' if is_graded else 'no'} level"
                 yield Problem(("in_force",), problem, f"{'a' if is_wanted else 'no'} level")
-
-
-def _midnight(day: date, pack: Pack) -> datetime:
-    return datetime.combine(day, time(), ZoneInfo(pack.timezone))
 
 
 def _format_steps(steps: list[Step]) -> str:

@@ -45,44 +45,42 @@ def recurrences(
     """
     if pack.recurring is None:
         return ()
-    by_cause: dict[str, list[Incident]] = defaultdict(list)
+    by_cause: dict[str, list[tuple[datetime, Incident]]] = defaultdict(list)
     for incident in incidents:
         causes = [cause for at, cause in incident.root_causes if at <= now]
         began = incident.occurred_at
         if not causes or began is None or began > now or not pack.is_in_force(began):
             continue
         if severity_of(pack.severity, [step for step in history_of(incident, pack, hours) if step.at <= now]) == 0:
-            by_cause[causes[-1].casefold()].append(incident)  # the latest cause: analysis corrects the earlier ones
+            # The latest cause: analysis corrects the earlier ones.
+            by_cause[causes[-1].casefold()].append((began, incident))
     of_all_causes = (recurrence for alike in by_cause.values() for recurrence in _of_cause(alike, pack, hours, now))
     return tuple(sorted(of_all_causes, key=lambda recurrence: (recurrence.last_at, recurrence.root_cause)))
 
 
 def _of_cause(
-    incidents: Sequence[Incident], pack: Pack, hours: Mapping[str, ServiceHours], now: datetime
+    incidents: Sequence[tuple[datetime, Incident]], pack: Pack, hours: Mapping[str, ServiceHours], now: datetime
 ) -> Iterator[Recurrence]:
-    rule = pack.recurring
+    """Yield the recurrences among incidents of one cause, each given with its occurrence."""
+    rule, zone = pack.recurring, ZoneInfo(pack.timezone)
     assert rule is not None  # noqa: S101 - `recurrences` has checked it
-    sequence = sorted(incidents, key=_began)
+    sequence = sorted(incidents, key=lambda pair: pair[0])
+    # From each occurrence the same local time, the rule's number of months before.
+    since = [months_later(began.astimezone(zone), -rule.months).astimezone(UTC) for began, _ in sequence]
     for last in range(rule.at_least - 1, len(sequence)):
-        since = _months_before(sequence[last], pack, rule.months)
-        within = [incident for incident in sequence[: last + 1] if _began(incident) >= since]
-        following = sequence[last + 1 : last + 2]
-        if following and _months_before(following[0], pack, rule.months) <= _began(within[0]):
+        within = [(began, incident) for began, incident in sequence[: last + 1] if began >= since[last]]
+        (first_at, _), (last_at, latest) = within[0], within[-1]
+        if last + 1 < len(sequence) and since[last + 1] <= first_at:
             continue  # part of a longer sequence
         if len(within) < rule.at_least:
             continue
-        history = [step for step in history_of(together(within, pack), pack, hours) if step.at <= now]
+        members = [incident for _, incident in within]
+        history = [step for step in history_of(together(members, pack), pack, hours) if step.at <= now]
         if severity_of(pack.severity, history) > 0:
-            names = tuple(incident.id for incident in within)
-            first_at, last_at = _began(within[0]), _began(within[-1])
-            cause = [cause for at, cause in within[-1].root_causes if at <= now][-1]
-            known_at = max(at for incident in within for at, _ in incident.root_causes if at <= now)
+            names = tuple(incident.id for incident in members)
+            cause = [cause for at, cause in latest.root_causes if at <= now][-1]
+            known_at = max(at for incident in members for at, _ in incident.root_causes if at <= now)
             yield Recurrence(pack.pack, rule.cite, cause, names, first_at, last_at, known_at, history[-1])
-
-
-def _months_before(incident: Incident, pack: Pack, count: int) -> datetime:
-    """Return the same local time `count` months before an incident, in the pack's time zone."""
-    return months_later(_began(incident).astimezone(ZoneInfo(pack.timezone)), -count).astimezone(UTC)
 
 
 def together(incidents: Sequence[Incident], pack: Pack) -> Incident:
@@ -144,8 +142,3 @@ def recurrence_document(recurrence: Recurrence, zone: tzinfo) -> dict[str, Any]:
         "at": to_local_iso(recurrence.reached.at, zone),
         "rule": recurrence.reached.rule,
     }
-
-
-def _began(incident: Incident) -> datetime:
-    assert incident.occurred_at is not None  # noqa: S101 - `recurrences` leaves out those without one
-    return incident.occurred_at
