@@ -15,7 +15,7 @@ from incident_engine.domain.grading.pack import Pack
 from incident_engine.domain.grading.pack_levels import (
     changes_since_corrections,
     corrections_of,
-    graded_history,
+    is_provisional,
     level_changes,
     other_interpretations,
     rule_instants,
@@ -66,27 +66,7 @@ def assess(
         obligations=statuses(incident, pack, history, downtime, calendars or {}, now, in_force=in_force),
         evidence=evidence_of(incident, pack, downtime, instants, corrections, other, now, in_force=in_force),
         level_retained=severity > severity_of(pack.severity, [step for step in raw_history if step.at <= known_until]),
-        provisional=_is_provisional(pack, downtime, trajectory, corrections, known_until),
+        provisional=is_provisional(pack, downtime, trajectory, corrections, known_until),
         severities=pack.severity,
         severity=severity,
-    )
-
-
-def _is_provisional(
-    pack: Pack,
-    downtime: Downtime,
-    trajectory: tuple[LevelChange, ...],
-    corrections: tuple[LevelCorrected, ...],
-    until: datetime,
-) -> bool:
-    """Return whether the level rests on the worst credible case alone, without an estimate or a correction."""
-    latest = trajectory[-1] if trajectory else None
-    if latest is None or latest.rule not in pack.forecasts:
-        return False
-    if any(latest.at <= correction.occurred_at <= until for correction in corrections):
-        return False
-    # A lower level by estimates and facts alone means that the worst case carries this one.
-    confirmed = graded_history(pack, downtime, corrections, confirmed_only=True)
-    return severity_of(pack.severity, [step for step in confirmed if step.at <= until]) < severity_of(
-        pack.severity, trajectory
     )

@@ -24,6 +24,7 @@ from incident_engine.domain.calendar.service_hours import (
 from incident_engine.domain.calendar.service_hours import reach as reach_length
 from incident_engine.domain.events.harm import HarmAssessed
 from incident_engine.domain.events.model import RecoveryEstimated, RepairFailed
+from incident_engine.domain.grading.conditions import RegionsDown
 from incident_engine.domain.grading.forecast_point import ForecastPoint
 from incident_engine.domain.grading.interpretation import (
     Counting,
@@ -154,6 +155,14 @@ class Downtime:
         if key not in self._met:
             self._met[key] = self._reach(self._by_region[region], least, clock)
         return self._met[key]
+
+    def regions_meeting(self, limits: Sequence[RegionsDown], until: datetime) -> tuple[tuple[str, datetime], ...]:
+        """Return the regions that met the earliest of several limits up to an instant, as (region, instant)."""
+        if not limits:
+            return ()
+        first = min(limits, key=lambda limit: self.reach(limit.least, limit.for_.least, limit.clock))
+        met = ((self.reach_in(region, first.for_.least, first.clock), region) for region in self.regions)
+        return tuple((region, instant) for instant, region in sorted(met) if instant <= until)
 
     def first_in(self, region: str) -> datetime:
         """Return the start of the first segment that counts in one region, or NEVER."""

@@ -6,10 +6,9 @@ from datetime import datetime
 from incident_engine.domain.events.harm import HarmAssessed
 from incident_engine.domain.events.model import LevelCorrected
 from incident_engine.domain.grading.assessment import Evidence, InterpretationEvidence, RegionEvidence, RuleEvidence
-from incident_engine.domain.grading.conditions import leaves
 from incident_engine.domain.grading.downtime import Downtime
 from incident_engine.domain.grading.interpretation import HoursClock
-from incident_engine.domain.grading.pack import Pack, Rule
+from incident_engine.domain.grading.pack import Pack
 from incident_engine.domain.incidents.incident import Incident
 
 
@@ -33,9 +32,9 @@ def evidence_of(
         restored_at=incident.restored_at,
         regions=tuple(_region(incident, downtime, region, now) for region in downtime.regions),
         rules=tuple(
-            RuleEvidence(rule.id, rule.level, rule.cite, instants[rule.id], _met_in(rule, downtime, instants[rule.id]))
-            for rule in pack.rules
-            if instants[rule.id] <= now
+            RuleEvidence(rule.id, rule.level, rule.cite, at, downtime.regions_meeting(rule.limits, at))
+            for rule, at in ((rule, instants[rule.id]) for rule in pack.rules)
+            if at <= now
         ),
         interpretations=interpretations,
         harms=incident.events(HarmAssessed),
@@ -61,13 +60,3 @@ def _region(incident: Incident, downtime: Downtime, region: str, now: datetime) 
         in_service=downtime.elapsed(region, HoursClock.SERVICE_HOURS, now),
         wall_clock=downtime.elapsed(region, HoursClock.WALL_CLOCK, now),
     )
-
-
-def _met_in(rule: Rule, downtime: Downtime, at: datetime) -> tuple[tuple[str, datetime], ...]:
-    """Return the regions that met a rule's earliest limit up to `at`, with the instants."""
-    limits = [leaf.regions_down for leaf in leaves(rule.when) if leaf.regions_down is not None]
-    if not limits:
-        return ()
-    first = min(limits, key=lambda limit: downtime.reach(limit.least, limit.for_.least, limit.clock))
-    met = ((downtime.reach_in(region, first.for_.least, first.clock), region) for region in downtime.regions)
-    return tuple((region, instant) for instant, region in sorted(met) if instant <= at)

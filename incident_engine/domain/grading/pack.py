@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from incident_engine.common.validation import Strict, invalid
 from incident_engine.domain.calendar.holidays import known_country
-from incident_engine.domain.grading.conditions import Condition, leaves
+from incident_engine.domain.grading.conditions import Condition, RegionsDown, leaves
 from incident_engine.domain.grading.interpretation import Interpretation
 from incident_engine.domain.grading.obligation import Obligation
 from incident_engine.domain.grading.pack_case import PackCase
@@ -71,6 +71,11 @@ class Rule(Strict):
     says: LocalizedText
     """The clause in our words."""
     when: Condition
+
+    @property
+    def limits(self) -> tuple[RegionsDown, ...]:
+        """Return the limits on regions in its condition."""
+        return tuple(leaf.regions_down for leaf in leaves(self.when) if leaf.regions_down is not None)
 
 
 class Measure(Strict):

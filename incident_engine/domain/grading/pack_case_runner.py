@@ -38,7 +38,16 @@ def failing_cases(pack: Pack) -> Iterator[Problem]:
     for index, case in enumerate(pack.cases):
         day = day_of(case, pack)
         result = run_case(case, pack, day)
-        yield from _wrong_history(index, case, result, day)
+        wanted: list[Step] = [(e.at, e.level, e.rule) for e in case.expect]
+        # Steps beyond those expected show their rules, too.
+        named = [e.rule is not None for e in case.expect] + [True] * len(result.history)
+        steps = [
+            (step.at - day, step.level, (step.rule or None) if is_named else None)
+            for step, is_named in zip(result.history, named, strict=False)
+        ]
+        if steps != wanted:
+            problem = f"case '{case.name}' gives {_format_steps(steps)}"
+            yield Problem(("cases", index, "expect"), problem, _format_steps(wanted))
         if case.provisional is not None and result.provisional is not case.provisional:
             problem = f"case '{case.name}' is {'' if result.provisional else 'not '}provisional"
             yield Problem(("cases", index, "provisional"), problem, str(case.provisional).lower())
@@ -47,20 +56,6 @@ def failing_cases(pack: Pack) -> Iterator[Problem]:
             if due_at != day + offset:
                 problem = f"case '{case.name}': '{key}' is {'due ' + _clock(due_at - day) if due_at else 'not due'}"
                 yield Problem(("cases", index, "due", key), problem, _clock(offset))
-
-
-def _wrong_history(index: int, case: PackCase, result: CaseResult, day: datetime) -> Iterator[Problem]:
-    wanted: list[Step] = [(e.at, e.level, e.rule) for e in case.expect]
-    # Steps beyond those expected show their rules, too.
-    named = [e.rule is not None for e in case.expect] + [True] * len(result.history)
-    got: list[Step] = [
-        (step.at - day, step.level, (step.rule or None) if is_named else None)
-        for step, is_named in zip(result.history, named, strict=False)
-    ]
-    if got != wanted:
-        yield Problem(
-            ("cases", index, "expect"), f"case '{case.name}' gives {_format_steps(got)}", _format_steps(wanted)
-        )
 
 
 def day_of(case: PackCase, pack: Pack) -> datetime:

@@ -8,7 +8,7 @@ from incident_engine.domain.events.model import LevelCorrected
 from incident_engine.domain.grading.assessment import InterpretationEvidence
 from incident_engine.domain.grading.compiler import counted_intervals, instant_of, program_of
 from incident_engine.domain.grading.downtime import Downtime
-from incident_engine.domain.grading.level_history import LevelChange, level_at, level_history
+from incident_engine.domain.grading.level_history import LevelChange, level_at, level_history, severity_of
 from incident_engine.domain.grading.pack import Pack
 from incident_engine.domain.grading.reach import reach
 from incident_engine.domain.incidents.incident import Incident
@@ -54,6 +54,26 @@ def changes_since_corrections(
                 for rule in pack.rules
             },
         )
+
+
+def is_provisional(
+    pack: Pack,
+    downtime: Downtime,
+    trajectory: tuple[LevelChange, ...],
+    corrections: tuple[LevelCorrected, ...],
+    until: datetime,
+) -> bool:
+    """Return whether the level rests on the worst credible case alone, without an estimate or a correction."""
+    latest = trajectory[-1] if trajectory else None
+    if latest is None or latest.rule not in pack.forecasts:
+        return False
+    if any(latest.at <= correction.occurred_at <= until for correction in corrections):
+        return False
+    # A lower level by estimates and facts alone means that the worst case carries this one.
+    confirmed = graded_history(pack, downtime, corrections, confirmed_only=True)
+    return severity_of(pack.severity, [step for step in confirmed if step.at <= until]) < severity_of(
+        pack.severity, trajectory
+    )
 
 
 def rule_instants(pack: Pack, downtime: Downtime, *, confirmed_only: bool = False) -> dict[str, datetime]:

@@ -37,6 +37,9 @@ class StepDelivery:
     due_at: datetime | None
 
 
+_UNFINISHED = frozenset({DeliveryState.PENDING, DeliveryState.SENDING, DeliveryState.HELD})
+
+
 @dataclass(frozen=True, slots=True)
 class DeliveredStep:
     """A step and its deliveries."""
@@ -70,6 +73,21 @@ class DeliveredStep:
             and delivery.due_at > now
         ]
 
+    def fallback(self, failed: StepDelivery, now: datetime) -> tuple[str, ...]:
+        """Return the id of the delivery over the contact's next channel, if it is for later."""
+        following = (delivery for delivery in self.untried(now) if delivery.contact == failed.contact)
+        return tuple(delivery.id for delivery in following if delivery.position == failed.position + 1)
+
+    def end(self, cancelled: Collection[str] = ()) -> StepState | None:
+        """Return the end of an informational step: completed if any message arrived; None while one is on its way."""
+        if self.state is not StepState.STARTED or not self.is_informational:
+            return None
+        states = {delivery.state for delivery in self.deliveries if delivery.id not in cancelled} | self.other_states
+        states.discard(DeliveryState.CANCELLED)
+        if not states or states & _UNFINISHED:  # a step of which all was cancelled has not failed
+            return None
+        return StepState.COMPLETED if DeliveryState.DELIVERED in states else StepState.FAILED
+
 
 @dataclass(frozen=True, slots=True)
 class Consequences:
@@ -95,42 +113,22 @@ def after_attempt(step: DeliveredStep, delivery_id: str, now: datetime) -> Conse
     """Return the consequences of an attempt with one of a step's deliveries, whose state is the new one."""
     attempted = step.delivery(delivery_id)
     if attempted.state is not DeliveryState.DELIVERED:
-        return Consequences(due_now=_fallback(step, attempted, now), step_state=_end(step))
+        return Consequences(due_now=step.fallback(attempted, now), step_state=step.end())
     cancelled: tuple[str, ...] = ()
     # Where an answer is awaited, a delivered message may lie unread: the fallbacks are kept until somebody answers.
     # So are those of derived steps, whose parent awaits the answer.
     if step.is_informational and step.parent_id is None:
         later = (delivery for delivery in step.untried(now) if delivery.contact == attempted.contact)
         cancelled = tuple(delivery.id for delivery in later if delivery.position > attempted.position)
-    return Consequences(cancelled=cancelled, step_state=_end(step, cancelled))
+    return Consequences(cancelled=cancelled, step_state=step.end(cancelled))
 
 
 def after_postponement(step: DeliveredStep, delivery_id: str, now: datetime) -> Consequences:
     """Return the consequences of a delivery that must wait for long: its endpoint is as good as failed."""
-    return Consequences(due_now=_fallback(step, step.delivery(delivery_id), now))
+    return Consequences(due_now=step.fallback(step.delivery(delivery_id), now))
 
 
 def after_answer(step: DeliveredStep, now: datetime) -> Consequences:
     """Return the consequences of an answer to a step, or to its parent: no contact is reached over fallbacks."""
     cancelled = tuple(delivery.id for delivery in step.untried(now) if delivery.position > 0)
-    return Consequences(cancelled=cancelled, step_state=_end(step, cancelled))
-
-
-def _fallback(step: DeliveredStep, failed: StepDelivery, now: datetime) -> tuple[str, ...]:
-    """Return the delivery over the contact's next channel, if it is for later."""
-    following = (delivery for delivery in step.untried(now) if delivery.contact == failed.contact)
-    return tuple(delivery.id for delivery in following if delivery.position == failed.position + 1)
-
-
-def _end(step: DeliveredStep, cancelled: Collection[str] = ()) -> StepState | None:
-    """Return the end of an informational step: completed if any message arrived; None while one is on its way."""
-    if step.state is not StepState.STARTED or not step.is_informational:
-        return None
-    states = {delivery.state for delivery in step.deliveries if delivery.id not in cancelled} | step.other_states
-    states.discard(DeliveryState.CANCELLED)
-    if not states or states & _UNFINISHED:  # a step of which all was cancelled has not failed
-        return None
-    return StepState.COMPLETED if DeliveryState.DELIVERED in states else StepState.FAILED
-
-
-_UNFINISHED = frozenset({DeliveryState.PENDING, DeliveryState.SENDING, DeliveryState.HELD})
+    return Consequences(cancelled=cancelled, step_state=step.end(cancelled))

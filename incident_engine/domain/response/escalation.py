@@ -8,10 +8,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from incident_engine.domain.handling import Handling
-from incident_engine.domain.response.playbook import StepTemplate, Tier
+from incident_engine.domain.response.playbook import StepTemplate
 from incident_engine.domain.response.step import Awaits, Escalation, Handover, Step
 from incident_engine.domain.step_id import ASK, derived_name
-from incident_engine.domain.values import NEVER, RESOLUTION, stamp
+from incident_engine.domain.values import NEVER, stamp
 
 HANDOVER = "handover"
 """The message template for a person to whom a step was assigned."""
@@ -65,7 +65,7 @@ def _rounds(template: StepTemplate, step: Step, now: datetime, since: datetime) 
             number,
             step.audience if tier.to == template.audience else tier.to,
             tier.template or text,
-            _tier_at(tier, step, now, since),
+            tier.first_at(step.deadline, now, since),
             tier.before_deadline is None,
         )
         for number, tier in enumerate(template.escalation, 1)
@@ -94,20 +94,6 @@ def _times(first_at: datetime, every: timedelta | None, least: int, now: datetim
     for index in (latest, latest + 1):
         if index >= least:
             yield index, first_at + index * every
-
-
-def _tier_at(tier: Tier, step: Step, now: datetime, since: datetime) -> datetime | None:
-    """Return when a tier is notified for the first time; None if it is not."""
-    if tier.after is not None:
-        return since + tier.after
-    if step.deadline is None:
-        return None  # a task that a person added without a due date
-    if tier.after_deadline is not None:
-        return max(step.deadline + RESOLUTION, since) + tier.after_deadline
-    reminded_at = step.deadline - (tier.before_deadline or timedelta(0))
-    is_news = reminded_at > since  # a reminder of a step that has only just begun is noise
-    is_in_time = max(reminded_at, now) < step.deadline  # after the deadline, `after_deadline` tiers apply
-    return reminded_at if is_news and is_in_time else None
 
 
 def _notification(step: Step, name: str, due_at: datetime, audience: str, template: str) -> Step:

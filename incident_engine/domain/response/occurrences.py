@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, time, timedelta, tzinfo
 
-from incident_engine.domain.calendar.holidays import Calendar
+from incident_engine.domain.calendar.holidays import Calendar, next_working_day
 from incident_engine.domain.events.actions import StepAdded
 from incident_engine.domain.events.model import RecoveryEstimated
 from incident_engine.domain.events.types import ITSELF
@@ -12,8 +12,15 @@ from incident_engine.domain.grading.assessment import Assessment
 from incident_engine.domain.grading.level_history import LevelChange
 from incident_engine.domain.grading.obligation_status import ObligationState, ObligationStatus
 from incident_engine.domain.incidents.incident import Incident
+from incident_engine.domain.response.playbook import by_level
 from incident_engine.domain.response.step import Step
-from incident_engine.domain.response.triggers import EstimateMoment, ObligationMoment, ObligationTrigger, Trigger
+from incident_engine.domain.response.triggers import (
+    EstimateMoment,
+    LengthByLevel,
+    ObligationMoment,
+    ObligationTrigger,
+    Trigger,
+)
 from incident_engine.domain.step_id import ASK, derived_name
 from incident_engine.domain.values import NEVER, RESOLUTION, stamp
 
@@ -40,6 +47,13 @@ class PlanSettings:
     calendar: Calendar | None = None
     observation: timedelta = timedelta(0)
     """How long a restored incident is watched before it should be closed."""
+
+    def working_day(self, start: datetime, days: int, at: time) -> datetime:
+        """Return `at`, local time, on the n-th working day after the day of `start`."""
+        day = start.astimezone(self.zone).date()
+        for _ in range(days):
+            day = next_working_day(day, self.calendar)
+        return datetime.combine(day, at, self.zone).astimezone(UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +82,29 @@ class IncidentView:
         """Return when the people who must answer a step were asked, or will be."""
         asked = derived_name(step.id, ASK) if step.approval is not None else step.id
         return self.started.get(asked, max(step.due_at, self.now))
+
+    def by_rhythm(self, start: datetime, lengths: LengthByLevel) -> datetime:
+        """Return `start` plus the interval for the level; a rising level can only shorten it."""
+        due_at = start + by_level(lengths, self.primary.level_at(start))
+        for change in self.level_changes:
+            if start < change.at < due_at:
+                due_at = min(due_at, change.at + by_level(lengths, change.level))
+        return due_at
+
+    def episode_at(self, at: datetime) -> tuple[datetime, datetime] | None:
+        """Return the episode of impairment in which an instant lies."""
+        return next(((start, end) for start, end in self.incident.episodes(self.settle) if start <= at < end), None)
+
+    def is_notified(self, estimate: RecoveryEstimated, at: datetime) -> bool:
+        """Return whether, at an instant, an outage of the estimate is down in an incident with a level."""
+        is_down = any(
+            interval.start <= at < interval.end
+            for outage in self.incident.outages
+            if estimate.concerns(outage.service, outage.region)
+            for interval in outage.intervals
+        )
+        episode = self.episode_at(at)
+        return is_down and self.primary.level_at(at) is not None and episode is not None and self.now < episode[1]
 
     @property
     def primary(self) -> Assessment:
@@ -181,31 +218,14 @@ def _estimates(view: IncidentView, moment: EstimateMoment) -> Iterator[Occurrenc
         reported_at, recovery_at = estimate.occurred_at, estimate.data.recovery_at
         if moment is EstimateMoment.MOVED:
             is_later = before is not None and recovery_at > before.data.recovery_at
-            if is_later and _is_notified(view, estimate, reported_at):
-                yield Occurrence(stamp(reported_at), reported_at, episode=episode_at(view, reported_at))
+            if is_later and view.is_notified(estimate, reported_at):
+                yield Occurrence(stamp(reported_at), reported_at, episode=view.episode_at(reported_at))
             continue
         after = [later for later in estimates[index + 1 :] if (later.service, later.regions) == scope]
         is_replaced = any(later.occurred_at <= recovery_at for later in after)
-        if not is_replaced and _is_notified(view, estimate, recovery_at):
+        if not is_replaced and view.is_notified(estimate, recovery_at):
             at = max(recovery_at, reported_at)
-            yield Occurrence(stamp(recovery_at), at, episode=episode_at(view, at))
-
-
-def _is_notified(view: IncidentView, estimate: RecoveryEstimated, at: datetime) -> bool:
-    """Return whether, at an instant, an outage of the estimate is down in an incident with a level."""
-    is_down = any(
-        interval.start <= at < interval.end
-        for outage in view.incident.outages
-        if estimate.concerns(outage.service, outage.region)
-        for interval in outage.intervals
-    )
-    episode = episode_at(view, at)
-    return is_down and view.primary.level_at(at) is not None and episode is not None and view.now < episode[1]
-
-
-def episode_at(view: IncidentView, at: datetime) -> tuple[datetime, datetime] | None:
-    """Return the episode of impairment in which an instant lies."""
-    return next(((start, end) for start, end in view.incident.episodes(view.settle) if start <= at < end), None)
+            yield Occurrence(stamp(recovery_at), at, episode=view.episode_at(at))
 
 
 def _of_obligation(view: IncidentView, trigger: ObligationTrigger) -> Iterator[Occurrence]:

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime, time, timedelta
 from itertools import zip_longest
 
 from incident_engine.domain.grading.assessment import Assessment
 from incident_engine.domain.incidents.incident import Incident
 from incident_engine.domain.response.after_closing import survives_closing
 from incident_engine.domain.response.escalation import follow_up_steps
-from incident_engine.domain.response.occurrences import IncidentView, Occurrence, PlanSettings, episode_at, occurrences
+from incident_engine.domain.response.occurrences import IncidentView, Occurrence, PlanSettings, occurrences
 from incident_engine.domain.response.playbook import (
     DeadlineFrom,
     Playbook,
@@ -18,7 +18,6 @@ from incident_engine.domain.response.playbook import (
     by_level,
 )
 from incident_engine.domain.response.step import Awaits, Step
-from incident_engine.domain.response.triggers import LengthByLevel
 from incident_engine.domain.step_id import StepId
 from incident_engine.domain.values import NEVER, stamp
 
@@ -111,7 +110,7 @@ class _TemplatePlan:
         for added in self._view.incident.handling.additions:
             if added.data.step != self._template.id:
                 continue
-            episode = episode_at(self._view, added.occurred_at)
+            episode = self._view.episode_at(added.occurred_at)
             instance = f"added.{added.key}"
             if episode is not None and self._template.on.first_level:
                 started_at = self._view.started.get(self._id(stamp(episode[0])), NEVER)
@@ -128,9 +127,9 @@ class _TemplatePlan:
         if occurrence.at_once:
             first_at = occurrence.at
         elif template.offset_working_days is not None:
-            first_at = self._working_day(occurrence.at, template.offset_working_days, _MORNING)
+            first_at = self._view.settings.working_day(occurrence.at, template.offset_working_days, _MORNING)
         else:
-            first_at = self._by_rhythm(occurrence.at, template.offset)
+            first_at = self._view.by_rhythm(occurrence.at, template.offset)
         if template.repeat is None:
             yield self._step(occurrence, occurrence.instance, first_at)
             return
@@ -139,7 +138,7 @@ class _TemplatePlan:
             ends_at = min(ends_at, occurrence.episode[1] if occurrence.episode else incident.restored_at or NEVER)
         number, at = 1, first_at
         while at < ends_at:
-            after = self._by_rhythm(at, template.repeat.every)
+            after = self._view.by_rhythm(at, template.repeat.every)
             is_graded = self._view.primary.level_at(at) is not None  # a person may have corrected it to none
             # After we were down, send one update, not all missed ones.
             is_latest = after > self._view.now or after >= ends_at
@@ -149,14 +148,6 @@ class _TemplatePlan:
             if at > self._view.now:
                 return
             number, at = number + 1, after
-
-    def _by_rhythm(self, start: datetime, lengths: LengthByLevel) -> datetime:
-        """Return `start` plus the interval for the level; a rising level can only shorten it."""
-        due_at = start + by_level(lengths, self._view.primary.level_at(start))
-        for change in self._view.level_changes:
-            if start < change.at < due_at:
-                due_at = min(due_at, change.at + by_level(lengths, change.level))
-        return due_at
 
     def _deadline(self, occurrence: Occurrence, step_id: str, begins_at: datetime) -> datetime | None:
         """Return the deadline of a step, from its obligation, its task or the playbook; None if there is none."""
@@ -172,18 +163,9 @@ class _TemplatePlan:
         if deadline.after is DeadlineFrom.OCCURRENCE:
             runs_from = self._view.incident.occurred_at or begins_at
         if deadline.working_days is not None:
-            return self._working_day(runs_from, by_level(deadline.working_days, level), time()) + _A_DAY
+            return self._view.settings.working_day(runs_from, by_level(deadline.working_days, level), time()) + _A_DAY
         assert deadline.within is not None  # noqa: S101 - the validator saw to it
         return runs_from + by_level(deadline.within, level)
-
-    def _working_day(self, start: datetime, days: int, at: time) -> datetime:
-        """Return `at`, local time, on the n-th working day after the day of `start`."""
-        calendar, day = self._view.settings.calendar, start.astimezone(self._view.settings.zone).date()
-        for _ in range(days):
-            day += _A_DAY
-            while calendar is not None and not calendar.is_workday(day):
-                day += _A_DAY
-        return datetime.combine(day, at, self._view.settings.zone).astimezone(UTC)
 
     def _step(self, occurrence: Occurrence, instance: str, due_at: datetime) -> Step:
         template, task = self._template, occurrence.task

@@ -1,7 +1,7 @@
 """Playbooks: the bank's steps of an incident, with audiences, deadlines and escalation."""
 
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Self, TypeVar
 
@@ -11,7 +11,7 @@ from incident_engine.common.errors import InvalidDocumentError
 from incident_engine.common.validation import Strict, invalid, problems_of, unknown_name
 from incident_engine.domain.response.step import Awaits
 from incident_engine.domain.response.triggers import ANY_LEVEL, DaysByLevel, LengthByLevel, Trigger
-from incident_engine.domain.values import Duration, Identifier, LocalizedText
+from incident_engine.domain.values import RESOLUTION, Duration, Identifier, LocalizedText
 
 T = TypeVar("T")
 
@@ -94,6 +94,19 @@ class Tier(Strict):
                 "a tier that is notified at once leaves no time to answer", "a longer time, or a step of its own"
             )
         return self
+
+    def first_at(self, deadline: datetime | None, now: datetime, since: datetime) -> datetime | None:
+        """Return when the tier of a step asked `since` is notified for the first time; None if it is not."""
+        if self.after is not None:
+            return since + self.after
+        if deadline is None:
+            return None  # a task that a person added without a due date
+        if self.after_deadline is not None:
+            return max(deadline + RESOLUTION, since) + self.after_deadline
+        reminded_at = deadline - (self.before_deadline or timedelta(0))
+        is_news = reminded_at > since  # a reminder of a step that has only just begun is noise
+        is_in_time = max(reminded_at, now) < deadline  # after the deadline, `after_deadline` tiers apply
+        return reminded_at if is_news and is_in_time else None
 
 
 class StepTemplate(Strict):
