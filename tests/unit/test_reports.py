@@ -8,7 +8,7 @@ from support.reports import TWO_PROVINCES, book, drafted, facts, report, text, w
 
 from incident_engine.domain.events.model import Recorded
 from incident_engine.domain.reports.drafting import GAP, content_hash, draft_report, report_from
-from incident_engine.domain.reports.facts import report_variables
+from incident_engine.domain.reports.fact_variables import report_variables
 from incident_engine.domain.reports.report_book import ReportBook
 from incident_engine.domain.reports.samples import samples
 from incident_engine.domain.reports.variables import REPORT_VARIABLES

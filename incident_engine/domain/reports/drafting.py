@@ -12,7 +12,8 @@ from typing import Any
 
 from incident_engine.domain.reporting_unit import addressee_of
 from incident_engine.domain.reports.definition import ReportDefinition, ReportField
-from incident_engine.domain.reports.facts import ReportFacts, report_variables
+from incident_engine.domain.reports.fact_variables import report_variables
+from incident_engine.domain.reports.facts import ReportFacts
 from incident_engine.domain.reports.report_book import FieldTexts, ReportBook
 from incident_engine.domain.values import LOCALES, format_cite
 

@@ -79,7 +79,7 @@ def samples(*, progress: bool = False) -> Iterator[tuple[str, Mapping[str, Any]]
     none: dict[str, Any] = {"level": None, "classified": None, "next": None, "provisional": False}
     incident = dict.fromkeys(whole["incident"], None) | {"id": "i", "services": [], "regions": []}
     incident |= {"has_outage": False, "is_down": False}
-    unit = _unit() | {"is_branch": False, "reporter": "", "contact": ""}
+    unit = whole["unit"] | {"is_branch": False, "reporter": "", "contact": ""}
     bare = whole | lists | none | {"incident": incident, "unit": unit, "measured": _AnyFigure(None)}
     so_far: dict[str, Any] = {"restored_at": None, "is_down": True, "closed_at": None, "closed_by": None}
     so_far |= {} if progress else {"duration": None}
@@ -96,15 +96,10 @@ def _hit(end: datetime | None) -> dict[str, Any]:
     return hit | {"lasted": length, "in_service": length}
 
 
-def _unit() -> dict[str, Any]:
-    names = ("name", "addressee", "reporter", "contact")
-    return dict.fromkeys(names, "Name") | {"is_branch": True}
-
-
 def _whole() -> dict[str, Any]:
     return {
         "bank": {"name": "Bank"},
-        "unit": _unit(),
+        "unit": dict.fromkeys(("name", "addressee", "reporter", "contact"), "Name") | {"is_branch": True},
         "pack": {"title": "Title", "source": "Source"},
         "incident": {
             "id": "20130623-banking-00000000",

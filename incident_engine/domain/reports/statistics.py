@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from statistics import median_low
+from typing import Self
 
 from incident_engine.domain.events.actions import LessonRecorded
 from incident_engine.domain.grading.assessment import Assessment
@@ -105,6 +106,15 @@ class Spread:
     worst: timedelta
     worst_incident: str
 
+    @classmethod
+    def of(cls, figures: Sequence[IncidentFigures], milestone: Milestone) -> Self | None:
+        """Return the spread of a milestone; None if no incident reached it."""
+        times = [(f.times[milestone], f.incident) for f in figures if milestone in f.times]
+        if not times:
+            return None
+        worst, incident = max(times)
+        return cls(len(times), median_low(time for time, _ in times), worst, incident)
+
 
 @dataclass(frozen=True, slots=True)
 class Totals:
@@ -136,7 +146,7 @@ def figures_of(incident: Incident, assessments: Sequence[Assessment], messages: 
         regions=incident.regions,
         root_cause=incident.root_causes[-1][1] if incident.root_causes else None,
         occurred_at=incident.occurred_at,
-        times=_times(incident, assessments[0], messages),
+        times=times_of(incident, assessments[0], messages),
         deadlines=sum((deadlines_of(assessment) for assessment in assessments), Deadlines()),
         messages=messages,
         lessons=tuple(
@@ -169,7 +179,7 @@ def totals_of(figures: Sequence[IncidentFigures]) -> Totals:
         by_level=Counter(incident.level for incident in figures),
         by_service=Counter(service for incident in figures for service in incident.services),
         by_root_cause=Counter(incident.root_cause for incident in figures),
-        times={milestone: spread for milestone in Milestone if (spread := _spread(graded, milestone)) is not None},
+        times={milestone: spread for milestone in Milestone if (spread := Spread.of(graded, milestone)) is not None},
         deadlines=sum((incident.deadlines for incident in figures), Deadlines()),
         messages=Messages(delivered, failed),
         lessons=tuple(lesson for incident in figures for lesson in incident.lessons),
@@ -177,7 +187,8 @@ def totals_of(figures: Sequence[IncidentFigures]) -> Totals:
     )
 
 
-def _times(incident: Incident, primary: Assessment, messages: Messages) -> dict[Milestone, timedelta]:
+def times_of(incident: Incident, primary: Assessment, messages: Messages) -> dict[Milestone, timedelta]:
+    """Return how long after its occurrence an incident reached each milestone; an unreached one is missing."""
     reported = [
         status.met_at
         for status in primary.obligations
@@ -195,11 +206,3 @@ def _times(incident: Incident, primary: Assessment, messages: Messages) -> dict[
         return {}
     # A monitor's clock may be ahead of ours; nothing takes less than no time.
     return {name: max(at - began, timedelta(0)) for name, at in instants.items() if at is not None}
-
-
-def _spread(figures: Sequence[IncidentFigures], milestone: Milestone) -> Spread | None:
-    times = [(f.times[milestone], f.incident) for f in figures if milestone in f.times]
-    if not times:
-        return None
-    worst, incident = max(times)
-    return Spread(len(times), median_low(time for time, _ in times), worst, incident)
