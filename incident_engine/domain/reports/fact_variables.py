@@ -5,20 +5,17 @@ in a report of progress it has the length up to the latest fact.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from incident_engine.common.i18n import Translator
 from incident_engine.domain.events.actions import LessonRecorded
-from incident_engine.domain.events.fields import Figure
 from incident_engine.domain.events.harm import HarmAssessed
 from incident_engine.domain.events.model import PlanFailed, RepairFailed
 from incident_engine.domain.grading.assessment import Assessment
-from incident_engine.domain.grading.level_history import LevelChange
 from incident_engine.domain.grading.obligation import Recipient
-from incident_engine.domain.grading.obligation_status import ObligationState
 from incident_engine.domain.grading.pack import Pack
 from incident_engine.domain.incidents.incident import segments_of
 from incident_engine.domain.messages.formatting import format_names
@@ -26,7 +23,8 @@ from incident_engine.domain.regions import region_name
 from incident_engine.domain.reporting_unit import addressee_of
 from incident_engine.domain.reports.facts import ReportFacts, latest_fact
 from incident_engine.domain.reports.timeline import Chronicle
-from incident_engine.domain.values import NEVER, format_cite
+from incident_engine.domain.reports.verdict_variables import UNGRADED, figure_text, verdict_variables
+from incident_engine.domain.values import NEVER
 
 
 class _Figures(dict[str, Any]):
@@ -53,19 +51,8 @@ def report_variables(
         },
         "pack": {"title": pack.title.in_(locale), "source": pack.source},
         **builder.variables(),
-        **({} if is_graded else _UNGRADED),
+        **(verdict_variables(pack, assessment, facts.incident, locale) if is_graded else UNGRADED),
     }
-
-
-_UNGRADED: Mapping[str, Any] = {
-    "level": None,
-    "classified": None,
-    "provisional": False,
-    "next": None,
-    "figures": [],
-    "obligations": [],
-}
-"""The variables of a pack that did not grade the incident."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,25 +66,20 @@ class _VariableBuilder:
     progress: bool
 
     def variables(self) -> dict[str, Any]:
-        incident, changes = self.facts.incident, self.assessment.trajectory
+        incident = self.facts.incident
         translate = Translator(self.locale)
         chronicle = Chronicle(
             incident=incident,
             pack=self.pack,
             packs=self.facts.packs,
-            level_changes=changes,
+            level_changes=self.assessment.trajectory,
             service_names=self.facts.service_names,
             zone=self.facts.zone,
             locale=self.locale,
             step_titles=self.facts.step_titles,
         )
-        graded = [change for change in changes if change.level is not None and change.correction is None]
         return {
             "incident": self._incident(),
-            "level": self._level(changes[-1] if changes else None),
-            "classified": self._level(graded[0] if graded else None),
-            "provisional": self.assessment.provisional,
-            "next": self._level(self.assessment.next),
             "impact": list(self._impact()),
             "timeline": chronicle.all_entries(),
             "measures": chronicle.people_entries(),
@@ -114,10 +96,10 @@ class _VariableBuilder:
                 }
                 for harm in incident.events(HarmAssessed)
             ],
-            "figures": list(self._figures()),
-            "measured": _Figures({figure.name: self._value(figure.value) for figure in incident.measurements}),
+            "measured": _Figures(
+                {figure.name: figure_text(figure.value, self.locale) for figure in incident.measurements}
+            ),
             "root_causes": [{"at": at, "text": text} for at, text in incident.root_causes],
-            "obligations": list(self._obligations()),
             "lessons": [
                 {"at": lesson.occurred_at, **lesson.data.model_dump()} for lesson in incident.events(LessonRecorded)
             ],
@@ -155,21 +137,6 @@ class _VariableBuilder:
         name = self.facts.service_names.get(service)
         return name.in_(self.locale) if name else service
 
-    def _level(self, change: LevelChange | None) -> dict[str, Any] | None:
-        if change is None or change.level is None:
-            return None
-        correction = change.correction.data if change.correction is not None else None
-        return {
-            "id": change.level,
-            "name": self.pack.level_names[change.level].in_(self.locale),
-            "at": change.at,
-            # No clause gives a corrected level; Art. 10 governs changes of the level (decision 12).
-            "cite": format_cite("Art. 10" if correction else change.cite, self.locale),
-            "says": f"{correction.by}: {correction.reason}"
-            if correction
-            else self.pack.rule_by_id[change.rule].says.in_(self.locale),
-        }
-
     def _impact(self) -> Iterator[dict[str, Any]]:
         """Yield the outage of each service; regions with the same times share an entry."""
         regions_by_times: dict[tuple[object, ...], list[str]] = defaultdict(list)
@@ -188,43 +155,6 @@ class _VariableBuilder:
         names = "service", "start", "end", "lasted", "in_service"
         for values, regions in regions_by_times.items():
             yield {**dict(zip(names, values, strict=True)), "region": format_names(regions, self.locale)}
-
-    def _figures(self) -> Iterator[dict[str, Any]]:
-        """Yield the latest value of each of the pack's measures."""
-        figures = self.facts.incident.measurements
-        # In order of time: the latest value of each replaces the earlier ones.
-        latest = {figure.name: figure for figure in figures if figure.name in self.pack.measures}
-        for name, measurement in latest.items():
-            measure = self.pack.measures[name]
-            figure = {
-                "says": measure.says.in_(self.locale),
-                "unit": measure.unit or "",
-                "value": self._value(measurement.value),
-            }
-            yield {"name": name, "at": measurement.at, "by": measurement.by} | figure
-
-    def _value(self, value: Figure) -> str:
-        return Translator(self.locale)("yes" if value else "no") if isinstance(value, bool) else f"{value:,}"
-
-    def _obligations(self) -> Iterator[dict[str, Any]]:
-        """Yield the pack's obligations that apply now or have been met."""
-        texts = {obligation.id: obligation.says for obligation in self.pack.obligations}
-        for status in self.assessment.obligations:
-            is_met = status.state is ObligationState.MET
-            applies = status.applies_at is not None and status.applies_at <= self.assessment.at
-            if status.due_at is None or not (applies or is_met):
-                continue
-            yield {
-                "id": status.id,
-                "says": texts[status.id].in_(self.locale),
-                "cite": format_cite(status.cite, self.locale),
-                "due_at": status.due_at,
-                "state": Translator(self.locale)("met late" if is_met and status.met_late else status.state.value),
-                "met_at": status.met_at if is_met else None,
-                "met_by": status.met_by if is_met else None,
-                "is_late": status.met_late or status.state is ObligationState.OVERDUE,
-                "missed": status.missed,
-            }
 
     def _tasks(self) -> Iterator[dict[str, Any]]:
         incident = self.facts.incident
