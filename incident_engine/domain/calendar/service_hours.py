@@ -361,9 +361,6 @@ def union(streams: Iterable[Iterator[Segment]]) -> Iterator[Segment]:
 
 def intersection(streams: Sequence[Iterator[Segment]]) -> Iterator[Segment]:
     """Yield the intersection of ordered streams of disjoint segments. Streams may be endless."""
-    if len(streams) == 1:  # the usual case, and each service day of an outage passes here
-        yield from streams[0]
-        return
     heads = [next(stream, None) for stream in streams]
     while True:
         present = [head for head in heads if head is not None]

@@ -270,25 +270,34 @@ class Downtime:
     def _reach(self, outages: Sequence[Outage], least: timedelta, clock: HoursClock | None) -> datetime:
         if not least:  # any downtime: `hours.reach` would return the start even of a segment without open hours
             return next((start for start, end in _segments(self._lines(outages, clock)) if start < end), NEVER)
-        return min(self._reach_together([group], least, clock) for group in self._groups(outages))
+        accumulate = self.interpretation.flapping is Flapping.ACCUMULATE
+        reached: list[datetime] = []
+        for group in self._groups(outages):
+            lines = self._lines(group, clock)
+            hours = _shared_hours(lines)
+            if hours is not None:
+                reached.append(reach_within(hours, segments_of(group), least, accumulate=accumulate))
+            elif accumulate:
+                reached.append(reach_length(_segments(lines), least))
+            else:
+                reached += [reach_length(_segments(lines, segment), least) for segment in segments_of(group)]
+        return min(reached, default=NEVER)
 
     def _reach_together(
         self, groups: Sequence[Sequence[Outage]], least: timedelta, clock: HoursClock | None
     ) -> datetime:
         """Return the instant at which all groups of outages have been down at once for `least`, or NEVER."""
-        segments: Sequence[Segment] = segments_of(groups[0])
-        if len(groups) > 1:
-            end = self._horizon
-            cut = [[(start, min(until, end)) for start, until in segments_of(group) if start < end] for group in groups]
-            segments = list(intersection([iter(group) for group in cut]))
+        horizon, accumulate = self._horizon, self.interpretation.flapping is Flapping.ACCUMULATE
+        cut = [[(start, min(end, horizon)) for start, end in segments_of(group) if start < horizon] for group in groups]
+        segments = list(intersection([iter(group) for group in cut]))
         lines = [self._lines(group, clock) for group in groups]
         hours = _shared_hours([line for group in lines for line in group])
         if hours is not None:
-            return reach_within(hours, segments, least, accumulate=self.interpretation.flapping is Flapping.ACCUMULATE)
+            return reach_within(hours, segments, least, accumulate=accumulate)
         common = (intersection([_segments(group, segment) for group in lines]) for segment in segments)
-        if self.interpretation.flapping is Flapping.LONGEST_RUN:
-            return min((reach_length(parts, least) for parts in common), default=NEVER)
-        return reach_length((part for parts in common for part in parts), least)
+        if accumulate:
+            return reach_length((part for parts in common for part in parts), least)
+        return min((reach_length(parts, least) for parts in common), default=NEVER)
 
     @cached_property
     def _horizon(self) -> datetime:
