@@ -2,12 +2,13 @@
 
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import chinese_calendar
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.builders import CHINA, at
+from support.builders import CHINA, at, restored, started, verdict
 
 from incident_engine.common.errors import InvalidFilesError
 from incident_engine.config.calendars import load_calendar
@@ -44,6 +45,62 @@ def test_holidays_and_makeup_workdays_may_have_hours_of_their_own() -> None:
     hours = weekly_hours(CHINA, windows, Calendar("CN"))
     assert hours.elapsed(at("2026-02-17 00:00"), at("2026-02-18 00:00")) == 2 * HOUR
     assert hours.elapsed(at("2026-02-14 00:00"), at("2026-02-15 00:00")) == 4 * HOUR
+
+
+SATURDAYS_TOO = [("mon-fri", "09:00-17:00"), ("sat", "09:00-12:00")]
+
+
+@pytest.mark.parametrize(
+    ("saturday", "counted"),
+    [
+        ("2026-02-21", 0 * HOUR),  # within the Spring Festival, 15 to 23 February
+        ("2026-02-07", 3 * HOUR),  # an ordinary weekend
+        ("2026-01-03", 0 * HOUR),  # the end of the New Year holiday, 1 to 3 January
+        ("2026-04-04", 0 * HOUR),  # the start of the Tomb-Sweeping holiday, 4 to 6 April
+        ("2022-12-31", 0 * HOUR),  # the holiday of the year that follows: 31 December to 2 January
+        ("2026-02-14", 8 * HOUR),  # a make-up workday: as on Monday
+    ],
+)
+def test_a_saturday_within_an_announced_holiday_is_closed(saturday: str, counted: timedelta) -> None:
+    hours = weekly_hours(CHINA, SATURDAYS_TOO, Calendar("CN"))
+    assert hours.elapsed(at(f"{saturday} 00:00"), at(f"{saturday} 23:59")) == counted
+
+
+def test_an_outage_on_a_saturday_within_the_spring_festival_has_no_level() -> None:
+    hours = {"core-banking": weekly_hours(CHINA, SATURDAYS_TOO, Calendar("CN"))}
+    provinces = ("CN-GD", "CN-HN")
+    events = started("2026-02-21 08:00", *provinces), restored("2026-02-21 13:00", *provinces)
+    assessment = verdict("2026-02-21 18:00", *events, hours=hours)
+    assert assessment.level is None
+    assert [region.counted for region in assessment.evidence.regions] == [timedelta(0), timedelta(0)]
+
+
+def test_a_saturday_between_days_off_that_an_operator_declares_is_closed() -> None:
+    # 2027-03-06 is a Saturday. The file has only the days in the week.
+    days = dict.fromkeys([date(2027, 3, 5), date(2027, 3, 8)], DayKind.HOLIDAY)
+    hours = weekly_hours(CHINA, SATURDAYS_TOO, Calendar("CN", days))
+    assert hours.elapsed(at("2027-03-06 00:00"), at("2027-03-07 00:00")) == timedelta(0)
+    assert hours.elapsed(at("2027-03-13 00:00"), at("2027-03-14 00:00")) == 3 * HOUR
+
+
+def test_a_saturday_beside_a_holiday_is_open_where_no_rows_of_days_off_are_announced() -> None:
+    # In Germany, Easter Saturday 2026-04-04 lies between Good Friday and Easter Monday, and shops are open.
+    berlin = ZoneInfo("Europe/Berlin")
+    hours = weekly_hours(berlin, SATURDAYS_TOO, Calendar("DE"))
+    start = datetime(2026, 4, 4, tzinfo=berlin)
+    assert hours.elapsed(start, start + timedelta(days=1)) == 3 * HOUR
+
+
+@pytest.mark.parametrize("year", range(2019, 2027))
+def test_every_weekend_of_an_announced_holiday_belongs_to_it(year: int) -> None:
+    # In June 2024 the notice says "10 June, in one piece with the weekend" (与周末连休); the table has 10 June alone.
+    in_one_piece = {date(2024, 6, 8), date(2024, 6, 9)}
+    calendar = Calendar("CN")
+    day = date(year, 1, 1)
+    while day.year == year:
+        is_off, name = chinese_calendar.get_holiday_detail(day)
+        assert calendar.is_holiday(day) is ((is_off and name is not None) or day in in_one_piece), day
+        day += timedelta(days=1)
 
 
 def test_an_outage_over_the_spring_festival_counts_no_minute_of_it() -> None:

@@ -43,12 +43,29 @@ class Calendar:
             return kind is DayKind.WORKDAY
         return bool(self._country.is_working_day(day))
 
-    def is_named_holiday(self, day: date) -> bool:
-        """Return whether the day is a holiday in its own right, even at a weekend."""
+    def is_holiday(self, day: date) -> bool:
+        """Return whether the day belongs to a holiday, even at a weekend.
+
+        Where the government announces holidays as one row of days off (调休), such as 15 to 23 February 2026, each
+        Saturday and Sunday of the row belongs to the holiday. Elsewhere only days that are holidays themselves do.
+        """
+        if self._is_named_holiday(day):
+            return True
+        return self.country in _ANNOUNCED_YEARLY and any(self._is_joined(day, step) for step in (-_A_DAY, _A_DAY))
+
+    def _is_named_holiday(self, day: date) -> bool:
         kind = self.days.get(day)
         if kind is not None:
             return kind is DayKind.HOLIDAY
         return day in self._country
+
+    def _is_joined(self, day: date, step: timedelta) -> bool:
+        """Return whether only days off lie between a day and the next holiday before or after it."""
+        while not self.is_workday(day):
+            if self._is_named_holiday(day):
+                return True
+            day += step
+        return False
 
     def is_published(self, year: int) -> bool:
         """Return whether the year's days off are officially known.
@@ -58,6 +75,9 @@ class Calendar:
         """
         announced = announced_years(self.country)
         return not announced or year in announced or year in self.published
+
+
+_A_DAY = timedelta(days=1)
 
 
 @cache  # the library builds a calendar for each call, and each assessment calls this

@@ -210,13 +210,13 @@ class WeeklyHours:
         weekday = day.weekday()
         if self.calendar is None:
             return self.week[weekday]
-        # Three cases: a make-up workday, a holiday in the week, a holiday that falls on a weekend with service hours.
+        # Three cases: a make-up workday, a holiday in the week, a weekend with service hours within a holiday.
         works, weekend = self.calendar.is_workday(day), weekday >= 5
         if works and weekend:
             return self.makeup_workdays
         if not works and not weekend:
             return self.holidays
-        if not works and self.calendar.is_named_holiday(day):
+        if not works and self.calendar.is_holiday(day):
             return self.holidays
         return self.week[weekday]
 
