@@ -1,7 +1,7 @@
 """Settings of the bank's unit, contacts, rotations and audiences, and the lookup of an audience's members."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo
 
@@ -75,7 +75,10 @@ class Override(Strict):
 
 
 class RotationSettings(Strict):
-    """Contacts who take turns on duty. The turn changes every `days` days at the same local time."""
+    """Contacts who take turns on duty. The turn changes every `days` days at the same local time.
+
+    If clocks show that time twice, it changes at the first.
+    """
 
     id: Identifier
     timezone: Zone
@@ -100,9 +103,12 @@ class RotationSettings(Strict):
         for override in reversed(self.overrides):
             if override.from_ <= at < override.until:
                 return override.contact
+        zone, turn = ZoneInfo(self.timezone), timedelta(days=self.days)
         # Local times without a zone: a day of 23 or 25 hours must not move the hour of the change.
-        local = at.astimezone(ZoneInfo(self.timezone)).replace(tzinfo=None)
-        return self.members[(local - self.starts) // timedelta(days=self.days) % len(self.members)]
+        number = (at.astimezone(zone).replace(tzinfo=None) - self.starts) // turn
+        # Clocks set back show the hour of the change twice: the turn that the first one began goes on.
+        following = (self.starts + (number + 1) * turn).replace(tzinfo=zone, fold=0).astimezone(UTC)
+        return self.members[(number + 1 if following <= at else number) % len(self.members)]
 
 
 class ClosingSettings(Strict):

@@ -1,7 +1,9 @@
 """Who is meant by an audience at an instant, and what is wrong between contacts, rotations and audiences."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from pydantic import ValidationError
@@ -43,6 +45,36 @@ def test_a_change_of_the_clock_does_not_move_the_hand_over() -> None:
     summer = datetime(2026, 3, 30, 7, 0, tzinfo=UTC)  # 09:00 in summer time; in winter it would be 08:00
     assert berlin.on_duty(summer - timedelta(seconds=1)) == "a"
     assert berlin.on_duty(summer) == "b"
+
+
+def test_the_repeated_hour_has_one_hand_over() -> None:
+    # London, 2026-10-25: 01:30 is at 00:30 UTC and again at 01:30 UTC.
+    london = rotation(timezone="Europe/London", starts="2026-10-22T01:30", days=1)
+    days = [datetime(2026, 10, 25, 0, 29, 59, tzinfo=UTC) + timedelta(minutes=minutes) for minutes in range(0, 121, 15)]
+    assert [london.on_duty(instant) for instant in days] == ["c", *"aaaaaaaa"]
+    assert london.on_duty(datetime(2026, 10, 26, 1, 30, tzinfo=UTC)) == "b"
+
+
+@pytest.mark.parametrize(
+    ("zone", "starts"),
+    [
+        ("Europe/London", "2025-12-31T01:30"),  # twice in autumn, never in spring
+        ("Europe/London", "2025-12-31T01:00"),
+        ("Europe/London", "2025-12-31T02:00"),
+        ("Australia/Lord_Howe", "2025-12-31T01:45"),  # clocks move by half an hour
+        ("America/Havana", "2025-12-31T00:00"),  # midnight itself is repeated
+        ("Africa/Casablanca", "2025-12-31T02:30"),  # clocks change for Ramadan
+        ("Asia/Shanghai", "2025-12-31T09:00"),
+    ],
+)
+def test_a_daily_rotation_has_one_hand_over_each_day_of_the_year(zone: str, starts: str) -> None:
+    daily = rotation(timezone=zone, starts=starts, days=1)
+    start = datetime(2026, 1, 1, 12, tzinfo=ZoneInfo(zone)).astimezone(UTC)
+    quarters = [start + timedelta(minutes=15) * index for index in range(365 * 96)]
+    on_duty = [daily.on_duty(instant) for instant in quarters]
+    changes = [(one, other) for one, other in pairwise(on_duty) if one != other]
+    assert len(changes) == 365  # from 2 January to 1 January
+    assert set(changes) == {("a", "b"), ("b", "c"), ("c", "a")}
 
 
 def test_who_stands_in_comes_before_the_turn_and_the_later_word_before_the_earlier() -> None:
