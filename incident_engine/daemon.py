@@ -13,7 +13,7 @@ from incident_engine.common.clock import Clock
 from incident_engine.common.telemetry import Metrics, logger
 from incident_engine.config.settings import Settings
 from incident_engine.delivery.factory import open_dispatcher
-from incident_engine.domain.rulebook import Rulebook, guessed_years
+from incident_engine.domain.rulebook import Rulebook
 from incident_engine.engine.alarm import Alarm
 from incident_engine.engine.factory import open_reader
 from incident_engine.engine.scheduled_jobs import ScheduledJobs
@@ -50,7 +50,7 @@ class Daemon:
         """Build the parts. In a drill every message is marked as one. `fault` is a failpoint, for tests only."""
         self._settings = settings
         self.clock = clock
-        self._hours = rulebook.hours
+        self._rulebook = rulebook
         self._rules = rulebook.fingerprint
         self._log = logger("daemon")
         keys = read_keys(settings)
@@ -124,8 +124,9 @@ class Daemon:
         try:
             while not self._server.started and not serving.done():
                 await asyncio.sleep(0.005)
-            for service, years in guessed_years(self._hours, self.clock.now()).items():
-                self._log.warning("days_off_not_published", reason="guessed_years", service=service, years=years)
+            guessed_years = self._rulebook.guessed_years(self._settings.bank.calendar, self.clock.now())
+            for name, years in guessed_years.items():
+                self._log.warning("days_off_not_published", reason="guessed_years", counted_by=name, years=years)
             self._log.info("started", reason="ready", url=self.url, store=self.database.name)
             yield serving
         finally:

@@ -1,7 +1,7 @@
 """Check all files that operators write, and report problems with file, line and column."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -22,9 +22,8 @@ from incident_engine.config.scenario_checks import unknown_name_problems
 from incident_engine.config.secret import Secret
 from incident_engine.config.settings import Settings, load_settings
 from incident_engine.delivery.channels.registry import open_channels
-from incident_engine.domain.calendar.service_hours import ServiceHours
 from incident_engine.domain.grading.pack_parser import parse_pack
-from incident_engine.domain.rulebook import Rulebook, guessed_years
+from incident_engine.domain.rulebook import Rulebook
 
 _KINDS = ("report", "pack", "playbook", "scenario", "calendar", "bank")
 """The keys that tell the kind of a file. `report` comes before `pack`, because reports have both."""
@@ -39,14 +38,17 @@ class CheckResult:
     cases: int = 0
     """The number of test cases run in packs."""
     findings: list[Finding] = field(default_factory=list)
-    hours: Mapping[str, ServiceHours] = field(default_factory=dict)
-    """The service hours of each service; empty unless the whole configuration was checked."""
+    configured: tuple[Settings, Rulebook] | None = None
+    """The settings and the rules; None unless the whole configuration was checked and could be loaded."""
     books: list[Rulebook | None] = field(default_factory=list)
     """The configured rules, once loaded; None stands for rules with findings."""
 
     def guessed_years(self, now: datetime) -> dict[str, list[int]]:
-        """Return the years from `now` on whose days off are not published yet, by service with any."""
-        return guessed_years(self.hours, now)
+        """Return the years from `now` on whose days off are not published yet; for keys see `Rulebook`."""
+        if self.configured is None:
+            return {}
+        settings, book = self.configured
+        return book.guessed_years(settings.bank.calendar, now)
 
 
 def check(paths: Sequence[Path], config_file: Path) -> CheckResult:
@@ -95,7 +97,7 @@ def _foreign_scenarios(settings: Settings, config_file: Path) -> Path | None:
 def _check_configuration(settings: Settings, config_file: Path, result: CheckResult) -> None:
     try:
         book = rulebook.load_rulebook(settings, config_file)
-        result.hours = book.hours
+        result.configured = settings, book
         result.books.append(book)
     except InvalidFilesError as error:
         result.findings += error.findings

@@ -63,10 +63,10 @@ def check(
 
     translate = translator_for(lang)
     result = check_files(paths or [], config_file(config))
-    for service, years in result.guessed_years(SystemClock().now()).items():
+    for name, years in result.guessed_years(SystemClock().now()).items():
         listed = ", ".join(str(year) for year in years)
         typer.echo(
-            f"{translate('warning')}: {service}: {listed}: {translate('not published')} (rules/calendars/)", err=True
+            f"{translate('warning')}: {name}: {listed}: {translate('not published')} (rules/calendars/)", err=True
         )
     for finding in result.findings:
         typer.echo(str(finding))

@@ -71,7 +71,8 @@ PHRASES: Mapping[str, Text] = {
     "due": Text("期限", "due"),
     "evidence": Text("依据", "evidence"),
     "not published": Text(
-        "该年放假安排尚未公布，服务时段为推测", "the days off are not published yet; service hours are estimated"
+        "该年放假安排尚未公布，服务时段和工作日为推测",
+        "the days off are not published yet; service hours and working days are estimated",
     ),
     "warning": Text("警告", "warning"),
     "not in force": Text("发生时该规定未施行，不予定级", "not in force when the outage began: gives no level"),

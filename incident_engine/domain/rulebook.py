@@ -31,6 +31,23 @@ class Rulebook:
         """Return the calendar of a country with the operators' corrections; None without a country."""
         return None if country is None else self.calendars.get(country) or Calendar(country)
 
+    def guessed_years(self, country: str | None, now: datetime) -> dict[str, list[int]]:
+        """Return the years with unpublished days off, from this year until 365 days from now, by the place that counts.
+
+        Keys are services, packs that count working days, and `bank.calendar` if a playbook counts them. `country` is
+        that of `bank.calendar`.
+        """
+        end = now + timedelta(days=365)
+        years = guessed_years(self.hours, now)
+        calendars = {pack.pack: self.bank_calendar(pack.calendar) for pack in self.packs if pack.counts_working_days}
+        if any(step.counts_working_days for playbook in self.playbooks for step in playbook.steps):
+            calendars["bank.calendar"] = self.bank_calendar(country)
+        for name, calendar in calendars.items():
+            guessed = [] if calendar is None else calendar.guessed_years(now.date(), end.date())
+            if guessed:
+                years[name] = sorted(guessed)
+        return years
+
 
 def guessed_years(hours: Mapping[str, ServiceHours], now: datetime) -> dict[str, list[int]]:
     """Return the years with unpublished days off, from this year until 365 days from now, by service with any."""

@@ -1,5 +1,6 @@
 """Questions about stored cases: verdicts, what-if, recurring incidents. Needs only a connection to read from."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -19,6 +20,7 @@ from incident_engine.store import cases
 from incident_engine.store.assessments import latest_assessments
 from incident_engine.store.events import cases_with_event, events_of
 from incident_engine.store.packs import stored_pack
+from incident_engine.store.steps import started_steps, steps_of
 
 
 class Reader:
@@ -38,6 +40,12 @@ class Reader:
         if cases.case_row(connection, case_id) is None:
             return None
         return self.graded(connection, fold(case_id, events_of(connection, case_id)), now)
+
+    def guessed_years(self, connection: Connection, case: GradedCase, now: datetime) -> Mapping[str, Sequence[int]]:
+        """Return the years without published days off in which a planned step's dates were counted, by step id."""
+        started = started_steps(steps_of(connection, case.incident.id))
+        planned = case.type.plan(case.incident, case.assessments, now, started)
+        return {step.id: step.guessed_years for step in planned}
 
     def what_if(self, connection: Connection, case: GradedCase, what_if: WhatIf, now: datetime) -> GradedCase:
         """Return a case as it would be at `now` if the supposed facts held.

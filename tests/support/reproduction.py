@@ -33,7 +33,9 @@ def reproduced(engine: House) -> int:
                 trajectory_from(before) if before else (),
                 rulebook.calendars,
             )
-            assert assessment_document(found, engine.settings.bank.zone) == row.document
+            # The database of 0.1.0 has no years for obligations: none of theirs was a guess.
+            obligations = [{"guessed_years": []} | status for status in row.document["obligations"]]
+            assert assessment_document(found, engine.settings.bank.zone) == row.document | {"obligations": obligations}
             assert (row.level, row.level_retained) == (found.level, found.level_retained)
             documents[row.case_id, row.pack] = row.document
     return len(rows)

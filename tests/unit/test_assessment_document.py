@@ -66,6 +66,7 @@ def test_the_document_of_an_obligation_has_these_keys_and_values() -> None:
         "met_late": True,
         "overdue_at_detection": True,
         "missed": 0,
+        "guessed_years": [],
     }
 
 

@@ -43,6 +43,21 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert str(found) == f"{tmp_path / 'nothing.yaml'}:1:1: there is no such file or folder"
 
 
+def test_years_without_published_days_off_are_named_by_all_that_count_days_in_them(tmp_path: Path) -> None:
+    december = at("2026-12-01 09:00")
+    counting = {"cn-cbrc-2008": [2027], "bank.calendar": [2027]}
+    text = CONFIG.read_text(encoding="utf-8")
+    assert check([], CONFIG).guessed_years(december) == {"counter": [2027]} | counting
+    # A bank whose services are always open counts working days for its reports all the same.
+    always = write(tmp_path, "config.yaml", text.replace("hours: counter,", "hours: always,"))
+    assert check([], always).guessed_years(december) == counting
+    # Without a calendar of the bank's own, its deadlines take every day as a working day.
+    none = write(
+        tmp_path, "config.yaml", text.replace("hours: counter,", "hours: always,").replace("  calendar: CN #", "  #")
+    )
+    assert check([], none).guessed_years(december) == {"cn-cbrc-2008": [2027]}
+
+
 def test_findings_stand_in_order_and_once(tmp_path: Path) -> None:
     wrong = changed(tmp_path, SCENARIO, "scenario:", "scenarioo:")
     twice = check([wrong, wrong, tmp_path / "nothing.yaml"], CONFIG).findings

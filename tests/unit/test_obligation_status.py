@@ -8,11 +8,25 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
-from support.builders import at, cbrc_document, closed, corrected, incident, recorded, reported, restored, started
+from support.builders import (
+    CHINA,
+    at,
+    cbrc_document,
+    closed,
+    corrected,
+    incident,
+    recorded,
+    reported,
+    restored,
+    started,
+    verdict,
+)
 
 from incident_engine.domain.calendar.holidays import Calendar, DayKind
+from incident_engine.domain.calendar.service_hours import weekly_hours
 from incident_engine.domain.events.model import Recorded
 from incident_engine.domain.grading.assess import assess
+from incident_engine.domain.grading.assessment_document import assessment_document
 from incident_engine.domain.grading.obligation_status import ObligationState, ObligationStatus
 from incident_engine.domain.grading.pack import Pack
 from incident_engine.domain.grading.pack_parser import parse_pack
@@ -399,6 +413,54 @@ def test_working_days_leave_out_weekends_and_holidays_and_count_make_up_days(
     given = summary(after="restored", working_days=days)
     events = [started(f"{ended[:10]} 00:00"), restored(ended)]
     assert status("2030-01-01 00:00", given, *events).due_at == at(expected)
+
+
+@pytest.mark.parametrize(
+    ("ended", "days", "years"),
+    [
+        ("2026-12-29 10:40", 5, (2027,)),  # five working days from Tuesday end in January 2027
+        ("2026-12-29 10:40", 2, ()),  # the 30th and the 31st
+        ("2026-12-31 10:40", 1, (2027,)),
+    ],
+)
+def test_an_obligation_names_the_years_whose_working_days_are_a_guess(
+    ended: str, days: int, years: tuple[int, ...]
+) -> None:
+    events = [started(f"{ended[:10]} 00:00"), restored(ended)]
+    later = {"after": "met", "of": "report", "within": "24h"}
+    pack = pack_of(summary(after="restored", working_days=days), demand("later", levels=["III"], due=later))
+    published = Calendar("CN", {}, frozenset({2027}))
+    assessment = assess(incident(*events), pack, {}, at("2030-01-01 00:00"))
+    # The second obligation runs from the deadline of the first, and is as uncertain.
+    assert [found.guessed_years for found in assessment.obligations] == [years, years]
+    assert assessment.evidence.guessed_years == years
+    vouched = assess(incident(*events), pack, {}, at("2030-01-01 00:00"), (), {"CN": published})
+    assert vouched.evidence.guessed_years == ()
+
+
+def test_a_deadline_moved_off_a_day_off_names_the_years_that_are_a_guess() -> None:
+    # Two days after 2026-12-31 is Saturday 2027-01-02: Monday noon, if that is a working day.
+    due = {"after": "restored", "within": "48h", "on_day_off": "noon_next_working_day"}
+    events = [started("2026-12-31 00:00"), restored("2026-12-31 10:00")]
+    [found] = statuses("2030-01-01 00:00", [demand(levels=["III"], due=due)], *events)
+    assert (found.due_at, found.guessed_years) == (at("2027-01-04 12:00"), (2027,))
+
+
+def test_a_forecast_names_the_years_whose_service_hours_are_a_guess() -> None:
+    # The counter fails on Thursday 2026-12-31 at 16:50 and stays down: the next level is reached in January.
+    hours = {"core-banking": weekly_hours(CHINA, [("mon-fri", "09:00-17:00")], Calendar("CN"))}
+    assessment = verdict("2026-12-31 17:00", started("2026-12-31 16:50"), hours=hours)
+    assert assessment.next is not None
+    assert assessment.next.at > at("2027-01-01 00:00")
+    assert assessment.evidence.guessed_years == (2027,)
+
+
+def test_payments_down_at_the_end_of_an_announced_year_have_a_summary_due_in_a_guessed_one() -> None:
+    events = started("2026-12-29 10:00"), restored("2026-12-29 10:40")
+    assessment = verdict("2026-12-29 11:00", *events)
+    [summary_report] = [found for found in assessment.obligations if found.id == "summary-report"]
+    assert (summary_report.due_at, summary_report.guessed_years) == (at("2027-01-07 00:00"), (2027,))
+    assert assessment_document(assessment, CHINA)["evidence"]["guessed_years"] == [2027]
 
 
 def test_working_days_are_those_of_the_calendar_that_operators_have_set_right() -> None:

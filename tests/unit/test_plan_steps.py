@@ -149,6 +149,16 @@ def test_an_offset_in_working_days_is_the_morning_of_that_day() -> None:
     assert times(planned(step, "12:00", DOWN, restored("11:00"))) == {"20130623T030000Z": "06-26 09:00"}
 
 
+def test_a_step_names_the_years_whose_working_days_are_a_guess() -> None:
+    deadline = {"on": {"closed": True}, "awaits": "completion", "deadline": {"after": "start", "working_days": 5}}
+    offset = {"on": {"closed": True}, "offset_working_days": 5}
+    for template in (deadline, offset):
+        for day, years in (("2026-12-29", (2027,)), ("2026-12-01", ())):
+            events = started(f"{day} 08:00"), restored(f"{day} 09:00"), closed(f"{day} 10:00")
+            [step] = planned(template, f"{day} 10:00", *events)
+            assert step.guessed_years == years, (template, day)
+
+
 def test_a_deadline_from_the_occurrence_goes_by_the_level() -> None:
     step = {"on": {"level_reached": ["III", "II"]}, "awaits": "completion", "audience": "a"}
     within = {"deadline": {"after": "occurrence", "within": {"I": "15m", "II": "30m", "III": "60m"}}}

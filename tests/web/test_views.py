@@ -51,6 +51,24 @@ def test_no_incident_at_all_is_an_empty_list(api: Served) -> None:
     assert get(api, "/api/v1/incidents") == {"incidents": [], "total": 0}
 
 
+def test_a_deadline_in_a_year_without_published_days_off_is_marked(tmp_path: Path) -> None:
+    with served(tmp_path, at("2026-12-29 11:00"), PLAYBOOKS='["regulator-reports"]') as api:
+        report(api, started_json("a", at("2026-12-29 10:00")), restored_json("b", at("2026-12-29 10:40")))
+        [row] = get(api, "/api/v1/incidents")["incidents"]
+        incident = get(api, f"/api/v1/incidents/{row['id']}")
+    obligations = {found["id"]: found for found in incident["assessments"][0]["obligations"]}
+    assert obligations["summary-report"]["due_at"] == "2027-01-07T00:00:00+08:00"
+    assert obligations["summary-report"]["guessed_years"] == [2027]
+    assert obligations["first-report"]["guessed_years"] == []
+    assert incident["assessments"][0]["evidence"]["guessed_years"] == [2027]
+    years = {step["id"]: step["guessed_years"] for step in incident["steps"] if step["parent_id"] is None}
+    assert {name.split(":")[2]: found for name, found in years.items()} == {
+        "first-report": [],
+        "formal-report": [],
+        "summary-report": [2027],
+    }
+
+
 def test_the_list_has_the_worst_open_ones_first_and_the_closed_ones_last(api: Served) -> None:
     report(
         api,

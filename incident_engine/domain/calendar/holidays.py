@@ -76,8 +76,9 @@ class Calendar:
         announced = announced_years(self.country)
         return not announced or year in announced or year in self.published
 
-
-_A_DAY = timedelta(days=1)
+    def guessed_years(self, first: date, last: date) -> frozenset[int]:
+        """Return the years from one day to another whose days off are not officially known."""
+        return frozenset(year for year in range(first.year, last.year + 1) if not self.is_published(year))
 
 
 @cache  # the library builds a calendar for each call, and each assessment calls this
@@ -102,16 +103,3 @@ def known_country(code: str) -> str:
     if code not in countries:
         raise unknown_name("country", code, countries, "the ISO 3166 code of a country, such as CN")
     return code
-
-
-def is_working_day(day: date, calendar: Calendar | None) -> bool:
-    """Return whether the day is a workday; without a calendar every day is one."""
-    return calendar is None or calendar.is_workday(day)
-
-
-def next_working_day(day: date, calendar: Calendar | None) -> date:
-    """Return the first workday after a day; without a calendar the next day."""
-    day += _A_DAY
-    while not is_working_day(day, calendar):
-        day += _A_DAY
-    return day

@@ -202,8 +202,7 @@ class WeeklyHours:
         """Return the years within [start, end) whose days off are not officially published."""
         if self.calendar is None:
             return frozenset()
-        first, last = start.astimezone(self.zone).year, end.astimezone(self.zone).year
-        return frozenset(year for year in range(first, last + 1) if not self.calendar.is_published(year))
+        return self.calendar.guessed_years(start.astimezone(self.zone).date(), end.astimezone(self.zone).date())
 
     def windows(self, day: date) -> Windows:
         """Return the windows of one local day."""

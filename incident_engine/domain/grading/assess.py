@@ -1,6 +1,7 @@
 """Assess an incident by a pack: its levels, forecast and obligations, with the evidence for them."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from incident_engine.domain.calendar.holidays import Calendar
@@ -56,6 +57,11 @@ def assess(
     known_until = max([now, *(step.at for step in previous_history)])
     trajectory = tuple(step for step in history if step.at <= known_until)
     severity = severity_of(pack.severity, trajectory)
+    obligations = statuses(incident, pack, history, downtime, calendars or {}, now, in_force=in_force)
+    evidence = evidence_of(incident, pack, downtime, instants, corrections, other, now, in_force=in_force)
+    # The forecast counts service hours after now, and obligations count working days.
+    counted_until = max([now, *(step.at for step in history)])
+    guessed_years = {*downtime.guessed_years(counted_until), *(year for o in obligations for year in o.guessed_years)}
     return Assessment(
         pack=pack.pack,
         version=pack.version,
@@ -63,8 +69,8 @@ def assess(
         at=now,
         trajectory=trajectory,
         forecast=tuple(step for step in history if step.at > known_until),
-        obligations=statuses(incident, pack, history, downtime, calendars or {}, now, in_force=in_force),
-        evidence=evidence_of(incident, pack, downtime, instants, corrections, other, now, in_force=in_force),
+        obligations=obligations,
+        evidence=replace(evidence, guessed_years=tuple(sorted(guessed_years))),
         level_retained=severity > severity_of(pack.severity, [step for step in raw_history if step.at <= known_until]),
         provisional=is_provisional(pack, downtime, trajectory, corrections, known_until),
         severities=pack.severity,

@@ -58,7 +58,7 @@ class Evidence:
     in_force: bool
     """Whether the regulation was in force when the outage began. If not, it gives no level."""
     guessed_years: tuple[int, ...]
-    """Years without officially published days off: service hours in them are a guess."""
+    """Years without officially published days off in which service hours or working days were counted."""
     occurred_at: datetime | None
     detected_at: datetime | None
     restored_at: datetime | None

@@ -70,6 +70,7 @@ def obligation_document(status: ObligationStatus, zone: tzinfo) -> dict[str, Any
         "met_late": status.met_late,
         "overdue_at_detection": status.overdue_at_detection,
         "missed": status.missed,
+        "guessed_years": list(status.guessed_years),
     }
 
 

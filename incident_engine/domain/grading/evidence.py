@@ -26,7 +26,7 @@ def evidence_of(
     """Return the evidence at `now`. `instants` maps all rules to the instants at which they are reached."""
     return Evidence(
         in_force=in_force,
-        guessed_years=downtime.guessed_years(now),
+        guessed_years=(),  # known once the forecast and the obligations are
         occurred_at=incident.occurred_at,
         detected_at=incident.detected_at,
         restored_at=incident.restored_at,

@@ -4,9 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
 from functools import cache
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from incident_engine.domain.calendar.holidays import Calendar, is_working_day, next_working_day
+from incident_engine.domain.calendar.holidays import Calendar
+from incident_engine.domain.calendar.working_days import working_day_after, working_day_from
 from incident_engine.domain.events.actions import StepCompleted
 from incident_engine.domain.grading.downtime import Downtime
 from incident_engine.domain.grading.level_history import LevelChange
@@ -40,6 +42,14 @@ class _Context:
     in_force: bool
 
 
+class _Due(NamedTuple):
+    """The deadline of an obligation; None while its clock has not started."""
+
+    at: datetime | None
+    guessed_years: frozenset[int] = frozenset()
+    """Years without published days off in which working days were counted."""
+
+
 def statuses(
     incident: Incident,
     pack: Pack,
@@ -66,16 +76,19 @@ def _of(
 ) -> Iterator[ObligationStatus]:
     completions = context.incident.handling.completions_of(obligation.id)
     for instance, applies_at in _applications(obligation, context):
-        due_at = _due_at(obligation, applies_at, context, before)
-        if obligation.every is not None and due_at is not None:
-            yield from _repeated(obligation, obligation.every, applies_at, due_at, completions, context)
+        due = _due(obligation, applies_at, context, before)
+        guessed_years = tuple(sorted(due.guessed_years))
+        if obligation.every is not None and due.at is not None:
+            for status in _repeated(obligation, obligation.every, applies_at, due.at, completions, context):
+                yield replace(status, guessed_years=guessed_years)
             continue
         # A report before the level was reached fulfils the first instance, but none after a correction.
         since = applies_at if instance else None
         met = next((completion for completion in completions if since is None or completion.occurred_at >= since), None)
         if met is None and _is_corrected_away(obligation, applies_at, context):
             continue
-        yield _status(obligation, instance, applies_at, due_at, met, context)
+        status = _status(obligation, instance, applies_at, due.at, met, context)
+        yield replace(status, guessed_years=guessed_years)
 
 
 def _applications(obligation: Obligation, context: _Context) -> Iterator[tuple[str, datetime]]:
@@ -168,62 +181,65 @@ def _repeated(
         number = latest + 1
 
 
-def _due_at(
+def _due(
     obligation: Obligation, applies_at: datetime, context: _Context, before: Mapping[str, Sequence[ObligationStatus]]
-) -> datetime | None:
-    """Return by when an obligation is due; None while its clock has not started."""
-    instants = [_instant(deadline, applies_at, context, before) for deadline in obligation.due.deadlines]
-    reached = [instant for instant in instants if instant is not None]
+) -> _Due:
+    """Return by when an obligation is due."""
+    deadlines = [_instant(deadline, applies_at, context, before) for deadline in obligation.due.deadlines]
+    reached = [deadline.at for deadline in deadlines if deadline.at is not None]
     if not reached:
-        return None
+        return _Due(None)
+    # Of several deadlines, one in a year that is a guess may turn out to be the earliest.
+    guessed_years = frozenset[int]().union(*(deadline.guessed_years for deadline in deadlines))
     # A deadline that had passed before the obligation applied cannot be kept any more: a later one counts.
     due_at = min([instant for instant in reached if instant >= applies_at] or reached)
     if obligation.due.on_day_off is DayOff.KEEP:
-        return due_at
+        return _Due(due_at, guessed_years)
     zone = ZoneInfo(context.pack.timezone)
     day = due_at.astimezone(zone).date()
-    if is_working_day(day, context.calendar):
-        return due_at
-    return datetime.combine(next_working_day(day, context.calendar), _NOON, zone).astimezone(UTC)
+    working_day = working_day_from(day, context.calendar)
+    if working_day.day != day:
+        due_at = datetime.combine(working_day.day, _NOON, zone).astimezone(UTC)
+    return _Due(due_at, guessed_years | working_day.guessed_years)
 
 
 def _instant(
     deadline: Deadline, applies_at: datetime, context: _Context, before: Mapping[str, Sequence[ObligationStatus]]
-) -> datetime | None:
+) -> _Due:
     start = _anchor(deadline, applies_at, context, before)
-    if start is None:
-        return None
+    if start.at is None:
+        return start
     if deadline.within is not None:
-        return start + deadline.within
-    zone = ZoneInfo(context.pack.timezone)
-    local = start.astimezone(zone)
+        return _Due(start.at + deadline.within, start.guessed_years)
+    local = start.at.astimezone(ZoneInfo(context.pack.timezone))
     if deadline.months is not None:
-        return months_later(local, deadline.months).astimezone(UTC)
-    day = local.date()
-    for _ in range(deadline.working_days or 0):
-        day = next_working_day(day, context.calendar)
-    return context.pack.midnight(day + _A_DAY).astimezone(UTC)
+        return _Due(months_later(local, deadline.months).astimezone(UTC), start.guessed_years)
+    last = working_day_after(local.date(), deadline.working_days or 0, context.calendar)
+    end = context.pack.midnight(last.day + _A_DAY).astimezone(UTC)
+    return _Due(end, start.guessed_years | last.guessed_years)
 
 
 def _anchor(
     deadline: Deadline, applies_at: datetime, context: _Context, before: Mapping[str, Sequence[ObligationStatus]]
-) -> datetime | None:
+) -> _Due:
+    """Return the instant from which a deadline runs."""
     incident = context.incident
     match deadline.after:
         case Anchor.OCCURRENCE:
-            return incident.occurred_at
+            return _Due(incident.occurred_at)
         case Anchor.AWARENESS:
-            return incident.detected_at
+            return _Due(incident.detected_at)
         case Anchor.APPLIES:
-            return applies_at
+            return _Due(applies_at)
         case Anchor.CLASSIFIED:
             # An incident cannot be classified before it is known.
-            return max(applies_at, incident.detected_at or applies_at)
+            return _Due(max(applies_at, incident.detected_at or applies_at))
         case Anchor.RESTORED:
-            return ended_at(incident, applies_at)
+            return _Due(ended_at(incident, applies_at))
         case Anchor.MET | Anchor.LAST_MET:
             completions = incident.handling.completions_of(deadline.of)
             instants = [completion.occurred_at for completion in completions if completion.occurred_at <= context.now]
             if not instants:
-                return before[deadline.of or ""][0].due_at
-            return min(instants) if deadline.after is Anchor.MET else max(instants)
+                status = before[deadline.of or ""][0]
+                return _Due(status.due_at, frozenset(status.guessed_years))
+            return _Due(min(instants) if deadline.after is Anchor.MET else max(instants))

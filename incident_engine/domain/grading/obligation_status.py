@@ -36,6 +36,8 @@ class ObligationStatus:
     """It was due before the incident was known."""
     instance: str = ""
     """The name of the instance; empty if there is only one."""
+    guessed_years: tuple[int, ...] = ()
+    """Years without officially published days off in which working days up to `due_at` were counted."""
     missed: int = 0
     """How many instances in a row were missed, this one included."""
 

@@ -14,7 +14,7 @@ from incident_engine.common.validation import Strict, invalid
 from incident_engine.domain.calendar.holidays import known_country
 from incident_engine.domain.grading.conditions import Condition, RegionsDown, leaves
 from incident_engine.domain.grading.interpretation import Interpretation
-from incident_engine.domain.grading.obligation import Obligation
+from incident_engine.domain.grading.obligation import DayOff, Obligation
 from incident_engine.domain.grading.pack_case import PackCase
 from incident_engine.domain.values import Day, Identifier, LocalizedText, Zone
 
@@ -170,6 +170,13 @@ class Pack(Strict):
     def rule_by_id(self) -> Mapping[str, Rule]:
         """Return the rules by id."""
         return {rule.id: rule for rule in self.rules}
+
+    @property
+    def counts_working_days(self) -> bool:
+        """Return whether a deadline of the pack depends on working days."""
+        deadlines = [deadline for obligation in self.obligations for deadline in obligation.due.deadlines]
+        is_moved = any(obligation.due.on_day_off is not DayOff.KEEP for obligation in self.obligations)
+        return is_moved or any(deadline.working_days is not None for deadline in deadlines)
 
     @cached_property
     def conditions(self) -> Mapping[str, Condition]:

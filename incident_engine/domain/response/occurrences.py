@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta, tzinfo
 
-from incident_engine.domain.calendar.holidays import Calendar, next_working_day
+from incident_engine.domain.calendar.holidays import Calendar
+from incident_engine.domain.calendar.working_days import working_day_after
 from incident_engine.domain.events.actions import StepAdded
 from incident_engine.domain.events.model import RecoveryEstimated
 from incident_engine.domain.events.types import ITSELF
@@ -48,12 +49,10 @@ class PlanSettings:
     observation: timedelta = timedelta(0)
     """How long a restored incident is watched before it should be closed."""
 
-    def working_day(self, start: datetime, days: int, at: time) -> datetime:
-        """Return `at`, local time, on the n-th working day after the day of `start`."""
-        day = start.astimezone(self.zone).date()
-        for _ in range(days):
-            day = next_working_day(day, self.calendar)
-        return datetime.combine(day, at, self.zone).astimezone(UTC)
+    def working_day(self, start: datetime, days: int, at: time) -> tuple[datetime, frozenset[int]]:
+        """Return `at`, local time, on the n-th working day after the day of `start`, and the years that are a guess."""
+        counted = working_day_after(start.astimezone(self.zone).date(), days, self.calendar)
+        return datetime.combine(counted.day, at, self.zone).astimezone(UTC), counted.guessed_years
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,14 +124,16 @@ class _TemplatePlan:
     def _steps_of(self, occurrence: Occurrence) -> Iterator[Step]:
         """Yield the step of an occurrence; of a repeated one the latest and the next."""
         template, incident = self._template, self._view.incident
+        guessed_years: frozenset[int] = frozenset()
         if occurrence.at_once:
             first_at = occurrence.at
         elif template.offset_working_days is not None:
-            first_at = self._view.settings.working_day(occurrence.at, template.offset_working_days, _MORNING)
+            days = template.offset_working_days
+            first_at, guessed_years = self._view.settings.working_day(occurrence.at, days, _MORNING)
         else:
             first_at = self._view.by_rhythm(occurrence.at, template.offset)
         if template.repeat is None:
-            yield self._step(occurrence, occurrence.instance, first_at)
+            yield self._step(occurrence, occurrence.instance, first_at, guessed_years)
             return
         ends_at = incident.closing.at if incident.closing else NEVER
         if template.repeat.until is RepeatEnd.RESTORED:
@@ -149,29 +151,39 @@ class _TemplatePlan:
                 return
             number, at = number + 1, after
 
-    def _deadline(self, occurrence: Occurrence, step_id: str, begins_at: datetime) -> datetime | None:
-        """Return the deadline of a step, from its obligation, its task or the playbook; None if there is none."""
+    def _deadline(
+        self, occurrence: Occurrence, step_id: str, begins_at: datetime
+    ) -> tuple[datetime | None, frozenset[int]]:
+        """Return the deadline of a step, from its obligation, its task or the playbook, and the years that are a guess.
+
+        The deadline is None if there is none.
+        """
         if occurrence.obligation is not None:
-            return occurrence.obligation.due_at
+            return occurrence.obligation.due_at, frozenset(occurrence.obligation.guessed_years)
         if occurrence.task is not None and occurrence.task.data.due_at is not None:
-            return occurrence.task.data.due_at
+            return occurrence.task.data.due_at, frozenset()
         deadline, level = self._template.deadline, self._view.primary.level_at(begins_at)
         if deadline is None:
-            return None
+            return None, frozenset()
         # From the real start: a daemon that was down must not shorten the time people have.
         runs_from = self._view.started.get(step_id, max(begins_at, self._view.now))
         if deadline.after is DeadlineFrom.OCCURRENCE:
             runs_from = self._view.incident.occurred_at or begins_at
         if deadline.working_days is not None:
-            return self._view.settings.working_day(runs_from, by_level(deadline.working_days, level), time()) + _A_DAY
+            days = by_level(deadline.working_days, level)
+            last, guessed_years = self._view.settings.working_day(runs_from, days, time())
+            return last + _A_DAY, guessed_years
         assert deadline.within is not None  # noqa: S101 - the validator saw to it
-        return runs_from + by_level(deadline.within, level)
+        return runs_from + by_level(deadline.within, level), frozenset()
 
-    def _step(self, occurrence: Occurrence, instance: str, due_at: datetime) -> Step:
+    def _step(
+        self, occurrence: Occurrence, instance: str, due_at: datetime, guessed_years: frozenset[int] = frozenset()
+    ) -> Step:
         template, task = self._template, occurrence.task
         # A preapproved message goes out at once, as if it needed no approval.
         approval = None if template.approval is None or template.approval.preapproved else template.approval
         step_id = self._id(instance)
+        deadline, deadline_years = self._deadline(occurrence, step_id, due_at)
         return Step(
             id=step_id,
             playbook=self._playbook.playbook,
@@ -183,7 +195,7 @@ class _TemplatePlan:
             level=occurrence.level,
             obligation=occurrence.obligation.id if occurrence.obligation else None,
             fulfils=template.fulfils,
-            deadline=self._deadline(occurrence, step_id, due_at),
+            deadline=deadline,
             awaits=template.awaits or (Awaits.COMPLETION if template.fulfils else None),
             approval=approval.by if approval is not None else None,
             report=template.report,
@@ -191,4 +203,5 @@ class _TemplatePlan:
             channels=template.channels,
             request=approval.template if approval is not None else None,
             task=task,
+            guessed_years=tuple(sorted(guessed_years | deadline_years)),
         )

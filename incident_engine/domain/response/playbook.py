@@ -172,6 +172,12 @@ class StepTemplate(Strict):
             raise invalid("a step that waits for an answer cannot repeat", expected)
         return self
 
+    @property
+    def counts_working_days(self) -> bool:
+        """Return whether its start or its deadline is counted in working days."""
+        has_days = self.deadline is not None and self.deadline.working_days is not None
+        return has_days or self.offset_working_days is not None
+
 
 class Playbook(Strict):
     """Steps that belong together."""

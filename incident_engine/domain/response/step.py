@@ -94,6 +94,8 @@ class Step:
     task: StepAdded | None = None
     base_awaits: Awaits | None = None
     """The action that the parent step awaits."""
+    guessed_years: tuple[int, ...] = ()
+    """Years without published days off in which working days up to `due_at` or `deadline` were counted."""
 
     @property
     def base(self) -> str:
@@ -101,4 +103,14 @@ class Step:
         return self.parent_id or self.id
 
 
-NOT_STORED = ("episode", "channels", "request", "next_update_at", "escalation", "handover", "task", "base_awaits")
+NOT_STORED = (
+    "episode",
+    "channels",
+    "request",
+    "next_update_at",
+    "escalation",
+    "handover",
+    "task",
+    "base_awaits",
+    "guessed_years",
+)

@@ -40,13 +40,15 @@ def incident_view(
     """Return an incident with its assessments as of `now`, its steps and deliveries; None if there is no such incident.
 
     Shape: `read_models.incident_rows`, and `{"detected_at", "recovery_estimated_at", "closed_by", "assessments":
-    [assessment_document], "steps": [read_models.step_rows], "deliveries": [read_models.delivery_rows]}`.
+    [assessment_document], "steps": [read_models.step_rows and `guessed_years`: the years without published days off in
+    which working days up to `due_at` or `deadline` were counted], "deliveries": [read_models.delivery_rows]}`.
     """
     case = reader.case(connection, incident_id, now)
     row = read_models.incident_row(connection, incident_id, zone)
     if case is None or row is None:
         return None
     incident = case.incident
+    guessed_years = reader.guessed_years(connection, case, now)
     return {
         **row,
         # The row is as of the last update; this instant may have been corrected since.
@@ -55,7 +57,10 @@ def incident_view(
         "recovery_estimated_at": to_local_iso(incident.recovery_at, zone),
         "closed_by": incident.closing.by if incident.closing else None,
         "assessments": [assessment_document(assessment, zone) for assessment in case.assessments],
-        "steps": read_models.step_rows(connection, incident_id, zone),
+        "steps": [
+            step | {"guessed_years": list(guessed_years.get(step["id"], ()))}
+            for step in read_models.step_rows(connection, incident_id, zone)
+        ],
         "deliveries": read_models.delivery_rows(connection, incident_id, zone),
     }
 
