@@ -43,7 +43,7 @@ def grade(
     from incident_engine.config.calendars import load_calendars
     from incident_engine.config.rulebook import load_every_pack, load_packs, rules_directory
     from incident_engine.engine import event_files, offline
-    from incident_engine.engine.history import refuse_unknown_names
+    from incident_engine.engine.history import with_known_names
 
     if output not in ("text", "json"):
         raise typer.BadParameter("expected text or json", param_hint="--format")
@@ -55,10 +55,10 @@ def grade(
     if findings:
         raise InvalidFilesError(findings)
     text = sys.stdin.read() if file == "-" else event_files.read_text(Path(file))
-    events = event_files.read_events(text, "<stdin>" if file == "-" else file, settings.service_names)
+    events = event_files.read_events(text, "<stdin>" if file == "-" else file, settings)
     now = SystemClock().now()
     # A history may contain measures and obligations of packs that are not chosen.
-    refuse_unknown_names(events, settings, [*packs, *load_every_pack(settings, config_file)])
+    events = with_known_names(events, settings, [*packs, *load_every_pack(settings, config_file)])
     graded = offline.grade(events, basis, settings, instant_of(at, settings.bank.zone), now, explained=explain)
     repeated = offline.recurring(graded, basis, instant_of(at, settings.bank.zone) or now)
     if output == "json":

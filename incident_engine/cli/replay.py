@@ -53,7 +53,7 @@ def replay(
     from incident_engine.engine import event_files
     from incident_engine.engine import replay as replays
     from incident_engine.engine.candidates import load_candidates
-    from incident_engine.engine.history import refuse_unknown_names
+    from incident_engine.engine.history import with_known_names
 
     if output not in ("text", "json"):
         raise typer.BadParameter("expected text or json", param_hint="--format")
@@ -68,10 +68,10 @@ def replay(
         raise InvalidFilesError(findings)
     candidates = load_candidates(settings, config_file, pack)
     text = sys.stdin.read() if file == "-" else event_files.read_text(Path(file))
-    events = event_files.read_events(text, "<stdin>" if file == "-" else file, settings.service_names)
+    events = event_files.read_events(text, "<stdin>" if file == "-" else file, settings)
     # A history may contain measures and obligations of packs that are not compared.
     packs = [candidate.pack for candidate in candidates] + load_every_pack(settings, config_file)
-    refuse_unknown_names(events, settings, packs)
+    events = with_known_names(events, settings, packs)
     hours = settings.service_hours(calendars)
     result = replays.replay(events, candidates, hours, settings, until, SystemClock().now())
     if output == "json":

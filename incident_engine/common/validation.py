@@ -19,10 +19,15 @@ class Strict(BaseModel):
 
 
 def nearest(name: object, valid: Iterable[str]) -> str:
-    """Return the valid name most similar to `name`, or "" if none is close."""
+    """Return the valid name most similar to `name`, or "" if none is near.
+
+    Near is one wrong, missing, added or swapped character in up to five, two in up to eight, and so on; or a beginning
+    of three characters or more, such as `due` of `due_at`.
+    """
     names = list(valid)
     folded = [candidate.casefold() for candidate in names]
     matches = get_close_matches(str(name).casefold(), folded, n=10, cutoff=0.5)
+    matches = [match for match in matches if _is_near(match, str(name).casefold())]
     if not matches:
         return ""
     likeness = {match: SequenceMatcher(None, match, str(name).casefold()).ratio() for match in matches}
@@ -30,8 +35,29 @@ def nearest(name: object, valid: Iterable[str]) -> str:
     return next(names[index] for index, text in enumerate(folded) if likeness.get(text) == best)
 
 
-def unknown_name(kind: str, name: object, valid: Iterable[str], expected: str = "") -> PydanticCustomError:
-    """Return the error for a name that is not among the valid ones; `expected` replaces their list."""
+def _is_near(one: str, other: str) -> bool:
+    """Return whether a third of the longer text's characters, or one, is enough to make the texts equal."""
+    if min(len(one), len(other)) >= 3 and (one.startswith(other) or other.startswith(one)):
+        return True
+    before: list[int] = []
+    row = list(range(len(other) + 1))
+    for i, left in enumerate(one, 1):
+        earlier, before, row = before, row, [i]
+        for j, right in enumerate(other, 1):
+            distance = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (left != right))
+            if i > 1 and j > 1 and (left, one[i - 2]) == (other[j - 2], right):
+                distance = min(distance, earlier[j - 2] + 1)  # two characters in the wrong order
+            row.append(distance)
+    return row[-1] <= max(1, max(len(one), len(other)) // 3)
+
+
+def unknown_name(
+    kind: str, name: object, valid: Iterable[str], expected: str = "", also: Sequence[str] = ()
+) -> PydanticCustomError:
+    """Return the error for a name that is not among the valid ones; `expected` replaces their list.
+
+    The nearest name may also be one of `also`.
+    """
     names = sorted(valid)
     return PydanticCustomError(
         "unknown_name",
@@ -40,7 +66,7 @@ def unknown_name(kind: str, name: object, valid: Iterable[str], expected: str = 
             "kind": kind,
             "name": str(name),
             "expected": expected or f"one of: {_listed(names)}",
-            "nearest": nearest(name, names),
+            "nearest": nearest(name, [*names, *also]),
         },
     )
 

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BeforeValidator
 
 from incident_engine.domain.calendar.service_hours import DAY_NAMES, HOLIDAYS, MAKEUP_WORKDAYS
 from incident_engine.domain.events.fields import IncidentKey, Instant, Region
+from incident_engine.domain.events.region_names import city_names
 from incident_engine.domain.grading.pack_case import TimeOfDay
 from incident_engine.domain.regions import PROVINCES
 from incident_engine.domain.values import Day, Duration, Identifier, Zone
@@ -76,11 +77,13 @@ VALUES: dict[str, Schema] = {
         "pattern": rf"^\${_NAME}$",
     },
     "Region": {
-        "description": "A region: an ISO 3166-2 code, a 6-digit adcode (in quotation marks) or a province's name.",
+        "description": "A region: an ISO 3166-2 code, a 6-digit adcode (in quotation marks), or the name of a province "
+        "or city.",
         "anyOf": [
             {"enum": [name for p in PROVINCES for name in dict.fromkeys((p.code, p.zh_short, p.zh_long, p.en))]},
+            {"enum": city_names()},
             # Without CN: a Chinese code that is not in the list above is a mistake.
-            {"type": "string", "pattern": r"^(\d{6}|(?!CN)[A-Za-z]{2}(-[A-Za-z0-9]{1,3})?)$"},
+            {"type": "string", "pattern": r"^(\d{6}(\d{6})?|CN-\d{2}|(?!CN)[A-Za-z]{2}(-[A-Za-z0-9]{1,3})?)$"},
         ],
     },
     "TimeOfDay": {

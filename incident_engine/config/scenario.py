@@ -1,6 +1,6 @@
 """Scenarios of drills: events, and the expected outcome."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,7 +13,7 @@ from incident_engine.common.validation import Strict, nearest, problems_of, unkn
 from incident_engine.common.yaml_loader import load_file
 from incident_engine.config.rulebook import rules_directory
 from incident_engine.config.settings import Settings
-from incident_engine.domain.events.fields import KNOWN_SERVICES
+from incident_engine.domain.events.fields import EVERYWHERE, KNOWN_SERVICES
 from incident_engine.domain.events.model import EVENT, Event
 from incident_engine.domain.events.types import EventType
 from incident_engine.domain.grading.obligation_status import ObligationState
@@ -130,8 +130,10 @@ class Scenario(Strict):
         ordered = sorted(range(len(self.events)), key=lambda index: (self.events[index].at, index))
         return [self.native_event(index) for index in ordered]
 
-    def native_event(self, index: int, services: Mapping[str, object] | None = None) -> Event:
-        """Return one event in the native format; `services` limits its service.
+    def native_event(
+        self, index: int, services: Mapping[str, object] | None = None, everywhere: Sequence[str] = ()
+    ) -> Event:
+        """Return one event in the native format; `services` limits its service, 全国 stands for `everywhere`.
 
         Raises pydantic's ValidationError if it is no valid event.
         """
@@ -141,7 +143,7 @@ class Scenario(Strict):
             "id": f"{self.scenario}/{index + 1}",
             "occurred_at": self.start + event.at,
         }
-        return EVENT.validate_python(document, context={KNOWN_SERVICES: services})
+        return EVENT.validate_python(document, context={KNOWN_SERVICES: services, EVERYWHERE: everywhere})
 
 
 def load_scenario(path: Path, settings: Settings) -> Scenario:
@@ -154,7 +156,9 @@ def load_scenario(path: Path, settings: Settings) -> Scenario:
     problems = list(_wrong_events(scenario, settings))
     if problems:
         raise document.refuse(problems)
-    return scenario
+    # By id from here on: what reads the events later does not know the bank's names.
+    events = tuple(_with_ids(scenario, index, settings) for index in range(len(scenario.events)))
+    return scenario.model_copy(update={"events": events})
 
 
 def find_scenario(name: str, settings: Settings) -> Path:
@@ -168,11 +172,17 @@ def find_scenario(name: str, settings: Settings) -> Path:
     raise InvalidFilesError([Finding(name, 1, 1, problem.sentence())])
 
 
+def _with_ids(scenario: Scenario, index: int, settings: Settings) -> ScenarioEvent:
+    native = scenario.native_event(index, settings.service_names, settings.regions.everywhere)
+    regions = getattr(native, "regions", ())  # some types of events have none
+    return scenario.events[index].model_copy(update={"service": getattr(native, "service", None), "regions": regions})
+
+
 def _wrong_events(scenario: Scenario, settings: Settings) -> Iterator[Problem]:
     people = settings.people.names
     for index, event in enumerate(scenario.events):
         try:
-            scenario.native_event(index, settings.service_names)
+            scenario.native_event(index, settings.service_names, settings.regions.everywhere)
         except ValidationError as error:
             for problem in problems_of(error, Event, event.model_dump()):
                 yield replace(problem, path=("events", index, *problem.path))

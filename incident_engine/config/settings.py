@@ -48,6 +48,7 @@ from incident_engine.config.secret import Secret
 from incident_engine.config.watchdog import WatchdogSettings, watchdog_problems
 from incident_engine.domain.calendar.holidays import Calendar, known_countries
 from incident_engine.domain.calendar.service_hours import ALWAYS, ServiceHours, WeeklyHours, weekly_hours
+from incident_engine.domain.events.fields import Regions
 from incident_engine.domain.values import Duration, Identifier, LocalizedText, Zone, write_duration
 
 PREFIX = "INCIDENT_ENGINE__"
@@ -183,6 +184,13 @@ class AlertmanagerSettings(Strict):
     """The text between several regions in one label."""
 
 
+class RegionsSettings(Strict):
+    """The regions that the bank serves."""
+
+    everywhere: Regions = ()
+    """The regions for which the words 全国 and everywhere stand in events. Default: these words are refused."""
+
+
 _Windows = Annotated[tuple[str, ...], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]
 """Opening windows; a single one needs no list."""
 
@@ -237,6 +245,7 @@ class Settings(BaseSettings):
     playbooks: tuple[Identifier, ...] = Field(min_length=1)
     intake: IntakeSettings = IntakeSettings()
     alertmanager: AlertmanagerSettings = AlertmanagerSettings()
+    regions: RegionsSettings = RegionsSettings()
     hours: dict[Identifier, HoursSettings] = {}
     services: tuple[ServiceSettings, ...] = Field(min_length=1)
     channels: dict[Identifier, ChannelSettings] = Field(min_length=1)

@@ -23,7 +23,7 @@ from incident_engine.domain.incidents.closing_check import closing_problem
 from incident_engine.domain.incidents.fold import fold
 from incident_engine.domain.incidents.incident import Incident
 from incident_engine.domain.response.step import Awaits, StepState
-from incident_engine.engine.name_checks import Names, name_problems, with_default_pack
+from incident_engine.engine.name_checks import Names, name_problems, with_default_pack, with_level_id
 from incident_engine.store.events import events_of
 from incident_engine.store.steps import steps_of
 
@@ -58,7 +58,7 @@ def checked(
         case StepCompleted():
             return _completed(connection, event, incident, packs)
         case LevelCorrected():
-            event = with_default_pack(event, packs[0].pack)
+            event = with_level_id(with_default_pack(event, packs[0].pack), packs)
             return [*_too_early(event, incident), *name_problems(event, packs)] or event
         case IncidentClosed(occurred_at=closed_at):
             # Later events may have re-opened it; a closing that arrives late is judged as of its own time.

@@ -1,12 +1,13 @@
 """Files of events in JSON, JSON lines or YAML, with findings by line and column."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from incident_engine.common.errors import Finding, InvalidDocumentError, InvalidFilesError, MalformedBodyError
 from incident_engine.common.yaml_loader import Document, load_text
+from incident_engine.config.settings import Settings
 from incident_engine.domain.events.model import Event
 from incident_engine.intake.document import parse_json
 from incident_engine.intake.native import parse_events
@@ -22,13 +23,13 @@ def read_text(path: Path) -> str:
         raise InvalidFilesError([Finding(str(path), 1, 1, f"is not UTF-8: {error.reason}")]) from None
 
 
-def read_events(text: str, name: str, services: Mapping[str, object]) -> list[Event]:
+def read_events(text: str, name: str, settings: Settings) -> list[Event]:
     """Return the events of a text. Raises InvalidFilesError with every finding, in the file `name`."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     objects = [line for line in lines if line.startswith("{") and line.endswith("}")]
     # JSON lines if most lines are whole objects: one or the other may be broken, and is then a finding of its own.
     if len(lines) > 1 and lines[0] in objects[:1] and len(objects) * 2 > len(lines):
-        return _from_lines(text, name, services)
+        return _from_lines(text, name, settings)
     is_json = text.lstrip()[:1] in ("[", "{")
     try:
         document = Document(name, parse_json(text.encode())) if is_json else load_text(text, name)
@@ -37,20 +38,20 @@ def read_events(text: str, name: str, services: Mapping[str, object]) -> list[Ev
     if document.data is None:
         raise InvalidFilesError([Finding(name, 1, 1, "holds no events; expected one event or a list of them")])
     try:
-        return parse_events(document.data, services)
+        return parse_events(document.data, settings.service_names, settings.regions.everywhere)
     except InvalidDocumentError as error:
         positions = dict(_positions(text, document.data)) if is_json else document.positions
         raise replace(document, positions=positions).refuse(error.problems) from None
 
 
-def _from_lines(text: str, name: str, services: Mapping[str, object]) -> list[Event]:
+def _from_lines(text: str, name: str, settings: Settings) -> list[Event]:
     events: list[Event] = []
     findings: list[Finding] = []
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
             continue
         try:
-            events += parse_events(parse_json(line.encode()), services)
+            events += parse_events(parse_json(line.encode()), settings.service_names, settings.regions.everywhere)
         except MalformedBodyError as error:
             findings.append(Finding(name, number, error.column, f"not valid JSON: {error}"))
         except InvalidDocumentError as error:

@@ -11,7 +11,7 @@ from incident_engine.domain.grading.pack import Pack
 from incident_engine.domain.incidents.correlation import split
 from incident_engine.domain.incidents.fold import fold
 from incident_engine.domain.incidents.incident import Incident
-from incident_engine.engine.name_checks import name_problems, with_default_pack
+from incident_engine.engine.name_checks import name_problems, with_default_pack, with_level_id
 
 
 def incidents_of(
@@ -39,12 +39,18 @@ def end_of(incident: Incident, history: Sequence[Recorded], now: datetime) -> da
     return max(times, default=now)
 
 
-def refuse_unknown_names(events: Sequence[Event], settings: Settings, packs: Sequence[Pack]) -> None:
-    """Raise InvalidDocumentError for each figure, level, pack and obligation in the events that no pack has."""
+def with_known_names(events: Sequence[Event], settings: Settings, packs: Sequence[Pack]) -> list[Event]:
+    """Return the events with the packs and levels of corrections by their ids.
+
+    Raises InvalidDocumentError for each figure, level, pack and obligation in the events that no pack has.
+    """
+    primary = settings.grading.primary
+    named = [with_level_id(with_default_pack(event, primary), packs) for event in events]
     problems = [
         replace(problem, message=f"event '{event.id}' of '{event.source}': {problem.message}")
-        for event in events
-        for problem in name_problems(with_default_pack(event, settings.grading.primary), packs)
+        for event in named
+        for problem in name_problems(event, packs)
     ]
     if problems:
         raise InvalidDocumentError(problems)
+    return named

@@ -54,6 +54,15 @@ def name_problems(event: Event, packs: Sequence[Pack]) -> Iterator[Problem]:
             return
 
 
+def with_level_id(event: Event, packs: Sequence[Pack]) -> Event:
+    """Return a correction with its level by id, however it is written. Other events, and unknown levels, are kept."""
+    if not isinstance(event, LevelCorrected) or event.data.level is None:
+        return event
+    pack = next((pack for pack in packs if pack.pack == event.data.pack), None)
+    level = None if pack is None else pack.level_id(event.data.level)
+    return event if level is None else event.model_copy(update={"data": event.data.model_copy(update={"level": level})})
+
+
 def with_default_pack(event: Event, primary: str) -> Event:
     """Return a correction of a level with its pack filled in: the primary one if it names none."""
     if not isinstance(event, LevelCorrected) or event.data.pack is not None:

@@ -17,7 +17,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 from incident_engine.common.errors import InvalidDocumentError
 from incident_engine.common.validation import problems_of
 from incident_engine.config.settings import AlertmanagerSettings, Settings
-from incident_engine.domain.events.fields import INSTANT, KNOWN_SERVICES, Instant
+from incident_engine.domain.events.fields import EVERYWHERE, INSTANT, KNOWN_SERVICES, Instant
 from incident_engine.domain.events.model import EVENT, Event, OutageEvent, outage_started
 from incident_engine.domain.events.types import EventType
 from incident_engine.domain.values import RESOLUTION
@@ -82,7 +82,7 @@ class AlertmanagerFormat(Format):
     )
 
     def __init__(self, settings: Settings) -> None:
-        self._mapper = AlertMapper(settings.alertmanager, settings.service_names)
+        self._mapper = AlertMapper(settings.alertmanager, settings.service_names, settings.regions.everywhere)
 
     def parse(self, body: bytes, context: IntakeContext) -> Batch:
         """Return the events of a notification. Raises InvalidDocumentError if it is not one of version 4."""
@@ -101,9 +101,11 @@ class AlertMapper:
     among the validated ones; every other alert is validated in full.
     """
 
-    def __init__(self, settings: AlertmanagerSettings, services: Mapping[str, object]) -> None:
+    def __init__(
+        self, settings: AlertmanagerSettings, services: Mapping[str, object], everywhere: Sequence[str] = ()
+    ) -> None:
         self._settings = settings
-        self._services = services
+        self._names = {KNOWN_SERVICES: services, EVERYWHERE: everywhere}
         self._instant = lru_cache(maxsize=_CACHE_SIZE)(_instant)
         self._service_and_regions = lru_cache(maxsize=_CACHE_SIZE)(self._validated_labels)
 
@@ -199,7 +201,7 @@ class AlertMapper:
             ended_at = max(alert.endsAt, alert.startsAt + RESOLUTION)
             restored = {"id": f"{key}/resolved", "type": EventType.OUTAGE_RESTORED, "occurred_at": ended_at}
             events.append({**common, **restored})
-        return [_validated(event, self._services) for event in events]
+        return [_validated(event, self._names) for event in events]
 
 
 _CACHE_SIZE = 4_096
@@ -254,9 +256,9 @@ def _quarantine_key(document: object) -> str:
 _REASON_BY_FIELD = {"service": QuarantineReason.UNKNOWN_SERVICE, "regions": QuarantineReason.UNKNOWN_REGION}
 
 
-def _validated(document: Mapping[str, Any], services: Mapping[str, object]) -> Event:
+def _validated(document: Mapping[str, Any], names: Mapping[str, object]) -> Event:
     try:
-        return EVENT.validate_python(document, context={KNOWN_SERVICES: services})
+        return EVENT.validate_python(document, context=dict(names))
     except ValidationError as error:
         problems: Sequence[Any] = problems_of(error, Event, document)
         reason = _REASON_BY_FIELD.get(str(problems[0].path[0]), QuarantineReason.INVALID)

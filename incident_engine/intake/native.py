@@ -1,6 +1,6 @@
 """Events in the native format: one JSON object or an array of them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from incident_engine.common.errors import InvalidDocumentError, Problem
 from incident_engine.common.validation import problems_of
 from incident_engine.config.settings import Settings
-from incident_engine.domain.events.fields import KNOWN_SERVICES
+from incident_engine.domain.events.fields import EVERYWHERE, KNOWN_SERVICES
 from incident_engine.domain.events.model import EVENT, AnyEvent, Event
 from incident_engine.intake.base import Batch, Format, FormatDocs, IntakeContext
 from incident_engine.intake.document import parse_json
@@ -43,30 +43,38 @@ class NativeFormat(Format):
 
     def __init__(self, settings: Settings) -> None:
         self._services = settings.service_names
+        self._everywhere = settings.regions.everywhere
 
     def parse(self, body: bytes, context: IntakeContext) -> Batch:
         """Return the events of a body, with the problems of each. Raises MalformedBodyError if it is not JSON."""
-        return parse_document(parse_json(body), self._services, context.latest)
+        return parse_document(parse_json(body), self._services, context.latest, self._everywhere)
 
 
-def parse_document(document: object, services: Mapping[str, object] | None, latest: datetime | None = None) -> Batch:
+def parse_document(
+    document: object,
+    services: Mapping[str, object] | None,
+    latest: datetime | None = None,
+    everywhere: Sequence[str] = (),
+) -> Batch:
     """Return the events of a document (one object or an array), each validated by itself.
 
-    `services` are the known ones, None accepts any. No event may have occurred after `latest`.
+    `services` are the known ones, None accepts any. No event may have occurred after `latest`. `everywhere` has the
+    regions for which words such as 全国 stand.
     """
+    names = {KNOWN_SERVICES: services, EVERYWHERE: everywhere}
     events: list[Event | None] = []
     problems: list[Problem] = []
     future_count = 0
     for index, part in enumerate(document if isinstance(document, list) else [document]):
         try:
-            event = EVENT.validate_python(part, context={KNOWN_SERVICES: services})
+            event = EVENT.validate_python(part, context=names)
         except ValidationError as error:
             events.append(None)
             own_problems = problems_of(error, Event, part)
             # An unknown type hides the errors of all other fields; one answer must name everything that is wrong.
             if any(problem.path == ("type",) for problem in own_problems):
                 try:
-                    AnyEvent.model_validate(part, context={KNOWN_SERVICES: services})
+                    AnyEvent.model_validate(part, context=names)
                 except ValidationError as shared:  # the fields that all types have
                     own_problems += problems_of(shared, AnyEvent, part)
             problems += [replace(problem, path=(index, *problem.path)) for problem in own_problems]
@@ -82,9 +90,11 @@ def parse_document(document: object, services: Mapping[str, object] | None, late
     return Batch(_UNKNOWN, events, problems, future_count=future_count, is_array=isinstance(document, list))
 
 
-def parse_events(document: object, services: Mapping[str, object] | None) -> list[Event]:
+def parse_events(
+    document: object, services: Mapping[str, object] | None, everywhere: Sequence[str] = ()
+) -> list[Event]:
     """Return the events of a document: one object or an array. Raises InvalidDocumentError with every problem."""
-    batch = parse_document(document, services)
+    batch = parse_document(document, services, everywhere=everywhere)
     if batch.problems:
         raise InvalidDocumentError(batch.located(batch.problems))
     return [event for event in batch.events if event is not None]

@@ -130,7 +130,7 @@ def test_a_level_that_a_rule_or_an_obligation_names_must_exist() -> None:
     found = wrong(rules=rules, obligations=[demand("report"), demand("summary", levels=["I", "IIII"])])
     assert found == [
         ("/rules/1/level", "unknown level 'III'", "one of: I, II", "II"),
-        ("/obligations/1/levels/1", "unknown level 'IIII'", "one of: I, II", "II"),
+        ("/obligations/1/levels/1", "unknown level 'IIII'", "one of: I, II", ""),
     ]
 
 

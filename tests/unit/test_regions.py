@@ -4,7 +4,8 @@ import pycountry
 import pytest
 from pydantic_core import PydanticCustomError
 
-from incident_engine.domain.events.fields import resolve_region
+from incident_engine.domain.cities import CITIES
+from incident_engine.domain.events.region_names import resolve_region, resolve_regions
 from incident_engine.domain.regions import PROVINCES, region_name
 
 # ISO 3166-2:CN (2017 and later), GB/T 2260, long and short Chinese name, English name: written from the standards.
@@ -165,7 +166,7 @@ def test_an_unknown_name_is_refused_with_the_nearest_one(name: str, nearest: str
     assert "adcode" in context(name)["expected"]
 
 
-@pytest.mark.parametrize("name", ["XX", "CN-44", "ZZ-1", "HK-1", "DE-TOOLONG", "", "44030", "4403000"])
+@pytest.mark.parametrize("name", ["XX", "CN-99", "ZZ-1", "HK-1", "DE-TOOLONG", "", "44", "44030", "4403000"])
 def test_what_is_no_region_is_refused(name: str) -> None:
     assert refusal(name).type == "unknown_name"
 
@@ -178,3 +179,137 @@ def test_an_adcode_of_no_province_is_refused_with_the_prefixes_that_exist(adcode
 
 def test_a_region_outside_china_is_called_by_its_code() -> None:
     assert region_name("DE-HE", "zh-CN") == region_name("DE-HE", "en") == "DE-HE"
+
+
+# Cities
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("深圳", "CN-GD"),
+        ("深圳市", "CN-GD"),
+        ("Shenzhen", "CN-GD"),
+        ("shenzhen city", "CN-GD"),
+        ("广州市", "CN-GD"),
+        ("广东省深圳市", "CN-GD"),
+        ("广东深圳", "CN-GD"),
+        ("大连", "CN-LN"),
+        ("西安", "CN-SN"),
+        ("Xi'an", "CN-SN"),
+        ("xian", "CN-SN"),
+        ("长治", "CN-SX"),
+        ("Changzhi", "CN-SX"),
+        ("大兴安岭地区", "CN-HL"),
+        ("锡林郭勒盟", "CN-NM"),
+        ("延边朝鲜族自治州", "CN-JL"),
+        ("延边州", "CN-JL"),
+        ("延边", "CN-JL"),
+        ("Urumqi", "CN-XJ"),
+        ("Wulumuqi", "CN-XJ"),
+        ("济源市", "CN-HA"),  # a county that its province governs
+        ("襄樊", "CN-HB"),  # Xiangyang since 2010
+        ("苏州", "CN-JS"),
+        ("宿州", "CN-AH"),
+        ("朝阳市", "CN-LN"),
+        ("吉林市", "CN-JL"),
+        ("吉林", "CN-JL"),  # a province and a city of it
+        ("海南", "CN-HI"),  # the province; the prefecture in Qinghai has a name of its own:
+        ("海南州", "CN-QH"),
+        ("海南藏族自治州", "CN-QH"),
+    ],
+)
+def test_a_city_resolves_to_its_province(name: str, code: str) -> None:
+    assert resolve_region(name) == code
+
+
+@pytest.mark.parametrize(
+    ("name", "cities", "codes"),
+    [
+        ("Suzhou", ("苏州市 (江苏 Jiangsu)", "宿州市 (安徽 Anhui)"), ("CN-JS", "CN-AH")),
+        ("Taizhou", ("泰州市 (江苏 Jiangsu)", "台州市 (浙江 Zhejiang)"), ("CN-JS", "CN-ZJ")),
+        ("Yichun", ("伊春市 (黑龙江 Heilongjiang)", "宜春市 (江西 Jiangxi)"), ("CN-HL", "CN-JX")),
+        ("fuzhou", ("福州市 (福建 Fujian)", "抚州市 (江西 Jiangxi)"), ("CN-FJ", "CN-JX")),
+        ("Yulin", ("玉林市 (广西 Guangxi)", "榆林市 (陕西 Shaanxi)"), ("CN-GX", "CN-SN")),
+        ("朝阳", ("朝阳市 (辽宁 Liaoning)", "朝阳区 (北京 Beijing)"), ("CN-LN", "CN-BJ")),
+        ("Chaoyang", ("朝阳市 (辽宁 Liaoning)", "朝阳区 (北京 Beijing)"), ("CN-LN", "CN-BJ")),
+    ],
+)
+def test_a_name_of_two_cities_is_refused_with_both(name: str, cities: tuple[str, str], codes: tuple[str, str]) -> None:
+    assert refusal(name).message() == f"'{name}' is ambiguous: {' or '.join(cities)}"
+    assert context(name)["expected"].endswith(f"code: {' or '.join(codes)}")
+
+
+@pytest.mark.parametrize("name", ["朝阳区", "湖南深圳", "南山区", "北京市朝阳区"])
+def test_a_district_or_a_city_of_another_province_is_no_region(name: str) -> None:
+    assert refusal(name).message() == f"unknown region '{name}'"
+
+
+def test_every_city_of_the_table_resolves_to_the_province_of_its_code() -> None:
+    by_number = {adcode[:2]: code for code, adcode, *_ in UNITS}
+    for line in CITIES.splitlines():
+        adcode, name, *_ = line.split("|")
+        assert resolve_region(name) == by_number[adcode[:2]] == resolve_region(adcode), name
+
+
+def test_the_table_has_all_333_units_of_prefecture_level() -> None:
+    adcodes = {line.split("|")[0] for line in CITIES.splitlines()}
+    current = {adcode for adcode in adcodes if adcode.endswith("00")} - {"133100", *FORMER}
+    assert len(current) == 333  # without Xiong'an, which has a code and no such rank
+
+
+FORMER = {"341400", "371200"}  # Chaohu since 2011, and Laiwu since 2019, belong to other cities
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit[0])
+def test_the_numeric_code_of_iso_3166_2_before_2017_is_known(unit: tuple[str, ...]) -> None:
+    code, adcode, *_ = unit
+    former = {"81": "91", "82": "92"}.get(adcode[:2], adcode[:2])
+    assert resolve_region(f"CN-{former}") == code
+    assert resolve_region(f"cn-{former}") == code
+
+
+# Several
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["广东,湖南", "广东，湖南", "广东、湖南", "广东;湖南", "广东；湖南", "广东 湖南", "CN-GD , 长沙", "深圳 广州 湖南"],
+)
+def test_commas_semicolons_and_blanks_separate_regions(text: str) -> None:
+    assert resolve_regions(text) == ("CN-GD", "CN-HN")
+
+
+@pytest.mark.parametrize(
+    ("text", "codes"),
+    [
+        ("Inner Mongolia", ("CN-NM",)),
+        ("Inner Mongolia Hong Kong", ("CN-NM", "CN-HK")),
+        ("Guangdong Hong Kong Hunan", ("CN-GD", "CN-HK", "CN-HN")),
+        ("Hong Kong, Guangdong", ("CN-HK", "CN-GD")),
+    ],
+)
+def test_a_name_may_have_a_blank(text: str, codes: tuple[str, ...]) -> None:
+    assert resolve_regions(text) == codes
+
+
+def test_the_one_that_is_wrong_is_named() -> None:
+    with pytest.raises(PydanticCustomError, match="unknown region '火星'"):
+        resolve_regions("广东、火星、湖南")
+
+
+@pytest.mark.parametrize("word", ["全国", "中国", "CN", "China", "everywhere", "Nationwide"])
+def test_the_whole_country_is_where_the_bank_says(word: str) -> None:
+    assert resolve_regions(word, ("CN-GD", "CN-HN")) == ("CN-GD", "CN-HN")
+    assert resolve_regions(f"CN-BJ、{word}", ("CN-GD", "CN-HN")) == ("CN-BJ", "CN-GD", "CN-HN")
+    with pytest.raises(PydanticCustomError) as refused:
+        resolve_regions(word)
+    assert "regions.everywhere" in (refused.value.context or {})["expected"]
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [("Shenzhn", "Shenzhen"), ("Henann", "Henan"), ("Guangzhuo", "Guangzhou"), ("Atlantis", ""), ("火星", "")],
+)
+def test_only_a_near_name_is_offered(name: str, nearest: str) -> None:
+    assert context(name)["nearest"] == nearest

@@ -268,3 +268,40 @@ def test_an_alert_without_a_beginning_waits_in_quarantine(api: Served) -> None:
     assert statuses(answer) == ["accepted"]
     assert [told["key"].split("/")[0] for told in answer["quarantined"]] == ["00"]
     assert the_incident(api)["occurred_at"].startswith("2013-06-23T10:35")
+
+
+@pytest.mark.parametrize(
+    ("service", "region", "regions"),
+    [
+        ("core-banking", "深圳", ["CN-GD"]),
+        ("核心账务", "广州市", ["CN-GD"]),
+        ("Core banking", "Shenzhen", ["CN-GD"]),
+        ("core BANKING", "CN-44", ["CN-GD"]),
+        ("core-banking", "广东，湖南", ["CN-GD", "CN-HN"]),
+        ("core-banking", "深圳、广州;长沙", ["CN-GD", "CN-HN"]),
+        ("core-banking", "CN-GD CN-HN", ["CN-GD", "CN-HN"]),
+        ("core-banking", "全国", ["CN-BJ", "CN-GD", "CN-HN"]),
+    ],
+)
+def test_an_alert_names_services_and_regions_as_people_do(
+    tmp_path: Path, service: str, region: str, regions: list[str]
+) -> None:
+    with served(tmp_path, NOW, REGIONS__EVERYWHERE='["北京", "广东", "CN-HN"]') as api:
+        labels = {"service": service, "region": region}
+        assert statuses(accepted(api, alert(labels=labels))) == ["accepted"]
+        assert (the_incident(api)["services"], the_incident(api)["regions"]) == (["core-banking"], regions)
+
+
+@pytest.mark.parametrize(
+    ("label", "reason", "detail"),
+    [
+        ("Suzhou", "unknown_region", "'Suzhou' is ambiguous: 苏州市 (江苏 Jiangsu) or 宿州市 (安徽 Anhui)"),
+        ("全国", "unknown_region", "set regions.everywhere in config.yaml"),
+        ("广东、火星", "unknown_region", "unknown region '火星'"),
+    ],
+)
+def test_a_region_that_is_not_clear_waits_in_quarantine(api: Served, label: str, reason: str, detail: str) -> None:
+    accepted(api, alert(labels={"region": label}))
+    [entry] = quarantine(api)["quarantine"]
+    assert entry["reason"] == reason
+    assert detail in entry["detail"]

@@ -392,3 +392,29 @@ def test_a_repair_that_failed_is_graded_by_the_estimate(api: Served) -> None:
     assert (found["level"], found["provisional"], found["trajectory"][0]["rule"]) == ("III", False, "art9-3-3")
     accepted(api, restored_json("up", at("10:40"), service="counter", incident="k"))
     assert verdict(api)["level"] == "III"  # it was to be expected then
+
+
+@pytest.mark.parametrize("level", ["II", "ii", "Ⅱ", "ⅱ", "2", "二", "二级", "Ⅱ级", "II级", "2级", "Level 2"])
+def test_a_level_is_taken_by_its_number_in_any_form(api: Served, level: str) -> None:
+    accepted(api, started_json("a", BEGAN, incident="k"))
+    data = {"level": level, "by": "王敏", "reason": "范围有限"}
+    accepted(api, event_json("c", "level.corrected", at("10:38"), incident="k", data=data))
+    assert verdict(api)["level"] == "II"
+    stored = [row["document"]["data"]["level"] for row in api.rows(events) if row["type"] == "level.corrected"]
+    assert stored == ["II"]
+
+
+@pytest.mark.parametrize("level", ["4", "Ⅳ", "二二", "零", "级"])
+def test_a_number_of_no_level_is_refused(api: Served, level: str) -> None:
+    accepted(api, started_json("a", BEGAN, incident="k"))
+    data = {"level": level, "by": "王敏", "reason": "范围有限"}
+    answer = post(api, event_json("c", "level.corrected", at("10:38"), incident="k", data=data))
+    assert list(errors(answer)) == ["/data/level"]
+
+
+def test_a_service_is_taken_by_its_name_in_either_language(api: Served) -> None:
+    for name, incident in (("手机银行", "zh"), ("mobile banking", "en"), ("mobile", "id")):
+        accepted(api, started_json(incident, BEGAN, service=name, incident=incident))
+        assert view(api, incident)["services"] == ["mobile"]
+    found = errors(post(api, started_json("x", BEGAN, service="手机银杏")))
+    assert found["/service"]["nearest"] == "手机银行"

@@ -18,17 +18,36 @@ from pydantic import (
 )
 
 from incident_engine.common.validation import invalid, unknown_name
-from incident_engine.domain.regions import CODE_BY_ADCODE, CODE_BY_NAME, OTHER_COUNTRIES, PROVINCE_BY_CODE, REGION_NAMES
+from incident_engine.domain.events.region_names import resolve_regions
+from incident_engine.domain.values import LocalizedText
 
 KNOWN_SERVICES = "known_services"
-"""Key of the validation context: the ids of the services that the bank has."""
+"""Key of the validation context: the services that the bank has, their names by id."""
+EVERYWHERE = "everywhere"
+"""Key of the validation context: the codes of the regions for which words such as 全国 stand."""
 
 
 def _known_service(service: str, info: ValidationInfo) -> str:
+    """Return the id of the service that an id, or a name in any language, names."""
     services: Mapping[str, object] | None = (info.context or {}).get(KNOWN_SERVICES)
-    if services is not None and service not in services:
-        raise unknown_name("service", service, services)
-    return service
+    if services is None or service in services:
+        return service
+    names = {id_: name.as_mapping().values() for id_, name in services.items() if isinstance(name, LocalizedText)}
+    ids = [id_ for id_, texts in names.items() if service.casefold() in {text.casefold() for text in texts}]
+    if len(ids) > 1:
+        raise invalid(f"'{service}' is the name of several services", f"one of their ids: {', '.join(ids)}")
+    if not ids:
+        raise unknown_name("service", service, services, also=[text for texts in names.values() for text in texts])
+    return ids[0]
+
+
+def _resolved(text: str, info: ValidationInfo) -> str:
+    """Return the codes of the regions that a text names, with commas between them."""
+    return ",".join(resolve_regions(text, (info.context or {}).get(EVERYWHERE)))
+
+
+def _one_by_one(regions: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(code for codes in regions for code in codes.split(","))
 
 
 def _printable(text: str) -> str:
@@ -48,42 +67,24 @@ def _key(text: str) -> str:
     return text
 
 
-_SUBDIVISION = re.compile(r"([A-Z]{2})(-[A-Z0-9]{1,3})?")
-_ADCODE = re.compile(r"\d{6}")
-
-
-def resolve_region(name: str) -> str:
-    """Return the ISO 3166-2 code of a region from a code, a 6-digit adcode or a name.
-
-    The adcode of a city or county gives its province. Raises a validation error that names the nearest region.
-    """
-    text = name.strip()
-    code = CODE_BY_NAME.get(text.casefold())
-    if code is not None:
-        return code
-    if _ADCODE.fullmatch(text):
-        code = CODE_BY_ADCODE.get(text[:2])
-        if code is None:
-            prefixes = ", ".join(sorted(CODE_BY_ADCODE))
-            raise invalid(f"unknown adcode '{text}'", f"6 digits that begin with one of {prefixes}")
-        return code
-    # SX alone may be Shanxi or Sint Maarten: a guess could grade an outage of another country by the wrong law.
-    if f"CN-{text.upper()}" in PROVINCE_BY_CODE and text.upper() in OTHER_COUNTRIES:
-        problem = f"'{text}' is ambiguous: a province of China or the country of this code"
-        raise invalid(problem, f"CN-{text.upper()}, or a subdivision of the other country ({text.upper()}-…)")
-    match = _SUBDIVISION.fullmatch(text.upper())
-    if match and match[1] in OTHER_COUNTRIES:
-        return text.upper()
-    if text.upper() == "CN":
-        raise invalid("'CN' is the whole country", "its provinces one by one, such as CN-GD or 广东")
-    raise unknown_name("region", text, REGION_NAMES, "an ISO 3166-2 code, a 6-digit adcode or a province's name")
-
-
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 IncidentKey = Annotated[str, AfterValidator(_key)]
 Service = Annotated[Name, AfterValidator(_known_service)]
-Region = Annotated[Name, AfterValidator(resolve_region)]
+Region = Annotated[str, Field(min_length=1, max_length=1_000), AfterValidator(_printable), AfterValidator(_resolved)]
+"""A text that names a region, or several with commas, semicolons, 、 or blanks between them."""
+Regions = Annotated[tuple[Region, ...], AfterValidator(_one_by_one)]
+"""The codes of all regions that a list of texts names."""
 Text = Annotated[str, Field(min_length=1, max_length=10_000)]
+
+
+def _level(name: str) -> str:
+    if not 0 < len(name) <= 60 or not name.isprintable():
+        raise invalid(f"not an id: {name!r}", "a level by its id, such as II; 60 characters at most")
+    return name
+
+
+LevelName = Annotated[str, AfterValidator(_level)]
+"""A level by its id, or by its number in another form: II, Ⅱ, 2, 二级."""
 
 
 _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)

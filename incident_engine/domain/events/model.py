@@ -31,7 +31,7 @@ from incident_engine.domain.events.actions import (
     StepCompleted,
     StepSkipped,
 )
-from incident_engine.domain.events.fields import Figure, Instant, Name, Region, Service, Text
+from incident_engine.domain.events.fields import Figure, Instant, LevelName, Name, Regions, Service, Text
 from incident_engine.domain.events.harm import HarmAssessed
 from incident_engine.domain.events.types import BaseEvent, EventType, PersonEvent
 from incident_engine.domain.values import Identifier
@@ -51,7 +51,7 @@ class OutageEvent(BaseEvent):
 
     type: Literal[EventType.OUTAGE_STARTED, EventType.OUTAGE_DEGRADED, EventType.OUTAGE_RESTORED]
     service: Service
-    regions: tuple[Region, ...] = Field(min_length=1)
+    regions: Regions = Field(min_length=1)
     data: OutageData = OutageData()
 
 
@@ -146,7 +146,7 @@ class MaintenanceAnnounced(BaseEvent):
 
     type: Literal[EventType.MAINTENANCE_ANNOUNCED]
     service: Service
-    regions: tuple[Region, ...] = ()
+    regions: Regions = ()
     data: MaintenanceData
 
     @field_validator("incident")
@@ -210,7 +210,7 @@ class PlanFailed(PersonEvent):
 class CorrectionData(Strict):
     """The right level of a pack (null: below the lowest), with its reason. The present level confirms it."""
 
-    level: Identifier | None
+    level: LevelName | None
     pack: Identifier | None = None
     """The primary pack unless another is named."""
     by: Name

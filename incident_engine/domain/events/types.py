@@ -4,7 +4,7 @@ from enum import StrEnum
 from typing import Literal
 
 from incident_engine.common.validation import Strict
-from incident_engine.domain.events.fields import IncidentKey, Instant, Name, Region, Service
+from incident_engine.domain.events.fields import IncidentKey, Instant, Name, Regions, Service
 
 ITSELF = "incident-engine"
 """The source of the events that the engine reports itself."""
@@ -60,7 +60,7 @@ class PersonEvent(BaseEvent):
     """An event about an incident as a whole: named by its key, or the open one of a service."""
 
     service: Service | None = None
-    regions: tuple[Region, ...] = ()
+    regions: Regions = ()
 
     def concerns(self, service: str, region: str) -> bool:
         """Return whether the event is about a service in a region. One that names none is about all."""

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import unicodedata
 from collections.abc import Mapping
 from datetime import date, datetime, time
 from functools import cached_property
@@ -115,6 +116,22 @@ class NotModelled(Strict):
     """The reason, such as a judgement that no figure can replace."""
 
 
+def _level_key(text: str) -> str:
+    """Return a level's id or number in the form in which they are compared: Roman, without the word for level."""
+    # NFKC turns the single characters Ⅱ and ⅱ into letters.
+    key = unicodedata.normalize("NFKC", text).casefold().strip()
+    key = key.removeprefix("level").removesuffix("级").strip()
+    return _ROMAN.get(key, key)
+
+
+_ROMAN = {
+    text: roman
+    for roman, *texts in (("i", "1", "一"), ("ii", "2", "二"), ("iii", "3", "三"), ("iv", "4", "四"), ("v", "5", "五"))
+    for text in texts
+}
+"""The Roman form of a level's number in digits or in Chinese."""
+
+
 class Pack(Strict):
     """One regulation: its levels, the rules that reach them, and its obligations."""
 
@@ -165,6 +182,13 @@ class Pack(Strict):
     def level_names(self) -> Mapping[str, LocalizedText]:
         """Return the levels' names by id."""
         return {level.id: level.name for level in self.levels}
+
+    def level_id(self, name: str) -> str | None:
+        """Return the id of the level that an id, or a number such as Ⅱ, 2 or 二级, names; None if none does."""
+        if name in self.severity:
+            return name
+        key = _level_key(name)
+        return next((level.id for level in self.levels if _level_key(level.id) == key), None)
 
     @cached_property
     def rule_by_id(self) -> Mapping[str, Rule]:

@@ -11,8 +11,9 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from incident_engine.common.errors import InvalidDocumentError
 from incident_engine.common.validation import Strict, invalid, problems_of
 from incident_engine.domain.calendar.service_hours import ALWAYS, ServiceHours, parse_window, weekly_hours
-from incident_engine.domain.events.fields import Figure, resolve_region
+from incident_engine.domain.events.fields import Figure
 from incident_engine.domain.events.model import EVENT, Event, MaintenanceAnnounced
+from incident_engine.domain.events.region_names import resolve_region
 from incident_engine.domain.events.types import EventType
 from incident_engine.domain.grading.interpretation import Interpretation
 from incident_engine.domain.values import Day, Identifier

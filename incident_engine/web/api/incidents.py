@@ -1,6 +1,5 @@
 """Incidents, what-if, recurring incidents and the quarantine."""
 
-from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -8,7 +7,7 @@ from fastapi import FastAPI, Path, Query
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from incident_engine.domain.events.fields import Instant, Region
+from incident_engine.domain.events.fields import Instant, Regions
 from incident_engine.domain.grading.recurring import recurrence_document
 from incident_engine.domain.incidents.what_if import WhatIf
 from incident_engine.web.api.incident_views import (
@@ -34,7 +33,9 @@ class State(StrEnum):
 Limit = Annotated[int, Query(ge=1, le=500)]
 Offset = Annotated[int, Query(ge=0, le=1_000_000_000)]
 At = Annotated[Instant | None, Query(description="ISO 8601 with its offset.")]
-AddRegions = Annotated[Sequence[Region], Query(description="By ISO 3166-2, adcode or name; may be repeated.")]
+AddRegions = Annotated[
+    Regions, Query(description="By ISO 3166-2, adcode, or name of a province or city; may be repeated.")
+]
 IncidentId = Annotated[str, Path(description="The incident's id.")]
 
 
