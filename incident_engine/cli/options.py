@@ -53,20 +53,30 @@ def translator_for(lang: str | None) -> "Translator":
 
 def instant_of(text: str | None, zone: tzinfo, option: str = "--at") -> datetime | None:
     """Parse an instant in ISO 8601; without an offset it is local time in `zone`. `option` is named in the error."""
+    from incident_engine.domain.values import EARLIEST, LATEST  # imported here: --help must not wait for pydantic
+
     if text is None:
         return None
     try:
         instant = datetime.fromisoformat(text)
     except ValueError:
         raise typer.BadParameter("expected ISO 8601, such as 2013-06-23T11:05:00+08:00", param_hint=option) from None
-    return instant if instant.tzinfo else instant.replace(tzinfo=zone)
+    instant = instant if instant.tzinfo else instant.replace(tzinfo=zone)
+    if not EARLIEST <= instant < LATEST:
+        raise typer.BadParameter("expected an instant from 1970 to 2199", param_hint=option)
+    return instant
 
 
 def day_of(text: str | None, option: str) -> date | None:
     """Parse a day in ISO 8601. `option` is named in the error."""
+    from incident_engine.domain.values import EARLIEST, LATEST  # imported here: --help must not wait for pydantic
+
     if text is None:
         return None
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except ValueError:
         raise typer.BadParameter("expected a day, such as 2026-01-01", param_hint=option) from None
+    if not EARLIEST.year <= day.year < LATEST.year:
+        raise typer.BadParameter("expected a day from 1970-01-01 to 2199-12-31", param_hint=option)
+    return day

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AwareDatetime, BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, ValidationError
 
 from incident_engine.common.errors import Finding, InvalidFilesError, Problem
 from incident_engine.common.validation import Strict, nearest, problems_of, unknown_problems
@@ -17,7 +17,7 @@ from incident_engine.domain.events.fields import EVERYWHERE, KNOWN_SERVICES
 from incident_engine.domain.events.model import EVENT, Event
 from incident_engine.domain.events.types import EventType
 from incident_engine.domain.grading.obligation_status import ObligationState
-from incident_engine.domain.values import Duration, LocalizedText, parse_duration
+from incident_engine.domain.values import Duration, LocalizedText, parse_duration, plausible_instant
 
 SOURCE = "drill"
 STEP_ACTIONS = (
@@ -106,7 +106,7 @@ class Scenario(Strict):
     scenario: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
     """The name of the scenario."""
     title: LocalizedText
-    start: AwareDatetime
+    start: Annotated[AwareDatetime, AfterValidator(plausible_instant)]
     lasts: Duration
     """The time from the start to the end of the drill."""
     events: tuple[ScenarioEvent, ...] = Field(min_length=1)

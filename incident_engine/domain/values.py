@@ -65,13 +65,37 @@ Duration = Annotated[
 """A length of time, written 30m, 3h, 1d12h."""
 
 
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+"""The first instant that people and monitors can name."""
+LATEST = datetime(2200, 1, 1, tzinfo=UTC)
+"""The end of the instants that people and monitors can name. A century of any length of time still fits behind it."""
+
+
+def plausible_instant(instant: datetime) -> datetime:
+    """Return an instant from 1970 to 2199. Raises a validation error for any other.
+
+    A clock that was never set gives the year 1, and sums with instants near the years 1 and 9999 overflow.
+    """
+    if not EARLIEST <= instant < LATEST:
+        raise invalid(f"not a plausible instant: {instant.isoformat()}", "one from 1970 to 2199")
+    return instant
+
+
+def plausible_day(day: date) -> date:
+    """Return a day from 1970 to 2199. Raises a validation error for any other, as `plausible_instant` does."""
+    if not EARLIEST.year <= day.year < LATEST.year:
+        raise invalid(f"not a plausible day: {day.isoformat()}", "one from 1970-01-01 to 2199-12-31")
+    return day
+
+
 def _day(value: object) -> object:
     if isinstance(value, date):
-        return value
+        return plausible_day(value)
     try:
-        return date.fromisoformat(value) if isinstance(value, str) else date.fromisoformat("")
+        day = date.fromisoformat(value) if isinstance(value, str) else date.fromisoformat("")
     except ValueError:
         raise invalid(f"not a day: {value!r}", "a day such as 2008-04-23") from None
+    return plausible_day(day)
 
 
 Day = Annotated[date, BeforeValidator(_day, json_schema_input_type=str)]

@@ -510,3 +510,36 @@ def test_a_drill_over_real_channels_needs_recipients_and_makes_nothing_without(r
     assert said.code == 1
     assert said.err.startswith("error: drills.recipients is empty")
     assert not (Path.cwd() / "var").exists()
+
+
+# Dates at the ends of the calendar
+
+EXTREME_INSTANTS = (
+    "0001-01-01",
+    "0001-01-01T00:00:00+23:59",
+    "9999-12-31",
+    "9999-12-31T23:59:59.999999-23:59",
+    "1969-12-31T23:59:59+00:00",
+    "2200-01-01T00:00:00+00:00",
+)
+
+
+@pytest.mark.parametrize("instant", EXTREME_INSTANTS)
+@pytest.mark.parametrize("command", [("grade", "h.json"), ("replay", "h.json", "--pack", "cn-cbrc-2008")])
+def test_an_instant_near_the_ends_of_the_calendar_is_refused_in_words(
+    run: Run, tmp_path: Path, command: tuple[str, ...], instant: str
+) -> None:
+    write_events(tmp_path / "h.json")
+    refused = run(*command, "--at", instant)
+    assert refused.code == 2
+    assert "from 1970 to 2199" in refused.err
+
+
+@pytest.mark.parametrize("instant", ["1970-01-02", "2199-12-30T00:00:00-23:59"])
+def test_an_instant_within_these_ends_is_taken(run: Run, tmp_path: Path, instant: str) -> None:
+    write_events(tmp_path / "h.json")
+    assert run("grade", "h.json", "--at", instant).code == 0
+
+
+def write_events(path: Path) -> None:
+    path.write_text(json.dumps([started_json("a", at("10:35"))]), encoding="utf-8")

@@ -110,3 +110,11 @@ def test_without_a_database_it_says_so(run: Run, tmp_path: Path, monkeypatch: py
     assert said.code == 1
     assert said.err.startswith("error: there is no database ")
     assert not (tmp_path / "none.db").exists()
+
+
+@pytest.mark.parametrize("day", ["0001-01-01", "1969-12-31", "2200-01-01", "9999-12-31"])
+@pytest.mark.parametrize("option", ["--from", "--to"])
+def test_a_day_near_the_ends_of_the_calendar_is_refused_in_words(run: Run, option: str, day: str) -> None:
+    refused = run("report", option, day)
+    assert refused.code == 2
+    assert "from 1970-01-01 to 2199-12-31" in refused.err

@@ -177,3 +177,17 @@ def test_a_channel_that_the_daemon_could_not_open_is_found_before_it_starts(tmp_
     found = [str(each) for each in check([], write(tmp_path, "config.yaml", text)).findings]
     assert any("channels.wecom: url is not the address of a chat bot" in each for each in found), found
     assert any("is empty" in each for each in found), found
+
+
+@pytest.mark.parametrize("start", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:00:00-23:59", "9999-12-31T23:00:00Z"])
+def test_a_scenario_near_the_ends_of_the_calendar_is_refused_in_words(tmp_path: Path, start: str) -> None:
+    [line] = [line for line in SCENARIO.splitlines() if line.startswith("start:")]
+    [finding] = said(changed(tmp_path, SCENARIO, line, f"start: {start}"))
+    assert "expected one from 1970 to 2199" in finding
+
+
+@pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31"])
+def test_a_pack_in_force_near_the_ends_of_the_calendar_is_refused_in_words(tmp_path: Path, day: str) -> None:
+    [line] = [line for line in PACK.splitlines() if line.startswith("in_force:")]
+    [finding] = said(changed(tmp_path, PACK, line, f"in_force: {{from: 2008-01-01, until: {day}}}"))
+    assert "expected one from 1970-01-01 to 2199-12-31" in finding

@@ -280,3 +280,17 @@ def test_a_report_is_drafted_when_its_step_begins_and_frozen_when_it_is_handed_i
     ]
     # The written report is not handed in yet: it learns of the first report, and of Hunan.
     assert [version["version"] for version in reports["cbrc-formal-report"]] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("day", ["0001-01-01", "1969-12-31", "2200-01-01", "9999-12-31"])
+@pytest.mark.parametrize("name", ["from", "to"])
+def test_a_day_near_the_ends_of_the_calendar_is_refused(known: Served, name: str, day: str) -> None:
+    answer = known.client.get(SUMMARY, params={name: day})
+    assert answer.status_code == 422, answer.text
+    [error] = answer.json()["errors"]
+    assert (error["parameter"], error["expected"]) == (name, "one from 1970-01-01 to 2199-12-31")
+
+
+def test_the_whole_range_of_days_is_answered(known: Served) -> None:
+    answer = known.client.get(SUMMARY, params={"from": "1970-01-01", "to": "2199-12-31"})
+    assert answer.status_code == 200, answer.text

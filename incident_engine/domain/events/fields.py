@@ -19,7 +19,7 @@ from pydantic import (
 
 from incident_engine.common.validation import invalid, unknown_name
 from incident_engine.domain.events.region_names import resolve_regions
-from incident_engine.domain.values import LocalizedText
+from incident_engine.domain.values import LocalizedText, plausible_instant
 
 KNOWN_SERVICES = "known_services"
 """Key of the validation context: the services that the bank has, their names by id."""
@@ -87,14 +87,8 @@ LevelName = Annotated[str, AfterValidator(_level)]
 """A level by its id, or by its number in another form: II, Ⅱ, 2, 二级."""
 
 
-_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
-_LATEST = datetime(2200, 1, 1, tzinfo=UTC)
-
-
 def _in_utc(instant: datetime) -> datetime:
-    if not _EARLIEST <= instant < _LATEST:  # a clock never set, such as the year 1 of Go's zero time
-        raise invalid(f"not a plausible instant: {instant.isoformat()}", "one from 1970 to 2199")
-    return instant.astimezone(UTC)
+    return plausible_instant(instant).astimezone(UTC)
 
 
 def _written(value: object) -> object:

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import FastAPI, Path, Query
+from pydantic import AfterValidator
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
@@ -13,6 +14,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from incident_engine.common.errors import InvalidDocumentError
 from incident_engine.common.lazy_import import LazyModule
 from incident_engine.documents.html import report_html, review_html
+from incident_engine.domain.values import plausible_day
 from incident_engine.review import documents
 from incident_engine.review import period as reviews
 from incident_engine.review import versions as report_versions
@@ -59,8 +61,9 @@ Instance = Annotated[str, Path(description="One of several instances, such as pr
 Number = Annotated[
     int | None, Query(ge=1, le=100_000, description="The version. Default: the submitted one, else the newest.")
 ]
-First = Annotated[date | None, Query(alias="from", description="The first day. Default: 1 January.")]
-Last = Annotated[date | None, Query(alias="to", description="The last day, included. Default: today.")]
+_Day = Annotated[date, AfterValidator(plausible_day)]
+First = Annotated[_Day | None, Query(alias="from", description="The first day. Default: 1 January.")]
+Last = Annotated[_Day | None, Query(alias="to", description="The last day, included. Default: today.")]
 Lang = Annotated[Language | None, Query(description="Default: the language of the bank (bank.locale).")]
 
 
