@@ -33,7 +33,14 @@ from incident_engine.config.rulebook import SHIPPED, load_rulebook
 from incident_engine.config.settings import PREFIX, load_settings
 from incident_engine.domain.events.model import Recorded
 from incident_engine.domain.messages.context import MessageContext
-from incident_engine.domain.messages.formatting import format_duration, format_instant, format_names
+from incident_engine.domain.messages.formatting import (
+    format_deadline,
+    format_duration,
+    format_instant,
+    format_local_deadline,
+    format_minutes,
+    format_names,
+)
 from incident_engine.domain.messages.samples import Use, failures, sample, situations, uses
 from incident_engine.domain.messages.templates import (
     Message,
@@ -130,7 +137,7 @@ def test_the_duty_team_reads_the_level_and_when_the_next_one_comes() -> None:
     assert "level III (Considerable)" in english.body
     assert "11:05 on 23 June 2013 (UTC+08:00)" in english.body
     assert "level II (Major) at 13:35 on 23 June 2013 (UTC+08:00)" in english.body
-    assert "due 11:35 on 23 June 2013 (UTC+08:00)" in english.body
+    assert "due by 11:35 on 23 June 2013 (UTC+08:00)" in english.body
     chinese = read("duty-notice", "zh-CN", "level III with a next level")
     assert "III级（较大）" in chinese.body
     assert "2013年6月23日11:05" in chinese.body
@@ -289,6 +296,56 @@ def test_customers_are_told_when_they_hear_again(template: str, locale: str, for
     text = sampled(template, locale, form, next_update_at=NEXT_UPDATE).body
     assert format_instant(NEXT_UPDATE, locale, CHINA) in text or "2013-06-23 12:35" in text
     assert "12:35" not in sampled(template, locale, form, next_update_at=None, incident={"recovery_at": None}).body
+
+
+SECONDS = timedelta(seconds=52)
+
+
+@pytest.mark.parametrize(("template", "locale", "form"), forms_of(TO_CUSTOMERS))
+def test_words_to_customers_have_no_seconds_and_no_promise_moves_later(
+    template: str, locale: str, form: MessageForm
+) -> None:
+    incident = {"occurred_at": at("10:35") + SECONDS, "recovery_at": at("15:30") + SECONDS, "duration": 45 * SECONDS}
+    text = text_of(sampled(template, locale, form, next_update_at=NEXT_UPDATE + SECONDS, incident=incident))
+    assert not re.search(r"\d:\d\d:\d\d|\d seconds?|秒", text)
+    assert "12:36" not in text
+    assert "15:31" not in text
+    if template != "customers-lessons":
+        assert "12:35" in text
+
+
+@pytest.mark.parametrize(
+    ("length", "english", "chinese"),
+    [
+        (timedelta(seconds=59), "less than a minute", "不到1分钟"),
+        (timedelta(seconds=60), "1 minute", "1分钟"),
+        (timedelta(minutes=39, seconds=59), "39 minutes", "39分钟"),
+        (timedelta(days=1, hours=2, seconds=1), "1 day 2 hours", "1天2小时"),
+    ],
+)
+def test_a_message_gives_lengths_of_time_in_full_minutes(length: timedelta, english: str, chinese: str) -> None:
+    assert [format_minutes(length, locale) for locale in ("en", "zh-CN")] == [english, chinese]
+
+
+@pytest.mark.parametrize(
+    ("deadline", "english", "chinese", "short"),
+    [
+        ("2013-06-29T00:00:00", "the end of 28 June 2013 (UTC+08:00)", "2013年6月28日24:00", "2013-06-28 24:00"),
+        ("2014-01-01T00:00:00", "the end of 31 December 2013 (UTC+08:00)", "2013年12月31日24:00", "2013-12-31 24:00"),
+        ("2013-06-28T23:59:00", "23:59 on 28 June 2013 (UTC+08:00)", "2013年6月28日23:59", "2013-06-28 23:59"),
+    ],
+)
+def test_a_deadline_at_midnight_is_said_as_the_end_of_the_day(
+    deadline: str, english: str, chinese: str, short: str
+) -> None:
+    due_at = datetime.fromisoformat(deadline).replace(tzinfo=CHINA).astimezone(UTC)
+    assert [format_deadline(due_at, locale, CHINA) for locale in ("en", "zh-CN")] == [english, chinese]
+    assert format_local_deadline(due_at, CHINA) == short
+
+
+@pytest.mark.parametrize("path", [path for path in (SHIPPED / "rules").rglob("*.*") if path.suffix in (".j2", ".yaml")])
+def test_no_shipped_text_says_a_deadline_as_an_ordinary_instant(path: Path) -> None:
+    assert re.findall(r"(?:deadline|due_at)[ )]*\| *(?:instant|local)\b", path.read_text("utf-8")) == []
 
 
 @pytest.mark.parametrize(("template", "locale"), [(name, locale) for name in TO_CUSTOMERS for locale in LOCALES])

@@ -87,6 +87,14 @@ def test_a_message_knows_when_the_next_one_comes() -> None:
     ]
 
 
+def test_a_rhythm_falls_on_full_minutes_so_that_a_promise_in_minutes_is_kept() -> None:
+    step = {"on": {"first_level": True}, "offset": "30m", "repeat": {"every": "30m", "until": "restored"}}
+    # Level III comes at 10:30:52; the first update would be due at 11:00:52, and is promised for 11:00.
+    found = planned(step, "11:10", started("10:00:52"))
+    assert [f"{each.due_at.astimezone(CHINA):%H:%M:%S}" for each in found] == ["11:00:00", "11:30:00"]
+    assert found[0].next_update_at == found[1].due_at
+
+
 @pytest.mark.parametrize(
     ("now", "estimates", "passed", "moved"),
     [

@@ -1,7 +1,7 @@
 """Format instants, lengths of time and lists in the reader's language, by CLDR (https://cldr.unicode.org)."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime, time, timedelta, tzinfo
 from functools import cache
 
 from babel import Locale
@@ -25,6 +25,20 @@ def format_instant(value: datetime, locale: str, zone: tzinfo | None) -> str:
     return f"{text} (UTC{offset})"
 
 
+def format_deadline(value: datetime, locale: str, zone: tzinfo | None) -> str:
+    """Return a deadline in the reader's language. One at local midnight is the end of the day before.
+
+    "By 00:00 on 29 June" is easily read as a day more; "the end of 28 June" is not.
+    """
+    local = value.astimezone(zone)
+    if local.time() != time():
+        return format_instant(value, locale, zone)
+    day = format_day(local - timedelta(days=1), locale, zone)
+    if locale.startswith("zh"):
+        return f"{day}24:00"
+    return f"the end of {day} (UTC{get_timezone_gmt(local, width='iso8601', locale=babel_of(locale))})"
+
+
 def format_day(value: datetime, locale: str, zone: tzinfo | None) -> str:
     """Return the local day of an instant in the reader's language, such as 23 June 2013."""
     form = "y年M月d日" if locale.startswith("zh") else "d MMMM y"
@@ -35,6 +49,25 @@ def format_local(value: datetime, zone: tzinfo | None) -> str:
     """Return an instant in local time, in the same short form for every language: 2013-06-23 10:35."""
     local = value.astimezone(zone)
     return f"{local:%Y-%m-%d %H:%M:%S}" if local.second else f"{local:%Y-%m-%d %H:%M}"
+
+
+def format_local_deadline(value: datetime, zone: tzinfo | None) -> str:
+    """Return a deadline in the same short form for every language; local midnight is 24:00 of the day before."""
+    local = value.astimezone(zone)
+    return format_local(value, zone) if local.time() != time() else f"{local - timedelta(days=1):%Y-%m-%d} 24:00"
+
+
+def to_minute(value: datetime) -> datetime:
+    """Return the start of an instant's minute. Rounded down, so that no deadline or promise moves later."""
+    return value.replace(second=0, microsecond=0)
+
+
+def format_minutes(value: timedelta, locale: str) -> str:
+    """Return a length of time in days, hours and full minutes in the reader's language."""
+    minutes = value // timedelta(minutes=1)
+    if minutes < 1:
+        return "不到1分钟" if locale.startswith("zh") else "less than a minute"
+    return format_duration(timedelta(minutes=minutes), locale)
 
 
 def format_duration(value: timedelta, locale: str) -> str:

@@ -1,7 +1,7 @@
 """The Jinja sandbox of templates: they read data, decide and loop, but cannot call, grow or run without limit."""
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, tzinfo
+from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 from babel.numbers import format_decimal
@@ -15,10 +15,14 @@ from incident_engine.common.validation import nearest
 from incident_engine.domain.messages.formatting import (
     babel_of,
     format_day,
+    format_deadline,
     format_duration,
     format_instant,
     format_local,
+    format_local_deadline,
+    format_minutes,
     format_names,
+    to_minute,
 )
 
 _FILTERS = frozenset({"default", "first", "int", "join", "last", "length", "list", "lower", "round", "trim", "upper"})
@@ -116,17 +120,27 @@ class _Sandbox(ImmutableSandboxedEnvironment):
         return super().call_binop(context, operator, left, right)
 
 
-def sandbox(locale: str, zone: tzinfo | None) -> ImmutableSandboxedEnvironment:
-    """Return the environment that renders texts in a language, with instants in the local time of `zone`."""
+def sandbox(locale: str, zone: tzinfo | None, *, to_the_minute: bool = False) -> ImmutableSandboxedEnvironment:
+    """Return the environment that renders texts in a language, with instants in the local time of `zone`.
+
+    `to_the_minute` rounds instants and lengths of time down to the minute; otherwise they have seconds.
+    """
+
+    def rounded(value: datetime) -> datetime:
+        return to_minute(value) if to_the_minute else value
+
     environment = _Sandbox(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
     environment.globals.clear()  # `range` and `cycler` would make lists and state of any size
     environment.filters = {name: environment.filters[name] for name in _FILTERS}
-    environment.filters["instant"] = lambda value: format_instant(value, locale, zone)
+    environment.filters["instant"] = lambda value: format_instant(rounded(value), locale, zone)
     environment.filters["date"] = lambda value: format_day(value, locale, zone)
     environment.filters["number"] = lambda value: format_decimal(value, locale=babel_of(locale))
-    environment.filters["duration"] = lambda value: format_duration(value, locale)
+    format_length = format_minutes if to_the_minute else format_duration
+    environment.filters["duration"] = lambda value: format_length(value, locale)
     environment.filters["names"] = lambda value, most=None: format_names(value, locale, most)
-    environment.filters["local"] = lambda value: format_local(value, zone)
+    environment.filters["local"] = lambda value: format_local(rounded(value), zone)
+    environment.filters["due"] = lambda value: format_deadline(rounded(value), locale, zone)
+    environment.filters["due_local"] = lambda value: format_local_deadline(rounded(value), zone)
     environment.filters["iso"] = lambda value: (
         value.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     )

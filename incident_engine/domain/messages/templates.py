@@ -13,7 +13,7 @@ from typing import Any
 from jinja2 import Template, TemplateError
 
 from incident_engine.common.errors import Problem
-from incident_engine.domain.messages.formatting import format_instant, format_names
+from incident_engine.domain.messages.formatting import format_deadline, format_instant, format_names, to_minute
 from incident_engine.domain.messages.sandbox import sandbox, source_problems
 from incident_engine.domain.messages.variables import VARIABLES
 from incident_engine.domain.values import LOCALES
@@ -60,7 +60,8 @@ class MessageBook:
     def __init__(self, sources: Mapping[tuple[str, str], str], zone: tzinfo) -> None:
         self._sources = dict(sources)
         self._zone = zone
-        self._environments = {locale: sandbox(locale, zone) for locale in LOCALES}
+        # People plan by minutes; the seconds are in the reports and in the record.
+        self._environments = {locale: sandbox(locale, zone, to_the_minute=True) for locale in LOCALES}
         self._compiled: dict[tuple[str, str], Template] = {}
 
     def names(self) -> set[str]:
@@ -99,10 +100,10 @@ class MessageBook:
         lines = [
             ("系统" if is_chinese else "Services", format_names(incident["services"], locale)),
             ("地区" if is_chinese else "Regions", format_names(incident["regions"], locale)),
-            ("发生" if is_chinese else "Since", format_instant(incident["occurred_at"], locale, self._zone)),
+            ("发生" if is_chinese else "Since", format_instant(to_minute(incident["occurred_at"]), locale, self._zone)),
         ]
         if incident["restored_at"] is not None:
-            ended = format_instant(incident["restored_at"], locale, self._zone)
+            ended = format_instant(to_minute(incident["restored_at"]), locale, self._zone)
             lines.append(("恢复" if is_chinese else "Restored", ended))
         lines.append(("事件" if is_chinese else "Incident", incident["id"]))
         if step is not None:
@@ -110,7 +111,7 @@ class MessageBook:
             if level is not None:
                 lines.append(("级别" if is_chinese else "Level", level["id"]))
             if obligation is not None:
-                due = format_instant(obligation["due_at"], locale, self._zone)
+                due = format_deadline(to_minute(obligation["due_at"]), locale, self._zone)
                 lines.append((obligation["says"], f"{'期限' if is_chinese else 'due'} {due}"))
         subject = f"{variables['bank']['name']}: {format_names(incident['services'], locale)}"
         colon = "：" if is_chinese else ": "

@@ -135,12 +135,13 @@ class _TemplatePlan:
         if template.repeat is None:
             yield self._step(occurrence, occurrence.instance, first_at, guessed_years)
             return
+        first_at = _on_the_minute(first_at, occurrence.at)
         ends_at = incident.closing.at if incident.closing else NEVER
         if template.repeat.until is RepeatEnd.RESTORED:
             ends_at = min(ends_at, occurrence.episode[1] if occurrence.episode else incident.restored_at or NEVER)
         number, at = 1, first_at
         while at < ends_at:
-            after = self._view.by_rhythm(at, template.repeat.every)
+            after = _on_the_minute(self._view.by_rhythm(at, template.repeat.every), at)
             is_graded = self._view.primary.level_at(at) is not None  # a person may have corrected it to none
             # After we were down, send one update, not all missed ones.
             is_latest = after > self._view.now or after >= ends_at
@@ -205,3 +206,10 @@ class _TemplatePlan:
             task=task,
             guessed_years=tuple(sorted(guessed_years | deadline_years)),
         )
+
+
+def _on_the_minute(at: datetime, after: datetime) -> datetime:
+    """Return the start of an instant's minute if that is after `after`, else the instant."""
+    # A message promises the next one in minutes, rounded down: sent with its seconds, the next would come too late.
+    minute = at.replace(second=0, microsecond=0)
+    return minute if minute > after else at
