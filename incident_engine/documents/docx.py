@@ -11,8 +11,7 @@ from docx.table import _Cell
 from docx.text.run import Run
 
 from incident_engine.common.i18n import Translator
-from incident_engine.documents.text import headings
-from incident_engine.documents.version_stamp import Stamp, shown, written_by
+from incident_engine.documents.version_stamp import Stamp, headings, signature_lines, written_by
 from incident_engine.domain.reports.drafting import Report
 
 MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
@@ -30,17 +29,26 @@ def report_docx(report: Report, stamp: Stamp) -> bytes:
     document.add_heading(report.title, level=0).alignment = WD_ALIGN_PARAGRAPH.CENTER
     document.add_paragraph(f"{report.source} {report.cite}".strip()).alignment = WD_ALIGN_PARAGRAPH.CENTER
     _table(document, [(translate(name), "", value) for name, value in headings(report)])
-    if stamp.gaps:
+    if stamp.gaps and not stamp.is_final:
         _write(document.add_paragraph().add_run(stamp.gap_line(report.locale)), is_gap=True)
     for section in report.sections:
         document.add_heading(section.title, level=1)
-        table = _table(document, [(field.label, field.cite, shown(field, report.locale)) for field in section.fields])
+        rows = [(field.label, field.cite, stamp.shown(field, report.locale)) for field in section.fields]
+        table = _table(document, rows)
         for (_, text), field in zip(table, section.fields, strict=True):
+            if stamp.is_final:
+                continue
             for run in text.paragraphs[0].runs if field.is_gap else ():
                 _write(run, is_gap=True)
             if field.by:
                 _write(text.add_paragraph().add_run(written_by(field, report.locale)), is_gap=False)
-    document.add_paragraph()
+    for line in signature_lines(report):
+        # Word wants a paragraph after a table; these keep together, so that no page has a lone or empty one.
+        paragraph = document.add_paragraph(line)
+        paragraph.paragraph_format.left_indent = Cm(8.5)
+        paragraph.paragraph_format.space_before = Pt(10)
+        paragraph.paragraph_format.space_after = Pt(0)
+        paragraph.paragraph_format.keep_with_next = True
     content = BytesIO()
     document.save(content)
     return content.getvalue()

@@ -7,8 +7,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from incident_engine.common.i18n import Translator
-from incident_engine.documents.text import headings
-from incident_engine.documents.version_stamp import Stamp, shown, written_by
+from incident_engine.documents.version_stamp import Stamp, headings, signature_lines, written_by
 from incident_engine.domain.reports.drafting import Report
 
 _PAGES = Environment(
@@ -27,9 +26,11 @@ def report_html(report: Report, stamp: Stamp) -> str:
         report=report,
         heads=[(Translator(locale)(name), value) for name, value in headings(report)],
         stamp=stamp.line(locale),
-        gaps=stamp.gap_line(locale),
-        shown=lambda field: shown(field, locale),
+        gaps="" if stamp.is_final else stamp.gap_line(locale),
+        is_final=stamp.is_final,
+        shown=lambda field: stamp.shown(field, locale),
         written_by=lambda field: written_by(field, locale),
+        signature=signature_lines(report),
     )
 
 

@@ -141,7 +141,7 @@ class LocalizedText(Strict):
 
 
 def format_cite(cite: str, locale: str) -> str:
-    """Return a citation such as "Art. 9(1)2" as the reader's language writes it: 第9条(1)2."""
+    """Return a citation such as "Art. 9(1)2" as the reader's language writes it: 第9条（1）2."""
     if not locale.lower().startswith("zh"):
         return cite
     for english, chinese in _CITES:
@@ -154,6 +154,8 @@ _CITES = (
     (re.compile(r"Chapter (\d+)"), r"第\1章"),
     (re.compile(r"Annex parts? (\d+)"), r"附件第\1部分"),
     (re.compile(r"Annex"), "附件"),
+    (re.compile(r"\((\w+)\)"), r"（\1）"),
+    (re.compile(r", "), "、"),
 )
 
 

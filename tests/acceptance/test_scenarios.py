@@ -135,7 +135,7 @@ def test_the_summary_lists_deadlines_expectations_and_reports(tmp_path: Path) ->
     assert "… Formal written report" in said["en"]
     assert "✔ messages: duty-team/page 2" in said["en"]
     assert str(tmp_path / "drill-report.en.docx") in said["en"]
-    assert "✔ 向监管部门首次报告 (第35条(5))  期限 2013-06-23 11:35  已履行 2013-06-23 11:16" in said["zh-CN"]
+    assert "✔ 向监管部门首次报告 (第35条（5）)  期限 2013-06-23 11:35  已履行 2013-06-23 11:16" in said["zh-CN"]
     assert said["zh-CN"].endswith("✔ 与预期一致")
 
 

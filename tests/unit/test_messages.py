@@ -152,7 +152,7 @@ def test_nothing_is_announced_above_the_worst_level() -> None:
 def test_an_article_is_cited_as_the_readers_language_writes_it() -> None:
     assert "Art. 9(3)2" in read("duty-notice", "en", "level III with a next level").body
     chinese = read("duty-notice", "zh-CN", "level III with a next level").body
-    assert "第9条(3)2" in chinese
+    assert "第9条（3）2" in chinese
     assert "Art." not in chinese
 
 
@@ -279,7 +279,7 @@ def test_whatever_can_go_to_a_telephone_has_a_short_form(template: str, locale: 
 @pytest.mark.parametrize(("template", "locale", "form"), forms_of(TO_CUSTOMERS))
 def test_customers_read_no_level_no_regulation_and_no_number(template: str, locale: str, form: MessageForm) -> None:
     step, use = NEEDS[template]
-    forbidden = ("III", "Art.", "evel ", "级", "第9条", "条(", "20130623", "监管", "regulat", "our rules", "规定")
+    forbidden = ("III", "Art.", "evel ", "级", "第9条", "条（", "20130623", "监管", "regulat", "our rules", "规定")
     for _, variables in situations(step, use):
         text = text_of(BOOK.render(template, locale, variables, form))
         assert [word for word in forbidden if word in text] == []

@@ -8,6 +8,7 @@ from docx import Document
 from support.builders import CHINA, at, recorded
 from support.reports import TWO_PROVINCES, report, wrote
 
+from incident_engine.config.rulebook import SHIPPED
 from incident_engine.documents.docx import report_docx
 from incident_engine.documents.html import report_html
 from incident_engine.documents.text import report_text
@@ -27,8 +28,8 @@ def formal(locale: str) -> Report:
     return report("cbrc-formal-report", "11:30", *EVENTS, locale=locale)
 
 
-def stamp(found: Report, version: int = 3) -> Stamp:
-    return Stamp(version, "approved", "陈总", at("12:00"), "0123456789abcdef" * 4, len(found.gaps), CHINA)
+def stamp(found: Report, version: int = 3, state: str = "draft") -> Stamp:
+    return Stamp(version, state, "陈总", at("12:00"), "0123456789abcdef" * 4, len(found.gaps), CHINA)
 
 
 @LOCALES
@@ -109,3 +110,60 @@ def test_what_is_not_kept_says_so() -> None:
     found = formal("en")
     assert "not stored" in report_text(found, stamp(found, version=0))
     assert "未存档" in stamp(found, version=0).line("zh-CN")
+
+
+FINAL = pytest.mark.parametrize("state", ["approved", "submitted"])
+
+
+def words_of(docx: bytes) -> str:
+    document = Document(BytesIO(docx))
+    cells = (cell for table in document.tables for row in table.rows for cell in row.cells)
+    paragraphs = [*document.paragraphs, *(paragraph for cell in cells for paragraph in cell.paragraphs)]
+    return "\n".join(paragraph.text for paragraph in paragraphs)
+
+
+@LOCALES
+@FINAL
+def test_what_goes_to_the_regulator_has_no_marks_for_its_authors(locale: str, state: str) -> None:
+    found = formal(locale)
+    final, docx = stamp(found, state=state), report_docx(found, stamp(found, state=state))
+    page = report_html(found, final)
+    for text in (page.partition("<main>")[2], words_of(docx)):
+        for mark in (GAP[locale], "王敏", "填写", "to fill in", 'class="text gap"', 'class="warning"'):
+            assert mark not in text
+    assert [
+        run.font.color.rgb for p in Document(BytesIO(docx)).paragraphs for run in p.runs if run.font.color.rgb
+    ] == []
+    assert "陈总" not in page
+    assert "0123456789abcdef" in final.line(locale)
+
+
+@pytest.mark.parametrize(
+    ("locale", "lines"),
+    [
+        ("zh-CN", ("报告单位（盖章）：", "签发人：", "联系人及电话：", "报告日期：　　　　年　　月　　日")),
+        ("en", ("Reporting unit (seal): ", "Signed by: ", "Contact: ", "Date: ")),
+    ],
+)
+def test_a_document_has_places_for_seal_signatory_contact_and_date(locale: str, lines: tuple[str, ...]) -> None:
+    found = formal(locale)
+    for text in (report_html(found, stamp(found)), words_of(report_docx(found, stamp(found)))):
+        assert [line for line in lines if line not in text] == []
+
+
+@FINAL
+def test_a_docx_ends_with_text_so_that_no_empty_page_follows(state: str) -> None:
+    found = formal("zh-CN")
+    last = Document(BytesIO(report_docx(found, stamp(found, state=state)))).paragraphs[-1]
+    assert last.text.strip()
+
+
+HALF_WIDTH = re.compile(r"[\u4e00-\u9fff](?:[,;:()!?]|\.(?!\w))|[,;:()!?][\u4e00-\u9fff]")
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (SHIPPED / "rules" / "reports").glob("*.yaml")))
+def test_a_chinese_document_has_full_width_punctuation(name: str) -> None:
+    found = report(name, "11:30", *TWO_PROVINCES, locale="zh-CN")
+    for state in ("draft", "approved"):
+        words = words_of(report_docx(found, stamp(found, state=state)))
+        assert HALF_WIDTH.findall(words) == [], words

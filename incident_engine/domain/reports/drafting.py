@@ -70,6 +70,8 @@ class Report:
     addressee: str
     unit: str
     sections: tuple[FilledSection, ...]
+    contact: str = ""
+    """The person filed with the regulator, with the telephone; empty if there is none."""
 
     @property
     def fields(self) -> tuple[FilledField, ...]:
@@ -170,6 +172,7 @@ def _draft(
         bank=facts.bank_name.in_(locale),
         addressee=addressee_of(facts.unit, definition.addressee, locale),
         unit=facts.unit.name.in_(locale),
+        contact=f"{facts.unit.reporter} {facts.unit.contact}".strip(),
         sections=tuple(
             FilledSection(section.id, section.title.in_(locale), tuple(fill(field) for field in section.fields))
             for section in definition.sections
