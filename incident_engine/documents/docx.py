@@ -42,8 +42,11 @@ def report_docx(report: Report, stamp: Stamp) -> bytes:
                 _write(run, is_gap=True)
             if field.by:
                 _write(text.add_paragraph().add_run(written_by(field, report.locale)), is_gap=False)
+    # The last section stays with the signature: a seal on a page without text proves nothing.
+    for paragraph in (paragraph for cells in table for cell in cells for paragraph in cell.paragraphs):
+        paragraph.paragraph_format.keep_with_next = True
     for line in signature_lines(report):
-        # Word wants a paragraph after a table; these keep together, so that no page has a lone or empty one.
+        # Word wants a paragraph after a table; an empty one could fall onto a page of its own.
         paragraph = document.add_paragraph(line)
         paragraph.paragraph_format.left_indent = Cm(8.5)
         paragraph.paragraph_format.space_before = Pt(10)
