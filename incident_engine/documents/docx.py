@@ -72,7 +72,7 @@ def _set_up(document: DocumentObject, report: Report, stamp: Stamp) -> None:
     section.page_width, section.page_height = Cm(21), Cm(29.7)
     section.left_margin = section.right_margin = Cm(2)
     section.header.paragraphs[0].text = f"{report.bank} · {report.incident}"
-    section.footer.paragraphs[0].text = stamp.line(report.locale)
+    section.footer.paragraphs[0].text = stamp.footer(report.locale)
     core = document.core_properties
     core.title, core.author, core.language = report.title, report.unit, report.locale
     core.comments, core.created, core.modified = stamp.content_hash, stamp.at, stamp.at

@@ -25,7 +25,7 @@ def report_html(report: Report, stamp: Stamp) -> str:
     return _PAGES.get_template("report.html.j2").render(
         report=report,
         heads=[(Translator(locale)(name), value) for name, value in headings(report)],
-        stamp=stamp.line(locale),
+        stamp=stamp.footer(locale),
         gaps="" if stamp.is_final else stamp.gap_line(locale),
         is_final=stamp.is_final,
         shown=lambda field: stamp.shown(field, locale),

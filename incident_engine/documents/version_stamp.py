@@ -26,11 +26,15 @@ class Stamp:
         """Return whether the version was approved or handed in: it goes to others, without marks for its authors."""
         return self.state in _FINAL
 
+    def footer(self, locale: str) -> str:
+        """Return the footer of a document: the line of a draft; of a final version only its number and hash."""
+        if not self.is_final:
+            return self.line(locale)
+        return f"{Translator(locale)('version')} {self.version} · SHA-256 {self.content_hash[:16]}"
+
     def line(self, locale: str) -> str:
-        """Return version, state, person, instant and hash on one line; of a final version only number and hash."""
+        """Return version, state, person, instant and hash on one line."""
         translate = Translator(locale)
-        if self.is_final:
-            return f"{translate('version')} {self.version} · SHA-256 {self.content_hash[:16]}"
         number = f"{translate('version')} {self.version}" if self.version else translate("not stored")
         parts = [number, translate(f"{self.state} version")]
         if self.by:

@@ -135,7 +135,7 @@ def test_what_goes_to_the_regulator_has_no_marks_for_its_authors(locale: str, st
         run.font.color.rgb for p in Document(BytesIO(docx)).paragraphs for run in p.runs if run.font.color.rgb
     ] == []
     assert "陈总" not in page
-    assert "0123456789abcdef" in final.line(locale)
+    assert "0123456789abcdef" in final.footer(locale)
 
 
 @pytest.mark.parametrize(
