@@ -4,8 +4,6 @@ import ipaddress
 import re
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from email.errors import HeaderParseError
-from email.headerregistry import Address as MailAddress
 from pathlib import Path as FilePath
 from typing import Annotated, ClassVar, Literal
 
@@ -28,6 +26,44 @@ class OutboxSettings(AnyChannelSettings):
     rate: Rate = Rate()
 
 
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_DOMAIN = rf"{_LABEL}(?:\.{_LABEL})*"
+_MAIL_ADDRESS = re.compile(rf"({_ATOM}(?:\.{_ATOM})*)@({_DOMAIN})")
+_ADDRESS_LITERAL = re.compile(r"\[(?:IPv6:)?([0-9A-Fa-f:.]+)\]")
+
+
+def is_mail_address(text: str) -> bool:
+    """Return whether a text is one plain address in ASCII: a dot-atom and a domain (RFC 5321, 4.1.2)."""
+    match = _MAIL_ADDRESS.fullmatch(text)
+    return match is not None and len(match[1]) <= 64 and len(match[2]) <= 253
+
+
+def _mail_address(text: str) -> str:
+    if not is_mail_address(text):
+        expected = "such as ops@bank.example; a domain in other letters in its form xn--…"
+        raise invalid(f"not one plain address: {text!r}", expected)
+    return text
+
+
+def is_ip_address(text: str) -> bool:
+    """Return whether a text is an IPv4 or IPv6 address."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _host_name(text: str) -> str:
+    literal = _ADDRESS_LITERAL.fullmatch(text)
+    if literal is not None and is_ip_address(literal[1]):
+        return text
+    if not re.fullmatch(_DOMAIN, text) or len(text) > 253:
+        raise invalid(f"not the name of a host: {text!r}", "such as alarm.bank.example or [192.0.2.1]")
+    return text
+
+
 class EmailSettings(AnyChannelSettings):
     """Messages by SMTP."""
 
@@ -35,7 +71,10 @@ class EmailSettings(AnyChannelSettings):
     type: Literal["email"]
     host: str
     port: int = Field(ge=1, le=65535)
-    sender: str = Field(pattern=r"^[^@\s<>]+@[^@\s<>]+$")
+    sender: Annotated[str, AfterValidator(_mail_address)]
+    """One plain address in ASCII, such as ops@bank.example."""
+    ehlo_name: Annotated[str, AfterValidator(_host_name)] | None = None
+    """The name by which the daemon greets the mail server (RFC 5321, 4.1.1.1). Default: the domain of `sender`."""
     tls: Literal["none", "starttls", "tls"] = "starttls"
     username: str | None = None
     password: Secret | None = None
@@ -44,12 +83,14 @@ class EmailSettings(AnyChannelSettings):
 
     def address_problem(self, to: str | None) -> tuple[str, str] | None:
         """Return an error unless there is one plain address (RFC 5322, addr-spec)."""
-        try:
-            if MailAddress(addr_spec=to or "").domain:
-                return None
-        except (HeaderParseError, ValueError, IndexError):
-            pass  # the standard library raises an IndexError for some malformed addresses
+        if is_mail_address(to or ""):
+            return None
         return f"an e-mail channel needs one plain address, not {to!r}", "such as to: somebody@example.com"
+
+    @property
+    def ehlo(self) -> str:
+        """Return the name for EHLO: a host often knows itself only as localhost, which mail servers refuse."""
+        return self.ehlo_name or self.sender.rpartition("@")[2]
 
 
 class WebhookSettings(AnyChannelSettings):

@@ -45,5 +45,9 @@ def in_xml(value: str) -> str:
 
 
 def in_header(value: str) -> str:
-    """Encode a value for an HTTP header: visible ASCII stays, all else is percent-encoded."""
-    return "".join(char if " " <= char <= "~" else quote(char, safe="") for char in value)
+    """Encode a value for an HTTP header: visible ASCII stays, all else is percent-encoded.
+
+    The `=?` of an encoded word (RFC 2047) is encoded too: some gateways decode such words in headers.
+    """
+    value = "".join(char if " " <= char <= "~" else quote(char, safe="") for char in value)
+    return value.replace("=?", "=%3F")

@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from incident_engine.common.i18n import Translator
+from incident_engine.common.private_files import write_file
 from incident_engine.documents.docx import report_docx
 from incident_engine.documents.html import report_html
 from incident_engine.documents.version_stamp import Stamp
@@ -38,7 +39,7 @@ def write(directory: Path, played: PlayedDrill, at: datetime) -> list[Path]:
         stamp = Stamp(1, "draft", None, at, digest, len(report.gaps), zone)
         for suffix, content in (("html", report_html(report, stamp).encode()), ("docx", report_docx(report, stamp))):
             file = directory / f"{NAME}.{locale}.{suffix}"
-            file.write_bytes(content)
+            write_file(file, content)
             files.append(file)
     return files
 

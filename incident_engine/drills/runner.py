@@ -11,6 +11,7 @@ import httpx2
 
 from incident_engine.common.clock import SteppedClock, SystemClock, VirtualClock
 from incident_engine.common.i18n import Translator
+from incident_engine.common.private_files import make_folder
 from incident_engine.config.scenario import Scenario
 from incident_engine.config.settings import Settings
 from incident_engine.daemon import Daemon
@@ -135,5 +136,6 @@ def new_directory(name: str) -> Path:
     """Make and return a new folder for a drill."""
     stamp = f"{SystemClock().now():%Y%m%dT%H%M%S%fZ}"
     directory = Path("var") / "drills" / f"{stamp}-{name}"
-    directory.mkdir(parents=True)
+    make_folder(directory.parent)
+    directory.mkdir(mode=0o700)  # raises if another drill has the same name
     return directory

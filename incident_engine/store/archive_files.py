@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from incident_engine.common.errors import ArchiveError
+from incident_engine.common.private_files import make_folder, open_new
 from incident_engine.store.backup import sync
 
 
@@ -19,10 +20,10 @@ def write(path: Path, lines: Sequence[bytes]) -> None:
     """
     part = path.with_name(f".{path.name}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         try:
             # Without name and time of writing in the header, equal contents are equal files.
-            with part.open("wb") as raw, gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0) as packed:
+            with open_new(part) as raw, gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0) as packed:
                 packed.writelines(line + b"\n" for line in lines)
             sync(part)
             # The rows are deleted next, so this file is about to be the only copy.

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import IO
 
 from incident_engine.common.errors import StoreError
+from incident_engine.common.private_files import make_folder
 
 Identity = tuple[int, int]
 """A file whatever its name: (device, inode)."""
@@ -29,7 +30,8 @@ def acquire(path: Path) -> IO[str]:
     Raises StoreError if another process holds the lock or the directory cannot be written.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
+        lock_of(path).touch(mode=0o600)
         lock = lock_of(path).open("w", encoding="utf-8")
     except OSError as error:
         culprit = lock_of(path) if _exists(lock_of(path)) else path.parent

@@ -26,6 +26,10 @@ class Mail:
     recipients: tuple[str, ...]
     message: EmailMessage
     logged_in: bool
+    content: bytes
+    """The bytes as they came over the wire."""
+    greeting: str
+    """The name with which the client said EHLO."""
 
 
 @dataclass(slots=True)
@@ -36,7 +40,31 @@ class MailServer:
     mails: list[Mail] = field(default_factory=list)
     to_recipient: dict[str, str] = field(default_factory=dict)
     to_content: str = "250 2.0.0 Ok: queued as 4ABC"
+    to_greeting: str = ""
+    to_sender: str = "250 2.1.0 Ok"
     wait: float = 0
+
+    async def handle_EHLO(  # noqa: N802
+        self, server: SMTP, session: Session, envelope: Envelope, hostname: str, responses: list[str]
+    ) -> list[str]:
+        """Answer EHLO."""
+        session.host_name = hostname
+        return [self.to_greeting] if self.to_greeting else responses
+
+    async def handle_HELO(  # noqa: N802
+        self, server: SMTP, session: Session, envelope: Envelope, hostname: str
+    ) -> str:
+        """Answer HELO, to which clients fall back."""
+        session.host_name = hostname
+        return self.to_greeting or f"250 {server.hostname}"
+
+    async def handle_MAIL(  # noqa: N802
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        """Answer MAIL FROM."""
+        if self.to_sender.startswith("250"):
+            envelope.mail_from = address
+        return self.to_sender
 
     async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
@@ -55,7 +83,16 @@ class MailServer:
             message = message_from_bytes(envelope.content, policy=policy.default)
             assert isinstance(message, EmailMessage)
             recipients = tuple(str(address) for address in envelope.rcpt_tos)
-            self.mails.append(Mail(str(envelope.mail_from), recipients, message, session.authenticated is True))
+            self.mails.append(
+                Mail(
+                    str(envelope.mail_from),
+                    recipients,
+                    message,
+                    session.authenticated is True,
+                    envelope.content,
+                    str(session.host_name),
+                )
+            )
         return self.to_content
 
 
@@ -99,7 +136,7 @@ class Answer:
 
     status: int | None = 200
     headers: Mapping[str, str] = field(default_factory=dict)
-    body: str = ""
+    body: str | bytes = ""
     wait: float = 0
 
 
@@ -148,7 +185,7 @@ def web_server(*answers: Answer) -> Iterator[WebServer]:
             self.close_connection = True
             if answer.status is None:
                 return
-            content = answer.body.encode()
+            content = answer.body.encode() if isinstance(answer.body, str) else answer.body
             self.send_response(answer.status)
             for name, value in {**answer.headers, "content-length": str(len(content)), "connection": "close"}.items():
                 self.send_header(name, value)

@@ -1,7 +1,10 @@
 """Outgoing HTTP reaches only the addresses that it may, and the one that was checked."""
 
 import asyncio
+import gzip
 import ssl
+import tracemalloc
+import zlib
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -64,7 +67,10 @@ def port_of(url: str) -> str:
         "127.0.0.1", "127.8.8.8", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0",
         "224.0.0.1", "239.1.1.1", "240.0.0.1", "255.255.255.255", "192.0.2.1", "::1", "::", "fe80::1", "fc00::1",
         "fd12:3456::1", "ff02::1", "ff0e::1", "2001:db8::1", "::ffff:10.0.0.1", "::ffff:127.0.0.1", "2002:0a00:0001::1",
-        "64:ff9b::10.0.0.1", "2001:0:1:1:1:1:f5ff:fffe",
+        "64:ff9b::10.0.0.1", "2001:0:1:1:1:1:f5ff:fffe", "::127.0.0.1", "::10.0.0.1", "fec0::1", "feff::1",
+        "64:ff9b:1::1", "64:ff9b:1::8.8.8.8", "64:ff9b:1:ffff::10.0.0.1", "64:ff9b::127.0.0.1", "2002:7f00:0001::1",
+        "2001:0:7f00:1:1:1:f7f7:f7f7", "2606:4700::5efe:10.0.0.1", "2606:4700::200:5efe:192.168.0.1", "3fff::1",
+        "5f00::1", "100::1",
     ],
 )  # fmt: skip
 def test_what_is_not_public_is_refused_for_good_and_said_plainly(address: str) -> None:
@@ -145,6 +151,37 @@ def test_an_answer_without_end_is_cut() -> None:
     with web_server(Answer(200, body="x" * 1_000_000)) as server:
         (got,) = get(HttpClient(LOCAL, 5 * SECOND), server.url)
     assert got.text == "x" * 65_536
+
+
+@pytest.mark.parametrize("coding", ["gzip", "x-gzip", "deflate"])
+def test_a_packed_answer_is_unpacked_up_to_the_largest_answer(coding: str) -> None:
+    def packed(text: bytes) -> bytes:
+        return zlib.compress(text) if coding == "deflate" else gzip.compress(text)
+
+    bomb = packed(b"x" * 50_000_000)
+    with web_server(
+        Answer(200, {"content-encoding": coding}, packed(b'{"errcode": 0}')),
+        Answer(200, {"content-encoding": coding}, bomb),
+        Answer(200, {"content-encoding": coding}, b"not packed"),
+        Answer(200, {"content-encoding": "br"}, b"unknown"),
+    ) as server:
+        small, large, broken, unknown = get(HttpClient(LOCAL, 5 * SECOND), *[server.url] * 4)
+    assert small.data() == {"errcode": 0}
+    assert large.text == "x" * 65_536
+    assert (broken.text, unknown.text) == ("not packed", "unknown")
+    assert server.posted[0].headers["accept-encoding"] == "identity"
+
+
+def test_a_packed_answer_never_takes_more_memory_than_its_limit() -> None:
+    bomb = gzip.compress(b"x" * 100_000_000)  # 97 KB on the wire
+    with web_server(Answer(200, {"content-encoding": "gzip"}, bomb)) as server:
+        tracemalloc.start()
+        try:
+            get(HttpClient(LOCAL, 5 * SECOND), server.url)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert peak < 20_000_000
 
 
 def test_a_webhook_to_a_private_address_is_misconfigured() -> None:

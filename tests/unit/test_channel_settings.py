@@ -108,3 +108,31 @@ def test_values_stay_values_in_templates() -> None:
     assert fill("{to}", values, in_xml) == "&quot;}\r\n&amp;&lt;é"
     assert fill("{to} {secret.k}", values, in_header) == '"}%0D%0A&<%C3%A9 k'
     assert fill("{to}", {"to": "{secret.k}", "secret.k": "k"}) == "{secret.k}"  # what is filled in is no template
+    assert fill("{to}", {"to": "=?utf-8?q?x?="}, in_header) == "=%3Futf-8?q?x?="  # no gateway decodes it
+
+
+@pytest.mark.parametrize(
+    "sender",
+    [
+        "值班@bank.example", "ops@bank..example", "a,b@bank.example", "ops@银行.example", ".ops@bank.example",
+        "ops.@bank.example", "o..ps@bank.example", "ops@-bank.example", "ops@bank.example.", "ops", "ops@",
+        "@bank.example", "a@b@bank.example", "ops@bank.example\\r\\nx", "Ops <ops@bank.example>", "ops@bank_.example",
+    ],
+)  # fmt: skip
+def test_a_sender_or_recipient_that_no_mail_server_takes_is_refused(tmp_path: Path, sender: str) -> None:
+    found = mistakes(tmp_path, f'{{type: email, host: h, port: 25, sender: "{sender}"}}')
+    assert "channels.ops.sender: not one plain address" in found
+    channel = load(tmp_path, "{type: email, host: h, port: 25, sender: ops@bank.example}").channels["ops"]
+    assert channel.address_problem(sender.replace("\\r\\n", "\r\n")) is not None
+
+
+@pytest.mark.parametrize("sender", ["ops@bank.example", "ops+alarm@xn--fiq228c.example", "ops@localhost", "o.p's@b.cn"])
+def test_a_plain_sender_is_taken(tmp_path: Path, sender: str) -> None:
+    channel = load(tmp_path, f'{{type: email, host: h, port: 25, sender: "{sender}"}}').channels["ops"]
+    assert channel.address_problem(sender) is None
+
+
+@pytest.mark.parametrize("name", ["a b", "alarm..example", "[10.1.2]", "", "值班.example", "a\\r\\nMAIL"])
+def test_a_greeting_that_is_no_host_is_refused(tmp_path: Path, name: str) -> None:
+    found = mistakes(tmp_path, f'{{type: email, host: h, port: 25, sender: ops@b.example, ehlo_name: "{name}"}}')
+    assert "channels.ops.ehlo_name: not the name of a host" in found

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import time
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -42,6 +43,7 @@ from incident_engine.domain.messages.formatting import (
     format_names,
 )
 from incident_engine.domain.messages.samples import Use, failures, sample, situations, uses
+from incident_engine.domain.messages.sandbox import sandbox, source_problems
 from incident_engine.domain.messages.templates import (
     Message,
     MessageBook,
@@ -722,3 +724,41 @@ def test_a_template_cannot_grow_what_it_was_given(source: str) -> None:
     book = MessageBook({(locale, "t"): f"S\n\n{source}\n" for locale in LOCALES}, CHINA)
     with pytest.raises(SecurityError):
         book.render("t", "en", {"bank": {"name": "B"}})
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ 1|round(99999999,'ceil') }}", "{{ 1|round(-99999999) }}", "{{ 1|round(13) }}", "{{ 2 ** 9 }}",
+        "{{ 1000000000 * 1000000000 }}", "{{ 1000000000000000 + 1 }}", "{{ -1000000000000000 - 1 }}",
+        "{{ 1e300 / 1e-300 }}", "{{ '9999999999999999999'|int }}", "{{ 9999999999999999999|int }}", "{{ 1e99|number }}",
+        "{{ 'a' * 99999999 }}", "{{ [1] * 99999999 }}", "{{ '%99999999d' % 1 }}", "{{ 10000000000000000 // 1 }}",
+        "{% set a = 'xxxxxxxxxx' %}" + "{% set a = a + a %}" * 40, "{{ 'x' * 3 }}",
+        "{{ ('y'|list)|join('" + "x" * 60_001 + "') }}",
+    ],
+)  # fmt: skip
+def test_a_template_cannot_compute_with_numbers_or_texts_without_bound(source: str) -> None:
+    started = time.monotonic()
+    with pytest.raises(SecurityError):
+        sandbox("en", None).from_string(source).render()
+    assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        ("{{ 1.256|round(2) }} {{ 1.2|round(0, 'ceil')|int }}", "1.26 2"),
+        ("{{ '12'|int + 3 - 1 }} {{ 7 // 2 }} {{ 7 % 2 }} {{ 6 / 4 }} {{ 6 * 7 }}", "14 3 1 1.5 42"),
+        ("{{ 'ff'|int(0, 16) }} {{ 'x'|int(5) }}", "255 5"),
+        ("{{ 'a' + 'b' }} {{ [1, 2]|join('-') }} {{ ([1] + [2])|join }}", "ab 1-2 12"),
+        ("{{ 999999999999999|number }}", "999,999,999,999,999"),
+    ],
+)
+def test_a_template_computes_with_ordinary_numbers_and_texts(source: str, text: str) -> None:
+    assert sandbox("en", None).from_string(source).render() == text
+
+
+@pytest.mark.parametrize("source", ["{{ " + "9" * 5_000 + " }}", "{{ " + "(" * 5_000 + "1" + ")" * 5_000 + " }}"])
+def test_a_template_that_cannot_be_read_is_a_problem_and_no_crash(source: str) -> None:
+    (problem,) = source_problems(source, {})
+    assert problem.message.startswith("not a valid template")

@@ -14,6 +14,7 @@ from typing import Any
 
 from incident_engine.config.channels import AppriseSettings
 from incident_engine.delivery.channels.base import DeliveryError, DeliveryOutcome
+from incident_engine.delivery.channels.plain import title_of, without_markup
 from incident_engine.store.deliveries import ClaimedDelivery
 
 _AT_ONCE = 4
@@ -69,7 +70,10 @@ class AppriseChannel:
         def notify() -> tuple[bool, str]:
             _WARNINGS.begin()
             is_sent = self._service.notify(
-                title=delivery.subject, body=delivery.body, body_format=self._apprise.NotifyFormat.MARKDOWN
+                # Apprise puts the title into headers, and turns tags in Markdown into tags of an HTML mail.
+                title=title_of(delivery.subject),
+                body=without_markup(delivery.body),
+                body_format=self._apprise.NotifyFormat.MARKDOWN,
             )
             return bool(is_sent), _WARNINGS.end()
 

@@ -15,6 +15,7 @@ from incident_engine.config.channels import OutgoingSettings
 from incident_engine.config.secret import Secret
 from incident_engine.delivery.channels.base import DeliveryError, DeliveryOutcome
 from incident_engine.delivery.channels.http_client import HttpAnswer, HttpClient, explained, retry_after
+from incident_engine.delivery.channels.plain import title_of, without_markup
 from incident_engine.delivery.channels.splitting import in_json, numbered
 from incident_engine.store.deliveries import ClaimedDelivery
 
@@ -22,7 +23,6 @@ _MAX_IN_PROGRESS = 1_000
 _CONTENT_TYPE = {"content-type": "application/json; charset=utf-8"}
 _HEADING_MARKUP = 8
 """The length of the signs around a heading, generously."""
-_TAG = re.compile(r"<(?=[@/A-Za-z])")
 _ADDRESS = re.compile(r"https?://[^\s/]+/\S+")
 
 
@@ -96,7 +96,7 @@ class ChatBot(ABC):
 
     async def send(self, delivery: ClaimedDelivery, now: datetime) -> str:
         """Send a message, in parts if it is long; of a repeat only the parts that have not arrived."""
-        subject, text = _plain(delivery.subject), _plain(delivery.body)
+        subject, text = title_of(delivery.subject), without_markup(delivery.body)
         max_length = self.max_length - self.measure(subject) - _HEADING_MARKUP
         if max_length < self.max_length // 2:  # a very long heading would leave no space for the text
             text, max_length = f"{subject}\n\n{text}", self.max_length - _HEADING_MARKUP
@@ -145,8 +145,3 @@ class ChatBot(ABC):
         header = answer.headers.get("retry-after") or answer.headers.get(self.wait_header)
         failure.retry_after = retry_after(header, now) or failure.retry_after
         return failure
-
-
-def _plain(text: str) -> str:
-    """Return a text without mentions of people, tags, pictures and links whose address is hidden."""
-    return _TAG.sub("＜", text).replace("](", "] (")

@@ -1,13 +1,19 @@
 """Messages by SMTP, one recipient each, so that a refusal concerns one recipient only (RFC 5321)."""
 
+import base64
+from collections.abc import Iterator
 from datetime import datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
+from email.policy import Policy
+from unicodedata import category
 
 import aiosmtplib
 from aiosmtplib.errors import (
     SMTPAuthenticationError,
+    SMTPDataError,
     SMTPException,
+    SMTPRecipientRefused,
     SMTPRecipientsRefused,
     SMTPResponseException,
     SMTPTimeoutError,
@@ -19,6 +25,50 @@ from incident_engine.delivery.channels.base import DeliveryError, DeliveryOutcom
 from incident_engine.store.deliveries import ClaimedDelivery
 
 _PERMANENT = 500
+_LONGEST_LINE = 76
+"""The longest line of a header with an encoded word (RFC 2047, 2)."""
+_WORD_BYTES = 39
+"""The bytes of UTF-8 in one encoded word, so that the first one fits on the line of the header's name."""
+_NO_TEXT = frozenset({"Cc", "Cs", "Zl", "Zp"})
+"""Unicode categories of control characters, half characters and separators of lines and paragraphs."""
+
+
+class TextHeader(str):
+    """A header with words of people, written so that every reader gets the same text back.
+
+    The email package would read an encoded word in the text as one (RFC 2047) and write its line breaks as new
+    headers. It takes an object that has `name` and `fold` as it is.
+    """
+
+    __slots__ = ("name",)
+    name: str
+
+    def __new__(cls, name: str, text: str) -> "TextHeader":
+        """Make a header of a name and a text. Characters that break or end a line become spaces."""
+        header = super().__new__(cls, "".join(" " if category(char) in _NO_TEXT else char for char in text))
+        header.name = name
+        return header
+
+    def fold(self, *, policy: Policy) -> str:
+        """Return the header's lines: as it is if it is short and plain ASCII, else in encoded words."""
+        line = f"{self.name}: {self}"
+        is_plain = self.isascii() and "=?" not in self and self == self.strip()
+        if is_plain and len(line) <= _LONGEST_LINE:
+            return f"{line}{policy.linesep}"
+        words = [f"=?utf-8?b?{base64.b64encode(piece).decode()}?=" for piece in self._pieces()]
+        # Space between two encoded words belongs to neither: the text's own spaces are within the words.
+        return f"{self.name}: {f'{policy.linesep} '.join(words)}{policy.linesep}"
+
+    def _pieces(self) -> Iterator[bytes]:
+        """Yield the text in UTF-8 in pieces of whole characters: readers decode each encoded word by itself."""
+        piece = b""
+        for char in self:
+            encoded = char.encode()
+            if len(piece) + len(encoded) > _WORD_BYTES:
+                yield piece
+                piece = b""
+            piece += encoded
+        yield piece
 
 
 class EmailChannel:
@@ -38,6 +88,7 @@ class EmailChannel:
                 recipients=[delivery.address or ""],
                 hostname=settings.host,
                 port=settings.port,
+                local_hostname=settings.ehlo,
                 use_tls=settings.tls == "tls",
                 start_tls=settings.tls == "starttls",
                 username=settings.username,
@@ -55,7 +106,7 @@ class EmailChannel:
 
     def _compose(self, delivery: ClaimedDelivery) -> EmailMessage:
         message = EmailMessage()
-        message["Subject"] = delivery.subject
+        message["Subject"] = TextHeader("Subject", delivery.subject)
         message["From"] = Address(addr_spec=self._settings.sender)
         message["To"] = Address(addr_spec=delivery.address or "")
         message["Date"] = delivery.created_at
@@ -76,7 +127,9 @@ def _explained(error: SMTPException) -> DeliveryError:
     if isinstance(error, SMTPRecipientsRefused):
         error = error.recipients[0]  # each message has one recipient
     if isinstance(error, SMTPResponseException):
-        is_permanent = error.code >= _PERMANENT
+        # Before RCPT the server refuses this client or its settings, which an operator can mend: no message ends by it.
+        is_own = isinstance(error, SMTPRecipientRefused | SMTPDataError)
+        is_permanent = is_own and error.code >= _PERMANENT
         outcome = DeliveryOutcome.REFUSED if is_permanent else DeliveryOutcome.SERVER_ERROR
         return DeliveryError(outcome, f"{error.code} {error.message}", permanent=is_permanent)
     return DeliveryError(DeliveryOutcome.CONNECTION_FAILED, str(error))

@@ -10,6 +10,7 @@ import ipaddress
 import json
 import socket
 import ssl
+import zlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -25,8 +26,24 @@ from incident_engine.delivery.channels.base import DeliveryError, DeliveryOutcom
 Resolve = Callable[[str, int], Awaitable[list[str]]]
 """Returns the addresses of a host name and port."""
 _Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_EMBEDDING = (
+    ipaddress.IPv6Network("64:ff9b::/96"),  # NAT64 (RFC 6052)
+    ipaddress.IPv6Network("::/96"),  # IPv4-compatible, deprecated (RFC 4291, 2.5.5.1)
+)
+"""Networks whose addresses end with an IPv4 address."""
+_NOT_PUBLIC = tuple(
+    ipaddress.IPv6Network(network)
+    for network in (
+        "64:ff9b:1::/48",  # local NAT64 (RFC 8215): only the bank's own translator knows where it leads
+        "fec0::/10",  # site-local, deprecated (RFC 3879)
+        "5f00::/16",  # segment routing within one network (RFC 9602)
+        "100::/64",  # discard (RFC 6666)
+        "3fff::/20",  # documentation (RFC 9637)
+    )
+)
+"""Networks that Python's `is_global` takes for public, in some or all versions."""
 _LARGEST_ANSWER = 65_536
+_GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 _NOT_NOW = frozenset({408, 425})
 _default_tls = cache(partial(httpx2.create_ssl_context, trust_env=False))
 """Returns the context that checks certificates; loading the authorities is slow, so it is done once."""
@@ -120,21 +137,23 @@ class HttpClient:
         request = self._client.build_request(
             method,
             url.copy_with(host=address),
-            headers={**headers, "host": url.netloc.decode("ascii")},
+            # An answer that is packed a thousandfold would fill the memory before it could be cut.
+            headers={**headers, "host": url.netloc.decode("ascii"), "accept-encoding": "identity"},
             content=content,
             extensions={"sni_hostname": url.raw_host.decode("ascii")},
         )
         response = await self._client.send(request, stream=True)
         try:
             body = bytearray()
-            async for piece in response.aiter_bytes():
+            async for piece in response.aiter_raw():
                 body += piece
                 if len(body) >= _LARGEST_ANSWER:
                     break
         finally:
             await response.aclose()
-        text = bytes(body[:_LARGEST_ANSWER]).decode("utf-8", errors="replace")
-        return HttpAnswer(response.status_code, {name.lower(): value for name, value in response.headers.items()}, text)
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        content = _unpacked(bytes(body[:_LARGEST_ANSWER]), headers.get("content-encoding", ""))
+        return HttpAnswer(response.status_code, headers, content.decode("utf-8", errors="replace"))
 
     async def _addresses(self, url: httpx2.URL) -> list[str]:
         """Return the addresses of a host that may be reached. Raises DeliveryError if all of them are forbidden."""
@@ -155,18 +174,40 @@ class HttpClient:
         return reachable
 
     def _may_reach(self, host: str, address: str) -> bool:
-        # A public IPv6 address may embed a private IPv4 one (mapped, 6to4, Teredo, NAT64), so both are checked.
-        ip = ipaddress.ip_address(address)
-        ips: list[_Ip] = [ip]
-        if isinstance(ip, ipaddress.IPv6Address):
-            ips += filter(None, (ip.ipv4_mapped, ip.sixtofour, ip.teredo[1] if ip.teredo else None))
-            if ip in _NAT64:
-                ips.append(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF))
+        ips = _embedded(address)
         return (
             host.casefold() in self._names
-            or all(ip.is_global and not ip.is_multicast for ip in ips)
+            or all(map(_is_public, ips))
             or any(ip in network for ip in ips for network in self._networks)
         )
+
+
+def _embedded(address: str) -> list[_Ip]:
+    """Return an address and the IPv4 addresses in it: a public IPv6 address may lead to a private IPv4 one."""
+    ip = ipaddress.ip_address(address.partition("%")[0])  # without the zone of a link-local address
+    ips: list[_Ip] = [ip]
+    if isinstance(ip, ipaddress.IPv6Address):
+        ips += filter(None, (ip.ipv4_mapped, ip.sixtofour, *(ip.teredo or ())))  # Teredo: the server and the client
+        low = int(ip) & 0xFFFFFFFF
+        if any(ip in network for network in _EMBEDDING):
+            ips.append(ipaddress.IPv4Address(low))
+        if (int(ip) >> 32) & 0xFFFFFFFF in (0x5EFE, 0x02005EFE):  # ISATAP (RFC 5214, 6.1)
+            ips.append(ipaddress.IPv4Address(low))
+    return ips
+
+
+def _is_public(ip: _Ip) -> bool:
+    return ip.is_global and not ip.is_multicast and not any(ip in network for network in _NOT_PUBLIC)
+
+
+def _unpacked(content: bytes, coding: str) -> bytes:
+    """Return at most the largest answer of a body, although it was asked for no coding (RFC 9110, 12.5.3)."""
+    if coding.strip().lower() not in ("gzip", "x-gzip", "deflate"):
+        return content  # of a coding that is not known, status and headers still tell the outcome
+    try:
+        return zlib.decompressobj(_GZIP_OR_ZLIB).decompress(content, _LARGEST_ANSWER)
+    except zlib.error:
+        return content
 
 
 def explained(answer: HttpAnswer, now: datetime) -> DeliveryError:

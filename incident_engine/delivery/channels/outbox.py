@@ -5,6 +5,7 @@ import os
 from datetime import datetime
 from pathlib import Path
 
+from incident_engine.common.private_files import make_folder, open_new
 from incident_engine.config.channels import OutboxSettings
 from incident_engine.delivery.channels.base import DeliveryError, DeliveryOutcome
 from incident_engine.store.deliveries import ClaimedDelivery
@@ -37,15 +38,16 @@ class OutboxChannel:
             "id": delivery.id,
             "created_at": delivery.created_at.isoformat(),
         }
-        lines = "\n".join(f"{name}: {value}" for name, value in head.items())
+        # One line each: no value can begin another field of the head.
+        lines = "\n".join(f"{name}: {' '.join(value.split())}" for name, value in head.items())
         folder = self._directory / delivery.case_id
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         step = delivery.step_id.removeprefix(f"{delivery.case_id}:").replace(":", ".")
         stamp = f"{delivery.created_at:%Y%m%dT%H%M%SZ}"
         path = folder / f"{stamp}-{step[:90]}-{delivery.contact}-{delivery.id[-8:]}.md"
         temporary = path.with_suffix(".tmp")
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(f"{lines}\n\n# {delivery.subject}\n\n{delivery.body}")
+        with open_new(temporary) as file:
+            file.write(f"{lines}\n\n# {delivery.subject}\n\n{delivery.body}".encode())
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)  # a reader of the folder never sees half a message

@@ -5,8 +5,9 @@ from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 from babel.numbers import format_decimal
-from jinja2 import StrictUndefined, TemplateSyntaxError, meta, nodes
+from jinja2 import StrictUndefined, TemplateSyntaxError, meta, nodes, pass_eval_context
 from jinja2.exceptions import SecurityError
+from jinja2.filters import FILTERS
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -48,6 +49,9 @@ def source_problems(source: str, variables: Mapping[str, Mapping[str, str]]) -> 
         tree = environment.parse(source)
     except TemplateSyntaxError as error:
         yield Problem((error.lineno,), f"not a valid template: {error.message}")
+        return
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits; brackets in brackets
+        yield Problem((1,), f"not a valid template: {error}")
         return
     for allowed, kind, used in (
         (environment.filters, "filter", [(node.name, node.lineno) for node in tree.find_all(nodes.Filter)]),
@@ -103,21 +107,63 @@ def _unknown_part(
         yield Problem((part.lineno,), problem, expected, nearest(part.attr, parts))
 
 
-class _Sandbox(ImmutableSandboxedEnvironment):
-    """Keeps a text from calling methods and from multiplying texts."""
+_LARGEST = 10**15
+"""The largest number of a template. Sums of minutes and customers are smaller; computing on is then still quick."""
+_LONGEST_TEXT = 60_000
+"""The most characters or items that `+` and `join` may make."""
+_DIGITS = 12
+"""The most decimal places to which a template may round."""
 
-    intercepted_binops = frozenset({"*", "**", "%"})
+
+def _round(value: Any, precision: Any = 0, method: Any = "common") -> Any:
+    """Round as Jinja does, with at most `_DIGITS` places: it computes 10 to this power."""
+    if type(precision) is not int or not 0 <= precision <= _DIGITS:
+        raise SecurityError(f"round: places from 0 to {_DIGITS}, not {str(precision)[:20]}")
+    return FILTERS["round"](_bounded(value), precision, method)
+
+
+def _int(value: Any, default: Any = 0, base: int = 10) -> Any:
+    """Convert to an integer as Jinja does; a text of many digits is refused."""
+    if isinstance(value, str) and len(value) > len(str(_LARGEST)):
+        raise SecurityError("int: a text that is too long for a number")
+    return _bounded(FILTERS["int"](_bounded(value), default, base))
+
+
+@pass_eval_context
+def _join(context: nodes.EvalContext, value: Any, separator: Any = "", attribute: Any = None) -> Any:
+    """Join as Jinja does; many items times a long separator are refused."""
+    items = list(value)
+    if len(items) * len(str(separator)) > _LONGEST_TEXT:
+        raise SecurityError("join: a text that is too long for a message")
+    return FILTERS["join"](context, items, separator, attribute)
+
+
+def _bounded(value: Any) -> Any:
+    """Return a value. Raises SecurityError for a number beyond `_LARGEST`."""
+    if isinstance(value, int | float) and not -_LARGEST <= value <= _LARGEST:
+        raise SecurityError("a number that is too large for a message")
+    return value
+
+
+class _Sandbox(ImmutableSandboxedEnvironment):
+    """Keeps a text from calling methods, from multiplying texts and from numbers without bound."""
+
+    intercepted_binops = frozenset({"+", "-", "*", "/", "//", "**", "%"})
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
         """Return whether a template may read an attribute: data only, no method."""
         return super().is_safe_attribute(obj, attr, value) and not callable(value)
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        """Compute with numbers and lengths of time only: a text times a number could be of any size."""
+        """Compute with bounded numbers and lengths of time: a text times a number could be of any size."""
         # `%` formats texts, and "%999999999d" is a long one.
+        if operator == "+" and isinstance(left, str | list | tuple) and type(left) is type(right):
+            if len(left) + len(right) > _LONGEST_TEXT:  # `set` could double a text line by line
+                raise SecurityError("'+': a text that is too long for a message")
+            return super().call_binop(context, operator, left, right)
         if operator == "**" or isinstance(left, str | list | tuple) or isinstance(right, str | list | tuple):
             raise SecurityError(f"'{operator}' is not allowed here")
-        return super().call_binop(context, operator, left, right)
+        return _bounded(super().call_binop(context, operator, _bounded(left), _bounded(right)))
 
 
 def sandbox(locale: str, zone: tzinfo | None, *, to_the_minute: bool = False) -> ImmutableSandboxedEnvironment:
@@ -132,9 +178,12 @@ def sandbox(locale: str, zone: tzinfo | None, *, to_the_minute: bool = False) ->
     environment = _Sandbox(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
     environment.globals.clear()  # `range` and `cycler` would make lists and state of any size
     environment.filters = {name: environment.filters[name] for name in _FILTERS}
+    environment.filters["round"] = _round
+    environment.filters["int"] = _int
+    environment.filters["join"] = _join
     environment.filters["instant"] = lambda value: format_instant(rounded(value), locale, zone)
     environment.filters["date"] = lambda value: format_day(value, locale, zone)
-    environment.filters["number"] = lambda value: format_decimal(value, locale=babel_of(locale))
+    environment.filters["number"] = lambda value: format_decimal(_bounded(value), locale=babel_of(locale))
     format_length = format_minutes if to_the_minute else format_duration
     environment.filters["duration"] = lambda value: format_length(value, locale)
     environment.filters["names"] = lambda value, most=None: format_names(value, locale, most)
