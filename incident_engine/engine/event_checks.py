@@ -22,6 +22,7 @@ from incident_engine.domain.grading.pack import Pack
 from incident_engine.domain.incidents.closing_check import closing_problem
 from incident_engine.domain.incidents.fold import fold
 from incident_engine.domain.incidents.incident import Incident
+from incident_engine.domain.reports.definition import report_size_problems
 from incident_engine.domain.response.step import Awaits, StepState
 from incident_engine.engine.name_checks import Names, name_problems, with_default_pack, with_level_id
 from incident_engine.store.events import events_of
@@ -54,7 +55,8 @@ def checked(
                 problems += unknown_problems(("data", "assignee"), "contact or audience", task.assignee, names.people)
             return problems or event
         case ReportWritten():
-            return list(names.report_entry_problems(event)) or event
+            problems = list(names.report_entry_problems(event))
+            return problems or list(report_size_problems(event, incident.handling)) or event
         case StepCompleted():
             return _completed(connection, event, incident, packs)
         case LevelCorrected():

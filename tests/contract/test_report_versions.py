@@ -13,7 +13,7 @@ from support.reports import TWO_PROVINCES, book, wrote
 from incident_engine.common.errors import StoreError
 from incident_engine.domain.events.actions import ReportWritten
 from incident_engine.domain.events.model import Recorded
-from incident_engine.domain.reports.definition import report_entry_problems
+from incident_engine.domain.reports.definition import report_entry_problems, report_size_problems
 from incident_engine.engine.report_facts import facts_of
 from incident_engine.engine.report_versions import outlook, update_versions
 from incident_engine.store.database import Database
@@ -237,6 +237,34 @@ def test_a_right_name_is_taken() -> None:
     event = wrote("11:25", FORMAL, next_steps="x").event
     assert isinstance(event, ReportWritten)
     assert list(report_entry_problems(event, book().definitions)) == []
+
+
+def entry(text: str) -> ReportWritten:
+    event = wrote("11:25", FORMAL, next_steps=text).event
+    assert isinstance(event, ReportWritten)
+    return event
+
+
+def test_a_text_that_is_too_long_for_a_field_is_refused() -> None:
+    assert list(report_entry_problems(entry("x" * 10_000), book().definitions)) == []
+    (problem,) = report_entry_problems(entry("x" * 10_001), book().definitions)
+    assert problem.pointer == "/data/fields/next-steps"
+    assert problem.sentence() == "a text of 10001 characters; expected at most 10000 for a field"
+
+
+def test_texts_that_are_too_long_for_a_report_are_refused() -> None:
+    fields = {f"field_{number}": "x" * 10_000 for number in range(10)}
+    full = incident(*TWO_PROVINCES, wrote("11:20", FORMAL, **fields)).handling
+    assert list(report_size_problems(entry(""), full)) == []  # an empty text takes a field back
+    (problem,) = report_size_problems(entry("y"), full)
+    assert problem.message == f"people's texts in '{FORMAL}' would have 100001 characters"
+
+
+def test_a_report_is_written_into_two_hundred_times_at_most() -> None:
+    entries = [wrote("11:20", FORMAL, next_steps=str(number)) for number in range(200)]
+    assert list(report_size_problems(entry("y"), incident(*TWO_PROVINCES, *entries[1:]).handling)) == []
+    (problem,) = report_size_problems(entry("y"), incident(*TWO_PROVINCES, *entries).handling)
+    assert problem.message == f"people wrote 200 times into '{FORMAL}'"
 
 
 # Reading beside the daemon

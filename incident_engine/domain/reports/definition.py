@@ -12,7 +12,15 @@ from incident_engine.common.errors import InvalidDocumentError, Problem
 from incident_engine.common.validation import Strict, invalid, problems_of, unknown_problems
 from incident_engine.domain.events.actions import ReportWritten
 from incident_engine.domain.grading.obligation import Recipient
+from incident_engine.domain.handling import Handling
 from incident_engine.domain.values import Identifier, LocalizedText
+
+MAX_FIELD = 10_000
+"""The most characters that people may write into a field of a report."""
+MAX_REPORT = 100_000
+"""The most characters of people's texts in all fields of a report."""
+MAX_ENTRIES = 200
+"""How often people may write into a report of an incident: every version is kept with all its texts."""
 
 Template = Annotated[
     LocalizedText,
@@ -94,5 +102,22 @@ def report_entry_problems(event: ReportWritten, definitions: Mapping[str, Report
     yield from unknown_problems(("data", "report"), "report", name, definitions)
     if name in definitions:
         fields = [field.id for field in definitions[name].fields]
-        for field in event.data.fields:
+        for field, text in event.data.fields.items():
             yield from unknown_problems(("data", "fields", field), f"field of {name}", field, fields)
+            if len(text) > MAX_FIELD:
+                message = f"a text of {len(text)} characters"
+                yield Problem(("data", "fields", field), message, f"at most {MAX_FIELD} for a field")
+
+
+def report_size_problems(event: ReportWritten, handling: Handling) -> Iterator[Problem]:
+    """Yield a problem if an entry would make a report too long, or write into it too often."""
+    name = event.data.report
+    texts = {field: text for field, (text, _) in handling.entries_in(name).items()} | event.data.fields
+    length = sum(map(len, texts.values()))
+    if length > MAX_REPORT:
+        message = f"people's texts in '{name}' would have {length} characters"
+        yield Problem(("data", "fields"), message, f"at most {MAX_REPORT} for a report; shorten a field")
+    entries = sum(entry.data.report == name for entry in handling.reported.get(ReportWritten))
+    if entries >= MAX_ENTRIES:
+        message = f"people wrote {entries} times into '{name}'"
+        yield Problem(("data", "report"), message, f"at most {MAX_ENTRIES} entries: each is a version that is kept")
