@@ -1,11 +1,13 @@
 """The command line: its commands and the output of errors."""
 
+import io
+import sys
 from typing import Annotated
 
 import typer
 
 from incident_engine import __version__
-from incident_engine.cli import database, drills, grade, replay, report, schema, serve, steps
+from incident_engine.cli import channels, database, drills, grade, replay, report, schema, serve, steps
 from incident_engine.common.errors import IncidentEngineError, InvalidFilesError
 
 app = typer.Typer(
@@ -32,11 +34,16 @@ for _command in (
     database.archive,
 ):
     app.command()(_command)
+app.command("test-message")(channels.send_test_message)
 app.add_typer(steps.app, name="step")
 
 
 def main() -> None:
     """Run the command line. An error that the operator can mend is printed without a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        # A locale without Chinese, or without "·", must not keep the daemon from starting.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         app()
     except InvalidFilesError as error:

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from incident_engine.common.errors import Finding, InvalidFilesError, Problem, StartupError
 from incident_engine.common.errors import Path as DocumentPath
+from incident_engine.common.private_files import folder_problem
 from incident_engine.common.validation import nearest
 from incident_engine.common.yaml_loader import load_file
 from incident_engine.config import rulebook
 from incident_engine.config.calendars import load_calendar
-from incident_engine.config.channels import channel_secrets
+from incident_engine.config.channels import OutboxSettings, channel_secrets
 from incident_engine.config.message_loader import check_template
 from incident_engine.config.pack_checks import check_pack, check_succession
 from incident_engine.config.playbook_checks import check_playbook
@@ -20,7 +21,7 @@ from incident_engine.config.report_loader import check_report
 from incident_engine.config.scenario import load_scenario
 from incident_engine.config.scenario_checks import unknown_name_problems
 from incident_engine.config.secret import Secret
-from incident_engine.config.settings import Settings, load_settings
+from incident_engine.config.settings import Settings, StoreSettings, load_settings
 from incident_engine.delivery.channels.registry import open_channels
 from incident_engine.domain.grading.pack_parser import parse_pack
 from incident_engine.domain.rulebook import Rulebook
@@ -42,6 +43,9 @@ class CheckResult:
     """The settings and the rules; None unless the whole configuration was checked and could be loaded."""
     books: list[Rulebook | None] = field(default_factory=list)
     """The configured rules, once loaded; None stands for rules with findings."""
+
+    missing_folders: list[Path] = field(default_factory=list)
+    """The folder of the database, if there is none: a start makes it, with an empty database."""
 
     def guessed_years(self, now: datetime) -> dict[str, list[int]]:
         """Return the years from `now` on whose days off are not published yet; for keys see `Rulebook`."""
@@ -104,6 +108,28 @@ def _check_configuration(settings: Settings, config_file: Path, result: CheckRes
         result.books.append(None)
     result.findings += check_succession(rulebook.rules_directory(settings) / "grading")
     result.findings += _channel_findings(settings, config_file)
+    result.findings += _folder_findings(settings, config_file)
+    if settings.store.url.startswith("sqlite:"):
+        folder = Path(settings.store.url.partition("///")[2]).parent
+        # The default's folder is missing before any first start.
+        is_expected = folder.exists() or settings.store == StoreSettings()
+        result.missing_folders += [] if is_expected else [folder]
+
+
+def _folder_findings(settings: Settings, config_file: Path) -> Iterator[Finding]:
+    """Yield a finding for each folder in which the daemon could not write: of the database and of outboxes."""
+    folders: dict[DocumentPath, Path] = {}
+    if settings.store.url.startswith("sqlite:"):
+        folders["store", "url"] = Path(settings.store.url.partition("///")[2]).parent
+    for name, channel in settings.channels.items():
+        if isinstance(channel, OutboxSettings):
+            folders["channels", name, "directory"] = channel.directory
+    document = load_file(config_file)
+    for path, folder in folders.items():
+        problem = folder_problem(folder)
+        if problem:
+            message = f"no files can be written in {folder} here ({Path.cwd()}): {problem}"
+            yield document.finding(Problem(path, message, "a folder that the daemon's user can write"))
 
 
 def _channel_findings(settings: Settings, config_file: Path) -> Iterator[Finding]:
@@ -115,11 +141,9 @@ def _channel_findings(settings: Settings, config_file: Path) -> Iterator[Finding
         secrets |= {("channels", name, *path): secret for path, secret in channel_secrets(channel)}
     document = load_file(config_file)
     for path, secret in secrets.items():
-        if secret.file is not None and not secret.file.is_file():
-            message = f"there is no file {secret.file} here ({Path.cwd()})"
-            yield document.finding(Problem(path, message, "the file that holds the secret"))
-        elif secret.file is not None and not secret.read():  # a channel would send an empty password
-            yield document.finding(Problem(path, f"the file {secret.file} is empty", "a file with the secret"))
+        problem = _secret_file_problem(secret)
+        if problem:
+            yield document.finding(Problem(path, problem, "a file that holds the secret, in UTF-8"))
     for name, channel in settings.channels.items():
         try:
             open_channels({name: channel}, settings.outgoing)
@@ -128,6 +152,20 @@ def _channel_findings(settings: Settings, config_file: Path) -> Iterator[Finding
             # A missing file has its finding above; opening the channel would report it a second time.
             if all(secret.file is None or secret.file.is_file() for _, secret in channel_secrets(channel)):
                 yield document.finding(Problem(("channels", name), message, "settings with which the daemon can start"))
+
+
+def _secret_file_problem(secret: Secret) -> str:
+    """Return why the file of a secret cannot be used; "" if it can, or there is none."""
+    if secret.file is None:
+        return ""
+    if not secret.file.is_file():
+        return f"there is no file {secret.file} here ({Path.cwd()})"
+    try:
+        return "" if secret.read() else f"the file {secret.file} is empty"  # a channel would send an empty password
+    except OSError as error:
+        return f"the file {secret.file} cannot be read: {error.strerror}"
+    except ValueError:
+        return f"the file {secret.file} is not UTF-8"
 
 
 def _check_scenario(path: Path, settings: Settings, result: CheckResult) -> list[Finding]:

@@ -53,11 +53,16 @@ def check(
     ] = None,
     config: Config = None,
     lang: Lang = None,
+    connect: Annotated[
+        bool,
+        typer.Option("--connect", help="Also open each channel, without a message, and print the answers."),
+    ] = False,
 ) -> None:
     """Check the configuration, packs with their cases, playbooks, messages, reports, calendars and scenarios.
 
     Prints file:line:column for each problem. Exits with 1 if there is any.
     """
+    from incident_engine.cli import channels
     from incident_engine.cli.check import check as check_files
     from incident_engine.common.clock import SystemClock
 
@@ -68,6 +73,8 @@ def check(
         typer.echo(
             f"{translate('warning')}: {name}: {listed}: {translate('not published')} (rules/calendars/)", err=True
         )
+    for folder in result.missing_folders:
+        typer.echo(f"{translate('warning')}: store.url: {folder}: {translate('no database folder')}", err=True)
     for finding in result.findings:
         typer.echo(str(finding))
     counts = f"{result.files} {translate('files checked')}, {result.cases} {translate('pack cases')}"
@@ -76,6 +83,8 @@ def check(
         typer.echo(f"{summary}: {len(result.findings)} {translate('errors found')}", err=True)
         raise typer.Exit(1)
     typer.echo(f"{summary}: {translate('all correct')}")
+    if connect:
+        channels.connect(read_settings(config)[0], translate)
 
 
 def _banner(settings: "Settings", config_file: Path, url: str, translate: "Translator") -> None:

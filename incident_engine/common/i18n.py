@@ -181,6 +181,21 @@ PHRASES: Mapping[str, Text] = {
         "缺失或已过时；请运行 incident-engine schema --directory 重新生成",
         "missing or out of date; write it again with incident-engine schema --directory",
     ),
+    "no database folder": Text(
+        "没有这个目录；serve 会新建目录和一个空数据库。如果数据库在别处，请改正 store.url",
+        "there is no such folder; serve will make it with an empty database. If yours is elsewhere, mend store.url",
+    ),
+    "channel reached": Text("已连通", "reached"),
+    "channel not tried": Text(
+        "不发消息就无法试连，请用 incident-engine test-message",
+        "not tried without a message; use incident-engine test-message",
+    ),
+    "test message accepted": Text("已被接收", "accepted"),
+    "test message subject": Text("【测试消息】", "[TEST MESSAGE]"),
+    "test message text": Text(
+        "这是一条测试消息，没有发生任何中断，无需处理。发送时间：",
+        "This message is a test. There is no outage, and nothing to do. Sent at",
+    ),
     "files checked": Text("个文件", "files checked"),
     "pack cases": Text("个案例", "cases"),
     "errors found": Text("处错误", "findings"),

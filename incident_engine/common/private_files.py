@@ -8,6 +8,14 @@ _FOLDER = 0o700
 _FILE = 0o600
 
 
+def folder_problem(path: Path) -> str:
+    """Return why files cannot be written in a folder, which may be missing still; "" if they can."""
+    existing = next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists())
+    if not existing.is_dir():
+        return f"{existing} is no folder"
+    return "" if os.access(existing, os.W_OK | os.X_OK) else f"{existing} cannot be written"
+
+
 def make_folder(path: Path) -> None:
     """Make a folder and its missing parents, each for its owner alone. Existing ones keep their modes.
 

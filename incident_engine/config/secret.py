@@ -34,8 +34,9 @@ class Secret(Strict):
         return self
 
     def read(self) -> str:
-        """Return the secret. Raises OSError if its file cannot be read."""
+        """Return the secret. Raises OSError if its file cannot be read, and ValueError if it is not UTF-8."""
         if self.value is not None:
             return self.value
         assert self.file is not None  # noqa: S101 - the validator saw to it
-        return self.file.read_text(encoding="utf-8").strip()  # editors end a file with a newline
+        # Editors end a file with a newline, and some begin it with a byte order mark.
+        return self.file.read_text(encoding="utf-8-sig").strip()

@@ -9,6 +9,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.pool import NullPool
 
 from incident_engine.common.errors import StoreError
+from incident_engine.common.telemetry import logger
 from incident_engine.store.file_lock import Identity, acquire, identity, lock_of
 
 _BEGIN = "incident_engine_begin"
@@ -64,6 +65,8 @@ def _create(path: Path) -> Identity:
     try:
         if not path.exists():
             path.touch(mode=0o600)  # it will hold people's names and the key that signs links
+            # A mistyped path, or another working directory, would otherwise start from nothing without a word.
+            logger("store").warning("database_created", reason="no_database_there", path=str(path.absolute()))
         return identity(path)
     except OSError as error:
         raise StoreError(f"{path} cannot be opened: {error.strerror}") from error

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from incident_engine.store.deliveries import ClaimedDelivery
 
@@ -47,6 +47,15 @@ class Channel(Protocol):
 
     async def close(self) -> None:
         """Close the connections."""
+        ...
+
+
+@runtime_checkable
+class Connectable(Protocol):
+    """A channel that can be tried without a message."""
+
+    async def connect(self) -> str:
+        """Open a connection, log in if messages need it, and return the other side's words. Raises DeliveryError."""
         ...
 
 

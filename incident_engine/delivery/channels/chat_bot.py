@@ -115,6 +115,10 @@ class ChatBot(ABC):
         self._progress.end(delivery.id)
         return answer if len(parts) == 1 else f"{answer} ({len(parts)} parts)"
 
+    async def connect(self) -> str:
+        """Open a connection to the host, and return its address. No request is sent."""
+        return await self._http.connect(self._url)
+
     async def close(self) -> None:
         """Close the connections."""
         await self._http.close()

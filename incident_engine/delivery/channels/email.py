@@ -101,6 +101,28 @@ class EmailChannel:
             raise DeliveryError(DeliveryOutcome.CONNECTION_FAILED, str(error)) from error
         return answer
 
+    async def connect(self) -> str:
+        """Greet the server, log in, and return its answer to EHLO. No message is begun."""
+        settings = self._settings
+        client = aiosmtplib.SMTP(
+            hostname=settings.host,
+            port=settings.port,
+            local_hostname=settings.ehlo,
+            use_tls=settings.tls == "tls",
+            start_tls=settings.tls == "starttls",
+            username=settings.username,
+            password=self._password,
+            timeout=settings.timeout.total_seconds(),
+        )
+        try:
+            async with client:
+                answer = await client.ehlo()
+        except SMTPException as error:
+            raise _explained(error) from error
+        except OSError as error:
+            raise DeliveryError(DeliveryOutcome.CONNECTION_FAILED, str(error)) from error
+        return f"{answer.code} {answer.message.splitlines()[0] if answer.message else ''}".strip()
+
     async def close(self) -> None:
         """Do nothing: each message has a connection of its own."""
 

@@ -103,8 +103,9 @@ class HttpClient:
                 self._names.add(entry.casefold())
         self._timeout = timeout
         self._resolve = resolve
+        self._tls = tls or _default_tls()
         self._client = httpx2.AsyncClient(
-            timeout=timeout.total_seconds(), follow_redirects=False, trust_env=False, verify=tls or _default_tls()
+            timeout=timeout.total_seconds(), follow_redirects=False, trust_env=False, verify=self._tls
         )
 
     async def send(self, method: str, url: str, headers: Mapping[str, str], content: bytes | None = None) -> HttpAnswer:
@@ -126,6 +127,31 @@ class HttpClient:
         except httpx2.HTTPError as failure:
             raise DeliveryError(DeliveryOutcome.CONNECTION_FAILED, repr(failure)) from failure
         raise error or DeliveryError(DeliveryOutcome.CONNECTION_FAILED, f"{parsed.host} has no address")
+
+    async def connect(self, url: str) -> str:
+        """Open a connection, with TLS and a check of the certificate for https, and return the address.
+
+        No request is sent: a gateway might send a message for any. Raises DeliveryError.
+        """
+        parsed = httpx2.URL(url)
+        is_tls = parsed.scheme == "https"
+        port = parsed.port or (443 if is_tls else 80)
+        tls, name = (self._tls, parsed.raw_host.decode("ascii")) if is_tls else (None, None)
+        error = DeliveryError(DeliveryOutcome.CONNECTION_FAILED, f"{parsed.host} has no address")
+        try:
+            async with asyncio.timeout(self._timeout.total_seconds()):
+                for address in await self._addresses(parsed):
+                    try:
+                        _, writer = await asyncio.open_connection(address, port, ssl=tls, server_hostname=name)
+                    except OSError as failure:  # ssl.SSLError is one
+                        error = DeliveryError(DeliveryOutcome.CONNECTION_FAILED, f"{address} port {port}: {failure}")
+                        continue
+                    writer.close()
+                    return f"{address} port {port}{', TLS' if is_tls else ''}"
+        except TimeoutError as failure:
+            detail = f"no connection within {self._timeout.total_seconds():g} s"
+            raise DeliveryError(DeliveryOutcome.TIMED_OUT, detail) from failure
+        raise error
 
     async def close(self) -> None:
         """Close the connections."""

@@ -5,7 +5,7 @@ import os
 from datetime import datetime
 from pathlib import Path
 
-from incident_engine.common.private_files import make_folder, open_new
+from incident_engine.common.private_files import make_folder, open_new, write_file
 from incident_engine.config.channels import OutboxSettings
 from incident_engine.delivery.channels.base import DeliveryError, DeliveryOutcome
 from incident_engine.store.deliveries import ClaimedDelivery
@@ -24,6 +24,20 @@ class OutboxChannel:
         except OSError as error:
             raise DeliveryError(DeliveryOutcome.SERVER_ERROR, f"{self._directory}: {error.strerror}") from error
         return str(path)
+
+    async def connect(self) -> str:
+        """Write and remove a file, and return the folder."""
+        try:
+            await asyncio.to_thread(self._try)
+        except OSError as error:
+            raise DeliveryError(DeliveryOutcome.SERVER_ERROR, f"{self._directory}: {error.strerror}") from error
+        return str(self._directory)
+
+    def _try(self) -> None:
+        make_folder(self._directory)
+        trial = self._directory / ".trial"
+        write_file(trial, b"")
+        trial.unlink()
 
     async def close(self) -> None:
         """Do nothing: no connection is open."""

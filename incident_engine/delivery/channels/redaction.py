@@ -1,11 +1,11 @@
 """Redaction: no secret leaves a channel, neither in an error nor in the other side's answer."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Awaitable, Iterable, Iterator
 from datetime import datetime
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
 from incident_engine.config.channels import ChannelSettings, channel_secrets
-from incident_engine.delivery.channels.base import Channel, DeliveryError, DeliveryOutcome
+from incident_engine.delivery.channels.base import Channel, Connectable, DeliveryError, DeliveryOutcome
 from incident_engine.store.deliveries import ClaimedDelivery
 
 _SHORTEST = 4
@@ -32,8 +32,15 @@ class RedactingChannel:
 
     async def send(self, delivery: ClaimedDelivery, now: datetime) -> str:
         """Send a message and return the other side's answer. Raises DeliveryError, and no other error."""
+        return await self._redacted(self._channel.send(delivery, now))
+
+    async def connect(self) -> str:
+        """Try the channel without a message; "" if it cannot be tried so. Raises DeliveryError, and no other error."""
+        return await self._redacted(self._channel.connect()) if isinstance(self._channel, Connectable) else ""
+
+    async def _redacted(self, work: Awaitable[str]) -> str:
         try:
-            return self._hide(await self._channel.send(delivery, now))
+            return self._hide(await work)
         except DeliveryError as error:
             failure = DeliveryError(
                 error.outcome, self._hide(error.detail), permanent=error.permanent, retry_after=error.retry_after

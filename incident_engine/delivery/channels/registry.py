@@ -72,9 +72,9 @@ def channel_type(settings: ChannelSettings) -> ChannelType:
 
 def open_channels(
     settings: Mapping[str, ChannelSettings], outgoing: OutgoingSettings | None = None
-) -> dict[str, Channel]:
+) -> dict[str, RedactingChannel]:
     """Return the channels of the settings by name. Raises StartupError if a secret cannot be read or used."""
-    channels: dict[str, Channel] = {}
+    channels: dict[str, RedactingChannel] = {}
     for name, channel in settings.items():
         try:
             opened = channel_type(channel).open(channel, outgoing or OutgoingSettings())

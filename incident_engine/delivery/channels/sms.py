@@ -21,6 +21,10 @@ _TYPES = {
 }
 
 
+_BLANK = dict.fromkeys(("to", "text", "subject", "body", "id", "locale", "timestamp"), "")
+"""Values with which the address can be filled for a connection: its host has no placeholders."""
+
+
 class SmsChannel:
     """Sends text messages. {id} is the idempotency key; from the second part on it has the part's number."""
 
@@ -42,6 +46,10 @@ class SmsChannel:
             self._progress.record(delivery.id, index + 1)
         self._progress.end(delivery.id)
         return answer if len(parts) == 1 else f"{answer} ({len(parts)} parts)"
+
+    async def connect(self) -> str:
+        """Open a connection to the host, and return its address. No request is sent."""
+        return await self._http.connect(fill(self._settings.url, _BLANK | self._secrets, in_query))
 
     async def close(self) -> None:
         """Close the connections."""

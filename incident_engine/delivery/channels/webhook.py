@@ -45,6 +45,10 @@ class WebhookChannel:
             return str(answer.status)
         raise explained(answer, now)
 
+    async def connect(self) -> str:
+        """Open a connection to the host, and return its address. No request is sent."""
+        return await self._http.connect(self._url)
+
     async def close(self) -> None:
         """Close the connections."""
         await self._http.close()
