@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from contract.servers import LOOPBACK, Answer, free_port, mail_server, web_server
 from support.builders import CONFIG
 
 from incident_engine.cli import app as cli
-from tests.contract.servers import LOOPBACK, Answer, free_port, mail_server, web_server
 
 from .conftest import Ran
 
