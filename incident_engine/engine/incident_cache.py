@@ -59,6 +59,10 @@ class IncidentCache:
         """Return a stored incident as its events make it."""
         return self._fold(connection, case_id).incident
 
+    def is_ended_by(self, connection: Connection, case_id: str, event: OutageEvent) -> bool:
+        """Return whether a restoration ends anything of a stored incident."""
+        return self._fold(connection, case_id).is_ended_by(event)
+
     def append(self, unit: UnitOfWork, recorded: Recorded, case_id: str | None) -> bool:
         """Append an event; return whether it changed its incident. `flush` writes it."""
         if not self._unwritten:  # once for each dictionary: `flush` starts a new one
