@@ -12,7 +12,14 @@ from incident_engine.domain.events.actions import IncidentClosed
 from incident_engine.domain.events.model import MaintenanceAnnounced, OutageEvent, Recorded
 from incident_engine.domain.incidents.fold import FoldState, incident_of
 from incident_engine.domain.incidents.incident import Incident
-from incident_engine.domain.incidents.signals import SignalTimes, continues_outage, in_order, is_ended_by, sort_key
+from incident_engine.domain.incidents.signals import (
+    SignalTimes,
+    continues_outage,
+    in_order,
+    is_ended_by,
+    signal_of,
+    sort_key,
+)
 
 
 class FoldEffect(StrEnum):
@@ -82,6 +89,18 @@ class IncrementalFold:
         """Return whether a restoration ends anything that is down or degraded, as far as it is known."""
         lines = (self._state.lines.get((event.service, region)) for region in event.regions)
         return any(line is not None and is_ended_by(line.signals, event) for line in lines)
+
+    def is_active(self, event: OutageEvent) -> bool:
+        """Return whether the signal of an event is active in its service and any of its regions."""
+        lines = (self._state.lines.get((event.service, region)) for region in event.regions)
+        return any(line is not None and signal_of(event) in line.signals for line in lines)
+
+    def last_report_of(self, event: OutageEvent) -> datetime | None:
+        """Return when the signal of an event was last reported, in its service and regions."""
+        times = [self._times[key] for region in event.regions if (key := (event.service, region)) in self._times]
+        return max(
+            (found.by_signal[signal_of(event)] for found in times if signal_of(event) in found.by_signal), default=None
+        )
 
     def _is_next_report(self, recorded: Recorded) -> bool:
         """Return whether a person's event is later than all people's events (a closing: than all events)."""

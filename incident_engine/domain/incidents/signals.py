@@ -54,6 +54,22 @@ def signal_of(event: OutageEvent) -> Signal:
     return event.source, event.data.signal or ""
 
 
+def ends_told_after_their_starts(events: Sequence[Event]) -> set[tuple[str, str]]:
+    """Return the keys of the ends that stand, in a request, after a start of their signal that occurred later."""
+    outages = [event for event in events if isinstance(event, OutageEvent)]
+    if len(outages) == 1 or all(event.type != EventType.OUTAGE_RESTORED for event in outages):
+        return set()
+    latest: dict[tuple[str, Signal], datetime] = {}
+    told_last: set[tuple[str, str]] = set()
+    for event in outages:
+        place = event.service, signal_of(event)
+        if event.type != EventType.OUTAGE_RESTORED:
+            latest[place] = max(event.occurred_at, latest.get(place, event.occurred_at))
+        elif place in latest and latest[place] > event.occurred_at:
+            told_last.add((event.source, event.id))
+    return told_last
+
+
 def apply_signal(active: dict[Signal, Impairment], event: OutageEvent) -> None:
     """Update the active signals of one service in one region with the next event."""
     if event.type == EventType.OUTAGE_STARTED:
