@@ -50,7 +50,7 @@ def test_a_bank_with_more_playbooks_keeps_every_invariant(bank: str, seed: int) 
 def test_the_worlds_hold_what_they_are_meant_to_try() -> None:
     acts = {act.kind for seed in range(100) for story in script_of(seed).stories for act in story.acts}
     troubles = {"crash", "crash_within", "crash_after", "restart", "store_fails", "clock", "weather", "fair"}
-    assert acts == {"event", "person", *troubles}
+    assert acts == {"event", "alert", "person", *troubles}
 
 
 def test_the_same_seed_gives_the_same_world_in_every_process() -> None:

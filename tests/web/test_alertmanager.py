@@ -12,6 +12,7 @@ from support.fixtures import Served, served
 from incident_engine.domain.incidents.fold import fold
 from incident_engine.domain.values import NEVER
 from incident_engine.engine import incident_cache
+from incident_engine.store import events as store_events
 from incident_engine.store.events import events_of
 from incident_engine.store.tables import cases, events
 
@@ -421,7 +422,7 @@ def test_it_fires_again_in_an_incident_that_was_closed_as_another_one(api: Serve
 
 def test_alerts_that_fire_again_cost_no_statement_until_they_do(api: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     looked_up: list[int] = []
-    before = incident_cache.known_events
+    before = store_events.known_events
 
     def counted(connection: Any, keys: Any) -> Any:
         wanted = list(keys)

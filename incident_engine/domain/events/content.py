@@ -1,6 +1,6 @@
 """The content of an event, and where two events with one idempotency key differ in it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from typing import Any
 
@@ -53,6 +53,15 @@ def conflicts(known: Event, sent: Event, repeats: Repeats = Repeats.EXACT) -> li
         )
         for path in different
     ]
+
+
+def contradictions(events: Iterable[Event]) -> Iterator[tuple[int, Conflict]]:
+    """Yield the index and the problem of each field in which an event contradicts an earlier one with its key."""
+    first: dict[tuple[str, str], Event] = {}
+    for index, event in enumerate(events):
+        known = first.setdefault((event.source, event.id), event)
+        if known is not event:
+            yield from ((index, conflict) for conflict in conflicts(known, event))
 
 
 def _content(event: Event) -> dict[str, Any]:
