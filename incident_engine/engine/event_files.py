@@ -49,7 +49,7 @@ def read_events(text: str, name: str, settings: Settings) -> list[Event]:
     try:
         return parse_events(document.data, settings.service_names, settings.regions.everywhere)
         events = parse_events(document.data, services)
-        problems = tuple(replace(found, path=(index, *found.path)) for index, found in contradictions(events))
+        problems = tuple(replace(conflict, path=(index, *conflict.path)) for index, conflict in contradictions(events))
     except InvalidDocumentError as error:
         problems = error.problems
     if problems:
@@ -74,8 +74,8 @@ def _from_lines(text: str, name: str, settings: Settings) -> list[Event]:
         except InvalidDocumentError as error:
             findings += [Finding(name, number, 1, f"{p.pointer}: {p.sentence()}") for p in error.problems]
     findings += [
-        Finding(name, numbers[index], 1, f"{found.pointer}: {found.sentence()}")
-        for index, found in contradictions(events)
+        Finding(name, numbers[index], 1, f"{conflict.pointer}: {conflict.sentence()}")
+        for index, conflict in contradictions(events)
     ]
     if findings:
         raise InvalidFilesError(findings)

@@ -51,7 +51,7 @@ class KnownEvents:
     moved: dict[Key, OutageEvent] = field(default_factory=dict)
     """The known starts that the request maps to another service or other regions than before."""
 
-    def take(self, event: Event, case_id: str | None) -> None:
+    def add(self, event: Event, case_id: str | None) -> None:
         """Remember an event of the request that was appended."""
         self.taken[event.source, event.id] = case_id, event
 
@@ -70,13 +70,13 @@ class KnownEvents:
 
         The end of an alert that was resolved before is no contradiction: it may be of a later outage.
         """
-        known = self._known(event)
-        if known is None or (self.repeats is Repeats.ALERTS and event.id.endswith(RESOLVED)):
+        stored = self._stored(event)
+        if stored is None or (self.repeats is Repeats.ALERTS and event.id.endswith(RESOLVED)):
             return []
-        found = conflicts(known, event, self.repeats)
-        if found and isinstance(known, OutageEvent):
-            self.moved[event.source, event.id] = known
-        return found
+        problems = conflicts(stored, event, self.repeats)
+        if problems and isinstance(stored, OutageEvent):
+            self.moved[event.source, event.id] = stored
+        return problems
 
     def as_started(self, event: Event) -> Event:
         """Return an alert's event with the service and regions of its start, which its end must match to end it."""
@@ -121,7 +121,7 @@ class KnownEvents:
         expires_at = (event.data.model_extra or {}).get("ends_at")
         if isinstance(expires_at, str) and INSTANT.validate_python(expires_at) <= ended_at:
             return True
-        # An alert that has begun anew since then has a later start: this message is from before.
+        # An alert that began again since then has a later start: this message is from before.
         reported_at = last.case_id and self.cache.last_report_of(self.connection, last.case_id, event)
         return bool(reported_at and reported_at > ended_at)
 
@@ -129,7 +129,7 @@ class KnownEvents:
         # Of an archived case nothing is active, and its events have lost their content.
         return case_id is None or self.cache.is_active(self.connection, case_id, event)
 
-    def _known(self, event: Event) -> Event | None:
+    def _stored(self, event: Event) -> Event | None:
         """Return the known event with the key of an event; None if it is the same to the letter, or archived."""
         key = event.source, event.id
         if key in self.taken:
@@ -140,21 +140,21 @@ class KnownEvents:
         document = json.loads(text)
         return EVENT.validate_python(document) if "type" in document else None
 
-    def _last_outage(self, source: str, name: str) -> _AlertOutage | None:
+    def _last_outage(self, source: str, start_id: str) -> _AlertOutage | None:
         """Return the last known outage of an alert by the id of its first start; None if that was archived."""
         last: _AlertOutage | None = None
         number = 0
         while True:
-            names = {n: f"{name}/again/{n}" if n else name for n in range(number, number + _OUTAGES_AT_ONCE)}
-            wanted = [(source, each + end) for each in names.values() for end in ("", RESOLVED)]
-            known = self.cache.appended(self.connection, wanted)
+            names = {n: f"{start_id}/again/{n}" if n else start_id for n in range(number, number + _OUTAGES_AT_ONCE)}
+            wanted = [(source, name + end) for name in names.values() for end in ("", RESOLVED)]
+            outages = self.cache.appended(self.connection, wanted)
             for number, start in names.items():
-                row = known.get((source, start))
+                row = outages.get((source, start))
                 started_at = _occurred_at(row)
                 if row is None or started_at is None:
                     return last
                 last = _AlertOutage(
-                    number, row.case_id, started_at, _occurred_at(known.get((source, start + RESOLVED)))
+                    number, row.case_id, started_at, _occurred_at(outages.get((source, start + RESOLVED)))
                 )
             number += 1
 

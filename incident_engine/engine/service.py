@@ -15,7 +15,7 @@ from incident_engine.common.telemetry import EventOutcome, Metrics
 from incident_engine.config.settings import Settings
 from incident_engine.domain.events.content import Repeats
 from incident_engine.domain.events.model import Event, MaintenanceAnnounced, OutageEvent, Recorded, wire
-from incident_engine.domain.incidents.signals import ends_told_after_their_starts, sort_key
+from incident_engine.domain.incidents.signals import ends_listed_after_their_starts, sort_key
 from incident_engine.domain.rulebook import Rulebook
 from incident_engine.engine.decision_log import Reason, log, log_after_commit, warn
 from incident_engine.engine.event_checks import CHECKED, checked
@@ -84,12 +84,14 @@ class Engine:
         receipts: dict[int, Receipt] = {}
         parsed = [(index, event) for index, event in enumerate(events) if event is not None]
         keys = [(event.source, event.id) for _, event in parsed]
-        known = KnownEvents(self.cache, unit.connection, repeats, self.cache.appended(unit.connection, keys), resolved)
-        told_last = ends_told_after_their_starts([event for _, event in parsed])
+        known_events = KnownEvents(
+            self.cache, unit.connection, repeats, self.cache.appended(unit.connection, keys), resolved
+        )
+        listed_last = ends_listed_after_their_starts([event for _, event in parsed])
         # In order of occurrence, so that one request means the same as one request for each event.
         for index, event in sorted(parsed, key=lambda item: sort_key(item[1])):
-            received_at = now + _NEXT if (event.source, event.id) in told_last else now
-            receipt = self._take(unit, event, received_at, known)
+            received_at = now + _NEXT if (event.source, event.id) in listed_last else now
+            receipt = self._append_unless_known(unit, event, received_at, known_events)
             if isinstance(receipt, Receipt):
                 receipts[index] = receipt
             else:
@@ -180,16 +182,18 @@ class Engine:
         columns = self._updater.update_case(unit, case_id, now)
         self.cache.open_incidents.update(unit, case_id, columns)
 
-    def _take(self, unit: UnitOfWork, event: Event, now: datetime, known: KnownEvents) -> Receipt | Sequence[Problem]:
-        """Append one event to its case unless it is known. Return its receipt, or its problems."""
-        if not known.is_known(event):
-            return self._append(unit, event, now, known)
-        contradictions = known.conflicts(event)
-        if contradictions and known.repeats is Repeats.ALERTS:
+    def _append_unless_known(
+        self, unit: UnitOfWork, event: Event, now: datetime, known_events: KnownEvents
+    ) -> Receipt | Sequence[Problem]:
+        """Append one event to its case unless its key is known. Return its receipt, or its problems."""
+        if not known_events.is_known(event):
+            return self._append(unit, event, now, known_events)
+        contradictions = known_events.conflicts(event)
+        if contradictions and known_events.repeats is Repeats.ALERTS:
             return self._set_aside(unit, event, contradictions, now)
-        receipt = Receipt(event.source, event.id, EventOutcome.DUPLICATE, known.case_of(event))
-        for again in () if contradictions else known.alert_is_back(event):
-            appended = self._append(unit, again, now, known)
+        receipt = Receipt(event.source, event.id, EventOutcome.DUPLICATE, known_events.case_of(event))
+        for again in () if contradictions else known_events.alert_is_back(event):
+            appended = self._append(unit, again, now, known_events)
             if not isinstance(appended, Receipt):
                 return appended
             receipt = appended._replace(touched=(*receipt.touched, *appended.touched))
@@ -220,13 +224,15 @@ class Engine:
             index, event = next((index, event) for index in fields if (event := events[index]) is not None)
             log(Reason.EVENT_CONFLICT, source=event.source, id=event.id, fields=fields[index], count=len(fields))
 
-    def _append(self, unit: UnitOfWork, sent: Event, now: datetime, known: KnownEvents) -> Receipt | Sequence[Problem]:
+    def _append(
+        self, unit: UnitOfWork, sent: Event, now: datetime, known_events: KnownEvents
+    ) -> Receipt | Sequence[Problem]:
         """Append one new event to its case. Return its receipt, or its problems."""
-        event = known.as_started(sent)
+        event = known_events.as_started(sent)
         if isinstance(event, MaintenanceAnnounced):
             self.cache.append(unit, Recorded(event, now), None)
             affected = self._router.affected_by_maintenance(unit.connection, event)
-            known.take(sent, None)
+            known_events.add(sent, None)
             return Receipt(event.source, event.id, EventOutcome.ACCEPTED, None, tuple(affected))
         case_id = self._router.route(unit, event, now)
         if isinstance(case_id, Problem):
@@ -236,7 +242,7 @@ class Engine:
         if isinstance(result, list):
             return result
         has_changed = self.cache.append(unit, Recorded(result, now), case_id)
-        known.take(sent, case_id)
+        known_events.add(sent, case_id)
         if isinstance(event, OutageEvent) and has_changed:
             self.cache.widen(unit, case_id, event)
         return Receipt(event.source, event.id, EventOutcome.ACCEPTED, case_id, (case_id,) if has_changed else ())

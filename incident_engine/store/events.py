@@ -29,13 +29,13 @@ def known_events(connection: Connection, keys: Iterable[Key]) -> dict[Key, Store
     by_source: dict[str, list[str]] = {}
     for source, event_id in keys:
         by_source.setdefault(source, []).append(event_id)
-    known: dict[Key, StoredEvent] = {}
+    stored: dict[Key, StoredEvent] = {}
     for source, ids in by_source.items():
         for start in range(0, len(ids), IDS_AT_ONCE):
             part = ids[start : start + IDS_AT_ONCE]
             rows = fetch(connection, _known_query(connection.dialect.paramstyle, len(part)), (source, *part))
-            known.update({(source, event_id): StoredEvent(case_id, text) for event_id, case_id, text in rows})
-    return known
+            stored.update({(source, event_id): StoredEvent(case_id, text) for event_id, case_id, text in rows})
+    return stored
 
 
 IDS_AT_ONCE = 64

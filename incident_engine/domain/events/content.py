@@ -21,7 +21,7 @@ class Repeats(StrEnum):
 
 
 _OF_ALERTS = frozenset({("type",), ("service",), ("regions",), ("occurred_at",), ("data", "signal")})
-"""The fields that make an alert the same alert; a monitor words the others anew with each evaluation."""
+"""The fields that make an alert the same alert; a monitor gives the others new words with each evaluation."""
 _SHOWN = _OF_ALERTS | {
     ("incident",),
     *(
@@ -33,16 +33,16 @@ _SHOWN = _OF_ALERTS | {
 _SHOWN_LENGTH = 80
 
 
-def conflicts(known: Event, sent: Event, repeats: Repeats = Repeats.EXACT) -> list[Conflict]:
-    """Return a problem for each field in which an event differs from the known one with the same key.
+def conflicts(stored: Event, sent: Event, repeats: Repeats = Repeats.EXACT) -> list[Conflict]:
+    """Return a problem for each field in which an event differs from the stored one with the same key.
 
     Paths begin at the event. Order and spelling of regions, the spelling of instants and fields that the engine filled
     in make no difference.
     """
-    before, now = _content(known), _content(sent)
+    before, now = _content(stored), _content(sent)
     # Filled in when the event was stored; the same request, sent again, lacks them again.
     for kind, name in ((LevelCorrected, "pack"), (StepCompleted, "fulfils")):
-        if isinstance(sent, kind) and isinstance(known, kind) and now["data"].get(name) is None:
+        if isinstance(sent, kind) and isinstance(stored, kind) and now["data"].get(name) is None:
             now["data"][name] = before["data"].get(name)
     different = [path for path in _different(before, now) if _counts(path, repeats)]
     return [
@@ -59,9 +59,9 @@ def contradictions(events: Iterable[Event]) -> Iterator[tuple[int, Conflict]]:
     """Yield the index and the problem of each field in which an event contradicts an earlier one with its key."""
     first: dict[tuple[str, str], Event] = {}
     for index, event in enumerate(events):
-        known = first.setdefault((event.source, event.id), event)
-        if known is not event:
-            yield from ((index, conflict) for conflict in conflicts(known, event))
+        earlier = first.setdefault((event.source, event.id), event)
+        if earlier is not event:
+            yield from ((index, conflict) for conflict in conflicts(earlier, event))
 
 
 def _content(event: Event) -> dict[str, Any]:

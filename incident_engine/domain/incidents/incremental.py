@@ -99,7 +99,7 @@ class IncrementalFold:
         """Return when the signal of an event was last reported, in its service and regions."""
         times = [self._times[key] for region in event.regions if (key := (event.service, region)) in self._times]
         return max(
-            (found.by_signal[signal_of(event)] for found in times if signal_of(event) in found.by_signal), default=None
+            (line.by_signal[signal_of(event)] for line in times if signal_of(event) in line.by_signal), default=None
         )
 
     def _is_next_report(self, recorded: Recorded) -> bool:

@@ -54,20 +54,20 @@ def signal_of(event: OutageEvent) -> Signal:
     return event.source, event.data.signal or ""
 
 
-def ends_told_after_their_starts(events: Sequence[Event]) -> set[tuple[str, str]]:
+def ends_listed_after_their_starts(events: Sequence[Event]) -> set[tuple[str, str]]:
     """Return the keys of the ends that stand, in a request, after a start of their signal that occurred later."""
     outages = [event for event in events if isinstance(event, OutageEvent)]
     if len(outages) == 1 or all(event.type != EventType.OUTAGE_RESTORED for event in outages):
         return set()
     latest: dict[tuple[str, Signal], datetime] = {}
-    told_last: set[tuple[str, str]] = set()
+    listed_last: set[tuple[str, str]] = set()
     for event in outages:
-        place = event.service, signal_of(event)
+        signal = event.service, signal_of(event)
         if event.type != EventType.OUTAGE_RESTORED:
-            latest[place] = max(event.occurred_at, latest.get(place, event.occurred_at))
-        elif place in latest and latest[place] > event.occurred_at:
-            told_last.add((event.source, event.id))
-    return told_last
+            latest[signal] = max(event.occurred_at, latest.get(signal, event.occurred_at))
+        elif signal in latest and latest[signal] > event.occurred_at:
+            listed_last.add((event.source, event.id))
+    return listed_last
 
 
 def apply_signal(active: dict[Signal, Impairment], event: OutageEvent) -> None:
@@ -99,7 +99,7 @@ def voided_starts(ordered: Sequence[Recorded]) -> Voided:
     - at the same instant, if nothing else was there for it to end: the outage was shorter than its monitor can tell,
       and with equal instants it says nothing which came first;
     - at an earlier instant, if the start was ahead of our clock when it was received, and the end was received after
-      it: the clocks of the source differ by at least so much, so the order of receipt is the better one.
+      it: the clocks of the source differ by at least that, so the order of receipt is the better one.
     """
     outages = [recorded for recorded in ordered if isinstance(recorded.event, OutageEvent)]
     ended_at = {r.event.occurred_at for r in outages if r.event.type == EventType.OUTAGE_RESTORED}
@@ -114,17 +114,17 @@ def voided_starts(ordered: Sequence[Recorded]) -> Voided:
     for at, group in groupby(outages, key=_occurred_at):
         events = [recorded.event for recorded in group if isinstance(recorded.event, OutageEvent)]
         spare = _spare_ends(events, active) if at in ended_at else Counter()
-        begun: Counter[tuple[object, ...]] = Counter()
+        started: Counter[tuple[object, ...]] = Counter()
         for event in events:
             key, signal = (event.source, event.id), signal_of(event)
             for region in event.regions:
                 line = event.service, region
                 # One end is enough for an outage and a degradation of its signal.
-                place = *line, signal, event.type
+                kind = *line, signal, event.type
                 if event.type != EventType.OUTAGE_RESTORED:
                     is_overtaken = region in overtaken.get(key, ())
-                    begun[place] += not is_overtaken
-                    if is_overtaken or begun[place] <= spare[*line, signal]:
+                    started[kind] += not is_overtaken
+                    if is_overtaken or started[kind] <= spare[*line, signal]:
                         voided[key].add(region)
                         continue
                 apply_signal(active[line], event)
@@ -149,7 +149,7 @@ def _overtaken_starts(outages: Sequence[Recorded]) -> dict[tuple[str, str], set[
     """Return the regions of each start from ahead of our clock that was ended, by the order of receipt, before it.
 
     An end of the same signal may precede the receipt of the start by as much as the start was ahead of it: the clocks
-    differ by that. An end without a signal must follow the receipt, by which the outage had begun.
+    differ by that. An end without a signal must follow the receipt, by which the outage had started.
     """
     ahead = [r for r in outages if r.event.occurred_at > r.received_at and r.event.type != EventType.OUTAGE_RESTORED]
     if not ahead:
