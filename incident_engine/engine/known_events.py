@@ -5,17 +5,17 @@ start is another outage under a key that is known: each such outage has ids of i
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
 from incident_engine.common.errors import Conflict
-from incident_engine.domain.events.content import Repeats, conflicts
+from incident_engine.domain.events.content import conflicts
 from incident_engine.domain.events.fields import INSTANT
-from incident_engine.domain.events.model import EVENT, Event, OutageEvent, wire_json
+from incident_engine.domain.events.model import EVENT, Event, OutageEvent, Repeats, wire_json
 from incident_engine.domain.events.types import EventType
 from incident_engine.engine.incident_cache import IncidentCache
 from incident_engine.store.events import Key, StoredEvent
@@ -70,8 +70,10 @@ class KnownEvents:
 
         The end of an alert that was resolved before is no contradiction: it may be of a later outage.
         """
-        stored = self._stored(event)
-        if stored is None or (self.repeats is Repeats.ALERTS and event.id.endswith(RESOLVED)):
+        if self.repeats is Repeats.ALERTS and event.id.endswith(RESOLVED):
+            return []
+        stored = self._earlier(event)
+        if stored is None:
             return []
         problems = conflicts(stored, event, self.repeats)
         if problems and isinstance(stored, OutageEvent):
@@ -129,8 +131,8 @@ class KnownEvents:
         # Of an archived case nothing is active, and its events have lost their content.
         return case_id is None or self.cache.is_active(self.connection, case_id, event)
 
-    def _stored(self, event: Event) -> Event | None:
-        """Return the known event with the key of an event; None if it is the same to the letter, or archived."""
+    def _earlier(self, event: Event) -> Event | None:
+        """Return the known event with the key of an event; None if it is plainly the same, or archived."""
         key = event.source, event.id
         if key in self.taken:
             return self.taken[key][1]
@@ -138,7 +140,9 @@ class KnownEvents:
         if text == wire_json(event):
             return None
         document = json.loads(text)
-        return EVENT.validate_python(document) if "type" in document else None
+        if "type" not in document or (self.repeats is Repeats.ALERTS and _is_same_alert(document, event)):
+            return None
+        return EVENT.validate_python(document)
 
     def _last_outage(self, source: str, start_id: str) -> _AlertOutage | None:
         """Return the last known outage of an alert by the id of its first start; None if that was archived."""
@@ -159,6 +163,13 @@ class KnownEvents:
             number += 1
 
 
+def _is_same_alert(document: Mapping[str, Any], event: Event) -> bool:
+    """Return whether an alert is the stored one with other words, as most repeats are; its key has its start."""
+    if not isinstance(event, OutageEvent) or document["type"] != event.type or document["service"] != event.service:
+        return False
+    return set(document["regions"]) == set(event.regions) and document["data"].get("signal") == event.data.signal
+
+
 def _occurred_at(row: StoredEvent | None) -> datetime | None:
     document: Mapping[str, str] = {} if row is None else json.loads(row.document)
     return INSTANT.validate_python(document["occurred_at"]) if "occurred_at" in document else None
@@ -172,8 +183,12 @@ def _started_again(event: OutageEvent, name: str, number: int, at: datetime) -> 
     return _renamed(event, f"{name}/again/{number}", at)
 
 
-def resolved_alerts(events: Iterable[Event]) -> Iterator[Key]:
-    """Yield the keys of the starts of the alerts whose ends are among the events."""
-    for event in events:
-        if event.type == EventType.OUTAGE_RESTORED and event.id.endswith(RESOLVED):
-            yield event.source, event.id.removesuffix(RESOLVED)
+def resolved_alerts(events: Iterable[Event | None], repeats: Repeats) -> frozenset[Key]:
+    """Return the keys of the starts of the alerts whose ends are among the events of a request."""
+    if repeats is not Repeats.ALERTS:
+        return frozenset()
+    return frozenset(
+        (event.source, event.id.removesuffix(RESOLVED))
+        for event in events
+        if event is not None and event.type == EventType.OUTAGE_RESTORED and event.id.endswith(RESOLVED)
+    )

@@ -6,8 +6,7 @@ from typing import NamedTuple, Protocol
 
 from incident_engine.common.errors import Problem
 from incident_engine.common.telemetry import EventOutcome
-from incident_engine.domain.events.content import Repeats
-from incident_engine.domain.events.model import Event
+from incident_engine.domain.events.model import Event, Repeats
 from incident_engine.store.unit_of_work import UnitOfWork
 
 

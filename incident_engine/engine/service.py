@@ -13,8 +13,7 @@ from incident_engine.common.errors import Conflict, ConflictError, InvalidDocume
 from incident_engine.common.signed_links import Links
 from incident_engine.common.telemetry import EventOutcome, Metrics
 from incident_engine.config.settings import Settings
-from incident_engine.domain.events.content import Repeats
-from incident_engine.domain.events.model import Event, MaintenanceAnnounced, OutageEvent, Recorded, wire
+from incident_engine.domain.events.model import Event, MaintenanceAnnounced, OutageEvent, Recorded, Repeats, wire
 from incident_engine.domain.incidents.signals import ends_listed_after_their_starts, sort_key
 from incident_engine.domain.rulebook import Rulebook
 from incident_engine.engine.decision_log import Reason, log, log_after_commit, warn
@@ -26,7 +25,6 @@ from incident_engine.engine.reader import Reader
 from incident_engine.engine.receipts import Receipt
 from incident_engine.engine.router import Router
 from incident_engine.engine.update import CaseUpdater
-from incident_engine.store.events import Key
 from incident_engine.store.quarantine import is_anything_in_quarantine, put_in_quarantine, release_from_quarantine
 from incident_engine.store.timers import due_timers, set_timer
 from incident_engine.store.unit_of_work import ReceiptGroup, UnitOfWork, in_savepoint
@@ -67,7 +65,7 @@ class Engine:
         repeats: Repeats = Repeats.EXACT,
     ) -> list[Receipt]:
         """Report events together, as EventReporter describes."""
-        resolved = _resolved_alerts(events, repeats)
+        resolved = resolved_alerts(events, repeats)
         return self._report(unit, events, now, repeats=repeats, problems=problems, resolved=resolved)
 
     def _report(
@@ -77,7 +75,7 @@ class Engine:
         now: datetime,
         *,
         repeats: Repeats,
-        resolved: frozenset[Key],
+        resolved: frozenset[tuple[str, str]],
         problems: Sequence[Problem] = (),
     ) -> list[Receipt]:
         all_problems = list(problems)
@@ -122,7 +120,7 @@ class Engine:
     ) -> list[Receipt]:
         """Report events one by one, as EventReporter describes."""
         receipts: dict[int, Receipt] = {}
-        resolved = _resolved_alerts(events, repeats)
+        resolved = resolved_alerts(events, repeats)
         for index, event in sorted(enumerate(events), key=lambda item: sort_key(item[1])):
             taken, failure = in_savepoint(
                 unit, partial(self._report, events=[event], now=now, repeats=repeats, resolved=resolved)
@@ -265,9 +263,3 @@ class Engine:
             reason = Reason.EVENT_DUPLICATE if is_duplicate else Reason.EVENT_ACCEPTED
             more = {"count": len(ids), "last": ids[-1]} if len(ids) > 1 else {}
             log(reason, source=group.source, id=ids[0], type=group.type.value, incident=group.case_id, **more)
-
-
-def _resolved_alerts(events: Sequence[Event | None], repeats: Repeats) -> frozenset[Key]:
-    if repeats is not Repeats.ALERTS:
-        return frozenset()
-    return frozenset(resolved_alerts(event for event in events if event is not None))

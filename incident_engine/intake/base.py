@@ -8,8 +8,7 @@ from typing import Any
 
 from incident_engine.common.errors import Problem
 from incident_engine.config.settings import Settings
-from incident_engine.domain.events.content import Repeats
-from incident_engine.domain.events.model import Event
+from incident_engine.domain.events.model import Event, Repeats
 
 
 @dataclass(frozen=True, slots=True)

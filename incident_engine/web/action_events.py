@@ -9,8 +9,7 @@ from pydantic import ValidationError
 from incident_engine.common.clock import Clock
 from incident_engine.common.errors import InvalidDocumentError, Problem
 from incident_engine.common.validation import problems_of
-from incident_engine.domain.events.content import Repeats
-from incident_engine.domain.events.model import EVENT, Event
+from incident_engine.domain.events.model import EVENT, Event, Repeats
 from incident_engine.domain.events.types import EventType
 from incident_engine.engine.receipts import EventReporter, Receipt
 from incident_engine.store.unit_of_work import UnitOfWork

@@ -10,7 +10,7 @@ from support.builders import at, restored_json, started_json
 from support.fixtures import House, bank, house
 
 from incident_engine.common.errors import ConflictError
-from incident_engine.domain.events.content import Repeats
+from incident_engine.domain.events.model import Repeats
 from incident_engine.domain.incidents.fold import fold
 from incident_engine.domain.values import NEVER
 from incident_engine.engine.receipts import Receipt

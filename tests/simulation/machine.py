@@ -19,7 +19,7 @@ from incident_engine.common.telemetry import Metrics
 from incident_engine.delivery.dispatcher import Dispatcher
 from incident_engine.delivery.endpoints import Endpoints
 from incident_engine.delivery.slots import Batch
-from incident_engine.domain.events.content import Repeats
+from incident_engine.domain.events.model import Repeats
 from incident_engine.engine.factory import open_reader
 from incident_engine.engine.receipts import Receipt
 from incident_engine.engine.service import Engine

@@ -1,24 +1,11 @@
 """The content of an event, and where two events with one idempotency key differ in it."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from enum import StrEnum
 from typing import Any
 
 from incident_engine.common.errors import Conflict, Path
 from incident_engine.domain.events.actions import StepCompleted
-from incident_engine.domain.events.model import Event, LevelCorrected, wire
-
-
-class Repeats(StrEnum):
-    """How a sender repeats itself, and so what an event under a known key means."""
-
-    EXACT = "exact"
-    """It sends the same event again. Any other content under the same key contradicts it."""
-    STAMPED = "stamped"
-    """The same, but the instant is our own clock's, so a repeat has another one."""
-    ALERTS = "alerts"
-    """A monitor repeats an alert while it lasts, with other words, and may say under the same key that it is back."""
-
+from incident_engine.domain.events.model import Event, LevelCorrected, Repeats, wire
 
 _OF_ALERTS = frozenset({("type",), ("service",), ("regions",), ("occurred_at",), ("data", "signal")})
 """The fields that make an alert the same alert; a monitor gives the others new words with each evaluation."""

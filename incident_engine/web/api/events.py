@@ -19,7 +19,7 @@ from incident_engine.common.errors import (
 )
 from incident_engine.common.telemetry import EventOutcome, Metrics
 from incident_engine.config.settings import Settings
-from incident_engine.domain.events.content import Repeats
+from incident_engine.domain.events.model import Repeats
 from incident_engine.engine.receipts import EventReporter, Receipt
 from incident_engine.intake.base import Batch, Format, IntakeContext
 from incident_engine.store.quarantine import is_anything_in_quarantine, put_in_quarantine, release_from_quarantine
