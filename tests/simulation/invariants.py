@@ -115,7 +115,9 @@ class Invariants:
         key = document["source"], document["id"]
         row = self._row("SELECT document FROM events WHERE source = ? AND event_id = ?", *key)
         if row is None:
-            raise ViolationError(KNOWN_KEY, f"{key} was answered with {outcome}, and nothing is stored")
+            if outcome == "conflict":
+                raise ViolationError(KNOWN_KEY, f"{key} was refused, and nothing is stored")
+            return  # it was lost; EVENTS_KEPT says so
         if "type" not in (stored := json.loads(row[0])):
             return  # archived
         sent = wire(EVENT.validate_python(dict(document)))
