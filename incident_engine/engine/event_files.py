@@ -47,8 +47,7 @@ def read_events(text: str, name: str, settings: Settings) -> list[Event]:
     events: list[Event] = []
     problems: tuple[Problem, ...]
     try:
-        return parse_events(document.data, settings.service_names, settings.regions.everywhere)
-        events = parse_events(document.data, services)
+        events = parse_events(document.data, settings.service_names, settings.regions.everywhere)
         problems = tuple(replace(conflict, path=(index, *conflict.path)) for index, conflict in contradictions(events))
     except InvalidDocumentError as error:
         problems = error.problems
@@ -67,7 +66,6 @@ def _from_lines(text: str, name: str, settings: Settings) -> list[Event]:
             continue
         try:
             events += parse_events(parse_json(line.encode()), settings.service_names, settings.regions.everywhere)
-            events += parse_events(parse_json(line.encode()), services)
             numbers += [number] * (len(events) - len(numbers))
         except MalformedBodyError as error:
             findings.append(Finding(name, number, error.column, f"not valid JSON: {error}"))

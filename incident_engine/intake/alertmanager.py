@@ -17,10 +17,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 from incident_engine.common.errors import InvalidDocumentError
 from incident_engine.common.validation import problems_of
 from incident_engine.config.settings import AlertmanagerSettings, Settings
-from incident_engine.domain.events.content import Repeats
 from incident_engine.domain.events.fields import EVERYWHERE, INSTANT, KNOWN_SERVICES, Instant
 from incident_engine.domain.events.model import EVENT, Event, OutageEvent, Repeats, outage_started
-from incident_engine.domain.events.model import EVENT, Event, OutageEvent, outage_started
 from incident_engine.domain.events.types import EventType
 from incident_engine.domain.values import RESOLUTION
 from incident_engine.intake.base import Batch, Format, FormatDocs, IntakeContext, Rejected
