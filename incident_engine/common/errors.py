@@ -33,6 +33,12 @@ class Problem:
         return "; ".join(parts)
 
 
+class Conflict(Problem):
+    """An event contradicts a stored one with the same idempotency key."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Finding:
     """One problem with its place in a file; line and column count from 1."""
@@ -56,6 +62,10 @@ class InvalidDocumentError(IncidentEngineError):
     def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__("; ".join(f"{p.pointer}: {p.sentence()}".removeprefix(": ") for p in problems))
         self.problems = tuple(problems)
+
+
+class ConflictError(InvalidDocumentError):
+    """The document contradicts stored events with the same keys, and nothing else is wrong with it."""
 
 
 class InvalidFilesError(IncidentEngineError):

@@ -28,6 +28,7 @@ class EventOutcome(StrEnum):
 
     ACCEPTED = "accepted"
     DUPLICATE = "duplicate"
+    CONFLICT = "conflict"
     INVALID = "invalid"
     QUARANTINED = "quarantined"
     OVERLOADED = "overloaded"

@@ -35,7 +35,7 @@ class CaseType:
     """The id of the case that begins with an event, in a service group."""
     correlate: Callable[[Event, Collection[IncidentWindow], Callable[[str], bool]], str | None]
     """The id of the open case, of those in the event's group, to which the event belongs. The last argument returns
-    whether the case with an id is still impaired where the event occurred."""
+    whether the event, a restoration, ends anything of the case with an id."""
     fold: Callable[[str, Iterable[Recorded]], IncrementalFold]
     """The state of a case after its events."""
     columns: Callable[[Incident, datetime], Mapping[str, Any]]

@@ -13,6 +13,7 @@ class Reason(StrEnum):
 
     EVENT_ACCEPTED = "event_accepted"
     EVENT_DUPLICATE = "event_duplicate"
+    EVENT_CONFLICT = "event_conflict"
     EVENT_ISOLATED = "event_isolated"
     INCIDENT_OPENED = "incident_opened"
     LEVEL_REACHED = "level_reached"

@@ -5,9 +5,16 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from incident_engine.common.errors import Finding, InvalidDocumentError, InvalidFilesError, MalformedBodyError
+from incident_engine.common.errors import (
+    Finding,
+    InvalidDocumentError,
+    InvalidFilesError,
+    MalformedBodyError,
+    Problem,
+)
 from incident_engine.common.yaml_loader import Document, load_text
 from incident_engine.config.settings import Settings
+from incident_engine.domain.events.content import contradictions
 from incident_engine.domain.events.model import Event
 from incident_engine.intake.document import parse_json
 from incident_engine.intake.native import parse_events
@@ -37,25 +44,37 @@ def read_events(text: str, name: str, settings: Settings) -> list[Event]:
         raise InvalidFilesError([Finding(name, error.line, error.column, f"not valid JSON: {error}")]) from None
     if document.data is None:
         raise InvalidFilesError([Finding(name, 1, 1, "holds no events; expected one event or a list of them")])
+    events: list[Event] = []
+    problems: tuple[Problem, ...]
     try:
-        return parse_events(document.data, settings.service_names, settings.regions.everywhere)
+        events = parse_events(document.data, settings.service_names, settings.regions.everywhere)
+        problems = tuple(replace(conflict, path=(index, *conflict.path)) for index, conflict in contradictions(events))
     except InvalidDocumentError as error:
+        problems = error.problems
+    if problems:
         positions = dict(_positions(text, document.data)) if is_json else document.positions
-        raise replace(document, positions=positions).refuse(error.problems) from None
+        raise replace(document, positions=positions).refuse(problems)
+    return events
 
 
 def _from_lines(text: str, name: str, settings: Settings) -> list[Event]:
     events: list[Event] = []
+    numbers: list[int] = []
     findings: list[Finding] = []
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
             continue
         try:
             events += parse_events(parse_json(line.encode()), settings.service_names, settings.regions.everywhere)
+            numbers += [number] * (len(events) - len(numbers))
         except MalformedBodyError as error:
             findings.append(Finding(name, number, error.column, f"not valid JSON: {error}"))
         except InvalidDocumentError as error:
             findings += [Finding(name, number, 1, f"{p.pointer}: {p.sentence()}") for p in error.problems]
+    findings += [
+        Finding(name, numbers[index], 1, f"{conflict.pointer}: {conflict.sentence()}")
+        for index, conflict in contradictions(events)
+    ]
     if findings:
         raise InvalidFilesError(findings)
     return events

@@ -5,6 +5,7 @@ The events on disk are the truth. Changes by a transaction that is rolled back a
 
 from collections import OrderedDict
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection
@@ -17,7 +18,7 @@ from incident_engine.engine.cache_sync import CacheSync
 from incident_engine.engine.case_types import CaseTypes
 from incident_engine.engine.open_incidents import OpenIncidents
 from incident_engine.store import cases
-from incident_engine.store.events import EventRow, Key, append_all, event_row, events_of, known_events
+from incident_engine.store.events import EventRow, Key, StoredEvent, append_all, event_row, events_of, known_events
 from incident_engine.store.unit_of_work import UnitOfWork
 
 _MAX_EVENTS = 300_000
@@ -49,15 +50,28 @@ class IncidentCache:
         """Mark the events of this transaction as known to this process once they are on disk."""
         self._sync.mark_seen(unit)
 
-    def appended(self, connection: Connection, keys: Iterable[Key]) -> dict[Key, str | None]:
-        """Return the keys of events that have been appended before, each with its case id (None: of no case)."""
+    def appended(self, connection: Connection, keys: Iterable[Key]) -> dict[Key, StoredEvent]:
+        """Return the events of these keys that have been appended before."""
         wanted = list(keys)
-        unwritten = {key: self._unwritten[key].case_id for key in wanted if key in self._unwritten}
+        rows = {key: self._unwritten[key] for key in wanted if key in self._unwritten}
+        unwritten = {key: StoredEvent(row.case_id, row.document) for key, row in rows.items()}
         return unwritten | known_events(connection, [key for key in wanted if key not in unwritten])
 
     def incident(self, connection: Connection, case_id: str) -> Incident:
         """Return a stored incident as its events make it."""
         return self._fold(connection, case_id).incident
+
+    def is_ended_by(self, connection: Connection, case_id: str, event: OutageEvent) -> bool:
+        """Return whether a restoration ends anything of a stored incident."""
+        return self._fold(connection, case_id).is_ended_by(event)
+
+    def is_active(self, connection: Connection, case_id: str, event: OutageEvent) -> bool:
+        """Return whether the signal of an event is active in a stored incident, in its service and regions."""
+        return self._fold(connection, case_id).is_active(event)
+
+    def last_report_of(self, connection: Connection, case_id: str, event: OutageEvent) -> datetime | None:
+        """Return when the signal of an event was last reported in a stored incident, in its service and regions."""
+        return self._fold(connection, case_id).last_report_of(event)
 
     def append(self, unit: UnitOfWork, recorded: Recorded, case_id: str | None) -> bool:
         """Append an event; return whether it changed its incident. `flush` writes it."""

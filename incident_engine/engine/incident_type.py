@@ -27,7 +27,7 @@ def incident_type(settings: Settings, rulebook: Rulebook) -> CaseType:
         group_of=lambda event: group_of(event.service, groups),
         opens=opens,
         new_id=lambda event, group: new_incident_id(event, group, zone),
-        correlate=lambda event, windows, is_impaired: correlate(event, windows, window, is_impaired),
+        correlate=lambda event, windows, ends: correlate(event, windows, window, ends),
         fold=IncrementalFold,
         columns=_incident_columns,
         assess=lambda incident, pack, now, history: assess(

@@ -76,11 +76,10 @@ class Router:
         log_after_commit(unit, Reason.INCIDENT_OPENED, incident=case_id, group=group)
 
     def _correlate(self, connection: Connection, case_type: CaseType, event: Event, group: str) -> str | None:
-        def is_impaired(case_id: str) -> bool:
-            incident = self._cache.incident(connection, case_id)
-            return isinstance(event, OutageEvent) and incident.is_impaired(event.service, event.regions)
+        def ends(case_id: str) -> bool:
+            return isinstance(event, OutageEvent) and self._cache.is_ended_by(connection, case_id, event)
 
-        return case_type.correlate(event, self._cache.open_incidents.in_group(connection, group), is_impaired)
+        return case_type.correlate(event, self._cache.open_incidents.in_group(connection, group), ends)
 
 
 def _no_incident(connection: Connection, event: Event) -> Problem:

@@ -9,28 +9,30 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from incident_engine.common import failpoints
-from incident_engine.common.errors import InvalidDocumentError, Problem
+from incident_engine.common.errors import Conflict, ConflictError, InvalidDocumentError, Problem
 from incident_engine.common.signed_links import Links
 from incident_engine.common.telemetry import EventOutcome, Metrics
 from incident_engine.config.settings import Settings
-from incident_engine.domain.events.model import Event, MaintenanceAnnounced, OutageEvent, Recorded, wire
-from incident_engine.domain.incidents.signals import sort_key
+from incident_engine.domain.events.model import Event, MaintenanceAnnounced, OutageEvent, Recorded, Repeats, wire
+from incident_engine.domain.incidents.signals import ends_listed_after_their_starts, sort_key
 from incident_engine.domain.rulebook import Rulebook
-from incident_engine.engine.decision_log import Reason, log, warn
+from incident_engine.engine.decision_log import Reason, log, log_after_commit, warn
 from incident_engine.engine.event_checks import CHECKED, checked
 from incident_engine.engine.incident_cache import IncidentCache
+from incident_engine.engine.known_events import KnownEvents, resolved_alerts
 from incident_engine.engine.name_checks import names_of
 from incident_engine.engine.reader import Reader
 from incident_engine.engine.receipts import Receipt
 from incident_engine.engine.router import Router
 from incident_engine.engine.update import CaseUpdater
-from incident_engine.store.events import Key
 from incident_engine.store.quarantine import is_anything_in_quarantine, put_in_quarantine, release_from_quarantine
 from incident_engine.store.timers import due_timers, set_timer
 from incident_engine.store.unit_of_work import ReceiptGroup, UnitOfWork, in_savepoint
 
 _TIMERS_AT_ONCE = 200
 _TRY_AGAIN = timedelta(minutes=1)
+_NEXT = timedelta(microseconds=1)
+"""Between two events of one request of which the order counts. Received at one instant, they would have none."""
 
 
 class Engine:
@@ -55,27 +57,51 @@ class Engine:
         self._router = Router(reader.case_types, rulebook.packs, self.cache)
 
     def report(
-        self, unit: UnitOfWork, events: Sequence[Event | None], now: datetime, problems: Sequence[Problem] = ()
+        self,
+        unit: UnitOfWork,
+        events: Sequence[Event | None],
+        now: datetime,
+        problems: Sequence[Problem] = (),
+        repeats: Repeats = Repeats.EXACT,
     ) -> list[Receipt]:
         """Report events together, as EventReporter describes."""
+        resolved = resolved_alerts(events, repeats)
+        return self._report(unit, events, now, repeats=repeats, problems=problems, resolved=resolved)
+
+    def _report(
+        self,
+        unit: UnitOfWork,
+        events: Sequence[Event | None],
+        now: datetime,
+        *,
+        repeats: Repeats,
+        resolved: frozenset[tuple[str, str]],
+        problems: Sequence[Problem] = (),
+    ) -> list[Receipt]:
         all_problems = list(problems)
         receipts: dict[int, Receipt] = {}
         parsed = [(index, event) for index, event in enumerate(events) if event is not None]
-        appended = self.cache.appended(unit.connection, [(event.source, event.id) for _, event in parsed])
+        keys = [(event.source, event.id) for _, event in parsed]
+        known_events = KnownEvents(
+            self.cache, unit.connection, repeats, self.cache.appended(unit.connection, keys), resolved
+        )
+        listed_last = ends_listed_after_their_starts([event for _, event in parsed])
         # In order of occurrence, so that one request means the same as one request for each event.
         for index, event in sorted(parsed, key=lambda item: sort_key(item[1])):
-            receipt = self._append(unit, event, now, appended)
+            received_at = now + _NEXT if (event.source, event.id) in listed_last else now
+            receipt = self._append_unless_known(unit, event, received_at, known_events)
             if isinstance(receipt, Receipt):
                 receipts[index] = receipt
-                appended[event.source, event.id] = receipt.incident
             else:
                 all_problems += [replace(problem, path=(index, *problem.path)) for problem in receipt]
         if all_problems:
+            self._count_conflicts(events, all_problems)
             # Sorted by the index of the event; a problem of the whole request has none, and comes first.
             all_problems.sort(
                 key=lambda problem: next((part for part in problem.path[:1] if isinstance(part, int)), -1)
             )
-            raise InvalidDocumentError(all_problems)
+            is_conflict = all(isinstance(problem, Conflict) for problem in all_problems)
+            raise ConflictError(all_problems) if is_conflict else InvalidDocumentError(all_problems)
         unit.flush = self._flush
         ordered = [receipts[index] for index, _ in parsed]
         self._register_updates(unit, [event for _, event in parsed], ordered, now)
@@ -83,18 +109,25 @@ class Engine:
         if ordered and not unit.receipts:
             unit.after_commit.append(partial(self._log_receipts, unit.receipts))
         for (_, event), receipt in zip(parsed, ordered, strict=True):
+            if receipt.outcome is EventOutcome.QUARANTINED:
+                continue  # counted where it was put there
             group = ReceiptGroup(receipt.source, receipt.outcome, event.type, receipt.incident)
             unit.receipts.setdefault(group, []).append(receipt.id)
         return ordered
 
-    def report_each(self, unit: UnitOfWork, events: Sequence[Event], now: datetime) -> list[Receipt]:
+    def report_each(
+        self, unit: UnitOfWork, events: Sequence[Event], now: datetime, repeats: Repeats = Repeats.EXACT
+    ) -> list[Receipt]:
         """Report events one by one, as EventReporter describes."""
         receipts: dict[int, Receipt] = {}
+        resolved = resolved_alerts(events, repeats)
         for index, event in sorted(enumerate(events), key=lambda item: sort_key(item[1])):
-            taken, failure = in_savepoint(unit, partial(self.report, events=[event], now=now))
+            taken, failure = in_savepoint(
+                unit, partial(self._report, events=[event], now=now, repeats=repeats, resolved=resolved)
+            )
             if isinstance(failure, InvalidDocumentError):  # a mistake of the caller, not of the engine
                 moved = [replace(problem, path=(index, *problem.path[1:])) for problem in failure.problems]
-                raise InvalidDocumentError(moved)
+                raise type(failure)(moved)
             if failure is not None:
                 warn(Reason.EVENT_ISOLATED, failure, source=event.source, id=event.id, type=event.type.value)
                 reason = Reason.EVENT_ISOLATED.value
@@ -147,16 +180,57 @@ class Engine:
         columns = self._updater.update_case(unit, case_id, now)
         self.cache.open_incidents.update(unit, case_id, columns)
 
+    def _append_unless_known(
+        self, unit: UnitOfWork, event: Event, now: datetime, known_events: KnownEvents
+    ) -> Receipt | Sequence[Problem]:
+        """Append one event to its case unless its key is known. Return its receipt, or its problems."""
+        if not known_events.is_known(event):
+            return self._append(unit, event, now, known_events)
+        contradictions = known_events.conflicts(event)
+        if contradictions and known_events.repeats is Repeats.ALERTS:
+            return self._set_aside(unit, event, contradictions, now)
+        receipt = Receipt(event.source, event.id, EventOutcome.DUPLICATE, known_events.case_of(event))
+        for again in () if contradictions else known_events.alert_is_back(event):
+            appended = self._append(unit, again, now, known_events)
+            if not isinstance(appended, Receipt):
+                return appended
+            receipt = appended._replace(touched=(*receipt.touched, *appended.touched))
+        return contradictions or receipt
+
+    def _set_aside(self, unit: UnitOfWork, event: Event, contradictions: Sequence[Conflict], now: datetime) -> Receipt:
+        """Quarantine an alert that contradicts the known one: its sender cannot correct it, and repeats it."""
+        detail = "; ".join(problem.sentence() for problem in contradictions)
+        reason = Reason.EVENT_CONFLICT.value
+        put_in_quarantine(unit.connection, event.source, event.id, reason, detail, wire(event), now)
+        unit.after_commit.append(partial(self._metrics.count_events, event.source, EventOutcome.QUARANTINED))
+        fields = [problem.pointer for problem in contradictions]
+        log_after_commit(unit, Reason.EVENT_CONFLICT, source=event.source, id=event.id, fields=fields)
+        return Receipt(event.source, event.id, EventOutcome.QUARANTINED, None)
+
+    def _count_conflicts(self, events: Sequence[Event | None], problems: Sequence[Problem]) -> None:
+        """Count and log the refused events whose keys are known with another content."""
+        fields: dict[int, list[str]] = {}
+        for problem in problems:
+            if isinstance(problem, Conflict) and isinstance(problem.path[0], int):
+                pointer = replace(problem, path=problem.path[1:]).pointer
+                fields.setdefault(problem.path[0], []).append(pointer)
+        for index in fields:
+            event = events[index]
+            if event is not None:
+                self._metrics.count_events(event.source, EventOutcome.CONFLICT)
+        if fields:
+            index, event = next((index, event) for index in fields if (event := events[index]) is not None)
+            log(Reason.EVENT_CONFLICT, source=event.source, id=event.id, fields=fields[index], count=len(fields))
+
     def _append(
-        self, unit: UnitOfWork, event: Event, now: datetime, appended: Mapping[Key, str | None]
-    ) -> Receipt | list[Problem]:
-        """Append one event to its case unless it was appended before. Return its receipt, or its problems."""
-        key = event.source, event.id
-        if key in appended:
-            return Receipt(event.source, event.id, EventOutcome.DUPLICATE, appended[key])
+        self, unit: UnitOfWork, sent: Event, now: datetime, known_events: KnownEvents
+    ) -> Receipt | Sequence[Problem]:
+        """Append one new event to its case. Return its receipt, or its problems."""
+        event = known_events.as_started(sent)
         if isinstance(event, MaintenanceAnnounced):
             self.cache.append(unit, Recorded(event, now), None)
             affected = self._router.affected_by_maintenance(unit.connection, event)
+            known_events.add(sent, None)
             return Receipt(event.source, event.id, EventOutcome.ACCEPTED, None, tuple(affected))
         case_id = self._router.route(unit, event, now)
         if isinstance(case_id, Problem):
@@ -166,6 +240,7 @@ class Engine:
         if isinstance(result, list):
             return result
         has_changed = self.cache.append(unit, Recorded(result, now), case_id)
+        known_events.add(sent, case_id)
         if isinstance(event, OutageEvent) and has_changed:
             self.cache.widen(unit, case_id, event)
         return Receipt(event.source, event.id, EventOutcome.ACCEPTED, case_id, (case_id,) if has_changed else ())

@@ -18,7 +18,7 @@ from incident_engine.common.errors import InvalidDocumentError
 from incident_engine.common.validation import problems_of
 from incident_engine.config.settings import AlertmanagerSettings, Settings
 from incident_engine.domain.events.fields import EVERYWHERE, INSTANT, KNOWN_SERVICES, Instant
-from incident_engine.domain.events.model import EVENT, Event, OutageEvent, outage_started
+from incident_engine.domain.events.model import EVENT, Event, OutageEvent, Repeats, outage_started
 from incident_engine.domain.events.types import EventType
 from incident_engine.domain.values import RESOLUTION
 from incident_engine.intake.base import Batch, Format, FormatDocs, IntakeContext, Rejected
@@ -73,6 +73,7 @@ class AlertmanagerFormat(Format):
     path = "/api/v1/alertmanager"
     source = SOURCE
     has_quarantine = True
+    repeats = Repeats.ALERTS
     docs = FormatDocs(
         summary="接收 Alertmanager 通知 · Take a notification of Alertmanager",
         description="Alertmanager 的 webhook（版本 4）；无法对应系统或地区的告警进入隔离区。"
@@ -146,10 +147,13 @@ class AlertMapper:
             return None
         if set(map(type, texts)) != _TEXT or not _PLAIN_ID.fullmatch(fingerprint):
             return None
-        if "endsAt" in document and self._instant(document["endsAt"]) is None and document["endsAt"] != _GO_ZERO:
+        expires_at = self._instant(document["endsAt"]) if "endsAt" in document else None
+        if expires_at is None and "endsAt" in document and document["endsAt"] != _GO_ZERO:
             return None
         service, regions = names
         data = {"signal": fingerprint, "alertname": alertname, "summary": summary}
+        if expires_at is not None:
+            data["ends_at"] = expires_at.isoformat()
         return outage_started(SOURCE, f"{fingerprint}/{started_at.isoformat()}", started_at, service, regions, data)
 
     def _validated_labels(self, service: str, region: str) -> tuple[str, tuple[str, ...]] | None:
@@ -178,16 +182,16 @@ class AlertMapper:
         if alert.startsAt > latest:
             detail = f"startsAt {alert.startsAt.isoformat()} has not come"
             raise _CannotMapError(QuarantineReason.FROM_THE_FUTURE, detail)
-        common = {
-            "source": SOURCE,
-            "service": service,
-            "regions": regions,
-            "data": {
-                "signal": alert.fingerprint,
-                "alertname": alert.labels.get("alertname", ""),
-                "summary": alert.annotations.get("summary", ""),
-            },
+        data = {
+            "signal": alert.fingerprint,
+            "alertname": alert.labels.get("alertname", ""),
+            "summary": alert.annotations.get("summary", ""),
         }
+        expires_at = _instant(alert.endsAt.isoformat()) if alert.status == "firing" and alert.endsAt else None
+        if expires_at is not None:
+            # Alertmanager itself sends none; with others it tells how old the message is.
+            data["ends_at"] = expires_at.isoformat()
+        common = {"source": SOURCE, "service": service, "regions": regions, "data": data}
         key = _key(alert)
         events = [{**common, "id": key, "type": EventType.OUTAGE_STARTED, "occurred_at": alert.startsAt}]
         if alert.status == "resolved":

@@ -8,7 +8,7 @@ from typing import Any
 
 from incident_engine.common.errors import Problem
 from incident_engine.config.settings import Settings
-from incident_engine.domain.events.model import Event
+from incident_engine.domain.events.model import Event, Repeats
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +84,8 @@ class Format(ABC):
     """The label of metrics for bodies that cannot be parsed."""
     has_quarantine: bool
     """Whether reports that cannot be mapped wait in quarantine; without it one problem refuses the whole body."""
+    repeats: Repeats = Repeats.EXACT
+    """How its senders repeat themselves."""
     docs: FormatDocs
 
     @abstractmethod

@@ -27,8 +27,9 @@ class NativeFormat(Format):
     has_quarantine = False
     docs = FormatDocs(
         summary="报告事件 · Report events",
-        description="一个事件或一组事件，全部保存或全部不保存；已知的事件不改变任何内容。"
-        " One event or an array, in the native format: all are stored, or none. One that is known changes nothing.",
+        description="一个事件或一组事件，全部保存或全部不保存；同一事件再次发送不改变任何内容，同一标识而内容不同则拒绝（409）。"
+        " One event or an array, in the native format: all are stored, or none. The same event again changes nothing;"
+        " another content under a known id is refused (409).",
         models={"Event": Event},
         body={"oneOf": [_EVENT_SCHEMA, {"type": "array", "items": _EVENT_SCHEMA}]},
         example={

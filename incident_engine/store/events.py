@@ -17,18 +17,25 @@ Key = tuple[str, str]
 """An event's idempotency key: source and id."""
 
 
-def known_events(connection: Connection, keys: Iterable[Key]) -> dict[Key, str | None]:
-    """Return the case id of each event that is already stored, by key; None for an event of no case."""
+class StoredEvent(NamedTuple):
+    """An event that is stored already: its case (None: of no case), and its document in JSON."""
+
+    case_id: str | None
+    document: str
+
+
+def known_events(connection: Connection, keys: Iterable[Key]) -> dict[Key, StoredEvent]:
+    """Return the events of these keys that are already stored."""
     by_source: dict[str, list[str]] = {}
     for source, event_id in keys:
         by_source.setdefault(source, []).append(event_id)
-    case_ids: dict[Key, str | None] = {}
+    stored: dict[Key, StoredEvent] = {}
     for source, ids in by_source.items():
         for start in range(0, len(ids), IDS_AT_ONCE):
             part = ids[start : start + IDS_AT_ONCE]
             rows = fetch(connection, _known_query(connection.dialect.paramstyle, len(part)), (source, *part))
-            case_ids.update({(source, event_id): case_id for event_id, case_id in rows})
-    return case_ids
+            stored.update({(source, event_id): StoredEvent(case_id, text) for event_id, case_id, text in rows})
+    return stored
 
 
 IDS_AT_ONCE = 64
@@ -37,8 +44,10 @@ IDS_AT_ONCE = 64
 
 @cache
 def _known_query(paramstyle: str, size: int) -> str:
-    mark = _mark(paramstyle)
-    return f"SELECT event_id, case_id FROM events WHERE source = {mark} AND event_id IN ({', '.join([mark] * size)})"  # noqa: S608 - no data
+    mark, is_sqlite = _mark(paramstyle), paramstyle == "qmark"
+    document = "document" if is_sqlite else "document::text"  # as text it is compared without being parsed
+    marks = ", ".join([mark] * size)
+    return f"SELECT event_id, case_id, {document} FROM events WHERE source = {mark} AND event_id IN ({marks})"  # noqa: S608 - no data
 
 
 def _mark(paramstyle: str) -> str:

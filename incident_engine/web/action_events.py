@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from incident_engine.common.clock import Clock
 from incident_engine.common.errors import InvalidDocumentError, Problem
 from incident_engine.common.validation import problems_of
-from incident_engine.domain.events.model import EVENT, Event
+from incident_engine.domain.events.model import EVENT, Event, Repeats
 from incident_engine.domain.events.types import EventType
 from incident_engine.engine.receipts import EventReporter, Receipt
 from incident_engine.store.unit_of_work import UnitOfWork
@@ -50,15 +50,18 @@ class ActionEvents:
             raise InvalidDocumentError([_in_body(problem) for problem in problems]) from None
 
     async def report(self, event: Event) -> Receipt:
-        """Report an event; return its receipt after the commit. Raises InvalidDocumentError, as `event` does."""
+        """Report an event; return its receipt after the commit. Raises InvalidDocumentError, as `event` does.
+
+        Raises ConflictError if its id is known from another action.
+        """
 
         def work(unit: UnitOfWork) -> list[Receipt]:
-            return self._engine.report(unit, [event], self._clock.now())
+            return self._engine.report(unit, [event], self._clock.now(), repeats=Repeats.STAMPED)
 
         try:
             receipts = await asyncio.wrap_future(self._writer.submit(work))
         except InvalidDocumentError as error:
-            raise InvalidDocumentError([_in_body(problem) for problem in error.problems]) from None
+            raise type(error)([_in_body(problem) for problem in error.problems]) from None
         return receipts[0]
 
 

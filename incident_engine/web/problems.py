@@ -11,7 +11,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from incident_engine.common.errors import InvalidDocumentError, MalformedBodyError, OverloadedError, Problem, StoreError
+from incident_engine.common.errors import (
+    ConflictError,
+    InvalidDocumentError,
+    MalformedBodyError,
+    OverloadedError,
+    Problem,
+    StoreError,
+)
 from incident_engine.common.telemetry import Metrics, RateLimitedLog, RefusedReason, logger
 from incident_engine.store.diagnosis import explain
 
@@ -94,6 +101,12 @@ def _invalid(request: Request, error: Exception) -> Response:
     return problem_response(422, "Invalid events", detail, errors=[_error(problem) for problem in error.problems])
 
 
+def _conflict(_: Request, error: Exception) -> Response:
+    assert isinstance(error, ConflictError)  # noqa: S101 - registered for it
+    detail = "the key is known with another content; nothing of this request was stored"
+    return problem_response(409, "Another content", detail, errors=[_error(problem) for problem in error.problems])
+
+
 def _malformed(_: Request, error: Exception) -> Response:
     assert isinstance(error, MalformedBodyError)  # noqa: S101 - registered for it
     return problem_response(400, "Malformed JSON", str(error), line=error.line, column=error.column)
@@ -134,6 +147,7 @@ def _http(_: Request, error: Exception) -> Response:
 
 
 _HANDLERS: Mapping[type[Exception], Handler] = {
+    ConflictError: _conflict,
     InvalidDocumentError: _invalid,
     MalformedBodyError: _malformed,
     OverloadedError: _overloaded,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from support.builders import at, event_json, restored_json, started_json
 from support.fixtures import CONFIG
 
@@ -543,3 +544,46 @@ def test_an_instant_within_these_ends_is_taken(run: Run, tmp_path: Path, instant
 
 def write_events(path: Path) -> None:
     path.write_text(json.dumps([started_json("a", at("10:35"))]), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "place"),
+    [
+        ("events.json", json.dumps, "events.json:1:"),
+        ("events.jsonl", lambda events: "\n".join(map(json.dumps, events)), "events.jsonl:2:1: "),
+        ("events.yaml", lambda events: yaml.safe_dump(events, sort_keys=False), "events.yaml:11:3: "),
+    ],
+)
+def test_two_events_of_one_id_with_different_content_are_told_by_their_place(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, write: Callable[[Any], str], place: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    pair = [started_json("1", at("10:35"), source="z"), restored_json("1", at("10:50"), source="z")]
+    (tmp_path / name).write_text(write(pair), encoding="utf-8")
+    said = run("grade", name)
+    assert said.code == 1
+    assert said.err.startswith(place)
+    assert "event '1' of 'z' is known with outage.started, not outage.restored" in said.err
+    assert run("replay", name, "--pack", "cn-cbrc-2008").err.startswith(place)
+
+
+@pytest.mark.parametrize(
+    ("events", "level"),
+    [
+        ([restored_json("r", at("10:35"), source="desk"), started_json("s", at("10:35"))], "II"),
+        ([restored_json("r", at("10:35"), data={"signal": "a"}), started_json("s", at("10:35"))], "II"),
+        ([started_json("s", at("10:35"), "CN-GD", "CN-HN"), restored_json("r", at("10:35"), "CN-HN", "CN-GD")], None),
+        (
+            [
+                started_json("s", at("10:35"), data={"signal": "4081734"}),
+                started_json("t", at("10:36"), source="other", data={"signal": "4081734"}),
+                restored_json("u", at("10:40"), source="other", data={"signal": "4081734"}),
+            ],
+            "II",
+        ),
+    ],
+)
+def test_an_end_ends_only_what_it_can(run: Run, events: list[dict[str, Any]], level: str | None) -> None:
+    for order in (events, list(reversed(events))):
+        (incident,) = graded(run("grade", "-", "--at", "2013-06-23T14:00", "--format", "json", stdin=json.dumps(order)))
+        assert incident["assessments"][0]["level"] == level

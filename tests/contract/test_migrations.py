@@ -87,7 +87,7 @@ def test_the_engine_goes_on_with_the_database_of_a_release(tmp_path: Path, revis
         (receipt,) = engine.report(at("16:10"), restored_json("up", at("16:05"), "CN-HN", "CN-HB", **about))
         assert receipt.incident == still_open["id"]
         (again,) = engine.report(
-            at("16:11"), event_json("up", "outage.restored", at("16:05"), regions=["CN-HN"], **about)
+            at("16:11"), event_json("up", "outage.restored", at("16:05"), regions=["湖北", "CN-HN"], **about)
         )
         assert again.outcome == "duplicate"
         assert [row["times"] for row in engine.rows(quarantine)] == [2]

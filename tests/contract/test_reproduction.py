@@ -35,7 +35,7 @@ def in_disorder(engine: House) -> None:
     engine.report(at("10:36"), started_json("gd", at("10:35")))
     engine.fire(at("11:05"))
     engine.report(at("11:10"), restored_json("gd-ok", at("10:50")))  # it was never III: held
-    engine.report(at("11:12"), started_json("hn", at("10:40"), "CN-HN"), started_json("gd", at("09:00")))
+    engine.report(at("11:12"), started_json("hn", at("10:40"), "CN-HN"), started_json("gd", at("10:35")))
     engine.report(at("11:20"), started_json("gd-again", at("10:52")), restored_json("hn-ok", at("11:15"), "CN-HN"))
     for when in ("11:35", "11:36", "13:00", "15:00", "18:00"):
         engine.fire(at(when))

@@ -7,9 +7,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from sqlalchemy import Connection
+
+from incident_engine.domain.calendar.service_hours import union
+from incident_engine.domain.events.model import EVENT, wire
+from incident_engine.domain.incidents.fold import fold
 from incident_engine.domain.response.delivery_outcome import DeliveryState
 from incident_engine.domain.response.step import StepState
+from incident_engine.domain.values import NEVER
 from incident_engine.store.deliveries import ClaimedDelivery
+from incident_engine.store.events import events_of
 from simulation.bank import Bank, changed
 from simulation.channels import Sending
 from simulation.clock import WorldClock
@@ -29,6 +36,8 @@ class ViolationError(AssertionError):
 
 
 EVENTS_KEPT = "an acknowledged event is stored, once, for good (decision 2)"
+KNOWN_KEY = "a known key repeats the stored event or is refused, whatever the engine remembers (decision 9)"
+ALERTS_COUNT = "an alert is down from its start to its latest end, however often it fires again (decision 26)"
 LEVEL_FALLS = "the level falls by a person's correction only (Art. 10, decisions 7 and 12)"
 LEVEL_LOST = "no level that was reached is lost from the trajectory (Art. 10, decision 7)"
 TIMER_OVERDUE = "what is due has been done when all work is done (decisions 1 and 6)"
@@ -62,6 +71,8 @@ class Invariants:
     _corrected: dict[str, int] = field(default_factory=dict)
     _under_way: dict[str, int] = field(default_factory=dict)
     _ended_deliveries: dict[str, str] = field(default_factory=dict)
+    _alerts: dict[tuple[str, str, str], tuple[str, str | None]] = field(default_factory=dict)
+    """The start and the latest end of each alert, by service, region and fingerprint."""
     changes: int = 0
 
     def check(self) -> None:
@@ -98,6 +109,44 @@ class Invariants:
         own = about[0].get("wording", {}).get(delivery.locale)
         if own is not None and (delivery.subject, delivery.body) != (own["subject"], own["body"]):
             raise ViolationError(SENT_UNAPPROVED, f"{delivery.id} of {step_id} says: {delivery.body[:80]}")
+
+    def told(self, document: Mapping[str, Any], outcome: str) -> None:
+        """Check, when an event is answered, that it is what is stored under its key, or was refused."""
+        key = document["source"], document["id"]
+        row = self._row("SELECT document FROM events WHERE source = ? AND event_id = ?", *key)
+        if row is None:
+            if outcome == "conflict":
+                raise ViolationError(KNOWN_KEY, f"{key} was refused, and nothing is stored")
+            return  # it was lost; EVENTS_KEPT says so
+        if "type" not in (stored := json.loads(row[0])):
+            return  # archived
+        sent = wire(EVENT.validate_python(dict(document)))
+        same = all(stored[name] == sent[name] for name in ("type", "service", "occurred_at"))
+        same = same and sorted(stored["regions"]) == sorted(sent["regions"])
+        if same is (outcome == "conflict"):
+            raise ViolationError(KNOWN_KEY, f"{key} was answered with {outcome}: {sent}, stored {stored}")
+
+    def notified(self, alert: Mapping[str, Any]) -> None:
+        """Remember that Alertmanager's alert was taken."""
+        key = alert["labels"]["service"], alert["labels"]["region"], alert["fingerprint"]
+        start, before = self._alerts.get(key, (alert["startsAt"], None))
+        end = alert["endsAt"] if alert["status"] == "resolved" else None
+        if end is None or before is None or end >= before:
+            self._alerts[key] = start, end
+
+    def alerts_counted(self, connection: Connection) -> None:
+        """Check at the end that each alert's time is down, and no other time."""
+        expected: dict[tuple[str, str], list[tuple[datetime, datetime]]] = {}
+        for (service, region, _), (start, end) in self._alerts.items():
+            until = NEVER if end is None else datetime.fromisoformat(end)
+            expected.setdefault((service, region), []).append((datetime.fromisoformat(start), until))
+        names = [name for (name,) in self.connection.execute("SELECT id FROM cases")]
+        outages = [outage for name in names for outage in fold(name, events_of(connection, name)).outages]
+        for line, times in expected.items():
+            intervals = [(i.start, i.end) for o in outages if (o.service, o.region) == line for i in o.intervals]
+            found = list(union(iter([interval]) for interval in intervals))
+            if found != list(union(iter([interval]) for interval in times)):
+                raise ViolationError(ALERTS_COUNT, f"{line}: {found}, told {times}")
 
     def _events(self) -> None:
         rows = self.connection.execute(

@@ -1,12 +1,13 @@
 """The machine on which the engine runs: its parts wired as in the daemon, without threads; it crashes and restarts."""
 
 import asyncio
+import json
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from random import Random
 from typing import Any, Self
@@ -18,9 +19,12 @@ from incident_engine.common.telemetry import Metrics
 from incident_engine.delivery.dispatcher import Dispatcher
 from incident_engine.delivery.endpoints import Endpoints
 from incident_engine.delivery.slots import Batch
+from incident_engine.domain.events.model import Repeats
 from incident_engine.engine.factory import open_reader
 from incident_engine.engine.receipts import Receipt
 from incident_engine.engine.service import Engine
+from incident_engine.intake.alertmanager import AlertmanagerFormat
+from incident_engine.intake.base import IntakeContext
 from incident_engine.intake.native import parse_events
 from incident_engine.store import deliveries as outgoing
 from incident_engine.store.database import Database
@@ -245,11 +249,27 @@ class Machine:
         if not self.up:
             answer(StoreError("nobody listens"))
             return
-        now = self._clock.now()
         events = parse_events([dict(document)], self._bank.settings.service_names)
+        self._submit(events, Repeats.EXACT, answer)
+
+    def notify(self, alert: Mapping[str, Any], answer: Callable[[list[Receipt] | Exception], None]) -> None:
+        """Report one alert as Alertmanager does; `answer` is called once, after the commit or without one."""
+        if not self.up:
+            answer(StoreError("nobody listens"))
+            return
+        context = IntakeContext(self._clock.now() + timedelta(days=1), timedelta(0))  # whatever the clock says
+        body = json.dumps({"version": "4", "alerts": [alert]}).encode()
+        batch = AlertmanagerFormat(self._bank.settings).parse(body, context)
+        assert not batch.rejected
+        self._submit(batch.events, Repeats.ALERTS, answer)
+
+    def _submit(
+        self, events: Sequence[Any], repeats: Repeats, answer: Callable[[list[Receipt] | Exception], None]
+    ) -> None:
+        now = self._clock.now()
         self._asked += 1
         key = self._asked
-        future = self._writer.submit(lambda unit: self._engine.report(unit, events, now))
+        future = self._writer.submit(lambda unit: self._engine.report(unit, events, now, repeats=repeats))
         self._waiting[key] = future, answer
         future.add_done_callback(partial(self._answered, key))
 

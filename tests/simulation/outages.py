@@ -27,15 +27,22 @@ class _Monitor:
 
     def __init__(self, rng: Random, name: str, start: datetime) -> None:
         self._rng = rng
-        self._name = name
+        self.name = name
         self._start = start
         self._count = 0
         self.service = rng.choice(_SERVICES)
         self.regions = rng.sample(_REGIONS, rng.choice([1, 1, 2, 2, 3, 5]))
         self._late = rng.choice([0.0, 0.0, 0.2, 0.5])
+        self._ahead = rng.choice([0, 0, 0, 0, 2 * SECOND, 40 * SECOND, -MINUTE])
+        """By how much its clock is ahead of the true time, for the one half of its machines that is."""
 
     def wire(self, at: int) -> str:
         """Return an instant of true time as it stands in an event."""
+        at += self._ahead if self._ahead and self._rng.random() < 0.5 else 0
+        return (self._start + timedelta(microseconds=at)).isoformat()
+
+    def true_wire(self, at: int) -> str:
+        """Return an instant of true time by a clock that is right."""
         return (self._start + timedelta(microseconds=at)).isoformat()
 
     def says(self, kind: str, at: int, regions: list[str], signal: str | None = None, **more: Any) -> Iterator[Told]:
@@ -43,17 +50,21 @@ class _Monitor:
         self._count += 1
         document: dict[str, Any] = {
             "source": "monitor",
-            "id": f"{self._name}/{self._count}",
+            "id": f"{self.name}/{self._count}",
             "type": kind,
             "service": self.service,
             "regions": regions,
             "occurred_at": self.wire(at),
         }
         document |= {"data": {"signal": signal}} if signal else {}
-        yield self.arrival(at), "event", {"document": document | more, "story": self._name}
+        yield self.arrival(at), "event", {"document": document | more, "story": self.name}
         if self._rng.random() < 0.15:  # sent again
             again = at + self._rng.choice([0, SECOND, 10 * MINUTE, 5 * HOUR])
-            yield again + SECOND, "event", {"document": document | more, "story": self._name}
+            yield again + SECOND, "event", {"document": document | more, "story": self.name}
+        if self._rng.random() < 0.04:  # its counter began anew, or the recovery has the id of the problem
+            other = {"type": self._rng.choice(["outage.started", "outage.restored"]), "data": {}}
+            other |= {"regions": self._rng.sample(_REGIONS, 1), "occurred_at": self.wire(at + MINUTE)}
+            yield at + self._rng.choice([SECOND, MINUTE, HOUR]), "event", {"document": document | other, "story": None}
 
     def arrival(self, at: int) -> int:
         """Return when word of something arrives."""
@@ -133,6 +144,38 @@ def _storm(rng: Random, monitor: _Monitor, begins: int) -> Iterator[Told]:
                 yield max(at + 30 * SECOND, arrives - arrives % MINUTE), act, data
 
 
+def _again(rng: Random, monitor: _Monitor, begins: int) -> Iterator[Told]:
+    """Yield what Alertmanager tells of an alert that fires again and again with its old start.
+
+    Its messages come in order, each until it is answered. Some come twice, and some that are older are repeated.
+    """
+    alert = {
+        "labels": {"service": monitor.service, "region": ALERTED_REGION, "alertname": "Down"},
+        "startsAt": monitor.true_wire(begins),
+        "fingerprint": f"{rng.getrandbits(64):016x}",
+    }
+    at, ends = begins, [begins]
+    for _ in range(rng.randint(1, 5)):
+        at += int(rng.uniform(10 * SECOND, 10 * MINUTE))
+        ends.append(at)
+        firing = {**alert, "status": "firing", "endsAt": "0001-01-01T00:00:00Z"}
+        older = [{**alert, "status": "resolved", "endsAt": monitor.true_wire(end)} for end in ends[1:-2]]
+        resolved = {**alert, "status": "resolved", "endsAt": monitor.true_wire(at)}
+        messages = [firing] * rng.choice([1, 1, 2]) + rng.sample(older, min(len(older), rng.choice([0, 1])))
+        if rng.random() < 0.2:
+            messages = []  # the firing was missed: the group's interval was longer
+        messages += [resolved] * rng.choice([1, 1, 2])
+        for number, message in enumerate(messages):
+            yield at + 30 * SECOND + number * SECOND, "alert", {"alert": message, "story": monitor.name}
+    if rng.random() < 0.2:
+        last = {**alert, "status": "firing", "endsAt": "0001-01-01T00:00:00Z"}
+        yield at + 5 * MINUTE, "alert", {"alert": last, "story": monitor.name}
+
+
+ALERTED_REGION = "CN-XZ"
+"""A region of which nobody tells but Alertmanager, so that it is known what must come of it."""
+
+
 _PLOTS: dict[Callable[[Random, _Monitor, int], Iterator[Told]], int] = {
     _blip: 2,
     _long: 6,
@@ -140,6 +183,7 @@ _PLOTS: dict[Callable[[Random, _Monitor, int], Iterator[Told]], int] = {
     _reversed: 2,
     _harm: 1,
     _storm: 2,
+    _again: 2,
 }
 
 

@@ -2,7 +2,7 @@
 
 import sqlite3
 import tempfile
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ from typing import Any
 import structlog
 from sqlalchemy import select, text
 
-from incident_engine.common.errors import InvalidDocumentError
+from incident_engine.common.errors import ConflictError, InvalidDocumentError
 from incident_engine.engine.receipts import Receipt
 from incident_engine.store import steps
 from incident_engine.store.tables import cases, metadata
@@ -26,7 +26,7 @@ from simulation.channels import Net, Sending
 from simulation.clock import HOUR, SECOND, Agenda, WorldClock
 from simulation.invariants import Invariants, ViolationError
 from simulation.machine import Crashed, FragileDatabase, Machine, store_failure
-from simulation.scratch import nothing_overslept, unchanged_by_another_look, worked_out_anew
+from simulation.scratch import down_as_defined, nothing_overslept, unchanged_by_another_look, worked_out_anew
 from simulation.script import Act, Script
 
 _EXPECTED_WARNINGS = frozenset(
@@ -116,6 +116,7 @@ class _World:
         self._net.on_sending = self._sending
         self._net.on_arrival = self._arrived
         self._incidents: dict[str, str] = {}
+        self._alerts: dict[str, list[dict[str, Any]]] = defaultdict(list)
         self._read: set[str] = set()
         self._highest = self._clock.now()
 
@@ -221,6 +222,10 @@ class _World:
         kind, data = act.kind, act.data
         if kind == "event":
             self._post(dict(data["document"]), data["story"])
+        elif kind == "alert":
+            self._alerts[data["story"]].append(data["alert"])
+            if len(self._alerts[data["story"]]) == 1:
+                self._notify(data["story"])
         elif kind == "person":
             self._says(data["story"], data["says"], data["dice"])
         elif kind in ("crash", "crash_within", "crash_after", "restart"):
@@ -231,7 +236,11 @@ class _World:
         elif kind == "clock":
             self._clock.offset += data["by"]
             self._note(f"the clock is set by {data['by'] / SECOND} s to {self._clock.now().isoformat()}")
-        elif kind == "weather":
+        else:
+            self._weather(kind, data)
+
+    def _weather(self, kind: str, data: Mapping[str, Any]) -> None:
+        if kind == "weather":
             self._note(f"{data['channel']}: {data['fate']} for {data['share']:.0%}")
             self._net.set_weather(data["channel"], data["fate"], data["share"])
         elif kind == "fair":
@@ -279,11 +288,38 @@ class _World:
 
         self._machine.report(document, hear)
 
+    def _notify(self, story: str, attempt: int = 1) -> None:
+        """Send the first of the alerts that wait, again and again until it is answered; then the next."""
+        alert = self._alerts[story][0]
+        said = f"{alert['status']} {alert['fingerprint']} {alert['endsAt']}"
+
+        def heard(answer: list[Receipt] | Exception) -> None:
+            if isinstance(answer, Exception):
+                self._note(f"unanswered: {said}: {answer}")
+                self._agenda.after(min(2**attempt, 60) * SECOND, partial(self._notify, story, attempt + 1))
+                return
+            self._result.counts["alerts"] += 1
+            self._note(f"{'+'.join(row.outcome.value for row in answer)}: {said} of {answer[-1].incident}")
+            self._invariants.notified(alert)
+            if answer[-1].incident is not None:
+                self._incidents[story] = answer[-1].incident
+            self._alerts[story].pop(0)
+            if self._alerts[story]:
+                self._notify(story)
+
+        self._machine.notify(alert, lambda answer: self._agenda.after(0, partial(heard, answer)))
+
     def _answered(
         self, document: dict[str, Any], story: str | None, attempt: int, answer: list[Receipt] | Exception
     ) -> None:
         said = f"{document['type']} {document['source']}/{document['id']}"
-        if isinstance(answer, InvalidDocumentError):
+        if not isinstance(answer, Exception) or isinstance(answer, ConflictError):
+            outcome = "conflict" if isinstance(answer, ConflictError) else answer[0].outcome.value
+            self._invariants.told(document, outcome)
+        if isinstance(answer, ConflictError):
+            self._note(f"conflict: {said}: {answer.problems[0].message}")
+            self._result.counts["conflict"] += 1
+        elif isinstance(answer, InvalidDocumentError):
             self._note(f"refused: {said}: {answer.problems[0].message}")
             self._result.counts["refused"] += 1
         elif isinstance(answer, Exception):
@@ -341,6 +377,9 @@ class _World:
         for incident in self._names():
             with self._database.read() as connection:
                 worked_out_anew(self._bank, connection, incident, now)
+                down_as_defined(connection, incident)
+        with self._database.read() as connection:
+            self._invariants.alerts_counted(connection)
 
     def _measure(self) -> None:
         now = self._clock.now()

@@ -6,7 +6,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, select, text
+from support.outage_model import folded, modelled
 
+from incident_engine.domain.events.model import OutageEvent
 from incident_engine.domain.grading.assess import assess
 from incident_engine.domain.grading.assessment import Assessment
 from incident_engine.domain.grading.assessment_document import assessment_document, trajectory_from
@@ -28,6 +30,7 @@ from simulation.machine import Machine
 TWICE_CHANGES = "brought up to date twice changes nothing, whatever the engine remembers (decisions 2 and 17)"
 OVERSLEPT = "who is woken early finds nothing to do: every instant that matters has a timer (decision 1)"
 VERDICT_DIFFERS = "the stored verdict is that of the stored events, worked out anew (decision 7)"
+OUTAGE_DIFFERS = "a service is down while the latest start of any signal has no end (decision 4)"
 STEP_MISSING = "every wanted step is stored, and has begun if it is due (decision 17)"
 _CHANGES = "SELECT kind, id, before, after FROM watched WHERE seq > :seq ORDER BY seq"
 
@@ -136,6 +139,25 @@ def worked_out_anew(bank: Bank, connection: Connection, incident_id: str, now: d
     wanted = plan(incident, found, bank.rulebook.playbooks, now, basis, begun)
     _wanted_is_stored(incident_id, wanted, stored_steps, now, closing)
     _obligations_have_steps(bank, incident_id, found, stored_steps, now)
+
+
+def down_as_defined(connection: Connection, incident_id: str) -> None:
+    """Check the outages of an incident against a model that knows only their definition."""
+    recorded = events_of(connection, incident_id)
+    incident = fold(incident_id, recorded)
+    lines = {
+        (each.event.service, region)
+        for each in recorded
+        if isinstance(each.event, OutageEvent)
+        for region in each.event.regions
+    }
+    for service, region in sorted(lines):
+        expected = modelled(recorded, service, region)
+        found = folded(incident, service, region, [instant for instant, _ in expected])
+        if found != expected:
+            raise ViolationError(
+                OUTAGE_DIFFERS, f"{service} in {region} of {incident_id}: {found}, defined: {expected}"
+            )
 
 
 def _wanted_is_stored(

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from sqlalchemy import Connection, update
 
 from incident_engine.domain.response.delivery_outcome import DeliveryState
 from incident_engine.engine import incident_cache
+from incident_engine.engine.known_events import KnownEvents
 from incident_engine.engine.update import CaseUpdater
 from incident_engine.store import deliveries as outgoing
 from incident_engine.store import held_texts, steps
@@ -21,8 +23,9 @@ from incident_engine.store.events import EventRow, append_all
 from incident_engine.store.tables import deliveries
 from simulation import invariants, play, scratch
 from simulation.bank import DUTY, FULL, LEAN
-from simulation.clock import DAY
+from simulation.clock import DAY, SECOND
 from simulation.command import main
+from simulation.outages import ALERTED_REGION
 from simulation.play import Result
 from simulation.script import Act, Script, Story, script_of
 from simulation.shrink import shortest
@@ -50,7 +53,7 @@ def test_a_bank_with_more_playbooks_keeps_every_invariant(bank: str, seed: int) 
 def test_the_worlds_hold_what_they_are_meant_to_try() -> None:
     acts = {act.kind for seed in range(100) for story in script_of(seed).stories for act in story.acts}
     troubles = {"crash", "crash_within", "crash_after", "restart", "store_fails", "clock", "weather", "fair"}
-    assert acts == {"event", "person", *troubles}
+    assert acts == {"event", "alert", "person", *troubles}
 
 
 def test_the_same_seed_gives_the_same_world_in_every_process() -> None:
@@ -127,7 +130,7 @@ def test_a_lost_event_is_found_and_told_in_few_words(monkeypatch: pytest.MonkeyP
         append(connection, [row for row in rows if row.type != "note.added"])
 
     monkeypatch.setattr(incident_cache, "append_all", loses)
-    script = short(2)
+    script = short(5)
     result = found(script, share=0.0)
     assert result.violation is not None
     assert result.violation.invariant == invariants.EVENTS_KEPT
@@ -135,6 +138,45 @@ def test_a_lost_event_is_found_and_told_in_few_words(monkeypatch: pytest.MonkeyP
     assert told.violation is not None
     assert sum(len(story.acts) for story in told.script.stories) == 2  # what begins the incident, and the note
     assert len(told.trace) < len(result.trace)
+
+
+def firing_again() -> Script:
+    """Return a world in which an alert fires, is resolved, fires again with its old start, and is resolved."""
+    start = datetime.fromisoformat("2025-06-23T01:00:00+00:00")
+    ends = [None, start + timedelta(seconds=14), None, start + timedelta(seconds=45)]
+    acts = []
+    for number, end in enumerate(ends):
+        alert = {
+            "status": "resolved" if end else "firing",
+            "labels": {"service": "core-banking", "region": ALERTED_REGION},
+            "startsAt": start.isoformat(),
+            "endsAt": end.isoformat() if end else "0001-01-01T00:00:00Z",
+            "fingerprint": "5ef77f1f8a3ecf8d",
+        }
+        acts.append(Act((number + 1) * 20 * SECOND, "alert", {"alert": alert, "story": "alert"}))
+    return Script(1, LEAN, start, DAY // 24, 0.0, (Story("alert", tuple(acts)),))
+
+
+def test_an_alert_that_fires_again_counts_to_its_latest_end() -> None:
+    assert play.play(firing_again()).violation is None
+
+
+def test_an_alert_that_is_taken_for_a_repeat_when_it_fires_again_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(KnownEvents, "alert_is_back", lambda *_: [])
+    violation = found(firing_again()).violation
+    assert violation is not None
+    assert violation.invariant == invariants.ALERTS_COUNT
+
+
+def test_a_key_that_is_taken_with_another_content_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(KnownEvents, "conflicts", lambda *_: [])
+    (story,) = two_provinces(LEAN).stories
+    (act,) = story.acts
+    other = Act(2 * SECOND, "event", {"document": act.data["document"] | {"regions": ["CN-SC"]}, "story": None})
+    script = replace(two_provinces(LEAN), stories=(replace(story, acts=(act, other)),))
+    violation = found(script).violation
+    assert violation is not None
+    assert violation.invariant == invariants.KNOWN_KEY
 
 
 def two_provinces(bank: str) -> Script:

@@ -178,3 +178,22 @@ def test_a_new_incident_without_a_key_is_named_by_date_group_and_digest() -> Non
     assert new_incident_id(first, "banking").startswith("20130623-banking-")
     assert new_incident_id(first, "banking") == new_incident_id(first, "banking")
     assert new_incident_id(first, "banking") != new_incident_id(event("outage.started", "10:00", id="b"), "banking")
+
+
+def test_an_end_goes_to_the_incident_in_which_its_own_signal_is_down() -> None:
+    parts = split(
+        [
+            started("10:00", signal="4081734", incident="INC-1"),
+            started("10:10", signal="4081734", source="other", incident="INC-2"),
+            restored("10:20", signal="4081734"),
+        ],
+        GROUPS,
+        WINDOW,
+    )
+    assert {name: len(events) for name, events in parts.items()} == {"INC-1": 2, "INC-2": 1}
+
+
+def test_an_outage_of_no_length_does_not_keep_its_incident_open() -> None:
+    # Two hours after it, something else begins: an incident of its own.
+    events = [started("10:00", "CN-GD", "CN-HN"), restored("10:00", "CN-HN", "CN-GD"), started("12:01")]
+    assert [len(history) for history in histories(*events)] == [2, 1]

@@ -140,6 +140,91 @@ def test_an_outage_shorter_than_its_monitor_can_tell_leaves_nothing() -> None:
         assert incident(*order).outages == ()
 
 
+@pytest.mark.parametrize(
+    "ends",
+    [
+        [restored("10:00", "CN-HN", "CN-GD")],
+        [restored("10:00", "CN-HN"), restored("10:00", "CN-GD")],
+        [restored("10:00", "CN-HN", id="e1"), restored("10:00", "CN-GD", "CN-SC", id="e2")],
+    ],
+)
+@pytest.mark.parametrize("beginnings", [[("CN-GD", "CN-HN")], [("CN-GD",), ("CN-HN",)]])
+def test_an_outage_of_no_length_leaves_nothing_in_any_order_and_grouping_of_regions(
+    beginnings: list[tuple[str, ...]], ends: list[Recorded]
+) -> None:
+    begun = [started("10:00", *regions) for regions in beginnings]
+    for order in permutations([*begun, *ends]):
+        assert incident(*order).outages == ()
+
+
+@pytest.mark.parametrize("own", [{"source": "other"}, {"signal": "ping"}, {"source": "other", "signal": "ping"}])
+def test_an_end_without_anything_to_end_leaves_what_begins_elsewhere_at_its_instant(own: dict[str, str]) -> None:
+    for end in (restored("10:00"), restored("10:00", signal="login")):
+        for order in permutations([end, started("10:00", **own)]):
+            assert intervals(incident(*order)) == [("10:00", None, DOWN)]
+
+
+def test_an_outage_of_another_region_is_not_ended_by_an_outage_of_no_length() -> None:
+    found = incident(started("10:00", "CN-GD", "CN-HN"), restored("10:00", "CN-HN"))
+    assert found.regions == ("CN-GD",)
+    assert intervals(found) == [("10:00", None, DOWN)]
+
+
+def test_a_signal_belongs_to_its_source() -> None:
+    two = [started("10:00", signal="4081734"), started("10:05", signal="4081734", source="other")]
+    one_recovers = restored("10:20", signal="4081734", source="other")
+    for order in permutations([*two, one_recovers]):
+        assert intervals(incident(*order)) == [("10:00", None, DOWN)]
+    assert intervals(incident(*two, one_recovers, restored("10:40", signal="4081734"))) == [("10:00", "10:40", DOWN)]
+
+
+def test_a_monitor_without_signals_ends_the_outages_of_all_in_its_regions() -> None:
+    found = incident(
+        started("10:00", signal="ping"), started("10:05", source="other"), restored("10:30", source="desk")
+    )
+    assert intervals(found) == [("10:00", "10:30", DOWN)]
+
+
+AHEAD = started("10:00:30", signal="ping", received="10:00:00")
+"""A monitor whose clock is half a minute ahead."""
+
+
+@pytest.mark.parametrize("ended_at", ["09:59:31", "10:00:00", "10:00:29", "10:00:30"])
+@pytest.mark.parametrize("others", [[], [started("09:00", signal="ping"), restored("09:30", signal="ping")]])
+def test_an_end_received_after_its_start_ends_it_though_its_clock_is_behind(
+    ended_at: str, others: list[Recorded]
+) -> None:
+    end = restored(ended_at, signal="ping", received="10:00:31")
+    for order in permutations([*others, AHEAD, end]):
+        assert not incident(*order).is_down
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        restored("09:59:29", signal="ping", received="10:00:31"),  # further back than the clocks can differ
+        restored("10:00:00", signal="ping", received="09:59:59"),  # received before: of an outage before
+        restored("10:00:00", signal="login", received="10:00:31"),
+        restored("10:00:00", signal="ping", source="other", received="10:00:31"),
+        restored("10:00:00", "CN-HN", signal="ping", received="10:00:31"),
+        restored("09:59:59", received="10:00:31"),  # without a signal: before the outage was known
+    ],
+)
+def test_another_end_does_not_end_a_start_that_lies_ahead(end: Recorded) -> None:
+    for order in permutations([AHEAD, end]):
+        assert intervals(incident(*order)) == [("10:00", None, DOWN)]
+
+
+def test_a_person_ends_an_outage_of_which_the_start_lies_ahead() -> None:
+    assert not incident(AHEAD, restored("10:00:10", source="desk", received="10:00:10")).is_down
+
+
+def test_a_late_end_of_an_outage_before_leaves_the_present_one() -> None:
+    late = restored("10:20", signal="ping", received="13:00")
+    found = incident(started("10:00", signal="ping"), started("12:00", signal="ping"), late)
+    assert intervals(found) == [("10:00", "10:20", DOWN), ("12:00", None, DOWN)]
+
+
 def test_what_breaks_again_in_the_instant_in_which_it_was_restored_is_down() -> None:
     events = [started("09:00"), restored("10:00"), started("10:00", id="again")]
     for order in permutations(events):

@@ -6,9 +6,14 @@ from typing import Any
 
 import pytest
 from httpx2 import Response
-from support.builders import at
+from support.builders import at, event_json, restored_json
 from support.fixtures import Served, served
 
+from incident_engine.domain.incidents.fold import fold
+from incident_engine.domain.values import NEVER
+from incident_engine.engine import incident_cache
+from incident_engine.store import events as store_events
+from incident_engine.store.events import events_of
 from incident_engine.store.tables import cases, events
 
 NOW = at("10:40")
@@ -305,3 +310,149 @@ def test_a_region_that_is_not_clear_waits_in_quarantine(api: Served, label: str,
     [entry] = quarantine(api)["quarantine"]
     assert entry["reason"] == reason
     assert detail in entry["detail"]
+
+
+# An alert that fires again with its old start: Prometheus was frozen, or could not reach Alertmanager.
+
+T1, T2 = "2013-06-23T02:35:14Z", "2013-06-23T02:35:45Z"
+FROZEN: dict[str, Any] = {"startsAt": "2013-06-23T02:35:00Z"}
+
+
+def resolved_at(instant: str, **fields: Any) -> dict[str, Any]:
+    return alert("resolved", endsAt=instant, **FROZEN | fields)
+
+
+def intervals(api: Served) -> list[tuple[str, str | None]]:
+    found = api.client.get("/api/v1/incidents").json()["incidents"]
+    with api.database.read() as connection:
+        outages = [outage for row in found for outage in fold(row["id"], events_of(connection, row["id"])).outages]
+    return [
+        (f"{i.start:%H:%M:%S}", None if i.end == NEVER else f"{i.end:%H:%M:%S}")
+        for outage in outages
+        for i in outage.intervals
+    ]
+
+
+def test_an_alert_that_fires_again_with_its_old_start_is_down_again_since_its_end(api: Served) -> None:
+    assert statuses(accepted(api, alert(**FROZEN))) == ["accepted"]
+    accepted(api, resolved_at(T1))
+    assert intervals(api) == [("02:35:00", "02:35:14")]
+    assert statuses(accepted(api, alert(**FROZEN))) == ["accepted"]
+    assert intervals(api) == [("02:35:00", None)]
+    assert statuses(accepted(api, alert(**FROZEN))) == ["duplicate"]  # the answer was lost, and it comes again
+    accepted(api, resolved_at(T2))
+    assert intervals(api) == [("02:35:00", "02:35:45")]
+
+
+def test_it_may_fire_again_any_number_of_times(api: Served) -> None:
+    accepted(api, alert(**FROZEN))
+    for second in range(1, 20):
+        accepted(api, resolved_at(f"2013-06-23T02:36:{second:02}Z"))
+        assert intervals(api) == [("02:35:00", f"02:36:{second:02}")]
+        assert statuses(accepted(api, alert(**FROZEN))) == ["accepted"]
+        assert intervals(api) == [("02:35:00", None)]
+
+
+def test_a_resolution_with_a_later_end_counts_though_the_firing_before_it_was_missed(api: Served) -> None:
+    accepted(api, resolved_at(T1))
+    assert statuses(accepted(api, resolved_at(T2))) == ["duplicate", "accepted"]
+    assert intervals(api) == [("02:35:00", "02:35:45")]
+
+
+@pytest.mark.parametrize("older", ["2013-06-23T02:35:10Z", T1, T2])
+def test_an_older_resolution_changes_nothing(api: Served, older: str) -> None:
+    for one in (alert(**FROZEN), resolved_at(T1), alert(**FROZEN), resolved_at(T2)):
+        accepted(api, one)
+    assert statuses(accepted(api, resolved_at(older))) == ["duplicate", "duplicate"]
+    assert intervals(api) == [("02:35:00", "02:35:45")]
+
+
+def test_a_resolution_from_before_the_alert_fired_again_does_not_end_it(api: Served) -> None:
+    for one in (alert(**FROZEN), resolved_at(T1), alert(**FROZEN)):
+        accepted(api, one)
+    assert statuses(accepted(api, resolved_at("2013-06-23T02:35:10Z"))) == ["duplicate", "duplicate"]
+    assert intervals(api) == [("02:35:00", None)]
+
+
+def test_a_cluster_that_says_again_that_it_is_resolved_takes_back_a_firing_that_came_late(api: Served) -> None:
+    # Another member had not heard of the end, and notified once more; then all of them repeat the end.
+    for one in (alert(**FROZEN), resolved_at(T1), alert(**FROZEN)):
+        accepted(api, one)
+    assert statuses(accepted(api, resolved_at(T1))) == ["duplicate", "accepted"]
+    assert intervals(api) == [("02:35:00", "02:35:14")]
+    assert statuses(accepted(api, alert(**FROZEN))) == ["accepted"]  # and it can fire again after that
+    accepted(api, resolved_at(T2))
+    assert intervals(api) == [("02:35:00", "02:35:45")]
+
+
+def test_a_firing_of_before_the_alert_began_anew_is_stale(api: Served) -> None:
+    accepted(api, resolved_at(T1))
+    accepted(api, alert("resolved", startsAt="2013-06-23T02:36:00Z", endsAt="2013-06-23T02:37:00Z"))
+    assert statuses(accepted(api, alert(**FROZEN))) == ["duplicate"]
+    assert intervals(api) == [("02:35:00", "02:35:14"), ("02:36:00", "02:37:00")]
+
+
+def test_a_firing_that_expired_before_the_end_is_stale(api: Served) -> None:
+    accepted(api, resolved_at(T1))
+    assert statuses(accepted(api, alert(endsAt="2013-06-23T02:35:13Z", **FROZEN))) == ["duplicate"]
+    assert intervals(api) == [("02:35:00", "02:35:14")]
+    assert statuses(accepted(api, alert(endsAt="2013-06-23T02:39:30Z", **FROZEN))) == ["accepted"]
+    assert intervals(api) == [("02:35:00", None)]
+
+
+def test_a_repeat_does_not_overrule_the_person_who_said_that_it_works(api: Served) -> None:
+    accepted(api, alert(**FROZEN))
+    assert api.client.post("/api/v1/events", json=restored_json("r", at("10:36"), source="desk")).status_code == 202
+    assert statuses(accepted(api, alert(**FROZEN))) == ["duplicate"]
+    assert intervals(api) == [("02:35:00", "02:36:00")]
+
+
+def test_it_fires_again_in_an_incident_that_was_closed_as_another_one(api: Served) -> None:
+    accepted(api, resolved_at(T1))
+    incident = the_incident(api)["id"]
+    closing = event_json("c", "incident.closed", at("10:39"), incident=incident, data={"by": "陈总"})
+    assert api.client.post("/api/v1/events", json=closing).status_code == 202
+    again = accepted(api, alert(**FROZEN))
+    assert statuses(again) == ["accepted"]
+    assert again["events"][0]["incident"] != incident
+    assert statuses(accepted(api, alert(**FROZEN))) == ["duplicate"]
+    accepted(api, resolved_at(T2))
+    assert sorted(intervals(api)) == [("02:35:00", "02:35:14"), ("02:35:14", "02:35:45")]
+
+
+def test_alerts_that_fire_again_cost_no_statement_until_they_do(api: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_up: list[int] = []
+    before = store_events.known_events
+
+    def counted(connection: Any, keys: Any) -> Any:
+        wanted = list(keys)
+        looked_up.append(len(wanted))
+        return before(connection, wanted)
+
+    monkeypatch.setattr(incident_cache, "known_events", counted)
+    alerts = [alert(fingerprint=f"{number:016x}") for number in range(20)]
+    accepted(api, *alerts)
+    accepted(api, *alerts)
+    assert looked_up == [20, 20]
+
+
+def test_the_words_of_an_alert_may_change_from_repeat_to_repeat(api: Served) -> None:
+    accepted(api, alert(annotations={"summary": "5 s"}))
+    assert statuses(accepted(api, alert(annotations={"summary": "6 s"}))) == ["duplicate"]
+    assert quarantine(api)["total"] == 0
+
+
+def test_an_alert_that_maps_to_another_region_than_before_waits_in_quarantine_and_its_end_counts(
+    tmp_path: Path,
+) -> None:
+    with served(tmp_path, NOW) as api:
+        accepted(api, alert(labels={"province": "CN-HN"}))
+    with served(tmp_path, NOW, ALERTMANAGER__REGION_LABEL="province") as api:
+        answer = accepted(api, alert(labels={"province": "CN-HN"}))
+        assert statuses(answer) == ["quarantined"]
+        (entry,) = quarantine(api)["quarantine"]
+        assert (entry["reason"], entry["times"]) == ("event_conflict", 1)
+        assert "is known with CN-GD, not CN-HN" in entry["detail"]
+        assert the_incident(api)["regions"] == ["CN-GD"]
+        assert statuses(accepted(api, alert("resolved", labels={"province": "CN-HN"}))) == ["quarantined", "accepted"]
+        assert the_incident(api)["state"] == "restored"

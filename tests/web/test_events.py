@@ -56,6 +56,14 @@ def incident(api: Served, name: str) -> dict[str, Any]:
     return found
 
 
+def is_down(api: Served, name: str) -> bool:
+    """Return whether anything of an incident is down now, or will have a level if nothing happens."""
+    (row,) = [row for row in api.rows(cases) if row["id"] == name]
+    assessments = incident(api, name)["assessments"]
+    assert (row["last_at"] is None) is any(assessment["forecast"] for assessment in assessments)
+    return row["last_at"] is None
+
+
 # Accepted
 
 
@@ -81,10 +89,110 @@ def test_an_empty_array_is_accepted_and_changes_nothing(api: Served) -> None:
 def test_an_event_sent_again_changes_nothing_and_says_so(api: Served) -> None:
     first = accepted(api, started_json("e1", BEGAN))
     before = incident(api, first[0]["incident"])
-    again = accepted(api, started_json("e1", at("09:00"), "CN-HN"))  # the same key: what else it says does not count
+    again = accepted(api, started_json("e1", BEGAN))
     assert again == [first[0] | {"status": "duplicate"}]
     assert stored(api) == ["e1"]
     assert incident(api, first[0]["incident"]) == before
+
+
+def test_the_same_content_in_other_spelling_is_the_same_event(api: Served) -> None:
+    first = accepted(api, started_json("e1", BEGAN, "CN-HN", "CN-GD"))
+    other = started_json("e1", BEGAN, "广东", "湖南省") | {"occurred_at": "2013-06-23T02:35:00.000Z", "data": {}}
+    assert accepted(api, other) == [first[0] | {"status": "duplicate"}]
+
+
+def test_a_known_id_with_another_content_is_refused_with_both(api: Served) -> None:
+    accepted(api, started_json("e1", BEGAN))
+    before = api.rows(events)
+    other = restored_json("e1", at("10:38"), "CN-GD", "CN-HN", data={"signal": "ping", "host": "客户张三"})
+    answer = post(api, other)
+    found = refused(answer, 409)
+    assert found["title"] == "Another content"
+    assert {error["pointer"]: error["detail"] for error in found["errors"]} == {
+        "/type": "event 'e1' of 'monitor' is known with outage.started, not outage.restored",
+        "/regions": "event 'e1' of 'monitor' is known with CN-GD, not CN-GD, CN-HN",
+        "/occurred_at": "event 'e1' of 'monitor' is known with 2013-06-23T02:35:00Z, not 2013-06-23T02:38:00Z",
+        "/data/signal": "event 'e1' of 'monitor' is known with nothing, not ping",
+        "/data/host": "event 'e1' of 'monitor' is known with nothing, not other words",
+    }
+    assert api.rows(events) == before
+    assert 'incident_engine_events_total{outcome="conflict",source="monitor"} 1.0' in api.client.get("/metrics").text
+    assert 'outcome="invalid"' not in api.client.get("/metrics").text
+
+
+def test_one_known_id_with_another_content_refuses_the_whole_array(api: Served) -> None:
+    pair = [started_json("1", BEGAN, source="z"), restored_json("1", at("10:38"), source="z")]
+    found = refused(post(api, [started_json("e0", BEGAN), *pair]), 409)
+    assert {error["pointer"] for error in found["errors"]} == {"/2/type", "/2/occurred_at"}
+    assert stored(api) == []
+
+
+def test_a_conflict_beside_another_mistake_is_told_with_it(api: Served) -> None:
+    accepted(api, started_json("e1", BEGAN))
+    answer = post(api, [restored_json("e1", BEGAN), started_json("e2", BEGAN, service="erp")])
+    assert set(errors(answer)) == {"/0/type", "/1/service"}
+
+
+def test_a_correction_sent_again_without_the_pack_that_was_filled_in_is_the_same(api: Served) -> None:
+    incident_id = accepted(api, started_json("e1", BEGAN))[0]["incident"]
+    correction = event_json("c", "level.corrected", at("10:38"), incident=incident_id)
+    said = {"by": "李", "reason": "误报"}
+    for status in ("accepted", "duplicate"):
+        assert accepted(api, correction | {"data": said | {"level": "III"}})[0]["status"] == status
+    found = refused(post(api, correction | {"data": said | {"level": "II", "reason": "客户张三的话"}}), 409)
+    assert [(error["pointer"], "张三" in error["detail"]) for error in found["errors"]] == [
+        ("/data/level", False),
+        ("/data/reason", False),
+    ]
+
+
+def test_an_end_received_after_its_start_ends_it_though_the_clock_of_the_monitor_is_ahead(api: Served) -> None:
+    ahead = started_json("s", NOW + timedelta(seconds=30), data={"signal": "ping"})
+    (receipt,) = accepted(api, ahead)
+    api.clock.advance(timedelta(seconds=5))
+    accepted(api, restored_json("r", NOW, data={"signal": "ping"}))
+    assert not is_down(api, receipt["incident"])
+
+
+@pytest.mark.parametrize(("order", "lasts"), [((0, 1), False), ((1, 0), True)])
+def test_in_one_request_the_order_in_which_it_tells_counts_for_a_start_that_lies_ahead(
+    api: Served, order: tuple[int, int], lasts: bool
+) -> None:
+    pair = [
+        started_json("s", NOW + timedelta(seconds=30), data={"signal": "ping"}),
+        restored_json("r", NOW, data={"signal": "ping"}),
+    ]
+    receipts = accepted(api, [pair[index] for index in order])
+    assert is_down(api, receipts[0]["incident"]) is lasts
+
+
+def test_an_end_goes_to_the_incident_in_which_its_own_signal_is_down(api: Served) -> None:
+    accepted(api, started_json("1", at("10:20"), incident="INC-1", data={"signal": "7"}))
+    accepted(api, started_json("2", at("10:30"), incident="INC-2", source="other", data={"signal": "7"}))
+    (receipt,) = accepted(api, restored_json("3", at("10:35"), data={"signal": "7"}))
+    assert receipt["incident"] == "INC-1"
+    assert [incident(api, name)["state"] for name in ("INC-1", "INC-2")] == ["restored", "open"]
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_an_outage_of_no_length_is_over_in_any_grouping_of_regions(api: Served, together: bool) -> None:
+    told = [
+        started_json("s", BEGAN, "CN-GD", "CN-HN"),
+        restored_json("r1", BEGAN, "CN-HN"),
+        restored_json("r2", BEGAN, "CN-GD"),
+    ]
+    receipts = accepted(api, told) if together else [accepted(api, event)[0] for event in told]
+    assert not is_down(api, receipts[0]["incident"])
+
+
+def test_an_end_of_nothing_takes_no_outage_away(api: Served) -> None:
+    for pair in (
+        [restored_json("r", BEGAN, source="desk"), started_json("s", BEGAN)],
+        [started_json("t", BEGAN, "CN-HN"), restored_json("u", BEGAN, "CN-HN", source="desk")],
+    ):
+        (*_, receipt) = [accepted(api, event)[0] for event in pair]
+    assert incident(api, receipt["incident"])["regions"] == ["CN-GD", "CN-HN"]
+    assert incident(api, receipt["incident"])["state"] == "open"
 
 
 def test_an_event_twice_in_one_request_is_taken_once(api: Served) -> None:

@@ -90,6 +90,25 @@ def test_the_same_key_again_changes_nothing(api: Served) -> None:
         assert answer.json()["status"] == wanted
 
 
+def test_the_same_key_with_another_body_is_refused(api: Served) -> None:
+    path, headers = f"/api/v1/steps/{PAGE}/acknowledge", {"Idempotency-Key": "once"}
+    assert api.client.post(path, json={"by": "李雷"}, headers=headers).status_code == 202
+    api.clock.advance(timedelta(minutes=1))  # our clock stamps it, so the instant makes no difference
+    assert api.client.post(path, json={"by": "李雷"}, headers=headers).json()["status"] == "duplicate"
+    refused = api.client.post(path, json={"by": "韩梅梅"}, headers=headers)
+    assert refused.status_code == 409
+    assert [error["pointer"] for error in refused.json()["errors"]] == ["/by"]
+    assert "李雷" not in refused.text
+
+
+def test_a_key_used_for_adding_another_step_is_refused(api: Served) -> None:
+    path, headers = f"/api/v1/incidents/{KEY}/steps", {"Idempotency-Key": "once"}
+    task = {"by": "李雷", "reason": "要", "title": "查日志"}
+    assert api.client.post(path, json=task, headers=headers).json()["status"] == "accepted"
+    other = api.client.post(path, json=task | {"title": "查网络"}, headers=headers)
+    assert (other.status_code, [error["pointer"] for error in other.json()["errors"]]) == (409, ["/title"])
+
+
 def test_a_link_shows_what_it_is_about_and_does_nothing_until_the_button_is_pressed(api: Served) -> None:
     [body] = words(api, PAGE, "duty-engineer")
     path = link_in(body)

@@ -6,6 +6,7 @@ An event is one fact; it is never changed and never deleted. `(source, id)` is i
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import (
@@ -42,8 +43,8 @@ class OutageData(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="allow")
     signal: Name | None = None
-    """The alert, trigger or check behind the outage. A restoration with a signal ends that signal's outage only;
-    one without a signal ends all."""
+    """The alert, trigger or check behind the outage; it belongs to the source. A restoration with a signal ends the
+    outage of its own source's signal only; one without a signal ends all."""
 
 
 class OutageEvent(BaseEvent):
@@ -257,6 +258,17 @@ class AnyEvent(PersonEvent):
 
 
 EVENT: TypeAdapter[Event] = TypeAdapter(Event)
+
+
+class Repeats(StrEnum):
+    """How a sender repeats itself, and so what an event under a known key means."""
+
+    EXACT = "exact"
+    """It sends the same event again. Any other content under the same key contradicts it."""
+    STAMPED = "stamped"
+    """The same, but the instant is our own clock's, so a repeat has another one."""
+    ALERTS = "alerts"
+    """A monitor repeats an alert while it lasts, with other words, and may say under the same key that it is back."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from incident_engine.common.errors import InvalidDocumentError, Problem
 from incident_engine.domain.events.model import OPENING, Event, MaintenanceAnnounced, OutageEvent, Recorded
 from incident_engine.domain.events.types import EventType
 from incident_engine.domain.incidents.incident import Impairment
-from incident_engine.domain.incidents.signals import apply_signal, in_order
+from incident_engine.domain.incidents.signals import Signal, apply_signal, in_order, is_ended_by, voided_starts
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +58,13 @@ def unclosed(incidents: Iterable[IncidentWindow], event: Event) -> list[str]:
 
 
 def correlate(
-    event: Event, candidates: Collection[IncidentWindow], window: timedelta, is_impaired: Callable[[str], bool]
+    event: Event, candidates: Collection[IncidentWindow], window: timedelta, ends: Callable[[str], bool]
 ) -> str | None:
     """Return the id of the open incident for an event that names no incident; None if there is no such incident.
 
     `candidates` are the incidents of the event's service group. The latest that matches takes the event. A
-    restoration goes to the latest candidate for which `is_impaired(id)`; without one, to the latest. If none matches,
-    a person's event goes to the latest incident that is not closed.
+    restoration goes to the latest candidate of which it ends something (`ends(id)`); without one, to the latest. If
+    none matches, a person's event goes to the latest incident that is not closed.
     """
     if len(candidates) == 1 and event.type == EventType.OUTAGE_STARTED:  # the usual case of a storm, at its least cost
         (only,) = candidates
@@ -76,7 +76,7 @@ def correlate(
     if not ids and not isinstance(event, OutageEvent):
         ids = unclosed(candidates, event)
     if is_end and len(ids) > 1:
-        return next(filter(is_impaired, ids), ids[0])
+        return next(filter(ends, ids), ids[0])
     return ids[0] if ids else None
 
 
@@ -97,7 +97,7 @@ class _HistoryIncident:
     group: str
     first_at: datetime
     last_at: datetime
-    signals: dict[tuple[str, str], dict[str, Impairment]] = field(default_factory=lambda: defaultdict(dict))
+    signals: dict[tuple[str, str], dict[Signal, Impairment]] = field(default_factory=lambda: defaultdict(dict))
     """The active signals by service and region."""
     closed: bool = False
     events: list[Recorded] = field(default_factory=list)
@@ -111,7 +111,7 @@ class _HistoryIncident:
         last_at = None if self.is_impaired else self.last_at
         return IncidentWindow(self.id, self.group, self.first_at, last_at, self.closed)
 
-    def add(self, recorded: Recorded) -> None:
+    def add(self, recorded: Recorded, voided: frozenset[str]) -> None:
         event = recorded.event
         self.events.append(recorded)
         if event.type == EventType.INCIDENT_CLOSED:
@@ -120,7 +120,8 @@ class _HistoryIncident:
             return
         self.last_at = max(self.last_at, event.occurred_at)
         for region in event.regions:
-            apply_signal(self.signals[event.service, region], event)
+            if region not in voided:
+                apply_signal(self.signals[event.service, region], event)
         if event.type != EventType.OUTAGE_RESTORED:
             self.closed = False
 
@@ -159,7 +160,9 @@ def split(
     by_group: dict[str, _Group] = defaultdict(_Group)
     problems: list[Problem] = []
     maintenance: list[Recorded] = []
-    for recorded in in_order(events):
+    ordered = in_order(events)
+    voided = voided_starts(ordered)
+    for recorded in ordered:
         if isinstance(recorded.event, MaintenanceAnnounced):
             maintenance.append(recorded)
             continue
@@ -173,7 +176,7 @@ def split(
             incident = _HistoryIncident(new_incident_id(event, group, zone), group, at, at)
             incidents[incident.id] = incident
             by_group[incident.group].all.append(incident)
-        incident.add(recorded)
+        incident.add(recorded, voided.get(recorded.key, frozenset()))
         by_group[incident.group].track(incident)
     if problems:
         raise InvalidDocumentError(problems)
@@ -236,10 +239,12 @@ def _find(
     if event.incident is not None:
         return incidents.get(event.incident)
 
-    def is_impaired(incident_id: str) -> bool:
+    def ends(incident_id: str) -> bool:
         signals = incidents[incident_id].signals
-        return event.service is not None and any(signals.get((event.service, region)) for region in event.regions)
+        return isinstance(event, OutageEvent) and any(
+            is_ended_by(signals.get((event.service, region), {}), event) for region in event.regions
+        )
 
     candidates = [incident.window for incident in by_group[group_of(event.service, groups)].candidates()]
-    incident_id = correlate(event, candidates, window, is_impaired)
+    incident_id = correlate(event, candidates, window, ends)
     return None if incident_id is None else incidents[incident_id]

@@ -14,7 +14,7 @@ from incident_engine.domain.events.case_events import EventsByType
 from incident_engine.domain.events.model import Event, ImpactMeasured, MaintenanceAnnounced, OutageEvent, Recorded
 from incident_engine.domain.incidents.closing_check import reopens
 from incident_engine.domain.incidents.incident import Closing, Incident, Interval, Measurement, Outage
-from incident_engine.domain.incidents.signals import ImpairmentHistory, in_order
+from incident_engine.domain.incidents.signals import ImpairmentHistory, in_order, voided_starts
 
 
 def fold(incident_id: str, events: Iterable[Recorded]) -> Incident:
@@ -22,8 +22,7 @@ def fold(incident_id: str, events: Iterable[Recorded]) -> Incident:
     recorded = list(events)
     announced = [r.event for r in recorded if isinstance(r.event, MaintenanceAnnounced)]
     state = FoldState()
-    for counted in in_order(r for r in recorded if not isinstance(r.event, MaintenanceAnnounced)):
-        state.apply(counted)
+    state.apply_all(in_order(r for r in recorded if not isinstance(r.event, MaintenanceAnnounced)))
     return incident_of(incident_id, state, announced)
 
 
@@ -39,13 +38,20 @@ class FoldState:
     measurements: list[Measurement] = field(default_factory=list)
     closing: Closing | None = None
 
-    def apply(self, recorded: Recorded) -> None:
-        """Apply the next event in order."""
+    def apply_all(self, ordered: Sequence[Recorded]) -> None:
+        """Apply all events, in order."""
+        voided = voided_starts(ordered)
+        for recorded in ordered:
+            self.apply(recorded, voided.get(recorded.key, frozenset()))
+
+    def apply(self, recorded: Recorded, voided: frozenset[str] = frozenset()) -> None:
+        """Apply the next event in order. A start in a `voided` region begins nothing there."""
         event = recorded.event
         self.record_receipt(recorded)
         if isinstance(event, OutageEvent):
             for region in event.regions:
-                self.lines[event.service, region].apply(event)
+                if region not in voided:
+                    self.lines[event.service, region].apply(event)
         elif isinstance(event, IncidentClosed):
             self.closing = Closing(event.occurred_at, event.data.by, event.data.reason)
         else:

@@ -12,7 +12,14 @@ from incident_engine.domain.events.actions import IncidentClosed
 from incident_engine.domain.events.model import MaintenanceAnnounced, OutageEvent, Recorded
 from incident_engine.domain.incidents.fold import FoldState, incident_of
 from incident_engine.domain.incidents.incident import Incident
-from incident_engine.domain.incidents.signals import SignalTimes, continues_outage, in_order, sort_key
+from incident_engine.domain.incidents.signals import (
+    SignalTimes,
+    continues_outage,
+    in_order,
+    is_ended_by,
+    signal_of,
+    sort_key,
+)
 
 
 class FoldEffect(StrEnum):
@@ -38,13 +45,15 @@ class IncrementalFold:
         self._times: dict[tuple[str, str], SignalTimes] = {}
         self._services: set[str | None] = set()
         self._last_at: datetime | None = None
+        self._last_received_at: datetime | None = None
         self._last_report: tuple[datetime, int, tuple[str, str]] | None = None
         """The sort key of the latest event of a person."""
         self._incident: Incident | None = None
         self.weight = 0
         """The number of applied events."""
-        for counted in in_order(r for r in recorded if not isinstance(r.event, MaintenanceAnnounced)):
-            self._state.apply(counted)
+        ordered = in_order(r for r in recorded if not isinstance(r.event, MaintenanceAnnounced))
+        self._state.apply_all(ordered)
+        for counted in ordered:
             self._track(counted)
 
     @property
@@ -76,6 +85,23 @@ class IncrementalFold:
         self._incident = None
         return FoldEffect.CHANGED
 
+    def is_ended_by(self, event: OutageEvent) -> bool:
+        """Return whether a restoration ends anything that is down or degraded, as far as it is known."""
+        lines = (self._state.lines.get((event.service, region)) for region in event.regions)
+        return any(line is not None and is_ended_by(line.signals, event) for line in lines)
+
+    def is_active(self, event: OutageEvent) -> bool:
+        """Return whether the signal of an event is active in its service and any of its regions."""
+        lines = (self._state.lines.get((event.service, region)) for region in event.regions)
+        return any(line is not None and signal_of(event) in line.signals for line in lines)
+
+    def last_report_of(self, event: OutageEvent) -> datetime | None:
+        """Return when the signal of an event was last reported, in its service and regions."""
+        times = [self._times[key] for region in event.regions if (key := (event.service, region)) in self._times]
+        return max(
+            (line.by_signal[signal_of(event)] for line in times if signal_of(event) in line.by_signal), default=None
+        )
+
     def _is_next_report(self, recorded: Recorded) -> bool:
         """Return whether a person's event is later than all people's events (a closing: than all events)."""
         event = recorded.event
@@ -90,6 +116,9 @@ class IncrementalFold:
     def _apply_outage(self, recorded: Recorded, event: OutageEvent) -> FoldEffect:
         at, state = event.occurred_at, self._state
         if state.closing is not None and not self._is_last(at):
+            return FoldEffect.REFOLD
+        # The order of receipt decides about starts from ahead of our clock, which may have been set back meanwhile.
+        if at > recorded.received_at and self._last_received_at and recorded.received_at < self._last_received_at:
             return FoldEffect.REFOLD
         keys = [(event.service, region) for region in event.regions]
         if all(key not in self._times or at > self._times[key].last_at for key in keys):
@@ -113,6 +142,8 @@ class IncrementalFold:
         self.weight += 1
         if self._last_at is None or at > self._last_at:
             self._last_at = at
+        if self._last_received_at is None or recorded.received_at > self._last_received_at:
+            self._last_received_at = recorded.received_at
         if not isinstance(event, OutageEvent):
             report = sort_key(event)
             self._last_report = report if self._last_report is None else max(report, self._last_report)
@@ -121,4 +152,4 @@ class IncrementalFold:
             key = event.service, region
             if key not in self._times:
                 self._times[key] = SignalTimes(at)
-            self._times[key].track_signal(event.data.signal or "", at)
+            self._times[key].track_signal(event)

@@ -10,9 +10,16 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from incident_engine.common.clock import Clock
-from incident_engine.common.errors import InvalidDocumentError, MalformedBodyError, OverloadedError, StoreError
+from incident_engine.common.errors import (
+    ConflictError,
+    InvalidDocumentError,
+    MalformedBodyError,
+    OverloadedError,
+    StoreError,
+)
 from incident_engine.common.telemetry import EventOutcome, Metrics
 from incident_engine.config.settings import Settings
+from incident_engine.domain.events.model import Repeats
 from incident_engine.engine.receipts import EventReporter, Receipt
 from incident_engine.intake.base import Batch, Format, IntakeContext
 from incident_engine.store.quarantine import is_anything_in_quarantine, put_in_quarantine, release_from_quarantine
@@ -45,7 +52,9 @@ class EventIntake:
         try:
             batch = format_.parse(await read_body(request, self.settings.server.max_body_bytes), context)
             self.metrics.count_ahead(batch.future_count)
-            receipts = await self._report(batch)
+            receipts = await self._report(batch, format_.repeats)
+        except ConflictError:
+            raise  # counted by the engine, under the source of the event
         except (InvalidDocumentError, MalformedBodyError):
             self.metrics.count_events(format_.source, EventOutcome.INVALID)
             raise
@@ -60,18 +69,18 @@ class EventIntake:
             answer["quarantined"] = list(rejected)
         return Response(to_json(answer), 202, media_type="application/json")
 
-    async def _report(self, batch: Batch) -> list[Receipt]:
+    async def _report(self, batch: Batch, repeats: Repeats) -> list[Receipt]:
         """Report events together; if the engine itself fails, one by one, so that one event cannot block others."""
 
         def together(unit: UnitOfWork) -> list[Receipt]:
             self._update_quarantine(unit, batch)
             # Problems go along: the engine adds its own, so that the answer names everything that is wrong.
-            return self.engine.report(unit, batch.events, self.clock.now(), batch.problems)
+            return self.engine.report(unit, batch.events, self.clock.now(), batch.problems, repeats)
 
         def one_by_one(unit: UnitOfWork) -> list[Receipt]:
             self._update_quarantine(unit, batch)
             events = [event for event in batch.events if event is not None]
-            return self.engine.report_each(unit, events, self.clock.now())
+            return self.engine.report_each(unit, events, self.clock.now(), repeats)
 
         try:
             try:
@@ -83,7 +92,7 @@ class EventIntake:
                     raise
                 return await self._submit(one_by_one, batch)
         except InvalidDocumentError as error:
-            raise InvalidDocumentError(batch.located(error.problems)) from None
+            raise type(error)(batch.located(error.problems)) from None
 
     async def _submit(self, work: Callable[[UnitOfWork], list[Receipt]], batch: Batch) -> list[Receipt]:
         try:

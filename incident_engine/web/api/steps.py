@@ -26,7 +26,11 @@ StepIdPath = Annotated[str, Path(description="The step's id, as messages and GET
 IncidentId = Annotated[str, Path(description="The incident's id.")]
 Key = Annotated[
     str | None,
-    Header(alias="Idempotency-Key", max_length=200, description="The same key again changes nothing."),
+    Header(
+        alias="Idempotency-Key",
+        max_length=200,
+        description="The same request with the same key again changes nothing; with another body it is refused (409).",
+    ),
 ]
 
 
@@ -64,16 +68,18 @@ class StepActions:
         body = await read_object(request, self._context.settings.server.max_body_bytes)
         if "step" in body and body["step"] != step_id:
             raise InvalidDocumentError([Problem(("step",), "is another step than the address names", "no step here")])
-        return await self._take(action, incident_id, body | {"step": step_id}, key)
+        return await self._take(action, incident_id, body | {"step": step_id}, key, step_id)
 
     async def add(self, request: Request, incident_id: IncidentId, key: Key = None) -> Response:
         """Add a step of a playbook before its time (`step`) or a task (`title`); `by` and `reason` go on record."""
         body = await read_object(request, self._context.settings.server.max_body_bytes)
-        return await self._take("add", incident_id, body, key)
+        return await self._take("add", incident_id, body, key, None)
 
-    async def _take(self, action: str, incident_id: str, data: Mapping[str, Any], key: str | None) -> Response:
-        # The key alone would make two different actions with the same key one event.
-        name = key and hashlib.sha256(f"{key}\0{action}\0{incident_id}\0{data.get('step')}".encode()).hexdigest()[:32]
+    async def _take(
+        self, action: str, incident_id: str, data: Mapping[str, Any], key: str | None, step_id: str | None
+    ) -> Response:
+        # The key holds for one address: the same one for another step or action is another key.
+        name = key and hashlib.sha256(f"{key}\0{action}\0{incident_id}\0{step_id}".encode()).hexdigest()[:32]
         event = self._events.event("api", name or uuid.uuid4().hex, action, incident_id, data)
         receipt = await self._events.report(event)
         status = {"incident": receipt.incident, "event": {"source": receipt.source, "id": receipt.id}}

@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from incident_engine.common.errors import InvalidDocumentError
+from incident_engine.common.errors import ConflictError, InvalidDocumentError
 from incident_engine.common.signed_links import LINK_PATH, InvalidLinkError, Link, LinkAction
 from incident_engine.common.telemetry import EventOutcome
 from incident_engine.domain.response.step import StepState
@@ -64,6 +64,9 @@ class LinkPages:
         try:
             event = self._events.event("link", name, link.action, variables["incident"], data)
             receipt = await self._events.report(event)
+        except ConflictError:
+            # Somebody else pressed the same button at the same time; the page says who it was.
+            return page("action.html", 200, **await asyncio.to_thread(self._variables, link), result="already")
         except InvalidDocumentError as error:
             reason = "; ".join(problem.sentence() for problem in error.problems)
             return page("action.html", 409, **variables, result="refused", reason=reason)
