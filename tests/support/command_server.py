@@ -11,6 +11,7 @@ import select
 import signal
 import socket
 import sys
+import traceback
 from typing import NoReturn
 
 import pytest
@@ -53,6 +54,8 @@ def _run(connection: socket.socket) -> NoReturn:
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
         os.close(stream)
+    # New streams: the old ones remember whether the server's own output could be sought.
+    sys.stdout, sys.stderr = (open(number, "w", encoding="utf-8", closefd=False) for number in (1, 2))  # noqa: SIM115
     os.chdir(folder)
     sys.argv = ["incident-engine", *parts[: int(count)]]
     os.environ.clear()
@@ -65,6 +68,8 @@ def _run(connection: socket.socket) -> NoReturn:
         code = 0
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    except Exception:  # noqa: BLE001 - printed as the interpreter would, before this fork ends without it
+        traceback.print_exc()
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
