@@ -42,6 +42,7 @@ def grade(
     from incident_engine.common.clock import SystemClock
     from incident_engine.config.calendars import load_calendars
     from incident_engine.config.rulebook import load_every_pack, load_packs, rules_directory
+    from incident_engine.domain.grading.basis import GradingBasis
     from incident_engine.engine import event_files, offline
     from incident_engine.engine.history import with_known_names
 
@@ -51,7 +52,7 @@ def grade(
     findings: list[Finding] = []
     calendars = load_calendars(rules_directory(settings), findings)
     packs = load_packs(settings, config_file, pack or [])
-    basis = offline.GradingBasis(packs, settings.service_hours(calendars), calendars)
+    basis = GradingBasis(packs, settings.service_hours(calendars), calendars)
     if findings:
         raise InvalidFilesError(findings)
     text = sys.stdin.read() if file == "-" else event_files.read_text(Path(file))

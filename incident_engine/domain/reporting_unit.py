@@ -21,8 +21,6 @@ class ReportingUnit:
     """The reporter's telephone; empty if there is none."""
 
 
-def addressee_of(unit: ReportingUnit, addressee: Recipient, locale: str) -> str:
-    """Return the name of a report's recipient in a language: the unit's regulator, or the kind of recipient."""
-    return (
-        unit.regulator.in_(locale) if addressee is Recipient.REGULATOR else Translator(locale)(f"to {addressee.value}")
-    )
+def addressee_of(unit: ReportingUnit, addressee: str, locale: str) -> str:
+    """Return the name of a recipient (a value of Recipient) in a language: the unit's regulator, or its kind."""
+    return unit.regulator.in_(locale) if addressee == Recipient.REGULATOR else Translator(locale)(f"to {addressee}")

@@ -1,20 +1,18 @@
 """Grading a history of events without a daemon or a database."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from incident_engine.config.settings import Settings
-from incident_engine.domain.calendar.holidays import Calendar
-from incident_engine.domain.calendar.service_hours import ServiceHours
 from incident_engine.domain.events.model import Event
 from incident_engine.domain.grading.assess import assess
 from incident_engine.domain.grading.assessment import Assessment
 from incident_engine.domain.grading.assessment_document import assessment_document
+from incident_engine.domain.grading.basis import GradingBasis
 from incident_engine.domain.grading.explanation import ExplainedRule, explain
 from incident_engine.domain.grading.explanation_document import explanation_document
-from incident_engine.domain.grading.pack import Pack
 from incident_engine.domain.grading.recurring import Recurrence, recurrence_document, recurrences
 from incident_engine.domain.incidents.incident import Incident
 from incident_engine.engine.history import end_of, incidents_of
@@ -28,15 +26,6 @@ class Graded:
     assessments: tuple[Assessment, ...]
     explanations: tuple[tuple[ExplainedRule, ...], ...]
     """The explained rules of each assessment; empty unless explanations were asked for."""
-
-
-@dataclass(frozen=True, slots=True)
-class GradingBasis:
-    """The packs, service hours (by service) and calendars (by country) by which a history is graded."""
-
-    packs: Sequence[Pack]
-    hours: Mapping[str, ServiceHours]
-    calendars: Mapping[str, Calendar]
 
 
 def grade(

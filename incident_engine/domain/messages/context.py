@@ -10,7 +10,6 @@ from incident_engine.domain.events.harm import HarmAssessed
 from incident_engine.domain.events.model import PlanFailed, RecoveryEstimated
 from incident_engine.domain.grading.assessment import Assessment
 from incident_engine.domain.grading.level_history import LevelChange
-from incident_engine.domain.grading.obligation import Recipient
 from incident_engine.domain.grading.pack import Pack
 from incident_engine.domain.incidents.incident import Incident
 from incident_engine.domain.regions import region_name
@@ -216,5 +215,5 @@ class MessageContext:
             "cite": format_cite(status.cite, locale),
             "due_at": status.due_at,
             "state": status.state.value,
-            "to": addressee_of(self.bank.unit, Recipient(status.to), locale),
+            "to": addressee_of(self.bank.unit, status.to, locale),
         }
