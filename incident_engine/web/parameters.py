@@ -26,7 +26,7 @@ async def refuse_unknown_parameters(request: Request) -> None:
         return
     route = request.scope.get("route")
     fields = route.dependant.query_params if isinstance(route, APIRoute) else []
-    repeatable = {field.alias for field in fields if get_origin(field.field_info.annotation) in (list, Sequence)}
+    repeatable = {field.alias for field in fields if get_origin(field.field_info.annotation) in (list, tuple, Sequence)}
     refuse_unknown(request, [field.alias for field in fields], repeatable)
 
 

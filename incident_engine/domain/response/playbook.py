@@ -151,7 +151,9 @@ class StepTemplate(Strict):
     """The report that is drafted for this step."""
 
     claims: Claim | None = None
-    """What its words say: something is down, or everything works. Default: `down` for first_level, scope_grew, estimate.
+    """What its words say: something is down, or everything works.
+
+    Default: `down` for the triggers `first_level`, `scope_grew` and `estimate`.
     """
     outside: bool | None = None
     """Whether its words go to people outside the bank. Default: if they need an approval, preapproved or not."""
