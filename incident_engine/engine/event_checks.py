@@ -1,7 +1,7 @@
 """Checks of people's events against their case, and the fields that are filled in before an event is stored."""
 
-from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
@@ -17,13 +17,21 @@ from incident_engine.domain.events.actions import (
     StepCompleted,
     StepSkipped,
 )
+from incident_engine.domain.events.case_events import EventsByType
+from incident_engine.domain.events.effect import EventEffect
 from incident_engine.domain.events.model import Event, ImpactMeasured, LevelCorrected
+from incident_engine.domain.grading.assessment import Assessment
 from incident_engine.domain.grading.pack import Pack
-from incident_engine.domain.incidents.closing_check import closing_problem
+from incident_engine.domain.handling import Handling
+from incident_engine.domain.incidents.closing_check import Overdue, closing_problem, overdue_problems
 from incident_engine.domain.incidents.fold import fold
 from incident_engine.domain.incidents.incident import Incident
 from incident_engine.domain.reports.definition import report_size_problems
+from incident_engine.domain.response.completion import overdue_obligations
+from incident_engine.domain.response.effects import person_effect, step_of
+from incident_engine.domain.response.playbook import Claim
 from incident_engine.domain.response.step import Awaits, StepState
+from incident_engine.engine.incident_cache import IncidentCache
 from incident_engine.engine.name_checks import Names, name_problems, with_default_pack, with_level_id
 from incident_engine.store.events import events_of
 from incident_engine.store.steps import steps_of
@@ -34,12 +42,17 @@ CHECKED = (StepCompleted, LevelCorrected, ImpactMeasured, StepAdded, ReportWritt
 """Events that name something of their incident's packs or steps, or that its state may forbid."""
 
 
+Assess = Callable[[Incident, datetime], Sequence[Assessment]]
+"""Return the verdicts on an incident at an instant."""
+
+
 def checked(
     connection: Connection,
     event: Event,
     incident: Incident,
     packs: Sequence[Pack],
     names: Names,
+    assess: Assess,
     observation: timedelta,
 ) -> Event | list[Problem]:
     """Return the event as it is to be stored, or its problems in the present state of its incident.
@@ -53,26 +66,55 @@ def checked(
             problems = list(unknown_problems(("data", "step"), "step", task.step, names.steps)) if task.step else []
             if task.assignee is not None:
                 problems += unknown_problems(("data", "assignee"), "contact or audience", task.assignee, names.people)
-            return problems or event
+            return problems or list(_addition_problems(event, incident, names)) or event
         case ReportWritten():
             problems = list(names.report_entry_problems(event))
             return problems or list(report_size_problems(event, incident.handling)) or event
         case StepCompleted():
-            return _completed(connection, event, incident, packs)
+            return _completed(connection, event, incident, packs, names)
         case LevelCorrected():
             event = with_level_id(with_default_pack(event, packs[0].pack), packs)
             return [*_too_early(event, incident), *name_problems(event, packs)] or event
         case IncidentClosed(occurred_at=closed_at):
             # Later events may have re-opened it; a closing that arrives late is judged as of its own time.
             recorded = [other for other in events_of(connection, incident.id) if other.event.occurred_at <= closed_at]
-            problem = closing_problem(fold(incident.id, recorded), closed_at, observation)
-            return event if problem is None else [problem]
+            as_of_then = fold(incident.id, recorded)
+            problem = closing_problem(as_of_then, closed_at, observation)
+            if problem is not None:
+                return [problem]
+            unmet = overdue_obligations(assess(as_of_then, closed_at))
+            overdue = [Overdue(status.key, status.due_at) for status in unmet if status.due_at is not None]
+            return overdue_problems(overdue, event.data.overdue) or event
         case _:
             return list(name_problems(event, packs)) or event
 
 
+def _addition_problems(event: StepAdded, incident: Incident, names: Names) -> Iterator[Problem]:
+    """Yield why an addition would say something wrong, and each slip that the person must confirm before."""
+    task = event.data
+    for template in (template for template in names.templates if template.id == task.step):
+        if template.is_contradicted(incident):
+            is_over = template.claim is Claim.DOWN
+            claim = "something is down, and everything works" if is_over else "everything works, and something is down"
+            yield Problem(("data", "step"), f"step '{template.id}' says that {claim}", "a step whose words are true")
+        elif template.goes_outside and not task.confirm:
+            message = f"step '{template.id}' sends words outside the bank, to '{template.audience}'"
+            yield Problem(("data", "confirm"), message, "true, once you have read them")
+    if task.due_at is not None and task.due_at < event.occurred_at and not task.confirm:
+        message = f"the task would be due at {task.due_at.isoformat()}, which is past"
+        yield Problem(("data", "confirm"), message, "a later due_at, or true if it is meant")
+
+
+def action_effect(connection: Connection, event: Event, cache: IncidentCache, case_id: str) -> EventEffect:
+    """Return the effect of a person's event that is checked, and not appended yet."""
+    if not isinstance(event, (StepCompleted, *STEP_ACTIONS)):
+        return person_effect(event, None, Handling(EventsByType()))
+    stored = {step_id: row.step for step_id, row in steps_of(connection, case_id).items()}
+    return person_effect(event, step_of(event, stored), cache.incident(connection, case_id).handling)
+
+
 def _completed(
-    connection: Connection, event: StepCompleted, incident: Incident, packs: Sequence[Pack]
+    connection: Connection, event: StepCompleted, incident: Incident, packs: Sequence[Pack], names: Names
 ) -> StepCompleted | list[Problem]:
     """Return the event with the obligation that its step fulfils, or its problems."""
     completion = event.data
@@ -90,6 +132,10 @@ def _completed(
         if base.approval is not None:
             message = f"step '{completion.step}' awaits an approval, not a completion"
             problems.append(Problem(("data", "step"), message, "step.approved, or step.skipped with a reason"))
+        if (base.playbook, base.step) in names.closing_requests and incident.closing is None:
+            message = f"step '{completion.step}' asks for the closing, and a completion closes nothing"
+            expected = f"incident.closed, or: incident-engine step close {incident.id} --by NAME"
+            problems.append(Problem(("data", "step"), message, expected))
     if problems:
         return problems
     # Stored with the event: the playbook, and with it the step, may be another one when the event is read again.

@@ -10,10 +10,12 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from incident_engine.domain.events.model import MaintenanceAnnounced, OutageEvent, Recorded
+from incident_engine.domain.events.effect import RECORDED, Effect, EffectReason, EventEffect
+from incident_engine.domain.events.model import Event, MaintenanceAnnounced, OutageEvent, Recorded
 from incident_engine.domain.events.types import EventType
-from incident_engine.domain.incidents.incident import Incident
+from incident_engine.domain.incidents.incident import Impairment, Incident
 from incident_engine.domain.incidents.incremental import FoldEffect, IncrementalFold
+from incident_engine.domain.response.effects import impairments, outage_effect
 from incident_engine.engine.cache_sync import CacheSync
 from incident_engine.engine.case_types import CaseTypes
 from incident_engine.engine.open_incidents import OpenIncidents
@@ -24,6 +26,28 @@ from incident_engine.store.unit_of_work import UnitOfWork
 _MAX_EVENTS = 300_000
 """Events of all cached incidents together; an event takes about 300 bytes."""
 _MAX_INCIDENTS = 2_000
+
+
+def _first_effect(event: Event) -> EventEffect:
+    """Return the effect of an event on a case of which nothing is impaired."""
+    if not isinstance(event, OutageEvent):
+        return RECORDED
+    is_end = event.type == EventType.OUTAGE_RESTORED
+    after = {(event.service, region): Impairment.DOWN for region in event.regions if not is_end}
+    return outage_effect(event, {}, after, has_changed=False)
+
+
+def _effect(event: Event, before: Incident, after: Incident, *, has_changed: bool) -> EventEffect:
+    if before.closing is not None and after.closing is None:
+        return EventEffect(Effect.REOPENED, EffectReason.REOPENED)
+    if not isinstance(event, OutageEvent):
+        return RECORDED
+    if not has_changed and event.type != EventType.OUTAGE_RESTORED:
+        return _REPETITION  # the rest of a storm: nothing to compare
+    return outage_effect(event, impairments(before), impairments(after), has_changed=has_changed)
+
+
+_REPETITION = EventEffect(Effect.NONE, EffectReason.DOWN_ALREADY)
 
 
 class IncidentCache:
@@ -73,28 +97,38 @@ class IncidentCache:
         """Return when the signal of an event was last reported in a stored incident, in its service and regions."""
         return self._fold(connection, case_id).last_report_of(event)
 
-    def append(self, unit: UnitOfWork, recorded: Recorded, case_id: str | None) -> bool:
-        """Append an event; return whether it changed its incident. `flush` writes it."""
+    def append(self, unit: UnitOfWork, recorded: Recorded, case_id: str | None) -> tuple[bool, EventEffect]:
+        """Append an event; return whether it changed its incident, and its effect. `flush` writes it.
+
+        The effect of a person's event is RECORDED, or REOPENED: the engine knows the steps that it is about.
+        """
         if not self._unwritten:  # once for each dictionary: `flush` starts a new one
             unit.on_rollback.append(self._unwritten.clear)
         if case_id is None or isinstance(recorded.event, MaintenanceAnnounced):
             self._unwritten[recorded.key] = event_row(recorded, case_id)
             self.forget_all()  # maintenance may affect any incident of its service
             unit.on_rollback.append(self.forget_all)
-            return True
+            return True, RECORDED
         unit.on_rollback.append(lambda: self.forget(case_id))  # a fold cannot take an event back
-        fold = self._folds.get(case_id)
-        if fold is None:
+        window = self.open_incidents.get(case_id)
+        if case_id not in self._folds and window is not None and window.has_no_start:
+            # Nothing of a new case is impaired, so the event alone tells its effect; the update folds the case.
             self._unwritten[recorded.key] = event_row(recorded, case_id)
-            return True  # to find out would mean to fold all its events, which the update does anyway
+            return True, _first_effect(recorded.event)
+        # A fold that is not cached costs no statement here that the update would not need anyway.
+        was_cached = case_id in self._folds
+        fold = self._fold(unit.connection, case_id)
         before = fold.incident
-        effect = fold.apply(recorded)
+        fold_effect = fold.apply(recorded)
         self._unwritten[recorded.key] = event_row(recorded, case_id)
-        if effect is FoldEffect.REFOLD:
+        if fold_effect is FoldEffect.REFOLD:
             self.forget(case_id)
-            return self._fold(unit.connection, case_id).incident != before
-        self._weight += 1
-        return effect is FoldEffect.CHANGED
+            fold = self._fold(unit.connection, case_id)
+        else:
+            self._weight += 1
+        has_changed = fold.incident != before if fold_effect is FoldEffect.REFOLD else fold_effect is FoldEffect.CHANGED
+        # The row of a case that was not cached may be older than the fold: then it is updated in any case.
+        return has_changed or not was_cached, _effect(recorded.event, before, fold.incident, has_changed=has_changed)
 
     def widen(self, unit: UnitOfWork, case_id: str, event: OutageEvent) -> None:
         """Store the incident's window of time with this event, because later events of the transaction need it."""

@@ -1,7 +1,7 @@
 """The names that an event may use: those of the bank's people and playbooks, and those of packs."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from incident_engine.common.errors import Path, Problem
@@ -11,6 +11,7 @@ from incident_engine.domain.events.actions import ReportWritten, StepCompleted
 from incident_engine.domain.events.model import Event, ImpactMeasured, LevelCorrected
 from incident_engine.domain.grading.pack import Pack
 from incident_engine.domain.reports.definition import report_entry_problems
+from incident_engine.domain.response.playbook import StepTemplate, closing_requests
 from incident_engine.domain.rulebook import Rulebook
 
 
@@ -22,16 +23,23 @@ class Names:
     """Contacts and audiences to whom a step can be assigned."""
     steps: Sequence[str] = ()
     """Steps of the playbooks that can be added."""
+    templates: Sequence[StepTemplate] = ()
+    """The same, as the playbooks describe them."""
+    closing_requests: Collection[tuple[str, str]] = ()
+    """Steps that ask a person for the closing, as (playbook, step): only the closing completes them."""
     report_entry_problems: Callable[[ReportWritten], Iterable[Problem]] = lambda _: ()
 
 
 def names_of(settings: Settings, rulebook: Rulebook) -> Names:
     """Return the names that the settings and the rules define."""
     templates = [step for playbook in rulebook.playbooks for step in playbook.steps]
+    # A person can add any step but those that the law or another person's task brings.
+    addable = [step for step in templates if step.on.obligation is None and not step.on.task_added]
     return Names(
         people=settings.people.names,
-        # A person can add any step but those that the law or another person's task brings.
-        steps=[step.id for step in templates if step.on.obligation is None and not step.on.task_added],
+        steps=[step.id for step in addable],
+        templates=addable,
+        closing_requests=closing_requests(rulebook.playbooks),
         report_entry_problems=lambda event: report_entry_problems(event, rulebook.reports.definitions),
     )
 

@@ -9,11 +9,15 @@ from incident_engine.config.settings import Settings
 from incident_engine.domain.events.model import Recorded
 from incident_engine.domain.events.types import EventType
 from incident_engine.domain.grading.assessment_document import trajectory_from
+from incident_engine.domain.grading.obligation_status import ObligationStatus
 from incident_engine.domain.grading.pack import Pack
 from incident_engine.domain.grading.recurring import Recurrence, recurrences
 from incident_engine.domain.incidents.fold import fold
 from incident_engine.domain.incidents.incident import Incident
 from incident_engine.domain.incidents.what_if import WhatIf, what_if_events
+from incident_engine.domain.response.completion import overdue_obligations
+from incident_engine.domain.response.playbook import closing_requests
+from incident_engine.domain.response.step import Step
 from incident_engine.domain.rulebook import Rulebook
 from incident_engine.engine.case_types import CaseTypes, GradedCase
 from incident_engine.store import cases
@@ -32,7 +36,8 @@ class Reader:
         self.customers = settings.bank.customers.audiences
         self.case_types = case_types
         self._primary = settings.grading.primary
-        self._rulebook = rulebook
+        self.rulebook = rulebook
+        self._closing_requests = closing_requests(rulebook.playbooks)
         self._packs_by_hash: dict[str, Pack] = {pack.content_hash: pack for pack in rulebook.packs}
 
     def case(self, connection: Connection, case_id: str, now: datetime) -> GradedCase | None:
@@ -69,6 +74,15 @@ class Reader:
         ]
         return GradedCase(case_type, incident, packs, assessments, before)
 
+    def overdue(self, connection: Connection, case_id: str, now: datetime) -> list[ObligationStatus]:
+        """Return the obligations of a case that are overdue at `now`, the earliest due first."""
+        case = self.case(connection, case_id, now)
+        return [] if case is None else overdue_obligations(case.assessments)
+
+    def asks_for_closing(self, step: Step) -> bool:
+        """Return whether a step asks a person for the closing, which alone completes it."""
+        return (step.playbook, step.step) in self._closing_requests
+
     def packs_of(self, connection: Connection, case_id: str) -> list[Pack]:
         """Return the packs with which a case began, the primary one first; none if there is no such case."""
         row = cases.case_row(connection, case_id)
@@ -89,5 +103,5 @@ class Reader:
         """Return the incidents with one root cause that reach a level only together, by every pack in use."""
         case_ids = cases_with_event(connection, EventType.IMPACT_MEASURED)  # only these can name a root cause
         incidents = [fold(case_id, events_of(connection, case_id)) for case_id in case_ids]
-        packs, hours = self._rulebook.packs, self._rulebook.hours
+        packs, hours = self.rulebook.packs, self.rulebook.hours
         return [recurrence for pack in packs for recurrence in recurrences(incidents, pack, hours, now)]

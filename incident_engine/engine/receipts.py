@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 
 from incident_engine.common.errors import Problem
 from incident_engine.common.telemetry import EventOutcome
+from incident_engine.domain.events.effect import RECORDED, EventEffect
 from incident_engine.domain.events.model import Event, Repeats
 from incident_engine.store.unit_of_work import UnitOfWork
 
@@ -19,6 +20,7 @@ class Receipt(NamedTuple):
     incident: str | None
     touched: tuple[str, ...] = ()
     """The cases that the event changed or may affect."""
+    effect: EventEffect = RECORDED
 
 
 class EventReporter(Protocol):

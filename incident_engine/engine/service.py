@@ -13,11 +13,14 @@ from incident_engine.common.errors import Conflict, ConflictError, InvalidDocume
 from incident_engine.common.signed_links import Links
 from incident_engine.common.telemetry import EventOutcome, Metrics
 from incident_engine.config.settings import Settings
+from incident_engine.domain.events.effect import DUPLICATE, QUARANTINED, RECORDED
 from incident_engine.domain.events.model import Event, MaintenanceAnnounced, OutageEvent, Recorded, Repeats, wire
+from incident_engine.domain.grading.assessment import Assessment
+from incident_engine.domain.incidents.incident import Incident
 from incident_engine.domain.incidents.signals import ends_listed_after_their_starts, sort_key
 from incident_engine.domain.rulebook import Rulebook
 from incident_engine.engine.decision_log import Reason, log, log_after_commit, warn
-from incident_engine.engine.event_checks import CHECKED, checked
+from incident_engine.engine.event_checks import CHECKED, action_effect, checked
 from incident_engine.engine.incident_cache import IncidentCache
 from incident_engine.engine.known_events import KnownEvents, resolved_alerts
 from incident_engine.engine.name_checks import names_of
@@ -111,7 +114,7 @@ class Engine:
         for (_, event), receipt in zip(parsed, ordered, strict=True):
             if receipt.outcome is EventOutcome.QUARANTINED:
                 continue  # counted where it was put there
-            group = ReceiptGroup(receipt.source, receipt.outcome, event.type, receipt.incident)
+            group = ReceiptGroup(receipt.source, receipt.outcome, event.type, receipt.incident, receipt.effect.effect)
             unit.receipts.setdefault(group, []).append(receipt.id)
         return ordered
 
@@ -132,7 +135,7 @@ class Engine:
                 warn(Reason.EVENT_ISOLATED, failure, source=event.source, id=event.id, type=event.type.value)
                 reason = Reason.EVENT_ISOLATED.value
                 put_in_quarantine(unit.connection, event.source, event.id, reason, repr(failure), wire(event), now)
-                receipts[index] = Receipt(event.source, event.id, EventOutcome.QUARANTINED, None)
+                receipts[index] = Receipt(event.source, event.id, EventOutcome.QUARANTINED, None, effect=QUARANTINED)
                 unit.after_commit.append(partial(self._metrics.count_events, event.source, EventOutcome.QUARANTINED))
             elif taken is not None:
                 receipts[index] = taken[0]
@@ -189,7 +192,7 @@ class Engine:
         contradictions = known_events.conflicts(event)
         if contradictions and known_events.repeats is Repeats.ALERTS:
             return self._set_aside(unit, event, contradictions, now)
-        receipt = Receipt(event.source, event.id, EventOutcome.DUPLICATE, known_events.case_of(event))
+        receipt = Receipt(event.source, event.id, EventOutcome.DUPLICATE, known_events.case_of(event), effect=DUPLICATE)
         for again in () if contradictions else known_events.alert_is_back(event):
             appended = self._append(unit, again, now, known_events)
             if not isinstance(appended, Receipt):
@@ -205,7 +208,7 @@ class Engine:
         unit.after_commit.append(partial(self._metrics.count_events, event.source, EventOutcome.QUARANTINED))
         fields = [problem.pointer for problem in contradictions]
         log_after_commit(unit, Reason.EVENT_CONFLICT, source=event.source, id=event.id, fields=fields)
-        return Receipt(event.source, event.id, EventOutcome.QUARANTINED, None)
+        return Receipt(event.source, event.id, EventOutcome.QUARANTINED, None, effect=QUARANTINED)
 
     def _count_conflicts(self, events: Sequence[Event | None], problems: Sequence[Problem]) -> None:
         """Count and log the refused events whose keys are known with another content."""
@@ -239,11 +242,17 @@ class Engine:
         result = event if isinstance(event, OutageEvent) else self._check(unit, event, case_id)
         if isinstance(result, list):
             return result
-        has_changed = self.cache.append(unit, Recorded(result, now), case_id)
+        is_outage = isinstance(result, OutageEvent)
+        action = RECORDED if is_outage else action_effect(unit.connection, result, self.cache, case_id)
+        has_changed, effect = self.cache.append(unit, Recorded(result, now), case_id)
         known_events.add(sent, case_id)
+        # An action that opens the incident again does that first of all.
+        effect = action if effect is RECORDED else effect
         if isinstance(event, OutageEvent) and has_changed:
             self.cache.widen(unit, case_id, event)
-        return Receipt(event.source, event.id, EventOutcome.ACCEPTED, case_id, (case_id,) if has_changed else ())
+        return Receipt(
+            event.source, event.id, EventOutcome.ACCEPTED, case_id, (case_id,) if has_changed else (), effect
+        )
 
     def _check(self, unit: UnitOfWork, event: Event, case_id: str) -> Event | list[Problem]:
         """Return a person's event as it is to be stored, or its problems in the present state of the case."""
@@ -254,7 +263,11 @@ class Engine:
             return event
         packs = self._reader.packs_of(unit.connection, case_id)
         incident = self.cache.incident(unit.connection, case_id)
-        return checked(unit.connection, event, incident, packs, self._names, self._observation)
+
+        def assess(incident: Incident, at: datetime) -> Sequence[Assessment]:
+            return self._reader.graded(unit.connection, incident, at).assessments
+
+        return checked(unit.connection, event, incident, packs, self._names, assess, self._observation)
 
     def _log_receipts(self, receipts: Mapping[ReceiptGroup, Sequence[str]]) -> None:
         for group, ids in receipts.items():
@@ -262,4 +275,12 @@ class Engine:
             is_duplicate = group.outcome is EventOutcome.DUPLICATE
             reason = Reason.EVENT_DUPLICATE if is_duplicate else Reason.EVENT_ACCEPTED
             more = {"count": len(ids), "last": ids[-1]} if len(ids) > 1 else {}
-            log(reason, source=group.source, id=ids[0], type=group.type.value, incident=group.case_id, **more)
+            log(
+                reason,
+                source=group.source,
+                id=ids[0],
+                type=group.type.value,
+                incident=group.case_id,
+                effect=group.effect.value,
+                **more,
+            )

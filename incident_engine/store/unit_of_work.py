@@ -17,6 +17,7 @@ from sqlalchemy.exc import (
 from incident_engine.common import failpoints
 from incident_engine.common.errors import StoreError
 from incident_engine.common.telemetry import EventOutcome
+from incident_engine.domain.events.effect import Effect
 from incident_engine.domain.events.types import EventType
 from incident_engine.store.database import Database
 from incident_engine.store.dialect import savepoint
@@ -34,6 +35,7 @@ class ReceiptGroup(NamedTuple):
     outcome: EventOutcome
     type: EventType
     case_id: str | None
+    effect: Effect
 
 
 @dataclass(slots=True)

@@ -22,6 +22,7 @@ _TYPES: Mapping[str, EventType] = {
     "skip": EventType.STEP_SKIPPED,
     "assign": EventType.STEP_ASSIGNED,
     "add": EventType.STEP_ADDED,
+    "close": EventType.INCIDENT_CLOSED,
 }
 
 

@@ -1,6 +1,6 @@
 """Builds the web application: every route, behind the check of keys."""
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.types import ASGIApp
 
 from incident_engine.intake.registry import open_formats
@@ -10,6 +10,7 @@ from incident_engine.web.api.events import EventIntake, HotPath
 from incident_engine.web.auth import KeyAuthentication
 from incident_engine.web.context import AppContext
 from incident_engine.web.links import pages as link_pages
+from incident_engine.web.parameters import refuse_unknown_parameters
 
 _MODULES = (archive, incidents, reports, health, steps, link_pages)
 """The modules with routes; each has `install(app, context)`."""
@@ -17,7 +18,8 @@ _MODULES = (archive, incidents, reports, health, steps, link_pages)
 
 def create_app(context: AppContext) -> ASGIApp:
     """Return the application."""
-    app = FastAPI(title="incident-engine", docs_url=None, redoc_url=None)
+    parameters = Depends(refuse_unknown_parameters)
+    app = FastAPI(title="incident-engine", docs_url=None, redoc_url=None, dependencies=[parameters])
     problems.install(app, context.metrics)
     formats = open_formats(context.settings)
     openapi.install(app, formats, needs_key=bool(context.keys))

@@ -95,11 +95,15 @@ def _describe_action_bodies(schema: dict[str, Any]) -> None:
             "wording": {"type": "object", "description": "改定的文字 · subject and body by language (approve)"},
         },
     }
-    bodies = {
+    bodies: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         "/api/v1/steps/{step_id}/{action}": (action_schema, {"by": "王敏", "note": "已电话报送"}),
         "/api/v1/incidents/{incident_id}/steps": (
             {"$ref": "#/components/schemas/AdditionData"},
             {"by": "陈总", "reason": "复盘", "title": "核对日志卷容量", "assignee": "execution-group"},
+        ),
+        "/api/v1/incidents/{incident_id}/close": (
+            {"$ref": "#/components/schemas/ClosingData"},
+            {"by": "陈总", "reason": "观察期满", "overdue": [{"obligation": "formal-report", "reason": "正在补报"}]},
         ),
     }
     for path, (body, example) in bodies.items():
@@ -108,6 +112,9 @@ def _describe_action_bodies(schema: dict[str, Any]) -> None:
             "content": {"application/json": {"schema": body, "example": example}},
         }
         schema["paths"][path]["post"]["responses"] |= {code: {"description": text} for code, text in _ANSWERS.items()}
+        schema["paths"][path]["post"]["responses"]["409"] = {
+            "description": "须先确认 · To be confirmed: the words that would go outside."
+        }
         schema["paths"][path]["post"]["responses"]["404"] = {"description": "无此步骤或事件 · There is no such one."}
         schema["paths"][path]["post"]["responses"]["410"] = {"description": "已归档 · It was archived."}
 

@@ -21,6 +21,7 @@ from incident_engine.common.errors import (
 )
 from incident_engine.common.telemetry import Metrics, RateLimitedLog, RefusedReason, logger
 from incident_engine.store.diagnosis import explain
+from incident_engine.web.parameters import InvalidParametersError
 
 MEDIA_TYPE = "application/problem+json"
 _NOT_AN_INSTANT = frozenset({"timezone_aware", "datetime_from_date_parsing", "datetime_parsing", "datetime_type"})
@@ -81,7 +82,8 @@ def handler_of(error: Exception) -> Handler | None:
     return next((_HANDLERS[kind] for kind in type(error).__mro__ if kind in _HANDLERS), None)
 
 
-def _error(problem: Problem) -> dict[str, str]:
+def problem_entry(problem: Problem) -> dict[str, str]:
+    """Return a problem as an entry of `errors`."""
     entry = {"pointer": problem.pointer, "detail": problem.message}
     if problem.expected:
         entry["expected"] = problem.expected
@@ -92,19 +94,23 @@ def _error(problem: Problem) -> dict[str, str]:
 
 def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, InvalidDocumentError)  # noqa: S101 - registered for it
-    if request.method == "GET":
-        entries = [_error(problem) for problem in error.problems]
+    if request.method == "GET" or isinstance(error, InvalidParametersError):
+        entries = [problem_entry(problem) for problem in error.problems]
         errors = [{"parameter": entry.pop("pointer").strip("/"), **entry} for entry in entries]
         return problem_response(422, "Invalid parameters", "the parameters contradict what is known", errors=errors)
     count = len(error.problems)
     detail = f"{count} error{'s' if count > 1 else ''}; nothing of this request was stored"
-    return problem_response(422, "Invalid events", detail, errors=[_error(problem) for problem in error.problems])
+    return problem_response(
+        422, "Invalid events", detail, errors=[problem_entry(problem) for problem in error.problems]
+    )
 
 
 def _conflict(_: Request, error: Exception) -> Response:
     assert isinstance(error, ConflictError)  # noqa: S101 - registered for it
     detail = "the key is known with another content; nothing of this request was stored"
-    return problem_response(409, "Another content", detail, errors=[_error(problem) for problem in error.problems])
+    return problem_response(
+        409, "Another content", detail, errors=[problem_entry(problem) for problem in error.problems]
+    )
 
 
 def _malformed(_: Request, error: Exception) -> Response:

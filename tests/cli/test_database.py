@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import typer
-from support.builders import at, event_json, restored_json, started_json
+from support.builders import UNMET, at, event_json, restored_json, started_json
 from support.fixtures import House, bank, house
 from support.migrations import add_revision
 
@@ -261,7 +261,7 @@ def two_closed(tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> P
         engine.fire(at("12:40"))
         engine.report(at("13:37"), started_json("c", at("13:00"), incident="owing"))
         engine.report(at("14:00"), restored_json("d", at("13:59"), incident="owing"))
-        by = {"by": "陈总"}
+        by = {"by": "陈总", "overdue": UNMET}
         engine.report(at("15:00"), event_json("e", "incident.closed", at("15:00"), incident="owing", data=by))
     return tmp_path / "archive"
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.builders import at, event_json, restored_json, started_json
+from support.builders import at, event_json, restored_json, started_json, unmet
 from support.fixtures import SHANGHAI, House, bank, house
 from support.reproduction import reproduced
 
@@ -13,6 +13,14 @@ from incident_engine.store.tables import assessments
 
 SAID = {"by": "李工", "reason": "备件也坏了"}
 TWO_PACKS = '["cn-cbrc-2008", "eu-dora-2024"]'
+
+
+OVERDUE = unmet(
+    "partners-notice",
+    "immediate-report.20130623T032500Z",
+    "plan-failure-report.20130623T033800Z",
+    "progress-report.3",
+)
 
 
 def at_night(engine: House) -> None:
@@ -75,7 +83,9 @@ def reported(engine: House) -> None:
     engine.fire(at("19:36"))
     engine.report(at("20:00"), restored_json("up", at("19:50"), "CN-GD", "CN-HN"))
     engine.report(at("20:01"), restored_json("other-up", at("19:55"), service="payments"))
-    engine.report(at("20:30"), event_json("end", "incident.closed", at("20:30"), **about, data={"by": "陈总"}))
+    engine.report(
+        at("20:30"), event_json("end", "incident.closed", at("20:30"), **about, data={"by": "陈总", "overdue": OVERDUE})
+    )
 
 
 def a_blip(engine: House) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import delete, update
-from support.builders import at, event_json, restored_json, started_json
+from support.builders import at, event_json, restored_json, started_json, unmet
 from support.fixtures import CONFIG, MICROSECOND, SHANGHAI, House, bank, house, shipped_rulebook
 
 from incident_engine.config.rulebook import SHIPPED, load_rulebook
@@ -396,7 +396,8 @@ def test_a_graded_incident_waits_for_a_person_to_close_it(tmp_path: Path) -> Non
         for alarm in (at("11:15"), REMINDER, OVERDUE, at("13:10"), at("23:00")):
             engine.fire(alarm)
         assert the_incident(engine)["closed_at"] is None
-        engine.report(at("23:00"), event_json("end", "incident.closed", at("23:00"), incident=KEY, data={"by": "Chen"}))
+        closing = {"by": "Chen", "overdue": unmet("first-report", "partners-notice", "formal-report")}
+        engine.report(at("23:00"), event_json("end", "incident.closed", at("23:00"), incident=KEY, data=closing))
         assert the_incident(engine)["closed_at"] == at("23:00")
 
 

@@ -71,7 +71,7 @@ def unasked(says: str, dice: float, now: datetime, settings: Settings) -> tuple[
         "impact": ("impact.measured", {"by": by, "root_cause": "交换机故障"}),
         "note": ("note.added", {"text": "已通知厂商", "by": by}),
         "task": ("step.added", {"by": by, "reason": reason, "title": "检查备份", "due_at": soon}),
-        "step": ("step.added", {"by": by, "reason": reason, "step": _addable(rng, settings)}),
+        "step": ("step.added", {"by": by, "reason": reason, "step": _addable(rng, settings), "confirm": True}),
         "write": ("report.written", {"by": by, "report": "cbrc-first-report", "fields": {"symptoms": "无法记账"}}),
         "lesson": ("lesson.recorded", {"by": by, "text": "演练切换"}),
         "close": ("incident.closed", {"by": by}),

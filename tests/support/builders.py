@@ -113,6 +113,15 @@ def closed(when: datetime | str, by: str = "陈总", **fields: Any) -> Recorded:
     return recorded("incident.closed", when, data={"by": by}, **fields)
 
 
+def unmet(*obligations: str) -> list[dict[str, str]]:
+    """Return the `overdue` of a closing: these obligations, each with a reason."""
+    return [{"obligation": obligation, "reason": "补报"} for obligation in obligations]
+
+
+UNMET = unmet("first-report", "partners-notice")
+"""The two that are overdue an hour after an outage of level III began."""
+
+
 def incident(*events: Recorded) -> Incident:
     """Return what the events say, as incident INC-1."""
     return fold("INC-1", events)

@@ -6,10 +6,17 @@ from typing import Any
 import pytest
 from support.builders import at, cbrc, closed, degraded, incident, recorded, restored, started
 
+from incident_engine.domain.events.actions import OverdueReason
 from incident_engine.domain.events.model import Recorded
 from incident_engine.domain.events.types import ITSELF
 from incident_engine.domain.grading.assess import assess
-from incident_engine.domain.incidents.closing_check import closing_problem, reopens
+from incident_engine.domain.grading.obligation_status import ObligationState
+from incident_engine.domain.incidents.closing_check import (
+    Overdue,
+    closing_problem,
+    overdue_problems,
+    reopens,
+)
 from incident_engine.domain.response.automatic_closing import closes_itself_at
 
 OBSERVATION = timedelta(hours=2)
@@ -86,3 +93,31 @@ def test_an_incident_that_is_down_graded_or_closed_does_not_close_by_itself() ->
     assert closes_at(started("09:00"), now="09:01") is None
     assert closes_at(started("09:00"), restored("10:00")) is None  # III at 09:30
     assert closes_at(started("09:00"), restored("09:01"), closed("09:10"), now="09:20") is None
+
+
+def test_each_overdue_obligation_is_named_with_a_reason_and_nothing_else() -> None:
+    overdue = [Overdue("first-report", at("10:00")), Overdue("progress-report.3", at("13:00"))]
+    assert [problem.sentence() for problem in overdue_problems(overdue, [])] == [
+        "obligation 'first-report' was due at 2013-06-23T02:00:00+00:00, and nobody has met it; "
+        'expected step.completed with "fulfils", or here {"obligation": "first-report", "reason": "…"}',
+        "obligation 'progress-report.3' was due at 2013-06-23T05:00:00+00:00, and nobody has met it; "
+        'expected step.completed with "fulfils", or here {"obligation": "progress-report.3", "reason": "…"}',
+    ]
+    first, third = (OverdueReason(obligation=name, reason="补报") for name in ("first-report", "progress-report.3"))
+    assert overdue_problems(overdue, [third, first]) == []
+    [missing] = overdue_problems(overdue, [first])
+    assert "progress-report.3" in missing.message
+    assert [problem.path for problem in overdue_problems(overdue, [first, third, third])] == [
+        ("data", "overdue", 2, "obligation")
+    ]
+    typo = OverdueReason(obligation="frist-report", reason="补报")
+    _, wrong = overdue_problems(overdue, [typo, third])
+    assert (wrong.path, wrong.nearest) == (("data", "overdue", 0, "obligation"), "first-report")
+
+
+def test_an_incident_with_an_overdue_obligation_does_not_close_by_itself() -> None:
+    judged = harm("09:00")
+    known = incident(judged)
+    verdict = assess(known, cbrc(), {}, at("15:00"))
+    assert any(status.state is ObligationState.OVERDUE for status in verdict.obligations)
+    assert closes_itself_at(known, [verdict], WINDOW) is None

@@ -70,7 +70,8 @@ def is_down(api: Served, name: str) -> bool:
 def test_an_event_is_accepted_and_its_incident_is_named(api: Served) -> None:
     (receipt,) = accepted(api, started_json("e1", BEGAN))
     assert receipt.pop("incident").startswith("20130623-banking-")
-    assert receipt == {"source": "monitor", "id": "e1", "status": "accepted"}
+    assert receipt.pop("detail")["en"] == "impaired now: Core banking in Guangdong"
+    assert receipt == {"source": "monitor", "id": "e1", "status": "accepted", "effect": "started"}
 
 
 def test_an_array_is_answered_event_by_event_in_its_order(api: Served) -> None:
@@ -90,7 +91,8 @@ def test_an_event_sent_again_changes_nothing_and_says_so(api: Served) -> None:
     first = accepted(api, started_json("e1", BEGAN))
     before = incident(api, first[0]["incident"])
     again = accepted(api, started_json("e1", BEGAN))
-    assert again == [first[0] | {"status": "duplicate"}]
+    detail = {"zh-CN": "此前已收到，没有变化", "en": "it was received before; nothing changes"}
+    assert again == [first[0] | {"status": "duplicate", "effect": "none", "detail": detail}]
     assert stored(api) == ["e1"]
     assert incident(api, first[0]["incident"]) == before
 
@@ -98,7 +100,8 @@ def test_an_event_sent_again_changes_nothing_and_says_so(api: Served) -> None:
 def test_the_same_content_in_other_spelling_is_the_same_event(api: Served) -> None:
     first = accepted(api, started_json("e1", BEGAN, "CN-HN", "CN-GD"))
     other = started_json("e1", BEGAN, "广东", "湖南省") | {"occurred_at": "2013-06-23T02:35:00.000Z", "data": {}}
-    assert accepted(api, other) == [first[0] | {"status": "duplicate"}]
+    (again,) = accepted(api, other)
+    assert again == first[0] | {"status": "duplicate", "effect": "none", "detail": again["detail"]}
 
 
 def test_a_known_id_with_another_content_is_refused_with_both(api: Served) -> None:

@@ -120,9 +120,16 @@ def test_what_is_about_an_incident_opens_none(api: Served, kind: str) -> None:
 
 def test_maintenance_is_of_no_incident(api: Served) -> None:
     (receipt,) = accepted(api, maintenance("works", "10:00", "12:00"))
-    assert receipt == {"source": "monitor", "id": "works", "status": "accepted", "incident": None}
+    assert receipt.pop("detail")["en"] == "it is on record"
+    assert receipt == {
+        "source": "monitor",
+        "id": "works",
+        "status": "accepted",
+        "incident": None,
+        "effect": "recorded",
+    }
     (again,) = accepted(api, maintenance("works", "10:00", "12:00"))
-    assert again == {"source": "monitor", "id": "works", "status": "duplicate", "incident": None}
+    assert (again["status"], again["incident"], again["effect"]) == ("duplicate", None, "none")
     assert api.client.post("/api/v1/events", json=maintenance("works", "09:00", "20:00")).status_code == 409
     assert api.rows(cases) == []
 

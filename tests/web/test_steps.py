@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.builders import started_json
+from support.builders import UNMET, started_json
 from support.fixtures import Served, served
 
 from incident_engine.common.signed_links import VALID_SECONDS, Link, LinkAction, Links
@@ -304,7 +304,7 @@ def test_the_word_to_customers_can_come_before_any_level_and_then_comes_once(tmp
     with served(tmp_path, BEGAN, PLAYBOOKS=PLAYBOOKS) as api:
         api.client.post("/api/v1/events", json=started_json("a", BEGAN, "CN-GD", incident=KEY))
         api.clock.set(BEGAN + timedelta(minutes=5))
-        body = {"by": "赵发言", "reason": "客户已在询问", "step": "customers-acknowledge"}
+        body = {"by": "赵发言", "reason": "客户已在询问", "step": "customers-acknowledge", "confirm": True}
         assert api.client.post(f"/api/v1/incidents/{KEY}/steps", json=body).status_code == 202
         told = [row for row in api.rows(deliveries) if ":customers-acknowledge:" in row["step_id"]]
         assert {row["contact"] for row in told} == {"customers-zh", "customers-en"}
@@ -366,7 +366,13 @@ def test_an_incident_is_closed_only_once_it_was_observed(tmp_path: Path) -> None
         wait_until(api, ended)
         restored = {"source": "m", "id": "r", "type": "outage.restored", "service": "core-banking"}
         api.client.post("/api/v1/events", json=restored | {"regions": ["CN-GD"], "occurred_at": ended.isoformat()})
-        closing = {"source": "ops", "id": "c", "type": "incident.closed", "incident": KEY, "data": {"by": "陈总"}}
+        closing = {
+            "source": "ops",
+            "id": "c",
+            "type": "incident.closed",
+            "incident": KEY,
+            "data": {"by": "陈总", "overdue": UNMET},
+        }
         api.clock.set(ended + timedelta(minutes=29))
         early = closing | {"occurred_at": (ended + timedelta(minutes=29)).isoformat()}
         answer = api.client.post("/api/v1/events", json=early)
@@ -419,7 +425,7 @@ def test_a_report_is_completed_by_its_link_and_cannot_be_acknowledged(api: Serve
 
 def test_a_step_added_now_does_not_wait_for_its_offset(api: Served) -> None:
     wait_until(api, BEGAN + timedelta(minutes=50))
-    body = {"by": "赵发言", "reason": "损失已查明", "step": "customers-make-good"}
+    body = {"by": "赵发言", "reason": "损失已查明", "step": "customers-make-good", "confirm": True}
     assert api.client.post(f"/api/v1/incidents/{KEY}/steps", json=body).status_code == 202
     [added] = [
         each
@@ -528,7 +534,12 @@ def test_a_closed_incident_is_not_closed_again(tmp_path: Path) -> None:
         api.client.post("/api/v1/events", json=started_json("a", BEGAN, "CN-GD", incident=KEY))
         wait_until(api, BEGAN + timedelta(minutes=60))
         restore(api, "r", 60)
-        closing = {"source": "ops", "type": "incident.closed", "incident": KEY, "data": {"by": "陈总"}}
+        closing = {
+            "source": "ops",
+            "type": "incident.closed",
+            "incident": KEY,
+            "data": {"by": "陈总", "overdue": UNMET},
+        }
         for name, minutes, status in (("c1", 61, 202), ("c2", 70, 422)):
             instant = BEGAN + timedelta(minutes=minutes)
             api.clock.set(instant)
@@ -551,7 +562,7 @@ def test_the_same_key_for_another_step_is_another_deed(api: Served) -> None:
 
 def test_a_word_to_customers_that_is_added_goes_out_at_once_and_not_when_it_is_over(api: Served) -> None:
     wait_until(api, BEGAN + timedelta(minutes=40))
-    body = {"by": "赵发言", "reason": "客户仍在询问", "step": "customers-acknowledge"}
+    body = {"by": "赵发言", "reason": "客户仍在询问", "step": "customers-acknowledge", "confirm": True}
     assert api.client.post(f"/api/v1/incidents/{KEY}/steps", json=body).status_code == 202
     told = [row for row in api.rows(deliveries) if ":customers-acknowledge:" in row["step_id"]]
     assert len(told) == 4, "the first word, and the one that was asked for, in both languages"
@@ -578,7 +589,13 @@ def test_a_page_that_was_given_up_says_that_it_waits_for_nobody(api: Served) -> 
     wait_until(api, BEGAN + timedelta(minutes=66))
     instant = BEGAN + timedelta(minutes=70)
     api.clock.set(instant)
-    closing = {"source": "ops", "id": "c", "type": "incident.closed", "incident": KEY, "data": {"by": "陈总"}}
+    closing = {
+        "source": "ops",
+        "id": "c",
+        "type": "incident.closed",
+        "incident": KEY,
+        "data": {"by": "陈总", "overdue": UNMET},
+    }
     api.client.post("/api/v1/events", json=closing | {"occurred_at": instant.isoformat()})
     answer = deed(api, PAGE, "acknowledge", by="李雷")
     assert answer.status_code == 422

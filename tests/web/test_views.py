@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from httpx2 import Response
 from prometheus_client.parser import text_string_to_metric_families
-from support.builders import at, event_json, restored_json, started_json
+from support.builders import UNMET, at, event_json, restored_json, started_json
 from support.fixtures import Served, served
 
 from incident_engine import __version__
@@ -77,7 +77,7 @@ def test_the_list_has_the_worst_open_ones_first_and_the_closed_ones_last(api: Se
         started_json("c", at("10:00"), incident="middle"),  # III since 10:30
         started_json("d", at("07:00"), incident="over"),
         restored_json("e", at("10:30"), incident="over"),
-        event_json("f", "incident.closed", at("10:31"), incident="over", data={"by": "Chen"}),
+        event_json("f", "incident.closed", at("10:31"), incident="over", data={"by": "Chen", "overdue": UNMET}),
     )
     listed = get(api, "/api/v1/incidents")
     assert [(row["id"], row["level"]) for row in listed["incidents"]] == [
@@ -362,6 +362,7 @@ def test_the_description_names_every_operation_once_and_every_answer(api: Served
         "/api/v1/incidents/{incident_id}/timeline",
         "/api/v1/incidents/{incident_id}/what-if",
         "/api/v1/incidents/{incident_id}/steps",
+        "/api/v1/incidents/{incident_id}/close",
         "/api/v1/incidents/{incident_id}/reports",
         "/api/v1/incidents/{incident_id}/reports/{report}",
         "/api/v1/incidents/{incident_id}/reports/{report}/{instance}",
@@ -463,7 +464,7 @@ def test_open_incidents_are_counted_by_level_and_every_level_is_there(api: Serve
         started_json("b", at("07:00"), incident="b"),  # II
         started_json("c", at("07:00"), incident="c"),
         restored_json("c up", at("10:36"), incident="c"),
-        event_json("d", "incident.closed", at("10:36"), incident="c", data={"by": "Chen"}),
+        event_json("d", "incident.closed", at("10:36"), incident="c", data={"by": "Chen", "overdue": UNMET}),
     )
     counts = {level: value(api, "open_incidents", level=level) for level in ("I", "II", "III", "none")}
     assert counts == {"I": 0, "II": 1, "III": 0, "none": 1}

@@ -128,6 +128,8 @@ class AdditionData(Strict):
     title: Name | None = None
     assignee: Name | None = None
     due_at: Instant | None = None
+    confirm: bool = False
+    """The person has seen the words that go outside the bank, or means a due time that is past."""
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -181,11 +183,19 @@ class LessonRecorded(PersonEvent):
     data: LessonData
 
 
+class OverdueReason(Strict):
+    """An obligation that is overdue at the closing, by its id and instance, and the reason to close all the same."""
+
+    obligation: Name
+    reason: Text
+
+
 class ClosingData(Strict):
-    """The person, and the reason if there is one."""
+    """The person, the reason if there is one, and a reason for each obligation that is overdue."""
 
     by: Name
     reason: Text | None = None
+    overdue: tuple[OverdueReason, ...] = Field(default=(), max_length=100)
 
 
 class IncidentClosed(PersonEvent):

@@ -4,9 +4,13 @@ An incident ends when the system serves normally again (银监办发〔2008〕53
 closes blips, and `response.after_closing` keeps the steps that outlive the closing.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from incident_engine.common.errors import Problem
+from incident_engine.common.validation import unknown_problems
+from incident_engine.domain.events.actions import OverdueReason
 from incident_engine.domain.events.harm import HarmAssessed
 from incident_engine.domain.events.model import Event, ImpactMeasured, OutageEvent
 from incident_engine.domain.events.types import ITSELF, EventType
@@ -34,6 +38,36 @@ def closing_problem(incident: Incident, at: datetime, observation: timedelta) ->
         return None
     text = f"incident '{incident.id}' is under observation until {until.isoformat()} (closing.observation)"
     return Problem(("occurred_at",), text, "a closing from then on")
+
+
+class Overdue(NamedTuple):
+    """An overdue obligation, by its id and instance, and the instant at which it was due."""
+
+    obligation: str
+    due_at: datetime
+
+
+def overdue_problems(overdue: Sequence[Overdue], named: Sequence[OverdueReason]) -> list[Problem]:
+    """Return why a closing does not account for each obligation that is overdue then, and for nothing else.
+
+    The closing ends the handling (Art. 42), but lifts no obligation: a person says of each why it is left unmet.
+    """
+    names = [reason.obligation for reason in named]
+    problems = [
+        Problem(
+            ("data", "overdue"),
+            f"obligation '{obligation}' was due at {due_at.isoformat()}, and nobody has met it",
+            f'step.completed with "fulfils", or here {{"obligation": "{obligation}", "reason": "…"}}',
+        )
+        for obligation, due_at in overdue
+        if obligation not in names
+    ]
+    for index, name in enumerate(names):
+        path = ("data", "overdue", index, "obligation")
+        problems += unknown_problems(path, "overdue obligation", name, [obligation for obligation, _ in overdue])
+        if name in names[:index]:
+            problems.append(Problem(path, f"'{name}' is named twice", "one reason for each"))
+    return problems
 
 
 def reopens(event: Event, closed_by: str) -> bool:

@@ -53,7 +53,8 @@ class FoldState:
                 if region not in voided:
                     self.lines[event.service, region].apply(event)
         elif isinstance(event, IncidentClosed):
-            self.closing = Closing(event.occurred_at, event.data.by, event.data.reason)
+            overdue = tuple((unmet.obligation, unmet.reason) for unmet in event.data.overdue)
+            self.closing = Closing(event.occurred_at, event.data.by, event.data.reason, overdue)
         else:
             self.reported[type(event)].append(event)
         if isinstance(event, ImpactMeasured):

@@ -78,6 +78,8 @@ class Closing:
     at: datetime
     by: str
     reason: str | None = None
+    overdue: tuple[tuple[str, str], ...] = ()
+    """The obligations that were overdue then, each with the person's reason."""
 
 
 @dataclass(frozen=True, slots=True)

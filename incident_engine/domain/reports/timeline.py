@@ -89,6 +89,9 @@ class Chronicle:
             yield failure.occurred_at, self._of(translate("plan.failed"), failure.data.reason), failure.data.by
         if incident.closing is not None:
             yield incident.closing.at, translate("incident.closed"), incident.closing.by
+            for obligation, reason in incident.closing.overdue:
+                text = f"{self._of(translate('closed overdue'), obligation)} — {reason}"
+                yield incident.closing.at, text, incident.closing.by
 
     def _measures(self) -> Iterator[Entry]:
         """Yield notes, completions and failed repairs."""

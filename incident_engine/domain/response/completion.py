@@ -11,6 +11,7 @@ from incident_engine.domain.incidents.incident import Incident
 from incident_engine.domain.response.playbook import StepTemplate
 from incident_engine.domain.response.step import Awaits, Step
 from incident_engine.domain.step_id import number_in_series
+from incident_engine.domain.values import NEVER
 
 Completion = tuple[datetime | None, str | None]
 """The instant and the person; (None, None) while a step is not done."""
@@ -20,6 +21,13 @@ def met_obligations(assessments: Iterable[Assessment]) -> dict[str, ObligationSt
     """Return the statuses of met obligations by their key."""
     statuses = (status for assessment in assessments for status in assessment.obligations)
     return {status.key: status for status in statuses if status.state is ObligationState.MET}
+
+
+def overdue_obligations(assessments: Iterable[Assessment]) -> list[ObligationStatus]:
+    """Return the statuses of overdue obligations, the earliest due first."""
+    statuses = [status for assessment in assessments for status in assessment.obligations]
+    overdue = [status for status in statuses if status.state is ObligationState.OVERDUE]
+    return sorted(overdue, key=lambda status: (status.due_at or NEVER, status.key))
 
 
 def completion_of(

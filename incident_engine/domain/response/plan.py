@@ -80,6 +80,8 @@ class _TemplatePlan:
             ends_at = self._ends_at(occurrence, following)
             for step in self._steps_of(occurrence):
                 has_started = step.id in view.started
+                if not has_started and template.is_contradicted(incident):
+                    continue  # its words would be wrong; if something breaks again, it is planned again
                 if not has_started and ends_at <= max(step.due_at, view.now):
                     continue  # a person corrected the level down, or the step for the next level replaces this one
                 if template.until is not None and works_again:

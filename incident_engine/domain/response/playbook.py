@@ -1,6 +1,6 @@
 """Playbooks: the bank's steps of an incident, with audiences, deadlines and escalation."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Self, TypeVar
@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from incident_engine.common.errors import InvalidDocumentError
 from incident_engine.common.validation import Strict, invalid, problems_of, unknown_name
+from incident_engine.domain.incidents.incident import Incident
 from incident_engine.domain.response.step import Awaits
 from incident_engine.domain.response.triggers import ANY_LEVEL, DaysByLevel, LengthByLevel, Trigger
 from incident_engine.domain.values import RESOLUTION, Duration, Identifier, LocalizedText
@@ -62,6 +63,13 @@ class Repeat(Strict):
 class Until(StrEnum):
     """The event after which a step is dropped, unless it has gone out."""
 
+    RESTORED = "restored"
+
+
+class Claim(StrEnum):
+    """What the words of a step say of the outage. They never go out when it is not so."""
+
+    DOWN = "down"
     RESTORED = "restored"
 
 
@@ -142,6 +150,33 @@ class StepTemplate(Strict):
     report: Identifier | None = None
     """The report that is drafted for this step."""
 
+    claims: Claim | None = None
+    """What its words say: something is down, or everything works.
+
+    Default: `down` for the triggers `first_level`, `scope_grew` and `estimate`.
+    """
+    outside: bool | None = None
+    """Whether its words go to people outside the bank. Default: if they need an approval, preapproved or not."""
+
+    @property
+    def claim(self) -> Claim | None:
+        """Return what the words of the step say of the outage; None: nothing that could be wrong."""
+        if self.claims is not None:
+            return self.claims
+        is_of_lasting = self.on.first_level or self.on.scope_grew or self.on.estimate is not None
+        return Claim.DOWN if is_of_lasting else None
+
+    @property
+    def goes_outside(self) -> bool:
+        """Return whether the words of the step go to people outside the bank."""
+        return self.outside if self.outside is not None else self.approval is not None
+
+    def is_contradicted(self, incident: Incident) -> bool:
+        """Return whether the facts are not as the words of the step say."""
+        if self.claim is Claim.DOWN:
+            return incident.restored_at is not None  # without an outage, the words speak of harm
+        return self.claim is Claim.RESTORED and incident.is_down
+
     @property
     def asks(self) -> bool:
         """Return whether only the action of a person completes the step."""
@@ -198,6 +233,11 @@ class Playbook(Strict):
         if lost:
             raise unknown_name("step", lost[0].requires or "", ids)
         return self
+
+
+def closing_requests(playbooks: Iterable[Playbook]) -> frozenset[tuple[str, str]]:
+    """Return the steps that ask a person for the closing, as (playbook, step): only the closing completes them."""
+    return frozenset((book.playbook, step.id) for book in playbooks for step in book.steps if step.on.observed)
 
 
 def by_level(values: Mapping[str, T], level: str | None) -> T:

@@ -11,7 +11,6 @@ from incident_engine.domain.grading.assessment_document import to_local_iso
 from incident_engine.store import archive
 from incident_engine.store.archive import Archived
 from incident_engine.web.context import AppContext
-from incident_engine.web.parameters import refuse_unknown
 from incident_engine.web.problems import NoIncidentError, problem_response
 
 Limit = Annotated[int, Query(ge=1, le=500)]
@@ -23,8 +22,7 @@ def install(app: FastAPI, context: AppContext) -> None:
     database, zone = context.database, context.settings.bank.zone
 
     @app.get("/api/v1/archive", tags=["incidents"], summary="已归档的事件 · Incidents that were archived")
-    def archived_incidents(request: Request, limit: Limit = 100, offset: Offset = 0) -> JSONResponse:
-        refuse_unknown(request, ("limit", "offset"))
+    def archived_incidents(limit: Limit = 100, offset: Offset = 0) -> JSONResponse:
         with database.read() as connection:
             incidents = archive.latest_archived(connection, limit, offset)
             total = archive.archive_size(connection)

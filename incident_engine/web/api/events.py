@@ -19,6 +19,7 @@ from incident_engine.common.errors import (
 )
 from incident_engine.common.telemetry import EventOutcome, Metrics
 from incident_engine.config.settings import Settings
+from incident_engine.domain.events.effect import sentences
 from incident_engine.domain.events.model import Repeats
 from incident_engine.engine.receipts import EventReporter, Receipt
 from incident_engine.intake.base import Batch, Format, IntakeContext
@@ -26,6 +27,7 @@ from incident_engine.store.quarantine import is_anything_in_quarantine, put_in_q
 from incident_engine.store.unit_of_work import UnitOfWork
 from incident_engine.store.writer import Writer
 from incident_engine.web import problems
+from incident_engine.web.parameters import refuse_unknown
 from incident_engine.web.request import read_body
 
 _EXPECTED = (InvalidDocumentError, OverloadedError, StoreError)
@@ -50,6 +52,7 @@ class EventIntake:
         """Store the events of one body. Answers 202 with a receipt for each, and with the reports in quarantine."""
         context = IntakeContext(self.clock.now(), self.settings.intake.max_clock_skew)
         try:
+            refuse_unknown(request)
             batch = format_.parse(await read_body(request, self.settings.server.max_body_bytes), context)
             self.metrics.count_ahead(batch.future_count)
             receipts = await self._report(batch, format_.repeats)
@@ -60,7 +63,14 @@ class EventIntake:
             raise
         answer: dict[str, object] = {
             "events": [
-                {"source": row.source, "id": row.id, "status": row.outcome.value, "incident": row.incident}
+                {
+                    "source": row.source,
+                    "id": row.id,
+                    "status": row.outcome.value,
+                    "incident": row.incident,
+                    "effect": row.effect.effect.value,
+                    "detail": sentences(row.effect, self.settings.bank.zone, self.settings.service_names),
+                }
                 for row in receipts
             ]
         }

@@ -3,17 +3,23 @@
 Instants are ISO 8601 in the bank's local time, with offset. Absent values are None.
 """
 
+from collections.abc import Mapping
 from datetime import datetime, tzinfo
 from typing import Any
 
 from sqlalchemy import Connection
 
+from incident_engine.domain.events.effect import sentences
 from incident_engine.domain.grading.assessment import Assessment
 from incident_engine.domain.grading.assessment_document import assessment_document, to_local_iso
 from incident_engine.domain.grading.obligation_status import ObligationState
 from incident_engine.domain.incidents.what_if import WhatIf
+from incident_engine.domain.response.effects import effects_of
+from incident_engine.domain.values import LocalizedText
 from incident_engine.engine.reader import Reader
 from incident_engine.store import read_models
+from incident_engine.store.events import events_of
+from incident_engine.store.steps import steps_of
 
 
 def list_view(connection: Connection, zone: tzinfo, closed: bool | None, limit: int, offset: int) -> dict[str, Any]:
@@ -105,12 +111,17 @@ def _levels(assessment: Assessment, zone: tzinfo) -> dict[str, Any]:
 
 
 def timeline_view(
-    connection: Connection, reader: Reader, incident_id: str, now: datetime, zone: tzinfo
+    connection: Connection,
+    reader: Reader,
+    incident_id: str,
+    now: datetime,
+    zone: tzinfo,
+    service_names: Mapping[str, LocalizedText],
 ) -> dict[str, Any] | None:
     """Return all events, levels, obligations, steps and attempts of an incident by time; None if there is no incident.
 
     Shape: `{"incident", "timeline": [{"at", "kind", …}]}`. The other keys depend on `kind`:
-    - `event`: the event in the native format;
+    - `event`: the event in the native format, its `effect`, and `detail`, a sentence by language;
     - `level`: `pack`, `level`, `rule`, `cite`, `corrected_by`, `reason`;
     - `obligation`: `pack`, `obligation`, `cite`, `state` ("met" or "overdue"); if met also `by`, `due_at`, `late`;
     - `step`: `step`, `audience`, `template`, `state`;
@@ -119,7 +130,13 @@ def timeline_view(
     case = reader.case(connection, incident_id, now)
     if case is None:
         return None
-    events = read_models.event_rows(connection, incident_id, zone)
+    stored = {step_id: row.step for step_id, row in steps_of(connection, incident_id).items()}
+    effects = effects_of(events_of(connection, incident_id), stored)
+    events = [
+        event | {"effect": effect.effect.value, "detail": sentences(effect, zone, service_names)}
+        for event in read_models.event_rows(connection, incident_id, zone)
+        if (effect := effects[event["source"], event["id"]])
+    ]
     entries = [
         *({"at": event["occurred_at"], "kind": "event", **event} for event in events),
         *(entry for assessment in case.assessments for entry in _level_changes(assessment, zone)),

@@ -4,7 +4,6 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Path, Query
-from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from incident_engine.domain.events.fields import Instant, Regions
@@ -18,7 +17,6 @@ from incident_engine.web.api.incident_views import (
     what_if_view,
 )
 from incident_engine.web.context import AppContext
-from incident_engine.web.parameters import refuse_unknown
 from incident_engine.web.problems import NoIncidentError
 
 
@@ -66,7 +64,8 @@ def install(app: FastAPI, context: AppContext) -> None:
     )
     def timeline(incident_id: IncidentId) -> JSONResponse:
         with context.database.read() as connection:
-            view = timeline_view(connection, context.reader, incident_id, context.clock.now(), zone)
+            names = context.settings.service_names
+            view = timeline_view(connection, context.reader, incident_id, context.clock.now(), zone, names)
         return _response(view, incident_id)
 
     @app.get(
@@ -75,9 +74,8 @@ def install(app: FastAPI, context: AppContext) -> None:
         summary="假设恢复时间或波及更多地区，级别将如何变化 · The level if service is restored or more regions fail",
     )
     def what_if(
-        request: Request, incident_id: IncidentId, restored_at: At = None, add_region: AddRegions = (), since: At = None
+        incident_id: IncidentId, restored_at: At = None, add_region: AddRegions = (), since: At = None
     ) -> JSONResponse:
-        refuse_unknown(request, ("restored_at", "add_region", "since"), repeated=("add_region",))
         question = WhatIf(restored_at, tuple(add_region), since)
         with context.database.read() as connection:
             view = what_if_view(connection, context.reader, incident_id, question, context.clock.now(), zone)

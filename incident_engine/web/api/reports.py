@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import FastAPI, Path, Query
 from pydantic import AfterValidator
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from incident_engine.common.errors import InvalidDocumentError
@@ -21,7 +20,6 @@ from incident_engine.review import versions as report_versions
 from incident_engine.review.text import tables
 from incident_engine.store import cases
 from incident_engine.web.context import AppContext
-from incident_engine.web.parameters import refuse_unknown
 from incident_engine.web.problems import NoIncidentError
 
 if TYPE_CHECKING:
@@ -135,8 +133,7 @@ def install(app: FastAPI, context: AppContext) -> None:
     @app.get(
         base, tags=["reports"], summary="一个事件的报告及其所有版本 · An incident's reports with all their versions"
     )
-    def reports(request: Request, incident_id: IncidentId) -> Response:
-        refuse_unknown(request, ())
+    def reports(incident_id: IncidentId) -> Response:
         return routes.list(incident_id)
 
     @app.get(
@@ -145,14 +142,12 @@ def install(app: FastAPI, context: AppContext) -> None:
         summary="一份报告：JSON、可打印网页或 DOCX · One report: JSON, a page to print, or DOCX",
     )
     def report(
-        request: Request,
         incident_id: IncidentId,
         report: ReportId,
         version: Number = None,
         lang: Lang = None,
         format: ReportFormat = ReportFormat.JSON,  # noqa: A002 - the parameter's name on the wire
     ) -> Response:
-        refuse_unknown(request, ("version", "lang", "format"))
         return routes.one(incident_id, report_versions.VersionRequest(report, None, version), format, lang)
 
     @app.get(
@@ -161,7 +156,6 @@ def install(app: FastAPI, context: AppContext) -> None:
         summary="多次报送的报告中的一份 · One of the reports that are due several times",
     )
     def instance(
-        request: Request,
         incident_id: IncidentId,
         report: ReportId,
         instance: Instance,
@@ -169,7 +163,6 @@ def install(app: FastAPI, context: AppContext) -> None:
         lang: Lang = None,
         format: ReportFormat = ReportFormat.JSON,  # noqa: A002 - the parameter's name on the wire
     ) -> Response:
-        refuse_unknown(request, ("version", "lang", "format"))
         return routes.one(incident_id, report_versions.VersionRequest(report, instance, version), format, lang)
 
     @app.get(
@@ -178,11 +171,9 @@ def install(app: FastAPI, context: AppContext) -> None:
         summary="一段时间的统计，供年度评估 · The figures of a period, for the yearly review",
     )
     def summary(
-        request: Request,
         first: First = None,
         last: Last = None,
         lang: Lang = None,
         format: ReviewFormat = ReviewFormat.JSON,  # noqa: A002 - the parameter's name on the wire
     ) -> Response:
-        refuse_unknown(request, ("from", "to", "lang", "format"))
         return routes.review(first, last, format, lang)

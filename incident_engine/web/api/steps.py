@@ -1,4 +1,4 @@
-"""Actions on steps by the API: acknowledge, approve, complete, skip, assign, add."""
+"""Actions of people by the API: acknowledge, approve, complete, skip, assign and add steps, close incidents."""
 
 import asyncio
 import hashlib
@@ -13,12 +13,15 @@ from starlette.responses import JSONResponse, Response
 
 from incident_engine.common.errors import InvalidDocumentError, Problem
 from incident_engine.common.validation import nearest
+from incident_engine.domain.events.actions import StepAdded
+from incident_engine.domain.events.effect import sentences
 from incident_engine.domain.step_id import StepId
+from incident_engine.engine.addition_preview import addition_texts
 from incident_engine.store import steps
 from incident_engine.store.archive import archived
 from incident_engine.web.action_events import ActionEvents
 from incident_engine.web.context import AppContext
-from incident_engine.web.problems import NoIncidentError
+from incident_engine.web.problems import NoIncidentError, problem_entry, problem_response
 from incident_engine.web.request import read_object
 
 StepAction = Literal["acknowledge", "approve", "complete", "skip", "assign"]
@@ -53,6 +56,14 @@ def install(app: FastAPI, context: AppContext) -> None:
         status_code=202,
         summary="增加步骤或任务 · Add a step of a playbook, or a task",
     )
+    app.add_api_route(
+        "/api/v1/incidents/{incident_id}/close",
+        actions.close,
+        methods=["POST"],
+        tags=["incidents"],
+        status_code=202,
+        summary="关闭事件，逾期义务逐项说明理由 · Close an incident, with a reason for each overdue obligation",
+    )
 
 
 class StepActions:
@@ -71,9 +82,33 @@ class StepActions:
         return await self._take(action, incident_id, body | {"step": step_id}, key, step_id)
 
     async def add(self, request: Request, incident_id: IncidentId, key: Key = None) -> Response:
-        """Add a step of a playbook before its time (`step`) or a task (`title`); `by` and `reason` go on record."""
+        """Add a step of a playbook before its time (`step`) or a task (`title`); `by` and `reason` go on record.
+
+        Answers 409 with the words that would go outside the bank, or a due time that is past, until `confirm` is true.
+        """
         body = await read_object(request, self._context.settings.server.max_body_bytes)
-        return await self._take("add", incident_id, body, key, None)
+        try:
+            return await self._take("add", incident_id, body, key, None)
+        except InvalidDocumentError as error:
+            if any(problem.path != ("confirm",) for problem in error.problems):
+                raise
+            texts = await asyncio.to_thread(self._texts, incident_id, body)
+            detail = 'nothing was stored; read this, and send it again with "confirm": true'
+            errors = [problem_entry(problem) for problem in error.problems]
+            return problem_response(409, "To be confirmed", detail, errors=errors, texts=texts)
+
+    def _texts(self, incident_id: str, data: Mapping[str, Any]) -> list[dict[str, str]]:
+        """Return the words that would go out, by audience and language."""
+        event = self._events.event("api", "preview", "add", incident_id, data)
+        assert isinstance(event, StepAdded)  # noqa: S101 - the type of this action
+        context = self._context
+        with context.database.read() as connection:
+            return addition_texts(connection, context.settings, context.reader, event, context.clock.now())
+
+    async def close(self, request: Request, incident_id: IncidentId, key: Key = None) -> Response:
+        """Close an incident. The body is the `data` of the event `incident.closed`, such as `{"by": "陈总"}`."""
+        body = await read_object(request, self._context.settings.server.max_body_bytes)
+        return await self._take("close", incident_id, body, key, None)
 
     async def _take(
         self, action: str, incident_id: str, data: Mapping[str, Any], key: str | None, step_id: str | None
@@ -82,8 +117,11 @@ class StepActions:
         name = key and hashlib.sha256(f"{key}\0{action}\0{incident_id}\0{step_id}".encode()).hexdigest()[:32]
         event = self._events.event("api", name or uuid.uuid4().hex, action, incident_id, data)
         receipt = await self._events.report(event)
-        status = {"incident": receipt.incident, "event": {"source": receipt.source, "id": receipt.id}}
-        return JSONResponse(status | {"status": receipt.outcome.value}, 202)
+        status: dict[str, Any] = {"incident": receipt.incident, "event": {"source": receipt.source, "id": receipt.id}}
+        settings = self._context.settings
+        detail = sentences(receipt.effect, settings.bank.zone, settings.service_names)
+        status |= {"status": receipt.outcome.value, "effect": receipt.effect.effect.value, "detail": detail}
+        return JSONResponse(status, 202)
 
     def _incident_of(self, step_id: str) -> str:
         with self._context.database.read() as connection:

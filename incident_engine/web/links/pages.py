@@ -13,6 +13,7 @@ from starlette.responses import Response
 from incident_engine.common.errors import ConflictError, InvalidDocumentError
 from incident_engine.common.signed_links import LINK_PATH, InvalidLinkError, Link, LinkAction
 from incident_engine.common.telemetry import EventOutcome
+from incident_engine.domain.events.effect import Effect, sentences
 from incident_engine.domain.response.step import StepState
 from incident_engine.store import held_texts, steps
 from incident_engine.web.action_events import ActionEvents
@@ -60,9 +61,16 @@ class LinkPages:
             return page("action.html", 200, **variables, result="already")
         # The event's id follows from the token, so that two clicks are one event.
         name = hashlib.sha256(token.encode()).hexdigest()[:32]
-        data = {"by": by, "step": link.step}
+        data: dict[str, Any] = {"by": by, "step": link.step}
+        if variables["action"] == "close":
+            reasons = {
+                due["key"]: " ".join(form.get(f"overdue.{due['key']}", [""])[0].split()) for due in variables["overdue"]
+            }
+            if not all(reasons.values()):
+                return page("action.html", 422, **variables, result="unreasoned")
+            data = {"by": by, "overdue": [{"obligation": key, "reason": text} for key, text in reasons.items()]}
         try:
-            event = self._events.event("link", name, link.action, variables["incident"], data)
+            event = self._events.event("link", name, variables["action"], variables["incident"], data)
             receipt = await self._events.report(event)
         except ConflictError:
             # Somebody else pressed the same button at the same time; the page says who it was.
@@ -72,13 +80,18 @@ class LinkPages:
             return page("action.html", 409, **variables, result="refused", reason=reason)
         result = "already" if receipt.outcome is EventOutcome.DUPLICATE else "done"
         variables = await asyncio.to_thread(self._variables, link)
-        return page("action.html", 200, **variables, result=result)
+        settings = self._context.settings
+        detail = sentences(receipt.effect, settings.bank.zone, settings.service_names)
+        # Somebody else may have been a moment faster: then the page says who, not that this click did it.
+        result = "none" if result == "done" and receipt.effect.effect is Effect.NONE else result
+        return page("action.html", 200, **variables, result=result, detail=detail)
 
     def _variables(self, link: Link) -> dict[str, Any]:
         """Return the variables of action.html. Raises HTTPException(404) if the step is gone.
 
         Shape: `{"incident", "step": Step, "action", "is_done", "done_by", "done_at", "deadline", "message": (subject,
-        HTML), "drafts": [(locale, subject, HTML)], "name": LocalizedText, "bank": LocalizedText}`.
+        HTML), "overdue": [{"key", "cite", "due_at"}],
+        "drafts": [(locale, subject, HTML)], "name": LocalizedText, "bank": LocalizedText}`.
         """
         with self._context.database.read() as connection:
             stored = steps.stored_step(connection, link.step)
@@ -88,6 +101,10 @@ class LinkPages:
             drafts = held_texts.held_texts_of(connection, link.step)
             answer = steps.answer_to(connection, link.step)
             message = held_texts.latest_text(connection, link.step, link.contact)
+            # Completing the request would close nothing, so its button closes.
+            closes = link.action is LinkAction.COMPLETE and self._context.reader.asks_for_closing(stored.step)
+            now = self._context.clock.now()
+            overdue = self._context.reader.overdue(connection, incident_id or "", now) if closes else []
         zone = self._context.settings.bank.zone
         contact = self._context.settings.contact_by_id.get(link.contact)
         is_approval = link.action is LinkAction.APPROVE
@@ -95,7 +112,12 @@ class LinkPages:
         return {
             "incident": incident_id,
             "step": stored.step,
-            "action": link.action.value,
+            "action": "close" if closes else link.action.value,
+            "overdue": [
+                {"key": status.key, "cite": status.cite, "due_at": local_minute(status.due_at, zone)}
+                for status in overdue
+                if status.due_at is not None
+            ],
             "is_done": not waits,
             "done_by": answer[1] if answer else None,
             "done_at": local_minute(answer[0], zone) if answer else None,
