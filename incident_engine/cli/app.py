@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from incident_engine import __version__
-from incident_engine.cli import channels, database, drills, grade, replay, report, schema, serve, steps
+from incident_engine.cli import channels, database, drills, grade, quarantine, replay, report, schema, serve, steps
 from incident_engine.common.errors import IncidentEngineError, InvalidFilesError
 
 app = typer.Typer(
@@ -36,6 +36,7 @@ for _command in (
     app.command()(_command)
 app.command("test-message")(channels.send_test_message)
 app.add_typer(steps.app, name="step")
+app.add_typer(quarantine.app, name="quarantine")
 
 
 def main() -> None:

@@ -168,6 +168,12 @@ class Metrics:
         )
         for reason in RefusedReason:
             self._refused.labels(reason)  # a series at 0, so that rate() sees the first refusal
+        self._quarantined = Counter(
+            "incident_engine_reports_quarantined",
+            "Reports that entered the quarantine, by source and reason; a repeat is not counted again.",
+            ["source", "reason"],
+            registry=self.registry,
+        )
         self._deliveries = Counter(
             "incident_engine_deliveries",
             "Attempts to deliver a message, by channel and outcome.",
@@ -202,10 +208,11 @@ class Metrics:
 
     def count_events(self, source: str, outcome: EventOutcome, number: int = 1) -> None:
         """Count reported events."""
-        if source not in self._sources and len(self._sources) >= MANY_SOURCES:
-            source = "other"
-        self._sources.add(source)
-        self._events.labels(source, outcome).inc(number)
+        self._events.labels(self._bounded(source), outcome).inc(number)
+
+    def count_quarantined(self, source: str, reason: str, number: int = 1) -> None:
+        """Count reports that entered the quarantine."""
+        self._quarantined.labels(self._bounded(source), reason).inc(number)
 
     def count_ahead(self, events: int) -> None:
         """Count events that occurred too far ahead of this machine's clock."""
@@ -232,6 +239,12 @@ class Metrics:
         """Set the gauges of a channel's circuit to its state."""
         for candidate in CircuitState:
             self._circuits.labels(channel, candidate).set(candidate is state)
+
+    def _bounded(self, source: str) -> str:
+        if source not in self._sources and len(self._sources) >= MANY_SOURCES:
+            source = "other"
+        self._sources.add(source)
+        return source
 
 
 class _BuildInfo(Collector):

@@ -45,7 +45,7 @@ from incident_engine.config.people import (
     people_problems,
 )
 from incident_engine.config.secret import Secret
-from incident_engine.config.watchdog import WatchdogSettings, watchdog_problems
+from incident_engine.config.watchdog import QuarantineSettings, WatchdogSettings, watchdog_problems
 from incident_engine.domain.calendar.holidays import Calendar, known_countries
 from incident_engine.domain.calendar.service_hours import ALWAYS, ServiceHours, WeeklyHours, weekly_hours
 from incident_engine.domain.events.fields import Regions
@@ -258,6 +258,7 @@ class Settings(BaseSettings):
     retention: RetentionSettings = RetentionSettings()
     drills: DrillSettings = DrillSettings()
     watchdog: WatchdogSettings = WatchdogSettings()
+    quarantine: QuarantineSettings = QuarantineSettings()
 
     @classmethod
     def settings_customise_sources(
@@ -371,7 +372,7 @@ def _inconsistencies(settings: Settings) -> Iterator[Problem]:
     recipients = [contact.id for contact in settings.contacts] + [rotation.id for rotation in settings.rotations]
     for index, name in enumerate(settings.drills.recipients):
         yield from unknown_problems(("drills", "recipients", index), "contact or rotation", name, recipients)
-    yield from watchdog_problems(settings.watchdog, settings.people)
+    yield from watchdog_problems(settings.watchdog, settings.quarantine, settings.people)
     for index, service in enumerate(settings.services):
         yield from unknown_problems(("services", index, "hours"), "hours", service.hours, ["always", *settings.hours])
     for position, contact in enumerate(settings.contacts):

@@ -59,8 +59,18 @@ class WatchdogSettings(Strict):
     """The shortest time between two notices of the same kind."""
 
 
-def watchdog_problems(settings: WatchdogSettings, people: People) -> Iterator[Problem]:
-    """Yield a problem for each name in the audience that does not exist."""
-    for index, name in enumerate(settings.audience):
-        path = ("watchdog", "audience", index)
-        yield from unknown_problems(path, "audience, rotation or contact", name, people.names)
+class QuarantineSettings(Strict):
+    """The reports that nobody grades, such as alerts without a known service: when and to whom they are told."""
+
+    tell_after: Duration = timedelta(minutes=2)
+    """The time in quarantine after which the duty team is paged. One message tells of all."""
+    audience: tuple[Identifier, ...] = ()
+    """Audiences, rotations and contacts to page. Default: the audience that the chosen playbooks page at a level."""
+
+
+def watchdog_problems(settings: WatchdogSettings, quarantine: QuarantineSettings, people: People) -> Iterator[Problem]:
+    """Yield a problem for each name in the audiences that does not exist."""
+    for section, audience in (("watchdog", settings.audience), ("quarantine", quarantine.audience)):
+        for index, name in enumerate(audience):
+            path = (section, "audience", index)
+            yield from unknown_problems(path, "audience, rotation or contact", name, people.names)

@@ -28,7 +28,13 @@ from incident_engine.engine.reader import Reader
 from incident_engine.engine.receipts import Receipt
 from incident_engine.engine.router import Router
 from incident_engine.engine.update import CaseUpdater
-from incident_engine.store.quarantine import is_anything_in_quarantine, put_in_quarantine, release_from_quarantine
+from incident_engine.store.quarantine import (
+    CONFLICT,
+    ISOLATED,
+    is_anything_in_quarantine,
+    put_in_quarantine,
+    release_from_quarantine,
+)
 from incident_engine.store.timers import due_timers, set_timer
 from incident_engine.store.unit_of_work import ReceiptGroup, UnitOfWork, in_savepoint
 
@@ -133,10 +139,13 @@ class Engine:
                 raise type(failure)(moved)
             if failure is not None:
                 warn(Reason.EVENT_ISOLATED, failure, source=event.source, id=event.id, type=event.type.value)
-                reason = Reason.EVENT_ISOLATED.value
-                put_in_quarantine(unit.connection, event.source, event.id, reason, repr(failure), wire(event), now)
+                row = put_in_quarantine(
+                    unit.connection, event.source, event.id, ISOLATED, repr(failure), wire(event), now
+                )
                 receipts[index] = Receipt(event.source, event.id, EventOutcome.QUARANTINED, None, effect=QUARANTINED)
                 unit.after_commit.append(partial(self._metrics.count_events, event.source, EventOutcome.QUARANTINED))
+                if row.times == 1:
+                    unit.after_commit.append(partial(self._metrics.count_quarantined, event.source, ISOLATED))
             elif taken is not None:
                 receipts[index] = taken[0]
         return [receipts[index] for index in range(len(events))]
@@ -203,9 +212,11 @@ class Engine:
     def _set_aside(self, unit: UnitOfWork, event: Event, contradictions: Sequence[Conflict], now: datetime) -> Receipt:
         """Quarantine an alert that contradicts the known one: its sender cannot correct it, and repeats it."""
         detail = "; ".join(problem.sentence() for problem in contradictions)
-        reason = Reason.EVENT_CONFLICT.value
-        put_in_quarantine(unit.connection, event.source, event.id, reason, detail, wire(event), now)
+        reason = CONFLICT
+        row = put_in_quarantine(unit.connection, event.source, event.id, reason, detail, wire(event), now)
         unit.after_commit.append(partial(self._metrics.count_events, event.source, EventOutcome.QUARANTINED))
+        if row.times == 1:
+            unit.after_commit.append(partial(self._metrics.count_quarantined, event.source, reason))
         fields = [problem.pointer for problem in contradictions]
         log_after_commit(unit, Reason.EVENT_CONFLICT, source=event.source, id=event.id, fields=fields)
         return Receipt(event.source, event.id, EventOutcome.QUARANTINED, None, effect=QUARANTINED)

@@ -14,14 +14,14 @@ from typing import Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
-from incident_engine.common.errors import InvalidDocumentError
+from incident_engine.common.errors import InvalidDocumentError, Problem
 from incident_engine.common.validation import problems_of
 from incident_engine.config.settings import AlertmanagerSettings, Settings
 from incident_engine.domain.events.fields import EVERYWHERE, INSTANT, KNOWN_SERVICES, Instant
 from incident_engine.domain.events.model import EVENT, Event, OutageEvent, Repeats, outage_started
 from incident_engine.domain.events.types import EventType
 from incident_engine.domain.values import RESOLUTION
-from incident_engine.intake.base import Batch, Format, FormatDocs, IntakeContext, Rejected
+from incident_engine.intake.base import Batch, Format, FormatDocs, IntakeContext, Overrides, Rejected
 from incident_engine.intake.document import parse_json
 
 SOURCE = "alertmanager"
@@ -83,6 +83,7 @@ class AlertmanagerFormat(Format):
     )
 
     def __init__(self, settings: Settings) -> None:
+        self._settings = settings.alertmanager
         self._mapper = AlertMapper(settings.alertmanager, settings.service_names, settings.regions.everywhere)
 
     def parse(self, body: bytes, context: IntakeContext) -> Batch:
@@ -93,6 +94,22 @@ class AlertmanagerFormat(Format):
         except ValidationError as error:
             raise InvalidDocumentError(problems_of(error, Notification, document)) from None
         return self._mapper.map(notification, context.latest)
+
+    def map_document(
+        self, document: Mapping[str, Any], overrides: Overrides, context: IntakeContext
+    ) -> Sequence[Event]:
+        """Return the events of one alert, as `Format.map_document` describes."""
+        return self._mapper.map_alert(document, overrides, context.latest)
+
+    def labels_for(self, overrides: Overrides) -> Mapping[str, str]:
+        """Return the labels that an alert's rule needs, so that its next alert is mapped by itself."""
+        settings = self._settings
+        labels = {settings.service_label: overrides.service or ""}
+        labels[settings.region_label] = settings.region_separator.join(overrides.regions or ())
+        return {name: value for name, value in labels.items() if value}
+
+
+_NO_OVERRIDES = Overrides()
 
 
 class AlertMapper:
@@ -132,6 +149,16 @@ class AlertMapper:
         future_count = sum(alert.reason is QuarantineReason.FROM_THE_FUTURE for alert in rejected)
         return Batch(SOURCE, events, rejected=rejected, resolved=resolved, future_count=future_count)
 
+    def map_alert(self, document: object, overrides: Overrides, latest: datetime) -> list[Event]:
+        """Return the events of one alert with other service and regions than its labels name.
+
+        Raises InvalidDocumentError if the alert is malformed, or if the service or a region is not known.
+        """
+        try:
+            return self._events(_alert(document), latest, overrides)
+        except _CannotMapError as error:
+            raise InvalidDocumentError(error.problems or [Problem((), error.detail)]) from None
+
     def _ordinary_event(self, document: Any, latest: datetime) -> Event | None:
         """Return the event of an ordinary firing alert, equal to the one of `_events`; None for any other alert."""
         try:
@@ -167,14 +194,12 @@ class AlertMapper:
         assert isinstance(event, OutageEvent)  # noqa: S101 - alerts become no other events
         return event.service, event.regions
 
-    def _events(self, alert: Alert, latest: datetime) -> list[Event]:
+    def _events(self, alert: Alert, latest: datetime, overrides: Overrides = _NO_OVERRIDES) -> list[Event]:
         """Return the start of an alert's outage and, if it is resolved, the restoration."""
         settings = self._settings
-        service = alert.labels.get(settings.service_label, "")
-        regions = [
-            name.strip() for name in alert.labels.get(settings.region_label, "").split(settings.region_separator)
-        ]
-        regions = [region for region in regions if region]
+        service = overrides.service or alert.labels.get(settings.service_label, "")
+        labelled = alert.labels.get(settings.region_label, "").split(settings.region_separator)
+        regions = [region for region in map(str.strip, overrides.regions or labelled) if region]
         if not service:
             raise _CannotMapError(QuarantineReason.NO_SERVICE_LABEL, f"no label '{settings.service_label}'")
         if not regions:
@@ -226,10 +251,11 @@ def _instant(text: str) -> datetime | None:
 
 
 class _CannotMapError(Exception):
-    def __init__(self, reason: QuarantineReason, detail: str) -> None:
+    def __init__(self, reason: QuarantineReason, detail: str, problems: Sequence[Problem] = ()) -> None:
         super().__init__(detail)
         self.reason = reason
         self.detail = detail
+        self.problems = problems
 
 
 def _alert(document: object) -> Alert:
@@ -264,6 +290,6 @@ def _validated(document: Mapping[str, Any], names: Mapping[str, object]) -> Even
     try:
         return EVENT.validate_python(document, context=dict(names))
     except ValidationError as error:
-        problems: Sequence[Any] = problems_of(error, Event, document)
+        problems = problems_of(error, Event, document)
         reason = _REASON_BY_FIELD.get(str(problems[0].path[0]), QuarantineReason.INVALID)
-        raise _CannotMapError(reason, "; ".join(problem.sentence() for problem in problems)) from None
+        raise _CannotMapError(reason, "; ".join(problem.sentence() for problem in problems), problems) from None

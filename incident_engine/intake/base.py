@@ -61,6 +61,16 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
+class Overrides:
+    """The service and regions that a person, or the configuration, gives to a report in place of its own."""
+
+    service: str | None = None
+    """None keeps the report's own."""
+    regions: tuple[str, ...] | None = None
+    """None keeps the report's own."""
+
+
+@dataclass(frozen=True, slots=True)
 class FormatDocs:
     """The description of a format in OpenAPI."""
 
@@ -97,3 +107,16 @@ class Format(ABC):
 
         Raises MalformedBodyError if the body cannot be read, and InvalidDocumentError if it is of another format.
         """
+
+    @abstractmethod
+    def map_document(
+        self, document: Mapping[str, Any], overrides: Overrides, context: IntakeContext
+    ) -> Sequence[Event]:
+        """Return the events of one report, as `parse` would if it had the service and regions of `overrides`.
+
+        The events have the report's own times, ids and signal. Raises InvalidDocumentError if it cannot be mapped.
+        """
+
+    def labels_for(self, overrides: Overrides) -> Mapping[str, str]:
+        """Return the labels with which a sender would name this service and these regions; none if it has no labels."""
+        return {}

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -11,7 +12,7 @@ from incident_engine.common.validation import problems_of
 from incident_engine.config.settings import Settings
 from incident_engine.domain.events.fields import EVERYWHERE, KNOWN_SERVICES
 from incident_engine.domain.events.model import EVENT, AnyEvent, Event
-from incident_engine.intake.base import Batch, Format, FormatDocs, IntakeContext
+from incident_engine.intake.base import Batch, Format, FormatDocs, IntakeContext, Overrides
 from incident_engine.intake.document import parse_json
 
 _UNKNOWN = "unknown"
@@ -49,6 +50,17 @@ class NativeFormat(Format):
     def parse(self, body: bytes, context: IntakeContext) -> Batch:
         """Return the events of a body, with the problems of each. Raises MalformedBodyError if it is not JSON."""
         return parse_document(parse_json(body), self._services, context.latest, self._everywhere)
+
+    def map_document(
+        self, document: Mapping[str, Any], overrides: Overrides, context: IntakeContext
+    ) -> Sequence[Event]:
+        """Return one event, with the service and regions of `overrides`, as `Format.map_document` describes."""
+        overridden = {"service": overrides.service, "regions": overrides.regions}
+        changed = {**document, **{name: value for name, value in overridden.items() if value is not None}}
+        batch = parse_document(changed, self._services, context.latest)
+        if batch.problems:
+            raise InvalidDocumentError(batch.located(batch.problems))
+        return [event for event in batch.events if event is not None]
 
 
 def parse_document(

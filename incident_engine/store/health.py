@@ -9,10 +9,13 @@ from incident_engine.domain.response.delivery_outcome import DeliveryState
 from incident_engine.domain.response.step import StepState
 from incident_engine.store.deliveries import Priority
 from incident_engine.store.events import last_event as newest_event
+from incident_engine.store.quarantine import WaitingReports, waiting_reports
 from incident_engine.store.tables import deliveries, events, steps, timers
 
 _CLOCKS = {"postgresql": text("SELECT clock_timestamp()")}
 """Queries for the time of a database on another machine; SQLite has ours."""
+EXAMPLES = 5
+"""The most quarantined reports that one notice shows; it counts the others."""
 _NOT_ARRIVED = [DeliveryState.PENDING, DeliveryState.SENDING, DeliveryState.FAILED]
 
 
@@ -41,6 +44,10 @@ class Health:
     """Deliveries that were due, were never tried, and wait for a rate limit or an endpoint that does not answer."""
     at_risk: Late | None
     """Steps with a deadline near or past, of whose statutory messages some failed and none was delivered."""
+    quarantined: WaitingReports | None
+    """Reports that wait in quarantine for longer than the limit."""
+    isolated: WaitingReports | None
+    """Events at which the engine failed, and which wait in quarantine."""
     ahead: Late | None
     """New events that occurred later than they were received, by more than the limit."""
     last_event: int
@@ -59,6 +66,8 @@ class Limits:
     """Time before the deadline of a step."""
     ahead: timedelta
     """Time by which an event may lie ahead of its receipt."""
+    quarantine: timedelta
+    """Time for which a report may wait in quarantine."""
 
 
 def health(connection: Connection, now: datetime, limits: Limits, last_event: int | None) -> Health:
@@ -73,6 +82,8 @@ def health(connection: Connection, now: datetime, limits: Limits, last_event: in
         lapsed=_late(connection, _deliveries(DeliveryState.SENDING, late_since)),
         waiting=_late(connection, _waiting(now)),
         at_risk=_late(connection, _at_risk(now, limits.deadline)),
+        quarantined=waiting_reports(connection, now - limits.quarantine, EXAMPLES, isolated=False),
+        isolated=waiting_reports(connection, now, EXAMPLES, isolated=True),
         ahead=None if last_event is None else _late(connection, _ahead(last_event, limits.ahead)),
         last_event=newest_event(connection),
         database_now=_database_now(connection),

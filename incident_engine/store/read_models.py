@@ -4,9 +4,10 @@ from collections.abc import Collection
 from datetime import datetime, tzinfo
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, func, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, func, select
 
 from incident_engine.domain.grading.assessment_document import to_local_iso
+from incident_engine.store.quarantine import QuarantineState
 from incident_engine.store.tables import assessments, attempts, cases, deliveries, events, quarantine, steps
 
 
@@ -91,19 +92,29 @@ def event_rows(connection: Connection, case_id: str, zone: tzinfo) -> list[dict[
     ]
 
 
-def quarantine_rows(connection: Connection, zone: tzinfo, limit: int, offset: int) -> list[dict[str, Any]]:
-    """Return a page of alerts in quarantine, the latest first.
+def quarantine_rows(
+    connection: Connection, zone: tzinfo, state: str | None, limit: int, offset: int
+) -> list[dict[str, Any]]:
+    """Return a page of quarantined reports in a state (None: any), the latest first.
 
     Shape: the columns of `quarantine` except `seq`.
     """
-    query = select(quarantine).order_by(quarantine.c.last_received_at.desc(), quarantine.c.seq.desc())
+    query = (
+        select(quarantine)
+        .where(*_in_state(state))
+        .order_by(quarantine.c.last_received_at.desc(), quarantine.c.seq.desc())
+    )
     rows = connection.execute(query.limit(limit).offset(offset)).mappings()
     return [_to_json(row, zone, without=("seq",)) for row in rows]
 
 
-def quarantine_count(connection: Connection) -> int:
-    """Return the number of alerts in quarantine."""
-    return int(connection.scalar(select(func.count()).select_from(quarantine)) or 0)
+def quarantine_count(connection: Connection, state: str | None = QuarantineState.WAITING) -> int:
+    """Return the number of quarantined reports in a state (None: any)."""
+    return int(connection.scalar(select(func.count()).select_from(quarantine).where(*_in_state(state))) or 0)
+
+
+def _in_state(state: str | None) -> tuple[ColumnElement[bool], ...]:
+    return () if state is None else (quarantine.c.state == state,)
 
 
 def open_incidents_by_level(connection: Connection) -> dict[str | None, int]:

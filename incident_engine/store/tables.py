@@ -258,8 +258,19 @@ quarantine = Table(
     Column("first_received_at", Instant, nullable=False),
     Column("last_received_at", Instant, nullable=False),
     Column("times", Integer, nullable=False),
+    Column("state", String, nullable=False, server_default="waiting"),
+    Column("service", String),  # by which a person mapped it; null: the report's own
+    Column("regions", JSON(none_as_null=True)),
+    Column("ended_by", String),  # the person who mapped or dismissed it
+    Column("ended_reason", Text),
+    Column("ended_at", Instant),
     UniqueConstraint("source", "key"),
+    CheckConstraint("state IN ('waiting', 'mapped', 'dismissed')", name="state"),
+    CheckConstraint("(state = 'waiting') = (ended_at IS NULL)", name="ended"),
 )
+# Each commit asks whether anything waits; what people have answered stays on record and must not slow it down.
+_WAITING = quarantine.c.state == text("'waiting'")
+Index("ix_quarantine_waiting", quarantine.c.first_received_at, sqlite_where=_WAITING, postgresql_where=_WAITING)
 
 # Values of the database as a whole: the key that signs links, the fingerprint of the rules tried last.
 keys = Table("keys", metadata, Column("name", String, primary_key=True), Column("value", String, nullable=False))

@@ -1,5 +1,7 @@
 """Builds the watchdog from the settings, with channels of its own if it has an audience."""
 
+from collections.abc import Sequence
+
 from incident_engine.common.clock import Clock
 from incident_engine.config.settings import Settings
 from incident_engine.delivery.channels.registry import open_channels
@@ -9,17 +11,20 @@ from incident_engine.watchdog.notifier import Notifier
 from incident_engine.watchdog.watchdog import Watchdog, Watched
 
 
-def open_watchdog(settings: Settings, watched: Watched, clock: Clock, url: str, *, drill: bool) -> Watchdog:
+def open_watchdog(
+    settings: Settings, watched: Watched, clock: Clock, url: str, *, duty: Sequence[str], drill: bool
+) -> Watchdog:
     """Return the watchdog, which notifies `watchdog.audience` over channels of its own.
 
+    `duty` is told, too, of outages that may go on ungraded.
     Raises StartupError if a secret of a channel cannot be read or used.
     """
     metrics = WatchdogMetrics(watched.metrics.registry)
     notifier = None
-    if settings.watchdog.audience:
+    if settings.watchdog.audience or duty:
         # Pages for the public carry no notices, so their channels stay closed.
         internal = {name: channel for name, channel in settings.channels.items() if channel.form != "web"}
         messages = NoticeMessages(settings, url, drill=drill)
         channels = open_channels(internal, settings.outgoing)
-        notifier = Notifier(settings, channels, messages, clock, metrics.count_notice)
+        notifier = Notifier(settings, channels, messages, clock, metrics.count_notice, duty=duty)
     return Watchdog(settings, watched, clock, metrics, notifier, drill=drill)

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from incident_engine.watchdog.findings import SEEN_TWICE, Change, ClockReading, Finding, Kind, Observation
 
@@ -27,7 +27,7 @@ class FindingTracker:
     def update(
         self, observations: Sequence[Observation], at: ClockReading, unknown: Collection[Kind] = ()
     ) -> list[Change]:
-        """Apply the observations of one probe and return the findings that appeared or ended.
+        """Apply the observations of one probe and return the findings that appeared, were renewed or ended.
 
         Kinds in `unknown` could not be probed and stay as they are.
         """
@@ -48,6 +48,12 @@ class FindingTracker:
         if finding is None and kind in SEEN_TWICE and kind not in self._suspected:
             return []
         self._seen_at[kind] = at.ticks
-        # The first observation keeps its `since`; only the particulars follow the latest one.
-        self._findings[kind] = observation if finding is None else replace(finding, detail=observation.detail)
-        return [Change(observation)] if finding is None else []
+        # The first observation keeps its `since`; everything else follows the latest one.
+        latest = observation if finding is None else replace(observation, since=finding.since)
+        self._findings[kind] = latest
+        is_news = finding is None or _is_renewed(finding.renewed_at, observation.renewed_at)
+        return [Change(latest)] if is_news else []
+
+
+def _is_renewed(before: datetime | None, latest: datetime | None) -> bool:
+    return before is not None and latest is not None and latest > before

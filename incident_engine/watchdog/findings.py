@@ -26,6 +26,8 @@ class Kind(StrEnum):
     CLOCK_STEPPED = "clock_stepped"
     EVENTS_AHEAD = "events_ahead"
     DATABASE_CLOCK_SKEW = "database_clock_skew"
+    REPORTS_QUARANTINED = "reports_quarantined"
+    EVENTS_ISOLATED = "events_isolated"
     PROBE_FAILED = "probe_failed"
 
 
@@ -44,6 +46,9 @@ UNREADY = frozenset(
 """Kinds that make the daemon unready: it does not do its own work, and another process may.
 
 All other kinds are warnings: the daemon stays ready, because events must still be accepted."""
+
+FOR_DUTY = frozenset({Kind.REPORTS_QUARANTINED, Kind.EVENTS_ISOLATED})
+"""Kinds about outages that may go on ungraded. The duty team is told, too, because only it knows whether one does."""
 
 SEEN_TWICE = frozenset({Kind.TIMER_OVERDUE, Kind.DELIVERY_UNCLAIMED, Kind.DELIVERY_LEASE_LAPSED})
 """Kinds that become findings at the second observation in a row: after a sleep or a step of the clock everything is
@@ -81,6 +86,10 @@ class Observation:
     since: datetime
     """The start of the fault, as far as this probe can tell."""
     detail: LocalizedText
+    particulars: LocalizedText | None = None
+    """Cases one by one with the words of monitors, in Markdown; for notices only, never for the log or /readyz."""
+    renewed_at: datetime | None = None
+    """The instant of the newest case; a later one is told although the finding is known."""
 
     @property
     def sentence(self) -> str:

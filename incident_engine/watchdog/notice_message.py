@@ -13,7 +13,7 @@ from incident_engine.domain.messages.drill_marks import marked
 from incident_engine.domain.messages.formatting import format_instant
 from incident_engine.domain.messages.templates import Message, MessageForm
 from incident_engine.store.deliveries import ClaimedDelivery, Priority
-from incident_engine.watchdog.findings import Change
+from incident_engine.watchdog.findings import FOR_DUTY, Change
 from incident_engine.watchdog.texts import TEXTS
 
 NOTICE_CASE = "watchdog"
@@ -39,7 +39,10 @@ class NoticeMessages:
         message = self._message(changes, contact.locale, form)
         if self._drill:
             message = marked(message, form)
-        keys = [f"{change.finding.kind} {change.finding.since.isoformat()} {change.ended_at}" for change in changes]
+        keys = [
+            f"{change.finding.kind} {change.finding.since.isoformat()} {change.finding.renewed_at} {change.ended_at}"
+            for change in changes
+        ]
         digest = hashlib.sha256("\0".join([contact.id, address.channel, *keys]).encode()).hexdigest()
         return ClaimedDelivery(
             id=f"aud_{digest[:32]}",
@@ -73,9 +76,12 @@ class NoticeMessages:
         if change.ended_at is not None:
             end = "。" if locale == "zh-CN" else "."
             return f"{_headline(change, locale)}{end}"
+        detail = f" {change.finding.detail.in_(locale)}" if change.finding.kind in FOR_DUTY else ""
         if locale == "zh-CN":
-            return f"{text.title.zh_cn}，自{since}。{text.means.zh_cn}{text.remedy.zh_cn}"
-        return f"{text.title.en}, since {since}. {text.means.en} {text.remedy.en}"
+            detail = f"{detail.strip()}。" if detail else ""
+            return f"{text.title.zh_cn}，自{since}。{detail}{text.means.zh_cn}{text.remedy.zh_cn}"
+        detail = f"{detail}." if detail else ""
+        return f"{text.title.en}, since {since}.{detail} {text.means.en} {text.remedy.en}"
 
     def _section(self, change: Change, locale: str) -> str:
         finding = change.finding
@@ -95,7 +101,8 @@ class NoticeMessages:
             lines = [f"情况：{detail}", f"开始：{since}", f"意味着：{means}", f"请处理：{remedy}"]
         else:
             lines = [f"What: {detail}", f"Since: {since}", f"What it means: {means}", f"What to do: {remedy}"]
-        return f"**{title}**\n\n" + "\n".join(f"- {line}" for line in lines)
+        section = f"**{title}**\n\n" + "\n".join(f"- {line}" for line in lines)
+        return section if finding.particulars is None else f"{section}\n\n{finding.particulars.in_(locale)}"
 
     def _format(self, instant: datetime, locale: str) -> str:
         return format_instant(instant.replace(microsecond=0), locale, self._settings.bank.zone)

@@ -15,7 +15,7 @@ from incident_engine.config.channels import Address
 from incident_engine.config.people import ContactSettings
 from incident_engine.config.settings import Settings
 from incident_engine.delivery.channels.base import Channels, DeliveryError, DeliveryOutcome
-from incident_engine.watchdog.findings import Change
+from incident_engine.watchdog.findings import FOR_DUTY, Change, Kind
 from incident_engine.watchdog.notice_message import NoticeMessages
 from incident_engine.watchdog.pending_notices import PendingNotices
 
@@ -39,15 +39,20 @@ class Notifier:
         clock: Clock,
         count: Count,
         *,
+        duty: Sequence[str] = (),
         now_ticks: Callable[[], float] = ticks,
     ) -> None:
-        """Take over `channels`: their connections live in this object's event loop, so they cannot be shared."""
+        """Take over `channels`: their connections live in this object's event loop, so they cannot be shared.
+
+        `duty` names those who are told of outages that may go on ungraded, beside the audience of the watchdog.
+        """
         self._settings = settings
         self._channels = channels
         self._messages = messages
         self._clock = clock
         self._count = count
         self._ticks = now_ticks
+        self._duty = duty
         self._posted: queue.SimpleQueue[Change] = queue.SimpleQueue()
         self._pending: dict[str, PendingNotices] = {}
         self._log = logger("watchdog")
@@ -104,7 +109,7 @@ class Notifier:
             except queue.Empty:
                 return
             if change.ended_at is None:
-                for contact in self._readers(self._clock.now()):
+                for contact in self._readers(change.finding.kind, self._clock.now()):
                     if contact.id not in self._pending:
                         pause, retry = self._settings.watchdog.pause, self._settings.retry
                         self._pending[contact.id] = PendingNotices(contact, pause, retry)
@@ -114,9 +119,12 @@ class Notifier:
                 for pending in self._pending.values():
                     pending.add(change)
 
-    def _readers(self, now: datetime) -> Sequence[ContactSettings]:
+    def _readers(self, kind: Kind, now: datetime) -> Sequence[ContactSettings]:
         people = self._settings.people
-        contacts = [contact for name in self._settings.watchdog.audience for contact in people.members(name, now)]
+        audience = [*self._settings.watchdog.audience, *(self._duty if kind in FOR_DUTY else ())]
+        if not audience:
+            return []  # the start of the watchdog has logged it
+        contacts = [contact for name in audience for contact in people.members(name, now)]
         readers = {contact.id: contact for contact in contacts if internal_addresses(contact, self._settings)}
         if not readers:
             self._log.warning("nobody_is_told", reason="no_internal_channel", set="watchdog.audience")

@@ -22,7 +22,8 @@ class PendingNotices:
         self._pause = pause.total_seconds()
         self._retry = retry
         self._waiting: dict[Kind, Change] = {}
-        self._notified: set[Kind] = set()
+        self._notified: dict[Kind, datetime | None] = {}
+        """The `renewed_at` of each finding that the reader knows."""
         self._notified_at: dict[Kind, float] = {}
         self._rate_limit = RateLimit(PER_HOUR, timedelta(hours=1))
         self._failures = 0
@@ -36,7 +37,8 @@ class PendingNotices:
     def add(self, change: Change) -> None:
         """Queue a change. An end cancels a start that was not sent; a new start cancels an end that was not sent."""
         kind = change.finding.kind
-        if (change.ended_at is None) != (kind in self._notified):
+        is_renewed = change.ended_at is None and self._notified.get(kind) != change.finding.renewed_at
+        if is_renewed or (change.ended_at is None) != (kind in self._notified):
             self._waiting[kind] = change
         else:
             self._waiting.pop(kind, None)
@@ -63,10 +65,10 @@ class PendingNotices:
             if self._waiting.get(kind) is change:
                 del self._waiting[kind]
             if change.ended_at is None:
-                self._notified.add(kind)
+                self._notified[kind] = change.finding.renewed_at
                 self._notified_at[kind] = ticks
             else:
-                self._notified.discard(kind)
+                self._notified.pop(kind, None)
 
     def record_failed(self, ticks: float) -> float:
         """Record that no channel accepted the notice; return the seconds until the next attempt."""

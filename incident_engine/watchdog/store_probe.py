@@ -14,6 +14,8 @@ KINDS = frozenset(
         Kind.DELIVERY_LEASE_LAPSED,
         Kind.STATUTORY_AT_RISK,
         Kind.DATABASE_CLOCK_SKEW,
+        Kind.REPORTS_QUARANTINED,
+        Kind.EVENTS_ISOLATED,
     }
 )
 """Kinds that are unknown while the store cannot be read."""

@@ -147,6 +147,31 @@ TEXTS: Mapping[Kind, FindingTexts] = {
         ("本机或数据库的时钟不准，期限可能有误。", "Our clock is wrong or the database's; deadlines may be wrong."),
         _SYNCHRONISE,
     ),
+    Kind.REPORTS_QUARANTINED: _texts(
+        ("有告警在隔离区，未予定级", "Alerts wait in quarantine, ungraded"),
+        (
+            "可能有业务中断无人定级：级别不上升，报告不计时，也不再呼叫任何人。",
+            "An outage may be going on that nobody grades: no level rises, no report falls due, no one else is paged.",
+        ),
+        (
+            "逐条判断：是中断，则归入其系统和地区（incident-engine quarantine map）；不是，则搁置并写明理由"
+            "（quarantine dismiss）。随后改正告警规则的标签。",
+            "Decide on each: if it is an outage, map it to its service and regions (incident-engine quarantine map); "
+            "if not, dismiss it with a reason (quarantine dismiss). Then correct the labels in the alert's rule.",
+        ),
+    ),
+    Kind.EVENTS_ISOLATED: _texts(
+        ("有事件处理失败", "Events at which the engine failed"),
+        (
+            "这些事件没有计入任何事件单，级别和期限可能有误；请人工处理。",
+            "They are part of no incident: levels and deadlines may be wrong. Handle by hand what they report.",
+        ),
+        (
+            "查看日志（event_isolated）并报告此缺陷；排除后用 incident-engine quarantine map 重放，或搁置。",
+            "Look at the log (event_isolated) and report the defect; once it is mended, replay them with "
+            "incident-engine quarantine map, or dismiss them.",
+        ),
+    ),
     Kind.PROBE_FAILED: _texts(
         ("自检出错", "The watchdog failed"),
         ("自检的一部分没有进行，其他故障可能未被发现。", "Part of it was not done: other faults may go unseen."),

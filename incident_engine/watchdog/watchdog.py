@@ -23,6 +23,7 @@ from incident_engine.watchdog.probes import (
     WorkerProbe,
     WriterStatus,
 )
+from incident_engine.watchdog.quarantine_probe import find_quarantined
 from incident_engine.watchdog.store_probe import StoreProbe
 from incident_engine.watchdog.texts import TEXTS
 
@@ -56,6 +57,7 @@ class Watchdog:
     ) -> None:
         """Without a notifier only /readyz, metrics and log report findings. In a drill the clock is not probed."""
         self._settings = settings.watchdog
+        self._patience = settings.quarantine.tell_after
         self._watched = watched
         self._clock = clock
         self._drill = drill
@@ -75,9 +77,9 @@ class Watchdog:
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Start the thread; `loop` is the event loop to probe."""
         self._loop.attach(loop)
-        if self._notifier is None:
+        if not self._settings.audience:
             self._log.info("nobody_is_told", reason="no_audience", set="watchdog.audience")
-        else:
+        if self._notifier is not None:
             self._notifier.start()
         self._clock_probe.start(read_clock(self._clock))
         self._metrics.record_probe()  # or /readyz would report silence before the first interval has passed
@@ -129,6 +131,7 @@ class Watchdog:
                 self._metrics.show_waiting(health_or_fault.waiting)
                 observations += store_probe.find_late(health_or_fault)
                 newly_refused = refused_ahead - self._refused_ahead
+                observations += find_quarantined(health_or_fault, at)
                 observations += store_probe.find_events_ahead(health_or_fault, newly_refused, at)
                 observations += store_probe.find_clock_skew(health_or_fault, at, self._settings.clock)
                 self._last_event, self._refused_ahead = health_or_fault.last_event, refused_ahead
@@ -155,7 +158,8 @@ class Watchdog:
 
     def _read_health(self, at: ClockReading) -> Health:
         # Timers and leases run on the drill's clock, but deadlines and clocks of senders do not run faster.
-        limits = Limits(at.to_clock_time(self._settings.overdue), self._settings.deadline, self._settings.ahead)
+        settings = self._settings
+        limits = Limits(at.to_clock_time(settings.overdue), settings.deadline, settings.ahead, self._patience)
         self._watched.database.prove_in_place()
         with self._watched.database.read() as connection:
             return health(connection, self._clock.now(), limits, self._last_event)

@@ -3,9 +3,10 @@
 from fastapi import Depends, FastAPI
 from starlette.types import ASGIApp
 
+from incident_engine.engine.quarantine import Quarantine
 from incident_engine.intake.registry import open_formats
 from incident_engine.web import openapi, problems
-from incident_engine.web.api import archive, health, incidents, reports, steps
+from incident_engine.web.api import archive, health, incidents, quarantine, reports, steps
 from incident_engine.web.api.events import EventIntake, HotPath
 from incident_engine.web.auth import KeyAuthentication
 from incident_engine.web.context import AppContext
@@ -23,10 +24,14 @@ def create_app(context: AppContext) -> ASGIApp:
     problems.install(app, context.metrics)
     formats = open_formats(context.settings)
     openapi.install(app, formats, needs_key=bool(context.keys))
-    intake = EventIntake(context.settings, context.writer, context.engine, context.metrics, context.clock, formats)
+    quarantined = Quarantine(context.engine, formats, context.metrics)
+    intake = EventIntake(
+        context.settings, context.writer, context.engine, context.metrics, context.clock, formats, quarantined
+    )
     for path, answer in intake.routes().items():  # registered so that other methods get 405
         app.add_route(path, answer, methods=["POST"])
     for module in _MODULES:
         module.install(app, context)
+    quarantine.install(app, context, quarantined)
     # The intake answers before FastAPI's layers, whose cost would dominate an event; keys are checked before both.
     return KeyAuthentication(HotPath(app, intake), context.keys)

@@ -12,6 +12,7 @@ from starlette.staticfiles import StaticFiles
 
 from incident_engine import __version__
 from incident_engine.intake.base import Format
+from incident_engine.web.api.quarantine import QuarantineAnswer
 
 _REFERENCE = "#/components/schemas/{model}"
 _STATIC = Path(__file__).parent / "static"
@@ -105,6 +106,10 @@ def _describe_action_bodies(schema: dict[str, Any]) -> None:
             {"$ref": "#/components/schemas/ClosingData"},
             {"by": "陈总", "reason": "观察期满", "overdue": [{"obligation": "formal-report", "reason": "正在补报"}]},
         ),
+        "/api/v1/quarantine/{source}/{key}": (
+            QuarantineAnswer.model_json_schema(),
+            {"by": "王敏", "service": "core-banking", "regions": ["CN-GD"], "reason": "告警标签写错"},
+        ),
     }
     for path, (body, example) in bodies.items():
         schema["paths"][path]["post"]["requestBody"] = {
@@ -116,6 +121,9 @@ def _describe_action_bodies(schema: dict[str, Any]) -> None:
             "description": "须先确认 · To be confirmed: the words that would go outside."
         }
         schema["paths"][path]["post"]["responses"]["404"] = {"description": "无此步骤或事件 · There is no such one."}
+        schema["paths"][path]["post"]["responses"]["409"] = {
+            "description": "已有不同的处理 · Answered otherwise before."
+        }
         schema["paths"][path]["post"]["responses"]["410"] = {"description": "已归档 · It was archived."}
 
 

@@ -93,9 +93,12 @@ class Running:
 
 
 @asynccontextmanager
-async def running(directory: Path, desk: Receiver, *, drill: bool = False, **audit: Any) -> AsyncIterator[Running]:
+async def running(
+    directory: Path, desk: Receiver, *, drill: bool = False, quarantine: str = "2m", **audit: Any
+) -> AsyncIterator[Running]:
     config = write_config(
         directory,
+        quarantine={"tell_after": quarantine},
         outgoing={"allow": [LOOPBACK]},
         channels={
             "outbox": {"type": "outbox", "directory": str(directory / "outbox")},
@@ -364,6 +367,72 @@ def test_without_an_audience_it_is_said_that_nobody_is_told(tmp_path: Path) -> N
 
             await until(is_seen, "it is found all the same")
             await revive_dispatcher(run)
+
+    with http_receiver() as desk:
+        asyncio.run(play(desk))
+
+
+def quarantined_alert(name: str, started_at: datetime) -> dict[str, Any]:
+    return {
+        "status": "firing",
+        "labels": {"alertname": name, "service": "corebankin", "region": "CN-GD"},
+        "annotations": {"summary": f"{name}: no answer `from` Guangdong"},
+        "startsAt": started_at.isoformat(),
+        "fingerprint": f"fp-{name}",
+    }
+
+
+def test_the_duty_team_is_paged_for_alerts_that_nobody_grades_with_the_commands_that_answer_them(
+    tmp_path: Path,
+) -> None:
+    async def play(desk: Receiver) -> None:
+        # Nobody is told of the daemon's own faults; the duty team of the playbook is told of outages all the same.
+        async with running(tmp_path, desk, quarantine="0s", pause=TENTH) as run:
+            began = run.clock.now() - timedelta(minutes=3)
+
+            async def take(*names: str) -> None:
+                alerts = [quarantined_alert(name, began) for name in names]
+                answer = await run.http.post("/api/v1/alertmanager", json={"version": "4", "alerts": alerts})
+                assert answer.status_code == 202, answer.text
+
+            def told() -> list[str]:
+                bodies = [json.loads(posted.body)["data"] for posted in run.desk.got]
+                return [body["body"] for body in bodies if "Alerts wait in quarantine" in body["subject"]]
+
+            async def until_told(number: int) -> None:
+                async def is_told() -> bool:
+                    return len(told()) >= number
+
+                await until(is_told, f"notice no. {number}; log: {run.log.getvalue()[-2000:]}")
+
+            await take("CoreDown", "AtmDown")
+            await until_told(1)
+            (page,) = told()  # one message for both
+            for words in ("CoreDown: no answer 'from' Guangdong", "**AtmDown**", "service=corebankin"):
+                assert words in page
+            assert "unknown service 'corebankin'; expected one of" in page
+            assert "Reason: the service is not in config.yaml" in page
+            key = f"fp-CoreDown/{began.isoformat()}"
+            assert f"`incident-engine quarantine map alertmanager {key} --service SERVICE --region REGION --by" in page
+            assert f"`incident-engine quarantine dismiss alertmanager {key} --by NAME --reason REASON`" in page
+            warnings = (await run.http.get("/readyz")).json()["warnings"]
+            assert [line for line in warnings if line.startswith("reports_quarantined: 2 wait")]
+            assert "CoreDown" not in str(warnings), "readiness needs no key, so it has no words of alerts"
+            assert "no answer" not in run.log.getvalue()
+            await take("CoreDown", "AtmDown")  # repeats are no news
+            await asyncio.sleep(0.5)
+            assert len(told()) == 1
+            await take("PosDown")
+            await until_told(2)
+            assert "**PosDown**" in told()[1]
+            for name in ("CoreDown", "AtmDown", "PosDown"):
+                path = f"/api/v1/quarantine/alertmanager/fp-{name}/{began.isoformat()}"
+                assert (await run.http.post(path, json={"by": "李强", "reason": "演练"})).status_code == 202
+
+            async def is_over() -> bool:
+                return await run.is_shown("reports_quarantined") == (False, False, False)
+
+            await until(is_over, "the finding is over")
 
     with http_receiver() as desk:
         asyncio.run(play(desk))

@@ -293,6 +293,32 @@ def test_a_return_before_the_end_was_told_is_no_news() -> None:
     assert not pending.is_waiting
 
 
+def renewed(seconds: float) -> Change:
+    return Change(replace(observation(Kind.REPORTS_QUARANTINED), renewed_at=NOW + timedelta(seconds=seconds)))
+
+
+def test_a_known_finding_is_told_again_when_new_cases_came_but_no_more_often_than_the_pause_allows() -> None:
+    tracker = FindingTracker(MINUTE)
+    pending = PendingNotices(READER, 15 * MINUTE, RETRY)
+    told = []
+    for minute, newest in [(0, 0), (1, 0), (2, 120), (14, 840), (15, 840), (16, 840), (40, 840)]:
+        for change in tracker.update([renewed(newest).finding], reading(60 * minute)):
+            pending.add(change)
+        if changes := pending.due(60 * minute):
+            told += [(minute, change.finding.renewed_at) for change in changes]
+            pending.record_sent(changes, 60 * minute)
+    assert told == [(0, NOW), (15, NOW + timedelta(seconds=840))], "one notice for all that came meanwhile"
+
+
+def test_a_case_that_came_while_a_notice_was_on_its_way_is_still_told() -> None:
+    pending = PendingNotices(READER, timedelta(0), RETRY)
+    pending.add(renewed(0))
+    under_way = pending.due(0)
+    pending.add(renewed(5))
+    pending.record_sent(under_way, 6)
+    assert pending.due(6) == [renewed(5)]
+
+
 def test_what_could_not_be_told_is_tried_again_after_growing_waits_together_with_what_came_since() -> None:
     pending = PendingNotices(READER, 15 * MINUTE, RETRY)
     pending.add(begun())
@@ -368,6 +394,18 @@ def test_the_same_changes_have_the_same_key_and_others_another(settings: Setting
 
     assert key(begun()) == key(begun())
     assert len({key(begun()), key(over(begun(), 9)), key(begun(), begun(Kind.STORE_UNREADABLE))}) == 3
+
+
+def test_a_telephone_gets_the_numbers_of_a_finding_about_outages(settings: Settings) -> None:
+    phone = WebhookSettings(type="webhook", form="short", url="https://sms.example", secret=Secret(value="c2VjcmV0"))
+    short = settings.model_copy(update={"channels": {"outbox": phone}})
+    change = Change(
+        Observation(Kind.REPORTS_QUARANTINED, NOW, texts("2 条等待处理", "2 wait"), texts("**词**", "**w**"))
+    )
+    assert "(UTC+08:00). 2 wait. An outage may be going on" in notice(short, "en", change)[1]
+    assert "2013年6月23日03:00。2 条等待处理。可能有业务中断" in notice(short, "zh-CN", change)[1]
+    assert "**" not in notice(short, "en", change)[1]
+    assert notice(settings, "en", change)[1].count("**w**") == 1
 
 
 def test_a_telephone_gets_one_text_without_markup(settings: Settings) -> None:

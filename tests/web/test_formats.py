@@ -1,6 +1,6 @@
 """The registry of inbound formats: a row is all that routes, quarantine and the API's description need."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,8 @@ from support.fixtures import bank, served
 
 from incident_engine.common.errors import Problem
 from incident_engine.config.settings import Settings
-from incident_engine.domain.events.model import outage_started
-from incident_engine.intake.base import Batch, Format, FormatDocs, IntakeContext, Rejected
+from incident_engine.domain.events.model import Event, outage_started
+from incident_engine.intake.base import Batch, Format, FormatDocs, IntakeContext, Overrides, Rejected
 from incident_engine.intake.native import NativeFormat
 from incident_engine.intake.registry import FORMATS, open_formats
 from incident_engine.store.tables import events
@@ -41,6 +41,12 @@ class PingFormat(Format):
         key = "ping/" + service[:4]
         event = outage_started(self.source, key, context.received_at, service, ("CN-GD",), {"signal": key})
         return Batch(self.source, [event], resolved=[key])
+
+    def map_document(
+        self, document: Mapping[str, Any], overrides: Overrides, context: IntakeContext
+    ) -> Sequence[Event]:
+        name = overrides.service or document["service"]
+        return [event for event in self.parse(name.encode(), context).events if event is not None]
 
 
 def test_names_and_paths_are_unique(tmp_path: Path) -> None:

@@ -246,6 +246,16 @@ def by_level(values: Mapping[str, T], level: str | None) -> T:
     return value if value is not None else list(values.values())[-1]
 
 
+def duty_audience(playbooks: Iterable[Playbook]) -> str | None:
+    """Return the audience that is paged when a level is reached; None if no playbook does so.
+
+    A page that awaits an acknowledgement goes before a notice that awaits nothing.
+    """
+    steps = [step for playbook in playbooks for step in playbook.steps if step.on.level_reached is not None]
+    pages = [step for step in steps if step.awaits is Awaits.ACKNOWLEDGEMENT]
+    return next((step.audience for step in [*pages, *steps]), None)
+
+
 def audiences_of(step: StepTemplate) -> Iterator[tuple[tuple[str | int, ...], str]]:
     """Yield every audience that a step names, after its path in the step."""
     yield ("audience",), step.audience

@@ -21,9 +21,9 @@ from incident_engine.common.telemetry import EventOutcome, Metrics
 from incident_engine.config.settings import Settings
 from incident_engine.domain.events.effect import sentences
 from incident_engine.domain.events.model import Repeats
+from incident_engine.engine.quarantine import Quarantine
 from incident_engine.engine.receipts import EventReporter, Receipt
-from incident_engine.intake.base import Batch, Format, IntakeContext
-from incident_engine.store.quarantine import is_anything_in_quarantine, put_in_quarantine, release_from_quarantine
+from incident_engine.intake.base import Batch, Format, IntakeContext, Rejected
 from incident_engine.store.unit_of_work import UnitOfWork
 from incident_engine.store.writer import Writer
 from incident_engine.web import problems
@@ -31,6 +31,8 @@ from incident_engine.web.parameters import refuse_unknown
 from incident_engine.web.request import read_body
 
 _EXPECTED = (InvalidDocumentError, OverloadedError, StoreError)
+_Taken = tuple[list[Receipt], list[Rejected]]
+"""The receipts of events, and the reports that wait in quarantine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,7 @@ class EventIntake:
     metrics: Metrics
     clock: Clock
     formats: Sequence[Format]
+    quarantine: Quarantine
 
     def routes(self) -> dict[str, Callable[[Request], Awaitable[Response]]]:
         """Return the handler of each format's path."""
@@ -55,7 +58,7 @@ class EventIntake:
             refuse_unknown(request)
             batch = format_.parse(await read_body(request, self.settings.server.max_body_bytes), context)
             self.metrics.count_ahead(batch.future_count)
-            receipts = await self._report(batch, format_.repeats)
+            receipts, remaining = await self._report(batch, context, format_.repeats)
         except ConflictError:
             raise  # counted by the engine, under the source of the event
         except (InvalidDocumentError, MalformedBodyError):
@@ -75,22 +78,23 @@ class EventIntake:
             ]
         }
         if format_.has_quarantine:
-            rejected = ({"key": row.key, "reason": row.reason, "detail": row.detail} for row in batch.rejected)
+            rejected = ({"key": row.key, "reason": row.reason, "detail": row.detail} for row in remaining)
             answer["quarantined"] = list(rejected)
         return Response(to_json(answer), 202, media_type="application/json")
 
-    async def _report(self, batch: Batch, repeats: Repeats) -> list[Receipt]:
+    async def _report(self, batch: Batch, context: IntakeContext, repeats: Repeats) -> _Taken:
         """Report events together; if the engine itself fails, one by one, so that one event cannot block others."""
 
-        def together(unit: UnitOfWork) -> list[Receipt]:
-            self._update_quarantine(unit, batch)
+        def together(unit: UnitOfWork) -> _Taken:
+            mapped, remaining = self.quarantine.receive(unit, batch, context)
+            events = [*batch.events, *mapped]
             # Problems go along: the engine adds its own, so that the answer names everything that is wrong.
-            return self.engine.report(unit, batch.events, self.clock.now(), batch.problems, repeats)
+            return self.engine.report(unit, events, self.clock.now(), batch.problems, repeats), remaining
 
-        def one_by_one(unit: UnitOfWork) -> list[Receipt]:
-            self._update_quarantine(unit, batch)
-            events = [event for event in batch.events if event is not None]
-            return self.engine.report_each(unit, events, self.clock.now(), repeats)
+        def one_by_one(unit: UnitOfWork) -> _Taken:
+            mapped, remaining = self.quarantine.receive(unit, batch, context)
+            events = [event for event in [*batch.events, *mapped] if event is not None]
+            return self.engine.report_each(unit, events, self.clock.now(), repeats), remaining
 
         try:
             try:
@@ -104,32 +108,12 @@ class EventIntake:
         except InvalidDocumentError as error:
             raise type(error)(batch.located(error.problems)) from None
 
-    async def _submit(self, work: Callable[[UnitOfWork], list[Receipt]], batch: Batch) -> list[Receipt]:
+    async def _submit(self, work: Callable[[UnitOfWork], _Taken], batch: Batch) -> _Taken:
         try:
             return await self.writer.do(work, len(batch.events) + len(batch.rejected))
         except OverloadedError:
             self.metrics.count_events(batch.source, EventOutcome.OVERLOADED)
             raise
-
-    def _update_quarantine(self, unit: UnitOfWork, batch: Batch) -> None:
-        """Quarantine the rejected reports of a batch, and release those that its events replace."""
-        # First the release: a report that was resolved and is rejected in the same body waits in quarantine.
-        if batch.resolved and is_anything_in_quarantine(unit.connection):
-            release_from_quarantine(unit.connection, batch.source, batch.resolved)
-        if batch.rejected:
-            now = self.clock.now()
-            for report in batch.rejected:
-                put_in_quarantine(
-                    unit.connection,
-                    batch.source,
-                    report.key,
-                    report.reason,
-                    report.detail,
-                    dict(report.document),
-                    now,
-                )
-            count = partial(self.metrics.count_events, batch.source, EventOutcome.QUARANTINED, len(batch.rejected))
-            unit.after_commit.append(count)
 
 
 class HotPath:

@@ -31,13 +31,13 @@ def list_view(connection: Connection, zone: tzinfo, closed: bool | None, limit: 
     return {"incidents": rows, "total": read_models.incident_count(connection, closed=closed)}
 
 
-def quarantine_view(connection: Connection, zone: tzinfo, limit: int, offset: int) -> dict[str, Any]:
-    """Return a page of the quarantine and the total number of its alerts.
+def quarantine_view(connection: Connection, zone: tzinfo, state: str | None, limit: int, offset: int) -> dict[str, Any]:
+    """Return a page of the quarantined reports in a state (None: any), and their total number.
 
     Shape: `{"quarantine": [row], "total": int}`; for a row see `read_models.quarantine_rows`.
     """
-    rows = read_models.quarantine_rows(connection, zone, limit, offset)
-    return {"quarantine": rows, "total": read_models.quarantine_count(connection)}
+    rows = read_models.quarantine_rows(connection, zone, state, limit, offset)
+    return {"quarantine": rows, "total": read_models.quarantine_count(connection, state)}
 
 
 def incident_view(

@@ -1,4 +1,4 @@
-"""Incidents, what-if, recurring incidents and the quarantine."""
+"""Incidents, what-if and recurring incidents."""
 
 from enum import StrEnum
 from typing import Annotated, Any
@@ -12,7 +12,6 @@ from incident_engine.domain.incidents.what_if import WhatIf
 from incident_engine.web.api.incident_views import (
     incident_view,
     list_view,
-    quarantine_view,
     timeline_view,
     what_if_view,
 )
@@ -38,7 +37,7 @@ IncidentId = Annotated[str, Path(description="The incident's id.")]
 
 
 def install(app: FastAPI, context: AppContext) -> None:
-    """Add the routes that read incidents and the quarantine."""
+    """Add the routes that read incidents."""
     zone = context.settings.bank.zone
 
     @app.get(
@@ -90,11 +89,6 @@ def install(app: FastAPI, context: AppContext) -> None:
         with context.database.read() as connection:
             recurrences = context.reader.recurring(connection, context.clock.now())
         return JSONResponse({"recurring": [recurrence_document(recurrence, zone) for recurrence in recurrences]})
-
-    @app.get("/api/v1/quarantine", tags=["intake"], summary="无法识别的告警 · Alerts that could not be mapped")
-    def quarantine(limit: Limit = 100, offset: Offset = 0) -> JSONResponse:
-        with context.database.read() as connection:
-            return JSONResponse(quarantine_view(connection, zone, limit, offset))
 
 
 def _response(view: dict[str, Any] | None, incident_id: str) -> JSONResponse:

@@ -498,10 +498,18 @@ CREATE TABLE quarantine (
 	first_received_at BIGINT NOT NULL, 
 	last_received_at BIGINT NOT NULL, 
 	times INTEGER NOT NULL, 
+	state VARCHAR DEFAULT 'waiting' NOT NULL, 
+	service VARCHAR, 
+	regions JSON, 
+	ended_by VARCHAR, 
+	ended_reason TEXT, 
+	ended_at BIGINT, 
+	CONSTRAINT ck_quarantine_ended CHECK ((state = 'waiting') = (ended_at IS NULL)), 
+	CONSTRAINT ck_quarantine_state CHECK (state IN ('waiting', 'mapped', 'dismissed')), 
 	CONSTRAINT pk_quarantine PRIMARY KEY (seq), 
 	CONSTRAINT uq_quarantine_source_key UNIQUE (source, "key")
 );
-INSERT INTO "quarantine" VALUES(1,'alertmanager','fp-1@2013-06-23T05:00:00Z','unknown_service','no service ''cor-banking''','{"labels": {"service": "cor-banking", "region": "CN-GD"}}',1371964200000000,1371964200000000,2);
+INSERT INTO "quarantine" VALUES(1,'alertmanager','fp-1@2013-06-23T05:00:00Z','unknown_service','no service ''cor-banking''','{"labels": {"service": "cor-banking", "region": "CN-GD"}}',1371964200000000,1371964200000000,2,'waiting',NULL,NULL,NULL,NULL,NULL);
 CREATE TABLE reports (
 	seq INTEGER NOT NULL, 
 	case_id VARCHAR NOT NULL, 
@@ -615,6 +623,7 @@ CREATE TABLE timers (
 );
 INSERT INTO "timers" VALUES('20130623-banking-f323df84',1371983700000000);
 INSERT INTO "timers" VALUES('20130623-payments-943b922a',1371966000000000);
+CREATE INDEX ix_quarantine_waiting ON quarantine (first_received_at) WHERE state = 'waiting';
 CREATE INDEX ix_archived_incidents_occurred ON archived_incidents (occurred_at);
 CREATE INDEX ix_cases_level ON cases (level) WHERE closed_at IS NULL;
 CREATE INDEX ix_cases_open ON cases (service_group) WHERE closed_at IS NULL;

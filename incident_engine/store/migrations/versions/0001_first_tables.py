@@ -92,9 +92,26 @@ def upgrade() -> None:
         sa.Column("first_received_at", sa.BigInteger(), nullable=False),
         sa.Column("last_received_at", sa.BigInteger(), nullable=False),
         sa.Column("times", sa.Integer(), nullable=False),
+        sa.Column("state", sa.String(), server_default="waiting", nullable=False),
+        sa.Column("service", sa.String(), nullable=True),
+        sa.Column("regions", sa.JSON(none_as_null=True), nullable=True),
+        sa.Column("ended_by", sa.String(), nullable=True),
+        sa.Column("ended_reason", sa.Text(), nullable=True),
+        sa.Column("ended_at", sa.BigInteger(), nullable=True),
+        sa.CheckConstraint("(state = 'waiting') = (ended_at IS NULL)", name=op.f("ck_quarantine_ended")),
+        sa.CheckConstraint("state IN ('waiting', 'mapped', 'dismissed')", name=op.f("ck_quarantine_state")),
         sa.PrimaryKeyConstraint("seq", name=op.f("pk_quarantine")),
         sa.UniqueConstraint("source", "key", name=op.f("uq_quarantine_source_key")),
     )
+    with op.batch_alter_table("quarantine", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_quarantine_waiting",
+            ["first_received_at"],
+            unique=False,
+            sqlite_where=sa.text("state = 'waiting'"),
+            postgresql_where=sa.text("state = 'waiting'"),
+        )
+
     op.create_table(
         "assessments",
         sa.Column("seq", NUMBER, nullable=False),
