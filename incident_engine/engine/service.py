@@ -35,7 +35,7 @@ from incident_engine.store.quarantine import (
     put_in_quarantine,
     release_from_quarantine,
 )
-from incident_engine.store.timers import due_timers, set_timer
+from incident_engine.store.timers import due_timers, postpone_failed
 from incident_engine.store.unit_of_work import ReceiptGroup, UnitOfWork, in_savepoint
 
 _TIMERS_AT_ONCE = 200
@@ -156,7 +156,7 @@ class Engine:
         for case_id, due_at in due:
             _, failure = in_savepoint(unit, partial(self._update_case, case_id=case_id, now=now))
             if failure is not None:  # one broken case must not keep the others from what is due
-                set_timer(unit.connection, case_id, now + _TRY_AGAIN)
+                postpone_failed(unit.connection, case_id, now + _TRY_AGAIN, now)
                 warn(Reason.UPDATE_FAILED, failure, incident=case_id)
             lateness = (now - due_at).total_seconds()
             unit.after_commit.append(partial(self._metrics.lateness.observe, lateness))

@@ -28,6 +28,8 @@ class Late:
     """The earliest instant among them."""
     subject: str
     """The id, channel or source of the earliest row."""
+    latest: datetime | None = None
+    """The latest instant among them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,8 @@ class Health:
     """Deliveries that were due, were never tried, and wait for a rate limit or an endpoint that does not answer."""
     at_risk: Late | None
     """Steps with a deadline near or past, of whose statutory messages some failed and none was delivered."""
+    stuck: Late | None
+    """Cases whose last updates failed."""
     quarantined: WaitingReports | None
     """Reports that wait in quarantine for longer than the limit."""
     isolated: WaitingReports | None
@@ -82,6 +86,7 @@ def health(connection: Connection, now: datetime, limits: Limits, last_event: in
         lapsed=_late(connection, _deliveries(DeliveryState.SENDING, late_since)),
         waiting=_late(connection, _waiting(now)),
         at_risk=_late(connection, _at_risk(now, limits.deadline)),
+        stuck=_late(connection, _stuck()),
         quarantined=waiting_reports(connection, now - limits.quarantine, EXAMPLES, isolated=False),
         isolated=waiting_reports(connection, now, EXAMPLES, isolated=True),
         ahead=None if last_event is None else _late(connection, _ahead(last_event, limits.ahead)),
@@ -94,11 +99,16 @@ def _late(connection: Connection, query: Select[tuple[str, datetime]]) -> Late |
     """Return the number and the earliest row of a query of (subject, instant); None if it has no rows."""
     rows = query.subquery()
     subject, instant = rows.c
-    count, since = connection.execute(select(func.count(), func.min(instant)).select_from(rows)).one()
+    figures = select(func.count(), func.min(instant), func.max(instant)).select_from(rows)
+    count, since, latest = connection.execute(figures).one()
     if since is None:
         return None
     first = connection.scalar(select(subject).where(instant == since).order_by(subject).limit(1))
-    return Late(count, since, str(first))
+    return Late(count, since, str(first), latest)
+
+
+def _stuck() -> Select[tuple[str, datetime]]:
+    return select(timers.c.case_id, timers.c.failed_since).where(timers.c.failed_since.is_not(None))
 
 
 def _deliveries(state: DeliveryState, late_since: datetime) -> Select[tuple[str, datetime]]:

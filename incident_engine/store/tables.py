@@ -229,7 +229,10 @@ timers = Table(
     metadata,
     Column("case_id", String, ForeignKey("cases.id"), primary_key=True),  # one timer, for the next change of any kind
     Column("due_at", Instant, nullable=False, index=True),
+    Column("failed_since", Instant),  # of the first of the updates that failed one after the other; null: it succeeds
 )
+_FAILED = timers.c.failed_since.is_not(None)
+Index("ix_timers_failed", timers.c.failed_since, sqlite_where=_FAILED, postgresql_where=_FAILED)
 
 archived_incidents = Table(
     "archived_incidents",

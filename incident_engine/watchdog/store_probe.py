@@ -14,6 +14,7 @@ KINDS = frozenset(
         Kind.DELIVERY_LEASE_LAPSED,
         Kind.STATUTORY_AT_RISK,
         Kind.DATABASE_CLOCK_SKEW,
+        Kind.INCIDENT_STUCK,
         Kind.REPORTS_QUARANTINED,
         Kind.EVENTS_ISOLATED,
     }
@@ -75,6 +76,16 @@ def find_late(health: Health) -> Iterator[Observation]:
                 f"{rows.count} 个定时到期而未触发，最早的属于事件 {rows.subject}",
                 f"{rows.count} timer(s) are due and were not fired, the first of incident {rows.subject}",
             ),
+        )
+    if rows := health.stuck:
+        yield Observation(
+            Kind.INCIDENT_STUCK,
+            rows.since,
+            texts(
+                f"{rows.count} 个事件无法更新，最早的是 {rows.subject}",
+                f"{rows.count} incident(s) cannot be updated, the first is {rows.subject}",
+            ),
+            renewed_at=rows.latest,
         )
     # Waiting on purpose is no fault, but it explains a backlog to the person who is woken by it.
     waiting_zh, waiting = _waiting(health.waiting)

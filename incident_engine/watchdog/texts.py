@@ -147,6 +147,18 @@ TEXTS: Mapping[Kind, FindingTexts] = {
         ("本机或数据库的时钟不准，期限可能有误。", "Our clock is wrong or the database's; deadlines may be wrong."),
         _SYNCHRONISE,
     ),
+    Kind.INCIDENT_STUCK: _texts(
+        ("有事件无法更新", "An incident cannot be updated"),
+        (
+            "该事件的级别不再上升，不再有步骤和消息；法定报告可能逾期。",
+            "Its level does not rise, and no step or message of it comes; a statutory report may be late.",
+        ),
+        (
+            "立即按预案人工处理该事件，并核对其报告期限；查看日志（update_failed）并报告此缺陷。每分钟自动重试。",
+            "Handle this incident by hand, now, and watch its deadlines. Look at the log (update_failed) and report "
+            "the defect. It is tried again every minute.",
+        ),
+    ),
     Kind.REPORTS_QUARANTINED: _texts(
         ("有告警在隔离区，未予定级", "Alerts wait in quarantine, ungraded"),
         (

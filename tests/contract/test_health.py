@@ -14,12 +14,13 @@ from support.fixtures import INCIDENT, House, house, rows
 
 from incident_engine.domain.response.delivery_outcome import DeliveryState
 from incident_engine.domain.response.step import StepState
+from incident_engine.engine.update import CaseUpdater
 from incident_engine.store import health as store_health
 from incident_engine.store.deliveries import Priority
-from incident_engine.store.health import Health, Limits, health
+from incident_engine.store.health import Health, Late, Limits, health
 from incident_engine.store.tables import deliveries, steps, timers
 from incident_engine.watchdog import store_probe
-from incident_engine.watchdog.findings import ClockReading, Kind
+from incident_engine.watchdog.findings import FOR_DUTY, ClockReading, Kind
 from incident_engine.watchdog.store_probe import StoreProbe
 
 BEGAN = at("10:35")
@@ -246,3 +247,25 @@ def replace_patience(watch: StoreProbe) -> StoreProbe:
     """Let the next probe wait for as long as it takes."""
     watch._patience = 30
     return watch
+
+
+def test_an_incident_whose_update_fails_is_stuck_since_its_first_failure_until_one_succeeds(
+    engine: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+
+        def failing(*_: object) -> None:
+            raise ZeroDivisionError("a fault of the engine")
+
+        patched.setattr(CaseUpdater, "update_case", failing)
+        assert engine.fire(NOW + SECOND) == 1
+        assert engine.fire(NOW + 61 * SECOND) == 1
+        stuck = read_health(engine, now=NOW + 70 * SECOND).stuck
+        assert stuck == Late(1, NOW + SECOND, INCIDENT, NOW + SECOND)
+        observations = store_probe.find_late(read_health(engine, now=NOW + 70 * SECOND))
+        (found,) = [each for each in observations if each.kind is Kind.INCIDENT_STUCK]
+        assert (found.kind, found.renewed_at) == (Kind.INCIDENT_STUCK, NOW + SECOND)
+        assert found.kind in FOR_DUTY
+        assert INCIDENT in found.detail.en
+    assert engine.fire(NOW + 121 * SECOND) == 1
+    assert read_health(engine, now=NOW + 122 * SECOND).stuck is None

@@ -39,7 +39,8 @@ def test_a_poison_event_waits_in_quarantine_and_the_rest_of_its_request_is_taken
     with served(tmp_path, NOW) as api:
         given = [down("a", "sound-1"), down("b", POISON), down("c", "sound-2")]
         answer = api.client.post("/api/v1/events", json=given)
-        assert answer.status_code == 202
+        assert answer.status_code == 500, "an event that is only kept is not answered like a taken one"
+        assert answer.json()["title"] == "Events not taken"
         statuses = {receipt["id"]: (receipt["status"], receipt["incident"]) for receipt in answer.json()["events"]}
         assert statuses == {"a": ("accepted", "sound-1"), "b": ("quarantined", None), "c": ("accepted", "sound-2")}
         assert {row["event_id"] for row in api.rows(events)} == {"a", "c"}
@@ -68,7 +69,7 @@ def test_others_in_the_same_transaction_are_not_harmed(tmp_path: Path) -> None:
         first = api.client.post("/api/v1/events", json=down("a", "sound-1"))
         bad = api.client.post("/api/v1/events", json=down("b", POISON))
         again = api.client.post("/api/v1/events", json=down("c", "sound-1") | {"regions": ["CN-HN"]})
-        assert [answer.status_code for answer in (first, bad, again)] == [202, 202, 202]
+        assert [answer.status_code for answer in (first, bad, again)] == [202, 500, 202]
         (found,) = api.rows(cases)
         assert found["regions"] == ["CN-GD", "CN-HN"], "what was kept in memory is what is on disk"
 
@@ -88,3 +89,30 @@ def test_an_event_that_is_taken_leaves_the_quarantine_whatever_the_key_of_its_in
         assert api.client.post("/api/v1/events", json=down("b", key)).json()["events"][0]["status"] == "accepted"
         assert api.rows(quarantine) == []
         assert [row["id"] for row in api.rows(cases)] == [key]
+
+
+@pytest.mark.usefixtures("poison")
+def test_an_event_that_stays_poisoned_is_answered_alike_when_it_is_sent_again(tmp_path: Path) -> None:
+    with served(tmp_path, NOW) as api:
+        for _ in range(2):
+            answer = api.client.post("/api/v1/events", json=down("b", POISON))
+            assert (answer.status_code, answer.json()["events"][0]["status"]) == (500, "quarantined")
+        assert (
+            'reports_quarantined_total{reason="event_isolated",source="monitor"} 1.0' in api.client.get("/metrics").text
+        )
+
+
+def test_once_the_fault_is_mended_a_person_replays_the_event_from_the_quarantine(
+    tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with served(tmp_path, NOW) as api:
+        request.getfixturevalue("poison")
+        api.client.post("/api/v1/events", json=down("b", POISON))
+        (row,) = api.rows(quarantine)
+        path = f"/api/v1/quarantine/{row['source']}/b"
+        assert api.client.post(path, json={"by": "王敏", "action": "map"}).status_code == 500, "it fails again"
+        assert [kept["state"] for kept in api.rows(quarantine)] == ["waiting"]
+        monkeypatch.undo()
+        assert api.client.post(path, json={"by": "王敏", "action": "map"}).status_code == 202
+        assert api.rows(quarantine) == []
+        assert [row["id"] for row in api.rows(cases)] == [POISON]

@@ -80,6 +80,13 @@ class EventIntake:
         if format_.has_quarantine:
             rejected = ({"key": row.key, "reason": row.reason, "detail": row.detail} for row in remaining)
             answer["quarantined"] = list(rejected)
+        elif any(row.outcome is EventOutcome.QUARANTINED for row in receipts):
+            # A sender that reads only the status must not take a kept event for one that is graded.
+            title, detail = (
+                "Events not taken",
+                "the engine failed at the events with status quarantined; the log has more",
+            )
+            return problems.problem_response(500, title, detail, events=answer["events"])
         return Response(to_json(answer), 202, media_type="application/json")
 
     async def _report(self, batch: Batch, context: IntakeContext, repeats: Repeats) -> _Taken:

@@ -618,11 +618,13 @@ INSERT INTO "steps" VALUES('20130623-payments-943b922a:regulator-reports:formal-
 CREATE TABLE timers (
 	case_id VARCHAR NOT NULL, 
 	due_at BIGINT NOT NULL, 
+	failed_since BIGINT, 
 	CONSTRAINT pk_timers PRIMARY KEY (case_id), 
 	CONSTRAINT fk_timers_case_id FOREIGN KEY(case_id) REFERENCES cases (id)
 );
-INSERT INTO "timers" VALUES('20130623-banking-f323df84',1371983700000000);
-INSERT INTO "timers" VALUES('20130623-payments-943b922a',1371966000000000);
+INSERT INTO "timers" VALUES('20130623-banking-f323df84',1371983700000000,NULL);
+INSERT INTO "timers" VALUES('20130623-payments-943b922a',1371966000000000,NULL);
+CREATE INDEX ix_timers_failed ON timers (failed_since) WHERE failed_since IS NOT NULL;
 CREATE INDEX ix_quarantine_waiting ON quarantine (first_received_at) WHERE state = 'waiting';
 CREATE INDEX ix_archived_incidents_occurred ON archived_incidents (occurred_at);
 CREATE INDEX ix_cases_level ON cases (level) WHERE closed_at IS NULL;

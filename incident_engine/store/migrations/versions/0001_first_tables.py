@@ -222,11 +222,19 @@ def upgrade() -> None:
         "timers",
         sa.Column("case_id", sa.String(), nullable=False),
         sa.Column("due_at", sa.BigInteger(), nullable=False),
+        sa.Column("failed_since", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(["case_id"], ["cases.id"], name=op.f("fk_timers_case_id")),
         sa.PrimaryKeyConstraint("case_id", name=op.f("pk_timers")),
     )
     with op.batch_alter_table("timers", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_timers_due_at"), ["due_at"], unique=False)
+        batch_op.create_index(
+            "ix_timers_failed",
+            ["failed_since"],
+            unique=False,
+            sqlite_where=sa.text("failed_since IS NOT NULL"),
+            postgresql_where=sa.text("failed_since IS NOT NULL"),
+        )
 
     op.create_table(
         "deliveries",
