@@ -13,6 +13,7 @@ from typing import Any
 from incident_engine.common.errors import IncidentEngineError, InvalidDocumentError, Problem
 from incident_engine.common.telemetry import EventOutcome, Metrics
 from incident_engine.domain.events.model import EVENT, Event, Repeats
+from incident_engine.domain.events.reserved import API
 from incident_engine.domain.events.types import EventType
 from incident_engine.engine.decision_log import Reason, log, log_after_commit, warn
 from incident_engine.engine.receipts import EventReporter, Receipt
@@ -28,9 +29,6 @@ from incident_engine.store.quarantine import (
     release_from_quarantine,
 )
 from incident_engine.store.unit_of_work import UnitOfWork
-
-ANSWERS = "api"
-"""The source of the notes that record people's answers; reserved, so that no sender can use it."""
 
 
 class NotInQuarantineError(IncidentEngineError):
@@ -225,7 +223,7 @@ def _mapping_note(row: QuarantinedReport, event: Event, answer: Answer, incident
     en = f"Mapped from quarantine: {row.source} {row.key} ({row.reason})."
     digest = hashlib.sha256(f"{row.source}\0{row.key}\0{context.received_at}".encode()).hexdigest()[:32]
     document: dict[str, Any] = {
-        "source": ANSWERS,
+        "source": API,
         "id": f"quarantine/{digest}/{hashlib.sha256(incident.encode()).hexdigest()[:8]}",
         "type": EventType.NOTE_ADDED,
         "incident": incident,

@@ -12,6 +12,7 @@ from incident_engine.common.validation import problems_of
 from incident_engine.config.settings import Settings
 from incident_engine.domain.events.fields import EVERYWHERE, KNOWN_SERVICES
 from incident_engine.domain.events.model import EVENT, AnyEvent, Event
+from incident_engine.domain.events.reserved import reserved_problems
 from incident_engine.intake.base import Batch, Format, FormatDocs, IntakeContext, Overrides
 from incident_engine.intake.document import parse_json
 
@@ -49,7 +50,14 @@ class NativeFormat(Format):
 
     def parse(self, body: bytes, context: IntakeContext) -> Batch:
         """Return the events of a body, with the problems of each. Raises MalformedBodyError if it is not JSON."""
-        return parse_document(parse_json(body), self._services, context.latest, self._everywhere)
+        batch = parse_document(parse_json(body), self._services, context.latest, self._everywhere)
+        reserved = [
+            problem
+            for index, event in enumerate(batch.events)
+            if event is not None
+            for problem in reserved_problems(event, (index,))
+        ]
+        return replace(batch, problems=[*batch.problems, *reserved]) if reserved else batch
 
     def map_document(
         self, document: Mapping[str, Any], overrides: Overrides, context: IntakeContext
@@ -57,7 +65,7 @@ class NativeFormat(Format):
         """Return one event, with the service and regions of `overrides`, as `Format.map_document` describes."""
         overridden = {"service": overrides.service, "regions": overrides.regions}
         changed = {**document, **{name: value for name, value in overridden.items() if value is not None}}
-        batch = parse_document(changed, self._services, context.latest)
+        batch = parse_document(changed, self._services, context.latest, self._everywhere)
         if batch.problems:
             raise InvalidDocumentError(batch.located(batch.problems))
         return [event for event in batch.events if event is not None]

@@ -10,6 +10,7 @@ from incident_engine.common.clock import Clock
 from incident_engine.common.errors import InvalidDocumentError, Problem
 from incident_engine.common.validation import problems_of
 from incident_engine.domain.events.model import EVENT, Event, Repeats
+from incident_engine.domain.events.reserved import reserved_person
 from incident_engine.domain.events.types import EventType
 from incident_engine.engine.receipts import EventReporter, Receipt
 from incident_engine.store.unit_of_work import UnitOfWork
@@ -45,10 +46,14 @@ class ActionEvents:
             "data": dict(data),
         }
         try:
-            return EVENT.validate_python(document)
+            event = EVENT.validate_python(document)
         except ValidationError as error:
             problems = problems_of(error, Event, document)
             raise InvalidDocumentError([_in_body(problem) for problem in problems]) from None
+        reserved = list(reserved_person(event.data))
+        if reserved:
+            raise InvalidDocumentError(reserved)
+        return event
 
     async def report(self, event: Event) -> Receipt:
         """Report an event; return its receipt after the commit. Raises InvalidDocumentError, as `event` does.

@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 from incident_engine.common.errors import InvalidDocumentError
 from incident_engine.common.validation import Strict, invalid, nearest, problems_of
 from incident_engine.domain.events.fields import KNOWN_SERVICES, Name, Region, Service, Text
+from incident_engine.domain.events.reserved import reserved_person
 from incident_engine.engine.quarantine import AlreadyAnsweredError, Answer, NotInQuarantineError, Quarantine
 from incident_engine.engine.receipts import Receipt
 from incident_engine.intake.base import IntakeContext, Overrides
@@ -126,9 +127,13 @@ async def _answered(
 
 def _validated(body: dict[str, Any], context: AppContext) -> QuarantineAnswer:
     try:
-        return QuarantineAnswer.model_validate(body, context={KNOWN_SERVICES: context.settings.service_names})
+        answer = QuarantineAnswer.model_validate(body, context={KNOWN_SERVICES: context.settings.service_names})
     except ValidationError as error:
         raise InvalidDocumentError(problems_of(error, QuarantineAnswer, body)) from None
+    reserved = list(reserved_person(answer))
+    if reserved:
+        raise InvalidDocumentError(reserved)
+    return answer
 
 
 def _nearest_key(context: AppContext, source: str, key: str) -> str:

@@ -15,6 +15,7 @@ from incident_engine.common.errors import InvalidDocumentError, Problem
 from incident_engine.common.validation import nearest
 from incident_engine.domain.events.actions import StepAdded
 from incident_engine.domain.events.effect import sentences
+from incident_engine.domain.events.reserved import API
 from incident_engine.domain.step_id import StepId
 from incident_engine.engine.addition_preview import addition_texts
 from incident_engine.store import steps
@@ -115,7 +116,7 @@ class StepActions:
     ) -> Response:
         # The key holds for one address: the same one for another step or action is another key.
         name = key and hashlib.sha256(f"{key}\0{action}\0{incident_id}\0{step_id}".encode()).hexdigest()[:32]
-        event = self._events.event("api", name or uuid.uuid4().hex, action, incident_id, data)
+        event = self._events.event(API, name or uuid.uuid4().hex, action, incident_id, data)
         receipt = await self._events.report(event)
         status: dict[str, Any] = {"incident": receipt.incident, "event": {"source": receipt.source, "id": receipt.id}}
         settings = self._context.settings

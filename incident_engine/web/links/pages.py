@@ -14,6 +14,7 @@ from incident_engine.common.errors import ConflictError, InvalidDocumentError
 from incident_engine.common.signed_links import LINK_PATH, InvalidLinkError, Link, LinkAction
 from incident_engine.common.telemetry import EventOutcome
 from incident_engine.domain.events.effect import Effect, sentences
+from incident_engine.domain.events.reserved import LINK
 from incident_engine.domain.response.step import StepState
 from incident_engine.store import held_texts, steps
 from incident_engine.web.action_events import ActionEvents
@@ -70,7 +71,7 @@ class LinkPages:
                 return page("action.html", 422, **variables, result="unreasoned")
             data = {"by": by, "overdue": [{"obligation": key, "reason": text} for key, text in reasons.items()]}
         try:
-            event = self._events.event("link", name, variables["action"], variables["incident"], data)
+            event = self._events.event(LINK, name, variables["action"], variables["incident"], data)
             receipt = await self._events.report(event)
         except ConflictError:
             # Somebody else pressed the same button at the same time; the page says who it was.
