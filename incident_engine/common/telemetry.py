@@ -32,6 +32,8 @@ class EventOutcome(StrEnum):
     INVALID = "invalid"
     QUARANTINED = "quarantined"
     OVERLOADED = "overloaded"
+    OWN = "own"
+    """An alert from the engine's own metrics, which changes nothing."""
 
 
 class RefusedReason(StrEnum):

@@ -19,12 +19,16 @@ from incident_engine.common.validation import problems_of
 from incident_engine.config.settings import AlertmanagerSettings, Settings
 from incident_engine.domain.events.fields import EVERYWHERE, INSTANT, KNOWN_SERVICES, Instant
 from incident_engine.domain.events.model import EVENT, Event, OutageEvent, Repeats, outage_started
-from incident_engine.domain.events.types import EventType
+from incident_engine.domain.events.types import ITSELF, EventType
 from incident_engine.domain.values import RESOLUTION
 from incident_engine.intake.base import Batch, Format, FormatDocs, IntakeContext, Overrides, Rejected
 from incident_engine.intake.document import parse_json
 
 SOURCE = "alertmanager"
+OWN_LABEL = "origin"
+"""The label that the documented alert rules set to incident-engine, for Alertmanager's routes and for us."""
+OWN_METRICS = "incident_engine_"
+"""The beginning of the names of our metrics."""
 
 
 class Alert(BaseModel):
@@ -132,7 +136,11 @@ class AlertMapper:
         events: list[Event] = []
         rejected: list[Rejected] = []
         resolved: list[str] = []
+        own = 0
         for document in notification.alerts:
+            if is_own(document):
+                own += 1
+                continue
             ordinary = self._ordinary_event(document, latest)
             if ordinary is not None:
                 events.append(ordinary)
@@ -147,7 +155,7 @@ class AlertMapper:
             if alert.status == "resolved":  # a firing alert leaves its quarantine only once it is over
                 resolved.append(_key(alert))
         future_count = sum(alert.reason is QuarantineReason.FROM_THE_FUTURE for alert in rejected)
-        return Batch(SOURCE, events, rejected=rejected, resolved=resolved, future_count=future_count)
+        return Batch(SOURCE, events, rejected=rejected, resolved=resolved, future_count=future_count, own_count=own)
 
     def map_alert(self, document: object, overrides: Overrides, latest: datetime) -> list[Event]:
         """Return the events of one alert with other service and regions than its labels name.
@@ -248,6 +256,19 @@ def _instant(text: str) -> datetime | None:
         return INSTANT.validate_python(text)
     except ValidationError:
         return None
+
+
+def is_own(document: object) -> bool:
+    """Return whether an alert comes from this engine's own metrics.
+
+    Taken for an outage it would be reported, graded and alerted of for ever. The shipped rules have the label; of other
+    rules Prometheus' address of the expression names the metric.
+    """
+    try:
+        labels, url = document["labels"], document.get("generatorURL")  # type: ignore[index, attr-defined]  # any JSON
+        return labels.get(OWN_LABEL) == ITSELF or (isinstance(url, str) and OWN_METRICS in url)
+    except (AttributeError, KeyError, TypeError):
+        return False
 
 
 class _CannotMapError(Exception):

@@ -50,6 +50,8 @@ class Batch:
     """Keys under which the quarantine may hold reports that the events replace."""
     future_count: int = 0
     """Number of reports that occurred too far ahead of this machine's clock."""
+    own_count: int = 0
+    """Number of reports about this engine itself, which are left out."""
     is_array: bool = True
     """Whether the body held several events; if not, its own paths have no index."""
 

@@ -6,9 +6,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import yaml
 from support.bank import write_config
+from support.markdown import blocks
 from support.servers import PATIENCE, PROMTOOL, ROOT, client, daemon, environment, need, wait_for
 
+AMTOOL = "amtool"
 NOTIFICATION = {
     "version": "4",
     "alerts": [
@@ -43,6 +46,45 @@ def test_promtool_takes_the_alert_rules_of_the_documentation(tmp_path: Path) -> 
     assert (checked.returncode, checked.stderr) == (0, "")
     assert f"SUCCESS: {count} rules found" in checked.stdout
     assert f"SUCCESS: {count} rules found" in text  # as the documentation shows it
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("readme", ["README.md", "README.zh-CN.md"])
+def test_the_documented_route_sends_own_alerts_to_people_and_alerts_about_services_to_the_engine(
+    tmp_path: Path, readme: str
+) -> None:
+    need(AMTOOL)
+    configuration, rules = (
+        next(block.text for block in blocks(ROOT / readme) if block.language == "yaml" and word in block.text)
+        for word in ("webhook_configs", "- alert: ")
+    )
+    file = tmp_path / "alertmanager.yml"
+    file.write_text(configuration, encoding="utf-8")
+
+    def amtool(*arguments: str) -> str:
+        command = [AMTOOL, *arguments]
+        return subprocess.run(
+            command, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE, env=environment(), check=True
+        ).stdout
+
+    assert "SUCCESS" in amtool("check-config", file.name)
+    own = yaml.safe_load(rules)["groups"][0]["rules"][0]["labels"]
+    for labels, receiver in (
+        ({**own, "incident": "20261122-banking-57b6aa18", "pack": "cn-cbrc-2008"}, "people"),
+        ({"service": "core-banking", "region": "CN-GD", "severity": "critical"}, "incident-engine"),
+        ({"service": "corebankin"}, "incident-engine"),
+    ):
+        pairs = [f"{name}={value}" for name, value in labels.items()]
+        assert amtool("config", "routes", "test", f"--config.file={file.name}", *pairs).strip() == receiver
+
+
+def test_every_documented_rule_has_the_label_by_which_it_is_routed_and_recognised() -> None:
+    for page in ("README.md", "README.zh-CN.md", "docs/metrics.md"):
+        found = [block.text for block in blocks(ROOT / page) if "- alert: " in block.text]
+        rules = [rule for text in found for group in yaml.safe_load(text)["groups"] for rule in group["rules"]]
+        assert rules
+        for rule in rules:
+            assert rule["labels"]["origin"] == "incident-engine", rule["alert"]
 
 
 @pytest.mark.servers

@@ -456,3 +456,35 @@ def test_an_alert_that_maps_to_another_region_than_before_waits_in_quarantine_an
         assert the_incident(api)["regions"] == ["CN-GD"]
         assert statuses(accepted(api, alert("resolved", labels={"province": "CN-HN"}))) == ["quarantined", "accepted"]
         assert the_incident(api)["state"] == "restored"
+
+
+OWN_URL = (
+    "http://prometheus.example:9090/graph?g0.expr=incident_engine_incident_level%7Bpack%3D%22x%22%7D+%3E%3D+2&g0.tab=1"
+)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"labels": {"origin": "incident-engine", "service": None, "region": None}},
+        {"labels": {"origin": "incident-engine"}},  # such as with external labels that name a service
+        {"labels": {"service": None, "region": None}, "generatorURL": OWN_URL},
+        {"generatorURL": OWN_URL},
+    ],
+)
+@pytest.mark.parametrize("status", ["firing", "resolved"])
+def test_an_alert_from_the_engines_own_metrics_is_no_outage_and_waits_nowhere(
+    api: Served, changes: dict[str, Any], status: str
+) -> None:
+    answer = accepted(api, alert(status, **changes), alert(fingerprint="other"))
+    assert answer["own"] == 1
+    assert (len(answer["events"]), answer["quarantined"]) == (1, [])
+    assert quarantine(api)["total"] == 0
+    metrics = api.client.get("/metrics").text
+    assert 'incident_engine_events_total{outcome="own",source="alertmanager"} 1.0' in metrics
+
+
+def test_other_alerts_with_a_label_of_that_name_are_outages(api: Served) -> None:
+    assert statuses(accepted(api, alert(labels={"origin": "Shenzhen"}))) == ["accepted"]
+    malformed = accepted(api, alert(labels={"region": None}, generatorURL=7))
+    assert "own" not in malformed

@@ -17,7 +17,7 @@ from incident_engine.common.errors import (
     OverloadedError,
     StoreError,
 )
-from incident_engine.common.telemetry import EventOutcome, Metrics
+from incident_engine.common.telemetry import EventOutcome, Metrics, RateLimitedLog, logger
 from incident_engine.config.settings import Settings
 from incident_engine.domain.events.effect import sentences
 from incident_engine.domain.events.model import Repeats
@@ -31,6 +31,8 @@ from incident_engine.web.parameters import refuse_unknown
 from incident_engine.web.request import read_body
 
 _EXPECTED = (InvalidDocumentError, OverloadedError, StoreError)
+_own_alerts = RateLimitedLog(lambda event, **fields: logger("web").warning(event, **fields), 3_600)
+_ROUTE_THEM = 'route alerts with origin="incident-engine" to people, not back to incident-engine (README)'
 _Taken = tuple[list[Receipt], list[Rejected]]
 """The receipts of events, and the reports that wait in quarantine."""
 
@@ -58,6 +60,9 @@ class EventIntake:
             refuse_unknown(request)
             batch = format_.parse(await read_body(request, self.settings.server.max_body_bytes), context)
             self.metrics.count_ahead(batch.future_count)
+            if batch.own_count:
+                self.metrics.count_events(batch.source, EventOutcome.OWN, batch.own_count)
+                _own_alerts("own_alerts_left_out", reason="own_alerts", count=batch.own_count, remedy=_ROUTE_THEM)
             receipts, remaining = await self._report(batch, context, format_.repeats)
         except ConflictError:
             raise  # counted by the engine, under the source of the event
@@ -80,6 +85,8 @@ class EventIntake:
         if format_.has_quarantine:
             rejected = ({"key": row.key, "reason": row.reason, "detail": row.detail} for row in remaining)
             answer["quarantined"] = list(rejected)
+            if batch.own_count:
+                answer["own"] = batch.own_count
         elif any(row.outcome is EventOutcome.QUARANTINED for row in receipts):
             # A sender that reads only the status must not take a kept event for one that is graded.
             title, detail = (

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 
 from incident_engine.common.errors import InvalidDocumentError
 from incident_engine.common.validation import Strict, invalid, nearest, problems_of
-from incident_engine.domain.events.fields import KNOWN_SERVICES, Name, Region, Service, Text
+from incident_engine.domain.events.fields import EVERYWHERE, KNOWN_SERVICES, Name, Regions, Service, Text
 from incident_engine.domain.events.reserved import reserved_person
 from incident_engine.engine.quarantine import AlreadyAnsweredError, Answer, NotInQuarantineError, Quarantine
 from incident_engine.engine.receipts import Receipt
@@ -51,7 +51,7 @@ class QuarantineAnswer(Strict):
     such as an event at which the engine failed, or an alert from ahead of the clock."""
     service: Service | None = None
     """The service that is down. Default: the report's own."""
-    regions: tuple[Region, ...] | None = Field(default=None, min_length=1)
+    regions: Annotated[Regions, Field(min_length=1)] | None = None
     """The regions in which it is down. Default: the report's own."""
     reason: Text | None = None
     """For the record; a dismissal needs one."""
@@ -126,8 +126,9 @@ async def _answered(
 
 
 def _validated(body: dict[str, Any], context: AppContext) -> QuarantineAnswer:
+    names = {KNOWN_SERVICES: context.settings.service_names, EVERYWHERE: context.settings.regions.everywhere}
     try:
-        answer = QuarantineAnswer.model_validate(body, context={KNOWN_SERVICES: context.settings.service_names})
+        answer = QuarantineAnswer.model_validate(body, context=names)
     except ValidationError as error:
         raise InvalidDocumentError(problems_of(error, QuarantineAnswer, body)) from None
     reserved = list(reserved_person(answer))
