@@ -162,6 +162,13 @@ class Metrics:
             "Events refused or quarantined because they are ahead of this machine's clock.",
             registry=self.registry,
         )
+        self.truncated = 0
+        """The number of alerts that monitors left out of their notifications; the watchdog reads it."""
+        self._truncated = Counter(
+            "incident_engine_alerts_truncated",
+            "Alerts that monitors left out of their notifications (truncatedAlerts); a repeat is not counted again.",
+            registry=self.registry,
+        )
         self._refused = Counter(
             "incident_engine_requests_refused",
             "Requests answered 503, by reason; none of their events was stored.",
@@ -220,6 +227,11 @@ class Metrics:
         """Count events that occurred too far ahead of this machine's clock."""
         self.ahead += events
         self._ahead.inc(events)
+
+    def count_truncated(self, alerts: int) -> None:
+        """Count alerts that a monitor left out of its notification."""
+        self.truncated += alerts
+        self._truncated.inc(alerts)
 
     def count_refused(self, reason: RefusedReason) -> None:
         """Count one request that was answered 503."""

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from incident_engine.common.errors import InvalidDocumentError, Problem
 from incident_engine.common.validation import problems_of
@@ -43,6 +43,11 @@ class Alert(BaseModel):
     fingerprint: str
 
 
+def _count(value: object) -> int:
+    # A figure that cannot be used must not keep the alerts out.
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**63 else 0
+
+
 class Notification(BaseModel):
     """A request body of Alertmanager's webhook."""
 
@@ -50,6 +55,8 @@ class Notification(BaseModel):
     version: Literal["4"]
     # Alerts are validated one by one later: a malformed alert must not keep the others out.
     alerts: tuple[Any, ...]
+    truncatedAlerts: Annotated[int, BeforeValidator(_count)] = 0  # noqa: N815 - the name on the wire
+    """The number of alerts that Alertmanager left out, by `max_alerts` of the receiver."""
 
 
 class DescribedNotification(Notification):
@@ -155,7 +162,15 @@ class AlertMapper:
             if alert.status == "resolved":  # a firing alert leaves its quarantine only once it is over
                 resolved.append(_key(alert))
         future_count = sum(alert.reason is QuarantineReason.FROM_THE_FUTURE for alert in rejected)
-        return Batch(SOURCE, events, rejected=rejected, resolved=resolved, future_count=future_count, own_count=own)
+        return Batch(
+            SOURCE,
+            events,
+            rejected=rejected,
+            resolved=resolved,
+            future_count=future_count,
+            own_count=own,
+            truncated=notification.truncatedAlerts,
+        )
 
     def map_alert(self, document: object, overrides: Overrides, latest: datetime) -> list[Event]:
         """Return the events of one alert with other service and regions than its labels name.

@@ -52,6 +52,8 @@ class Batch:
     """Number of reports that occurred too far ahead of this machine's clock."""
     own_count: int = 0
     """Number of reports about this engine itself, which are left out."""
+    truncated: int = 0
+    """Number of reports that the sender says it left out of the body."""
     is_array: bool = True
     """Whether the body held several events; if not, its own paths have no index."""
 

@@ -28,6 +28,13 @@ def find_quarantined(health: Health, at: ClockReading) -> Iterator[Observation]:
             yield Observation(kind, reports.since, _detail(reports, at), particulars, reports.latest_at)
 
 
+def find_truncated(alerts: int, at: ClockReading) -> Iterator[Observation]:
+    """Yield an observation if monitors left `alerts` out of their notifications since the last probe."""
+    if alerts:
+        detail = texts(f"监控系统略去了 {alerts} 条告警", f"{alerts} alert(s) were left out of notifications")
+        yield Observation(Kind.ALERTS_TRUNCATED, at.now, detail, renewed_at=at.now)
+
+
 def _detail(reports: WaitingReports, at: ClockReading) -> LocalizedText:
     """Return numbers and reasons alone: /readyz, which needs no key, and the log have them."""
     minutes = _minutes(at.now - reports.since)

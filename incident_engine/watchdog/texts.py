@@ -147,6 +147,20 @@ TEXTS: Mapping[Kind, FindingTexts] = {
         ("本机或数据库的时钟不准，期限可能有误。", "Our clock is wrong or the database's; deadlines may be wrong."),
         _SYNCHRONISE,
     ),
+    Kind.ALERTS_TRUNCATED: _texts(
+        ("告警通知被截断", "Notifications of alerts are cut off"),
+        (
+            "实际中断的系统和地区可能多于已知，级别可能偏低；相关事件中已加备注。",
+            "More services and regions may be down than is known, and the level may be too low. The incidents have a "
+            "note.",
+        ),
+        (
+            "在监控系统中核对全部告警，未知的中断请上报；在 Alertmanager 的接收方设置 max_alerts: 0，并用 group_by "
+            "分成较小的组。",
+            "Look at all alerts in the monitor, and report the outages that are missing. Set max_alerts: 0 in "
+            "Alertmanager's receiver, and smaller groups by group_by.",
+        ),
+    ),
     Kind.INCIDENT_STUCK: _texts(
         ("有事件无法更新", "An incident cannot be updated"),
         (

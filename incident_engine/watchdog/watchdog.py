@@ -23,7 +23,7 @@ from incident_engine.watchdog.probes import (
     WorkerProbe,
     WriterStatus,
 )
-from incident_engine.watchdog.quarantine_probe import find_quarantined
+from incident_engine.watchdog.quarantine_probe import find_quarantined, find_truncated
 from incident_engine.watchdog.store_probe import StoreProbe
 from incident_engine.watchdog.texts import TEXTS
 
@@ -70,6 +70,7 @@ class Watchdog:
         self._metrics = metrics
         self._last_event: int | None = None
         self._refused_ahead = watched.metrics.ahead
+        self._truncated = watched.metrics.truncated
         self._log = logger("watchdog")
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
@@ -125,6 +126,9 @@ class Watchdog:
             observations += [*self._workers.probe(at), *self._loop.probe(at)]
             # A drill sets its own clock, often by hours at once.
             observations += [] if self._drill else self._clock_probe.probe(at)
+            truncated = self._watched.metrics.truncated
+            observations += find_truncated(truncated - self._truncated, at)
+            self._truncated = truncated
             health_or_fault = self._store.probe(at)
             if isinstance(health_or_fault, Health):
                 refused_ahead = self._watched.metrics.ahead

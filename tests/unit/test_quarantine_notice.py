@@ -16,8 +16,8 @@ from incident_engine.domain.response.playbook import duty_audience
 from incident_engine.intake.alertmanager import QuarantineReason
 from incident_engine.store.health import EXAMPLES, Health
 from incident_engine.store.quarantine import ISOLATED, QuarantinedReport, QuarantineState, WaitingReports
-from incident_engine.watchdog.findings import ClockReading, Kind
-from incident_engine.watchdog.quarantine_probe import find_quarantined
+from incident_engine.watchdog.findings import FOR_DUTY, ClockReading, Kind
+from incident_engine.watchdog.quarantine_probe import find_quarantined, find_truncated
 
 NOW = at("03:04")
 ALERT: dict[str, Any] = {
@@ -109,3 +109,11 @@ def test_the_duty_team_is_the_audience_that_the_playbooks_page_at_a_level() -> N
     assert duty_audience(shipped_rulebook().playbooks) == "duty-team"
     assert duty_audience([]) is None
     assert load_settings(SHIPPED / "config.yaml", {}).quarantine.tell_after == timedelta(minutes=2)
+
+
+def test_the_duty_team_is_told_of_alerts_that_were_left_out_since_the_last_probe() -> None:
+    assert list(find_truncated(0, ClockReading(NOW, 0))) == []
+    (observation,) = find_truncated(37, ClockReading(NOW, 0))
+    assert observation.kind in FOR_DUTY
+    assert "37" in observation.detail.en
+    assert "37" in observation.detail.zh_cn

@@ -488,3 +488,42 @@ def test_other_alerts_with_a_label_of_that_name_are_outages(api: Served) -> None
     assert statuses(accepted(api, alert(labels={"origin": "Shenzhen"}))) == ["accepted"]
     malformed = accepted(api, alert(labels={"region": None}, generatorURL=7))
     assert "own" not in malformed
+
+
+def truncated(api: Served, *alerts: dict[str, Any], left_out: Any = 37) -> None:
+    assert post(api, notification(*alerts, truncatedAlerts=left_out)).status_code == 202
+
+
+def notes(api: Served) -> list[str]:
+    return [row["document"]["data"]["text"] for row in api.rows(events) if row["type"] == "note.added"]
+
+
+def test_alerts_that_were_left_out_are_noted_in_the_incident_in_both_languages_and_counted(api: Served) -> None:
+    truncated(api, alert())
+    (note,) = notes(api)
+    assert "略去了 37 条告警" in note
+    assert "left 37 alert(s) out" in note
+    timeline = api.client.get(f"/api/v1/incidents/{the_incident(api)['id']}/timeline").text
+    assert "left 37 alert(s) out" in timeline
+    assert "incident_engine_alerts_truncated_total 37.0" in api.client.get("/metrics").text
+
+
+def test_a_repeated_notification_is_noted_and_counted_once_and_another_number_anew(api: Served) -> None:
+    truncated(api, alert())
+    truncated(api, alert())
+    assert len(notes(api)) == 1
+    truncated(api, alert(), left_out=40)
+    assert len(notes(api)) == 2
+    assert "incident_engine_alerts_truncated_total 77.0" in api.client.get("/metrics").text
+
+
+def test_alerts_left_out_of_a_notification_without_any_incident_are_counted_all_the_same(api: Served) -> None:
+    truncated(api, alert(labels={"region": None}))
+    assert notes(api) == []
+    assert "incident_engine_alerts_truncated_total 37.0" in api.client.get("/metrics").text
+
+
+@pytest.mark.parametrize("left_out", [0, -1, None, "37", True, 1e300, {}])
+def test_a_number_of_left_out_alerts_that_is_none_keeps_nobody_out(api: Served, left_out: Any) -> None:
+    truncated(api, alert(), left_out=left_out)
+    assert (len(api.rows(events)), notes(api)) == (1, [])

@@ -20,9 +20,10 @@ from incident_engine.common.errors import (
 from incident_engine.common.telemetry import EventOutcome, Metrics, RateLimitedLog, logger
 from incident_engine.config.settings import Settings
 from incident_engine.domain.events.effect import sentences
-from incident_engine.domain.events.model import Repeats
+from incident_engine.domain.events.model import Event, Repeats
 from incident_engine.engine.quarantine import Quarantine
 from incident_engine.engine.receipts import EventReporter, Receipt
+from incident_engine.engine.truncation import record_truncation
 from incident_engine.intake.base import Batch, Format, IntakeContext, Rejected
 from incident_engine.store.unit_of_work import UnitOfWork
 from incident_engine.store.writer import Writer
@@ -103,12 +104,16 @@ class EventIntake:
             mapped, remaining = self.quarantine.receive(unit, batch, context)
             events = [*batch.events, *mapped]
             # Problems go along: the engine adds its own, so that the answer names everything that is wrong.
-            return self.engine.report(unit, events, self.clock.now(), batch.problems, repeats), remaining
+            receipts = self.engine.report(unit, events, self.clock.now(), batch.problems, repeats)
+            self._record_truncation(unit, batch, mapped, receipts)
+            return receipts, remaining
 
         def one_by_one(unit: UnitOfWork) -> _Taken:
             mapped, remaining = self.quarantine.receive(unit, batch, context)
             events = [event for event in [*batch.events, *mapped] if event is not None]
-            return self.engine.report_each(unit, events, self.clock.now(), repeats), remaining
+            receipts = self.engine.report_each(unit, events, self.clock.now(), repeats)
+            self._record_truncation(unit, batch, mapped, receipts)
+            return receipts, remaining
 
         try:
             try:
@@ -121,6 +126,14 @@ class EventIntake:
                 return await self._submit(one_by_one, batch)
         except InvalidDocumentError as error:
             raise type(error)(batch.located(error.problems)) from None
+
+    def _record_truncation(
+        self, unit: UnitOfWork, batch: Batch, mapped: Sequence[Event], receipts: Sequence[Receipt]
+    ) -> None:
+        if batch.truncated:
+            events = [event for event in [*batch.events, *mapped] if event is not None]
+            if record_truncation(unit, self.engine, events, receipts, batch.truncated, self.clock.now()):
+                unit.after_commit.append(partial(self.metrics.count_truncated, batch.truncated))
 
     async def _submit(self, work: Callable[[UnitOfWork], _Taken], batch: Batch) -> _Taken:
         try:
