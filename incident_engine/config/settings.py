@@ -48,7 +48,7 @@ from incident_engine.config.secret import Secret
 from incident_engine.config.watchdog import QuarantineSettings, WatchdogSettings, watchdog_problems
 from incident_engine.domain.calendar.holidays import Calendar, known_countries
 from incident_engine.domain.calendar.service_hours import ALWAYS, ServiceHours, WeeklyHours, weekly_hours
-from incident_engine.domain.events.fields import Regions
+from incident_engine.domain.events.fields import Name, Regions
 from incident_engine.domain.values import Duration, Identifier, LocalizedText, Zone, write_duration
 
 PREFIX = "INCIDENT_ENGINE__"
@@ -173,6 +173,11 @@ class IntakeSettings(Strict):
     """The most that an event may be ahead of this machine's clock."""
     queue: int = Field(default=1_000, ge=1)
     """The most requests that wait for the writer; further ones are answered with 503."""
+    silent_after: dict[Name, Annotated[Duration, Field(ge=timedelta(minutes=1))]] = {"alertmanager": timedelta(hours=2)}
+    """By source: the time without a report after which the duty team is asked whether an outage still lasts.
+
+    For sources that repeat what they see. An outage is never ended by silence.
+    """
 
 
 class AlertmanagerSettings(Strict):

@@ -1,5 +1,6 @@
 """The store's health for the watchdog: late rows, waiting deliveries, and events from ahead of our clock."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -10,6 +11,7 @@ from incident_engine.domain.response.step import StepState
 from incident_engine.store.deliveries import Priority
 from incident_engine.store.events import last_event as newest_event
 from incident_engine.store.quarantine import WaitingReports, waiting_reports
+from incident_engine.store.silence import SilentCase, silent_cases
 from incident_engine.store.tables import deliveries, events, steps, timers
 
 _CLOCKS = {"postgresql": text("SELECT clock_timestamp()")}
@@ -52,6 +54,8 @@ class Health:
     """Reports that wait in quarantine for longer than the limit."""
     isolated: WaitingReports | None
     """Events at which the engine failed, and which wait in quarantine."""
+    silent: Sequence[SilentCase]
+    """Cases that are down and of which nothing was heard for a while, the longest silent first."""
     ahead: Late | None
     """New events that occurred later than they were received, by more than the limit."""
     last_event: int
@@ -70,6 +74,8 @@ class Limits:
     """Time before the deadline of a step."""
     ahead: timedelta
     """Time by which an event may lie ahead of its receipt."""
+    silent_after: Mapping[str, timedelta]
+    """By source: time without a report of a case that is down."""
     quarantine: timedelta
     """Time for which a report may wait in quarantine."""
 
@@ -89,6 +95,7 @@ def health(connection: Connection, now: datetime, limits: Limits, last_event: in
         stuck=_late(connection, _stuck()),
         quarantined=waiting_reports(connection, now - limits.quarantine, EXAMPLES, isolated=False),
         isolated=waiting_reports(connection, now, EXAMPLES, isolated=True),
+        silent=silent_cases(connection, now, limits.silent_after),
         ahead=None if last_event is None else _late(connection, _ahead(last_event, limits.ahead)),
         last_event=newest_event(connection),
         database_now=_database_now(connection),

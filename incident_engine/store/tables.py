@@ -73,6 +73,7 @@ cases = Table(
     Column("packs", JSON, nullable=False),  # content hash by pack: rules that change later do not apply
     Column("services", JSON, nullable=False),
     Column("regions", JSON, nullable=False),
+    Column("heard_at", Instant),  # the last repeat of a known report; null: none
 )
 # Queries for open cases must not slow down with the number of closed ones.
 _OPEN = cases.c.closed_at.is_(None)

@@ -28,6 +28,7 @@ class Kind(StrEnum):
     DATABASE_CLOCK_SKEW = "database_clock_skew"
     ALERTS_TRUNCATED = "alerts_truncated"
     INCIDENT_STUCK = "incident_stuck"
+    OUTAGE_SILENT = "outage_silent"
     REPORTS_QUARANTINED = "reports_quarantined"
     EVENTS_ISOLATED = "events_isolated"
     PROBE_FAILED = "probe_failed"
@@ -49,7 +50,9 @@ UNREADY = frozenset(
 
 All other kinds are warnings: the daemon stays ready, because events must still be accepted."""
 
-FOR_DUTY = frozenset({Kind.ALERTS_TRUNCATED, Kind.INCIDENT_STUCK, Kind.REPORTS_QUARANTINED, Kind.EVENTS_ISOLATED})
+FOR_DUTY = frozenset(
+    {Kind.ALERTS_TRUNCATED, Kind.INCIDENT_STUCK, Kind.OUTAGE_SILENT, Kind.REPORTS_QUARANTINED, Kind.EVENTS_ISOLATED}
+)
 """Kinds about outages that may go on ungraded. The duty team is told, too, because only it knows whether one does."""
 
 SEEN_TWICE = frozenset({Kind.TIMER_OVERDUE, Kind.DELIVERY_UNCLAIMED, Kind.DELIVERY_LEASE_LAPSED})

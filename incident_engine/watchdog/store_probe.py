@@ -15,6 +15,7 @@ KINDS = frozenset(
         Kind.STATUTORY_AT_RISK,
         Kind.DATABASE_CLOCK_SKEW,
         Kind.INCIDENT_STUCK,
+        Kind.OUTAGE_SILENT,
         Kind.REPORTS_QUARANTINED,
         Kind.EVENTS_ISOLATED,
     }

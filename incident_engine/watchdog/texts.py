@@ -173,6 +173,20 @@ TEXTS: Mapping[Kind, FindingTexts] = {
             "the defect. It is tried again every minute.",
         ),
     ),
+    Kind.OUTAGE_SILENT: _texts(
+        ("中断是否仍在继续？", "Does the outage still last?"),
+        (
+            "监控系统本应重复上报而没有；告警可能在静默或抑制期间恢复，Alertmanager 不会再通知。级别照常上升，系统不会"
+            "自行结束中断。",
+            "The monitor repeats what it sees, and has stopped. It may have been restored while its alert was silenced "
+            "or inhibited: Alertmanager never says so. The level goes on rising; an outage is not ended by silence.",
+        ),
+        (
+            "查明情况。已恢复：以实际时间上报 outage.restored。仍在中断：添加备注（note.added），系统过后再问。",
+            "Find out. If it is over, report outage.restored with the time at which it ended; if it lasts, add a note "
+            "(note.added), and you are asked again later.",
+        ),
+    ),
     Kind.REPORTS_QUARANTINED: _texts(
         ("有告警在隔离区，未予定级", "Alerts wait in quarantine, ungraded"),
         (

@@ -24,6 +24,7 @@ from incident_engine.watchdog.probes import (
     WriterStatus,
 )
 from incident_engine.watchdog.quarantine_probe import find_quarantined, find_truncated
+from incident_engine.watchdog.silence_probe import find_silent
 from incident_engine.watchdog.store_probe import StoreProbe
 from incident_engine.watchdog.texts import TEXTS
 
@@ -58,6 +59,8 @@ class Watchdog:
         """Without a notifier only /readyz, metrics and log report findings. In a drill the clock is not probed."""
         self._settings = settings.watchdog
         self._patience = settings.quarantine.tell_after
+        self._silent_after = settings.intake.silent_after
+        self._zone = settings.bank.zone
         self._watched = watched
         self._clock = clock
         self._drill = drill
@@ -136,6 +139,7 @@ class Watchdog:
                 observations += store_probe.find_late(health_or_fault)
                 newly_refused = refused_ahead - self._refused_ahead
                 observations += find_quarantined(health_or_fault, at)
+                observations += find_silent(health_or_fault.silent, self._zone, at.now)
                 observations += store_probe.find_events_ahead(health_or_fault, newly_refused, at)
                 observations += store_probe.find_clock_skew(health_or_fault, at, self._settings.clock)
                 self._last_event, self._refused_ahead = health_or_fault.last_event, refused_ahead
@@ -163,7 +167,9 @@ class Watchdog:
     def _read_health(self, at: ClockReading) -> Health:
         # Timers and leases run on the drill's clock, but deadlines and clocks of senders do not run faster.
         settings = self._settings
-        limits = Limits(at.to_clock_time(settings.overdue), settings.deadline, settings.ahead, self._patience)
+        limits = Limits(
+            at.to_clock_time(settings.overdue), settings.deadline, settings.ahead, self._silent_after, self._patience
+        )
         self._watched.database.prove_in_place()
         with self._watched.database.read() as connection:
             return health(connection, self._clock.now(), limits, self._last_event)

@@ -25,7 +25,7 @@ from incident_engine.watchdog.store_probe import StoreProbe
 
 BEGAN = at("10:35")
 NOW = at("11:30")
-LIMITS = Limits(timedelta(seconds=30), timedelta(minutes=15), timedelta(minutes=1), timedelta(minutes=2))
+LIMITS = Limits(timedelta(seconds=30), timedelta(minutes=15), timedelta(minutes=1), {}, timedelta(minutes=2))
 SECOND = timedelta(seconds=1)
 STEP = "a-step"
 

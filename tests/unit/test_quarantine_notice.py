@@ -30,7 +30,7 @@ WAITING = QuarantinedReport(
     "alertmanager", "fp/1", "no_region_label", "no label 'region'", ALERT, at("03:00"), at("03:00"), 1,
     QuarantineState.WAITING,
 )  # fmt: skip
-HEALTH = Health(None, None, None, None, None, None, None, None, None, 0, None)
+HEALTH = Health(None, None, None, None, None, None, None, None, (), None, 0, None)
 
 
 def told(locale: str, *reports: QuarantinedReport, more: int = 0, isolated: bool = False) -> str:

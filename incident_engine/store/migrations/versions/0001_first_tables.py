@@ -42,6 +42,7 @@ def upgrade() -> None:
         sa.Column("packs", sa.JSON(), nullable=False),
         sa.Column("services", sa.JSON(), nullable=False),
         sa.Column("regions", sa.JSON(), nullable=False),
+        sa.Column("heard_at", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_cases")),
     )
     with op.batch_alter_table("cases", schema=None) as batch_op:
