@@ -13,7 +13,6 @@ from incident_engine.common.clock import Clock
 from incident_engine.common.telemetry import Metrics, logger
 from incident_engine.config.settings import Settings
 from incident_engine.delivery.factory import open_dispatcher
-from incident_engine.domain.response.playbook import duty_audience
 from incident_engine.domain.rulebook import Rulebook
 from incident_engine.engine.alarm import Alarm
 from incident_engine.engine.factory import open_reader
@@ -81,9 +80,7 @@ class Daemon:
         claims = self.dispatcher.claim_within, self._timers.enqueue
         self._alarm.connect(send_due=self.dispatcher.notify, arm=self._timers.arm, claims=claims)
         watched = Watched(self.database, self.writer, self.dispatcher, self._timers, metrics)
-        paged = duty_audience(rulebook.playbooks)
-        duty = settings.quarantine.audience or ((paged,) if paged else ())
-        self._watchdog = open_watchdog(settings, watched, clock, self.url, duty=duty, drill=drill)
+        self._watchdog = open_watchdog(settings, rulebook.playbooks, watched, clock, self.url, drill=drill)
         self._jobs = ScheduledJobs(settings, self.database, self.writer, self.reader, clock, self.engine.is_changing)
         context = AppContext(
             settings=settings,

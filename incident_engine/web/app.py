@@ -3,8 +3,8 @@
 from fastapi import Depends, FastAPI
 from starlette.types import ASGIApp
 
+from incident_engine.engine.heard import HeardCases
 from incident_engine.engine.quarantine import Quarantine
-from incident_engine.engine.repeats import Repeats
 from incident_engine.intake.registry import open_formats
 from incident_engine.web import openapi, problems
 from incident_engine.web.api import archive, health, incidents, quarantine, reports, steps
@@ -26,9 +26,9 @@ def create_app(context: AppContext) -> ASGIApp:
     formats = open_formats(context.settings)
     openapi.install(app, formats, needs_key=bool(context.keys))
     quarantined = Quarantine(context.engine, formats, context.metrics)
-    repeats = Repeats(context.settings.intake.silent_after)
+    heard = HeardCases(context.settings.intake.silent_after)
     intake = EventIntake(
-        context.settings, context.writer, context.engine, context.metrics, context.clock, formats, quarantined, repeats
+        context.settings, context.writer, context.engine, context.metrics, context.clock, formats, quarantined, heard
     )
     for path, answer in intake.routes().items():  # registered so that other methods get 405
         app.add_route(path, answer, methods=["POST"])

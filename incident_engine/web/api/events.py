@@ -21,9 +21,9 @@ from incident_engine.common.telemetry import EventOutcome, Metrics, RateLimitedL
 from incident_engine.config.settings import Settings
 from incident_engine.domain.events.effect import sentences
 from incident_engine.domain.events.model import Event, Repeats
+from incident_engine.engine.heard import HeardCases
 from incident_engine.engine.quarantine import Quarantine
 from incident_engine.engine.receipts import EventReporter, Receipt
-from incident_engine.engine.repeats import Repeats
 from incident_engine.engine.truncation import record_truncation
 from incident_engine.intake.base import Batch, Format, IntakeContext, Rejected
 from incident_engine.store.unit_of_work import UnitOfWork
@@ -50,7 +50,7 @@ class EventIntake:
     clock: Clock
     formats: Sequence[Format]
     quarantine: Quarantine
-    repeats: Repeats
+    heard: HeardCases
 
     def routes(self) -> dict[str, Callable[[Request], Awaitable[Response]]]:
         """Return the handler of each format's path."""
@@ -108,7 +108,7 @@ class EventIntake:
             # Problems go along: the engine adds its own, so that the answer names everything that is wrong.
             receipts = self.engine.report(unit, events, self.clock.now(), batch.problems, repeats)
             self._record_truncation(unit, batch, mapped, receipts)
-            self.repeats.record(unit, receipts, self.clock.now())
+            self.heard.record(unit, receipts, self.clock.now())
             return receipts, remaining
 
         def one_by_one(unit: UnitOfWork) -> _Taken:
@@ -116,7 +116,7 @@ class EventIntake:
             events = [event for event in [*batch.events, *mapped] if event is not None]
             receipts = self.engine.report_each(unit, events, self.clock.now(), repeats)
             self._record_truncation(unit, batch, mapped, receipts)
-            self.repeats.record(unit, receipts, self.clock.now())
+            self.heard.record(unit, receipts, self.clock.now())
             return receipts, remaining
 
         try:

@@ -15,7 +15,7 @@ _PART = 10
 """A repeat is written at most once in this part of the time after which silence is asked about."""
 
 
-class Repeats:
+class HeardCases:
     """Keeps for each case when a monitor repeated a report of it last."""
 
     def __init__(self, silent_after: Mapping[str, timedelta]) -> None:
