@@ -72,19 +72,7 @@ class EventIntake:
         except (InvalidDocumentError, MalformedBodyError):
             self.metrics.count_events(format_.source, EventOutcome.INVALID)
             raise
-        answer: dict[str, object] = {
-            "events": [
-                {
-                    "source": row.source,
-                    "id": row.id,
-                    "status": row.outcome.value,
-                    "incident": row.incident,
-                    "effect": row.effect.effect.value,
-                    "detail": sentences(row.effect, self.settings.bank.zone, self.settings.service_names),
-                }
-                for row in receipts
-            ]
-        }
+        answer: dict[str, object] = {"events": [receipt_view(row, self.settings) for row in receipts]}
         if format_.has_quarantine:
             rejected = ({"key": row.key, "reason": row.reason, "detail": row.detail} for row in remaining)
             answer["quarantined"] = list(rejected)
@@ -92,11 +80,8 @@ class EventIntake:
                 answer["own"] = batch.own_count
         elif any(row.outcome is EventOutcome.QUARANTINED for row in receipts):
             # A sender that reads only the status must not take a kept event for one that is graded.
-            title, detail = (
-                "Events not taken",
-                "the engine failed at the events with status quarantined; the log has more",
-            )
-            return problems.problem_response(500, title, detail, events=answer["events"])
+            detail = "the engine failed at the events with status quarantined; the log has more"
+            return problems.problem_response(500, "Events not taken", detail, events=answer["events"])
         return Response(to_json(answer), 202, media_type="application/json")
 
     async def _report(self, batch: Batch, context: IntakeContext, repeats: Repeats) -> _Taken:
@@ -145,6 +130,18 @@ class EventIntake:
         except OverloadedError:
             self.metrics.count_events(batch.source, EventOutcome.OVERLOADED)
             raise
+
+
+def receipt_view(receipt: Receipt, settings: Settings) -> dict[str, object]:
+    """Return a receipt as answers have it, with its effect in one sentence in both languages."""
+    return {
+        "source": receipt.source,
+        "id": receipt.id,
+        "status": receipt.outcome.value,
+        "incident": receipt.incident,
+        "effect": receipt.effect.effect.value,
+        "detail": sentences(receipt.effect, settings.bank.zone, settings.service_names),
+    }
 
 
 class HotPath:

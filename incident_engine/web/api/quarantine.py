@@ -19,6 +19,7 @@ from incident_engine.engine.receipts import Receipt
 from incident_engine.intake.base import IntakeContext, Overrides
 from incident_engine.store.quarantine import QuarantineState, waiting_keys
 from incident_engine.store.unit_of_work import UnitOfWork
+from incident_engine.web.api.events import receipt_view
 from incident_engine.web.api.incident_views import quarantine_view
 from incident_engine.web.context import AppContext
 from incident_engine.web.parameters import refuse_unknown
@@ -118,9 +119,7 @@ async def _answered(
     document: dict[str, Any] = {"source": source, "key": key}
     if not decision.is_mapping:
         return JSONResponse(document | {"state": QuarantineState.DISMISSED.value, "events": []}, 202)
-    events = [
-        {"source": row.source, "id": row.id, "status": row.outcome.value, "incident": row.incident} for row in receipts
-    ]
+    events = [receipt_view(receipt, context.settings) for receipt in receipts]
     labels = dict(quarantine.labels_for(source, overrides))
     return JSONResponse(document | {"state": QuarantineState.MAPPED.value, "events": events, "labels": labels}, 202)
 
