@@ -5,9 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+from support.budget import thorough
 from support.servers import PATIENCE, ROOT, environment
 
 
+@thorough
 def test_a_drill_tells_how_two_provinces_rise_from_iii_to_i(tmp_path: Path) -> None:
     options = ["--speed", "1200x", "--lang", "en", "--config", str(ROOT / "config.yaml")]
     played = subprocess.run(

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from support.budget import thorough
 from support.builders import CONFIG, RULES
 from support.servers import LOOPBACK, http_receiver, smtp_server
 
@@ -103,7 +104,11 @@ def test_the_scenarios_that_a_bank_needs_are_shipped() -> None:
     assert set(SHIPPED) >= REQUIRED
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+QUICK = ("data-leak", "nobody-answers", "night-batch")
+"""Scenarios in `make test`; the README's demo is another. `.ci/run` plays all."""
+
+
+@pytest.mark.parametrize("name", [name if name in QUICK else pytest.param(name, marks=thorough) for name in SHIPPED])
 def test_a_shipped_scenario_goes_as_it_expects(name: str, tmp_path: Path) -> None:
     result, _ = played(RULES / "scenarios" / f"{name}.yaml", tmp_path)
     assert missed(result) == []

@@ -14,6 +14,7 @@ import httpx2
 import pytest
 from sqlalchemy import Connection, select
 from support.bank import contacts, write_config, write_rules
+from support.budget import thorough
 from support.postgresql import new_database, start_server
 from support.servers import LOOPBACK, Daemon, Posted, Receiver, client, daemon, http_receiver, wait_for
 
@@ -118,6 +119,7 @@ def settled(url: str) -> bool:
     return (states, due, levels) == ({"delivered"}, [], {"III"})
 
 
+@thorough
 def test_what_a_fleet_was_told_is_done_once_whatever_befalls_its_parts(tmp_path: Path, desk: Receiver) -> None:
     server = start_server()
     url = new_database(server)

@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from support.budget import budget
+from support.budget import thorough
 from support.crash import Kill, play, schedule
 from support.crash_checks import StoredState, wrong_after_a_kill
 from support.fake_receiver import Arrival
@@ -20,7 +20,7 @@ from incident_engine.common.failpoints import Point
 FIRST = [Point.DURING_MIGRATION, Point.DURING_RECOVERY]
 LATER = [point for point in Point if point not in FIRST]
 NOTHING = StoredState(Counter(), frozenset(), frozenset(), {}, 0)
-KILLS = budget(full=5, quick=3)
+KILLS = 5
 
 
 def test_killed_at_every_named_point_nothing_is_lost_and_nothing_doubled(tmp_path: Path) -> None:
@@ -37,6 +37,7 @@ def test_killed_at_every_named_point_nothing_is_lost_and_nothing_doubled(tmp_pat
     assert tally.deliveries > 0
 
 
+@thorough
 def test_killed_at_random_instants_as_an_operator_starts_it_nothing_is_lost_and_nothing_doubled(tmp_path: Path) -> None:
     tally = play(tmp_path, 6, ColdStarter(), schedule(6, KILLS, startup_seconds=1.5))
     assert tally.kills == KILLS

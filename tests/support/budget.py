@@ -3,10 +3,14 @@
 import os
 from typing import TypeVar
 
+import pytest
 from hypothesis import settings
 
 T = TypeVar("T")
 THOROUGH = os.environ.get("INCIDENT_ENGINE_TESTS_THOROUGH") == "1"
+
+thorough = pytest.mark.skipif(not THOROUGH, reason="takes long; .ci/run runs it (INCIDENT_ENGINE_TESTS_THOROUGH=1)")
+"""Marks a test that is too heavy for `make test`, where a quicker one of its kind runs."""
 
 
 def budget(*, full: T, quick: T) -> T:
