@@ -8,6 +8,7 @@ import typer
 
 from incident_engine import __version__
 from incident_engine.cli import channels, database, drills, grade, quarantine, replay, report, schema, serve, steps
+from incident_engine.cli.output import echo
 from incident_engine.common.errors import IncidentEngineError, InvalidFilesError
 
 app = typer.Typer(
@@ -49,9 +50,9 @@ def main() -> None:
         app()
     except InvalidFilesError as error:
         for finding in error.findings:
-            typer.echo(str(finding), err=True)
+            echo(str(finding), err=True)
     except IncidentEngineError as error:
-        typer.echo(f"error: {error}", err=True)
+        echo(f"error: {error}", err=True)
     else:
         return
     raise SystemExit(1)
@@ -59,7 +60,7 @@ def main() -> None:
 
 def _print_version(requested: bool) -> None:
     if requested:
-        typer.echo(f"incident-engine {__version__}")
+        echo(f"incident-engine {__version__}")
         raise typer.Exit
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from incident_engine.cli.options import Config, Lang, read_settings, translator_for
+from incident_engine.cli.output import echo
 
 if TYPE_CHECKING:
     from incident_engine.common.i18n import Translator
@@ -60,6 +61,6 @@ def _finish(trials: "Sequence[Trial]", translate: "Translator", passed: str) -> 
         if trial.is_passed and not trial.answer:
             outcome = translate("channel not tried")
         answer = " ".join(trial.answer.split())
-        typer.echo(f"{trial.channel}{to}: {outcome}{f': {answer}' if answer else ''}")
+        echo(f"{trial.channel}{to}: {outcome}{f': {answer}' if answer else ''}")
     if not all(trial.is_passed for trial in trials):
         raise typer.Exit(1)

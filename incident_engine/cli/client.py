@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from incident_engine.cli.output import echo
+
 if TYPE_CHECKING:
     from incident_engine.common.i18n import Translator
     from incident_engine.config.settings import Settings
@@ -39,15 +41,15 @@ def call(
             method, address, json=body, params=parameters, headers=headers, timeout=30, trust_env=False
         )
     except httpx2.HTTPError as error:
-        typer.echo(f"{translate('daemon not reached')}: {base}: {error}", err=True)
+        echo(f"{translate('daemon not reached')}: {base}: {error}", err=True)
         raise typer.Exit(1) from None
     document: dict[str, Any] = answer.json()
     if answer.is_success:
         return document
-    typer.echo(f"{translate('request refused')}: {document.get('detail')}", err=True)
+    echo(f"{translate('request refused')}: {document.get('detail')}", err=True)
     for problem in document.get("errors", ()):
         pointer = problem.get("pointer", problem.get("parameter", ""))
         expected = f"; {problem['expected']}" if "expected" in problem else ""
         near = f" ({problem['nearest']}?)" if "nearest" in problem else ""
-        typer.echo(f"  {pointer}: {problem['detail']}{expected}{near}", err=True)
+        echo(f"  {pointer}: {problem['detail']}{expected}{near}", err=True)
     raise typer.Exit(1)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from incident_engine.cli.options import Config, Lang, read_settings, translator_for
+from incident_engine.cli.output import echo
 
 if TYPE_CHECKING:
     from incident_engine.common.i18n import Translator
@@ -40,22 +41,22 @@ def migrate(
         with read_only(settings.store.url, any_schema=True) as connection:
             pending = migration_path(connection, path)
         revisions = " → ".join((pending.current or translate("new schema"), *pending.revisions))
-        typer.echo(f"{path}: {translate('schema')} {revisions}")
+        echo(f"{path}: {translate('schema')} {revisions}")
         if not pending.revisions:
-            typer.echo(translate("up to date"))
+            echo(translate("up to date"))
             return
         if only_check:
-            typer.echo(translate("to be migrated"), err=True)
+            echo(translate("to be migrated"), err=True)
             raise typer.Exit(1)
     is_new = not path.exists()
     database = Database(settings.store.url)  # opening it migrates it
     database.close()
     if is_new:
-        typer.echo(f"{translate('new database')}: {path}")
+        echo(f"{translate('new database')}: {path}")
         return
     if database.copied_to is not None:
-        typer.echo(f"{translate('copy before migration')}: {database.copied_to}")
-    typer.echo(translate("up to date"))
+        echo(f"{translate('copy before migration')}: {database.copied_to}")
+    echo(translate("up to date"))
 
 
 def backup(
@@ -73,7 +74,7 @@ def backup(
     path = _file(settings.store.url, translate)
     refuse_as_target(path, file)  # --force must not overwrite the database itself
     if file.exists() and not force:
-        typer.echo(f"{file} {translate('file exists')}", err=True)
+        echo(f"{file} {translate('file exists')}", err=True)
         raise typer.Exit(1)
     _print_contents(translate("backed up"), file, copy_database(path, file), translate)
 
@@ -93,8 +94,8 @@ def restore(
     contents, previous = restore_database(file, path, SystemClock().now())
     _print_contents(translate("database restored"), path, contents, translate)
     if previous is not None:
-        typer.echo(f"{translate('old database')} {previous}")
-    typer.echo(translate("messages sent again"))
+        echo(f"{translate('old database')} {previous}")
+    echo(translate("messages sent again"))
 
 
 def archive(
@@ -126,7 +127,7 @@ def archive(
     translate = translator_for(lang)
     settings, config_file = read_settings(config)
     if settings.retention.closed_incidents is None:
-        typer.echo(translate("no retention"))
+        echo(translate("no retention"))
         return
     # Incidents with open obligations are kept, and only the rules know the obligations.
     reader, now = open_reader(settings, load_rulebook(settings, config_file)), SystemClock().now()
@@ -142,12 +143,12 @@ def archive(
         title, result = translate("archived"), run_alone(settings, reader, now)
         result.archived = {str(settings.retention.directory / file): ids for file, ids in result.archived.items()}
     for id_, hold in result.held.items():
-        typer.echo(f"{translate('kept')}: {id_}: {translate(hold.value)}")
+        echo(f"{translate('kept')}: {id_}: {translate(hold.value)}")
     for file, ids in result.archived.items():
-        typer.echo(f"{title}: {len(ids)} → {file}")
+        echo(f"{title}: {len(ids)} → {file}")
         for id_ in ids:
-            typer.echo(f"  {id_}")
-    typer.echo(f"{title}: {sum(map(len, result.archived.values()))}, {translate('kept')}: {len(result.held)}")
+            echo(f"  {id_}")
+    echo(f"{title}: {sum(map(len, result.archived.values()))}, {translate('kept')}: {len(result.held)}")
 
 
 def _file(url: str, translate: "Translator") -> Path:
@@ -156,7 +157,7 @@ def _file(url: str, translate: "Translator") -> Path:
 
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
-        typer.echo(f"store.url {translate('not a database file')}", err=True)
+        echo(f"store.url {translate('not a database file')}", err=True)
         raise typer.Exit(1)
     return Path(parsed.database or "")
 
@@ -164,4 +165,4 @@ def _file(url: str, translate: "Translator") -> Path:
 def _print_contents(title: str, file: Path, contents: "Contents", translate: "Translator") -> None:
     size = f"{file.stat().st_size / 1_000_000:.1f} MB"
     rows = ", ".join(f"{name} {contents.rows[name]}" for name in ("cases", "events", "deliveries"))
-    typer.echo(f"{title}: {file} ({size}, {translate('schema')} {contents.revision}; {translate('rows')}: {rows})")
+    echo(f"{title}: {file} ({size}, {translate('schema')} {contents.revision}; {translate('rows')}: {rows})")

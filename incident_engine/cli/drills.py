@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from incident_engine.cli.options import Config, Lang, read_settings, translator_for
+from incident_engine.cli.output import echo
 
 
 def drill(
@@ -64,12 +65,12 @@ def drill(
     prepared(settings, Path(), real=is_real)  # raises for settings without recipients, before files are made
     directory = drills.new_directory(loaded.scenario)
     pace = translate("at once") if factor is None else f"{factor:g} {translate('speed')}"
-    typer.echo(f"{translate('drill')}: {loaded.title.in_(translate.locale)}  ({pace})")
+    echo(f"{translate('drill')}: {loaded.title.in_(translate.locale)}  ({pace})")
     if is_real:
-        typer.echo(f"  {translate('real channels')}: {', '.join(settings.drills.recipients)}")
-    result = asyncio.run(drills.run(loaded, settings, rulebook, directory, factor, translate, typer.echo, real=is_real))
+        echo(f"  {translate('real channels')}: {', '.join(settings.drills.recipients)}")
+    result = asyncio.run(drills.run(loaded, settings, rulebook, directory, factor, translate, echo, real=is_real))
     for line in summary(result, rulebook, settings, translate):
-        typer.echo(line)
+        echo(line)
     if result.failures:
         raise typer.Exit(1)
 
@@ -115,4 +116,4 @@ def preview(
     loaded = load_scenario(find_scenario(scenario, settings), settings)
     message = previews.preview(request, loaded, settings, load_rulebook(settings, config_file))
     for line in preview_lines(message, request, loaded, settings, translate):
-        typer.echo(line)
+        echo(line)

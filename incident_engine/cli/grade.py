@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from incident_engine.cli.options import Config, Lang, instant_of, read_settings, translator_for
+from incident_engine.cli.output import echo
 from incident_engine.common.errors import Finding, InvalidFilesError
 
 
@@ -64,6 +65,6 @@ def grade(
     repeated = offline.recurring(graded, basis, instant_of(at, settings.bank.zone) or now)
     if output == "json":
         document = offline.graded_document(graded, repeated, settings, explained=explain)
-        typer.echo(json.dumps(document, ensure_ascii=False, indent=2))
+        echo(json.dumps(document, ensure_ascii=False, indent=2))
     else:
-        typer.echo(graded_text(graded, repeated, basis.packs, settings, translator_for(lang), explained=explain))
+        echo(graded_text(graded, repeated, basis.packs, settings, translator_for(lang), explained=explain))

@@ -6,6 +6,7 @@ import typer
 
 from incident_engine.cli.client import call
 from incident_engine.cli.options import Lang, read_settings, translator_for
+from incident_engine.cli.output import echo
 from incident_engine.cli.steps import By, Config, Url
 
 app = typer.Typer(help="List, map or dismiss the reports that could not become events.", no_args_is_help=True)
@@ -32,12 +33,12 @@ def list_reports(
     parameters = {"state": state, "limit": _PAGE}
     document = call("GET", "/api/v1/quarantine", settings, translate, url=url, parameters=parameters)
     if not document["quarantine"]:
-        typer.echo(translate("nothing in quarantine"))
+        echo(translate("nothing in quarantine"))
     for row in document["quarantine"]:
-        typer.echo(_described(row, translate))
+        echo(_described(row, translate))
     more = document["total"] - len(document["quarantine"])
     if more > 0:
-        typer.echo(f"… +{more}")
+        echo(f"… +{more}")
 
 
 @app.command(name="map")
@@ -62,10 +63,10 @@ def map_report(
     body = {"by": by, "action": "map", "service": service, "regions": region or None, "reason": reason}
     document, translate = _post(source, key, body, config, url, lang)
     for event in document["events"]:
-        typer.echo(f"{translate('report mapped')}: {event['incident'] or ''} · {event['status']}")
+        echo(f"{translate('report mapped')}: {event['incident'] or ''} · {event['status']}")
     if document["labels"]:
         labels = ", ".join(f"{name}: {value!r}" for name, value in document["labels"].items())
-        typer.echo(f"{translate('labels to set')}: {labels}")
+        echo(f"{translate('labels to set')}: {labels}")
 
 
 @app.command()
@@ -81,7 +82,7 @@ def dismiss(
 ) -> None:
     """Set a report aside. It stays on record, and the same report does not wait again."""
     _, translate = _post(source, key, {"by": by, "action": "dismiss", "reason": reason}, config, url, lang)
-    typer.echo(f"{translate('report dismissed')}: {source} {key}")
+    echo(f"{translate('report dismissed')}: {source} {key}")
 
 
 def _post(

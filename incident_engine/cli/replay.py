@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from incident_engine.cli.options import Config, Lang, instant_of, read_settings, translator_for
+from incident_engine.cli.output import echo
 from incident_engine.common.errors import Finding, InvalidFilesError
 
 
@@ -76,10 +77,10 @@ def replay(
     result = replays.replay(events, candidates, hours, settings, until, SystemClock().now())
     if output == "json":
         document = replays.replay_document(result, settings.bank.zone, only_differences=only_differences)
-        typer.echo(json.dumps(document, ensure_ascii=False, indent=2))
+        echo(json.dumps(document, ensure_ascii=False, indent=2))
     else:
         # Without a terminal, 160 columns: a file should have whole names.
         width = shutil.get_terminal_size((160, 24)).columns
-        typer.echo(replay_text(result, settings, translate, width, only_differences=only_differences))
+        echo(replay_text(result, settings, translate, width, only_differences=only_differences))
     if fail_on_difference and any(result.differences.values()):
         raise typer.Exit(1)

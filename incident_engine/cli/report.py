@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from incident_engine.cli.options import Config, Lang, day_of, read_settings, translator_for
+from incident_engine.cli.output import echo
 
 
 def report(
@@ -79,10 +80,10 @@ def report(
         rulebook = load_rulebook(settings, config_file)
         content = report_output.produce(connection, settings, rulebook, request, form, translate.locale, now)
     if output is None:
-        typer.echo(content, nl=False)  # every format ends with a newline of its own
+        echo(content, nl=False)  # every format ends with a newline of its own
         return
     try:
         output.write_bytes(content if isinstance(content, bytes) else content.encode())
     except OSError as error:
         raise typer.BadParameter(f"{output}: {error.strerror}", param_hint="--output") from None
-    typer.echo(f"{translate('written')}: {output}")
+    echo(f"{translate('written')}: {output}")

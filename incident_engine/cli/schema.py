@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from incident_engine.cli.options import Lang, translator_for
+from incident_engine.cli.output import echo
 
 
 def schema(
@@ -26,11 +27,11 @@ def schema(
     translate = translator_for(lang)
     if not only_check:
         for file in schemas.write(directory):
-            typer.echo(f"{translate('written')}: {file}")
+            echo(f"{translate('written')}: {file}")
         return
     stale = schemas.stale(directory)
     for file in stale:
-        typer.echo(f"{file}: {translate('out of date')}", err=True)
+        echo(f"{file}: {translate('out of date')}", err=True)
     if stale:
         raise typer.Exit(1)
-    typer.echo(f"{directory}: {translate('all correct')}")
+    echo(f"{directory}: {translate('all correct')}")

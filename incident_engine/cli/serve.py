@@ -8,6 +8,7 @@ import typer
 
 from incident_engine import __version__
 from incident_engine.cli.options import Config, Lang, config_file, read_settings, translator_for
+from incident_engine.cli.output import echo
 
 if TYPE_CHECKING:
     from incident_engine.common.i18n import Translator
@@ -43,7 +44,7 @@ def serve(config: Config = None, lang: Lang = None) -> None:
     daemon = Daemon(settings, rulebook, SystemClock(), fault=fault)
     with contextlib.suppress(KeyboardInterrupt):
         daemon.run(lambda: _banner(settings, config_file, daemon.url, translate))
-    typer.echo(translate("stopped"))
+    echo(translate("stopped"))
 
 
 def check(
@@ -70,19 +71,17 @@ def check(
     result = check_files(paths or [], config_file(config))
     for name, years in result.guessed_years(SystemClock().now()).items():
         listed = ", ".join(str(year) for year in years)
-        typer.echo(
-            f"{translate('warning')}: {name}: {listed}: {translate('not published')} (rules/calendars/)", err=True
-        )
+        echo(f"{translate('warning')}: {name}: {listed}: {translate('not published')} (rules/calendars/)", err=True)
     for folder in result.missing_folders:
-        typer.echo(f"{translate('warning')}: store.url: {folder}: {translate('no database folder')}", err=True)
+        echo(f"{translate('warning')}: store.url: {folder}: {translate('no database folder')}", err=True)
     for finding in result.findings:
-        typer.echo(str(finding))
+        echo(str(finding))
     counts = f"{result.files} {translate('files checked')}, {result.cases} {translate('pack cases')}"
     summary = f"{config_file(config)}: {counts}"
     if result.findings:
-        typer.echo(f"{summary}: {len(result.findings)} {translate('errors found')}", err=True)
+        echo(f"{summary}: {len(result.findings)} {translate('errors found')}", err=True)
         raise typer.Exit(1)
-    typer.echo(f"{summary}: {translate('all correct')}")
+    echo(f"{summary}: {translate('all correct')}")
     if connect:
         channels.connect(read_settings(config)[0], translate)
 
@@ -109,9 +108,9 @@ def _banner(settings: "Settings", config_file: Path, url: str, translate: "Trans
         "messages": ", ".join(outboxes) or "—",
         "try it": f"curl -s {url}{native.path} -d '{event}'",
     }
-    typer.echo(f"incident-engine {__version__} · {settings.bank.name.in_(translate.locale)} · {config_file}")
+    echo(f"incident-engine {__version__} · {settings.bank.name.in_(translate.locale)} · {config_file}")
     if settings.bank.name.en == _EXAMPLE_BANK:
-        typer.echo(f"  ! {translate('shipped bank')}")
+        echo(f"  ! {translate('shipped bank')}")
     for key, value in rows.items():
-        typer.echo(f"  {translate(key)}: {value}")
-    typer.echo(f"  {translate('how to stop')}")
+        echo(f"  {translate(key)}: {value}")
+    echo(f"  {translate('how to stop')}")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from incident_engine.cli.options import Lang, instant_of, read_settings, translator_for
+from incident_engine.cli.output import echo
 
 if TYPE_CHECKING:
     from httpx2 import Response  # imported when it is used: --help must not wait for it
@@ -163,14 +164,14 @@ class _Daemon:
             answer = self._request("POST", path, body | {"confirm": True})
         document = self._checked(answer)
         detail = document["detail"][self.translate.locale]
-        typer.echo(f"{self.translate('recorded')}: {document['incident']} · {document['status']} · {detail}")
+        echo(f"{self.translate('recorded')}: {document['incident']} · {document['status']} · {detail}")
 
     def _confirm(self, document: dict[str, Any]) -> None:
         """Show the words that would go out, and why to ask; exit with 1 unless the person agrees."""
         for text in document["texts"]:
-            typer.echo(f"--- {text['audience']} ({text['locale']}): {text['subject']}\n{text['body']}")
+            echo(f"--- {text['audience']} ({text['locale']}): {text['subject']}\n{text['body']}")
         for problem in document["errors"]:
-            typer.echo(problem["detail"])
+            echo(problem["detail"])
         typer.confirm(self.translate("go on"), abort=True)
 
     def _request(self, method: str, path: str, body: dict[str, Any] | None = None) -> "Response":
@@ -183,7 +184,7 @@ class _Daemon:
             # trust_env=False: a proxy for the internet must not get the bank's key.
             return httpx2.request(method, address, json=body, headers=self._headers, timeout=30, trust_env=False)
         except httpx2.HTTPError as error:
-            typer.echo(f"{self.translate('daemon not reached')}: {self._base}: {error}", err=True)
+            echo(f"{self.translate('daemon not reached')}: {self._base}: {error}", err=True)
             raise typer.Exit(1) from None
 
     def _checked(self, answer: "Response") -> dict[str, Any]:
@@ -191,9 +192,9 @@ class _Daemon:
         document: dict[str, Any] = answer.json()
         if answer.is_success:
             return document
-        typer.echo(f"{self.translate('request refused')}: {document.get('detail')}", err=True)
+        echo(f"{self.translate('request refused')}: {document.get('detail')}", err=True)
         for problem in document.get("errors", ()):
             expected = f"; {problem['expected']}" if "expected" in problem else ""
             near = f" ({problem['nearest']}?)" if "nearest" in problem else ""
-            typer.echo(f"  {problem.get('pointer', '')}: {problem['detail']}{expected}{near}", err=True)
+            echo(f"  {problem.get('pointer', '')}: {problem['detail']}{expected}{near}", err=True)
         raise typer.Exit(1)

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 Path = tuple[str | int, ...]
+MOST_PROBLEMS = 100
+"""The most problems that an error names; further ones are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +59,15 @@ class IncidentEngineError(Exception):
 
 
 class InvalidDocumentError(IncidentEngineError):
-    """The document is invalid: all problems, each with its path."""
+    """The document is invalid: its first 100 problems, each with its path, and the number of further ones."""
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
-        super().__init__("; ".join(f"{p.pointer}: {p.sentence()}".removeprefix(": ") for p in problems))
-        self.problems = tuple(problems)
+    def __init__(self, problems: Sequence[Problem], more: int = 0) -> None:
+        """Name the first problems; `more` is the number of further ones that were counted only."""
+        named = problems[:MOST_PROBLEMS]
+        self.problems = tuple(named)
+        self.more = more + len(problems) - len(named)
+        sentences = [f"{p.pointer}: {p.sentence()}".removeprefix(": ") for p in named]
+        super().__init__("; ".join(sentences + ([f"and {self.more} more"] if self.more else [])))
 
 
 class ConflictError(InvalidDocumentError):
@@ -83,6 +89,10 @@ class MalformedBodyError(IncidentEngineError):
         super().__init__(f"not valid JSON at line {line}, column {column}: {message}")
         self.line = line
         self.column = column
+
+
+class TooLargeError(IncidentEngineError):
+    """A request body exceeds a limit. Nothing of it was stored; it must be sent in parts."""
 
 
 class OverloadedError(IncidentEngineError):

@@ -44,6 +44,15 @@ class RefusedReason(StrEnum):
     STORE = "store_in_trouble"
 
 
+class LostReason(StrEnum):
+    """The reason why a monitor's report is lost: no sender repeats a request that was answered with 4xx."""
+
+    BODY_TOO_LARGE = "body_too_large"
+    BODY_INVALID = "body_invalid"
+    QUARANTINE_LIMIT = "quarantine_limit"
+    """Alerts that cannot be mapped, beyond the most that one request may put in quarantine."""
+
+
 class CircuitState(StrEnum):
     """The state of an endpoint's circuit breaker, from good to bad."""
 
@@ -169,6 +178,14 @@ class Metrics:
             "Alerts that monitors left out of their notifications (truncatedAlerts); a repeat is not counted again.",
             registry=self.registry,
         )
+        self.lost: dict[LostReason, int] = dict.fromkeys(LostReason, 0)
+        """The number of lost bodies or alerts by reason; the watchdog reads it."""
+        self._lost = Counter(
+            "incident_engine_reports_lost",
+            "Request bodies, or alerts in them, that were refused for good, by source and reason.",
+            ["source", "reason"],
+            registry=self.registry,
+        )
         self._refused = Counter(
             "incident_engine_requests_refused",
             "Requests answered 503, by reason; none of their events was stored.",
@@ -232,6 +249,11 @@ class Metrics:
         """Count alerts that a monitor left out of its notification."""
         self.truncated += alerts
         self._truncated.inc(alerts)
+
+    def count_lost(self, source: str, reason: LostReason, number: int = 1) -> None:
+        """Count request bodies, or alerts in them, that were refused for good."""
+        self.lost[reason] += number
+        self._lost.labels(source, reason).inc(number)
 
     def count_refused(self, reason: RefusedReason) -> None:
         """Count one request that was answered 503."""

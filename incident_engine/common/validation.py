@@ -4,6 +4,7 @@ import re
 import types
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import SequenceMatcher, get_close_matches
+from functools import lru_cache
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -56,7 +57,8 @@ def unknown_name(
 ) -> PydanticCustomError:
     """Return the error for a name that is not among the valid ones; `expected` replaces their list.
 
-    The nearest name may also be one of `also`.
+    The nearest name may also be one of `also`. `nearest_valid` searches it later: that takes long, and few errors of
+    thousands are read.
     """
     names = sorted(valid)
     return PydanticCustomError(
@@ -66,9 +68,19 @@ def unknown_name(
             "kind": kind,
             "name": str(name),
             "expected": expected or f"one of: {_listed(names)}",
-            "nearest": nearest(name, [*names, *also]),
+            "valid": (*names, *also),
         },
     )
+
+
+def nearest_valid(context: Mapping[str, Any]) -> str:
+    """Return the valid name nearest to the unknown one of an error's context, or ""."""
+    return _nearest_of(str(context["name"]), tuple(context["valid"])) if "valid" in context else ""
+
+
+@lru_cache(maxsize=1_024)  # a storm of alerts with one wrong label asks for the same name again and again
+def _nearest_of(name: str, valid: tuple[str, ...]) -> str:
+    return nearest(name, valid)
 
 
 def invalid(message: str, expected: str) -> PydanticCustomError:
@@ -76,10 +88,16 @@ def invalid(message: str, expected: str) -> PydanticCustomError:
     return PydanticCustomError("invalid", "{message}", {"message": message, "expected": expected})
 
 
-def problems_of(error: ValidationError, schema: object, document: object) -> list[Problem]:
-    """Return every problem of a failed validation of `document` against `schema` (a type annotation)."""
+def problems_of(
+    error: ValidationError, schema: object, document: object, most: int | None = None, *, suggests: bool = True
+) -> list[Problem]:
+    """Return the problems of a failed validation of `document` against `schema` (a type annotation).
+
+    Returns all, or the first `most`. Without `suggests`, unknown names get no nearest valid one, which takes long.
+    """
     details = error.errors(include_url=False)
-    problems = [_problem(detail, schema, document) for detail in details if not _is_consequence(detail, details)]
+    counted = [detail for detail in details if not _is_consequence(detail, details)]
+    problems = [_problem(detail, schema, document, suggests=suggests) for detail in counted[:most]]
     return list(dict.fromkeys(problems))
 
 
@@ -91,7 +109,7 @@ def _is_consequence(detail: ErrorDetails, details: Sequence[ErrorDetails]) -> bo
     )
 
 
-def _problem(detail: ErrorDetails, schema: object, document: object) -> Problem:
+def _problem(detail: ErrorDetails, schema: object, document: object, *, suggests: bool) -> Problem:
     path = _document_path(detail["loc"], document)
     if not _SECRET.isdisjoint(path):  # findings go to terminals, logs and answers of the API
         detail["input"] = "(not shown)"
@@ -117,7 +135,7 @@ def _problem(detail: ErrorDetails, schema: object, document: object) -> Problem:
             return Problem(path, f"{message}: {_shown(detail['input'])}", expected)
     requirement = detail["msg"].removeprefix("Input should ")
     message = requirement if requirement == detail["msg"] else f"should {requirement}, not {_shown(detail['input'])}"
-    return Problem(path, message, str(context.get("expected", "")), str(context.get("nearest", "")))
+    return Problem(path, message, str(context.get("expected", "")), nearest_valid(context) if suggests else "")
 
 
 _INSTANT = "an instant with its offset, such as 2013-06-23T10:35:00+08:00"

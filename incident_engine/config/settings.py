@@ -103,7 +103,7 @@ class ServerSettings(Strict):
     link_key: Secret | None = None
     """The key that signs these links. Default: a key generated once and stored in the database."""
     max_body_bytes: int = Field(default=1_048_576, ge=1_024)
-    """The largest request body."""
+    """The largest request body, except those of events and alerts."""
     max_connections: int = Field(default=1_000, ge=1, le=100_000)
     """The most open connections; further ones are answered with 503."""
 
@@ -178,6 +178,14 @@ class IntakeSettings(Strict):
 
     For sources that repeat what they see. An outage is never ended by silence.
     """
+    max_body_bytes: int = Field(default=16_777_216, ge=1_024, le=268_435_456)
+    """The largest request body of events or alerts. A monitor may send a whole group of alerts at once."""
+    max_events: int = Field(default=10_000, ge=1, le=100_000)
+    """The most events or alerts in one request body."""
+    max_quarantined: int = Field(default=1_000, ge=1, le=100_000)
+    """The most alerts of one request that are put in quarantine; further ones are counted and dropped."""
+    max_outages: int = Field(default=5_000, ge=1_000, le=100_000)
+    """The most outages of an incident: a service in a region is one. Events with further ones are refused."""
 
 
 class AlertmanagerSettings(Strict):

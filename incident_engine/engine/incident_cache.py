@@ -26,6 +26,8 @@ from incident_engine.store.unit_of_work import UnitOfWork
 _MAX_EVENTS = 300_000
 """Events of all cached incidents together; an event takes about 300 bytes."""
 _MAX_INCIDENTS = 2_000
+_FEW_REGIONS = 34
+"""China's provincial units."""
 
 
 def _first_effect(event: Event) -> EventEffect:
@@ -96,6 +98,16 @@ class IncidentCache:
     def last_report_of(self, connection: Connection, case_id: str, event: OutageEvent) -> datetime | None:
         """Return when the signal of an event was last reported in a stored incident, in its service and regions."""
         return self._fold(connection, case_id).last_report_of(event)
+
+    def is_full(self, connection: Connection, case_id: str, event: OutageEvent, most: int) -> bool:
+        """Return whether an incident would have more than `most` outages (a service in a region) with an event."""
+        fold = self._folds.get(case_id)
+        if fold is None:
+            # Folding costs a query; a few regions go unchecked until the update, which folds the incident anyway.
+            if len(event.regions) <= _FEW_REGIONS:
+                return False
+            fold = self._fold(connection, case_id)
+        return fold.outages_with(event) > most
 
     def append(self, unit: UnitOfWork, recorded: Recorded, case_id: str | None) -> tuple[bool, EventEffect]:
         """Append an event; return whether it changed its incident, and its effect. `flush` writes it.

@@ -76,16 +76,18 @@ class Quarantine:
                 report.detail,
                 dict(report.document),
                 context.received_at,
+                times=report.times,
             )
             # The end of a mapped alert has the same wrong labels as its start, and must not wait for a person again.
             events = self._replay(unit, row, context) if row.state is QuarantineState.MAPPED else []
             mapped += events
             if not events:
                 remaining.append(report)
-            if row.times == 1:
+            if row.times == report.times:
                 new.append(report)
         if remaining:
-            count = partial(self._metrics.count_events, batch.source, EventOutcome.QUARANTINED, len(remaining))
+            times = sum(report.times for report in remaining)
+            count = partial(self._metrics.count_events, batch.source, EventOutcome.QUARANTINED, times)
             unit.after_commit.append(count)
         if new:
             unit.after_commit.append(partial(self._log_new, batch.source, new))

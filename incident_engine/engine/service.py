@@ -63,6 +63,7 @@ class Engine:
         self._updater = CaseUpdater(settings, rulebook, links or Links(), reader.graded, self.cache, drill=drill)
         self._names = names_of(settings, rulebook)
         self._observation = settings.closing.observation
+        self._max_outages = settings.intake.max_outages
         self._router = Router(reader.case_types, rulebook.packs, self.cache)
 
     def report(
@@ -249,6 +250,9 @@ class Engine:
         case_id = self._router.route(unit, event, now)
         if isinstance(case_id, Problem):
             return [case_id]
+        if isinstance(event, OutageEvent) and self.cache.is_full(unit.connection, case_id, event, self._max_outages):
+            message = f"incident '{case_id}' would have more than {self._max_outages} outages (intake.max_outages)"
+            return [Problem(("regions",), message, "fewer regions, or another incident")]
         # A monitor's event names nothing of its case that would have to be checked; there may be thousands a second.
         result = event if isinstance(event, OutageEvent) else self._check(unit, event, case_id)
         if isinstance(result, list):

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from incident_engine.common.errors import InvalidDocumentError, Problem
+from incident_engine.common.plain_text import storable, without_controls
 from incident_engine.common.validation import problems_of
 from incident_engine.config.settings import AlertmanagerSettings, Settings
 from incident_engine.domain.events.fields import EVERYWHERE, INSTANT, KNOWN_SERVICES, Instant
@@ -22,7 +23,7 @@ from incident_engine.domain.events.model import EVENT, Event, OutageEvent, Repea
 from incident_engine.domain.events.types import ITSELF, EventType
 from incident_engine.domain.values import RESOLUTION
 from incident_engine.intake.base import Batch, Format, FormatDocs, IntakeContext, Overrides, Rejected
-from incident_engine.intake.document import parse_json
+from incident_engine.intake.document import MOST_KEYS, has_too_many_keys, parse_plain_json
 
 SOURCE = "alertmanager"
 OWN_LABEL = "origin"
@@ -98,13 +99,17 @@ class AlertmanagerFormat(Format):
         self._mapper = AlertMapper(settings.alertmanager, settings.service_names, settings.regions.everywhere)
 
     def parse(self, body: bytes, context: IntakeContext) -> Batch:
-        """Return the events of a notification. Raises InvalidDocumentError if it is not one of version 4."""
-        document = parse_json(body)
+        """Return the events of a notification.
+
+        Raises InvalidDocumentError if it is not one of version 4, and TooLargeError if it has too many alerts.
+        """
+        document = parse_plain_json(body)
         try:
             notification = Notification.model_validate(document)
         except ValidationError as error:
             raise InvalidDocumentError(problems_of(error, Notification, document)) from None
-        return self._mapper.map(notification, context.latest)
+        context.check_count(len(notification.alerts))
+        return self._mapper.map(notification, context.latest, context.max_quarantined)
 
     def map_document(
         self, document: Mapping[str, Any], overrides: Overrides, context: IntakeContext
@@ -138,10 +143,14 @@ class AlertMapper:
         self._instant = lru_cache(maxsize=_CACHE_SIZE)(_instant)
         self._service_and_regions = lru_cache(maxsize=_CACHE_SIZE)(self._validated_labels)
 
-    def map(self, notification: Notification, latest: datetime) -> Batch:
-        """Return the events of the alerts, and the alerts that cannot be mapped. No event occurs after `latest`."""
+    def map(self, notification: Notification, latest: datetime, max_rejected: int = 1_000) -> Batch:
+        """Return the events of the alerts, and up to `max_rejected` alerts that cannot be mapped.
+
+        No event occurs after `latest`.
+        """
         events: list[Event] = []
-        rejected: list[Rejected] = []
+        rejected: dict[str, Rejected] = {}
+        dropped = future_count = 0
         resolved: list[str] = []
         own = 0
         for document in notification.alerts:
@@ -154,18 +163,24 @@ class AlertMapper:
                 continue
             try:
                 alert = _alert(document)
-                events += self._events(alert, latest)
+                events += self._events(alert, latest, suggests=len(rejected) < _MOST_SUGGESTED)
             except _CannotMapError as error:
-                fields = document if isinstance(document, dict) else {"alert": document}
-                rejected.append(Rejected(_quarantine_key(document), error.reason, error.detail, fields))
+                future_count += error.reason is QuarantineReason.FROM_THE_FUTURE
+                key = _quarantine_key(document)
+                if key not in rejected and len(rejected) >= max_rejected:
+                    dropped += 1
+                    continue
+                times = rejected[key].times + 1 if key in rejected else 1
+                fields = storable(document if isinstance(document, dict) else {"alert": document})
+                rejected[key] = Rejected(key, error.reason, without_controls(error.detail), fields, times)
                 continue
             if alert.status == "resolved":  # a firing alert leaves its quarantine only once it is over
                 resolved.append(_key(alert))
-        future_count = sum(alert.reason is QuarantineReason.FROM_THE_FUTURE for alert in rejected)
         return Batch(
             SOURCE,
             events,
-            rejected=rejected,
+            rejected=list(rejected.values()),
+            dropped=dropped,
             resolved=resolved,
             future_count=future_count,
             own_count=own,
@@ -187,7 +202,8 @@ class AlertMapper:
         try:
             labels, annotations = document["labels"], document.get("annotations", _NO_ANNOTATIONS)
             fingerprint, status = document["fingerprint"], document["status"]
-            started_at = self._instant(document["startsAt"])
+            started_at, ended_at = self._instant(document["startsAt"]), document.get("endsAt", _GO_ZERO)
+            expires_at = None if ended_at == _GO_ZERO else self._instant(ended_at)
             names = self._service_and_regions(labels[self._settings.service_label], labels[self._settings.region_label])
             alertname, summary = labels.get("alertname", ""), annotations.get("summary", "")
             texts = [fingerprint, *labels.values(), *annotations.values(), *labels, *annotations]
@@ -197,8 +213,7 @@ class AlertMapper:
             return None
         if set(map(type, texts)) != _TEXT or not _PLAIN_ID.fullmatch(fingerprint):
             return None
-        expires_at = self._instant(document["endsAt"]) if "endsAt" in document else None
-        if expires_at is None and "endsAt" in document and document["endsAt"] != _GO_ZERO:
+        if expires_at is None and ended_at != _GO_ZERO:
             return None
         service, regions = names
         data = {"signal": fingerprint, "alertname": alertname, "summary": summary}
@@ -211,14 +226,19 @@ class AlertMapper:
         labels = {self._settings.service_label: service, self._settings.region_label: region}
         document = {"status": "firing", "labels": labels, "startsAt": "1970-01-01T00:00:00Z", "fingerprint": "any"}
         try:
-            (event,) = self._events(_alert(document), _END_OF_TIME)
+            (event,) = self._events(_alert(document), _END_OF_TIME, suggests=False)
         except _CannotMapError:
             return None
         assert isinstance(event, OutageEvent)  # noqa: S101 - alerts become no other events
         return event.service, event.regions
 
-    def _events(self, alert: Alert, latest: datetime, overrides: Overrides = _NO_OVERRIDES) -> list[Event]:
-        """Return the start of an alert's outage and, if it is resolved, the restoration."""
+    def _events(
+        self, alert: Alert, latest: datetime, overrides: Overrides = _NO_OVERRIDES, *, suggests: bool = True
+    ) -> list[Event]:
+        """Return the start of an alert's outage and, if it is resolved, the restoration.
+
+        Raises _CannotMapError, with the nearest valid names if it `suggests` any.
+        """
         settings = self._settings
         service = overrides.service or alert.labels.get(settings.service_label, "")
         labelled = alert.labels.get(settings.region_label, "").split(settings.region_separator)
@@ -253,10 +273,14 @@ class AlertMapper:
             ended_at = max(alert.endsAt, alert.startsAt + RESOLUTION)
             restored = {"id": f"{key}/resolved", "type": EventType.OUTAGE_RESTORED, "occurred_at": ended_at}
             events.append({**common, **restored})
-        return [_validated(event, self._names) for event in events]
+        return [_validated(event, self._names, suggests=suggests) for event in events]
 
 
 _CACHE_SIZE = 4_096
+_MOST_NAMED = 10
+"""The most problems of one alert that its entry in quarantine names."""
+_MOST_SUGGESTED = 20
+"""The most rejected alerts of a notification for which the nearest valid names are searched."""
 _TEXT = {str}
 _PLAIN_ID = re.compile(r"[0-9A-Za-z]{1,64}")
 _NO_ANNOTATIONS: Mapping[str, str] = {}
@@ -295,10 +319,12 @@ class _CannotMapError(Exception):
 
 
 def _alert(document: object) -> Alert:
+    if has_too_many_keys(document):
+        raise _CannotMapError(QuarantineReason.INVALID, f"an object has more than {MOST_KEYS} keys")
     try:
         return Alert.model_validate(document)
     except ValidationError as error:
-        problems = problems_of(error, Alert, document)
+        problems = problems_of(error, Alert, document, _MOST_NAMED)
         detail = "; ".join(f"{problem.pointer}: {problem.sentence()}" for problem in problems)
         raise _CannotMapError(QuarantineReason.INVALID, detail) from None
 
@@ -322,10 +348,10 @@ def _quarantine_key(document: object) -> str:
 _REASON_BY_FIELD = {"service": QuarantineReason.UNKNOWN_SERVICE, "regions": QuarantineReason.UNKNOWN_REGION}
 
 
-def _validated(document: Mapping[str, Any], names: Mapping[str, object]) -> Event:
+def _validated(document: Mapping[str, Any], names: Mapping[str, object], *, suggests: bool) -> Event:
     try:
         return EVENT.validate_python(document, context=dict(names))
     except ValidationError as error:
-        problems = problems_of(error, Event, document)
+        problems = problems_of(error, Event, document, _MOST_NAMED, suggests=suggests)
         reason = _REASON_BY_FIELD.get(str(problems[0].path[0]), QuarantineReason.INVALID)
         raise _CannotMapError(reason, "; ".join(problem.sentence() for problem in problems), problems) from None

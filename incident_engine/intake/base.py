@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from incident_engine.common.errors import Problem
+from incident_engine.common.errors import Problem, TooLargeError
 from incident_engine.config.settings import Settings
 from incident_engine.domain.events.model import Event, Repeats
 
@@ -17,11 +17,19 @@ class IntakeContext:
 
     received_at: datetime
     max_clock_skew: timedelta
+    max_events: int = 10_000
+    max_quarantined: int = 1_000
 
     @property
     def latest(self) -> datetime:
         """Return the last instant at which an event may have occurred."""
         return self.received_at + self.max_clock_skew
+
+    def check_count(self, number: int) -> None:
+        """Check the number of events in a body. Raises TooLargeError if there are too many."""
+        if number > self.max_events:
+            message = f"the body has {number} events, more than {self.max_events} (intake.max_events)"
+            raise TooLargeError(f"{message}; send it in parts, with fewer events each")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +41,8 @@ class Rejected:
     reason: str
     detail: str
     document: Mapping[str, Any]
+    times: int = 1
+    """Number of reports with this key in the body."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +55,12 @@ class Batch:
     """In the order of the body; None stands for an invalid event, of which `problems` has the reasons."""
     problems: Sequence[Problem] = ()
     """If there are any, none of the events is stored. Paths begin with the index of the event."""
+    more_problems: int = 0
+    """Number of further problems, which were counted only."""
     rejected: Sequence[Rejected] = ()
+    """Each report once, and no more than one request may put in quarantine."""
+    dropped: int = 0
+    """Number of rejected reports beyond these."""
     resolved: Sequence[str] = ()
     """Keys under which the quarantine may hold reports that the events replace."""
     future_count: int = 0
@@ -109,7 +124,8 @@ class Format(ABC):
     def parse(self, body: bytes, context: IntakeContext) -> Batch:
         """Return the events of a body.
 
-        Raises MalformedBodyError if the body cannot be read, and InvalidDocumentError if it is of another format.
+        Safe in any thread. Raises MalformedBodyError if the body cannot be read, InvalidDocumentError if it is of
+        another format, and TooLargeError if it has too many events.
         """
 
     @abstractmethod

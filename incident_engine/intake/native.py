@@ -7,14 +7,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from incident_engine.common.errors import InvalidDocumentError, Problem
+from incident_engine.common.errors import MOST_PROBLEMS, InvalidDocumentError, Problem
 from incident_engine.common.validation import problems_of
 from incident_engine.config.settings import Settings
 from incident_engine.domain.events.fields import EVERYWHERE, KNOWN_SERVICES
 from incident_engine.domain.events.model import EVENT, AnyEvent, Event
 from incident_engine.domain.events.reserved import reserved_problems
 from incident_engine.intake.base import Batch, Format, FormatDocs, IntakeContext, Overrides
-from incident_engine.intake.document import parse_json
+from incident_engine.intake.document import MOST_KEYS, has_too_many_keys, parse_json
 
 _UNKNOWN = "unknown"
 _EVENT_SCHEMA = {"$ref": "#/components/schemas/Event"}
@@ -49,8 +49,14 @@ class NativeFormat(Format):
         self._everywhere = settings.regions.everywhere
 
     def parse(self, body: bytes, context: IntakeContext) -> Batch:
-        """Return the events of a body, with the problems of each. Raises MalformedBodyError if it is not JSON."""
-        batch = parse_document(parse_json(body), self._services, context.latest, self._everywhere)
+        """Return the events of a body, with the problems of each.
+
+        Raises MalformedBodyError if it is not JSON, InvalidDocumentError if an object has a key twice, and
+        TooLargeError if there are too many events.
+        """
+        document = parse_json(body)
+        context.check_count(len(document) if isinstance(document, list) else 1)
+        batch = parse_document(document, self._services, context.latest, self._everywhere)
         reserved = [
             problem
             for index, event in enumerate(batch.events)
@@ -85,13 +91,22 @@ def parse_document(
     names = {KNOWN_SERVICES: services, EVERYWHERE: everywhere}
     events: list[Event | None] = []
     problems: list[Problem] = []
-    future_count = 0
+    future_count = more_problems = 0
     for index, part in enumerate(document if isinstance(document, list) else [document]):
+        if isinstance(part, dict) and has_too_many_keys({**part, "regions": None}):
+            events.append(None)
+            problems.append(Problem((index,), f"an object has more than {MOST_KEYS} keys", "fewer keys"))
+            continue
         try:
             event = EVENT.validate_python(part, context=names)
         except ValidationError as error:
             events.append(None)
-            own_problems = problems_of(error, Event, part)
+            # To word a problem costs far more than to find it, and nobody reads thousands.
+            if len(problems) >= MOST_PROBLEMS:
+                more_problems += error.error_count()
+                continue
+            own_problems = problems_of(error, Event, part, MOST_PROBLEMS)
+            more_problems += max(0, error.error_count() - MOST_PROBLEMS)
             # An unknown type hides the errors of all other fields; one answer must name everything that is wrong.
             if any(problem.path == ("type",) for problem in own_problems):
                 try:
@@ -108,7 +123,14 @@ def parse_document(
             events.append(None)
         else:
             events.append(event)
-    return Batch(_UNKNOWN, events, problems, future_count=future_count, is_array=isinstance(document, list))
+    return Batch(
+        _UNKNOWN,
+        events,
+        problems,
+        more_problems=more_problems,
+        future_count=future_count,
+        is_array=isinstance(document, list),
+    )
 
 
 def parse_events(
@@ -117,5 +139,5 @@ def parse_events(
     """Return the events of a document: one object or an array. Raises InvalidDocumentError with every problem."""
     batch = parse_document(document, services, everywhere=everywhere)
     if batch.problems:
-        raise InvalidDocumentError(batch.located(batch.problems))
+        raise InvalidDocumentError(batch.located(batch.problems), batch.more_problems)
     return [event for event in batch.events if event is not None]

@@ -60,9 +60,17 @@ def _report(row: Row[Any]) -> QuarantinedReport:
 
 
 def put_in_quarantine(
-    connection: Connection, source: str, key: str, reason: str, detail: str, document: Any, now: datetime
+    connection: Connection,
+    source: str,
+    key: str,
+    reason: str,
+    detail: str,
+    document: Any,
+    now: datetime,
+    *,
+    times: int = 1,
 ) -> QuarantinedReport:
-    """Store a report, or count up and keep its newest document if it is there already. Return its row.
+    """Store a report that came `times` times, or count up and keep its newest document. Return its row.
 
     A mapped report at whose events the engine fails waits again.
     """
@@ -74,7 +82,7 @@ def put_in_quarantine(
         document=document,
         first_received_at=now,
         last_received_at=now,
-        times=1,
+        times=times,
         state=QuarantineState.WAITING,
     )
     latest: dict[str, ColumnElement[Any]] = {
@@ -86,7 +94,7 @@ def put_in_quarantine(
         latest["ended_at"] = case((is_mapped, null()), else_=quarantine.c.ended_at)
     row = connection.execute(
         statement.on_conflict_do_update(
-            index_elements=["source", "key"], set_={"times": quarantine.c.times + 1, **latest}
+            index_elements=["source", "key"], set_={"times": quarantine.c.times + times, **latest}
         ).returning(*_COLUMNS)
     ).one()
     return _report(row)

@@ -25,6 +25,7 @@ class Kind(StrEnum):
     STATUTORY_AT_RISK = "statutory_at_risk"
     CLOCK_STEPPED = "clock_stepped"
     EVENTS_AHEAD = "events_ahead"
+    REPORTS_LOST = "reports_lost"
     DATABASE_CLOCK_SKEW = "database_clock_skew"
     ALERTS_TRUNCATED = "alerts_truncated"
     INCIDENT_STUCK = "incident_stuck"

@@ -2,10 +2,11 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from typing import Protocol
 
+from incident_engine.common.telemetry import LostReason
 from incident_engine.watchdog.findings import ClockReading, Kind, Observation, texts
 
 
@@ -157,6 +158,37 @@ class EventLoopProbe:
                 at.seconds_ago(lag),
                 texts(f"事件循环 {lag:.0f} 秒没有应答", f"the event loop did not answer for {lag:.0f} s"),
             )
+
+
+class LossProbe:
+    """Finds reports of monitors that were refused for good since the last probe."""
+
+    def __init__(self, lost: Mapping[LostReason, int]) -> None:
+        """Watch the numbers of lost reports by reason."""
+        self._lost = lost
+        self._seen = dict(lost)
+
+    def probe(self, at: ClockReading) -> Iterator[Observation]:
+        """Yield an observation if reports were lost since the last probe."""
+        lost = dict(self._lost)
+        new = {reason: count - self._seen.get(reason, 0) for reason, count in lost.items()}
+        self._seen = lost
+        words = [_LOST[reason] for reason, count in new.items() if count]
+        counts = [count for count in new.values() if count]
+        if counts:
+            zh_cn = "，".join(f"{count} {zh}" for count, (zh, _) in zip(counts, words, strict=True))
+            en = ", ".join(f"{count} {english}" for count, (_, english) in zip(counts, words, strict=True))
+            yield Observation(Kind.REPORTS_LOST, at.now, texts(f"未受理：{zh_cn}", f"refused: {en}"))
+
+
+_LOST: Mapping[LostReason, tuple[str, str]] = {
+    LostReason.BODY_TOO_LARGE: ("个请求过大", "request(s) too large"),
+    LostReason.BODY_INVALID: ("个请求内容无效", "request(s) with an invalid body"),
+    LostReason.QUARANTINE_LIMIT: (
+        "条告警超出一次请求可进入隔离区的数量",
+        "alert(s) beyond the most that one request may put in quarantine",
+    ),
+}
 
 
 class ClockProbe:

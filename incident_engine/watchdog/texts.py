@@ -142,6 +142,21 @@ TEXTS: Mapping[Kind, FindingTexts] = {
         ),
         _SYNCHRONISE,
     ),
+    Kind.REPORTS_LOST: _texts(
+        ("监控的报告未被受理", "Reports of monitors were refused"),
+        (
+            "监控系统不会重发被拒绝的报告，其中的中断没有登记。请到监控系统中核对当前告警。",
+            "A monitor does not send a refused report again: outages in it are not recorded. Look at the monitor's "
+            "present alerts.",
+        ),
+        (
+            "人工登记遗漏的中断。请求过大时减小分组（Alertmanager 的 group_by、max_alerts），"
+            "或提高 intake.max_body_bytes 和 intake.max_events；内容无效时查看日志 room=web。",
+            "Report missing outages by hand. If a body was too large, make groups smaller (Alertmanager's group_by and "
+            "max_alerts) or raise intake.max_body_bytes and intake.max_events; if it was invalid, see the log's "
+            "room=web.",
+        ),
+    ),
     Kind.DATABASE_CLOCK_SKEW: _texts(
         ("数据库时钟偏差", "The database's clock differs"),
         ("本机或数据库的时钟不准，期限可能有误。", "Our clock is wrong or the database's; deadlines may be wrong."),

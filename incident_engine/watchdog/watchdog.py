@@ -19,6 +19,7 @@ from incident_engine.watchdog.probes import (
     ClockProbe,
     DispatcherStatus,
     EventLoopProbe,
+    LossProbe,
     TimersStatus,
     WorkerProbe,
     WriterStatus,
@@ -67,6 +68,7 @@ class Watchdog:
         self._workers = WorkerProbe(watched.writer, watched.dispatcher, watched.timers, self._settings.worker)
         self._loop = EventLoopProbe(self._settings.loop, ticks)
         self._clock_probe = ClockProbe(self._settings.clock)
+        self._losses = LossProbe(watched.metrics.lost)
         self._store = StoreProbe(self._read_health, self._settings.worker, self._settings.interval / 2)
         self._tracker = FindingTracker(self._settings.quiet)
         self._notifier = notifier
@@ -126,7 +128,7 @@ class Watchdog:
         """Probe every part once; report and return the findings that appeared or ended."""
         observations, unknown = [], frozenset[Kind]()
         try:
-            observations += [*self._workers.probe(at), *self._loop.probe(at)]
+            observations += [*self._workers.probe(at), *self._loop.probe(at), *self._losses.probe(at)]
             # A drill sets its own clock, often by hours at once.
             observations += [] if self._drill else self._clock_probe.probe(at)
             truncated = self._watched.metrics.truncated

@@ -131,7 +131,7 @@ _ANSWERS = {
     "202": "已保存 · Stored; what became of each event, and its incident.",
     "400": "不是 JSON · Not JSON; with line and column.",
     "401": "密钥缺失或错误 · The bearer key is missing or wrong.",
-    "413": "请求体过大 · The body is larger than server.max_body_bytes.",
+    "413": "请求体过大 · The body is larger than the settings allow, or has too many events.",
     "422": "内容有误，未保存 · Invalid; every error with its JSON pointer. Nothing was stored.",
     "503": "过载，未保存，请重发 · Overloaded; nothing was stored, send it again.",
 }

@@ -18,8 +18,10 @@ from incident_engine.common.errors import (
     OverloadedError,
     Problem,
     StoreError,
+    TooLargeError,
 )
 from incident_engine.common.telemetry import Metrics, RateLimitedLog, RefusedReason, logger
+from incident_engine.common.validation import nearest_valid
 from incident_engine.store.diagnosis import explain
 from incident_engine.web.parameters import InvalidParametersError
 
@@ -98,11 +100,13 @@ def _invalid(request: Request, error: Exception) -> Response:
         entries = [problem_entry(problem) for problem in error.problems]
         errors = [{"parameter": entry.pop("pointer").strip("/"), **entry} for entry in entries]
         return problem_response(422, "Invalid parameters", "the parameters contradict what is known", errors=errors)
-    count = len(error.problems)
-    detail = f"{count} error{'s' if count > 1 else ''}; nothing of this request was stored"
-    return problem_response(
-        422, "Invalid events", detail, errors=[problem_entry(problem) for problem in error.problems]
-    )
+    count = len(error.problems) + error.more
+    rest = f"; the first {len(error.problems)} are listed, {error.more} more are not" if error.more else ""
+    detail = f"{count} error{'s' if count > 1 else ''}; nothing of this request was stored{rest}"
+    extensions: dict[str, Any] = {"errors": [problem_entry(problem) for problem in error.problems]}
+    if error.more:
+        extensions["more"] = error.more
+    return problem_response(422, "Invalid events", detail, **extensions)
 
 
 def _conflict(_: Request, error: Exception) -> Response:
@@ -116,6 +120,10 @@ def _conflict(_: Request, error: Exception) -> Response:
 def _malformed(_: Request, error: Exception) -> Response:
     assert isinstance(error, MalformedBodyError)  # noqa: S101 - registered for it
     return problem_response(400, "Malformed JSON", str(error), line=error.line, column=error.column)
+
+
+def _too_large(_: Request, error: Exception) -> Response:
+    return problem_response(413, HTTPStatus.REQUEST_ENTITY_TOO_LARGE.phrase, str(error))
 
 
 def _overloaded(_: Request, error: Exception) -> Response:
@@ -141,7 +149,9 @@ def _parameters(_: Request, error: Exception) -> Response:
         if entry["type"] in _NOT_AN_INSTANT:
             detail = f"not an instant: {entry['input']!r}; expected {_INSTANT_IN_QUERY}"
         location = entry["loc"]  # ("query" or "path", name, …)
-        hints = {name: entry["ctx"][name] for name in ("expected", "nearest") if entry.get("ctx", {}).get(name)}
+        context = entry.get("ctx", {})
+        candidates = {"expected": context.get("expected"), "nearest": nearest_valid(context)}
+        hints = {name: text for name, text in candidates.items() if text}
         errors.append({"parameter": str(location[1] if len(location) > 1 else location[-1]), "detail": detail} | hints)
     return problem_response(422, "Invalid parameters", f"{len(errors)} of the parameters cannot be used", errors=errors)
 
@@ -156,6 +166,7 @@ _HANDLERS: Mapping[type[Exception], Handler] = {
     ConflictError: _conflict,
     InvalidDocumentError: _invalid,
     MalformedBodyError: _malformed,
+    TooLargeError: _too_large,
     OverloadedError: _overloaded,
     StoreError: _store,
     SQLAlchemyError: _store,

@@ -15,6 +15,7 @@ from support.builders import at, event_json, restored_json, started_json
 from support.fixtures import CONFIG
 
 from incident_engine import __version__
+from incident_engine.cli.output import echo
 from incident_engine.config.rulebook import SHIPPED
 
 COMMANDS = ("serve", "check", "grade", "drill")
@@ -587,3 +588,11 @@ def test_an_end_ends_only_what_it_can(run: Run, events: list[dict[str, Any]], le
     for order in (events, list(reversed(events))):
         (incident,) = graded(run("grade", "-", "--at", "2013-06-23T14:00", "--format", "json", stdin=json.dumps(order)))
         assert incident["assessments"][0]["level"] == level
+
+
+def test_texts_that_are_printed_do_not_command_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    echo("\x1b]0;title\x07 a\x9bb\tc\nd\r\ne")
+    echo("\x1b[2J", err=True)
+    printed = capsys.readouterr()
+    assert printed.out == "\ufffd]0;title\ufffd a\ufffdb\tc\nd\r\ne\n"
+    assert printed.err == "\ufffd[2J\n"

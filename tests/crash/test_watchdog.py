@@ -234,6 +234,10 @@ async def report_from_the_future(run: Running) -> None:
     assert (await run.http.post("/api/v1/events", json=event | {"regions": ["CN-GD"]})).status_code == 422
 
 
+async def send_a_body_that_is_too_large(run: Running) -> None:
+    assert (await run.http.post("/api/v1/alertmanager", content=b" " * 17_000_000)).status_code == 413
+
+
 FAULTS = {
     "dispatcher_dead": (kill_dispatcher, revive_dispatcher, "The dispatcher does not run"),
     "writer_stuck": (block_writer, go_on, "The writer is stuck"),
@@ -241,6 +245,7 @@ FAULTS = {
     "timer_overdue": (plant_overdue_timer, any_work, "Timers are overdue"),
     "delivery_lease_lapsed": (plant_hanging_delivery, any_work, "Messages hang while being sent"),
     "clock_stepped": (set_clock, nothing, "The clock was set"),
+    "reports_lost": (send_a_body_that_is_too_large, nothing, "Reports of monitors were refused"),
     "events_ahead": (report_from_the_future, nothing, "Events from ahead of the clock"),
 }
 MAKES_UNREADY = {"dispatcher_dead", "writer_stuck", "timers_stuck"}

@@ -62,7 +62,7 @@ def problem(document: object) -> Problem:
 def test_an_outage_is_read_with_its_regions_resolved_and_its_instant_in_utc() -> None:
     read = parsed(outage())
     assert isinstance(read, OutageEvent)
-    assert read.regions == ("CN-GD", "CN-GD", "CN-HN")
+    assert read.regions == ("CN-GD", "CN-HN")
     assert read.occurred_at == datetime(2013, 6, 23, 2, 35, tzinfo=UTC)
     assert read.occurred_at.tzinfo is UTC
     assert read.data.signal is None

@@ -8,6 +8,7 @@ from support.builders import at
 from support.fixtures import CONFIG, LEAST
 
 from incident_engine.common.errors import InvalidFilesError
+from incident_engine.common.telemetry import LostReason, Metrics
 from incident_engine.config.channels import RetrySettings, WebhookSettings
 from incident_engine.config.people import ContactSettings
 from incident_engine.config.secret import Secret
@@ -17,7 +18,7 @@ from incident_engine.watchdog.finding_state import FindingTracker
 from incident_engine.watchdog.findings import SEEN_TWICE, UNREADY, Change, ClockReading, Kind, Observation, texts
 from incident_engine.watchdog.notice_message import NoticeMessages
 from incident_engine.watchdog.pending_notices import PER_HOUR, PendingNotices
-from incident_engine.watchdog.probes import ClockProbe, EventLoopProbe, WorkerProbe
+from incident_engine.watchdog.probes import ClockProbe, EventLoopProbe, LossProbe, WorkerProbe
 from incident_engine.watchdog.texts import TEXTS
 
 NOW = at("03:00")
@@ -432,3 +433,21 @@ def test_settings_that_cannot_work_are_refused(key: str, value: str, said: str) 
         load_settings(CONFIG, LEAST | {PREFIX + "WATCHDOG__" + key: value})
     assert f"WATCHDOG__{key}" in str(refused.value)
     assert said in str(refused.value)
+
+
+# Lost reports
+
+
+def test_reports_that_were_refused_for_good_are_found_once() -> None:
+    metrics = Metrics()
+    metrics.count_lost("alertmanager", LostReason.BODY_TOO_LARGE)
+    losses = LossProbe(metrics.lost)
+    assert list(losses.probe(reading(0))) == []  # before the watchdog began
+    metrics.count_lost("alertmanager", LostReason.BODY_TOO_LARGE, 2)
+    metrics.count_lost("alertmanager", LostReason.QUARANTINE_LIMIT, 37)
+    (found,) = losses.probe(reading(10))
+    assert found.sentence == (
+        "reports_lost: refused: 2 request(s) too large, "
+        "37 alert(s) beyond the most that one request may put in quarantine"
+    )
+    assert list(losses.probe(reading(20))) == []

@@ -264,8 +264,17 @@ def test_a_notification_that_is_not_json_is_refused_with_line_and_column(api: Se
 
 
 def test_a_notification_that_is_too_large_is_refused(tmp_path: Path) -> None:
-    with served(tmp_path, NOW, SERVER__MAX_BODY_BYTES="1024") as api:
+    with served(tmp_path, NOW, INTAKE__MAX_BODY_BYTES="1024") as api:
         assert post(api, notification(*[alert()] * 5)).status_code == 413
+
+
+@pytest.mark.parametrize("place", ["status", "labels", "annotations", "startsAt", "endsAt", "fingerprint"])
+@pytest.mark.parametrize("value", [{}, [], [{}], 1, True, 1.5, "", "\x00", {"a": "\x00"}])
+def test_a_wrong_type_at_any_place_of_an_alert_costs_no_other_alert(api: Served, place: str, value: Any) -> None:
+    answer = accepted(api, alert(fingerprint="before"), alert() | {place: value}, alert(fingerprint="after"))
+    ids = {receipt["id"].split("/")[0] for receipt in answer["events"]}
+    assert ids >= {"before", "after"}
+    assert len(answer["quarantined"]) == 1 or len(ids) == 3
 
 
 def test_an_alert_without_a_beginning_waits_in_quarantine(api: Served) -> None:

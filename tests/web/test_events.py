@@ -377,7 +377,7 @@ def padded(size: int) -> bytes:
 
 @pytest.mark.parametrize("chunked", [False, True])
 def test_a_body_over_the_limit_is_refused_and_one_at_the_limit_is_taken(tmp_path: Path, chunked: bool) -> None:
-    with served(tmp_path, NOW, SERVER__MAX_BODY_BYTES="2048") as api:
+    with served(tmp_path, NOW, INTAKE__MAX_BODY_BYTES="2048") as api:
 
         def send(size: int) -> Response:
             body = padded(size)
@@ -385,7 +385,7 @@ def test_a_body_over_the_limit_is_refused_and_one_at_the_limit_is_taken(tmp_path
             return api.client.post("/api/v1/events", content=parts if chunked else body)
 
         document = refused(send(2049), 413)
-        assert "2048 bytes (server.max_body_bytes)" in document["detail"]
+        assert "2048 bytes (intake.max_body_bytes)" in document["detail"]
         assert stored(api) == []
         assert send(2048).status_code == 202
 

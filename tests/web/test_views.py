@@ -429,6 +429,7 @@ def test_the_families_of_metrics_are_these_and_of_these_kinds(api: Served) -> No
     assert kinds == {
         f"{prefix}events": "counter",
         f"{prefix}events_ahead": "counter",
+        f"{prefix}reports_lost": "counter",
         f"{prefix}requests_refused": "counter",
         f"{prefix}reports_quarantined": "counter",
         f"{prefix}alerts_truncated": "counter",

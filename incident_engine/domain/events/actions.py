@@ -6,7 +6,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from incident_engine.common.validation import Strict, invalid
-from incident_engine.domain.events.fields import Instant, Name, Text
+from incident_engine.domain.events.fields import Instant, Name, PlainText, Text
 from incident_engine.domain.events.types import EventType, PersonEvent
 from incident_engine.domain.values import Identifier, stamp
 
@@ -158,7 +158,7 @@ class ReportEntryData(Strict):
 
     by: Name
     report: Identifier
-    fields: dict[Identifier, str] = Field(min_length=1)
+    fields: dict[Identifier, PlainText] = Field(min_length=1)
 
 
 class ReportWritten(PersonEvent):

@@ -17,6 +17,7 @@ from pydantic import (
     ValidationInfo,
 )
 
+from incident_engine.common.plain_text import control_character, unix_lines
 from incident_engine.common.validation import invalid, unknown_name
 from incident_engine.domain.events.region_names import resolve_regions
 from incident_engine.domain.values import LocalizedText, plausible_instant
@@ -46,10 +47,6 @@ def _resolved(text: str, info: ValidationInfo) -> str:
     return ",".join(resolve_regions(text, (info.context or {}).get(EVERYWHERE)))
 
 
-def _one_by_one(regions: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(code for codes in regions for code in codes.split(","))
-
-
 def _printable(text: str) -> str:
     if not text.isprintable() or text != text.strip():
         raise invalid(f"not a plain name: {text!r}", "printable characters without spaces at the ends")
@@ -72,9 +69,41 @@ IncidentKey = Annotated[str, AfterValidator(_key)]
 Service = Annotated[Name, AfterValidator(_known_service)]
 Region = Annotated[str, Field(min_length=1, max_length=1_000), AfterValidator(_printable), AfterValidator(_resolved)]
 """A text that names a region, or several with commas, semicolons, 、 or blanks between them."""
-Regions = Annotated[tuple[Region, ...], AfterValidator(_one_by_one)]
-"""The codes of all regions that a list of texts names."""
-Text = Annotated[str, Field(min_length=1, max_length=10_000)]
+MOST_REGIONS = 1_000
+"""The most regions of an event: China has 34 provincial units, and all countries together have 250 codes."""
+
+
+def _few(regions: object) -> object:
+    """Leave out repeated names and refuse too many, before each is looked up."""
+    if not isinstance(regions, list | tuple):
+        return regions
+    distinct = list(dict.fromkeys(regions)) if {type(region) for region in regions} == {str} else regions
+    if len(distinct) > MOST_REGIONS:
+        raise invalid(f"{len(distinct)} regions", f"{MOST_REGIONS} at most; report the others by further events")
+    return distinct
+
+
+def _one_by_one(regions: tuple[str, ...]) -> tuple[str, ...]:
+    distinct = tuple(dict.fromkeys(code for codes in regions for code in codes.split(",")))  # a region has many names
+    _few(distinct)
+    return distinct
+
+
+Regions = Annotated[tuple[Region, ...], BeforeValidator(_few), AfterValidator(_one_by_one)]
+"""The codes of all regions that a list of texts names, each once."""
+
+
+def _plain(text: str) -> str:
+    if character := control_character(text):
+        message = f"has the control character {character}"
+        raise invalid(message, "a text of printable characters, tabs and line ends")
+    return text
+
+
+_UNIX_LINES = BeforeValidator(lambda text: unix_lines(text) if isinstance(text, str) else text)
+PlainText = Annotated[str, AfterValidator(_plain), _UNIX_LINES]
+"""A text without control characters: they reach no store and no terminal."""
+Text = Annotated[str, Field(min_length=1, max_length=10_000), AfterValidator(_plain), _UNIX_LINES]
 
 
 def _level(name: str) -> str:

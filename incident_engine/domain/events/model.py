@@ -19,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from incident_engine.common.plain_text import first_control, unix_lines, without_controls
 from incident_engine.common.validation import Strict, invalid
 from incident_engine.domain.events.actions import (
     IncidentClosed,
@@ -45,6 +46,21 @@ class OutageData(BaseModel):
     signal: Name | None = None
     """The alert, trigger or check behind the outage; it belongs to the source. A restoration with a signal ends the
     outage of its own source's signal only; one without a signal ends all."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_unix_lines(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        return {name: unix_lines(value) if isinstance(value, str) else value for name, value in data.items()}
+
+    @model_validator(mode="after")
+    def _is_storable(self) -> Self:
+        for name, value in (self.model_extra or {}).items():
+            if fault := first_control({name: value}):
+                message = f"'{without_controls(name)}' has {fault}"
+                raise invalid(message, "texts of printable characters, tabs and line ends, and finite numbers")
+        return self
 
 
 class OutageEvent(BaseEvent):

@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from functools import cache, lru_cache
+from functools import cache
 
 from pydantic_core import PydanticCustomError
 
-from incident_engine.common.validation import invalid, nearest
+from incident_engine.common.validation import invalid
 from incident_engine.domain.cities import CITIES
 from incident_engine.domain.regions import (
     CODE_BY_ADCODE,
@@ -149,12 +149,12 @@ def _folded(text: str) -> str:
     return re.sub(r"[ -](city|shi)$|['’ -]", "", text.casefold())
 
 
-@lru_cache(maxsize=1_024)  # a storm of alerts with one wrong label asks for the same name again and again
-def _nearest_region(text: str) -> str:
-    cities = [name for line in CITIES.splitlines() for name in line.split("|")[2:]]
-    return nearest(text, [*REGION_NAMES, *cities])
+@cache
+def _known_names() -> tuple[str, ...]:
+    """Return the names among which the nearest one to an unknown name is searched."""
+    return (*REGION_NAMES, *(name for line in CITIES.splitlines() for name in line.split("|")[2:]))
 
 
 def _unknown_region(text: str) -> PydanticCustomError:
-    context = {"kind": "region", "name": text, "expected": _EXPECTED, "nearest": _nearest_region(text)}
+    context = {"kind": "region", "name": text, "expected": _EXPECTED, "valid": _known_names()}
     return PydanticCustomError("unknown_name", "unknown {kind} '{name}'", context)

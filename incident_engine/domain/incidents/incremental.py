@@ -102,6 +102,10 @@ class IncrementalFold:
             (line.by_signal[signal_of(event)] for line in times if signal_of(event) in line.by_signal), default=None
         )
 
+    def outages_with(self, event: OutageEvent) -> int:
+        """Return the number of outages (a service in a region) that the incident has once the event is applied."""
+        return len(self._times) + sum((event.service, region) not in self._times for region in event.regions)
+
     def _is_next_report(self, recorded: Recorded) -> bool:
         """Return whether a person's event is later than all people's events (a closing: than all events)."""
         event = recorded.event

@@ -1,7 +1,9 @@
 """The hot path: the routes of all inbound formats. They read raw bodies and bypass FastAPI's own layers."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
 from functools import partial
 
 from pydantic_core import to_json
@@ -16,8 +18,9 @@ from incident_engine.common.errors import (
     MalformedBodyError,
     OverloadedError,
     StoreError,
+    TooLargeError,
 )
-from incident_engine.common.telemetry import EventOutcome, Metrics, RateLimitedLog, logger
+from incident_engine.common.telemetry import EventOutcome, LostReason, Metrics, RateLimitedLog, logger
 from incident_engine.config.settings import Settings
 from incident_engine.domain.events.effect import sentences
 from incident_engine.domain.events.model import Event, Repeats
@@ -30,13 +33,16 @@ from incident_engine.store.unit_of_work import UnitOfWork
 from incident_engine.store.writer import Writer
 from incident_engine.web import problems
 from incident_engine.web.parameters import refuse_unknown
-from incident_engine.web.request import read_body
+from incident_engine.web.request import LARGE, read_body
 
 _EXPECTED = (InvalidDocumentError, OverloadedError, StoreError)
 _own_alerts = RateLimitedLog(lambda event, **fields: logger("web").warning(event, **fields), 3_600)
 _ROUTE_THEM = 'route alerts with origin="incident-engine" to people, not back to incident-engine (README)'
 _Taken = tuple[list[Receipt], list[Rejected]]
 """The receipts of events, and the reports that wait in quarantine."""
+_FEW_OBJECTS = 256
+"""Objects in a body up to which it is parsed in the event loop; an alert has three."""
+_lost = RateLimitedLog(lambda event, **fields: logger("web").warning(event, **fields), 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +57,8 @@ class EventIntake:
     formats: Sequence[Format]
     quarantine: Quarantine
     heard: HeardCases
+    large_bodies: asyncio.Semaphore = field(default_factory=partial(asyncio.Semaphore, 1))
+    """Held while a large body is read and parsed."""
 
     def routes(self) -> dict[str, Callable[[Request], Awaitable[Response]]]:
         """Return the handler of each format's path."""
@@ -58,10 +66,11 @@ class EventIntake:
 
     async def take(self, format_: Format, request: Request) -> Response:
         """Store the events of one body. Answers 202 with a receipt for each, and with the reports in quarantine."""
-        context = IntakeContext(self.clock.now(), self.settings.intake.max_clock_skew)
+        intake = self.settings.intake
+        context = IntakeContext(self.clock.now(), intake.max_clock_skew, intake.max_events, intake.max_quarantined)
         try:
             refuse_unknown(request)
-            batch = format_.parse(await read_body(request, self.settings.server.max_body_bytes), context)
+            batch = await self._batch(format_, request, context)
             self.metrics.count_ahead(batch.future_count)
             if batch.own_count:
                 self.metrics.count_events(batch.source, EventOutcome.OWN, batch.own_count)
@@ -69,20 +78,57 @@ class EventIntake:
             receipts, remaining = await self._report(batch, context, format_.repeats)
         except ConflictError:
             raise  # counted by the engine, under the source of the event
-        except (InvalidDocumentError, MalformedBodyError):
-            self.metrics.count_events(format_.source, EventOutcome.INVALID)
+        except (InvalidDocumentError, MalformedBodyError, TooLargeError) as error:
+            self._count_refusal(format_, error)
             raise
+        if batch.dropped:
+            self.metrics.count_lost(batch.source, LostReason.QUARANTINE_LIMIT, batch.dropped)
+            _lost(
+                "alerts_dropped",
+                reason=LostReason.QUARANTINE_LIMIT.value,
+                source=batch.source,
+                dropped=batch.dropped,
+                most=self.settings.intake.max_quarantined,
+            )
         answer: dict[str, object] = {"events": [receipt_view(row, self.settings) for row in receipts]}
         if format_.has_quarantine:
             rejected = ({"key": row.key, "reason": row.reason, "detail": row.detail} for row in remaining)
             answer["quarantined"] = list(rejected)
             if batch.own_count:
                 answer["own"] = batch.own_count
+            if batch.dropped:
+                answer["dropped"] = batch.dropped
         elif any(row.outcome is EventOutcome.QUARANTINED for row in receipts):
             # A sender that reads only the status must not take a kept event for one that is graded.
             detail = "the engine failed at the events with status quarantined; the log has more"
             return problems.problem_response(500, "Events not taken", detail, events=answer["events"])
         return Response(to_json(answer), 202, media_type="application/json")
+
+    async def _batch(self, format_: Format, request: Request, context: IntakeContext) -> Batch:
+        """Return the events of a request's body; a large one is parsed in a thread, so that the event loop goes on."""
+        intake = self.settings.intake
+        async with AsyncExitStack() as turn:
+            # One large body at a time: a thousand of them would need more memory than there is.
+            wait = partial(turn.enter_async_context, self.large_bodies)
+            body = await read_body(request, intake.max_body_bytes, "intake.max_body_bytes", wait)
+            # A small body can hold thousands of invalid events, each of which takes longer than a good alert.
+            if len(body) <= LARGE and body.count(b"{") <= _FEW_OBJECTS:
+                return format_.parse(body, context)
+            return await asyncio.to_thread(format_.parse, body, context)
+
+    def _count_refusal(self, format_: Format, error: Exception) -> None:
+        """Count and log a body that is refused. One that no sender repeats is lost, and the watchdog reports it."""
+        self.metrics.count_events(format_.source, EventOutcome.INVALID)
+        if isinstance(error, TooLargeError):
+            reason = LostReason.BODY_TOO_LARGE
+        elif format_.has_quarantine:  # a monitor; a sender of native events reads the answer
+            reason = LostReason.BODY_INVALID
+        else:
+            return
+        self.metrics.count_lost(format_.source, reason)
+        # The error of an invalid body may quote its texts, which are not for the log.
+        detail = {"error": str(error)} if isinstance(error, TooLargeError | MalformedBodyError) else {}
+        _lost("body_refused", reason=reason.value, source=format_.source, path=format_.path, **detail)
 
     async def _report(self, batch: Batch, context: IntakeContext, repeats: Repeats) -> _Taken:
         """Report events together; if the engine itself fails, one by one, so that one event cannot block others."""
@@ -114,7 +160,7 @@ class EventIntake:
                     raise
                 return await self._submit(one_by_one, batch)
         except InvalidDocumentError as error:
-            raise type(error)(batch.located(error.problems)) from None
+            raise type(error)(batch.located(error.problems), error.more + batch.more_problems) from None
 
     def _record_truncation(
         self, unit: UnitOfWork, batch: Batch, mapped: Sequence[Event], receipts: Sequence[Receipt]
