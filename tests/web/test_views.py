@@ -432,6 +432,7 @@ def test_the_families_of_metrics_are_these_and_of_these_kinds(api: Served) -> No
         f"{prefix}requests_refused": "counter",
         f"{prefix}reports_quarantined": "counter",
         f"{prefix}alerts_truncated": "counter",
+        f"{prefix}requests_denied": "counter",
         f"{prefix}deliveries": "counter",
         f"{prefix}digest_deliveries": "counter",
         f"{prefix}deliveries_postponed": "counter",

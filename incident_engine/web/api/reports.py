@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 else:
     docx = LazyModule("incident_engine.documents.docx")
 
-_POLICY = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:"}
+_POLICY = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'"
+}
 """A second barrier: people's texts are escaped, and if one were not, it still could not run a script."""
 
 
