@@ -96,7 +96,7 @@ def configure_logging(stream: TextIO = sys.stderr, *, level: int = logging.INFO)
 
 
 def _hide_links(_: object, __: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """Hide the token of every signed link in a line: whoever reads the log could act with it."""
+    """Hide the token of every signed link in a line, with which a reader of the log could act."""
     for name, value in line.items():
         if isinstance(value, str) and LINK_PATH in value:
             line[name] = without_tokens(value)

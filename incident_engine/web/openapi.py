@@ -8,6 +8,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from pydantic import TypeAdapter
+from pydantic.json_schema import models_json_schema
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
@@ -66,6 +67,7 @@ def install(app: FastAPI, formats: Sequence[Format], *, needs_key: bool) -> None
             schema["info"]["version"] = __version__
             _describe_formats(schema, formats)
             _describe_action_bodies(schema)
+            _describe_answers(schema, formats)
             if needs_key:
                 schema["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
                 schema["security"] = [{"key": []}]
@@ -93,7 +95,7 @@ def _describe_formats(schema: dict[str, Any], formats: Iterable[Format]) -> None
                 "summary": docs.summary,
                 "description": docs.description,
                 "requestBody": {"required": True, "content": {"application/json": content}},
-                "responses": {code: {"description": text} for code, text in _ANSWERS.items()},
+                "responses": {},
             }
         }
 
@@ -131,22 +133,32 @@ def _describe_action_bodies(schema: dict[str, Any]) -> None:
             "required": True,
             "content": {"application/json": {"schema": body, "example": example}},
         }
-        schema["paths"][path]["post"]["responses"] |= {code: {"description": text} for code, text in _ANSWERS.items()}
-        schema["paths"][path]["post"]["responses"]["409"] = {
-            "description": "须先确认 · To be confirmed: the words that would go outside."
-        }
-        schema["paths"][path]["post"]["responses"]["404"] = {"description": "无此步骤或事件 · There is no such one."}
-        schema["paths"][path]["post"]["responses"]["409"] = {
-            "description": "已有不同的处理 · Answered otherwise before."
-        }
-        schema["paths"][path]["post"]["responses"]["410"] = {"description": "已归档 · It was archived."}
 
 
-_ANSWERS = {
-    "202": "已保存 · Stored; what became of each event, and its incident.",
-    "400": "不是 JSON · Not JSON; with line and column.",
-    "401": "密钥缺失或错误 · The bearer key is missing or wrong.",
-    "413": "请求体过大 · The body is larger than server.max_body_bytes.",
-    "422": "内容有误，未保存 · Invalid; every error with its JSON pointer. Nothing was stored.",
-    "503": "过载，未保存，请重发 · Overloaded; nothing was stored, send it again.",
-}
+def _describe_answers(schema: dict[str, Any], formats: Iterable[Format]) -> None:
+    """Describe every answer of every route, with its media types and schemas."""
+    # Imported for the description alone: building its models would take time of every start.
+    from incident_engine.web.api import answers  # noqa: PLC0415
+
+    routes = answers.ANSWERS | {
+        ("post", format_.path): answers.intake_answers(has_quarantine=format_.has_quarantine) for format_ in formats
+    }
+    models = {model for statuses in routes.values() for _, media in statuses.values() for model in media.values()}
+    _, definitions = models_json_schema(
+        [(model, "validation") for model in models if model is not None], ref_template=_REFERENCE
+    )
+    schema["components"]["schemas"] |= definitions["$defs"]
+    for (method, path), statuses in routes.items():
+        schema["paths"][path][method]["responses"] = {
+            status: {
+                "description": description,
+                "content": {
+                    media_type: {"schema": {"$ref": _REFERENCE.format(model=model.__name__)} if model else _NO_JSON}
+                    for media_type, model in media.items()
+                },
+            }
+            for status, (description, media) in sorted(statuses.items())
+        }
+
+
+_NO_JSON = {"type": "string"}

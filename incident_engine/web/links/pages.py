@@ -140,7 +140,7 @@ class LinkPages:
             incident_id = steps.case_of_step(connection, link.step)
             if stored is None or incident_id is None:
                 raise LinkRefusedError(_missing(connection, link.step))
-            if self._is_handed_over(connection, stored, incident_id, link):
+            if self._is_assigned_away(connection, stored, incident_id, link):
                 raise LinkRefusedError(LinkError.ASSIGNED)
             drafts = held_texts.held_texts_of(connection, link.step)
             answer = steps.answer_to(connection, link.step)
@@ -171,7 +171,7 @@ class LinkPages:
             "bank": self._context.settings.bank.name,
         }
 
-    def _is_handed_over(self, connection: Connection, stored: StoredStep, incident_id: str, link: Link) -> bool:
+    def _is_assigned_away(self, connection: Connection, stored: StoredStep, incident_id: str, link: Link) -> bool:
         """Return whether the step was assigned to somebody else after the last message to the link's contact."""
         if stored.assignee is None:
             return False
