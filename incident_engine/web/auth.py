@@ -22,7 +22,8 @@ from incident_engine.config.settings import is_loopback
 from incident_engine.web.denials import Denials
 from incident_engine.web.problems import problem_response
 
-_OPEN_TO_ALL = frozenset({"/healthz", "/readyz"})
+OPEN_TO_ALL = frozenset({"/healthz", "/readyz"})
+"""The paths that need no key."""
 _READS = frozenset({"GET", "HEAD"})
 DELAY_SECONDS = 0.5
 """How long the answer to a wrong key waits after too many of them."""
@@ -58,7 +59,7 @@ class KeyAuthentication:
         """Pass the request on, or answer 400, 401, 403 or 429."""
         # Probes of health may come without a Host, and tell nothing.
         refusal = None
-        if scope["type"] == "http" and scope["path"] not in _OPEN_TO_ALL:
+        if scope["type"] == "http" and scope["path"] not in OPEN_TO_ALL:
             refusal = self._refusal(scope)
         if refusal is not None and refusal.status_code == 429:
             await self._delay()

@@ -16,6 +16,7 @@ from starlette.staticfiles import StaticFiles
 from incident_engine import __version__
 from incident_engine.intake.base import Format
 from incident_engine.web.api.quarantine import QuarantineAnswer
+from incident_engine.web.auth import OPEN_TO_ALL
 
 _REFERENCE = "#/components/schemas/{model}"
 _STATIC = Path(__file__).parent / "static"
@@ -71,6 +72,8 @@ def install(app: FastAPI, formats: Sequence[Format], *, needs_key: bool) -> None
             if needs_key:
                 schema["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
                 schema["security"] = [{"key": []}]
+                for path in OPEN_TO_ALL:
+                    schema["paths"][path]["get"]["security"] = []
         return app.openapi_schema or {}
 
     app.add_route("/docs", docs, include_in_schema=False)

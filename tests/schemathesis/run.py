@@ -1,7 +1,7 @@
 """Run schemathesis against a daemon on the loopback interface: every answer must be as the API's description says.
 
-    .venv/bin/python tests/schemathesis/run.py              # bounded, for .ci/run
-    .venv/bin/python tests/schemathesis/run.py --examples 500
+make schemathesis                                        # bounded, for .ci/run
+.venv/bin/python tests/schemathesis/run.py --examples 500
 """
 
 import argparse
@@ -17,6 +17,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 from support.fast_bank import write_bank  # noqa: E402
 from support.servers import Daemon, client, daemon  # noqa: E402
 
+CHECKS = ROOT / "tests" / "schemathesis" / "schemathesis.toml"
 KEY = "a-key-for-the-tests-of-the-api"
 INCIDENT = "outage-1"
 
@@ -43,13 +44,13 @@ def main() -> int:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         config = write_bank(Path(folder), "http://127.0.0.1:9/1")
-        settings = {"INCIDENT_ENGINE__SERVER__KEYS": f'[{{"value": "{KEY}"}}]'}
-        with daemon(config, **settings) as ours:
+        with daemon(config, INCIDENT_ENGINE__SERVER__KEYS=f'[{{"value": "{KEY}"}}]') as ours:
             fill(ours)
             command = [
-                *(str(Path(sys.executable).with_name("schemathesis")), "run", f"{ours.url}/openapi.json"),
+                *(str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(CHECKS)),
+                *("run", f"{ours.url}/openapi.json"),
                 *("--header", f"Authorization: Bearer {KEY}"),
-                *("--phases", "examples,coverage,fuzzing,stateful", "--checks", "all"),
+                *("--phases", "examples,coverage,fuzzing,stateful"),
                 *("--max-examples", str(arguments.examples), "--seed", str(arguments.seed)),
                 *("--request-timeout", "30", "--no-color"),
             ]

@@ -92,12 +92,14 @@ def test_what_is_read_is_as_described(api: Served, path: str, query: str) -> Non
         ("post", "/api/v1/steps/{step_id}/{action}", 202, '{"by": "李雷"}'.encode(), {}),
         ("post", "/api/v1/steps/{step_id}/{action}", 422, b"[]", {}),
         ("get", f"{INCIDENT}/reports/{{report}}", 404, None, {}),
+        ("get", "/api/v1/reports/summary", 422, None, {}),
     ],
 )
 def test_what_is_refused_is_as_described(
     api: Served, method: str, path: str, status: int, body: bytes | None, headers: dict[str, str]
 ) -> None:
     url = path.format(incident_id=KEY, report="nothing", step_id=PAGE, action="acknowledge")
+    url += "?to=0" if path.endswith("summary") else ""  # no instant since 1970
     conforms(api, method, path, api.client.request(method, url, content=body, headers=headers), status)
 
 
@@ -109,6 +111,22 @@ def test_an_unknown_incident_is_answered_as_described(api: Served, path: str) ->
 @pytest.mark.parametrize("path", ["/api/v1/incidents", "/api/v1/archive", "/api/v1/quarantine"])
 def test_a_wrong_parameter_is_answered_as_described(api: Served, path: str) -> None:
     conforms(api, "get", path, api.client.get(f"{path}?limit=0"), 422)
+
+
+def test_a_step_for_an_unknown_incident_is_answered_like_a_look_at_it(api: Served) -> None:
+    body = {"by": "陈总", "reason": "x", "title": "x"}
+    path = f"{INCIDENT}/steps"
+    conforms(api, "post", path, api.client.post(path.format(incident_id="nothing"), json=body), 404)
+
+
+def test_only_health_needs_no_key_by_the_description(api: Served) -> None:
+    description = api.client.get("/openapi.json").json()
+    assert description["security"] == [{"key": []}]
+    paths = description["paths"]
+    assert {path for path in paths for operation in paths[path].values() if operation.get("security") == []} == {
+        "/healthz",
+        "/readyz",
+    }
 
 
 def test_an_overload_is_answered_as_described(api: Served) -> None:

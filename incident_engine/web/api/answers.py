@@ -4,11 +4,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
+from incident_engine.domain.events.effect import Effect
+
 Instant = Annotated[str, Field(json_schema_extra={"format": "date-time"}, examples=["2013-06-23T10:35:00+08:00"])]
 Day = Annotated[str, Field(json_schema_extra={"format": "date"})]
 Count = Annotated[int, Field(ge=0)]
 Seconds = Annotated[float, Field(ge=0)]
 Text = dict[Literal["zh-CN", "en"], str]
+
+
 
 
 class ErrorDetail(BaseModel):
@@ -36,6 +40,12 @@ class InvalidProblem(ProblemDocument):
     errors: list[ErrorDetail]
 
 
+class ConflictProblem(InvalidProblem):
+    """A known id with another content, or words that go outside and must be confirmed, in `texts`."""
+
+    texts: list[dict[str, str]] = []
+
+
 class MalformedProblem(ProblemDocument):
     """A body that is no JSON."""
 
@@ -50,6 +60,8 @@ class EventReceipt(BaseModel):
     id: str
     status: Literal["accepted", "duplicate", "quarantined"]
     incident: str | None
+    effect: Effect
+    detail: Text
 
 
 class QuarantinedReport(BaseModel):
@@ -85,6 +97,8 @@ class ActionAnswer(BaseModel):
     incident: str
     event: EventKey
     status: Literal["accepted", "duplicate"]
+    effect: Effect
+    detail: Text
 
 
 class IncidentRow(BaseModel):
@@ -272,6 +286,8 @@ class EventEntry(BaseModel):
     type: str
     occurred_at: Instant
     received_at: Instant
+    effect: Effect
+    detail: Text
 
 
 class LevelEntry(BaseModel):
@@ -612,9 +628,15 @@ def _stored(model: type[BaseModel]) -> Answers:
     return {"202": ("已保存 · Stored; what became of each event, and its incident.", {JSON: model})}
 
 
+_CONFLICT: Answers = {
+    "409": (
+        "编号已用于其他内容，或须先确认 · The id was used for another content, or the words must be confirmed.",
+        {PROBLEM: ConflictProblem},
+    )
+}
 _INCIDENT = "/api/v1/incidents/{incident_id}"
 _REPORT = ALWAYS | PARAMETERS | ONE_INCIDENT | _ok(ReportAnswer, html=HTML, docx=DOCX)
-_ACTION = ALWAYS | ONE_INCIDENT | BODY | _stored(ActionAnswer)
+_ACTION = ALWAYS | ONE_INCIDENT | BODY | _CONFLICT | _stored(ActionAnswer)
 _HEALTH: Answers = {"405": ALWAYS["405"]}
 _UNREADY: Answers = {"503": ("未就绪 · Not ready.", {JSON: ReadinessAnswer})}
 ANSWERS: dict[tuple[str, str], Answers] = {
@@ -630,6 +652,7 @@ ANSWERS: dict[tuple[str, str], Answers] = {
     ("get", "/api/v1/recurring"): ALWAYS | PARAMETERS | _ok(RecurringAnswer),
     ("get", "/api/v1/quarantine"): ALWAYS | PARAMETERS | _ok(QuarantineAnswer),
     ("post", f"{_INCIDENT}/steps"): _ACTION,
+    ("post", f"{_INCIDENT}/close"): _ACTION,
     ("post", "/api/v1/steps/{step_id}/{action}"): _ACTION,
     ("get", "/healthz"): _HEALTH | _ok(HealthAnswer),
     ("get", "/readyz"): _HEALTH | _UNREADY | _ok(ReadinessAnswer),
@@ -640,7 +663,4 @@ ANSWERS: dict[tuple[str, str], Answers] = {
 
 def intake_answers(*, has_quarantine: bool) -> Answers:
     """Return the answers of the route of an inbound format."""
-    conflict: Answers = {
-        "409": ("编号已用于其他内容 · The id was used for another content.", {PROBLEM: InvalidProblem})
-    }
-    return ALWAYS | BODY | conflict | _stored(AlertsAnswer if has_quarantine else EventsAnswer)
+    return ALWAYS | BODY | _CONFLICT | _stored(AlertsAnswer if has_quarantine else EventsAnswer)
