@@ -13,8 +13,6 @@ Seconds = Annotated[float, Field(ge=0)]
 Text = dict[Literal["zh-CN", "en"], str]
 
 
-
-
 class ErrorDetail(BaseModel):
     """One error of a request, with its place: a JSON pointer into the body, or the name of a parameter."""
 
