@@ -129,6 +129,31 @@ def test_only_health_needs_no_key_by_the_description(api: Served) -> None:
     }
 
 
+def test_answers_to_the_quarantine_are_as_described(api: Served) -> None:
+    path = "/api/v1/quarantine/{source}/{key}"
+    [report] = api.client.get("/api/v1/quarantine").json()["quarantine"]
+    url = f"/api/v1/quarantine/{report['source']}/{report['key']}"
+    conforms(api, "post", path, api.client.post(url, json={"by": "x"}), 422)
+    body = {"by": "\u200b王敏\u3000", "service": "payments", "regions": ["CN-GD"]}
+    conforms(api, "post", path, api.client.post(url, json=body), 202)
+    conforms(api, "post", path, api.client.post(url, json={"by": "王敏", "reason": "x"}), 409)
+    conforms(api, "post", path, api.client.post("/api/v1/quarantine/x/y", json=body), 404)
+    answered = api.client.get("/api/v1/quarantine?state=mapped")
+    conforms(api, "get", "/api/v1/quarantine", answered, 200)
+    assert answered.json()["quarantine"][0]["ended_by"] == "王敏"
+
+
+def test_every_route_of_the_description_has_its_answers_in_the_list(api: Served) -> None:
+    for path, operations in api.client.get("/openapi.json").json()["paths"].items():
+        for method, operation in operations.items():
+            for status, answer in operation["responses"].items():
+                assert answer["description"], (method, path)
+                for media_type, content in answer["content"].items():
+                    assert content["schema"], (method, path, status)
+                    is_problem = media_type == "application/problem+json"
+                    assert is_problem == (int(status) >= 400) or path == "/readyz", (method, path, status)
+
+
 def test_an_overload_is_answered_as_described(api: Served) -> None:
     with held_up(api.writer):
         api.writer.submit(lambda _: None)  # fills the queue

@@ -38,9 +38,10 @@ class InvalidProblem(ProblemDocument):
     errors: list[ErrorDetail]
 
 
-class ConflictProblem(InvalidProblem):
-    """A known id with another content, or words that go outside and must be confirmed, in `texts`."""
+class ConflictProblem(ProblemDocument):
+    """A known id with another content, a report that was answered before, or words to be confirmed, in `texts`."""
 
+    errors: list[ErrorDetail] = []
     texts: list[dict[str, str]] = []
 
 
@@ -80,6 +81,24 @@ class AlertsAnswer(EventsAnswer):
     """The outcome of each event, and the alerts that wait in quarantine."""
 
     quarantined: list[QuarantinedReport]
+    own: Count = 0
+    """The number of the engine's own alerts that came back."""
+
+
+class FailedEvents(ProblemDocument):
+    """A fault of the program; with `events` if it failed at some of them and took the others."""
+
+    events: list[EventReceipt] = []
+
+
+class AnsweredReport(BaseModel):
+    """The outcome of a person's answer to a report in quarantine: its events, and the labels that it lacked."""
+
+    source: str
+    key: str
+    state: Literal["mapped", "dismissed"]
+    events: list[EventReceipt]
+    labels: dict[str, str] = {}
 
 
 class EventKey(BaseModel):
@@ -385,9 +404,15 @@ class QuarantineEntry(BaseModel):
     first_received_at: Instant
     last_received_at: Instant
     times: Annotated[int, Field(ge=1)]
+    state: Literal["waiting", "mapped", "dismissed"]
+    service: str | None
+    regions: list[str] | None
+    ended_by: str | None
+    ended_reason: str | None
+    ended_at: Instant | None
 
 
-class QuarantineAnswer(BaseModel):
+class QuarantineList(BaseModel):
     """A page of the quarantine, and the number of all its reports."""
 
     quarantine: list[QuarantineEntry]
@@ -634,6 +659,7 @@ _CONFLICT: Answers = {
 }
 _INCIDENT = "/api/v1/incidents/{incident_id}"
 _REPORT = ALWAYS | PARAMETERS | ONE_INCIDENT | _ok(ReportAnswer, html=HTML, docx=DOCX)
+_UNKNOWN: Answers = {"404": ONE_INCIDENT["404"]}
 _ACTION = ALWAYS | ONE_INCIDENT | BODY | _CONFLICT | _stored(ActionAnswer)
 _HEALTH: Answers = {"405": ALWAYS["405"]}
 _UNREADY: Answers = {"503": ("未就绪 · Not ready.", {JSON: ReadinessAnswer})}
@@ -648,10 +674,11 @@ ANSWERS: dict[tuple[str, str], Answers] = {
     ("get", "/api/v1/reports/summary"): ALWAYS | PARAMETERS | _ok(ReviewAnswer, html=HTML),
     ("get", "/api/v1/archive"): ALWAYS | PARAMETERS | _ok(ArchiveAnswer),
     ("get", "/api/v1/recurring"): ALWAYS | PARAMETERS | _ok(RecurringAnswer),
-    ("get", "/api/v1/quarantine"): ALWAYS | PARAMETERS | _ok(QuarantineAnswer),
+    ("get", "/api/v1/quarantine"): ALWAYS | PARAMETERS | _ok(QuarantineList),
     ("post", f"{_INCIDENT}/steps"): _ACTION,
     ("post", f"{_INCIDENT}/close"): _ACTION,
     ("post", "/api/v1/steps/{step_id}/{action}"): _ACTION,
+    ("post", "/api/v1/quarantine/{source}/{key}"): ALWAYS | _UNKNOWN | BODY | _CONFLICT | _stored(AnsweredReport),
     ("get", "/healthz"): _HEALTH | _ok(HealthAnswer),
     ("get", "/readyz"): _HEALTH | _UNREADY | _ok(ReadinessAnswer),
     ("get", "/metrics"): ALWAYS | {"200": ("成功 · Done.", {METRICS: None})},
@@ -661,4 +688,5 @@ ANSWERS: dict[tuple[str, str], Answers] = {
 
 def intake_answers(*, has_quarantine: bool) -> Answers:
     """Return the answers of the route of an inbound format."""
-    return ALWAYS | BODY | _CONFLICT | _stored(AlertsAnswer if has_quarantine else EventsAnswer)
+    failed: Answers = {"500": (ALWAYS["500"][0], {PROBLEM: FailedEvents})}
+    return ALWAYS | failed | BODY | _CONFLICT | _stored(AlertsAnswer if has_quarantine else EventsAnswer)
