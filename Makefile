@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SCENARIO ?= two-provinces
 SPEED ?= 600
 
-.PHONY: run demo test check bench bench-load lint lock clean help
+.PHONY: run demo test check bench bench-load schemathesis lint lock clean help
 
 run: $(VENV)/.run ## set everything up and start the daemon on http://127.0.0.1:8080
 	@$(BIN)/incident-engine serve
@@ -28,6 +28,9 @@ bench-load: $(VENV)/.dev ## side by side with Alertmanager, storm, 100 000 incid
 	$(BIN)/python benchmarks/scale.py
 	$(BIN)/python benchmarks/latency.py
 
+schemathesis: $(VENV)/.schemathesis ## compare the answers of a daemon with the API's description, on drawn requests
+	$(BIN)/python tests/schemathesis/run.py
+
 lint: $(VENV)/.dev ## style, types, the order of the floors, plain words
 	$(BIN)/ruff check incident_engine tests benchmarks
 	$(BIN)/ruff format --check incident_engine tests benchmarks
@@ -42,12 +45,14 @@ lock: ## renew the lock files (needs uv)
 		--no-emit-index-url --no-emit-find-links --annotation-style line --extra build --extra dev -q -o requirements-dev.lock
 	uv pip compile benchmarks/requirements.in --universal --python-version 3.11 --generate-hashes --upgrade --no-header \
 		--no-emit-index-url --no-emit-find-links --annotation-style line -c requirements.lock -q -o benchmarks/requirements.lock
+	uv pip compile tests/schemathesis/requirements.in --universal --python-version 3.11 --generate-hashes --upgrade --no-header \
+		--no-emit-index-url --no-emit-find-links --annotation-style line -c requirements-dev.lock -q -o tests/schemathesis/requirements.lock
 
 clean: ## remove the environment; what the daemon stored in var/ stays
 	rm -rf $(VENV)
 
 help: ## print this
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; v = "%d.%d" % sys.version_info[:2]; \
@@ -68,4 +73,8 @@ $(VENV)/.dev: requirements-dev.lock $(VENV)/.run
 
 $(VENV)/.bench: benchmarks/requirements.lock $(VENV)/.run
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r benchmarks/requirements.lock
+	@touch $@
+
+$(VENV)/.schemathesis: tests/schemathesis/requirements.lock $(VENV)/.dev
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/schemathesis/requirements.lock
 	@touch $@

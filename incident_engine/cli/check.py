@@ -21,7 +21,7 @@ from incident_engine.config.report_loader import check_report
 from incident_engine.config.scenario import load_scenario
 from incident_engine.config.scenario_checks import unknown_name_problems
 from incident_engine.config.secret import Secret
-from incident_engine.config.settings import Settings, StoreSettings, load_settings
+from incident_engine.config.settings import Settings, StoreSettings, load_settings, server_problems
 from incident_engine.delivery.channels.registry import open_channels
 from incident_engine.domain.grading.pack_parser import parse_pack
 from incident_engine.domain.rulebook import Rulebook
@@ -134,12 +134,11 @@ def _folder_findings(settings: Settings, config_file: Path) -> Iterator[Finding]
 
 def _channel_findings(settings: Settings, config_file: Path) -> Iterator[Finding]:
     """Yield a finding for each missing or empty file of a secret, and for each channel that cannot be opened."""
-    secrets: dict[DocumentPath, Secret] = {
-        ("server", "keys", index): key for index, key in enumerate(settings.server.keys)
-    }
+    secrets: dict[DocumentPath, Secret] = {}
     for name, channel in settings.channels.items():
         secrets |= {("channels", name, *path): secret for path, secret in channel_secrets(channel)}
     document = load_file(config_file)
+    yield from (document.finding(problem) for problem in server_problems(settings.server))
     for path, secret in secrets.items():
         problem = _secret_file_problem(secret)
         if problem:

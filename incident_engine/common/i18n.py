@@ -103,6 +103,67 @@ PHRASES: Mapping[str, Text] = {
         "不是数据库文件，而是 PostgreSQL：请用 pg_dump 备份，用 pg_restore 还原",
         "is a PostgreSQL database, not a file: back it up with pg_dump, restore it with pg_restore",
     ),
+    "link of": Text("所用链接属于", "by the link of"),
+    "link invalid": Text("链接无效", "This link is not valid"),
+    "link invalid advice": Text(
+        "请用最新消息中的链接，或请值班人员以命令 incident-engine step 代为登记。",
+        "Use the link of the newest message, or have the duty officer record it with the command incident-engine step.",
+    ),
+    "link expired": Text("链接已过期", "This link is too old"),
+    "link expired advice": Text(
+        "请用最新消息中的链接，或请值班人员以命令 incident-engine step 代为登记。",
+        "Use the link of the newest message, or have the duty officer record it with the command incident-engine step.",
+    ),
+    "link step gone": Text("此步骤已不存在", "This step no longer exists"),
+    "link step gone advice": Text(
+        "未作任何登记。请看最新消息，或询问值班人员。",
+        "Nothing was recorded. See the newest message, or ask the duty officer.",
+    ),
+    "link archived": Text("此事件已归档", "This incident was archived"),
+    "link archived advice": Text(
+        "事件早已关闭，此步骤不再等待答复，未作任何登记。",
+        "The incident was closed long ago and its steps wait for nobody. Nothing was recorded.",
+    ),
+    "link contact gone": Text("此链接的收件人已不在联系人名单中", "The reader of this link is no longer a contact"),
+    "link contact gone advice": Text(
+        "未作任何登记。如仍由您负责，请值班人员以命令 incident-engine step 代为登记。",
+        "Nothing was recorded. If the step is still yours, have the duty officer record it with the command "
+        "incident-engine step.",
+    ),
+    "link assigned": Text("此步骤已移交他人", "This step was assigned to somebody else"),
+    "link assigned advice": Text(
+        "未作任何登记，由新的负责人办理。如仍由您负责，请值班人员重新移交。",
+        "Nothing was recorded; the new owner takes care of it. If it is still yours, have it assigned to you again.",
+    ),
+    "link too large": Text("提交的内容过大", "Too much was sent"),
+    "link too large advice": Text(
+        "未作任何登记。请返回上一页，只填写姓名后重试。",
+        "Nothing was recorded. Go back, give only your name, and try again.",
+    ),
+    "link busy": Text("系统繁忙，请稍候", "The system is busy"),
+    "link busy advice": Text(
+        "未作任何登记。请几秒后重试；如仍不行，请电话联系值班人员。",
+        "Nothing was recorded. Try again in a few seconds; if that does not help, telephone the duty officer.",
+    ),
+    "link method": Text("无法这样使用此链接", "This link cannot be used this way"),
+    "link method advice": Text(
+        "未作任何登记。请在浏览器中打开消息中的链接。",
+        "Nothing was recorded. Open the link of the message in a browser.",
+    ),
+    "link failed": Text("办理时出错", "Something went wrong"),
+    "link failed advice": Text(
+        "不确定是否已登记。请再次打开此链接查看；如仍不行，请电话联系值班人员。",
+        "It is not certain that anything was recorded. Open the link again to see; if that does not help, "
+        "telephone the duty officer.",
+    ),
+    "link name refused": Text(
+        "姓名中有不能使用的字符，请重新填写。", "the name contains characters that cannot be used; type it again."
+    ),
+    "link action refused": Text(
+        "此步骤现在不能这样办理，可能已撤销、已变更或尚未开始。请看最新消息。",
+        "this cannot be done with the step now: it may have been withdrawn, changed or not started. "
+        "See the newest message.",
+    ),
     "incident": Text("事件", "incident"),
     "regions": Text("地区", "regions"),
     "occurred": Text("发生", "occurred"),

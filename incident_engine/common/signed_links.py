@@ -6,8 +6,8 @@ from enum import StrEnum
 
 from itsdangerous import BadSignature, SignatureExpired, URLSafeTimedSerializer
 
-LINK_PATH = "/do/"
-"""The path of all links. Their signature takes the place of a key."""
+from incident_engine.common.link_path import LINK_PATH
+
 _SALT = "incident-engine step"  # part of every signature: a change invalidates the links already sent
 VALID_SECONDS = 7 * 86_400
 """The lifetime of a link."""

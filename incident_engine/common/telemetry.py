@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector
 
 from incident_engine import __version__
 from incident_engine.common.clock import ticks
+from incident_engine.common.link_path import LINK_PATH, without_tokens
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series beside each counter, which no rule of ours needs
 
@@ -37,11 +38,28 @@ class EventOutcome(StrEnum):
 
 
 class RefusedReason(StrEnum):
-    """The reason for answering a request with 503."""
+    """The reason for answering a request with 503, or for closing its connection before it has arrived."""
 
     QUEUE = "queue_full"
     CONNECTIONS = "too_many_connections"
     STORE = "store_in_trouble"
+    UNFINISHED = "unfinished_request"
+    """The connection was closed, because too many others of its address, or of all, waited for a request as well."""
+
+
+class DeniedReason(StrEnum):
+    """The reason for denying a request: the sender has no right to it."""
+
+    NO_KEY = "no_key"
+    WRONG_KEY = "wrong_key"
+    MANY_WRONG_KEYS = "many_wrong_keys"
+    """A wrong key of an address that sent too many of them."""
+    PROXY = "proxy"
+    """A request that came through a proxy, while no key is configured."""
+    HOST = "host"
+    CROSS_SITE = "cross_site"
+    LINK = "link"
+    """A link with a wrong signature."""
 
 
 class LostReason(StrEnum):
@@ -77,12 +95,21 @@ def configure_logging(stream: TextIO = sys.stderr, *, level: int = logging.INFO)
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
+            _hide_links,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", _Unbreakable(stream))),
         cache_logger_on_first_use=False,  # tests and drills configure logging several times in one process
     )
+
+
+def _hide_links(_: object, __: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Hide the token of every signed link in a line, with which a reader of the log could act."""
+    for name, value in line.items():
+        if isinstance(value, str) and LINK_PATH in value:
+            line[name] = without_tokens(value)
+    return line
 
 
 class _Unbreakable:
@@ -188,7 +215,7 @@ class Metrics:
         )
         self._refused = Counter(
             "incident_engine_requests_refused",
-            "Requests answered 503, by reason; none of their events was stored.",
+            "Requests answered 503 or cut off, by reason; none of their events was stored.",
             ["reason"],
             registry=self.registry,
         )
@@ -200,6 +227,14 @@ class Metrics:
             ["source", "reason"],
             registry=self.registry,
         )
+        self._denied = Counter(
+            "incident_engine_requests_denied",
+            "Requests whose sender has no right to them, by reason.",
+            ["reason"],
+            registry=self.registry,
+        )
+        for denied in DeniedReason:
+            self._denied.labels(denied)
         self._deliveries = Counter(
             "incident_engine_deliveries",
             "Attempts to deliver a message, by channel and outcome.",
@@ -256,8 +291,12 @@ class Metrics:
         self._lost.labels(source, reason).inc(number)
 
     def count_refused(self, reason: RefusedReason) -> None:
-        """Count one request that was answered 503."""
+        """Count one request that was answered 503 or cut off."""
         self._refused.labels(reason).inc()
+
+    def count_denied(self, reason: DeniedReason) -> None:
+        """Count one request whose sender has no right to it."""
+        self._denied.labels(reason).inc()
 
     def count_delivery(self, channel: str, outcome: str) -> None:
         """Count one attempt to deliver."""

@@ -8,6 +8,23 @@ from pydantic import Field, model_validator
 
 from incident_engine.common.validation import Strict, invalid
 
+SHORTEST_KEY = 16
+"""The fewest characters of a key."""
+FEWEST_DISTINCT = 6
+"""The fewest different characters of a key."""
+
+
+def key_fault(key: str) -> str:
+    """Return why a text cannot be a key of the API or of the links; "" if it can. The text is never quoted."""
+    if len(key) < SHORTEST_KEY:
+        return f"a key needs at least {SHORTEST_KEY} characters; make one with 'openssl rand -hex 32'"
+    # RFC 6750 allows no others in a header; a byte order mark or a space within would refuse every request.
+    if not all("!" <= char <= "~" for char in key):
+        return "a key consists of ASCII letters, digits and signs without spaces; make one with 'openssl rand -hex 32'"
+    if len(set(key)) < FEWEST_DISTINCT:
+        return f"a key of fewer than {FEWEST_DISTINCT} different characters is guessed; use 'openssl rand -hex 32'"
+    return ""
+
 
 class Secret(Strict):
     """A secret: its text in `value`, or the path of a file that contains it in `file`."""

@@ -21,7 +21,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
-from incident_engine.common.errors import Finding, InvalidFilesError, Problem
+from incident_engine.common.errors import Finding, InvalidFilesError, Path, Problem
 from incident_engine.common.validation import (
     Strict,
     duplicate_problems,
@@ -44,7 +44,7 @@ from incident_engine.config.people import (
     UnitSettings,
     people_problems,
 )
-from incident_engine.config.secret import Secret
+from incident_engine.config.secret import Secret, key_fault
 from incident_engine.config.watchdog import QuarantineSettings, WatchdogSettings, watchdog_problems
 from incident_engine.domain.calendar.holidays import Calendar, known_countries
 from incident_engine.domain.calendar.service_hours import ALWAYS, ServiceHours, WeeklyHours, weekly_hours
@@ -106,6 +106,12 @@ class ServerSettings(Strict):
     """The largest request body, except those of events and alerts."""
     max_connections: int = Field(default=1_000, ge=1, le=100_000)
     """The most open connections; further ones are answered with 503."""
+
+    @property
+    def secrets(self) -> Mapping[Path, Secret]:
+        """Return the keys of the API and of the links, by their paths in the file."""
+        keys: dict[Path, Secret] = {("server", "keys", index): key for index, key in enumerate(self.keys)}
+        return keys | ({("server", "link_key"): self.link_key} if self.link_key is not None else {})
 
     @property
     def is_loopback(self) -> bool:
@@ -368,6 +374,25 @@ def _finding(problem: Problem, document: Document, overrides: Mapping[str, Any])
         value = value[part]
     variable = PREFIX + "__".join(str(part) for part in problem.path).upper()
     return Finding("environment", 1, 1, f"{variable}: {problem.sentence()}")
+
+
+def server_problems(server: ServerSettings) -> Iterator[Problem]:
+    """Yield the reasons why the daemon must not start with its keys. Reads the files of secrets; quotes no key."""
+    for path, secret in server.secrets.items():
+        try:
+            fault = key_fault(secret.read())
+        except OSError as error:
+            fault = f"{error.filename}: {error.strerror}"
+        except UnicodeDecodeError:
+            fault = f"{secret.file}: no text in UTF-8"
+        if fault:
+            yield Problem(path, fault)
+    if not server.keys and not server.is_loopback:
+        yield Problem(
+            ("server", "host"),
+            f"server.host is {server.host}, which others can reach, and server.keys is empty; "
+            "set a key ('openssl rand -hex 32'), or bind to 127.0.0.1",
+        )
 
 
 def _inconsistencies(settings: Settings) -> Iterator[Problem]:

@@ -84,4 +84,7 @@ def _event_text(entry: Mapping[str, Any], translate: Translator) -> str:
             step_id = StepId.parse(value) if key == "step" else None
             details += f"  {step_id.short if step_id is not None else value}"  # without incident and playbook
     by = data.get("by")
+    # Everybody with a link can use it, so the record says whose it was.
+    if by and data.get("link_of"):
+        by = f"{by}; {translate('link of')} {data['link_of']}"
     return f"·  {translate(entry['type'])}{scope}{details}" + (f"  ({by})" if by else "")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, delete, or_, select, update
+from sqlalchemy import Connection, delete, func, or_, select, update
 
 from incident_engine.domain.response.delivery_outcome import DeliveryState
 from incident_engine.store.tables import deliveries, steps
@@ -101,3 +101,13 @@ def latest_text(connection: Connection, step_id: str, contact: str) -> tuple[str
     # The channels of one message are written at one instant; the longest body is the form with all particulars.
     latest = max(rows, key=lambda row: (row.created_at, len(row.body)), default=None)
     return None if latest is None else (latest.subject, latest.body)
+
+
+def latest_message_at(connection: Connection, step_id: str, contact: str) -> datetime | None:
+    """Return the instant of a step's latest message to a contact, or of a step that derives from it; None if none."""
+    family = select(steps.c.id).where(or_(steps.c.id == step_id, steps.c.parent_id == step_id))
+    query = select(func.max(deliveries.c.created_at)).where(
+        deliveries.c.step_id.in_(family), deliveries.c.contact == contact
+    )
+    latest: datetime | None = connection.scalar(query)
+    return latest

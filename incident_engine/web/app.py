@@ -1,5 +1,7 @@
 """Builds the web application: every route, behind the check of keys."""
 
+from functools import partial
+
 from fastapi import Depends, FastAPI
 from starlette.types import ASGIApp
 
@@ -11,10 +13,13 @@ from incident_engine.web.api import archive, health, incidents, quarantine, repo
 from incident_engine.web.api.events import EventIntake, HotPath
 from incident_engine.web.auth import KeyAuthentication
 from incident_engine.web.context import AppContext
+from incident_engine.web.denials import Denials
 from incident_engine.web.links import pages as link_pages
+from incident_engine.web.links.errors import LinkErrorPages
 from incident_engine.web.parameters import refuse_unknown_parameters
+from incident_engine.web.rendering import FramingProtection
 
-_MODULES = (archive, incidents, reports, health, steps, link_pages)
+_MODULES = (archive, incidents, reports, health, steps)
 """The modules with routes; each has `install(app, context)`."""
 
 
@@ -35,5 +40,8 @@ def create_app(context: AppContext) -> ASGIApp:
     for module in _MODULES:
         module.install(app, context)
     quarantine.install(app, context, quarantined)
+    denials = Denials(context.metrics)
+    link_pages.install(app, context, denials)
     # The intake answers before FastAPI's layers, whose cost would dominate an event; keys are checked before both.
-    return KeyAuthentication(HotPath(app, intake), context.keys)
+    checked = KeyAuthentication(HotPath(FramingProtection(app), intake), context.keys, denials)
+    return LinkErrorPages(checked, partial(link_pages.reader_locale, context))

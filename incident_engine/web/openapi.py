@@ -1,11 +1,14 @@
 """The API's documentation: Swagger UI from this package, nothing from elsewhere."""
 
+import base64
+import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
 from pydantic import TypeAdapter
+from pydantic.json_schema import models_json_schema
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
@@ -13,6 +16,7 @@ from starlette.staticfiles import StaticFiles
 from incident_engine import __version__
 from incident_engine.intake.base import Format
 from incident_engine.web.api.quarantine import QuarantineAnswer
+from incident_engine.web.auth import OPEN_TO_ALL
 
 _REFERENCE = "#/components/schemas/{model}"
 _STATIC = Path(__file__).parent / "static"
@@ -28,13 +32,26 @@ _PAGE = """<!doctype html>
 <body>
 <div id="api"></div>
 <script src="static/swagger-ui/swagger-ui-bundle.js"></script>
-<script>
-SwaggerUIBundle({url: "openapi.json", dom_id: "#api", deepLinking: true, validatorUrl: null,
-                 docExpansion: "list", defaultModelsExpandDepth: 0});
-</script>
+<script>{script}</script>
 </body>
 </html>
 """
+_SCRIPT = """
+SwaggerUIBundle({url: "openapi.json", dom_id: "#api", deepLinking: true, validatorUrl: null,
+                 docExpansion: "list", defaultModelsExpandDepth: 0});
+"""
+_SCRIPT_HASH = base64.b64encode(hashlib.sha256(_SCRIPT.encode()).digest()).decode()
+_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        f"script-src 'self' 'sha256-{_SCRIPT_HASH}'",
+        "style-src 'self' 'unsafe-inline'",  # Swagger UI sets the style of single elements
+        "img-src 'self' data:",
+        "connect-src 'self'",
+        "frame-ancestors 'none'",
+        "base-uri 'none'",
+    )
+)
 
 
 def install(app: FastAPI, formats: Sequence[Format], *, needs_key: bool) -> None:
@@ -43,7 +60,7 @@ def install(app: FastAPI, formats: Sequence[Format], *, needs_key: bool) -> None
     generate = app.openapi
 
     async def docs(_: Request) -> Response:
-        return HTMLResponse(_PAGE)
+        return HTMLResponse(_PAGE.replace("{script}", _SCRIPT), headers={"Content-Security-Policy": _POLICY})
 
     def described() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -51,9 +68,12 @@ def install(app: FastAPI, formats: Sequence[Format], *, needs_key: bool) -> None
             schema["info"]["version"] = __version__
             _describe_formats(schema, formats)
             _describe_action_bodies(schema)
+            _describe_answers(schema, formats)
             if needs_key:
                 schema["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
                 schema["security"] = [{"key": []}]
+                for path in OPEN_TO_ALL:
+                    schema["paths"][path]["get"]["security"] = []
         return app.openapi_schema or {}
 
     app.add_route("/docs", docs, include_in_schema=False)
@@ -78,7 +98,7 @@ def _describe_formats(schema: dict[str, Any], formats: Iterable[Format]) -> None
                 "summary": docs.summary,
                 "description": docs.description,
                 "requestBody": {"required": True, "content": {"application/json": content}},
-                "responses": {code: {"description": text} for code, text in _ANSWERS.items()},
+                "responses": {},
             }
         }
 
@@ -116,22 +136,32 @@ def _describe_action_bodies(schema: dict[str, Any]) -> None:
             "required": True,
             "content": {"application/json": {"schema": body, "example": example}},
         }
-        schema["paths"][path]["post"]["responses"] |= {code: {"description": text} for code, text in _ANSWERS.items()}
-        schema["paths"][path]["post"]["responses"]["409"] = {
-            "description": "须先确认 · To be confirmed: the words that would go outside."
-        }
-        schema["paths"][path]["post"]["responses"]["404"] = {"description": "无此步骤或事件 · There is no such one."}
-        schema["paths"][path]["post"]["responses"]["409"] = {
-            "description": "已有不同的处理 · Answered otherwise before."
-        }
-        schema["paths"][path]["post"]["responses"]["410"] = {"description": "已归档 · It was archived."}
 
 
-_ANSWERS = {
-    "202": "已保存 · Stored; what became of each event, and its incident.",
-    "400": "不是 JSON · Not JSON; with line and column.",
-    "401": "密钥缺失或错误 · The bearer key is missing or wrong.",
-    "413": "请求体过大 · The body is larger than the settings allow, or has too many events.",
-    "422": "内容有误，未保存 · Invalid; every error with its JSON pointer. Nothing was stored.",
-    "503": "过载，未保存，请重发 · Overloaded; nothing was stored, send it again.",
-}
+def _describe_answers(schema: dict[str, Any], formats: Iterable[Format]) -> None:
+    """Describe every answer of every route, with its media types and schemas."""
+    # Imported for the description alone: building its models would take time of every start.
+    from incident_engine.web.api import answers  # noqa: PLC0415
+
+    routes = answers.ANSWERS | {
+        ("post", format_.path): answers.intake_answers(has_quarantine=format_.has_quarantine) for format_ in formats
+    }
+    models = {model for statuses in routes.values() for _, media in statuses.values() for model in media.values()}
+    _, definitions = models_json_schema(
+        [(model, "validation") for model in models if model is not None], ref_template=_REFERENCE
+    )
+    schema["components"]["schemas"] |= definitions["$defs"]
+    for (method, path), statuses in routes.items():
+        schema["paths"][path][method]["responses"] = {
+            status: {
+                "description": description,
+                "content": {
+                    media_type: {"schema": {"$ref": _REFERENCE.format(model=model.__name__)} if model else _NO_JSON}
+                    for media_type, model in media.items()
+                },
+            }
+            for status, (description, media) in sorted(statuses.items())
+        }
+
+
+_NO_JSON = {"type": "string"}

@@ -7,7 +7,7 @@ from fastapi.routing import APIRoute
 from starlette.requests import Request
 
 from incident_engine.common.errors import InvalidDocumentError, Problem
-from incident_engine.common.signed_links import LINK_PATH
+from incident_engine.common.link_path import LINK_PATH
 from incident_engine.common.validation import unknown_problems
 
 

@@ -20,6 +20,7 @@ from incident_engine.common.errors import (
     StoreError,
     TooLargeError,
 )
+from incident_engine.common.link_path import without_tokens
 from incident_engine.common.telemetry import Metrics, RateLimitedLog, RefusedReason, logger
 from incident_engine.common.validation import nearest_valid
 from incident_engine.store.diagnosis import explain
@@ -177,5 +178,7 @@ _HANDLERS: Mapping[type[Exception], Handler] = {
 
 def unexpected(request: Request, error: Exception) -> Response:
     """Answer an unexpected error with 500, and log it."""
-    logger("web").warning("request_failed", reason="unexpected_error", error=repr(error), path=request.url.path)
+    logger("web").warning(
+        "request_failed", reason="unexpected_error", error=repr(error), path=without_tokens(request.url.path)
+    )
     return problem_response(500, "Unexpected error", "a fault of this program; its log has more")

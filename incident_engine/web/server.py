@@ -11,8 +11,8 @@ from starlette.types import ASGIApp
 
 from incident_engine.common.errors import StartupError
 from incident_engine.common.telemetry import Metrics, logger
-from incident_engine.config.settings import Settings
-from incident_engine.web.limits import RESERVE, ConnectionLimit, bounded_protocol
+from incident_engine.config.settings import Settings, server_problems
+from incident_engine.web.limits import RESERVE, ConnectionLimit, UnfinishedRequests, bounded_protocol
 
 _OTHER_FILES = 256
 """Files that may be open beside connections of clients: database, channels, log."""
@@ -30,20 +30,13 @@ class _SignalFreeServer(uvicorn.Server):
 def read_keys(settings: Settings) -> list[str]:
     """Return the bearer keys.
 
-    Raises StartupError if one cannot be read or is too short, or if other machines could connect without a key.
+    Raises StartupError if one of them, or the key of the links, cannot be read or is no key, or if other machines
+    could connect without a key.
     """
-    try:
-        keys = [key.read() for key in settings.server.keys]
-    except OSError as error:
-        raise StartupError(f"server.keys: {error.filename}: {error.strerror}") from error
-    if any(len(key) < 16 for key in keys):
-        raise StartupError("server.keys: a key needs at least 16 characters; make one with 'openssl rand -hex 32'")
-    if not keys and not settings.server.is_loopback:
-        raise StartupError(
-            f"server.host is {settings.server.host}, which others can reach, and server.keys is empty; "
-            "set a key ('openssl rand -hex 32'), or bind to 127.0.0.1"
-        )
-    return keys
+    for problem in server_problems(settings.server):
+        name = "" if problem.path == ("server", "host") else f"{'.'.join(str(part) for part in problem.path[:2])}: "
+        raise StartupError(f"{name}{problem.sentence()}")
+    return [key.read() for key in settings.server.keys]
 
 
 def listen(settings: Settings) -> socket.socket:
@@ -61,15 +54,15 @@ def listen(settings: Settings) -> socket.socket:
 
 def http_server(app: ASGIApp, settings: Settings, metrics: Metrics) -> uvicorn.Server:
     """Return the server of an application, with limits on connections and on the size and duration of requests."""
-    most = settings.server.max_connections
+    unfinished = UnfinishedRequests(settings.server.max_connections, metrics)
 
     def connections() -> Sized:
         return server.server_state.connections  # uvicorn makes the set with the server, which needs the app first
 
     server = _SignalFreeServer(
         uvicorn.Config(
-            ConnectionLimit(app, most, connections, metrics),
-            http=bounded_protocol(most),
+            ConnectionLimit(app, connections, unfinished, metrics),
+            http=bounded_protocol(unfinished),
             log_config=None,
             access_log=False,
             lifespan="off",

@@ -157,7 +157,8 @@ def test_with_a_key_everything_but_health_asks_for_it(tmp_path: Path) -> None:
                 refused.headers["www-authenticate"] == 'Bearer realm="incident-engine", Basic realm="incident-engine"'
             )
             assert refused.headers["content-type"] == "application/problem+json"
-            assert http.request(method, path, headers={"Authorization": f"Bearer {KEY}x"}).status_code == 401
+            wrong = http.request(method, path, headers={"Authorization": f"Bearer {KEY}x"})
+            assert wrong.status_code in (401, 429)  # after ten of them the address is slowed down
             assert (path, keyed.request(method, path).status_code) == (path, status)
 
 

@@ -21,7 +21,7 @@ from incident_engine.config.rulebook import load_rulebook
 from incident_engine.config.settings import load_settings
 from incident_engine.daemon import Daemon as InProcess
 from incident_engine.web import limits
-from incident_engine.web.limits import HEAD_BYTES, RESERVE
+from incident_engine.web.limits import HEAD_BYTES, LEAST_OF_ADDRESS, RESERVE
 
 MOST = 3
 
@@ -33,9 +33,21 @@ def ours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
         yield found
 
 
-def connect(ours: Daemon) -> socket.socket:
+HALF_A_HEAD = b"GET /healthz HTTP/1.1\r\n"
+HALF_A_BODY = b"POST /api/v1/events HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\n["
+
+
+def connect(ours: Daemon, sent: bytes = HALF_A_HEAD) -> socket.socket:
+    """Send the beginning of a request; the rest of it never comes."""
     connection = socket.create_connection((LOOPBACK, int(ours.url.rsplit(":", 1)[1])), timeout=10)
-    connection.sendall(b"GET /healthz HTTP/1.1\r\n")  # and the rest of it never comes
+    connection.sendall(sent)
+    return connection
+
+
+def connect_and_ask(ours: Daemon) -> socket.socket:
+    """Send a whole request, and keep the connection."""
+    connection = connect(ours, b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+    assert b" 200 " in connection.recv(4_096)
     return connection
 
 
@@ -49,7 +61,7 @@ def test_beyond_the_limit_requests_are_refused_with_when_to_come_again_and_healt
     event = {"source": "m", "id": "1", "type": "outage.started", "service": "core-banking", "regions": ["CN-GD"]}
     with client(ours.url) as http, ExitStack() as idle:
         for _ in range(MOST):
-            idle.enter_context(connect(ours))
+            idle.enter_context(connect_and_ask(ours))
         refused = [http.post("/api/v1/events", json=event | {"occurred_at": at}) for _ in range(40)]
         assert {answer.status_code for answer in refused} == {503}
         assert {answer.headers["retry-after"] for answer in refused} == {"1"}
@@ -63,12 +75,43 @@ def test_beyond_the_limit_requests_are_refused_with_when_to_come_again_and_healt
     assert 1 <= len(refusals(ours)) < 10  # one a second at most
 
 
-def test_connections_far_beyond_the_limit_are_closed_unanswered(ours: Daemon) -> None:
-    with ExitStack() as idle:
-        for _ in range(MOST + RESERVE + 5):
-            last = idle.enter_context(connect(ours))
+@pytest.mark.parametrize("sent", [b"", HALF_A_HEAD, HALF_A_BODY], ids=["nothing", "half a head", "half a body"])
+def test_connections_that_finish_no_request_take_no_room_and_the_oldest_are_closed(ours: Daemon, sent: bytes) -> None:
+    number = max(MOST + RESERVE, LEAST_OF_ADDRESS) * 2
+    with ExitStack() as idle, client(ours.url) as http:
+        flood = [idle.enter_context(connect(ours, sent)) for _ in range(number)]
+        for path in ("/healthz", "/readyz", "/api/v1/incidents"):
+            assert http.get(path).status_code == 200, path
         with suppress(ConnectionResetError):  # it may be closed before our words have come
-            assert last.recv(1) == b""
+            assert flood[0].recv(1) == b""
+        counted = [line for line in http.get("/metrics").text.splitlines() if "unfinished_request" in line]
+        assert float(counted[0].rsplit(" ", 1)[1]) >= number - MOST - RESERVE
+    lines = [json.loads(line) for line in ours.logged.splitlines() if line.startswith("{")]
+    closed = [line for line in lines if line["event"] == "unfinished_request_closed"]
+    assert closed
+    assert {line["address"] for line in closed} == {LOOPBACK}
+
+
+def test_peers_that_share_an_address_are_answered_during_a_flood_from_it(ours: Daemon) -> None:
+    with ExitStack() as idle:
+        peers = [idle.enter_context(client(ours.url)) for _ in range(MOST)]
+        for _ in range(3):
+            for _ in range(LEAST_OF_ADDRESS * 2):
+                idle.enter_context(connect(ours, HALF_A_BODY))
+            assert [peer.get("/api/v1/incidents").status_code for peer in peers] == [200] * MOST
+
+
+def test_probes_of_health_cannot_use_up_the_reserve_for_health(ours: Daemon) -> None:
+    with ExitStack() as idle:
+        for _ in range(MOST + 1):
+            idle.enter_context(connect_and_ask(ours))
+        for _ in range(RESERVE * 2):
+            probe = idle.enter_context(connect(ours, b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"))
+            answer = probe.recv(4_096)
+            while chunk := probe.recv(4_096):
+                answer += chunk
+            assert b" 200 " in answer
+            assert b"connection: close" in answer.lower()
 
 
 def test_a_head_without_end_is_cut_off(ours: Daemon) -> None:
@@ -117,13 +160,16 @@ def test_how_many_connections_there_may_be_is_a_setting(tmp_path: Path) -> None:
     [
         b"",
         b"GET /healthz HTTP/1.1\r\nHost:",
-        b"POST /api/v1/events HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\n[",
+        HALF_A_BODY,
+        b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\nG",
     ],
-    ids=["nothing", "half a head", "half a body"],
+    ids=["nothing", "half a head", "half a body", "a request and an empty line", "a request and a letter"],
 )
 def test_who_does_not_come_to_an_end_is_closed_and_who_does_may_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, started: bytes
 ) -> None:
+    monkeypatch.setattr(limits, "HEAD_SECONDS", 0.25)
     monkeypatch.setattr(limits, "REQUEST_SECONDS", 0.5)
 
     async def test() -> None:
@@ -137,7 +183,8 @@ def test_who_does_not_come_to_an_end_is_closed_and_who_does_may_go_on(
                 for _ in range(5):  # on one connection, for longer than a request may take
                     assert (await http.get("/healthz")).status_code == 200
                     await asyncio.sleep(0.2)
-                assert await asyncio.wait_for(reader.read(), 10) == b""
+                answer = await asyncio.wait_for(reader.read(), 10)
+                assert answer.count(b"HTTP/1.1 ") == started.count(b"\r\n\r\n") - started.count(b"Content-Length")
             assert [line for line in logs if line["event"] == "request_failed"] == []
             writer.close()
 

@@ -339,7 +339,7 @@ def test_what_is_only_told_awaits_nobody(api: Served) -> None:
 def test_there_is_no_such_step_or_incident(api: Served) -> None:
     assert deed(api, "outage-1:no:such:step", "acknowledge", by="x").status_code == 404
     answer = api.client.post("/api/v1/incidents/none/steps", json={"by": "x", "reason": "y", "title": "z"})
-    assert answer.status_code == 422
+    assert answer.status_code == 404
 
 
 def test_a_body_that_is_no_object_is_refused(api: Served) -> None:

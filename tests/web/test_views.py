@@ -378,6 +378,14 @@ def test_the_description_names_every_operation_once_and_every_answer(api: Served
     }
     operations = [operation for path in paths.values() for operation in path.values()]
     assert all(operation["summary"] and operation["responses"] for operation in operations)
+    for operation in operations:
+        for status, answer in operation["responses"].items():
+            assert answer["description"]
+            for media_type, content in answer["content"].items():
+                assert content["schema"], (operation, status)
+                assert (media_type == "application/problem+json") == (int(status) >= 400 and status != "503") or (
+                    status == "503"
+                )
     ids = [operation["operationId"] for operation in operations if "operationId" in operation]
     assert len(ids) == len(set(ids))
 
@@ -433,6 +441,7 @@ def test_the_families_of_metrics_are_these_and_of_these_kinds(api: Served) -> No
         f"{prefix}requests_refused": "counter",
         f"{prefix}reports_quarantined": "counter",
         f"{prefix}alerts_truncated": "counter",
+        f"{prefix}requests_denied": "counter",
         f"{prefix}deliveries": "counter",
         f"{prefix}digest_deliveries": "counter",
         f"{prefix}deliveries_postponed": "counter",

@@ -6,7 +6,8 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from incident_engine.common.validation import Strict, invalid
-from incident_engine.domain.events.fields import Instant, Name, PlainText, Text
+from incident_engine.domain.events.fields import Instant, Name, PersonName, PlainText, Text
+from incident_engine.domain.events.reserved import LINK
 from incident_engine.domain.events.types import EventType, PersonEvent
 from incident_engine.domain.values import Identifier, stamp
 
@@ -15,7 +16,7 @@ class NoteData(Strict):
     """The text of a note."""
 
     text: Text
-    by: Name | None = None
+    by: PersonName | None = None
 
 
 class NoteAdded(PersonEvent):
@@ -25,31 +26,50 @@ class NoteAdded(PersonEvent):
     data: NoteData
 
 
-class CompletionData(Strict):
+class LinkableData(Strict):
+    """The person, and the contact for whom the link was made if the action came by a signed link."""
+
+    by: PersonName
+    link_of: Identifier | None = None
+    """The contact for whom the link was made. Only the daemon's own pages set it."""
+
+
+class LinkableEvent(PersonEvent):
+    """An action that may come by a signed link."""
+
+    data: LinkableData
+
+    @model_validator(mode="after")
+    def _link_is_ours(self) -> Self:
+        # Anyone else could put an action on record as if it had come by a colleague's link.
+        if self.data.link_of is not None and self.source != LINK:
+            raise invalid("data.link_of names a contact's link, but the event came by none", "no link_of")
+        return self
+
+
+class CompletionData(LinkableData):
     """The step that a person completed, by its id, or the obligation that the action fulfils."""
 
-    by: Name
     step: Name | None = None
     fulfils: Name | None = None
     note: Text | None = None
 
 
-class StepCompleted(PersonEvent):
+class StepCompleted(LinkableEvent):
     """A person completed a step, for example submitted the first report."""
 
     type: Literal[EventType.STEP_COMPLETED]
     data: CompletionData
 
 
-class StepActionData(Strict):
+class StepActionData(LinkableData):
     """The person, and the step by its id."""
 
-    by: Name
     step: Name
     note: Text | None = None
 
 
-class StepAcknowledged(PersonEvent):
+class StepAcknowledged(LinkableEvent):
     """A person acknowledges a step and takes care of it. Its escalation stops."""
 
     type: Literal[EventType.STEP_ACKNOWLEDGED]
@@ -81,7 +101,7 @@ class ApprovalData(StepActionData):
         return self
 
 
-class StepApproved(PersonEvent):
+class StepApproved(LinkableEvent):
     """A person approves the message of a step. It goes out only then."""
 
     type: Literal[EventType.STEP_APPROVED]
@@ -91,7 +111,7 @@ class StepApproved(PersonEvent):
 class SkippingData(Strict):
     """The decision that a step is not done, with its reason."""
 
-    by: Name
+    by: PersonName
     step: Name
     reason: Text
 
@@ -106,7 +126,7 @@ class StepSkipped(PersonEvent):
 class AssignmentData(Strict):
     """The assignment of a step to another person, with its reason."""
 
-    by: Name
+    by: PersonName
     step: Name
     to: Name
     reason: Text
@@ -122,7 +142,7 @@ class StepAssigned(PersonEvent):
 class AdditionData(Strict):
     """A step of a playbook that starts now (`step`), or a task in free words (`title`), with its reason."""
 
-    by: Name
+    by: PersonName
     reason: Text
     step: Identifier | None = None
     title: Name | None = None
@@ -156,7 +176,7 @@ class StepAdded(PersonEvent):
 class ReportEntryData(Strict):
     """The texts of a report's fields, by their ids. An empty text takes a field back."""
 
-    by: Name
+    by: PersonName
     report: Identifier
     fields: dict[Identifier, PlainText] = Field(min_length=1)
 
@@ -171,7 +191,7 @@ class ReportWritten(PersonEvent):
 class LessonData(Strict):
     """A lesson. `for_customers` is the text that customers may read."""
 
-    by: Name
+    by: PersonName
     text: Text
     for_customers: Text | None = None
 
@@ -190,15 +210,14 @@ class OverdueReason(Strict):
     reason: Text
 
 
-class ClosingData(Strict):
+class ClosingData(LinkableData):
     """The person, the reason if there is one, and a reason for each obligation that is overdue."""
 
-    by: Name
     reason: Text | None = None
     overdue: tuple[OverdueReason, ...] = Field(default=(), max_length=100)
 
 
-class IncidentClosed(PersonEvent):
+class IncidentClosed(LinkableEvent):
     """The handling of an incident ends (Art. 42)."""
 
     type: Literal[EventType.INCIDENT_CLOSED]

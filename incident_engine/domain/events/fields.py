@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated
+from unicodedata import category
 
 from pydantic import (
     AfterValidator,
@@ -54,6 +55,34 @@ def _printable(text: str) -> str:
 
 
 Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_printable)]
+
+
+_BLANKS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
+"""Letters and signs that show nothing: Hangul fillers and the empty Braille pattern."""
+
+
+def plain_name(name: str) -> str:
+    """Return a person's name without invisible characters, and with plain single spaces between its parts.
+
+    Two names that look the same must be the same. Removed are characters of format (zero width, direction, tags),
+    variation selectors and fillers; the other spaces of Unicode become a plain one.
+    """
+    if name.isascii():
+        return name if "  " not in name else " ".join(part for part in name.split(" ") if part)
+    visible = "".join(
+        " " if category(char) == "Zs" or char in _BLANKS else char
+        for char in name
+        if category(char) != "Cf" and not ("\ufe00" <= char <= "\ufe0f" or "\U000e0100" <= char <= "\U000e01ef")
+    )
+    return " ".join(part for part in visible.split(" ") if part)
+
+
+def _person(value: object) -> object:
+    return plain_name(value) if isinstance(value, str) else value
+
+
+PersonName = Annotated[Name, BeforeValidator(_person, json_schema_input_type=Name)]
+"""The name of a person, without invisible characters and odd spaces."""
 
 
 def _key(text: str) -> str:

@@ -4,7 +4,7 @@ from enum import StrEnum
 from typing import Literal
 
 from incident_engine.common.validation import Strict
-from incident_engine.domain.events.fields import Name, Text
+from incident_engine.domain.events.fields import PersonName, Text
 from incident_engine.domain.events.types import EventType, PersonEvent
 
 
@@ -47,7 +47,7 @@ class HarmData(Strict):
     kind: HarmKind
     seriousness: Seriousness
     cause: HarmCause
-    by: Name
+    by: PersonName
     reason: Text
 
 

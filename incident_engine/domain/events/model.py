@@ -33,7 +33,7 @@ from incident_engine.domain.events.actions import (
     StepCompleted,
     StepSkipped,
 )
-from incident_engine.domain.events.fields import Figure, Instant, LevelName, Name, Regions, Service, Text
+from incident_engine.domain.events.fields import Figure, Instant, LevelName, Name, PersonName, Regions, Service, Text
 from incident_engine.domain.events.harm import HarmAssessed
 from incident_engine.domain.events.types import BaseEvent, EventType, PersonEvent
 from incident_engine.domain.values import Identifier
@@ -119,7 +119,7 @@ class EstimateData(Strict):
     """When the service is expected to work again."""
 
     recovery_at: Instant
-    by: Name | None = None
+    by: PersonName | None = None
 
 
 class RecoveryEstimated(PersonEvent):
@@ -132,7 +132,7 @@ class RecoveryEstimated(PersonEvent):
 class RepairData(Strict):
     """The report of a failed repair."""
 
-    by: Name
+    by: PersonName
     reason: Text
 
 
@@ -148,7 +148,7 @@ class MaintenanceData(Strict):
 
     start: Instant
     end: Instant
-    by: Name | None = None
+    by: PersonName | None = None
     note: Text | None = None
 
     @model_validator(mode="after")
@@ -190,7 +190,7 @@ class MaintenanceAnnounced(BaseEvent):
 class ImpactData(Strict):
     """Figures by the names that the packs declare under `measures`: a number, or yes or no."""
 
-    by: Name
+    by: PersonName
     measures: dict[Identifier, Figure] = {}
     root_cause: Name | None = None
     """The apparent root cause, with equal text for incidents of the same cause."""
@@ -213,7 +213,7 @@ class ImpactMeasured(PersonEvent):
 class PlanFailureData(Strict):
     """The report of a plan or decision that failed."""
 
-    by: Name
+    by: PersonName
     reason: Text
 
 
@@ -230,7 +230,7 @@ class CorrectionData(Strict):
     level: LevelName | None
     pack: Identifier | None = None
     """The primary pack unless another is named."""
-    by: Name
+    by: PersonName
     reason: Text
 
 

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 
 from incident_engine.common.errors import InvalidDocumentError
 from incident_engine.common.validation import Strict, invalid, nearest, problems_of
-from incident_engine.domain.events.fields import EVERYWHERE, KNOWN_SERVICES, Name, Regions, Service, Text
+from incident_engine.domain.events.fields import EVERYWHERE, KNOWN_SERVICES, PersonName, Regions, Service, Text
 from incident_engine.domain.events.reserved import reserved_person
 from incident_engine.engine.quarantine import AlreadyAnsweredError, Answer, NotInQuarantineError, Quarantine
 from incident_engine.engine.receipts import Receipt
@@ -45,7 +45,7 @@ class State(StrEnum):
 class QuarantineAnswer(Strict):
     """A person's answer to a quarantined report: its service and regions, or the reason to set it aside."""
 
-    by: Name
+    by: PersonName
     """The person's name."""
     action: Literal["map", "dismiss"] | None = None
     """Default: `map` if a service or regions are given, else `dismiss`. `map` without them replays the report as it is,

@@ -18,7 +18,7 @@ from incident_engine.domain.events.effect import sentences
 from incident_engine.domain.events.reserved import API
 from incident_engine.domain.step_id import StepId
 from incident_engine.engine.addition_preview import addition_texts
-from incident_engine.store import steps
+from incident_engine.store import cases, steps
 from incident_engine.store.archive import archived
 from incident_engine.web.action_events import ActionEvents
 from incident_engine.web.context import AppContext
@@ -87,6 +87,7 @@ class StepActions:
 
         Answers 409 with the words that would go outside the bank, or a due time that is past, until `confirm` is true.
         """
+        await asyncio.to_thread(self._require_incident, incident_id)
         body = await read_object(request, self._context.settings.server.max_body_bytes)
         try:
             return await self._take("add", incident_id, body, key, None)
@@ -108,6 +109,7 @@ class StepActions:
 
     async def close(self, request: Request, incident_id: IncidentId, key: Key = None) -> Response:
         """Close an incident. The body is the `data` of the event `incident.closed`, such as `{"by": "陈总"}`."""
+        await asyncio.to_thread(self._require_incident, incident_id)
         body = await read_object(request, self._context.settings.server.max_body_bytes)
         return await self._take("close", incident_id, body, key, None)
 
@@ -123,6 +125,12 @@ class StepActions:
         detail = sentences(receipt.effect, settings.bank.zone, settings.service_names)
         status |= {"status": receipt.outcome.value, "effect": receipt.effect.effect.value, "detail": detail}
         return JSONResponse(status, 202)
+
+    def _require_incident(self, incident_id: str) -> None:
+        """Raise NoIncidentError if the address names no incident, as the routes that read it do."""
+        with self._context.database.read() as connection:
+            if cases.case_row(connection, incident_id) is None:
+                raise NoIncidentError(incident_id)
 
     def _incident_of(self, step_id: str) -> str:
         with self._context.database.read() as connection:

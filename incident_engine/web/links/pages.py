@@ -2,74 +2,101 @@
 
 import asyncio
 import hashlib
+from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qs
 
 from fastapi import FastAPI
-from starlette.exceptions import HTTPException
+from sqlalchemy import Connection
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Scope
 
-from incident_engine.common.errors import ConflictError, InvalidDocumentError
-from incident_engine.common.signed_links import LINK_PATH, InvalidLinkError, Link, LinkAction
-from incident_engine.common.telemetry import EventOutcome
+from incident_engine.common.errors import ConflictError, InvalidDocumentError, Problem
+from incident_engine.common.i18n import Translator
+from incident_engine.common.link_path import LINK_PATH
+from incident_engine.common.signed_links import InvalidLinkError, Link, LinkAction
+from incident_engine.common.telemetry import DeniedReason, EventOutcome
+from incident_engine.domain.events.actions import StepAssigned
 from incident_engine.domain.events.effect import Effect, sentences
+from incident_engine.domain.events.fields import plain_name
 from incident_engine.domain.events.reserved import LINK
 from incident_engine.domain.response.step import StepState
+from incident_engine.domain.step_id import StepId
 from incident_engine.store import held_texts, steps
+from incident_engine.store.archive import archived
+from incident_engine.store.events import events_of
+from incident_engine.store.steps import StoredStep
 from incident_engine.web.action_events import ActionEvents
 from incident_engine.web.context import AppContext
+from incident_engine.web.denials import Denials
+from incident_engine.web.links.errors import STATUS, LinkError, LinkRefusedError, accepted_locale, error_page
 from incident_engine.web.rendering import local_minute, page, safe_html
 from incident_engine.web.request import read_body
 
 
-def install(app: FastAPI, context: AppContext) -> None:
+def install(app: FastAPI, context: AppContext, denials: Denials) -> None:
     """Add the routes of the links."""
-    pages = LinkPages(context)
+    pages = LinkPages(context, denials)
     app.add_api_route(LINK_PATH + "{token}", pages.show, methods=["GET"], include_in_schema=False)
     app.add_api_route(LINK_PATH + "{token}", pages.act, methods=["POST"], include_in_schema=False)
+
+
+def reader_locale(context: AppContext, scope: Scope) -> str:
+    """Return the language of the contact that a link was made for; of the browser, or the bank, if it is not known."""
+    try:
+        contact = context.settings.contact_by_id.get(context.links.read(scope["path"].removeprefix(LINK_PATH)).contact)
+    except InvalidLinkError:
+        contact = None
+    if contact is not None:
+        return contact.locale
+    return accepted_locale(Headers(scope=scope), context.settings.bank.locale)
 
 
 class LinkPages:
     """Shows the step of a link, and takes the action that the link stands for."""
 
-    def __init__(self, context: AppContext) -> None:
+    def __init__(self, context: AppContext, denials: Denials) -> None:
         self._context = context
+        self._denials = denials
         self._events = ActionEvents(context.engine, context.writer, context.clock)
 
-    async def show(self, token: str) -> Response:
+    async def show(self, request: Request, token: str) -> Response:
         """Show the step of a link with one button. Mail programs open links by themselves, so this changes nothing."""
         try:
-            link = self._context.links.read(token)
-        except InvalidLinkError as error:
-            return _invalid_link(error)
-        variables = await asyncio.to_thread(self._variables, link)
+            link = self._read(request, token)
+            variables = await asyncio.to_thread(self._variables, link)
+        except LinkRefusedError as refusal:
+            return self._error(request, refusal)
         return page("action.html", 200, **variables, result=None)
 
     async def act(self, request: Request, token: str) -> Response:
         """Take the action of a link. The same link a second time changes nothing and says so."""
         try:
-            link = self._context.links.read(token)
-        except InvalidLinkError as error:
-            return _invalid_link(error)
+            link = self._read(request, token)
+            variables = await asyncio.to_thread(self._variables, link)
+        except LinkRefusedError as refusal:
+            return self._error(request, refusal)
         body = await read_body(request, self._context.settings.server.max_body_bytes)
         form = parse_qs(body.decode("utf-8", "replace"))
-        by = " ".join(form.get("by", [""])[0].split())[:200]
-        variables = await asyncio.to_thread(self._variables, link)
+        # Browsers keep the line breaks of a pasted name.
+        by = plain_name(" ".join(form.get("by", [""])[0].split()))[:200].rstrip()
         if not by:
             return page("action.html", 422, **variables, result="nameless")
         if variables["is_done"]:
             return page("action.html", 200, **variables, result="already")
         # The event's id follows from the token, so that two clicks are one event.
         name = hashlib.sha256(token.encode()).hexdigest()[:32]
-        data: dict[str, Any] = {"by": by, "step": link.step}
+        data: dict[str, Any] = {"by": by, "step": link.step, "link_of": link.contact}
         if variables["action"] == "close":
             reasons = {
                 due["key"]: " ".join(form.get(f"overdue.{due['key']}", [""])[0].split()) for due in variables["overdue"]
             }
             if not all(reasons.values()):
                 return page("action.html", 422, **variables, result="unreasoned")
-            data = {"by": by, "overdue": [{"obligation": key, "reason": text} for key, text in reasons.items()]}
+            overdue = [{"obligation": key, "reason": text} for key, text in reasons.items()]
+            data = {"by": by, "link_of": link.contact, "overdue": overdue}
         try:
             event = self._events.event(LINK, name, variables["action"], variables["incident"], data)
             receipt = await self._events.report(event)
@@ -77,8 +104,7 @@ class LinkPages:
             # Somebody else pressed the same button at the same time; the page says who it was.
             return page("action.html", 200, **await asyncio.to_thread(self._variables, link), result="already")
         except InvalidDocumentError as error:
-            reason = "; ".join(problem.sentence() for problem in error.problems)
-            return page("action.html", 409, **variables, result="refused", reason=reason)
+            return page("action.html", 409, **variables, result="refused", reasons=_reasons(error.problems))
         result = "already" if receipt.outcome is EventOutcome.DUPLICATE else "done"
         variables = await asyncio.to_thread(self._variables, link)
         settings = self._context.settings
@@ -87,18 +113,35 @@ class LinkPages:
         result = "none" if result == "done" and receipt.effect.effect is Effect.NONE else result
         return page("action.html", 200, **variables, result=result, detail=detail)
 
+    def _read(self, request: Request, token: str) -> Link:
+        """Return the content of a link. Raises LinkRefusedError if it is not valid or was made for a former contact."""
+        try:
+            link = self._context.links.read(token)
+        except InvalidLinkError as error:
+            if not error.expired:
+                self._denials.record(DeniedReason.LINK, request.client.host if request.client else "unknown")
+            raise LinkRefusedError(LinkError.EXPIRED if error.expired else LinkError.INVALID) from None
+        if link.contact not in self._context.settings.contact_by_id:
+            raise LinkRefusedError(LinkError.CONTACT_GONE)
+        return link
+
+    def _error(self, request: Request, refusal: LinkRefusedError) -> Response:
+        return error_page(refusal.error, STATUS[refusal.error], reader_locale(self._context, request.scope))
+
     def _variables(self, link: Link) -> dict[str, Any]:
-        """Return the variables of action.html. Raises HTTPException(404) if the step is gone.
+        """Return the variables of action.html.
 
         Shape: `{"incident", "step": Step, "action", "is_done", "done_by", "done_at", "deadline", "message": (subject,
-        HTML), "overdue": [{"key", "cite", "due_at"}],
-        "drafts": [(locale, subject, HTML)], "name": LocalizedText, "bank": LocalizedText}`.
+        HTML), "overdue": [{"key", "cite", "due_at"}], "drafts": [(locale, subject, HTML)], "name": LocalizedText,
+        "bank": LocalizedText}`. Raises LinkRefusedError if the step is gone or was assigned to somebody else.
         """
         with self._context.database.read() as connection:
             stored = steps.stored_step(connection, link.step)
-            if stored is None:
-                raise HTTPException(404, f"there is no step '{link.step}'")
             incident_id = steps.case_of_step(connection, link.step)
+            if stored is None or incident_id is None:
+                raise LinkRefusedError(_missing(connection, link.step))
+            if self._is_assigned_away(connection, stored, incident_id, link):
+                raise LinkRefusedError(LinkError.ASSIGNED)
             drafts = held_texts.held_texts_of(connection, link.step)
             answer = steps.answer_to(connection, link.step)
             message = held_texts.latest_text(connection, link.step, link.contact)
@@ -107,7 +150,6 @@ class LinkPages:
             now = self._context.clock.now()
             overdue = self._context.reader.overdue(connection, incident_id or "", now) if closes else []
         zone = self._context.settings.bank.zone
-        contact = self._context.settings.contact_by_id.get(link.contact)
         is_approval = link.action is LinkAction.APPROVE
         waits = stored.state is (StepState.AWAITING if is_approval else StepState.STARTED)
         return {
@@ -125,10 +167,40 @@ class LinkPages:
             "deadline": local_minute(stored.step.deadline, zone) if stored.step.deadline else None,
             "message": (message[0], safe_html(message[1])) if message else None,
             "drafts": [(draft.locale, draft.subject, safe_html(draft.body)) for draft in drafts if is_approval],
-            "name": contact.name if contact else None,
+            "name": self._context.settings.contact_by_id[link.contact].name,
             "bank": self._context.settings.bank.name,
         }
 
+    def _is_assigned_away(self, connection: Connection, stored: StoredStep, incident_id: str, link: Link) -> bool:
+        """Return whether the step was assigned to somebody else after the last message to the link's contact."""
+        if stored.assignee is None:
+            return False
+        members = self._context.settings.people.members(stored.assignee, self._context.clock.now())
+        if link.contact in {member.id for member in members}:
+            return False
+        assigned_at = _assigned_at(connection, incident_id, link.step)
+        # An escalation after the hand-over calls further people; their links are as good as the new owner's.
+        asked_at = held_texts.latest_message_at(connection, link.step, link.contact)
+        return assigned_at is not None and (asked_at is None or asked_at <= assigned_at)
 
-def _invalid_link(error: InvalidLinkError) -> Response:
-    return page("wrong_link.html", 410 if error.expired else 404, expired=error.expired)
+
+def _assigned_at(connection: Connection, incident_id: str, step_id: str) -> datetime | None:
+    """Return the instant at which a step was last assigned."""
+    events = (recorded.event for recorded in events_of(connection, incident_id))
+    assignments = [event for event in events if isinstance(event, StepAssigned)]
+    family = [event for event in assignments if event.data.step.partition("~")[0] == step_id]
+    return max((event.occurred_at for event in family), default=None)
+
+
+def _missing(connection: Connection, step_id: str) -> LinkError:
+    parsed = StepId.parse(step_id)
+    is_archived = parsed is not None and archived(connection, parsed.case_id) is not None
+    return LinkError.ARCHIVED if is_archived else LinkError.STEP_GONE
+
+
+def _reasons(problems: list[Problem] | tuple[Problem, ...]) -> tuple[str, str]:
+    """Return in Chinese and in English why an action was refused."""
+    if any("by" in problem.path for problem in problems):
+        return Translator("zh-CN")("link name refused"), Translator("en")("link name refused")
+    # The engine's own texts are English.
+    return Translator("zh-CN")("link action refused"), "; ".join(problem.sentence() for problem in problems)
