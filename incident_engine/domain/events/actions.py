@@ -32,6 +32,8 @@ class CompletionData(Strict):
     step: Name | None = None
     fulfils: Name | None = None
     note: Text | None = None
+    with_gaps: bool = False
+    """The report is handed in although required fields are empty."""
 
 
 class StepCompleted(PersonEvent):
@@ -67,6 +69,8 @@ class ApprovalData(StepActionData):
     """The approval. `wording` replaces the text of the draft, by language."""
 
     wording: dict[Literal["zh-CN", "en"], MessageText] = {}
+    with_gaps: bool = False
+    """The report is approved although required fields are empty."""
 
     @property
     def texts(self) -> dict[str, tuple[str, str]]:

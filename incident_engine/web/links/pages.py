@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from fastapi import FastAPI
+from sqlalchemy import Connection
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -15,7 +16,8 @@ from incident_engine.common.signed_links import LINK_PATH, InvalidLinkError, Lin
 from incident_engine.common.telemetry import EventOutcome
 from incident_engine.domain.events.effect import Effect, sentences
 from incident_engine.domain.events.reserved import LINK
-from incident_engine.domain.response.step import StepState
+from incident_engine.domain.response.step import Step, StepState
+from incident_engine.engine.report_versions import empty_fields
 from incident_engine.store import held_texts, steps
 from incident_engine.web.action_events import ActionEvents
 from incident_engine.web.context import AppContext
@@ -63,6 +65,10 @@ class LinkPages:
         # The event's id follows from the token, so that two clicks are one event.
         name = hashlib.sha256(token.encode()).hexdigest()[:32]
         data: dict[str, Any] = {"by": by, "step": link.step}
+        if variables["gaps"] and "with_gaps" not in form:
+            return page("action.html", 422, **variables, result="gaps")
+        if variables["gaps"]:
+            data["with_gaps"] = True
         if variables["action"] == "close":
             reasons = {
                 due["key"]: " ".join(form.get(f"overdue.{due['key']}", [""])[0].split()) for due in variables["overdue"]
@@ -91,7 +97,7 @@ class LinkPages:
         """Return the variables of action.html. Raises HTTPException(404) if the step is gone.
 
         Shape: `{"incident", "step": Step, "action", "is_done", "done_by", "done_at", "deadline", "message": (subject,
-        HTML), "overdue": [{"key", "cite", "due_at"}],
+        HTML), "overdue": [{"key", "cite", "due_at"}], "gaps": {locale: [label of an empty required field]},
         "drafts": [(locale, subject, HTML)], "name": LocalizedText, "bank": LocalizedText}`.
         """
         with self._context.database.read() as connection:
@@ -106,6 +112,7 @@ class LinkPages:
             closes = link.action is LinkAction.COMPLETE and self._context.reader.asks_for_closing(stored.step)
             now = self._context.clock.now()
             overdue = self._context.reader.overdue(connection, incident_id or "", now) if closes else []
+            gaps = _gaps(connection, incident_id or "", stored.step, link.action)
         zone = self._context.settings.bank.zone
         contact = self._context.settings.contact_by_id.get(link.contact)
         is_approval = link.action is LinkAction.APPROVE
@@ -119,6 +126,7 @@ class LinkPages:
                 for status in overdue
                 if status.due_at is not None
             ],
+            "gaps": gaps,
             "is_done": not waits,
             "done_by": answer[1] if answer else None,
             "done_at": local_minute(answer[0], zone) if answer else None,
@@ -128,6 +136,14 @@ class LinkPages:
             "name": contact.name if contact else None,
             "bank": self._context.settings.bank.name,
         }
+
+
+def _gaps(connection: Connection, case_id: str, step: Step, action: LinkAction) -> dict[str, list[str]]:
+    """Return the labels of empty required fields, by locale, in the report that an action approves or hands in."""
+    if step.report is None or action is LinkAction.ACKNOWLEDGE:
+        return {}
+    is_submission = action is LinkAction.COMPLETE
+    return empty_fields(connection, case_id, step.report, step.instance, is_submission=is_submission)
 
 
 def _invalid_link(error: InvalidLinkError) -> Response:
