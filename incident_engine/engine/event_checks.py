@@ -186,7 +186,10 @@ def _gap_problems(connection: Connection, case_id: str, event: Event, fulfils: s
     stored = steps_of(connection, case_id)
     base = stored[event.data.step].step.base if event.data.step is not None else None
     is_submission = isinstance(event, StepCompleted)
-    for step in (row.step for row in stored.values() if row.step.parent_id is None):
+    for row in stored.values():
+        step = row.step
+        if row.state in (StepState.SKIPPED, StepState.WITHDRAWN) or (row.approved and not is_submission):
+            continue  # a report that is given up goes nowhere, and only the first approval counts
         # A completion hands in the report of each step that waits for its obligation, also those it does not name.
         if step.report is None or (step.id != base and (fulfils is None or step.fulfils != fulfils)):
             continue

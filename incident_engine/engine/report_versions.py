@@ -88,17 +88,16 @@ def empty_fields(
 ) -> dict[str, list[str]]:
     """Return by locale the labels of the required fields that are empty in the version that an action takes.
 
-    A submission takes the version approved last, else the newest draft; an approval the newest draft. Empty if there
-    are no such fields, or if the action takes no version: none is drafted, or it is approved, submitted or withdrawn.
+    A submission takes the version approved last, else the newest draft; an approval takes the newest draft. Empty if
+    there are no such fields, no version is drafted, or the report is submitted.
     """
     heads = heads_of(connection, case_id).get((report, instance), [])
-    if not heads or heads[-1].state in (ReportState.SUBMITTED, ReportState.WITHDRAWN):
+    if any(head.state is ReportState.SUBMITTED for head in heads):
         return {}
     approved = [head for head in heads if head.state is ReportState.APPROVED]
-    if approved and not is_submission:
-        return {}  # only the first approval counts
-    head = approved[-1] if approved else heads[-1]
-    if head.gaps == 0:
+    drafts = [head for head in heads if head.state is ReportState.DRAFT]
+    head = next(reversed(approved if approved and is_submission else drafts), None)
+    if head is None or head.gaps == 0:
         return {}
     versions = versions_of(connection, case_id, report, instance)
     document = next(version.document for version in versions if version.version == head.version)

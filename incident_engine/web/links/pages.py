@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -64,11 +65,9 @@ class LinkPages:
             return page("action.html", 200, **variables, result="already")
         # The event's id follows from the token, so that two clicks are one event.
         name = hashlib.sha256(token.encode()).hexdigest()[:32]
-        data: dict[str, Any] = {"by": by, "step": link.step}
-        if variables["gaps"] and "with_gaps" not in form:
+        data: dict[str, Any] = {"by": by, "step": link.step} | _tick(form, variables["gaps"])
+        if variables["gaps"] and "with_gaps" not in data:
             return page("action.html", 422, **variables, result="gaps")
-        if variables["gaps"]:
-            data["with_gaps"] = True
         if variables["action"] == "close":
             reasons = {
                 due["key"]: " ".join(form.get(f"overdue.{due['key']}", [""])[0].split()) for due in variables["overdue"]
@@ -144,6 +143,11 @@ def _gaps(connection: Connection, case_id: str, step: Step, action: LinkAction) 
         return {}
     is_submission = action is LinkAction.COMPLETE
     return empty_fields(connection, case_id, step.report, step.instance, is_submission=is_submission)
+
+
+def _tick(form: Mapping[str, list[str]], gaps: Mapping[str, list[str]]) -> dict[str, bool]:
+    """Return the `with_gaps` of an event's data; empty without gaps, or if the box is not ticked."""
+    return {"with_gaps": True} if gaps and "with_gaps" in form else {}
 
 
 def _invalid_link(error: InvalidLinkError) -> Response:
