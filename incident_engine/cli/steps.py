@@ -19,6 +19,9 @@ StepId = Annotated[str, typer.Argument(metavar="STEP", help="The step's id, as m
 By = Annotated[str, typer.Option("--by", metavar="NAME", help="Your name.")]
 Note = Annotated[str | None, typer.Option("--note", metavar="TEXT", help="A note for the record.")]
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="The reason, for the record.")]
+WithGaps = Annotated[
+    bool, typer.Option("--with-gaps", help="Although required fields of the report are empty; it goes without them.")
+]
 Config = Annotated[
     Path | None,
     typer.Option("--config", "-c", metavar="FILE", help="The config.yaml with the daemon's address and key."),
@@ -38,17 +41,35 @@ def acknowledge(
 
 
 @app.command()
-def approve(step: StepId, by: By, note: Note = None, config: Config = None, url: Url = None, lang: Lang = None) -> None:
-    """Approve a held message. It is sent at once."""
-    _post(f"/api/v1/steps/{step}/approve", {"by": by, "note": note}, config, url, lang)
+def approve(
+    step: StepId,
+    *,
+    by: By,
+    note: Note = None,
+    with_gaps: WithGaps = False,
+    config: Config = None,
+    url: Url = None,
+    lang: Lang = None,
+) -> None:
+    """Approve a held message, which is sent at once, or a report."""
+    data = {"by": by, "note": note, "with_gaps": with_gaps or None}
+    _post(f"/api/v1/steps/{step}/approve", data, config, url, lang)
 
 
 @app.command()
 def complete(
-    step: StepId, by: By, note: Note = None, config: Config = None, url: Url = None, lang: Lang = None
+    step: StepId,
+    *,
+    by: By,
+    note: Note = None,
+    with_gaps: WithGaps = False,
+    config: Config = None,
+    url: Url = None,
+    lang: Lang = None,
 ) -> None:
     """Record that a step is done, for example a report that was submitted."""
-    _post(f"/api/v1/steps/{step}/complete", {"by": by, "note": note}, config, url, lang)
+    data = {"by": by, "note": note, "with_gaps": with_gaps or None}
+    _post(f"/api/v1/steps/{step}/complete", data, config, url, lang)
 
 
 @app.command()

@@ -33,6 +33,7 @@ from incident_engine.domain.response.playbook import Claim
 from incident_engine.domain.response.step import Awaits, StepState
 from incident_engine.engine.incident_cache import IncidentCache
 from incident_engine.engine.name_checks import Names, name_problems, with_default_pack, with_level_id
+from incident_engine.engine.report_versions import empty_fields
 from incident_engine.store.events import events_of
 from incident_engine.store.steps import steps_of
 
@@ -61,7 +62,8 @@ def checked(
     """
     match event:
         case StepAcknowledged() | StepApproved() | StepSkipped() | StepAssigned():
-            return list(_action_problems(connection, event, incident, names)) or event
+            problems = list(_action_problems(connection, event, incident, names))
+            return problems or list(_gap_problems(connection, incident.id, event, None)) or event
         case StepAdded(data=task):
             problems = list(unknown_problems(("data", "step"), "step", task.step, names.steps)) if task.step else []
             if task.assignee is not None:
@@ -140,7 +142,8 @@ def _completed(
         return problems
     # Stored with the event: the playbook, and with it the step, may be another one when the event is read again.
     fulfils = completion.fulfils or (stored[completion.step].step.fulfils if completion.step else None)
-    return event.model_copy(update={"data": completion.model_copy(update={"fulfils": fulfils})})
+    problems += _gap_problems(connection, incident.id, event, fulfils)
+    return problems or event.model_copy(update={"data": completion.model_copy(update={"fulfils": fulfils})})
 
 
 def _action_problems(
@@ -174,6 +177,27 @@ def _action_problems(
     if isinstance(event, StepAssigned):
         yield from unknown_problems(("data", "to"), "contact or audience", event.data.to, names.people)
     yield from _too_early(event, incident)
+
+
+def _gap_problems(connection: Connection, case_id: str, event: Event, fulfils: str | None) -> Iterator[Problem]:
+    """Yield a problem for each report with empty required fields that an event would approve or hand in."""
+    if not isinstance(event, StepApproved | StepCompleted) or event.data.with_gaps:
+        return
+    stored = steps_of(connection, case_id)
+    base = stored[event.data.step].step.base if event.data.step is not None else None
+    is_submission = isinstance(event, StepCompleted)
+    for row in stored.values():
+        step = row.step
+        if row.state in (StepState.SKIPPED, StepState.WITHDRAWN) or (row.approved and not is_submission):
+            continue  # a report that is given up goes nowhere, and only the first approval counts
+        # A completion hands in the report of each step that waits for its obligation, also those it does not name.
+        if step.report is None or (step.id != base and (fulfils is None or step.fulfils != fulfils)):
+            continue
+        empty = empty_fields(connection, case_id, step.report, step.instance, is_submission=is_submission)
+        if empty:
+            message = f"required fields of '{step.report}' are empty: {', '.join(empty['en'])}"
+            expected = "true if it must go without them; fill them in with the event report.written"
+            yield Problem(("data", "with_gaps"), message, expected)
 
 
 def _too_early(event: Event, incident: Incident) -> list[Problem]:

@@ -5,13 +5,23 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import Connection
+
 from incident_engine.domain.reports.drafting import content_hash, draft_report, report_from
 from incident_engine.domain.reports.facts import ReportFacts
 from incident_engine.domain.reports.report_book import ReportBook
 from incident_engine.domain.response.step import StepState
 from incident_engine.domain.values import LocalizedText
 from incident_engine.engine.decision_log import Reason, log_after_commit, warn
-from incident_engine.store.reports import Head, ReportState, Version, heads_of, insert_state, insert_version
+from incident_engine.store.reports import (
+    Head,
+    ReportState,
+    Version,
+    heads_of,
+    insert_state,
+    insert_version,
+    versions_of,
+)
 from incident_engine.store.steps import ReportStep, report_steps
 from incident_engine.store.unit_of_work import UnitOfWork
 
@@ -71,6 +81,30 @@ def outlook(facts: ReportFacts, book: ReportBook, name: str, instance: str) -> C
     version = preview(facts, book, name)
     title = LocalizedText.model_validate({locale: str(part["title"]) for locale, part in version.document.items()})
     return CurrentReport(version.report, instance, 1, title, version.gaps)
+
+
+def empty_fields(
+    connection: Connection, case_id: str, report: str, instance: str, *, is_submission: bool
+) -> dict[str, list[str]]:
+    """Return by locale the labels of the required fields that are empty in the version that an action takes.
+
+    A submission takes the version approved last, else the newest draft; an approval takes the newest draft. Empty if
+    there are no such fields, no version is drafted, or the report is submitted.
+    """
+    heads = heads_of(connection, case_id).get((report, instance), [])
+    if any(head.state is ReportState.SUBMITTED for head in heads):
+        return {}
+    approved = [head for head in heads if head.state is ReportState.APPROVED]
+    drafts = [head for head in heads if head.state is ReportState.DRAFT]
+    head = next(reversed(approved if approved and is_submission else drafts), None)
+    if head is None or head.gaps == 0:
+        return {}
+    versions = versions_of(connection, case_id, report, instance)
+    document = next(version.document for version in versions if version.version == head.version)
+    reports = {locale: report_from(part) for locale, part in document.items()}
+    # A text may render in one language and fail in another: the field is then named in both.
+    empty = {field.id for part in reports.values() for field in part.gaps}
+    return {locale: [field.label for field in part.fields if field.id in empty] for locale, part in reports.items()}
 
 
 def preview(facts: ReportFacts, book: ReportBook, name: str) -> Version:

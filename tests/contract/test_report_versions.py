@@ -103,7 +103,7 @@ def test_every_version_keeps_its_content_in_both_languages(database: Database, k
     ]
     assert places == [{"zh-CN": "广东", "en": "Guangdong"}, {"zh-CN": "广东和湖南", "en": "Guangdong and Hunan"}]
     assert first.content_hash != second.content_hash
-    assert first.gaps == 5  # cause, measures, next steps, coordination, contact
+    assert first.gaps == 4  # cause, measures, next steps, coordination
 
 
 def test_a_step_that_has_not_begun_has_no_report(database: Database, keep: Keep) -> None:
@@ -197,14 +197,14 @@ def test_how_a_report_stands_is_told_by_the_step_that_asks_for_it(database: Data
     found = keep("11:10", started("10:35"))
     assert set(found) == {"INC-1:p:s:formal-report"}
     current = found["INC-1:p:s:formal-report"]
-    assert (current.version, current.gaps) == (1, 5)
+    assert (current.version, current.gaps) == (1, 4)
 
 
 def test_the_outlook_of_a_report_says_what_its_first_draft_will_lack() -> None:
     facts = facts_of(settings(), incident(*TWO_PROVINCES), [cbrc()], [verdict("11:30", *TWO_PROVINCES)])
     found = outlook(facts, book(), FORMAL, "formal-report")
     assert found is not None
-    assert (found.gaps, found.instance) == (5, "formal-report")
+    assert (found.gaps, found.instance) == (4, "formal-report")
     assert outlook(facts, book(), "nothing", "x") is None
 
 

@@ -41,8 +41,13 @@ def answers(
         yield after, "step.acknowledged", said
     elif base.step.fulfils is not None or base.step.awaits is not None:
         if base.step.report is not None and rng.random() < 0.3:
-            yield after // 2, "step.approved", said
-        yield after, "step.completed", said
+            yield after // 2, "step.approved", said | _gaps(rng)
+        yield after, "step.completed", said | (_gaps(rng) if base.step.report is not None else {})
+
+
+def _gaps(rng: Random) -> dict[str, bool]:
+    """Return what a person says of empty fields. Who says nothing is refused if there are any."""
+    return {"with_gaps": True} if rng.random() < 0.8 else {}
 
 
 def unasked(says: str, dice: float, now: datetime, settings: Settings) -> tuple[str, dict[str, Any]]:

@@ -53,6 +53,8 @@ class CompletionData(LinkableData):
     step: Name | None = None
     fulfils: Name | None = None
     note: Text | None = None
+    with_gaps: bool = False
+    """The report is handed in although required fields are empty."""
 
 
 class StepCompleted(LinkableEvent):
@@ -87,6 +89,8 @@ class ApprovalData(StepActionData):
     """The approval. `wording` replaces the text of the draft, by language."""
 
     wording: dict[Literal["zh-CN", "en"], MessageText] = {}
+    with_gaps: bool = False
+    """The report is approved although required fields are empty."""
 
     @property
     def texts(self) -> dict[str, tuple[str, str]]:

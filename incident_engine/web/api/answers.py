@@ -36,6 +36,9 @@ class InvalidProblem(ProblemDocument):
     """A request with errors, of which nothing was stored."""
 
     errors: list[ErrorDetail]
+    """At most 100."""
+    more: int = 0
+    """The number of further errors."""
 
 
 class ConflictProblem(ProblemDocument):
@@ -637,7 +640,7 @@ ONE_INCIDENT: Answers = {
     "410": ("已归档 · It was archived.", {PROBLEM: ArchivedProblem}),
 }
 BODY: Answers = {
-    "413": ("请求体过大 · The body is larger than the settings allow, or has too many events.", {PROBLEM: ProblemDocument}),
+    "413": ("请求体过大 · The body is too large, or has too many events.", {PROBLEM: ProblemDocument}),
     "422": ("内容有误，未保存 · Invalid; every error with its place. Nothing was stored.", {PROBLEM: InvalidProblem}),
 }
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qs
@@ -22,8 +23,9 @@ from incident_engine.domain.events.actions import StepAssigned
 from incident_engine.domain.events.effect import Effect, sentences
 from incident_engine.domain.events.fields import plain_name
 from incident_engine.domain.events.reserved import LINK
-from incident_engine.domain.response.step import StepState
+from incident_engine.domain.response.step import Step, StepState
 from incident_engine.domain.step_id import StepId
+from incident_engine.engine.report_versions import empty_fields
 from incident_engine.store import held_texts, steps
 from incident_engine.store.archive import archived
 from incident_engine.store.events import events_of
@@ -88,7 +90,9 @@ class LinkPages:
             return page("action.html", 200, **variables, result="already")
         # The event's id follows from the token, so that two clicks are one event.
         name = hashlib.sha256(token.encode()).hexdigest()[:32]
-        data: dict[str, Any] = {"by": by, "step": link.step, "link_of": link.contact}
+        data: dict[str, Any] = {"by": by, "step": link.step, "link_of": link.contact} | _tick(form, variables["gaps"])
+        if variables["gaps"] and "with_gaps" not in data:
+            return page("action.html", 422, **variables, result="gaps")
         if variables["action"] == "close":
             reasons = {
                 due["key"]: " ".join(form.get(f"overdue.{due['key']}", [""])[0].split()) for due in variables["overdue"]
@@ -132,8 +136,9 @@ class LinkPages:
         """Return the variables of action.html.
 
         Shape: `{"incident", "step": Step, "action", "is_done", "done_by", "done_at", "deadline", "message": (subject,
-        HTML), "overdue": [{"key", "cite", "due_at"}], "drafts": [(locale, subject, HTML)], "name": LocalizedText,
-        "bank": LocalizedText}`. Raises LinkRefusedError if the step is gone or was assigned to somebody else.
+        HTML), "overdue": [{"key", "cite", "due_at"}], "gaps": {locale: [label of an empty required field]},
+        "drafts": [(locale, subject, HTML)], "name": LocalizedText, "bank": LocalizedText}`. Raises LinkRefusedError if
+        the step is gone or was assigned to somebody else.
         """
         with self._context.database.read() as connection:
             stored = steps.stored_step(connection, link.step)
@@ -149,6 +154,7 @@ class LinkPages:
             closes = link.action is LinkAction.COMPLETE and self._context.reader.asks_for_closing(stored.step)
             now = self._context.clock.now()
             overdue = self._context.reader.overdue(connection, incident_id or "", now) if closes else []
+            gaps = _gaps(connection, incident_id or "", stored.step, link.action)
         zone = self._context.settings.bank.zone
         is_approval = link.action is LinkAction.APPROVE
         waits = stored.state is (StepState.AWAITING if is_approval else StepState.STARTED)
@@ -161,6 +167,7 @@ class LinkPages:
                 for status in overdue
                 if status.due_at is not None
             ],
+            "gaps": gaps,
             "is_done": not waits,
             "done_by": answer[1] if answer else None,
             "done_at": local_minute(answer[0], zone) if answer else None,
@@ -204,3 +211,16 @@ def _reasons(problems: list[Problem] | tuple[Problem, ...]) -> tuple[str, str]:
         return Translator("zh-CN")("link name refused"), Translator("en")("link name refused")
     # The engine's own texts are English.
     return Translator("zh-CN")("link action refused"), "; ".join(problem.sentence() for problem in problems)
+
+
+def _gaps(connection: Connection, case_id: str, step: Step, action: LinkAction) -> dict[str, list[str]]:
+    """Return the labels of empty required fields, by locale, in the report that an action approves or hands in."""
+    if step.report is None or action is LinkAction.ACKNOWLEDGE:
+        return {}
+    is_submission = action is LinkAction.COMPLETE
+    return empty_fields(connection, case_id, step.report, step.instance, is_submission=is_submission)
+
+
+def _tick(form: Mapping[str, list[str]], gaps: Mapping[str, list[str]]) -> dict[str, bool]:
+    """Return the `with_gaps` of an event's data; empty without gaps, or if the box is not ticked."""
+    return {"with_gaps": True} if gaps and "with_gaps" in form else {}
