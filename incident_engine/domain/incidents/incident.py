@@ -1,6 +1,6 @@
 """An incident: the facts of it, as `fold` makes them of events."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -46,14 +46,18 @@ class Outage:
     @property
     def occurred_at(self) -> datetime | None:
         """Return the start. An outage within announced maintenance starts with its overrun, or never (None)."""
+        return next((start for start, _ in self.unannounced), None)
+
+    @property
+    def unannounced(self) -> Iterator[tuple[datetime, datetime]]:
+        """Yield the impairments as (start, end), each from the end of the maintenance in which it began."""
         for interval in self.intervals:
             began = interval.start
             for start, end in self.maintenance:
                 if start <= began < end:
                     began = end
             if began < interval.end:
-                return began
-        return None
+                yield began, interval.end
 
 
 def segments_of(outages: Iterable[Outage]) -> tuple[Segment, ...]:

@@ -96,7 +96,7 @@ class MessageContext:
             "current": self._level(changes[-1] if changes and changes[-1].level else self._change_of_step(), locale),
             "provisional": self.assessment.provisional,
             "correction": self._correction(locale),
-            "next": self._level(self.assessment.next, locale),
+            "next": self._level(self._next_change(), locale),
             "obligation": self._obligation(locale),
             "recipient": {"name": recipient},
             "step": {
@@ -164,6 +164,12 @@ class MessageContext:
         of_step = [change for change in changes if change.level == self.step.level and change.correction is None]
         graded = [change for change in changes if change.level is not None]
         return next(iter([*reversed(of_step), *reversed(graded)]), None)
+
+    def _next_change(self) -> LevelChange | None:
+        """Return the change to come to the step's level, else the next change to any level."""
+        level, forecast = self.step.level, self.assessment.forecast
+        of_step = (change for change in forecast if level is not None and change.level == level)
+        return next(of_step, self.assessment.next)
 
     def _level(self, change: LevelChange | None, locale: str) -> dict[str, Any] | None:
         if change is None or change.level is None:

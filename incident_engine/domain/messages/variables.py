@@ -56,7 +56,7 @@ VARIABLES: Mapping[str, Mapping[str, str]] = {
         "reason": "the person's reason",
     },
     "next": {
-        "id": "the level after the present one",
+        "id": "the level that the step announces, else the one after the present one",
         "name": "its name",
         "at": "the instant at which it will be reached",
         "cite": "the clause",
@@ -68,7 +68,7 @@ VARIABLES: Mapping[str, Mapping[str, str]] = {
         "says": "the duty in our words",
         "cite": "the clause",
         "due_at": "the deadline",
-        "state": "pending, met, overdue or not_applicable",
+        "state": "pending, met, overdue, or not_applicable before its level is reached",
         "to": "the recipient",
     },
     "recipient": {"name": "the reader's name"},

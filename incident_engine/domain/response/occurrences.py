@@ -1,12 +1,13 @@
 """Occurrences: the instants at which a trigger fires, past and (if no new fact arrives) to come."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta, tzinfo
 
 from incident_engine.domain.calendar.holidays import Calendar
 from incident_engine.domain.calendar.working_days import working_day_after
 from incident_engine.domain.events.actions import StepAdded
+from incident_engine.domain.events.harm import HarmAssessed
 from incident_engine.domain.events.model import RecoveryEstimated
 from incident_engine.domain.events.types import ITSELF
 from incident_engine.domain.grading.assessment import Assessment
@@ -24,6 +25,10 @@ from incident_engine.domain.response.triggers import (
 )
 from incident_engine.domain.step_id import ASK, derived_name
 from incident_engine.domain.values import NEVER, RESOLUTION, stamp
+
+
+OPENED = "opened"
+"""The instance of the trigger `opened`, of which an incident has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +123,13 @@ class IncidentView:
 
 def occurrences(trigger: Trigger, view: IncidentView) -> Iterator[Occurrence]:
     """Yield every occurrence of a trigger."""
-    if trigger.level_reached is not None:
+    if trigger.opened:
+        yield from _opened(view)
+    elif trigger.next_level is not None:
+        instants = {change.at for change in view.primary.forecast}
+        ahead = (occurrence for occurrence in _levels(view) if occurrence.at in instants)
+        yield from (replace(occurrence, at=occurrence.at - trigger.next_level.before) for occurrence in ahead)
+    elif trigger.level_reached is not None:
         yield from (occurrence for occurrence in _levels(view) if occurrence.level in trigger.level_reached)
     elif trigger.level_rose:
         yield from list(_levels(view))[1:]
@@ -133,6 +144,22 @@ def occurrences(trigger: Trigger, view: IncidentView) -> Iterator[Occurrence]:
         yield from (Occurrence(task.key, task.occurred_at, task=task) for task in tasks)
     elif view.level_changes:
         yield from _of_graded(trigger, view)
+
+
+def _opened(view: IncidentView) -> Iterator[Occurrence]:
+    """Yield the beginning of an incident that has no level yet, unless it is over.
+
+    The instance has no instant in its name: a late report of an earlier beginning must not announce the incident again.
+    """
+    incident = view.incident
+    begins = [start for outage in incident.outages for start, _ in outage.unannounced]
+    episodes = [(start, view.episode_at(start)) for start in begins]
+    # A blip that is over is not announced; if something breaks again, the incident is.
+    lasting = [start for start, episode in episodes if episode is not None and view.now < episode[1]]
+    at = min([*lasting, *(harm.occurred_at for harm in incident.events(HarmAssessed))], default=None)
+    first_level_at = min((change.at for change in view.level_changes if change.level is not None), default=NEVER)
+    if at is not None and max(at, view.now) < first_level_at:  # the step for the level says more
+        yield Occurrence(OPENED, at)
 
 
 def _of_graded(trigger: Trigger, view: IncidentView) -> Iterator[Occurrence]:

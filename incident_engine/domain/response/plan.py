@@ -144,10 +144,11 @@ class _TemplatePlan:
         number, at = 1, first_at
         while at < ends_at:
             after = _on_the_minute(self._view.by_rhythm(at, template.repeat.every), at)
-            is_graded = self._view.primary.level_at(at) is not None  # a person may have corrected it to none
+            # A person may have corrected the level to none.
+            is_wanted = template.on.is_before_level or self._view.primary.level_at(at) is not None
             # After we were down, send one update, not all missed ones.
             is_latest = after > self._view.now or after >= ends_at
-            if is_graded and is_latest:
+            if is_wanted and is_latest:
                 instance = occurrence.instance if number == 1 else f"{occurrence.instance}.{number}"
                 yield self._step(occurrence, instance, at)
             if at > self._view.now:
