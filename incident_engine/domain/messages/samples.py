@@ -44,7 +44,14 @@ def kind_of(step: StepTemplate) -> tuple[object, ...]:
     """Return the properties of a step on which its situations depend: of steps with equal ones `check` renders one."""
     on = step.on
     trigger = (on.obligation is not None, on.level_reached is None, on.is_of_the_end, on.task_added)
-    return (*trigger, on.opened, on.next_level is not None, step.has_deadline, step.approval is not None, step.report is not None)
+    return (
+        *trigger,
+        on.opened,
+        on.next_level is not None,
+        step.has_deadline,
+        step.approval is not None,
+        step.report is not None,
+    )
 
 
 def failures(

@@ -26,7 +26,6 @@ from incident_engine.domain.response.triggers import (
 from incident_engine.domain.step_id import ASK, derived_name
 from incident_engine.domain.values import NEVER, RESOLUTION, stamp
 
-
 OPENED = "opened"
 """The instance of the trigger `opened`, of which an incident has one."""
 
@@ -123,12 +122,8 @@ class IncidentView:
 
 def occurrences(trigger: Trigger, view: IncidentView) -> Iterator[Occurrence]:
     """Yield every occurrence of a trigger."""
-    if trigger.opened:
-        yield from _opened(view)
-    elif trigger.next_level is not None:
-        instants = {change.at for change in view.primary.forecast}
-        ahead = (occurrence for occurrence in _levels(view) if occurrence.at in instants)
-        yield from (replace(occurrence, at=occurrence.at - trigger.next_level.before) for occurrence in ahead)
+    if trigger.is_before_level:
+        yield from _before_level(trigger, view)
     elif trigger.level_reached is not None:
         yield from (occurrence for occurrence in _levels(view) if occurrence.level in trigger.level_reached)
     elif trigger.level_rose:
@@ -146,11 +141,16 @@ def occurrences(trigger: Trigger, view: IncidentView) -> Iterator[Occurrence]:
         yield from _of_graded(trigger, view)
 
 
-def _opened(view: IncidentView) -> Iterator[Occurrence]:
-    """Yield the beginning of an incident that has no level yet, unless it is over.
+def _before_level(trigger: Trigger, view: IncidentView) -> Iterator[Occurrence]:
+    """Yield the levels to come, each ahead of its time, or the beginning of an incident without a level that lasts.
 
-    The instance has no instant in its name: a late report of an earlier beginning must not announce the incident again.
+    The instance of the beginning has no instant: a late report of an earlier one must not announce the incident again.
     """
+    if trigger.next_level is not None:
+        instants = {change.at for change in view.primary.forecast}
+        ahead = (occurrence for occurrence in _levels(view) if occurrence.at in instants)
+        yield from (replace(occurrence, at=occurrence.at - trigger.next_level.before) for occurrence in ahead)
+        return
     incident = view.incident
     begins = [start for outage in incident.outages for start, _ in outage.unannounced]
     episodes = [(start, view.episode_at(start)) for start in begins]
