@@ -162,11 +162,11 @@ def test_before_any_level_the_duty_team_reads_what_comes_when() -> None:
 
 def test_ahead_of_a_level_the_duty_team_reads_that_level_and_not_the_one_before() -> None:
     now, events = SITUATIONS["no level yet"]
-    for level, time in {"III": "11:05", "II": "13:35", "I": "16:35"}.items():
+    for level, reached_at in {"III": "11:05", "II": "13:35", "I": "16:35"}.items():
         step = Step(f"INC-1:p:s:{level}", "p", "s", level, at(now), "duty-team", "level-ahead", level=level)
         variables = replace(situation("no level yet", "level-ahead"), step=step).variables("en", "Li")
         message = BOOK.render("level-ahead", "en", variables)
-        assert message.subject == f"[Level {level} at 2013-06-23 {time}] Core banking in Guangdong"
+        assert message.subject == f"[Level {level} at 2013-06-23 {reached_at}] Core banking in Guangdong"
         assert len(events) == 1
 
 
