@@ -88,6 +88,7 @@ class MessageContext:
         """Return the variables in `variables.VARIABLES` for a reader. `links` are the reader's own signed links."""
         changes, step, report = self.assessment.trajectory, self.step, self.report
         escalation, handover, task = step.escalation, step.handover, step.task.data if step.task else None
+        late = step.late_start
         awaits = self.step.base_awaits or self.step.awaits
         return {
             "bank": self.bank.variables(locale),
@@ -116,6 +117,14 @@ class MessageContext:
             "drafts": self.drafts,
             "links": links,
             "task": task and {"title": task.title, "by": task.by, "reason": task.reason, "due_at": task.due_at},
+            "late": late
+            and {
+                "began_at": late.began_at,
+                "known_at": late.known_at,
+                "delay": late.known_at - late.began_at,
+                "source": late.event[0],
+                "id": late.event[1],
+            },
             "handover": handover and {"by": handover.by, "reason": handover.reason, "at": handover.at},
             "report": report
             and {"id": report.id, "title": report.title.in_(locale), "gaps": report.gaps, "url": report.url},

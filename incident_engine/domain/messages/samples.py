@@ -48,6 +48,7 @@ def kind_of(step: StepTemplate) -> tuple[object, ...]:
         *trigger,
         on.opened,
         on.next_level is not None,
+        on.reported_late,
         step.has_deadline,
         step.approval is not None,
         step.report is not None,
@@ -103,6 +104,13 @@ def _circumstances(step: StepTemplate, use: Use, *, more: bool) -> dict[str, Any
     """Return the variables that depend on the use; with `more` the optional ones have values, too."""
     escalation = {"round": 2, "tier": 1, "since": _BEGAN, "waited": timedelta(minutes=20)}
     task = {"title": "Do it", "by": "A", "reason": "so", "due_at": _BEGAN + timedelta(days=3) if more else None}
+    late = {
+        "began_at": _BEGAN,
+        "known_at": _BEGAN + timedelta(hours=8),
+        "delay": timedelta(hours=8),
+        "source": "monitor",
+        "id": "1",
+    }
     request = use is Use.REQUEST or (use is Use.TIER and step.approval is not None)
     return {
         "bank": {
@@ -121,6 +129,7 @@ def _circumstances(step: StepTemplate, use: Use, *, more: bool) -> dict[str, Any
         "drafts": [{"locale": "en", "subject": "S", "body": "B"}] if request else [],
         "links": dict.fromkeys(("acknowledge", "approve", "complete"), "https://x.example") if more else None,
         "task": task if step.on.task_added else None,
+        "late": late if step.on.reported_late else None,
         "handover": {"by": "A", "reason": "so", "at": _BEGAN} if use is Use.HANDOVER else None,
         "report": {"id": "report", "title": "Report", "gaps": 2, "url": None} if step.report is not None else None,
         "drill": more,

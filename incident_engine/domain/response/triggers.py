@@ -80,6 +80,8 @@ class Trigger(Strict):
     """Once for an incident, as soon as an outage or a harm begins that has no level yet."""
     next_level: NextLevelTrigger | None = None
     """So long before each level that will be reached if nothing changes; at once if less time is left."""
+    reported_late: Literal[True] | None = None
+    """When an outage is reported later than `intake.confirm_after` after it began. The completion confirms its time."""
     level_reached: tuple[Identifier, ...] | None = Field(default=None, min_length=1)
     """Once for each of these levels that is reached."""
     level_rose: Literal[True] | None = None
