@@ -175,6 +175,11 @@ class IntakeSettings(Strict):
 
     window: Duration = timedelta(hours=2)
     """The time after restoration in which a new outage of the same service group joins the incident."""
+    confirm_after: Duration | None = timedelta(hours=2)
+    """A person must confirm the time of an outage that is reported later than this after it began; none: never.
+
+    Until then no words go to people outside the bank. Steps with the trigger `reported_late` ask for it.
+    """
     max_clock_skew: Duration = timedelta(minutes=5)
     """The most that an event may be ahead of this machine's clock."""
     queue: int = Field(default=1_000, ge=1)

@@ -19,7 +19,8 @@ from incident_engine.engine.case_types import CaseType
 def incident_type(settings: Settings, rulebook: Rulebook) -> CaseType:
     """Return the type of incidents, graded by the rulebook's packs and handled by its playbooks."""
     calendar = rulebook.bank_calendar(settings.bank.calendar)
-    plan_settings = PlanSettings(settings.bank.zone, calendar, settings.closing.observation)
+    observation, confirm_after = settings.closing.observation, settings.intake.confirm_after
+    plan_settings = PlanSettings(settings.bank.zone, calendar, observation, confirm_after)
     groups, zone, window = settings.groups, settings.bank.zone, settings.intake.window
     return CaseType(
         kind="incident",

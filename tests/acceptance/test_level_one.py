@@ -199,6 +199,9 @@ def expected() -> set[tuple[str, str]]:
     )
     began, ended, closed, estimated = at(), at(hours=5, minutes=15), at(hours=6), at(hours=2)
     told: dict[str, tuple[str, ...]] = {
+        "opened/opened": team,
+        "level-ahead/II": team,
+        "level-ahead/I": team,
         "page/II": team,
         "page-execution-group/II": ("execution-group",),
         "support-group/II": ("support-group",),

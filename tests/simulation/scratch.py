@@ -133,7 +133,10 @@ def worked_out_anew(bank: Bank, connection: Connection, incident_id: str, now: d
     stored_steps = steps.steps_of(connection, incident_id)
     settings = bank.settings
     basis = PlanSettings(
-        settings.bank.zone, bank.rulebook.bank_calendar(settings.bank.calendar), settings.closing.observation
+        settings.bank.zone,
+        bank.rulebook.bank_calendar(settings.bank.calendar),
+        settings.closing.observation,
+        settings.intake.confirm_after,
     )
     begun = steps.started_steps(stored_steps)
     wanted = plan(incident, found, bank.rulebook.playbooks, now, basis, begun)

@@ -145,7 +145,8 @@ def _wrong_steps(
     engine: House, playbooks: Sequence[Playbook], arrivals: Sequence[Arrival], now: datetime
 ) -> Iterator[str]:
     taken = {arrival.id for arrival in arrivals if arrival.taken}
-    basis = PlanSettings(engine.settings.bank.zone, None, engine.settings.closing.observation)
+    settings = engine.settings
+    basis = PlanSettings(settings.bank.zone, None, settings.closing.observation, settings.intake.confirm_after)
     with engine.database.read() as connection:
         rows = connection.execute(
             select(deliveries.c.id, deliveries.c.step_id, deliveries.c.contact, deliveries.c.state)

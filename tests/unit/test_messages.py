@@ -5,6 +5,7 @@ import re
 import shutil
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -68,6 +69,7 @@ BEGAN = started("10:35", "CN-GD", "CN-HN")  # II at 11:05, I at 13:35
 
 # Each with the instant at which it is read.
 SITUATIONS: dict[str, tuple[str, tuple[Recorded, ...]]] = {
+    "no level yet": ("10:40", (started("10:35"),)),
     "level III with a next level": ("11:10", (started("10:35"),)),
     "level II with an estimate": ("11:10", (BEGAN, ESTIMATE)),
     "level I without a next level": ("17:00", (started("10:35"),)),
@@ -106,7 +108,9 @@ LIFTED = "corrected below the lowest level"
 
 
 def can_begin(template: str, name: str) -> bool:
-    """Return whether a message may have to be written: of a correction only after one, of a report if it is owed."""
+    """Return whether a message can be due: of a level or a correction only after one, of a report if it is owed."""
+    if name == "no level yet":
+        return not template.startswith(("first-report", "duty-notice", "duty-correction"))
     if name == LIFTED:
         return not template.startswith("first-report")
     return template != "duty-correction" or name.startswith("corrected")
@@ -144,6 +148,26 @@ def test_the_duty_team_reads_the_level_and_when_the_next_one_comes() -> None:
     assert "III级（较大）" in chinese.body
     assert "2013年6月23日11:05" in chinese.body
     assert "将于2013年6月23日13:35升为II级（重大）" in chinese.body
+
+
+def test_before_any_level_the_duty_team_reads_what_comes_when() -> None:
+    english, chinese = (read("incident-opened", locale, "no level yet").body for locale in LOCALES[::-1])
+    assert "an outage began at 10:35 on 23 June 2013 (UTC+08:00). It has no level yet." in english
+    assert "level III (Considerable) at 11:05 on 23 June 2013 (UTC+08:00)" in english
+    assert "(Art. 35(5)): would then be due by 11:35 on 23 June 2013 (UTC+08:00)" in english
+    assert "于2013年6月23日10:35发生中断，目前尚未达到任何级别" in chinese
+    assert "将于2013年6月23日11:05达到III级（较大）" in chinese
+    assert "届时期限为2013年6月23日11:35" in chinese
+
+
+def test_ahead_of_a_level_the_duty_team_reads_that_level_and_not_the_one_before() -> None:
+    now, events = SITUATIONS["no level yet"]
+    for level, reached_at in {"III": "11:05", "II": "13:35", "I": "16:35"}.items():
+        step = Step(f"INC-1:p:s:{level}", "p", "s", level, at(now), "duty-team", "level-ahead", level=level)
+        variables = replace(situation("no level yet", "level-ahead"), step=step).variables("en", "Li")
+        message = BOOK.render("level-ahead", "en", variables)
+        assert message.subject == f"[Level {level} at 2013-06-23 {reached_at}] Core banking in Guangdong"
+        assert len(events) == 1
 
 
 def test_nothing_is_announced_above_the_worst_level() -> None:

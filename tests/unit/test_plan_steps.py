@@ -4,24 +4,25 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from support.builders import CHINA, at, cbrc, closed, incident, recorded, reported, restored, started
+from support.builders import CHINA, at, cbrc, closed, corrected, incident, recorded, reported, restored, started
 
+from incident_engine.common.errors import InvalidDocumentError
 from incident_engine.domain.calendar.holidays import Calendar
 from incident_engine.domain.events.model import Recorded
 from incident_engine.domain.grading.assess import assess
 from incident_engine.domain.response.occurrences import PlanSettings
 from incident_engine.domain.response.plan import plan
 from incident_engine.domain.response.playbook import parse_playbook
-from incident_engine.domain.response.reconcile import why_withdrawn
-from incident_engine.domain.response.step import Step, Withdrawal
+from incident_engine.domain.response.reconcile import reconcile, why_withdrawn
+from incident_engine.domain.response.step import Step, StepState, Withdrawal
 
-BASIS = PlanSettings(CHINA, Calendar("CN"), timedelta(minutes=30))
+BASIS = PlanSettings(CHINA, Calendar("CN"), timedelta(minutes=30), confirm_after=timedelta(hours=2))
 
 
 def planned(step: dict[str, Any], now: str, *events: Recorded, begun: dict[str, str] | None = None) -> tuple[Step, ...]:
     """Return the plan of a playbook with one step (settling for five minutes), as of Beijing time."""
     said = {"id": "s", "audience": "a", "template": "t"} | step
-    steps = [said, {"id": "told-before", "on": {"first_level": True}, "audience": "a", "template": "t"}]
+    steps = [said, {"id": "told-before", "on": {"first_level": True}, "audience": "told", "template": "t"}]
     document = {"playbook": "p", "title": {"zh-CN": "一", "en": "p"}, "settle": "5m", "steps": steps}
     known = incident(*events)
     found = [assess(known, cbrc(), {}, at(now))]
@@ -350,3 +351,171 @@ SKIPPED = recorded("step.skipped", "10:40", data={"by": "x", "step": "INC-1:p:s:
 def test_what_is_withdrawn_says_why(events: list[Recorded], said: Withdrawal) -> None:
     step = Step("INC-1:p:s:III", "p", "s", "III", at("12:00"), "a", "t")
     assert why_withdrawn(step, incident(*events), ()) is said
+
+
+OPENED = {"on": {"opened": True}}
+AHEAD = {"on": {"next_level": {"before": "10m"}}}
+
+
+def test_the_beginning_of_an_incident_is_announced_before_it_has_a_level() -> None:
+    assert times(planned(OPENED, "10:00", DOWN)) == {"opened": "10:00"}
+    assert times(planned(OPENED, "10:29", DOWN)) == {"opened": "10:00"}
+    assert planned(OPENED, "10:30", DOWN) == ()  # level III: its page says more
+
+
+def test_an_incident_is_announced_once_however_its_beginning_moves() -> None:
+    # The same instance: what went out does not go out again.
+    late = [DOWN, started("09:50", "CN-HN", signal="second", received="10:10")]
+    assert times(planned(OPENED, "10:10", *late)) == {"opened": "09:50"}
+    again = [DOWN, restored("10:10"), started("10:20")]
+    assert list(times(planned(OPENED, "10:21", *again))) == ["opened"]
+
+
+def test_a_blip_that_is_over_is_not_announced_but_the_next_outage_is() -> None:
+    blip = [DOWN, restored("10:04")]
+    assert planned(OPENED, "10:04", *blip) == ()
+    assert times(planned(OPENED, "10:20", *blip, started("10:20"))) == {"opened": "10:20"}
+    # Gaps shorter than the five minutes for settling belong to the episode.
+    assert times(planned(OPENED, "10:08", *blip, started("10:08"))) == {"opened": "10:00"}
+
+
+@pytest.mark.parametrize(("ends", "expected"), [("10:15", {"opened": "10:15"}), ("14:00", {"opened": "14:00"})])
+def test_announced_maintenance_is_announced_as_an_incident_when_it_overruns(
+    ends: str, expected: dict[str, str]
+) -> None:
+    window = {"start": at("09:00"), "end": at(ends)}
+    maintenance = recorded("maintenance.announced", "08:00", service="core-banking", data=window)
+    assert times(planned(OPENED, "10:00", maintenance, DOWN)) == expected
+    assert planned(OPENED, "10:14", maintenance, DOWN, restored("10:14")) == ()
+
+
+def test_harm_without_a_level_is_announced_and_a_figure_is_not() -> None:
+    # Art. 9, clause 1 asks for particularly serious harm to the public, or for serious harm to customers.
+    judged = {"seriousness": "serious", "cause": "data_leak", "by": "A", "reason": "so"}
+    for kind, expected in {"public": {"opened": "10:00"}, "customers": {}}.items():
+        harm = recorded("harm.assessed", "10:00", service="core-banking", data=judged | {"kind": kind})
+        assert times(planned(OPENED, "10:05", harm)) == expected
+    figure = recorded("impact.measured", "10:00", service="core-banking", data={"by": "A", "measures": {"loss": 3}})
+    assert planned(OPENED, "10:05", figure) == ()
+
+
+def test_each_level_to_come_is_announced_ahead() -> None:
+    assert times(planned(AHEAD, "10:00", DOWN)) == {"III": "10:20", "II": "12:50", "I": "15:50"}
+    assert times(planned(AHEAD, "10:30", DOWN)) == {"II": "12:50", "I": "15:50"}  # III has been reached
+    assert times(planned(AHEAD, "10:31", DOWN, ALSO)) == {"II": "10:50", "I": "13:20"}
+
+
+def test_a_level_that_comes_sooner_than_its_notice_is_announced_at_once() -> None:
+    late = started("10:00", received="10:25")
+    assert times(planned(AHEAD, "10:25", late))["III"] == "10:20"
+
+
+def test_what_will_not_happen_any_more_is_not_announced() -> None:
+    assert planned(AHEAD, "10:15", DOWN, restored("10:15")) == ()
+    (step, *_) = planned(AHEAD, "10:00", DOWN)
+    after = incident(DOWN, restored("10:15"))
+    assert reconcile({step.id: (StepState.PENDING, step.due_at)}, ()).withdraw == (step.id,)
+    assert why_withdrawn(step, after, ()) is Withdrawal.RESTORED
+
+
+def test_after_a_correction_what_is_still_to_come_is_announced() -> None:
+    lifted = corrected("10:40", None)
+    assert times(planned(AHEAD, "10:41", DOWN, lifted)) == {"II": "12:50", "I": "15:50"}
+
+
+def test_words_before_the_level_can_repeat_until_it_is_reached() -> None:
+    step = OPENED | {"repeat": {"every": "10m", "until": "restored"}}
+    assert times(planned(step, "10:12", DOWN)) == {"opened.2": "10:10", "opened.3": "10:20"}
+    assert planned(step, "10:30", DOWN) == ()
+
+
+def test_a_length_of_time_before_the_next_level_is_more_than_nothing() -> None:
+    with pytest.raises(InvalidDocumentError, match="a step at the level itself has another trigger"):
+        planned({"on": {"next_level": {"before": "0m"}}}, "10:00", DOWN)
+
+
+def late_plan(
+    now: str, *events: Recorded, begun: dict[str, str] | None = None, asks: bool = True
+) -> dict[str, dict[str, str]]:
+    """Return the instants of each step of a playbook with words inside and outside the bank."""
+    steps: list[dict[str, Any]] = [
+        {"id": "duty", "on": {"level_reached": ["III", "II", "I"]}, "audience": "duty", "template": "t"},
+        {"id": "first", "on": {"first_level": True}, "audience": "customers", "template": "t", "outside": True},
+        {
+            "id": "update",
+            "on": {"first_level": True},
+            "offset": "30m",
+            "repeat": {"every": "30m", "until": "restored"},
+            "audience": "customers",
+            "template": "t",
+            "outside": True,
+        },
+    ]
+    if asks:
+        question = {"audience": "duty", "template": "t", "awaits": "completion"}
+        steps.append({"id": "late", "on": {"reported_late": True}, **question})
+    document = {"playbook": "p", "title": {"zh-CN": "一", "en": "p"}, "settle": "5m", "steps": steps}
+    known = incident(*events)
+    found = [assess(known, cbrc(), {}, at(now))]
+    since = {f"INC-1:p:{name}": at(when) for name, when in (begun or {}).items()}
+    all_steps = plan(known, found, [parse_playbook(document)], at(now), BASIS, since)
+    return {name: times(tuple(step for step in all_steps if step.step == name)) for name in [s["id"] for s in steps]}
+
+
+LATE = started("10:00", received="13:05")
+ASKED = "20130623T050500Z"
+CONFIRMED = recorded("step.completed", "13:20", data={"by": "Li", "step": f"INC-1:p:late:{ASKED}"})
+
+
+def test_an_outage_reported_late_is_asked_about_and_nothing_goes_outside_before_the_answer() -> None:
+    steps = late_plan("13:10", LATE)
+    assert steps["late"] == {ASKED: "13:05"}
+    assert steps["duty"] == {"III": "10:30", "II": "13:00", "I": "16:00"}  # the level is as the law says
+    assert (steps["first"], steps["update"]) == ({}, {})
+
+
+def test_the_confirmation_lets_the_words_out_and_missed_updates_are_in_the_first() -> None:
+    steps = late_plan("13:20", LATE, CONFIRMED)
+    assert steps["first"] == {FIRST: "10:30"}
+    assert steps["update"] == {f"{FIRST}.6": "13:30"}  # 11:00 was the first
+    assert list(late_plan("13:21", LATE, CONFIRMED, begun={f"first:{FIRST}": "13:20"})["update"].values()) == ["13:30"]
+
+
+def test_an_update_that_was_missed_after_the_first_word_is_sent() -> None:
+    on_time = {f"first:{FIRST}": "10:30"}
+    assert late_plan("13:10", DOWN, begun=on_time)["update"] == {f"{FIRST}.5": "13:00", f"{FIRST}.6": "13:30"}
+
+
+@pytest.mark.parametrize(("received", "is_late"), [("12:00", False), ("12:01", True)])
+def test_two_hours_are_not_late_and_a_minute_more_is(received: str, *, is_late: bool) -> None:
+    assert bool(late_plan(received, started("10:00", received=received))["late"]) is is_late
+    assert bool(late_plan(received, started("10:00", received=received))["first"]) is not is_late
+
+
+def test_an_outage_that_is_ended_at_its_own_start_does_not_count_and_holds_nothing() -> None:
+    wrong = started("05:00", signal="a", received="13:05")
+    annulled = restored("05:00", signal="a", received="13:10")
+    right = started("13:00", signal="a", received="13:10")
+    assert late_plan("13:06", wrong)["first"] == {}
+    steps = late_plan("13:10", wrong, annulled, right)
+    assert steps["late"] == {}
+    assert steps["first"] == {"20130623T050000Z": "13:30"}
+    assert steps["duty"] == {"III": "13:30", "II": "16:00", "I": "19:00"}
+
+
+def test_one_answer_stands_for_all_that_was_known_and_what_is_late_afterwards_is_asked_again() -> None:
+    storm = [LATE, *(started("10:00", f"CN-{name}", received="13:06") for name in ("HN", "HB", "JX"))]
+    assert late_plan("13:10", *storm)["late"] == {ASKED: "13:05"}
+    later = started("10:10", "CN-SC", received="13:40")
+    steps = late_plan("13:40", LATE, CONFIRMED, later, begun={f"first:{FIRST}": "13:20"})
+    assert steps["late"] == {ASKED: "13:05", "20130623T054000Z": "13:40"}
+    assert steps["update"] == {}  # held again
+
+
+def test_without_a_step_that_asks_nothing_waits_for_an_answer() -> None:
+    assert late_plan("13:10", LATE, asks=False)["first"] == {FIRST: "10:30"}
+
+
+def test_a_person_who_adds_a_step_has_seen_its_words() -> None:
+    added = recorded("step.added", "13:10", data={"by": "x", "reason": "y", "step": "first"})
+    assert late_plan("13:10", LATE, added)["first"] == {FIRST: "13:10"}

@@ -51,7 +51,7 @@ class FoldState:
         if isinstance(event, OutageEvent):
             for region in event.regions:
                 if region not in voided:
-                    self.lines[event.service, region].apply(event)
+                    self.lines[event.service, region].apply(event, recorded.received_at)
         elif isinstance(event, IncidentClosed):
             overdue = tuple((unmet.obligation, unmet.reason) for unmet in event.data.overdue)
             self.closing = Closing(event.occurred_at, event.data.by, event.data.reason, overdue)

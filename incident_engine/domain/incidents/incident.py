@@ -1,6 +1,6 @@
 """An incident: the facts of it, as `fold` makes them of events."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -31,6 +31,8 @@ class Interval:
     started_by: tuple[str, str] = field(default=("", ""), compare=False)
     """(source, id) of the event that began it."""
     ended_by: tuple[str, str] | None = field(default=None, compare=False)
+    known_at: datetime | None = field(default=None, compare=False)
+    """When we received the event that began it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +48,34 @@ class Outage:
     @property
     def occurred_at(self) -> datetime | None:
         """Return the start. An outage within announced maintenance starts with its overrun, or never (None)."""
+        return next((start for start, _ in self.unannounced), None)
+
+    @property
+    def unannounced(self) -> Iterator[tuple[datetime, datetime]]:
+        """Yield the impairments as (start, end), each from the end of the maintenance in which it began."""
         for interval in self.intervals:
             began = interval.start
             for start, end in self.maintenance:
                 if start <= began < end:
                     began = end
             if began < interval.end:
-                return began
-        return None
+                yield began, interval.end
 
 
 def segments_of(outages: Iterable[Outage]) -> tuple[Segment, ...]:
     """Return the wall-clock segments in which any of the outages lasts, in order and without overlap."""
     return tuple(union(iter([(i.start, i.end) for i in outage.intervals]) for outage in outages))
+
+
+@dataclass(frozen=True, slots=True)
+class LateStart:
+    """The beginning of an impairment that was reported late, and the event that reported it."""
+
+    known_at: datetime
+    """When we received the event."""
+    began_at: datetime
+    event: tuple[str, str]
+    """(source, id)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +181,16 @@ class Incident:
         if self.is_down:
             return None
         return max((o.intervals[-1].end for o in self.outages), default=None)
+
+    def late_starts(self, after: timedelta) -> list[LateStart]:
+        """Return the beginnings that were reported later than `after`, each event once, in order of receipt."""
+        starts = {
+            LateStart(interval.known_at, interval.start, interval.started_by)
+            for outage in self.outages
+            for interval in outage.intervals
+            if interval.known_at is not None and interval.known_at - interval.start > after
+        }
+        return sorted(starts, key=lambda start: (start.known_at, start.began_at, start.event))
 
     def is_impaired(self, service: str, regions: Collection[str]) -> bool:
         """Return whether a service is still impaired in any of the regions."""

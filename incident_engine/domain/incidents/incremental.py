@@ -135,7 +135,7 @@ class IncrementalFold:
                 return FoldEffect.REFOLD
         state.record_receipt(recorded)
         for key in keys:
-            if state.lines[key].absorb_signal(event):
+            if state.lines[key].absorb_signal(event, recorded.received_at):
                 # The levels stay, so the effect is UNCHANGED; only the evidence names another event.
                 self._incident = None
         return FoldEffect.UNCHANGED

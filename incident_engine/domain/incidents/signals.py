@@ -190,14 +190,14 @@ class ImpairmentHistory:
     """The active signals."""
     intervals: list[Interval] = field(default_factory=list)
 
-    def apply(self, event: OutageEvent) -> None:
+    def apply(self, event: OutageEvent, received_at: datetime) -> None:
         """Apply the next event in order."""
         before = self.impairment()
         apply_signal(self.signals, event)
         after = self.impairment()
         # Most events of a storm add a signal and no interval.
         if after is not before:
-            self._set_state(event.occurred_at, after, (event.source, event.id))
+            self._set_state(event.occurred_at, after, (event.source, event.id), received_at)
 
     def impairment(self) -> Impairment | None:
         """Return the present impairment: the worst of all signals; None if the service works."""
@@ -205,7 +205,9 @@ class ImpairmentHistory:
             return Impairment.DOWN
         return Impairment.DEGRADED if self.signals else None
 
-    def _set_state(self, at: datetime, impairment: Impairment | None, by: tuple[str, str]) -> None:
+    def _set_state(
+        self, at: datetime, impairment: Impairment | None, by: tuple[str, str], received_at: datetime
+    ) -> None:
         if self.intervals and self.intervals[-1].end == NEVER:
             last = self.intervals.pop()
             if last.start < at:  # an interval of no length is dropped
@@ -217,9 +219,9 @@ class ImpairmentHistory:
         if previous and previous.end == at and previous.impairment is impairment:
             self.intervals[-1] = replace(previous, end=NEVER, ended_by=None)
         else:
-            self.intervals.append(Interval(at, NEVER, impairment, by))
+            self.intervals.append(Interval(at, NEVER, impairment, by, known_at=received_at))
 
-    def absorb_signal(self, event: OutageEvent) -> bool:
+    def absorb_signal(self, event: OutageEvent, received_at: datetime) -> bool:
         """Apply a late event that leaves the impairment as it is. Return True if it names another first event."""
         apply_signal(self.signals, event)
         if event.type == EventType.OUTAGE_RESTORED:
@@ -228,7 +230,7 @@ class ImpairmentHistory:
         # Of several events at one instant the first by key is named, whichever arrives first.
         if last.start != event.occurred_at or by >= last.started_by:
             return False
-        self.intervals[-1] = replace(last, started_by=by)
+        self.intervals[-1] = replace(last, started_by=by, known_at=received_at)
         if len(self.intervals) > 1 and self.intervals[-2].ended_by == last.started_by:
             self.intervals[-2] = replace(self.intervals[-2], ended_by=by)
         return True

@@ -88,6 +88,7 @@ class MessageContext:
         """Return the variables in `variables.VARIABLES` for a reader. `links` are the reader's own signed links."""
         changes, step, report = self.assessment.trajectory, self.step, self.report
         escalation, handover, task = step.escalation, step.handover, step.task.data if step.task else None
+        late = step.late_start
         awaits = self.step.base_awaits or self.step.awaits
         return {
             "bank": self.bank.variables(locale),
@@ -96,7 +97,7 @@ class MessageContext:
             "current": self._level(changes[-1] if changes and changes[-1].level else self._change_of_step(), locale),
             "provisional": self.assessment.provisional,
             "correction": self._correction(locale),
-            "next": self._level(self.assessment.next, locale),
+            "next": self._level(self._next_change(), locale),
             "obligation": self._obligation(locale),
             "recipient": {"name": recipient},
             "step": {
@@ -116,6 +117,14 @@ class MessageContext:
             "drafts": self.drafts,
             "links": links,
             "task": task and {"title": task.title, "by": task.by, "reason": task.reason, "due_at": task.due_at},
+            "late": late
+            and {
+                "began_at": late.began_at,
+                "known_at": late.known_at,
+                "delay": late.known_at - late.began_at,
+                "source": late.event[0],
+                "id": late.event[1],
+            },
             "handover": handover and {"by": handover.by, "reason": handover.reason, "at": handover.at},
             "report": report
             and {"id": report.id, "title": report.title.in_(locale), "gaps": report.gaps, "url": report.url},
@@ -164,6 +173,12 @@ class MessageContext:
         of_step = [change for change in changes if change.level == self.step.level and change.correction is None]
         graded = [change for change in changes if change.level is not None]
         return next(iter([*reversed(of_step), *reversed(graded)]), None)
+
+    def _next_change(self) -> LevelChange | None:
+        """Return the change to come to the step's level, else the next change to any level."""
+        level, forecast = self.step.level, self.assessment.forecast
+        of_step = (change for change in forecast if level is not None and change.level == level)
+        return next(of_step, self.assessment.next)
 
     def _level(self, change: LevelChange | None, locale: str) -> dict[str, Any] | None:
         if change is None or change.level is None:

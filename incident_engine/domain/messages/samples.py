@@ -44,7 +44,15 @@ def kind_of(step: StepTemplate) -> tuple[object, ...]:
     """Return the properties of a step on which its situations depend: of steps with equal ones `check` renders one."""
     on = step.on
     trigger = (on.obligation is not None, on.level_reached is None, on.is_of_the_end, on.task_added)
-    return (*trigger, step.has_deadline, step.approval is not None, step.report is not None)
+    return (
+        *trigger,
+        on.opened,
+        on.next_level is not None,
+        on.reported_late,
+        step.has_deadline,
+        step.approval is not None,
+        step.report is not None,
+    )
 
 
 def failures(
@@ -96,6 +104,13 @@ def _circumstances(step: StepTemplate, use: Use, *, more: bool) -> dict[str, Any
     """Return the variables that depend on the use; with `more` the optional ones have values, too."""
     escalation = {"round": 2, "tier": 1, "since": _BEGAN, "waited": timedelta(minutes=20)}
     task = {"title": "Do it", "by": "A", "reason": "so", "due_at": _BEGAN + timedelta(days=3) if more else None}
+    late = {
+        "began_at": _BEGAN,
+        "known_at": _BEGAN + timedelta(hours=8),
+        "delay": timedelta(hours=8),
+        "source": "monitor",
+        "id": "1",
+    }
     request = use is Use.REQUEST or (use is Use.TIER and step.approval is not None)
     return {
         "bank": {
@@ -114,6 +129,7 @@ def _circumstances(step: StepTemplate, use: Use, *, more: bool) -> dict[str, Any
         "drafts": [{"locale": "en", "subject": "S", "body": "B"}] if request else [],
         "links": dict.fromkeys(("acknowledge", "approve", "complete"), "https://x.example") if more else None,
         "task": task if step.on.task_added else None,
+        "late": late if step.on.reported_late else None,
         "handover": {"by": "A", "reason": "so", "at": _BEGAN} if use is Use.HANDOVER else None,
         "report": {"id": "report", "title": "Report", "gaps": 2, "url": None} if step.report is not None else None,
         "drill": more,
@@ -121,6 +137,9 @@ def _circumstances(step: StepTemplate, use: Use, *, more: bool) -> dict[str, Any
 
 
 def _situations(step: StepTemplate, *, level_based: bool) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    if step.on.is_before_level:
+        yield from _situations_before_level(step)
+        return
     with_obligation = [_obligation()] if step.on.obligation is not None else [_obligation(), None]
     restored = [True] if step.on.is_of_the_end else [False, True]
     for obligation in with_obligation:
@@ -144,6 +163,30 @@ def _situations(step: StepTemplate, *, level_based: bool) -> Iterator[tuple[str,
         description = "corrected below the lowest level" if step.on.obligation is None else "without a level"
         variables = _variables(with_obligation[0], None, is_restored=step.on.is_of_the_end, is_estimated=True)
         yield description, variables | {"level": None, "current": None}
+
+
+def _situations_before_level(step: StepTemplate) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield the situations of a step that occurs before a level is reached: something lasts."""
+    levels = [(None, "III"), (None, None)] if step.on.opened else [(None, "III"), ("III", "II")]
+    for level, upcoming in levels:
+        for obligation in (_obligation() | {"state": "pending" if level else "not_applicable"}, None):
+            for is_estimated in (False, True):
+                description = ", ".join(
+                    [
+                        f"at level {level}" if level else "before any level",
+                        f"with{'' if upcoming else 'out'} a next level",
+                        f"with{'' if is_estimated else 'out'} an estimate",
+                        f"with{'' if obligation else 'out'} an obligation",
+                    ]
+                )
+                variables = _variables(
+                    obligation,
+                    _level(upcoming) if upcoming else None,
+                    is_restored=False,
+                    is_estimated=is_estimated,
+                )
+                present = _level(level) if level else None
+                yield description, variables | {"level": present, "current": present}
 
 
 def _variables(

@@ -56,7 +56,7 @@ VARIABLES: Mapping[str, Mapping[str, str]] = {
         "reason": "the person's reason",
     },
     "next": {
-        "id": "the level after the present one",
+        "id": "the level that the step announces, else the one after the present one",
         "name": "its name",
         "at": "the instant at which it will be reached",
         "cite": "the clause",
@@ -68,7 +68,7 @@ VARIABLES: Mapping[str, Mapping[str, str]] = {
         "says": "the duty in our words",
         "cite": "the clause",
         "due_at": "the deadline",
-        "state": "pending, met, overdue or not_applicable",
+        "state": "pending, met, overdue, or not_applicable before its level is reached",
         "to": "the recipient",
     },
     "recipient": {"name": "the reader's name"},
@@ -97,6 +97,13 @@ VARIABLES: Mapping[str, Mapping[str, str]] = {
         "reason": "the person's reason",
         "due_at": "the deadline, or none",
     },
+    "late": {
+        "began_at": "the beginning of the outage as it was reported",
+        "known_at": "the receipt of the report",
+        "delay": "the length of time between them",
+        "source": "the source of the event",
+        "id": "the id of the event",
+    },
     "handover": {"by": "the person who assigned the step", "reason": "the person's reason", "at": "the instant"},
     "report": {
         "id": "the report",
@@ -109,7 +116,7 @@ VARIABLES: Mapping[str, Mapping[str, str]] = {
 }
 """The variables of a template with their parts and the meaning of each.
 
-`next`, `correction`, `obligation`, `deadline`, `next_update_at`, `escalation`, `links`, `task`, `handover` and `report`
-may be none. `provisional`: the level rests on the worst credible case, and no person has confirmed it. `drill`: the
-incident is an exercise. `drafts`: the texts that wait for an approval, each with locale, subject and body.
+`next`, `correction`, `obligation`, `deadline`, `next_update_at`, `escalation`, `links`, `task`, `late`, `handover` and
+`report` may be none. `provisional`: the level rests on the worst credible case, and no person has confirmed it.
+`drill`: the incident is an exercise. `drafts`: the texts that wait for an approval, each with locale, subject and body.
 """

@@ -1,18 +1,19 @@
 """Occurrences: the instants at which a trigger fires, past and (if no new fact arrives) to come."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, time, timedelta, tzinfo
 
 from incident_engine.domain.calendar.holidays import Calendar
 from incident_engine.domain.calendar.working_days import working_day_after
 from incident_engine.domain.events.actions import StepAdded
+from incident_engine.domain.events.harm import HarmAssessed
 from incident_engine.domain.events.model import RecoveryEstimated
 from incident_engine.domain.events.types import ITSELF
 from incident_engine.domain.grading.assessment import Assessment
 from incident_engine.domain.grading.level_history import LevelChange
 from incident_engine.domain.grading.obligation_status import ObligationState, ObligationStatus
-from incident_engine.domain.incidents.incident import Incident
+from incident_engine.domain.incidents.incident import Incident, LateStart
 from incident_engine.domain.response.playbook import by_level
 from incident_engine.domain.response.step import Step
 from incident_engine.domain.response.triggers import (
@@ -25,6 +26,9 @@ from incident_engine.domain.response.triggers import (
 from incident_engine.domain.step_id import ASK, derived_name
 from incident_engine.domain.values import NEVER, RESOLUTION, stamp
 
+OPENED = "opened"
+"""The instance of the trigger `opened`, of which an incident has one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Occurrence:
@@ -36,6 +40,7 @@ class Occurrence:
     obligation: ObligationStatus | None = None
     episode: tuple[datetime, datetime] | None = None
     task: StepAdded | None = None
+    late_start: LateStart | None = None
     at_once: bool = False
     """Whether a person brought the step forward: it starts without its offset."""
 
@@ -48,11 +53,26 @@ class PlanSettings:
     calendar: Calendar | None = None
     observation: timedelta = timedelta(0)
     """How long a restored incident is watched before it should be closed."""
+    confirm_after: timedelta | None = None
+    """How late an outage may be reported before a person must confirm its time; None: as late as may be."""
 
     def working_day(self, start: datetime, days: int, at: time) -> tuple[datetime, frozenset[int]]:
         """Return `at`, local time, on the n-th working day after the day of `start`, and the years that are a guess."""
         counted = working_day_after(start.astimezone(self.zone).date(), days, self.calendar)
         return datetime.combine(counted.day, at, self.zone).astimezone(UTC), counted.guessed_years
+
+
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """The questions whether the time of an outage is right, and the answers of people."""
+
+    asked: Mapping[str, datetime] = field(default_factory=dict)
+    """When each was asked, by the instance of its step."""
+    confirmed: Sequence[datetime] = ()
+
+    def is_answered(self, since: datetime, until: datetime = NEVER) -> bool:
+        """Return whether a person confirmed the time from `since` on and before `until`."""
+        return any(since <= at < until for at in self.confirmed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +86,26 @@ class IncidentView:
     settings: PlanSettings
     started: Mapping[str, datetime]
     """When steps started, by their ids."""
+    questions: Questions = Questions()
+
+    @property
+    def late_starts(self) -> Sequence[LateStart]:
+        """Return the beginnings of outages that were reported so late that a person must confirm them."""
+        after = self.settings.confirm_after
+        return () if after is None else self.incident.late_starts(after)
+
+    @property
+    def unsettled(self) -> Sequence[str]:
+        """Return the questions of which the time was corrected, while the level that it gave is retained."""
+        if not self.primary.level_retained:
+            return ()
+        return [instance for instance, at in self.questions.asked.items() if not self.questions.is_answered(at)]
+
+    @property
+    def is_unconfirmed(self) -> bool:
+        """Return whether an outage was reported late and nobody has confirmed its time since, or corrected it."""
+        latest = max((start.known_at for start in self.late_starts), default=None)
+        return bool(self.unsettled) or (latest is not None and not self.questions.is_answered(latest))
 
     def severity_of(self, level: str | None) -> int:
         """Return how severe a level is; 0 below the lowest."""
@@ -118,7 +158,9 @@ class IncidentView:
 
 def occurrences(trigger: Trigger, view: IncidentView) -> Iterator[Occurrence]:
     """Yield every occurrence of a trigger."""
-    if trigger.level_reached is not None:
+    if trigger.is_before_level:
+        yield from _before_level(trigger, view)
+    elif trigger.level_reached is not None:
         yield from (occurrence for occurrence in _levels(view) if occurrence.level in trigger.level_reached)
     elif trigger.level_rose:
         yield from list(_levels(view))[1:]
@@ -126,13 +168,57 @@ def occurrences(trigger: Trigger, view: IncidentView) -> Iterator[Occurrence]:
         yield from (Occurrence(stamp(c.at), c.at, c.level) for c in view.level_changes if c.correction is not None)
     elif trigger.obligation is not None:
         yield from _of_obligation(view, trigger.obligation)
-    elif trigger.event is not None:
+    elif trigger.reported_late or trigger.event is not None or trigger.task_added:
+        yield from _of_reports(trigger, view)
+    elif view.level_changes:
+        yield from _of_graded(trigger, view)
+
+
+def _before_level(trigger: Trigger, view: IncidentView) -> Iterator[Occurrence]:
+    """Yield the levels to come, each ahead of its time, or the beginning of an incident without a level that lasts.
+
+    The instance of the beginning has no instant: a late report of an earlier one must not announce the incident again.
+    """
+    if trigger.next_level is not None:
+        instants = {change.at for change in view.primary.forecast}
+        ahead = (occurrence for occurrence in _levels(view) if occurrence.at in instants)
+        yield from (replace(occurrence, at=occurrence.at - trigger.next_level.before) for occurrence in ahead)
+        return
+    incident = view.incident
+    begins = [start for outage in incident.outages for start, _ in outage.unannounced]
+    episodes = [(start, view.episode_at(start)) for start in begins]
+    # A blip that is over is not announced; if something breaks again, the incident is.
+    lasting = [start for start, episode in episodes if episode is not None and view.now < episode[1]]
+    at = min([*lasting, *(harm.occurred_at for harm in incident.events(HarmAssessed))], default=None)
+    first_level_at = min((change.at for change in view.level_changes if change.level is not None), default=NEVER)
+    if at is not None and max(at, view.now) < first_level_at:  # the step for the level says more
+        yield Occurrence(OPENED, at)
+
+
+def _of_reports(trigger: Trigger, view: IncidentView) -> Iterator[Occurrence]:
+    """Yield the occurrences of a trigger that fires for events, whatever the level."""
+    if trigger.event is not None:
         yield from (Occurrence(stamp(at), at) for at in view.incident.reported.instants(trigger.event))
     elif trigger.task_added:
         tasks = view.incident.handling.tasks
         yield from (Occurrence(task.key, task.occurred_at, task=task) for task in tasks)
-    elif view.level_changes:
-        yield from _of_graded(trigger, view)
+    else:
+        yield from _reported_late(view)
+
+
+def _reported_late(view: IncidentView) -> Iterator[Occurrence]:
+    """Yield the receipt of an outage that was reported late, and of the first such one after each confirmation."""
+    asked_at: datetime | None = None
+    instances: set[str] = set()
+    for start in view.late_starts:
+        # One confirmation stands for all outages that were known by then.
+        if asked_at is None or view.questions.is_answered(asked_at, start.known_at):
+            asked_at = start.known_at
+            instances.add(stamp(asked_at))
+            yield Occurrence(stamp(asked_at), asked_at, late_start=start)
+    for instance in view.unsettled:
+        if instance not in instances:
+            yield Occurrence(instance, view.questions.asked[instance])
 
 
 def _of_graded(trigger: Trigger, view: IncidentView) -> Iterator[Occurrence]:
@@ -183,7 +269,11 @@ def _episodes(view: IncidentView, *, grown: bool) -> Iterator[Occurrence]:
                     instants.append((instant, instant + view.settle))
         for named, at in instants:
             due_at = max(at, first.at)
-            is_graded = view.primary.level_at(due_at) is not None  # a person may have corrected it to none
+            if view.primary.level_at(max(due_at, view.now)) is None and not grown:
+                # A person has corrected it to none; a level that is reached later is announced.
+                reached = (change.at for change in view.level_changes if change.level and change.at > view.now)
+                due_at = max(due_at, min(reached, default=due_at))
+            is_graded = view.primary.level_at(max(due_at, view.now)) is not None
             if due_at < end and view.now < end and is_graded:  # an episode that is over is not announced any more
                 yield Occurrence(stamp(named), due_at, episode=(start, end))
 

@@ -1,6 +1,6 @@
 """The plan: every step that the playbooks want for an incident, past and future, with deterministic ids."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, time, timedelta
 from itertools import zip_longest
@@ -9,7 +9,7 @@ from incident_engine.domain.grading.assessment import Assessment
 from incident_engine.domain.incidents.incident import Incident
 from incident_engine.domain.response.after_closing import survives_closing
 from incident_engine.domain.response.escalation import follow_up_steps
-from incident_engine.domain.response.occurrences import IncidentView, Occurrence, PlanSettings, occurrences
+from incident_engine.domain.response.occurrences import IncidentView, Occurrence, PlanSettings, Questions, occurrences
 from incident_engine.domain.response.playbook import (
     DeadlineFrom,
     Playbook,
@@ -43,19 +43,62 @@ def plan(
         return ()
     steps: list[Step] = []
     promises: dict[str, list[datetime]] = {}
+    playbooks = list(playbooks)
+    rhythms: set[str] = set()
+    questions = _questions(incident, playbooks, started or {})
+    basis = settings or PlanSettings()
+    if questions is None:  # nobody is asked, so nothing waits for the answer
+        basis = replace(basis, confirm_after=None)
     for playbook in playbooks:
-        view = IncidentView(incident, assessments, now, playbook.settle, settings or PlanSettings(), started or {})
+        view = IncidentView(incident, assessments, now, playbook.settle, basis, started or {}, questions or Questions())
         for template in playbook.steps:
             planned = list(_TemplatePlan(view, playbook, template).steps())
             steps += planned
             if template.repeat is not None:
                 promises.setdefault(template.audience, []).extend(step.due_at for step in planned)
+                rhythms.update(step.id for step in planned)
     dated: list[Step] = []
-    for step in (step for step in steps if step.due_at < NEVER):
+    for step in _without_missed(steps, rhythms, now, started or {}):
         # The message of a step may promise the next update to the same audience.
         updates = [at for at in promises.get(step.audience, ()) if max(step.due_at, now) < at < NEVER]
         dated.append(replace(step, next_update_at=min(updates)) if updates else step)
     return tuple(sorted(dated, key=lambda step: (step.due_at, step.id)))
+
+
+def _questions(incident: Incident, playbooks: Iterable[Playbook], started: Mapping[str, datetime]) -> Questions | None:
+    """Return the questions whether the time of an outage is right, and their answers; None if no step asks."""
+    asking = {(book.playbook, step.id) for book in playbooks for step in book.steps if step.on.reported_late}
+    if not asking:
+        return None
+    completed = ((StepId.parse(done.data.step or ""), done.occurred_at) for done in incident.handling.completions)
+    asked = ((StepId.parse(step_id), at) for step_id, at in started.items())
+    return Questions(
+        asked={
+            i.instance: at for i, at in asked if i is not None and i.parent is None and (i.playbook, i.step) in asking
+        },
+        confirmed=tuple(at for i, at in completed if i is not None and (i.playbook, i.step) in asking),
+    )
+
+
+def _without_missed(
+    steps: Iterable[Step], rhythms: Collection[str], now: datetime, started: Mapping[str, datetime]
+) -> Iterator[Step]:
+    """Yield the steps that have an instant, without updates missed before their readers got a first word.
+
+    After a late report the first notice and an update would say the same to the same people at once.
+    """
+    steps = [step for step in steps if step.due_at < NEVER]
+    told: dict[object, list[tuple[datetime, datetime]]] = {}
+    for step in steps:
+        told_at = started.get(step.id, now if step.due_at <= now else None)
+        is_word = step.id not in rhythms and step.parent_id is None and step.approval is None
+        if is_word and step.episode is not None and told_at is not None:
+            told.setdefault((step.playbook, step.audience, step.episode), []).append((step.due_at, told_at))
+    for step in steps:
+        words = told.get((step.playbook, step.audience, step.episode), ())
+        is_missed = any(due_at < step.due_at <= told_at for due_at, told_at in words)
+        if not (is_missed and step.id in rhythms and step.id not in started):
+            yield step
 
 
 class _TemplatePlan:
@@ -80,8 +123,8 @@ class _TemplatePlan:
             ends_at = self._ends_at(occurrence, following)
             for step in self._steps_of(occurrence):
                 has_started = step.id in view.started
-                if not has_started and template.is_contradicted(incident):
-                    continue  # its words would be wrong; if something breaks again, it is planned again
+                if not has_started and self._is_held_back(occurrence):
+                    continue
                 if not has_started and ends_at <= max(step.due_at, view.now):
                     continue  # a person corrected the level down, or the step for the next level replaces this one
                 if template.until is not None and works_again:
@@ -93,6 +136,12 @@ class _TemplatePlan:
                     if incident.handling.skip_of(step.id) is None:
                         steps.insert(0, step)
                 yield from (s for s in steps if survives_closing(template, occurrence, s, incident.closing))
+
+    def _is_held_back(self, occurrence: Occurrence) -> bool:
+        """Return whether the words of an occurrence must not go out now; they are planned again when they may."""
+        # A person who adds a step sees its words and confirms them.
+        is_unconfirmed = self._view.is_unconfirmed and self._template.goes_outside and not occurrence.at_once
+        return is_unconfirmed or self._template.is_contradicted(self._view.incident)
 
     def _ends_at(self, occurrence: Occurrence, following: Occurrence | None) -> datetime:
         """Return when this occurrence's steps expire: the level was corrected down, or a worse one was reached."""
@@ -144,10 +193,11 @@ class _TemplatePlan:
         number, at = 1, first_at
         while at < ends_at:
             after = _on_the_minute(self._view.by_rhythm(at, template.repeat.every), at)
-            is_graded = self._view.primary.level_at(at) is not None  # a person may have corrected it to none
+            # A person may have corrected the level to none.
+            is_wanted = template.on.is_before_level or self._view.primary.level_at(at) is not None
             # After we were down, send one update, not all missed ones.
             is_latest = after > self._view.now or after >= ends_at
-            if is_graded and is_latest:
+            if is_wanted and is_latest:
                 instance = occurrence.instance if number == 1 else f"{occurrence.instance}.{number}"
                 yield self._step(occurrence, instance, at)
             if at > self._view.now:
@@ -206,6 +256,7 @@ class _TemplatePlan:
             channels=template.channels,
             request=approval.template if approval is not None else None,
             task=task,
+            late_start=occurrence.late_start,
             guessed_years=tuple(sorted(guessed_years | deadline_years)),
         )
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from incident_engine.domain.events.actions import StepAdded
+from incident_engine.domain.incidents.incident import LateStart
 
 
 class Awaits(StrEnum):
@@ -92,6 +93,8 @@ class Step:
     escalation: Escalation | None = None
     handover: Handover | None = None
     task: StepAdded | None = None
+    late_start: LateStart | None = None
+    """The beginning of an outage that a person must confirm."""
     base_awaits: Awaits | None = None
     """The action that the parent step awaits."""
     guessed_years: tuple[int, ...] = ()
@@ -111,6 +114,7 @@ NOT_STORED = (
     "escalation",
     "handover",
     "task",
+    "late_start",
     "base_awaits",
     "guessed_years",
 )

@@ -61,9 +61,27 @@ class EstimateMoment(StrEnum):
     """A later estimate replaces it, whether it had passed or not."""
 
 
+class NextLevelTrigger(Strict):
+    """A length of time before a level that will be reached if nothing changes."""
+
+    before: Duration
+
+    @model_validator(mode="after")
+    def _is_before(self) -> Self:
+        if not self.before:
+            raise invalid("a step at the level itself has another trigger", "a longer time, or level_reached")
+        return self
+
+
 class Trigger(Strict):
     """The trigger of a step. Exactly one key is given."""
 
+    opened: Literal[True] | None = None
+    """Once for an incident, as soon as an outage or a harm begins that has no level yet."""
+    next_level: NextLevelTrigger | None = None
+    """So long before each level that will be reached if nothing changes; at once if less time is left."""
+    reported_late: Literal[True] | None = None
+    """When an outage is reported later than `intake.confirm_after` after it began. The completion confirms its time."""
     level_reached: tuple[Identifier, ...] | None = Field(default=None, min_length=1)
     """Once for each of these levels that is reached."""
     level_rose: Literal[True] | None = None
@@ -87,6 +105,11 @@ class Trigger(Strict):
     task_added: Literal[True] | None = None
     """Each task that a person adds; it goes to the assignee, or to the step's audience."""
     obligation: ObligationTrigger | None = None
+
+    @property
+    def is_before_level(self) -> bool:
+        """Return whether it occurs before a level is reached, so that the incident may have none."""
+        return bool(self.opened or self.next_level)
 
     @property
     def is_of_the_end(self) -> bool:
