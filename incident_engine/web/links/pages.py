@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -19,21 +18,17 @@ from incident_engine.common.i18n import Translator
 from incident_engine.common.link_path import LINK_PATH
 from incident_engine.common.signed_links import InvalidLinkError, Link, LinkAction
 from incident_engine.common.telemetry import DeniedReason, EventOutcome
-from incident_engine.domain.events.actions import StepAssigned
 from incident_engine.domain.events.effect import Effect, sentences
 from incident_engine.domain.events.fields import plain_name
 from incident_engine.domain.events.reserved import LINK
 from incident_engine.domain.response.step import Step, StepState
-from incident_engine.domain.step_id import StepId
 from incident_engine.engine.report_versions import empty_fields
 from incident_engine.store import held_texts, steps
-from incident_engine.store.archive import archived
-from incident_engine.store.events import events_of
-from incident_engine.store.steps import StoredStep
 from incident_engine.web.action_events import ActionEvents
 from incident_engine.web.context import AppContext
 from incident_engine.web.denials import Denials
 from incident_engine.web.links.errors import STATUS, LinkError, LinkRefusedError, accepted_locale, error_page
+from incident_engine.web.links.validity import step_of
 from incident_engine.web.rendering import local_minute, page, safe_html
 from incident_engine.web.request import read_body
 
@@ -140,21 +135,16 @@ class LinkPages:
         "drafts": [(locale, subject, HTML)], "name": LocalizedText, "bank": LocalizedText}`. Raises LinkRefusedError if
         the step is gone or was assigned to somebody else.
         """
+        now = self._context.clock.now()
         with self._context.database.read() as connection:
-            stored = steps.stored_step(connection, link.step)
-            incident_id = steps.case_of_step(connection, link.step)
-            if stored is None or incident_id is None:
-                raise LinkRefusedError(_missing(connection, link.step))
-            if self._is_assigned_away(connection, stored, incident_id, link):
-                raise LinkRefusedError(LinkError.ASSIGNED)
+            incident_id, stored = step_of(connection, link, self._context.settings.people, now)
             drafts = held_texts.held_texts_of(connection, link.step)
             answer = steps.answer_to(connection, link.step)
             message = held_texts.latest_text(connection, link.step, link.contact)
             # Completing the request would close nothing, so its button closes.
             closes = link.action is LinkAction.COMPLETE and self._context.reader.asks_for_closing(stored.step)
-            now = self._context.clock.now()
-            overdue = self._context.reader.overdue(connection, incident_id or "", now) if closes else []
-            gaps = _gaps(connection, incident_id or "", stored.step, link.action)
+            overdue = self._context.reader.overdue(connection, incident_id, now) if closes else []
+            gaps = _gaps(connection, incident_id, stored.step, link.action)
         zone = self._context.settings.bank.zone
         is_approval = link.action is LinkAction.APPROVE
         waits = stored.state is (StepState.AWAITING if is_approval else StepState.STARTED)
@@ -177,32 +167,6 @@ class LinkPages:
             "name": self._context.settings.contact_by_id[link.contact].name,
             "bank": self._context.settings.bank.name,
         }
-
-    def _is_assigned_away(self, connection: Connection, stored: StoredStep, incident_id: str, link: Link) -> bool:
-        """Return whether the step was assigned to somebody else after the last message to the link's contact."""
-        if stored.assignee is None:
-            return False
-        members = self._context.settings.people.members(stored.assignee, self._context.clock.now())
-        if link.contact in {member.id for member in members}:
-            return False
-        assigned_at = _assigned_at(connection, incident_id, link.step)
-        # An escalation after the hand-over calls further people; their links are as good as the new owner's.
-        asked_at = held_texts.latest_message_at(connection, link.step, link.contact)
-        return assigned_at is not None and (asked_at is None or asked_at <= assigned_at)
-
-
-def _assigned_at(connection: Connection, incident_id: str, step_id: str) -> datetime | None:
-    """Return the instant at which a step was last assigned."""
-    events = (recorded.event for recorded in events_of(connection, incident_id))
-    assignments = [event for event in events if isinstance(event, StepAssigned)]
-    family = [event for event in assignments if event.data.step.partition("~")[0] == step_id]
-    return max((event.occurred_at for event in family), default=None)
-
-
-def _missing(connection: Connection, step_id: str) -> LinkError:
-    parsed = StepId.parse(step_id)
-    is_archived = parsed is not None and archived(connection, parsed.case_id) is not None
-    return LinkError.ARCHIVED if is_archived else LinkError.STEP_GONE
 
 
 def _reasons(problems: list[Problem] | tuple[Problem, ...]) -> tuple[str, str]:
