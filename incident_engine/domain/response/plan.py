@@ -88,15 +88,15 @@ def _without_missed(
     After a late report the first notice and an update would say the same to the same people at once.
     """
     steps = [step for step in steps if step.due_at < NEVER]
-    told: dict[object, list[tuple[datetime, datetime]]] = {}
+    notices: dict[object, list[tuple[datetime, datetime]]] = {}
     for step in steps:
-        told_at = started.get(step.id, now if step.due_at <= now else None)
+        notified_at = started.get(step.id, now if step.due_at <= now else None)
         is_word = step.id not in rhythms and step.parent_id is None and step.approval is None
-        if is_word and step.episode is not None and told_at is not None:
-            told.setdefault((step.playbook, step.audience, step.episode), []).append((step.due_at, told_at))
+        if is_word and step.episode is not None and notified_at is not None:
+            notices.setdefault((step.playbook, step.audience, step.episode), []).append((step.due_at, notified_at))
     for step in steps:
-        words = told.get((step.playbook, step.audience, step.episode), ())
-        is_missed = any(due_at < step.due_at <= told_at for due_at, told_at in words)
+        words = notices.get((step.playbook, step.audience, step.episode), ())
+        is_missed = any(due_at < step.due_at <= notified_at for due_at, notified_at in words)
         if not (is_missed and step.id in rhythms and step.id not in started):
             yield step
 
