@@ -112,9 +112,15 @@ def test_an_approval_is_shown_with_the_words_that_wait() -> None:
 
 
 def test_a_report_is_shown_with_its_gaps() -> None:
+    body = shown("report-due", step="formal-report").message.body
+    assert "Written report on an incident in an important information system" in body
+    assert "left for you to fill in" in body
+
+
+def test_a_report_that_the_facts_fill_is_shown_without_gaps() -> None:
     body = shown("report-due").message.body
     assert "First report on an incident in an important information system" in body
-    assert "left for you to fill in" in body
+    assert "left for you to fill in" not in body
 
 
 def test_what_no_step_uses_in_the_scenario_is_shown_in_a_made_up_situation() -> None:

@@ -93,7 +93,7 @@ def test_the_facts_fill_in_what_they_know(locale: str) -> None:
 
 def test_required_fields_without_a_word_are_gaps_and_optional_ones_are_not() -> None:
     found = report("cbrc-formal-report", "11:30", *TWO_PROVINCES)
-    assert {field.id for field in found.gaps} == {"cause", "measures", "next-steps", "coordination", "contact"}
+    assert {field.id for field in found.gaps} == {"cause", "measures", "next-steps", "coordination"}
     assert set(GAP) == {"zh-CN", "en"}
 
 
