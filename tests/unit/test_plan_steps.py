@@ -519,3 +519,9 @@ def test_without_a_step_that_asks_nothing_waits_for_an_answer() -> None:
 def test_a_person_who_adds_a_step_has_seen_its_words() -> None:
     added = recorded("step.added", "13:10", data={"by": "x", "reason": "y", "step": "first"})
     assert late_plan("13:10", LATE, added)["first"] == {FIRST: "13:10"}
+
+
+def test_a_level_reached_after_a_correction_to_none_is_announced() -> None:
+    lifted = corrected("10:40", None)
+    step = {"on": {"first_level": True}}
+    assert times(planned(step, "10:41", DOWN, lifted)) == {FIRST: "13:00"}  # level II, by the clock

@@ -66,6 +66,8 @@ class PlanSettings:
 class Questions:
     """The questions whether the time of an outage is right, and the answers of people."""
 
+    late_starts: Sequence[LateStart] = ()
+    """The beginnings of outages that were reported late, in order of receipt."""
     asked: Mapping[str, datetime] = field(default_factory=dict)
     """When each was asked, by the instance of its step."""
     confirmed: Sequence[datetime] = ()
@@ -89,12 +91,6 @@ class IncidentView:
     questions: Questions = Questions()
 
     @property
-    def late_starts(self) -> Sequence[LateStart]:
-        """Return the beginnings of outages that were reported so late that a person must confirm them."""
-        after = self.settings.confirm_after
-        return () if after is None else self.incident.late_starts(after)
-
-    @property
     def unsettled(self) -> Sequence[str]:
         """Return the questions of which the time was corrected, while the level that it gave is retained."""
         if not self.primary.level_retained:
@@ -104,7 +100,7 @@ class IncidentView:
     @property
     def is_unconfirmed(self) -> bool:
         """Return whether an outage was reported late and nobody has confirmed its time since, or corrected it."""
-        latest = max((start.known_at for start in self.late_starts), default=None)
+        latest = max((start.known_at for start in self.questions.late_starts), default=None)
         return bool(self.unsettled) or (latest is not None and not self.questions.is_answered(latest))
 
     def severity_of(self, level: str | None) -> int:
@@ -210,7 +206,7 @@ def _reported_late(view: IncidentView) -> Iterator[Occurrence]:
     """Yield the receipt of an outage that was reported late, and of the first such one after each confirmation."""
     asked_at: datetime | None = None
     instances: set[str] = set()
-    for start in view.late_starts:
+    for start in view.questions.late_starts:
         # One confirmation stands for all outages that were known by then.
         if asked_at is None or view.questions.is_answered(asked_at, start.known_at):
             asked_at = start.known_at

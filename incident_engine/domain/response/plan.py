@@ -45,12 +45,10 @@ def plan(
     promises: dict[str, list[datetime]] = {}
     playbooks = list(playbooks)
     rhythms: set[str] = set()
-    questions = _questions(incident, playbooks, started or {})
     basis = settings or PlanSettings()
-    if questions is None:  # nobody is asked, so nothing waits for the answer
-        basis = replace(basis, confirm_after=None)
+    questions = _questions(incident, playbooks, started or {}, basis.confirm_after)
     for playbook in playbooks:
-        view = IncidentView(incident, assessments, now, playbook.settle, basis, started or {}, questions or Questions())
+        view = IncidentView(incident, assessments, now, playbook.settle, basis, started or {}, questions)
         for template in playbook.steps:
             planned = list(_TemplatePlan(view, playbook, template).steps())
             steps += planned
@@ -65,14 +63,20 @@ def plan(
     return tuple(sorted(dated, key=lambda step: (step.due_at, step.id)))
 
 
-def _questions(incident: Incident, playbooks: Iterable[Playbook], started: Mapping[str, datetime]) -> Questions | None:
-    """Return the questions whether the time of an outage is right, and their answers; None if no step asks."""
+def _questions(
+    incident: Incident, playbooks: Iterable[Playbook], started: Mapping[str, datetime], after: timedelta | None
+) -> Questions:
+    """Return the questions whether the time of an outage is right, and their answers; without a step that asks, none.
+
+    An outage is reported late if it is reported later than `after` after it began.
+    """
     asking = {(book.playbook, step.id) for book in playbooks for step in book.steps if step.on.reported_late}
-    if not asking:
-        return None
+    if not asking or after is None:
+        return Questions()
     completed = ((StepId.parse(done.data.step or ""), done.occurred_at) for done in incident.handling.completions)
     asked = ((StepId.parse(step_id), at) for step_id, at in started.items())
     return Questions(
+        late_starts=incident.late_starts(after),
         asked={
             i.instance: at for i, at in asked if i is not None and i.parent is None and (i.playbook, i.step) in asking
         },
