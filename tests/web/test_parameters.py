@@ -58,7 +58,7 @@ def test_every_route_refuses_a_parameter_that_it_does_not_know(api: Served) -> N
             {
                 "parameter": "limt",
                 "detail": "unknown parameter 'limt'",
-                "expected": "one of: limit, offset",
+                "expected": "one of: state, limit, offset",
                 "nearest": "limit",
             },
         ),

@@ -86,6 +86,8 @@ class AlertsAnswer(EventsAnswer):
     quarantined: list[QuarantinedReport]
     own: Count = 0
     """The number of the engine's own alerts that came back."""
+    dropped: Count = 0
+    """The number of alerts beyond the most that one request may put in quarantine."""
 
 
 class FailedEvents(ProblemDocument):
