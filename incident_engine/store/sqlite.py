@@ -66,7 +66,7 @@ def _create(path: Path) -> Identity:
         if not path.exists():
             path.touch(mode=0o600)  # it will hold people's names and the key that signs links
             # A mistyped path, or another working directory, would otherwise start from nothing without a word.
-            logger("store").warning("database_created", reason="no_database_there", path=str(path.absolute()))
+            logger("store").info("database_created", reason="no_database_there", path=str(path.absolute()))
         return identity(path)
     except OSError as error:
         raise StoreError(f"{path} cannot be opened: {error.strerror}") from error

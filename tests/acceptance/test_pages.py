@@ -109,6 +109,12 @@ EVENTS = Notes(
         done
         cat answer
         """,
+        "Another content": """
+        curl() { command curl "$@"; }
+        curl -s http://127.0.0.1:8080/api/v1/events -d '{
+          "source": "me", "id": "1", "type": "outage.restored", "service": "payments", "regions": ["CN-GD"],
+          "occurred_at": "2026-11-22T17:36:25+08:00"}'
+        """,
         '"quarantined"': """
         alert() {
           echo '{"status": "firing", "labels": {"alertname": "Down", "service": "payments"'"$2"'},
@@ -121,6 +127,7 @@ EVENTS = Notes(
     not_compared={
         "progress-report 3": "the obligations of an incident of eight hours, as a person would list them",
         '"type": "impact.measured"': "an event",
+        '"type": "incident.closed"': "an event",
         '"type": "step.approved"': "an event",
     },
 )
@@ -151,7 +158,11 @@ def test_events(commands: CommandServer, tmp_path: Path) -> None:
 def test_the_events_that_the_page_shows_are_events() -> None:
     shown = [json.loads(block.text) for block in blocks(ROOT / "docs/events.md") if block.language == "json"]
     events = [document for document in shown if "occurred_at" in document]
-    assert [EVENT.validate_python(event).type for event in events] == ["impact.measured", "step.approved"]
+    assert [EVENT.validate_python(event).type for event in events] == [
+        "impact.measured",
+        "step.approved",
+        "incident.closed",
+    ]
 
 
 def at_the_counter(number: int, kind: str, at: str, **more: Any) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Reports as HTML, DOCX and text: everything that is said is there, in both languages, and nothing of it is markup."""
 
 import re
+from dataclasses import replace
 from io import BytesIO
 
 import pytest
@@ -19,13 +20,19 @@ NASTY = '<script>alert(1)</script> & "quoted" {{ 7 * 7 }}'
 EVENTS = (
     *TWO_PROVINCES,
     recorded("note.added", "10:50", data={"text": NASTY}),
-    wrote("11:25", "cbrc-formal-report", by="王敏 <b>", next_steps="第一行\nsecond line \x08"),
+    wrote("11:25", "cbrc-formal-report", by="王敏 <b>", next_steps="第一行\nsecond line"),
 )
 LOCALES = pytest.mark.parametrize("locale", ["zh-CN", "en"])
 
 
 def formal(locale: str) -> Report:
-    return report("cbrc-formal-report", "11:30", *EVENTS, locale=locale)
+    found = report("cbrc-formal-report", "11:30", *EVENTS, locale=locale)
+    # Events refuse control characters now; a report that was stored before may have one.
+    sections = (
+        replace(section, fields=tuple(replace(f, written=f.written and f"{f.written} \x08") for f in section.fields))
+        for section in found.sections
+    )
+    return replace(found, sections=tuple(sections))
 
 
 def stamp(found: Report, version: int = 3, state: str = "draft") -> Stamp:
