@@ -13,8 +13,7 @@ from typing import Any
 from incident_engine.common.errors import IncidentEngineError, InvalidDocumentError, Problem
 from incident_engine.common.telemetry import EventOutcome, Metrics
 from incident_engine.domain.events.model import EVENT, Event, Repeats
-from incident_engine.domain.events.reserved import API
-from incident_engine.domain.events.types import EventType
+from incident_engine.domain.events.types import API, EventType
 from incident_engine.engine.decision_log import Reason, log, log_after_commit, warn
 from incident_engine.engine.receipts import EventReporter, Receipt
 from incident_engine.intake.base import Batch, Format, IntakeContext, Overrides, Rejected

@@ -7,8 +7,7 @@ from pydantic import Field, model_validator
 
 from incident_engine.common.validation import Strict, invalid
 from incident_engine.domain.events.fields import Instant, Name, PersonName, PlainText, Text
-from incident_engine.domain.events.reserved import LINK
-from incident_engine.domain.events.types import EventType, PersonEvent
+from incident_engine.domain.events.types import LINK, EventType, PersonEvent
 from incident_engine.domain.values import Identifier, stamp
 
 

@@ -6,12 +6,8 @@ from functools import lru_cache
 from typing import Any
 
 from incident_engine.common.errors import Path, Problem
-from incident_engine.domain.events.types import ITSELF, BaseEvent
+from incident_engine.domain.events.types import API, ITSELF, LINK, BaseEvent
 
-API = "api"
-"""The source of actions by the API."""
-LINK = "link"
-"""The source of actions by signed links."""
 RESERVED_SOURCES = frozenset({ITSELF, API, LINK})
 
 

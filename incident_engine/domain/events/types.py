@@ -8,6 +8,10 @@ from incident_engine.domain.events.fields import IncidentKey, Instant, Name, Reg
 
 ITSELF = "incident-engine"
 """The source of the events that the engine reports itself."""
+API = "api"
+"""The source of actions by the API."""
+LINK = "link"
+"""The source of actions by signed links."""
 
 
 class EventType(StrEnum):

@@ -15,7 +15,7 @@ from incident_engine.common.errors import InvalidDocumentError, Problem
 from incident_engine.common.validation import nearest
 from incident_engine.domain.events.actions import StepAdded
 from incident_engine.domain.events.effect import sentences
-from incident_engine.domain.events.reserved import API
+from incident_engine.domain.events.types import API
 from incident_engine.domain.step_id import StepId
 from incident_engine.engine.addition_preview import addition_texts
 from incident_engine.store import cases, steps

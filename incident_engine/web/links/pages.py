@@ -20,7 +20,7 @@ from incident_engine.common.signed_links import InvalidLinkError, Link, LinkActi
 from incident_engine.common.telemetry import DeniedReason, EventOutcome
 from incident_engine.domain.events.effect import Effect, sentences
 from incident_engine.domain.events.fields import plain_name
-from incident_engine.domain.events.reserved import LINK
+from incident_engine.domain.events.types import LINK
 from incident_engine.domain.response.step import Step, StepState
 from incident_engine.engine.report_versions import empty_fields
 from incident_engine.store import held_texts, steps
