@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from incident_engine.delivery.channels.splitting import in_json
 from incident_engine.domain.messages.drill_marks import DRILL_MARKS
-from incident_engine.store.deliveries import ClaimedDelivery
+from incident_engine.store.claims import ClaimedDelivery
 
 _SUBJECTS = {"zh-CN": "{count} 条消息", "en": "{count} messages"}
 _HEADER_LENGTH = 120

@@ -18,7 +18,7 @@ from incident_engine.delivery.retry import AttemptResult, attempt_result
 from incident_engine.delivery.slots import Batch, Slots
 from incident_engine.domain.response.delivery_outcome import DeliveryState
 from incident_engine.store import deliveries
-from incident_engine.store.deliveries import Choice, ClaimedDelivery
+from incident_engine.store.claims import Choice, ClaimedDelivery
 from incident_engine.store.unit_of_work import UnitOfWork, in_savepoint
 from incident_engine.store.writer import Writer
 

@@ -21,7 +21,7 @@ from incident_engine.delivery.channels.splitting import in_json
 from incident_engine.delivery.circuit_breaker import CircuitBreaker
 from incident_engine.delivery.digest import fitting
 from incident_engine.delivery.rate_limit import RateLimits
-from incident_engine.store.deliveries import Choice, ClaimedDelivery, Priority
+from incident_engine.store.claims import Choice, ClaimedDelivery, Priority
 
 MAX_ENDPOINTS = 10_000
 """How many endpoints are kept in memory."""

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from incident_engine.config.channels import RetrySettings
 from incident_engine.delivery.channels.base import DeliveryError, DeliveryOutcome
 from incident_engine.domain.response.delivery_outcome import DeliveryState
-from incident_engine.store.deliveries import ClaimedDelivery
+from incident_engine.store.claims import ClaimedDelivery
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Sequence
 
-from incident_engine.store.deliveries import ClaimedDelivery
+from incident_engine.store.claims import ClaimedDelivery
 
 Batch = tuple[ClaimedDelivery, ...]
 """Deliveries that go out as one message."""

@@ -9,7 +9,7 @@ from incident_engine.config.channels import ChannelSettings, OutgoingSettings
 from incident_engine.config.people import ContactSettings
 from incident_engine.delivery.channels.base import DeliveryError, DeliveryOutcome
 from incident_engine.delivery.channels.registry import open_channels
-from incident_engine.store.deliveries import ClaimedDelivery
+from incident_engine.store.claims import ClaimedDelivery
 
 TEST_CASE = "test-message"
 """Stands in place of an incident and a step; no incident has this id."""

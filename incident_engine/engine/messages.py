@@ -18,7 +18,7 @@ from incident_engine.domain.rulebook import Rulebook
 from incident_engine.engine.decision_log import Reason, warn
 from incident_engine.engine.report_facts import reporting_unit
 from incident_engine.engine.report_versions import outlook
-from incident_engine.store.deliveries import Priority
+from incident_engine.store.claims import Priority
 
 
 class StepMessages:

@@ -1,9 +1,7 @@
 """The tables of deliveries and attempts: deliveries are claimed with a lease, and their outcome is recorded."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from enum import IntEnum
 from functools import partial
 from typing import Any
 
@@ -21,57 +19,14 @@ from incident_engine.domain.response.delivery_outcome import (
     has_consequences,
 )
 from incident_engine.domain.response.step import StepState
+from incident_engine.store.claims import Choice, Choose, ClaimedDelivery
 from incident_engine.store.prepared import Prepared, insert_row, update_row
 from incident_engine.store.tables import attempts, deliveries, events, steps
-
-
-class Priority(IntEnum):
-    """The order of sending: notices that the law requires, then pages to be acknowledged, then all others."""
-
-    STATUTORY = 0
-    URGENT = 1
-    OTHER = 2
-
-
-@dataclass(frozen=True, slots=True)
-class ClaimedDelivery:
-    """A delivery that this process may attempt until its lease ends."""
-
-    id: str
-    step_id: str
-    case_id: str
-    contact: str
-    channel: str
-    address: str | None
-    locale: str
-    subject: str
-    body: str
-    created_at: datetime
-    attempt: int
-    priority: int = Priority.OTHER
-    position: int = 0
-
 
 _MAX_CORRECTION = timedelta(minutes=1)
 """A clock that goes back by less was corrected, or the clocks of two replicas differ."""
 _MAX_CONSIDERED = 200
 """The number of due deliveries that are considered for a choice at most."""
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """The due deliveries to send now, and those that must wait."""
-
-    batches: Sequence[tuple[ClaimedDelivery, ...]]
-    """Deliveries to send now; each batch goes out as one message."""
-    later: Mapping[str, datetime] = field(default_factory=dict)
-    """The new instants of postponed deliveries, by id."""
-    unreachable: Collection[str] = ()
-    """Ids of postponed deliveries whose endpoint does not answer, or whose wait is long."""
-
-
-Choose = Callable[[Sequence[ClaimedDelivery], int], Choice]
-"""Chooses from due deliveries in their order; the number is the limit of messages."""
 
 
 def is_due(connection: Connection, now: datetime) -> bool:

@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, Connection, Select, and_, case, func, or_, se
 
 from incident_engine.domain.response.delivery_outcome import DeliveryState
 from incident_engine.domain.response.step import StepState
-from incident_engine.store.deliveries import Priority
+from incident_engine.store.claims import Priority
 from incident_engine.store.events import last_event as newest_event
 from incident_engine.store.quarantine import WaitingReports, waiting_reports
 from incident_engine.store.silence import SilentCase, silent_cases

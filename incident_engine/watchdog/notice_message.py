@@ -12,7 +12,7 @@ from incident_engine.config.settings import Settings
 from incident_engine.domain.messages.drill_marks import marked
 from incident_engine.domain.messages.formatting import format_instant
 from incident_engine.domain.messages.templates import Message, MessageForm
-from incident_engine.store.deliveries import ClaimedDelivery, Priority
+from incident_engine.store.claims import ClaimedDelivery, Priority
 from incident_engine.watchdog.findings import FOR_DUTY, Change
 from incident_engine.watchdog.texts import TEXTS
 

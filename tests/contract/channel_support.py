@@ -10,7 +10,7 @@ from support.builders import at
 
 from incident_engine.config.channels import OutgoingSettings
 from incident_engine.delivery.channels.base import Channel, DeliveryError
-from incident_engine.store.deliveries import ClaimedDelivery
+from incident_engine.store.claims import ClaimedDelivery
 
 from .servers import LOOPBACK
 

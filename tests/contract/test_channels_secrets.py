@@ -17,7 +17,7 @@ from incident_engine.common.telemetry import configure_logging
 from incident_engine.config.channels import ChannelSettings
 from incident_engine.delivery.channels.base import DeliveryOutcome
 from incident_engine.delivery.channels.redaction import RedactingChannel
-from incident_engine.store.deliveries import ClaimedDelivery
+from incident_engine.store.claims import ClaimedDelivery
 from incident_engine.store.tables import attempts, deliveries
 
 from .channel_support import failure, send

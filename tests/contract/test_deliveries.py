@@ -13,8 +13,8 @@ from support.fixtures import MICROSECOND, rows
 
 from incident_engine.domain.response.delivery_outcome import DeliveryState
 from incident_engine.store import deliveries as outgoing
+from incident_engine.store.claims import Choice, ClaimedDelivery
 from incident_engine.store.database import Database
-from incident_engine.store.deliveries import Choice, ClaimedDelivery
 from incident_engine.store.tables import attempts, cases, deliveries, steps
 
 from .test_store import A_DELIVERY, A_STEP, AN_INCIDENT

@@ -33,8 +33,8 @@ from incident_engine.delivery.channels.email import EmailChannel
 from incident_engine.delivery.channels.registry import open_channels
 from incident_engine.delivery.dispatcher import AT_ONCE, Dispatcher
 from incident_engine.delivery.endpoints import Endpoints
+from incident_engine.store.claims import ClaimedDelivery
 from incident_engine.store.database import Database
-from incident_engine.store.deliveries import ClaimedDelivery
 from incident_engine.store.tables import attempts, cases, deliveries, steps
 from incident_engine.store.unit_of_work import UnitOfWork
 from incident_engine.store.writer import Writer

@@ -16,7 +16,7 @@ from incident_engine.domain.response.delivery_outcome import DeliveryState
 from incident_engine.domain.response.step import StepState
 from incident_engine.engine.update import CaseUpdater
 from incident_engine.store import health as store_health
-from incident_engine.store.deliveries import Priority
+from incident_engine.store.claims import Priority
 from incident_engine.store.health import Health, Late, Limits, health
 from incident_engine.store.tables import deliveries, steps, timers
 from incident_engine.watchdog import store_probe

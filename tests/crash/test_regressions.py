@@ -27,7 +27,7 @@ from incident_engine.domain.response.delivery_outcome import DeliveryState
 from incident_engine.domain.response.step import StepState
 from incident_engine.intake.native import parse_events
 from incident_engine.store import deliveries as outgoing
-from incident_engine.store.deliveries import ClaimedDelivery
+from incident_engine.store.claims import ClaimedDelivery
 from incident_engine.store.tables import assessments, cases, deliveries, steps, timers
 from incident_engine.store.unit_of_work import UnitOfWork
 

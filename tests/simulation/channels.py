@@ -7,7 +7,7 @@ from random import Random
 
 from incident_engine.delivery.channels.base import DeliveryError, DeliveryOutcome
 from incident_engine.delivery.digest import digest_of
-from incident_engine.store.deliveries import ClaimedDelivery
+from incident_engine.store.claims import ClaimedDelivery
 from simulation.clock import SECOND, Agenda, SteppedLoop, WorldClock
 
 FATES = ("unreachable", "silent", "lost_answer", "server_error", "too_many", "refused", "fault")

@@ -15,7 +15,7 @@ from incident_engine.domain.incidents.fold import fold
 from incident_engine.domain.response.delivery_outcome import DeliveryState
 from incident_engine.domain.response.step import StepState
 from incident_engine.domain.values import NEVER
-from incident_engine.store.deliveries import ClaimedDelivery
+from incident_engine.store.claims import ClaimedDelivery
 from incident_engine.store.events import events_of
 from simulation.bank import Bank, changed
 from simulation.channels import Sending

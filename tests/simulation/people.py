@@ -6,7 +6,7 @@ from random import Random
 from typing import Any
 
 from incident_engine.config.settings import Settings
-from incident_engine.store.deliveries import ClaimedDelivery
+from incident_engine.store.claims import ClaimedDelivery
 from incident_engine.store.steps import StoredStep
 from simulation.clock import HOUR, MINUTE, SECOND
 

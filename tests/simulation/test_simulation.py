@@ -18,7 +18,7 @@ from incident_engine.engine.known_events import KnownEvents
 from incident_engine.engine.update import CaseUpdater
 from incident_engine.store import deliveries as outgoing
 from incident_engine.store import held_texts, steps
-from incident_engine.store.deliveries import ClaimedDelivery
+from incident_engine.store.claims import ClaimedDelivery
 from incident_engine.store.events import EventRow, append_all
 from incident_engine.store.tables import deliveries
 from simulation import invariants, play, scratch

@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from incident_engine.store import deliveries as outgoing
-from incident_engine.store.deliveries import Choice, ClaimedDelivery
+from incident_engine.store.claims import Choice, ClaimedDelivery
 
 
 def claim_each(connection: Connection, now: datetime, lease_until: datetime, limit: int) -> list[ClaimedDelivery]:

@@ -16,7 +16,7 @@ from incident_engine.domain.response.plan import plan
 from incident_engine.domain.response.playbook import parse_playbook
 from incident_engine.drills.feeder import step_id_of
 from incident_engine.drills.runner import parse_speed
-from incident_engine.store.deliveries import ClaimedDelivery
+from incident_engine.store.claims import ClaimedDelivery
 
 START = datetime(2013, 6, 23, 2, 35, tzinfo=UTC)
 

@@ -22,7 +22,7 @@ from incident_engine.delivery.channels.wecom import WecomChannel
 from incident_engine.delivery.circuit_breaker import FAILURES, SHORTEST
 from incident_engine.delivery.digest import digest_of
 from incident_engine.delivery.endpoints import Endpoints, PostponeReason
-from incident_engine.store.deliveries import ClaimedDelivery
+from incident_engine.store.claims import ClaimedDelivery
 
 NOW = at("10:35")
 SECOND = timedelta(seconds=1)

@@ -5,7 +5,7 @@ from typing import Any
 from support.builders import at
 
 from incident_engine.delivery.slots import Batch, Slots
-from incident_engine.store.deliveries import ClaimedDelivery
+from incident_engine.store.claims import ClaimedDelivery
 
 
 def batch(*names: str, attempt: int = 1) -> Batch:

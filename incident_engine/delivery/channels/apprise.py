@@ -15,7 +15,7 @@ from typing import Any
 from incident_engine.config.channels import AppriseSettings
 from incident_engine.delivery.channels.base import DeliveryError, DeliveryOutcome
 from incident_engine.delivery.channels.plain import title_of, without_markup
-from incident_engine.store.deliveries import ClaimedDelivery
+from incident_engine.store.claims import ClaimedDelivery
 
 _AT_ONCE = 4
 """The number of messages of one channel at a time; Apprise blocks a thread for each."""

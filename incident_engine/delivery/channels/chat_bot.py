@@ -17,7 +17,7 @@ from incident_engine.delivery.channels.base import DeliveryError, DeliveryOutcom
 from incident_engine.delivery.channels.http_client import HttpAnswer, HttpClient, explained, retry_after
 from incident_engine.delivery.channels.plain import title_of, without_markup
 from incident_engine.delivery.channels.splitting import in_json, numbered
-from incident_engine.store.deliveries import ClaimedDelivery
+from incident_engine.store.claims import ClaimedDelivery
 
 _MAX_IN_PROGRESS = 1_000
 _CONTENT_TYPE = {"content-type": "application/json; charset=utf-8"}

@@ -22,7 +22,7 @@ from aiosmtplib.errors import (
 from incident_engine.common.markdown import as_html
 from incident_engine.config.channels import EmailSettings
 from incident_engine.delivery.channels.base import DeliveryError, DeliveryOutcome
-from incident_engine.store.deliveries import ClaimedDelivery
+from incident_engine.store.claims import ClaimedDelivery
 
 _PERMANENT = 500
 _LONGEST_LINE = 76

@@ -8,7 +8,7 @@ from pathlib import Path
 from incident_engine.common.private_files import make_folder, open_new, write_file
 from incident_engine.config.channels import OutboxSettings
 from incident_engine.delivery.channels.base import DeliveryError, DeliveryOutcome
-from incident_engine.store.deliveries import ClaimedDelivery
+from incident_engine.store.claims import ClaimedDelivery
 
 
 class OutboxChannel:

@@ -6,7 +6,7 @@ from urllib.parse import quote, quote_plus, unquote, urlsplit
 
 from incident_engine.config.channels import ChannelSettings, channel_secrets
 from incident_engine.delivery.channels.base import Channel, Connectable, DeliveryError, DeliveryOutcome
-from incident_engine.store.deliveries import ClaimedDelivery
+from incident_engine.store.claims import ClaimedDelivery
 
 _SHORTEST = 4
 """A shorter secret protects nothing, and hiding it would make words unreadable."""

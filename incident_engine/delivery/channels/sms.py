@@ -11,7 +11,7 @@ from incident_engine.delivery.channels.base import DeliveryError, DeliveryOutcom
 from incident_engine.delivery.channels.chat_bot import Progress
 from incident_engine.delivery.channels.http_client import HttpAnswer, HttpClient, explained, retry_after
 from incident_engine.delivery.channels.splitting import numbered
-from incident_engine.store.deliveries import ClaimedDelivery
+from incident_engine.store.claims import ClaimedDelivery
 
 _TYPES = {
     "json": "application/json; charset=utf-8",

@@ -7,7 +7,7 @@ from standardwebhooks import Webhook
 
 from incident_engine.config.channels import OutgoingSettings, WebhookSettings
 from incident_engine.delivery.channels.http_client import HttpClient, explained
-from incident_engine.store.deliveries import ClaimedDelivery
+from incident_engine.store.claims import ClaimedDelivery
 
 
 class WebhookChannel:
