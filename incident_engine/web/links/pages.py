@@ -7,7 +7,6 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from fastapi import FastAPI
-from sqlalchemy import Connection
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,20 +15,17 @@ from starlette.types import Scope
 from incident_engine.common.errors import ConflictError, InvalidDocumentError, Problem
 from incident_engine.common.i18n import Translator
 from incident_engine.common.link_path import LINK_PATH
-from incident_engine.common.signed_links import InvalidLinkError, Link, LinkAction
+from incident_engine.common.signed_links import InvalidLinkError, Link
 from incident_engine.common.telemetry import DeniedReason, EventOutcome
 from incident_engine.domain.events.effect import Effect, sentences
 from incident_engine.domain.events.fields import plain_name
 from incident_engine.domain.events.types import LINK
-from incident_engine.domain.response.step import Step, StepState
-from incident_engine.engine.report_versions import empty_fields
-from incident_engine.store import held_texts, steps
 from incident_engine.web.action_events import ActionEvents
 from incident_engine.web.context import AppContext
 from incident_engine.web.denials import Denials
 from incident_engine.web.links.errors import STATUS, LinkError, LinkRefusedError, accepted_locale, error_page
-from incident_engine.web.links.validity import step_of
-from incident_engine.web.rendering import local_minute, page, safe_html
+from incident_engine.web.links.step_view import StepReader
+from incident_engine.web.rendering import page
 from incident_engine.web.request import read_body
 
 
@@ -57,13 +53,14 @@ class LinkPages:
     def __init__(self, context: AppContext, denials: Denials) -> None:
         self._context = context
         self._denials = denials
+        self._steps = StepReader(context)
         self._events = ActionEvents(context.engine, context.writer, context.clock)
 
     async def show(self, request: Request, token: str) -> Response:
         """Show the step of a link with one button. Mail programs open links by themselves, so this changes nothing."""
         try:
             link = self._read(request, token)
-            variables = await asyncio.to_thread(self._variables, link)
+            variables = await asyncio.to_thread(self._steps.variables, link)
         except LinkRefusedError as refusal:
             return self._error(request, refusal)
         return page("action.html", 200, **variables, result=None)
@@ -72,7 +69,7 @@ class LinkPages:
         """Take the action of a link. The same link a second time changes nothing and says so."""
         try:
             link = self._read(request, token)
-            variables = await asyncio.to_thread(self._variables, link)
+            variables = await asyncio.to_thread(self._steps.variables, link)
         except LinkRefusedError as refusal:
             return self._error(request, refusal)
         body = await read_body(request, self._context.settings.server.max_body_bytes)
@@ -101,11 +98,11 @@ class LinkPages:
             receipt = await self._events.report(event)
         except ConflictError:
             # Somebody else pressed the same button at the same time; the page says who it was.
-            return page("action.html", 200, **await asyncio.to_thread(self._variables, link), result="already")
+            return page("action.html", 200, **await asyncio.to_thread(self._steps.variables, link), result="already")
         except InvalidDocumentError as error:
             return page("action.html", 409, **variables, result="refused", reasons=_reasons(error.problems))
         result = "already" if receipt.outcome is EventOutcome.DUPLICATE else "done"
-        variables = await asyncio.to_thread(self._variables, link)
+        variables = await asyncio.to_thread(self._steps.variables, link)
         settings = self._context.settings
         detail = sentences(receipt.effect, settings.bank.zone, settings.service_names)
         # Somebody else may have been a moment faster: then the page says who, not that this click did it.
@@ -127,47 +124,6 @@ class LinkPages:
     def _error(self, request: Request, refusal: LinkRefusedError) -> Response:
         return error_page(refusal.error, STATUS[refusal.error], reader_locale(self._context, request.scope))
 
-    def _variables(self, link: Link) -> dict[str, Any]:
-        """Return the variables of action.html.
-
-        Shape: `{"incident", "step": Step, "action", "is_done", "done_by", "done_at", "deadline", "message": (subject,
-        HTML), "overdue": [{"key", "cite", "due_at"}], "gaps": {locale: [label of an empty required field]},
-        "drafts": [(locale, subject, HTML)], "name": LocalizedText, "bank": LocalizedText}`. Raises LinkRefusedError if
-        the step is gone or was assigned to somebody else.
-        """
-        now = self._context.clock.now()
-        with self._context.database.read() as connection:
-            incident_id, stored = step_of(connection, link, self._context.settings.people, now)
-            drafts = held_texts.held_texts_of(connection, link.step)
-            answer = steps.answer_to(connection, link.step)
-            message = held_texts.latest_text(connection, link.step, link.contact)
-            # Completing the request would close nothing, so its button closes.
-            closes = link.action is LinkAction.COMPLETE and self._context.reader.asks_for_closing(stored.step)
-            overdue = self._context.reader.overdue(connection, incident_id, now) if closes else []
-            gaps = _gaps(connection, incident_id, stored.step, link.action)
-        zone = self._context.settings.bank.zone
-        is_approval = link.action is LinkAction.APPROVE
-        waits = stored.state is (StepState.AWAITING if is_approval else StepState.STARTED)
-        return {
-            "incident": incident_id,
-            "step": stored.step,
-            "action": "close" if closes else link.action.value,
-            "overdue": [
-                {"key": status.key, "cite": status.cite, "due_at": local_minute(status.due_at, zone)}
-                for status in overdue
-                if status.due_at is not None
-            ],
-            "gaps": gaps,
-            "is_done": not waits,
-            "done_by": answer[1] if answer else None,
-            "done_at": local_minute(answer[0], zone) if answer else None,
-            "deadline": local_minute(stored.step.deadline, zone) if stored.step.deadline else None,
-            "message": (message[0], safe_html(message[1])) if message else None,
-            "drafts": [(draft.locale, draft.subject, safe_html(draft.body)) for draft in drafts if is_approval],
-            "name": self._context.settings.contact_by_id[link.contact].name,
-            "bank": self._context.settings.bank.name,
-        }
-
 
 def _reasons(problems: list[Problem] | tuple[Problem, ...]) -> tuple[str, str]:
     """Return in Chinese and in English why an action was refused."""
@@ -175,14 +131,6 @@ def _reasons(problems: list[Problem] | tuple[Problem, ...]) -> tuple[str, str]:
         return Translator("zh-CN")("link name refused"), Translator("en")("link name refused")
     # The engine's own texts are English.
     return Translator("zh-CN")("link action refused"), "; ".join(problem.sentence() for problem in problems)
-
-
-def _gaps(connection: Connection, case_id: str, step: Step, action: LinkAction) -> dict[str, list[str]]:
-    """Return the labels of empty required fields, by locale, in the report that an action approves or hands in."""
-    if step.report is None or action is LinkAction.ACKNOWLEDGE:
-        return {}
-    is_submission = action is LinkAction.COMPLETE
-    return empty_fields(connection, case_id, step.report, step.instance, is_submission=is_submission)
 
 
 def _tick(form: Mapping[str, list[str]], gaps: Mapping[str, list[str]]) -> dict[str, bool]:
