@@ -1,12 +1,9 @@
 """Checks of people's events against their case, and the fields that are filled in before an event is stored."""
 
-from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime, timedelta
-
 from sqlalchemy import Connection
 
 from incident_engine.common.errors import Problem
-from incident_engine.common.validation import nearest, unknown_problems
+from incident_engine.config.settings import Settings
 from incident_engine.domain.events.actions import (
     IncidentClosed,
     ReportWritten,
@@ -20,189 +17,65 @@ from incident_engine.domain.events.actions import (
 from incident_engine.domain.events.case_events import EventsByType
 from incident_engine.domain.events.effect import EventEffect
 from incident_engine.domain.events.model import Event, ImpactMeasured, LevelCorrected
-from incident_engine.domain.grading.assessment import Assessment
-from incident_engine.domain.grading.pack import Pack
 from incident_engine.domain.handling import Handling
-from incident_engine.domain.incidents.closing_check import Overdue, closing_problem, overdue_problems
-from incident_engine.domain.incidents.fold import fold
-from incident_engine.domain.incidents.incident import Incident
 from incident_engine.domain.reports.definition import report_size_problems
-from incident_engine.domain.response.completion import overdue_obligations
 from incident_engine.domain.response.effects import person_effect, step_of
-from incident_engine.domain.response.playbook import Claim
-from incident_engine.domain.response.step import Awaits, StepState
+from incident_engine.domain.rulebook import Rulebook
+from incident_engine.engine.closing_checks import closing_problems
 from incident_engine.engine.incident_cache import IncidentCache
-from incident_engine.engine.name_checks import Names, name_problems, with_default_pack, with_level_id
-from incident_engine.engine.report_versions import empty_fields
-from incident_engine.store.events import events_of
+from incident_engine.engine.name_checks import name_problems, names_of, with_default_pack, with_level_id
+from incident_engine.engine.reader import Reader
+from incident_engine.engine.step_checks import action_problems, addition_problems, completed, gap_problems, too_early
 from incident_engine.store.steps import steps_of
+from incident_engine.store.unit_of_work import UnitOfWork
 
-STEP_ACTIONS = (StepAcknowledged, StepApproved, StepSkipped, StepAssigned)
+_STEP_ACTIONS = (StepAcknowledged, StepApproved, StepSkipped, StepAssigned)
 """Actions on a step, which they name."""
-CHECKED = (StepCompleted, LevelCorrected, ImpactMeasured, StepAdded, ReportWritten, IncidentClosed, *STEP_ACTIONS)
+_CHECKED = (StepCompleted, LevelCorrected, ImpactMeasured, StepAdded, ReportWritten, IncidentClosed, *_STEP_ACTIONS)
 """Events that name something of their incident's packs or steps, or that its state may forbid."""
 
 
-Assess = Callable[[Incident, datetime], Sequence[Assessment]]
-"""Return the verdicts on an incident at an instant."""
+class EventChecks:
+    """Checks people's events in the present state of their cases."""
 
+    def __init__(self, settings: Settings, rulebook: Rulebook, reader: Reader, cache: IncidentCache) -> None:
+        self._names = names_of(settings, rulebook)
+        self._observation = settings.closing.observation
+        self._reader = reader
+        self._cache = cache
 
-def checked(
-    connection: Connection,
-    event: Event,
-    incident: Incident,
-    packs: Sequence[Pack],
-    names: Names,
-    assess: Assess,
-    observation: timedelta,
-) -> Event | list[Problem]:
-    """Return the event as it is to be stored, or its problems in the present state of its incident.
+    def checked(self, unit: UnitOfWork, event: Event, case_id: str) -> Event | list[Problem]:
+        """Return the event as it is to be stored, or its problems."""
+        # Steps and verdicts must include the events before this one, also those of the same transaction.
+        self._cache.flush(unit.connection)
+        unit.run_update(case_id)
+        if not isinstance(event, _CHECKED):
+            return event
+        connection = unit.connection
+        packs = self._reader.packs_of(connection, case_id)
+        incident = self._cache.incident(connection, case_id)
+        match event:
+            case StepAcknowledged() | StepApproved() | StepSkipped() | StepAssigned():
+                problems = list(action_problems(connection, event, incident, self._names))
+                return problems or list(gap_problems(connection, case_id, event, None)) or event
+            case StepAdded():
+                return list(addition_problems(event, incident, self._names)) or event
+            case ReportWritten():
+                problems = list(self._names.report_entry_problems(event))
+                return problems or list(report_size_problems(event, incident.handling)) or event
+            case StepCompleted():
+                return completed(connection, event, incident, packs, self._names)
+            case LevelCorrected():
+                event = with_level_id(with_default_pack(event, packs[0].pack), packs)
+                return [*too_early(event, incident), *name_problems(event, packs)] or event
+            case IncidentClosed():
+                return closing_problems(connection, event, case_id, self._reader, self._observation) or event
+            case _:
+                return list(name_problems(event, packs)) or event
 
-    The primary pack is the first. `observation` is the time that all services must have worked before a closing.
-    """
-    match event:
-        case StepAcknowledged() | StepApproved() | StepSkipped() | StepAssigned():
-            problems = list(_action_problems(connection, event, incident, names))
-            return problems or list(_gap_problems(connection, incident.id, event, None)) or event
-        case StepAdded(data=task):
-            problems = list(unknown_problems(("data", "step"), "step", task.step, names.steps)) if task.step else []
-            if task.assignee is not None:
-                problems += unknown_problems(("data", "assignee"), "contact or audience", task.assignee, names.people)
-            return problems or list(_addition_problems(event, incident, names)) or event
-        case ReportWritten():
-            problems = list(names.report_entry_problems(event))
-            return problems or list(report_size_problems(event, incident.handling)) or event
-        case StepCompleted():
-            return _completed(connection, event, incident, packs, names)
-        case LevelCorrected():
-            event = with_level_id(with_default_pack(event, packs[0].pack), packs)
-            return [*_too_early(event, incident), *name_problems(event, packs)] or event
-        case IncidentClosed(occurred_at=closed_at):
-            # Later events may have re-opened it; a closing that arrives late is judged as of its own time.
-            recorded = [other for other in events_of(connection, incident.id) if other.event.occurred_at <= closed_at]
-            as_of_then = fold(incident.id, recorded)
-            problem = closing_problem(as_of_then, closed_at, observation)
-            if problem is not None:
-                return [problem]
-            unmet = overdue_obligations(assess(as_of_then, closed_at))
-            overdue = [Overdue(status.key, status.due_at) for status in unmet if status.due_at is not None]
-            return overdue_problems(overdue, event.data.overdue) or event
-        case _:
-            return list(name_problems(event, packs)) or event
-
-
-def _addition_problems(event: StepAdded, incident: Incident, names: Names) -> Iterator[Problem]:
-    """Yield why an addition would say something wrong, and each slip that the person must confirm before."""
-    task = event.data
-    for template in (template for template in names.templates if template.id == task.step):
-        if template.is_contradicted(incident):
-            is_over = template.claim is Claim.DOWN
-            claim = "something is down, and everything works" if is_over else "everything works, and something is down"
-            yield Problem(("data", "step"), f"step '{template.id}' says that {claim}", "a step whose words are true")
-        elif template.goes_outside and not task.confirm:
-            message = f"step '{template.id}' sends words outside the bank, to '{template.audience}'"
-            yield Problem(("data", "confirm"), message, "true, once you have read them")
-    if task.due_at is not None and task.due_at < event.occurred_at and not task.confirm:
-        message = f"the task would be due at {task.due_at.isoformat()}, which is past"
-        yield Problem(("data", "confirm"), message, "a later due_at, or true if it is meant")
-
-
-def action_effect(connection: Connection, event: Event, cache: IncidentCache, case_id: str) -> EventEffect:
-    """Return the effect of a person's event that is checked, and not appended yet."""
-    if not isinstance(event, (StepCompleted, *STEP_ACTIONS)):
-        return person_effect(event, None, Handling(EventsByType()))
-    stored = {step_id: row.step for step_id, row in steps_of(connection, case_id).items()}
-    return person_effect(event, step_of(event, stored), cache.incident(connection, case_id).handling)
-
-
-def _completed(
-    connection: Connection, event: StepCompleted, incident: Incident, packs: Sequence[Pack], names: Names
-) -> StepCompleted | list[Problem]:
-    """Return the event with the obligation that its step fulfils, or its problems."""
-    completion = event.data
-    stored = steps_of(connection, incident.id)
-    problems = _too_early(event, incident)
-    if completion.step is None and completion.fulfils is None:
-        problems.append(Problem(("data",), "does not say what was completed", "step or fulfils"))
-    if completion.step is not None and completion.step not in stored:
-        message = f"incident '{incident.id}' has no step '{completion.step}'"
-        expected = f"one of: {', '.join(stored)}"
-        problems.append(Problem(("data", "step"), message, expected, nearest(completion.step, stored)))
-    problems += name_problems(event, packs)
-    if completion.step in stored and stored[completion.step].step.base in stored:
-        base = stored[stored[completion.step].step.base].step
-        if base.approval is not None:
-            message = f"step '{completion.step}' awaits an approval, not a completion"
-            problems.append(Problem(("data", "step"), message, "step.approved, or step.skipped with a reason"))
-        if (base.playbook, base.step) in names.closing_requests and incident.closing is None:
-            message = f"step '{completion.step}' asks for the closing, and a completion closes nothing"
-            expected = f"incident.closed, or: incident-engine step close {incident.id} --by NAME"
-            problems.append(Problem(("data", "step"), message, expected))
-    if problems:
-        return problems
-    # Stored with the event: the playbook, and with it the step, may be another one when the event is read again.
-    fulfils = completion.fulfils or (stored[completion.step].step.fulfils if completion.step else None)
-    problems += _gap_problems(connection, incident.id, event, fulfils)
-    return problems or event.model_copy(update={"data": completion.model_copy(update={"fulfils": fulfils})})
-
-
-def _action_problems(
-    connection: Connection,
-    event: StepAcknowledged | StepApproved | StepSkipped | StepAssigned,
-    incident: Incident,
-    names: Names,
-) -> Iterator[Problem]:
-    """Yield the problems of an action on a step."""
-    step_id, stored = event.data.step, steps_of(connection, incident.id)
-    if step_id not in stored:
-        message = f"incident '{incident.id}' has no step '{step_id}'"
-        yield Problem(("data", "step"), message, f"one of: {', '.join(stored)}", nearest(step_id, stored))
-        return
-    # An answer to a reminder or to an escalation is an answer to the step behind it.
-    row = stored.get(stored[step_id].step.base, stored[step_id])
-    step = row.step
-    if isinstance(event, StepApproved) and step.approval is None and step.report is None:
-        yield Problem(("data", "step"), f"step '{step_id}' needs no approval", "a step that awaits one")
-    elif isinstance(event, StepAcknowledged) and step.awaits is not Awaits.ACKNOWLEDGEMENT:
-        message = f"step '{step_id}' awaits {step.awaits or 'no action'}, not an acknowledgement"
-        yield Problem(("data", "step"), message, "a step that awaits an acknowledgement")
-    elif isinstance(event, StepApproved | StepAcknowledged) and row.state in (StepState.PENDING, StepState.WITHDRAWN):
-        if row.started_at is not None or row.state is StepState.WITHDRAWN:
-            yield Problem(("data", "step"), f"step '{step_id}' no longer awaits an action", "a step that is open")
-            return
-        message = f"step '{step_id}' has not started: its message is not written yet"
-        yield Problem(
-            ("data", "step"), message, f"a step that has started; this one is due at {step.due_at.isoformat()}"
-        )
-    if isinstance(event, StepAssigned):
-        yield from unknown_problems(("data", "to"), "contact or audience", event.data.to, names.people)
-    yield from _too_early(event, incident)
-
-
-def _gap_problems(connection: Connection, case_id: str, event: Event, fulfils: str | None) -> Iterator[Problem]:
-    """Yield a problem for each report with empty required fields that an event would approve or hand in."""
-    if not isinstance(event, StepApproved | StepCompleted) or event.data.with_gaps:
-        return
-    stored = steps_of(connection, case_id)
-    base = stored[event.data.step].step.base if event.data.step is not None else None
-    is_submission = isinstance(event, StepCompleted)
-    for row in stored.values():
-        step = row.step
-        if row.state in (StepState.SKIPPED, StepState.WITHDRAWN) or (row.approved and not is_submission):
-            continue  # a report that is given up goes nowhere, and only the first approval counts
-        # A completion hands in the report of each step that waits for its obligation, also those it does not name.
-        if step.report is None or (step.id != base and (fulfils is None or step.fulfils != fulfils)):
-            continue
-        empty = empty_fields(connection, case_id, step.report, step.instance, is_submission=is_submission)
-        if empty:
-            message = f"required fields of '{step.report}' are empty: {', '.join(empty['en'])}"
-            expected = "true if it must go without them; fill them in with the event report.written"
-            yield Problem(("data", "with_gaps"), message, expected)
-
-
-def _too_early(event: Event, incident: Incident) -> list[Problem]:
-    started_at = incident.first_event_at
-    if started_at is None or event.occurred_at >= started_at:
-        return []
-    message = f"{event.occurred_at.isoformat()} is before the incident began ({started_at.isoformat()})"
-    return [Problem(("occurred_at",), message, "when it was done")]
+    def effect(self, connection: Connection, event: Event, case_id: str) -> EventEffect:
+        """Return the effect of an event that is checked, and not appended yet."""
+        if not isinstance(event, (StepCompleted, *_STEP_ACTIONS)):
+            return person_effect(event, None, Handling(EventsByType()))
+        stored = {step_id: row.step for step_id, row in steps_of(connection, case_id).items()}
+        return person_effect(event, step_of(event, stored), self._cache.incident(connection, case_id).handling)

@@ -15,15 +15,12 @@ from incident_engine.common.telemetry import EventOutcome, Metrics
 from incident_engine.config.settings import Settings
 from incident_engine.domain.events.effect import DUPLICATE, QUARANTINED, RECORDED
 from incident_engine.domain.events.model import Event, MaintenanceAnnounced, OutageEvent, Recorded, Repeats, wire
-from incident_engine.domain.grading.assessment import Assessment
-from incident_engine.domain.incidents.incident import Incident
 from incident_engine.domain.incidents.signals import ends_listed_after_their_starts, sort_key
 from incident_engine.domain.rulebook import Rulebook
 from incident_engine.engine.decision_log import Reason, log, log_after_commit, warn
-from incident_engine.engine.event_checks import CHECKED, action_effect, checked
+from incident_engine.engine.event_checks import EventChecks
 from incident_engine.engine.incident_cache import IncidentCache
 from incident_engine.engine.known_events import KnownEvents, resolved_alerts
-from incident_engine.engine.name_checks import names_of
 from incident_engine.engine.reader import Reader
 from incident_engine.engine.receipts import Receipt
 from incident_engine.engine.router import Router
@@ -58,11 +55,9 @@ class Engine:
         drill: bool = False,
     ) -> None:
         self._metrics = metrics
-        self._reader = reader
         self.cache = IncidentCache(reader.case_types)
         self._updater = CaseUpdater(settings, rulebook, links or Links(), reader.graded, self.cache, drill=drill)
-        self._names = names_of(settings, rulebook)
-        self._observation = settings.closing.observation
+        self._checks = EventChecks(settings, rulebook, reader, self.cache)
         self._max_outages = settings.intake.max_outages
         self._router = Router(reader.case_types, rulebook.packs, self.cache)
 
@@ -254,11 +249,11 @@ class Engine:
             message = f"incident '{case_id}' would have more than {self._max_outages} outages (intake.max_outages)"
             return [Problem(("regions",), message, "fewer regions, or another incident")]
         # A monitor's event names nothing of its case that would have to be checked; there may be thousands a second.
-        result = event if isinstance(event, OutageEvent) else self._check(unit, event, case_id)
+        result = event if isinstance(event, OutageEvent) else self._checks.checked(unit, event, case_id)
         if isinstance(result, list):
             return result
         is_outage = isinstance(result, OutageEvent)
-        action = RECORDED if is_outage else action_effect(unit.connection, result, self.cache, case_id)
+        action = RECORDED if is_outage else self._checks.effect(unit.connection, result, case_id)
         has_changed, effect = self.cache.append(unit, Recorded(result, now), case_id)
         known_events.add(sent, case_id)
         # An action that opens the incident again does that first of all.
@@ -268,21 +263,6 @@ class Engine:
         return Receipt(
             event.source, event.id, EventOutcome.ACCEPTED, case_id, (case_id,) if has_changed else (), effect
         )
-
-    def _check(self, unit: UnitOfWork, event: Event, case_id: str) -> Event | list[Problem]:
-        """Return a person's event as it is to be stored, or its problems in the present state of the case."""
-        # Steps and verdicts must include the events before this one, also those of the same transaction.
-        self.cache.flush(unit.connection)
-        unit.run_update(case_id)
-        if not isinstance(event, CHECKED):
-            return event
-        packs = self._reader.packs_of(unit.connection, case_id)
-        incident = self.cache.incident(unit.connection, case_id)
-
-        def assess(incident: Incident, at: datetime) -> Sequence[Assessment]:
-            return self._reader.graded(unit.connection, incident, at).assessments
-
-        return checked(unit.connection, event, incident, packs, self._names, assess, self._observation)
 
     def _log_receipts(self, receipts: Mapping[ReceiptGroup, Sequence[str]]) -> None:
         for group, ids in receipts.items():
