@@ -22,7 +22,7 @@ from incident_engine.config.scenario import load_scenario
 from incident_engine.config.scenario_checks import unknown_name_problems
 from incident_engine.config.secret import Secret
 from incident_engine.config.settings import Settings, StoreSettings, load_settings, server_problems
-from incident_engine.delivery.channels.registry import open_channels
+from incident_engine.delivery.channels.factory import open_channels
 from incident_engine.domain.grading.pack_parser import parse_pack
 from incident_engine.domain.rulebook import Rulebook
 

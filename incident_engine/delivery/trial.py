@@ -8,7 +8,7 @@ from uuid import uuid4
 from incident_engine.config.channels import ChannelSettings, OutgoingSettings
 from incident_engine.config.people import ContactSettings
 from incident_engine.delivery.channels.base import DeliveryError, DeliveryOutcome
-from incident_engine.delivery.channels.registry import open_channels
+from incident_engine.delivery.channels.factory import open_channels
 from incident_engine.store.claims import ClaimedDelivery
 
 TEST_CASE = "test-message"

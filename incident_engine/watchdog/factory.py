@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from incident_engine.common.clock import Clock
 from incident_engine.config.settings import Settings
-from incident_engine.delivery.channels.registry import open_channels
+from incident_engine.delivery.channels.factory import open_channels
 from incident_engine.domain.response.playbook import Playbook, duty_audience
 from incident_engine.watchdog.metrics import WatchdogMetrics
 from incident_engine.watchdog.notice_message import NoticeMessages

@@ -15,8 +15,8 @@ from incident_engine.config.channels import EmailSettings, OutboxSettings, Outgo
 from incident_engine.config.secret import Secret
 from incident_engine.delivery.channels.base import DeliveryOutcome
 from incident_engine.delivery.channels.email import EmailChannel
+from incident_engine.delivery.channels.factory import open_channels
 from incident_engine.delivery.channels.outbox import OutboxChannel
-from incident_engine.delivery.channels.registry import open_channels
 from incident_engine.delivery.channels.webhook import WebhookChannel
 
 from .channel_support import CREATED, SECRET, claimed, failure, send

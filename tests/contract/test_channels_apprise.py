@@ -15,7 +15,7 @@ from incident_engine.config.channels import AppriseSettings
 from incident_engine.config.secret import Secret
 from incident_engine.delivery.channels.apprise import AppriseChannel
 from incident_engine.delivery.channels.base import DeliveryOutcome
-from incident_engine.delivery.channels.registry import open_channels
+from incident_engine.delivery.channels.factory import open_channels
 
 from .channel_support import claimed, failure, send
 from .servers import Answer, web_server

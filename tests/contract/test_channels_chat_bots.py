@@ -16,8 +16,8 @@ from incident_engine.config.channels import DingtalkSettings, FeishuSettings, Ou
 from incident_engine.config.secret import Secret
 from incident_engine.delivery.channels.base import Channel, DeliveryError, DeliveryOutcome
 from incident_engine.delivery.channels.dingtalk import DingtalkChannel
+from incident_engine.delivery.channels.factory import open_channels
 from incident_engine.delivery.channels.feishu import FeishuChannel
-from incident_engine.delivery.channels.registry import open_channels
 from incident_engine.delivery.channels.wecom import WecomChannel
 
 from .channel_support import CREATED, LOCAL, claimed, failure, send

@@ -11,7 +11,7 @@ from incident_engine.config.channels import WecomSettings
 from incident_engine.config.common import Rate
 from incident_engine.config.secret import Secret
 from incident_engine.delivery.channels.base import Channel
-from incident_engine.delivery.channels.registry import open_channels
+from incident_engine.delivery.channels.factory import open_channels
 from incident_engine.delivery.circuit_breaker import FAILURES, SHORTEST
 from incident_engine.store.tables import attempts, steps
 

@@ -30,7 +30,7 @@ from incident_engine.config.channels import WebhookSettings as Hook
 from incident_engine.config.secret import Secret
 from incident_engine.delivery.channels.base import Channel
 from incident_engine.delivery.channels.email import EmailChannel
-from incident_engine.delivery.channels.registry import open_channels
+from incident_engine.delivery.channels.factory import open_channels
 from incident_engine.delivery.dispatcher import AT_ONCE, Dispatcher
 from incident_engine.delivery.endpoints import Endpoints
 from incident_engine.store.claims import ClaimedDelivery

@@ -1,12 +1,9 @@
-"""The channel types: one row a type. Opens the channels of config.yaml."""
+"""The channel types: one row a type."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from standardwebhooks.webhooks import EmptyWebhookSecretError
-
-from incident_engine.common.errors import StartupError
 from incident_engine.config.channels import (
     AppriseSettings,
     ChannelSettings,
@@ -25,7 +22,6 @@ from incident_engine.delivery.channels.dingtalk import DingtalkChannel
 from incident_engine.delivery.channels.email import EmailChannel
 from incident_engine.delivery.channels.feishu import FeishuChannel
 from incident_engine.delivery.channels.outbox import OutboxChannel
-from incident_engine.delivery.channels.redaction import RedactingChannel, secret_texts
 from incident_engine.delivery.channels.sms import SmsChannel
 from incident_engine.delivery.channels.webhook import WebhookChannel
 from incident_engine.delivery.channels.wecom import WecomChannel
@@ -68,17 +64,3 @@ _TYPE_BY_SETTINGS = {row.settings: row for row in CHANNEL_TYPES}
 def channel_type(settings: ChannelSettings) -> ChannelType:
     """Return the row of a channel's type."""
     return _TYPE_BY_SETTINGS[type(settings)]
-
-
-def open_channels(
-    settings: Mapping[str, ChannelSettings], outgoing: OutgoingSettings | None = None
-) -> dict[str, RedactingChannel]:
-    """Return the channels of the settings by name. Raises StartupError if a secret cannot be read or used."""
-    channels: dict[str, RedactingChannel] = {}
-    for name, channel in settings.items():
-        try:
-            opened = channel_type(channel).open(channel, outgoing or OutgoingSettings())
-            channels[name] = RedactingChannel(opened, secret_texts(channel))
-        except (OSError, ValueError, EmptyWebhookSecretError) as error:
-            raise StartupError(f"channels.{name}: {error}") from error
-    return channels
