@@ -6,9 +6,8 @@ from typing import Annotated
 
 import typer
 
-from incident_engine import __version__
 from incident_engine.cli import channels, database, drills, grade, quarantine, replay, report, schema, serve, steps
-from incident_engine.cli.output import echo
+from incident_engine.cli.output import PROGRAM, echo
 from incident_engine.common.errors import IncidentEngineError, InvalidFilesError
 
 app = typer.Typer(
@@ -60,7 +59,7 @@ def main() -> None:
 
 def _print_version(requested: bool) -> None:
     if requested:
-        echo(f"incident-engine {__version__}")
+        echo(PROGRAM)
         raise typer.Exit
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from incident_engine.cli.options import Config, Lang, read_settings, translator_for
+from incident_engine.cli.options import Config, Lang, duration_of, read_settings, translator_for
 from incident_engine.cli.output import echo
 
 
@@ -101,15 +101,11 @@ def preview(
     from incident_engine.config.rulebook import load_rulebook
     from incident_engine.config.scenario import find_scenario, load_scenario
     from incident_engine.domain.messages.templates import MessageForm
-    from incident_engine.domain.values import parse_duration
     from incident_engine.engine import preview as previews
 
     if form not in list(MessageForm):
         raise typer.BadParameter("expected long, short or web", param_hint="--form")
-    try:
-        after = None if at is None else parse_duration(at)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--at") from None
+    after = duration_of(at, "--at")
     settings, config_file = read_settings(config)
     translate = translator_for(lang)
     request = previews.PreviewRequest(template, translate.locale, MessageForm(form), step, after)

@@ -1,6 +1,6 @@
 """Options that several commands share, and the parsing of their values."""
 
-from datetime import date, datetime, tzinfo
+from datetime import date, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -80,3 +80,13 @@ def day_of(text: str | None, option: str) -> date | None:
     if not EARLIEST.year <= day.year < LATEST.year:
         raise typer.BadParameter("expected a day from 1970-01-01 to 2199-12-31", param_hint=option)
     return day
+
+
+def duration_of(text: str | None, option: str) -> timedelta | None:
+    """Parse a duration such as 45m. `option` is named in the error."""
+    from incident_engine.domain.values import parse_duration  # imported here: --help must not wait for pydantic
+
+    try:
+        return None if text is None else parse_duration(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from None

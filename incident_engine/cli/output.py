@@ -2,7 +2,11 @@
 
 import typer
 
+from incident_engine import __version__
 from incident_engine.common.plain_text import without_controls
+
+PROGRAM = f"incident-engine {__version__}"
+"""The program's name and version, as `--version` and the banner print them."""
 
 
 def echo(text: str | bytes, *, nl: bool = True, err: bool = False) -> None:

@@ -2,19 +2,12 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from incident_engine import __version__
 from incident_engine.cli.options import Config, Lang, config_file, read_settings, translator_for
 from incident_engine.cli.output import echo
-
-if TYPE_CHECKING:
-    from incident_engine.common.i18n import Translator
-    from incident_engine.config.settings import Settings
-
-_EXAMPLE_BANK = "Cloudsail Bank"
 
 
 def serve(config: Config = None, lang: Lang = None) -> None:
@@ -28,6 +21,7 @@ def serve(config: Config = None, lang: Lang = None) -> None:
 
     gc.disable()  # objects made at the start stay for ever; collecting among them takes a third of the start's time
 
+    from incident_engine.cli.text.banner import banner_lines
     from incident_engine.common.clock import SystemClock
     from incident_engine.common.failpoints import failpoint_from
     from incident_engine.common.telemetry import configure_logging
@@ -41,9 +35,15 @@ def serve(config: Config = None, lang: Lang = None) -> None:
     fault = failpoint_from(os.environ)
     # Rules that passed at the last start are not tried again: trying all templates takes most of a start.
     rulebook = load_rulebook(settings, config_file, tried_rules(settings.store.url))
-    daemon = Daemon(settings, rulebook, SystemClock(), fault=fault)
+    clock = SystemClock()
+    daemon = Daemon(settings, rulebook, clock, fault=fault)
+
+    def print_banner() -> None:
+        for line in banner_lines(settings, config_file, daemon.url, clock.now(), translate):
+            echo(line)
+
     with contextlib.suppress(KeyboardInterrupt):
-        daemon.run(lambda: _banner(settings, config_file, daemon.url, translate))
+        daemon.run(print_banner)
     echo(translate("stopped"))
 
 
@@ -84,33 +84,3 @@ def check(
     echo(f"{summary}: {translate('all correct')}")
     if connect:
         channels.connect(read_settings(config)[0], translate)
-
-
-def _banner(settings: "Settings", config_file: Path, url: str, translate: "Translator") -> None:
-    from datetime import timedelta
-
-    from incident_engine.common.clock import SystemClock
-    from incident_engine.intake.registry import FORMATS
-
-    native, *others = FORMATS
-    addresses = [f"POST {url}{native.path}", *(f"{other.name}: POST {url}{other.path}" for other in others)]
-    outboxes = [str(c.directory) for c in settings.channels.values() if c.type == "outbox"]
-    # 40 minutes ago, because the shipped pack gives its first level after 30.
-    started = (SystemClock().now() - timedelta(minutes=40)).isoformat(timespec="seconds")
-    event = (
-        f'{{"source":"me","id":"1","type":"outage.started","service":"{settings.services[0].id}",'
-        f'"regions":["CN-GD"],"occurred_at":"{started}"}}'
-    )
-    rows = {
-        "push events": "    ".join(addresses),
-        "web pages": f"{url}/docs    {url}/api/v1/incidents",
-        "metrics": f"{url}/metrics",
-        "messages": ", ".join(outboxes) or "—",
-        "try it": f"curl -s {url}{native.path} -d '{event}'",
-    }
-    echo(f"incident-engine {__version__} · {settings.bank.name.in_(translate.locale)} · {config_file}")
-    if settings.bank.name.en == _EXAMPLE_BANK:
-        echo(f"  ! {translate('shipped bank')}")
-    for key, value in rows.items():
-        echo(f"  {translate(key)}: {value}")
-    echo(f"  {translate('how to stop')}")

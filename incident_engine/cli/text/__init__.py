@@ -1,1 +1,1 @@
-"""Gradings, explanations and replays as text for a terminal."""
+"""Gradings, explanations, replays, previews and the banner as text for a terminal."""
