@@ -15,7 +15,7 @@ from starlette.staticfiles import StaticFiles
 
 from incident_engine import __version__
 from incident_engine.intake.base import Format
-from incident_engine.web.api.quarantine import QuarantineAnswer
+from incident_engine.web.api.quarantine_answer import QuarantineAnswer
 from incident_engine.web.auth import OPEN_TO_ALL
 
 _REFERENCE = "#/components/schemas/{model}"

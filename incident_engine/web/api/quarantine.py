@@ -2,18 +2,14 @@
 
 import asyncio
 from enum import StrEnum
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any
 
 from fastapi import FastAPI, Path, Query
-from pydantic import Field, ValidationError, model_validator
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from incident_engine.common.errors import InvalidDocumentError
-from incident_engine.common.validation import Strict, invalid, nearest, problems_of
-from incident_engine.domain.events.fields import EVERYWHERE, KNOWN_SERVICES, PersonName, Regions, Service, Text
-from incident_engine.domain.events.reserved import reserved_person
+from incident_engine.common.validation import nearest
 from incident_engine.engine.quarantine import AlreadyAnsweredError, Answer, NotInQuarantineError, Quarantine
 from incident_engine.engine.receipts import Receipt
 from incident_engine.intake.base import IntakeContext, Overrides
@@ -21,6 +17,7 @@ from incident_engine.store.quarantine import QuarantineState, waiting_keys
 from incident_engine.store.unit_of_work import UnitOfWork
 from incident_engine.web.api.events import receipt_view
 from incident_engine.web.api.incident_views import quarantine_view
+from incident_engine.web.api.quarantine_answer import QuarantineAnswer, validated_answer
 from incident_engine.web.context import AppContext
 from incident_engine.web.parameters import refuse_unknown
 from incident_engine.web.request import read_object
@@ -40,35 +37,6 @@ class State(StrEnum):
     MAPPED = "mapped"
     DISMISSED = "dismissed"
     ALL = "all"
-
-
-class QuarantineAnswer(Strict):
-    """A person's answer to a quarantined report: its service and regions, or the reason to set it aside."""
-
-    by: PersonName
-    """The person's name."""
-    action: Literal["map", "dismiss"] | None = None
-    """Default: `map` if a service or regions are given, else `dismiss`. `map` without them replays the report as it is,
-    such as an event at which the engine failed, or an alert from ahead of the clock."""
-    service: Service | None = None
-    """The service that is down. Default: the report's own."""
-    regions: Annotated[Regions, Field(min_length=1)] | None = None
-    """The regions in which it is down. Default: the report's own."""
-    reason: Text | None = None
-    """For the record; a dismissal needs one."""
-
-    @property
-    def is_mapping(self) -> bool:
-        """Return whether the report is to become events."""
-        return self.action == "map" or (self.action is None and (self.service is not None or self.regions is not None))
-
-    @model_validator(mode="after")
-    def _is_one_of_both(self) -> Self:
-        if self.action == "dismiss" and (self.service is not None or self.regions is not None):
-            raise invalid("a dismissal names no service and no regions", "only by and reason, or action: map")
-        if not self.is_mapping and self.reason is None:
-            raise invalid("neither a mapping nor a dismissal", "service and regions, or a reason to dismiss the report")
-        return self
 
 
 def install(app: FastAPI, context: AppContext, quarantine: Quarantine) -> None:
@@ -91,7 +59,7 @@ def install(app: FastAPI, context: AppContext, quarantine: Quarantine) -> None:
     async def answer(request: Request, source: Source, key: Key) -> Response:
         """Map a report (`service` and `regions`: its events have its own times), or dismiss it (`reason`)."""
         body = await read_object(request, context.settings.server.max_body_bytes)
-        decision = _validated(body, context)
+        decision = validated_answer(body, context.settings)
         try:
             return await _answered(context, quarantine, source, key, decision)
         except NotInQuarantineError as error:
@@ -122,18 +90,6 @@ async def _answered(
     events = [receipt_view(receipt, context.settings) for receipt in receipts]
     labels = dict(quarantine.labels_for(source, overrides))
     return JSONResponse(document | {"state": QuarantineState.MAPPED.value, "events": events, "labels": labels}, 202)
-
-
-def _validated(body: dict[str, Any], context: AppContext) -> QuarantineAnswer:
-    names = {KNOWN_SERVICES: context.settings.service_names, EVERYWHERE: context.settings.regions.everywhere}
-    try:
-        answer = QuarantineAnswer.model_validate(body, context=names)
-    except ValidationError as error:
-        raise InvalidDocumentError(problems_of(error, QuarantineAnswer, body)) from None
-    reserved = list(reserved_person(answer))
-    if reserved:
-        raise InvalidDocumentError(reserved)
-    return answer
 
 
 def _nearest_key(context: AppContext, source: str, key: str) -> str:

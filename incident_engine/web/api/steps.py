@@ -7,20 +7,17 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI, Header, Path
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from incident_engine.common.errors import InvalidDocumentError, Problem
-from incident_engine.common.validation import nearest
 from incident_engine.domain.events.actions import StepAdded
 from incident_engine.domain.events.effect import sentences
 from incident_engine.domain.events.types import API
-from incident_engine.domain.step_id import StepId
 from incident_engine.engine.addition_preview import addition_texts
-from incident_engine.store import cases, steps
-from incident_engine.store.archive import archived
+from incident_engine.store import cases
 from incident_engine.web.action_events import ActionEvents
+from incident_engine.web.api.step_address import incident_of_step
 from incident_engine.web.context import AppContext
 from incident_engine.web.problems import NoIncidentError, problem_entry, problem_response
 from incident_engine.web.request import read_object
@@ -76,7 +73,7 @@ class StepActions:
 
     async def act(self, request: Request, step_id: StepIdPath, action: StepAction, key: Key = None) -> Response:
         """Take a person's action on a step. The body is the `data` of the event `step.…`, such as `{"by": "王敏"}`."""
-        incident_id = await asyncio.to_thread(self._incident_of, step_id)
+        incident_id = await asyncio.to_thread(incident_of_step, self._context.database, step_id)
         body = await read_object(request, self._context.settings.server.max_body_bytes)
         if "step" in body and body["step"] != step_id:
             raise InvalidDocumentError([Problem(("step",), "is another step than the address names", "no step here")])
@@ -131,17 +128,3 @@ class StepActions:
         with self._context.database.read() as connection:
             if cases.case_row(connection, incident_id) is None:
                 raise NoIncidentError(incident_id)
-
-    def _incident_of(self, step_id: str) -> str:
-        with self._context.database.read() as connection:
-            case_id = steps.case_of_step(connection, step_id)
-            if case_id is not None:
-                return case_id
-            parsed = StepId.parse(step_id)
-            incident_id = parsed.case_id if parsed is not None else step_id.partition(":")[0]
-            near = nearest(step_id, steps.step_ids(connection, incident_id))
-            is_archived = archived(connection, incident_id) is not None
-        if is_archived:
-            raise NoIncidentError(incident_id)
-        hint = f"; did you mean '{near}'?" if near else ""
-        raise HTTPException(404, f"there is no step '{step_id}'{hint}; GET /api/v1/incidents/{{id}} lists them")
