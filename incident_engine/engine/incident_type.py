@@ -10,7 +10,7 @@ from incident_engine.domain.grading.assess import assess
 from incident_engine.domain.incidents.correlation import correlate, group_of, new_incident_id, opens
 from incident_engine.domain.incidents.incident import Incident
 from incident_engine.domain.incidents.incremental import IncrementalFold
-from incident_engine.domain.response.occurrences import PlanSettings
+from incident_engine.domain.response.incident_view import PlanSettings
 from incident_engine.domain.response.plan import plan
 from incident_engine.domain.rulebook import Rulebook
 from incident_engine.engine.case_types import CaseType

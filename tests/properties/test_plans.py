@@ -17,7 +17,7 @@ from incident_engine.domain.grading.assess import assess
 from incident_engine.domain.grading.assessment import Assessment
 from incident_engine.domain.incidents.incident import Incident
 from incident_engine.domain.response.escalation import answered_at
-from incident_engine.domain.response.occurrences import PlanSettings
+from incident_engine.domain.response.incident_view import PlanSettings
 from incident_engine.domain.response.plan import plan
 from incident_engine.domain.response.playbook import Playbook, parse_playbook
 from incident_engine.domain.response.reconcile import reconcile

@@ -14,7 +14,7 @@ from incident_engine.domain.grading.assessment import Assessment
 from incident_engine.domain.grading.assessment_document import assessment_document, trajectory_from
 from incident_engine.domain.grading.obligation_status import ObligationState
 from incident_engine.domain.incidents.fold import fold
-from incident_engine.domain.response.occurrences import PlanSettings
+from incident_engine.domain.response.incident_view import PlanSettings
 from incident_engine.domain.response.plan import plan
 from incident_engine.domain.response.step import Step, StepState
 from incident_engine.domain.response.triggers import ObligationMoment

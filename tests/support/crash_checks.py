@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from incident_engine.config.rulebook import load_rulebook
 from incident_engine.config.settings import load_settings
-from incident_engine.domain.response.occurrences import PlanSettings
+from incident_engine.domain.response.incident_view import PlanSettings
 from incident_engine.domain.response.plan import plan
 from incident_engine.domain.response.playbook import Playbook
 from incident_engine.domain.response.step import StepState

@@ -11,7 +11,7 @@ from incident_engine.config.scenario import ScenarioEvent
 from incident_engine.delivery.digest import digest_of
 from incident_engine.domain.messages.drill_marks import marked, marked_wording
 from incident_engine.domain.messages.templates import Message, MessageForm
-from incident_engine.domain.response.occurrences import PlanSettings
+from incident_engine.domain.response.incident_view import PlanSettings
 from incident_engine.domain.response.plan import plan
 from incident_engine.domain.response.playbook import parse_playbook
 from incident_engine.drills.feeder import step_id_of

@@ -10,7 +10,7 @@ from incident_engine.common.errors import InvalidDocumentError
 from incident_engine.domain.calendar.holidays import Calendar
 from incident_engine.domain.events.model import Recorded
 from incident_engine.domain.grading.assess import assess
-from incident_engine.domain.response.occurrences import PlanSettings
+from incident_engine.domain.response.incident_view import PlanSettings
 from incident_engine.domain.response.plan import plan
 from incident_engine.domain.response.playbook import parse_playbook
 from incident_engine.domain.response.reconcile import reconcile, why_withdrawn

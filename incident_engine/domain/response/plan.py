@@ -9,7 +9,8 @@ from incident_engine.domain.grading.assessment import Assessment
 from incident_engine.domain.incidents.incident import Incident
 from incident_engine.domain.response.after_closing import survives_closing
 from incident_engine.domain.response.escalation import follow_up_steps
-from incident_engine.domain.response.occurrences import IncidentView, Occurrence, PlanSettings, Questions, occurrences
+from incident_engine.domain.response.incident_view import IncidentView, PlanSettings, Questions
+from incident_engine.domain.response.occurrences import Occurrence, occurrences
 from incident_engine.domain.response.playbook import (
     DeadlineFrom,
     Playbook,
