@@ -4,10 +4,8 @@ No variable changes with the clock alone, so that equal facts give equal drafts.
 in a report of progress it has the length up to the latest fact.
 """
 
-from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any
 
 from incident_engine.common.i18n import Translator
@@ -17,14 +15,11 @@ from incident_engine.domain.events.model import PlanFailed, RepairFailed
 from incident_engine.domain.grading.assessment import Assessment
 from incident_engine.domain.grading.obligation import Recipient
 from incident_engine.domain.grading.pack import Pack
-from incident_engine.domain.incidents.incident import segments_of
-from incident_engine.domain.messages.formatting import format_names
-from incident_engine.domain.regions import region_name
 from incident_engine.domain.reporting_unit import addressee_of
 from incident_engine.domain.reports.facts import ReportFacts, latest_fact
+from incident_engine.domain.reports.outage_variables import OutageVariables
 from incident_engine.domain.reports.timeline import Chronicle
 from incident_engine.domain.reports.verdict_variables import UNGRADED, figure_text, verdict_variables
-from incident_engine.domain.values import NEVER
 
 
 class _Figures(dict[str, Any]):
@@ -78,9 +73,13 @@ class _VariableBuilder:
             locale=self.locale,
             step_titles=self.facts.step_titles,
         )
+        latest = latest_fact(incident, self.assessment)
+        outages = OutageVariables(
+            incident, self.assessment, self.facts.service_names, self.locale, latest if self.progress else None
+        )
         return {
-            "incident": self._incident(),
-            "impact": list(self._impact()),
+            "incident": outages.incident_variables(),
+            "impact": list(outages.impact()),
             "timeline": chronicle.all_entries(),
             "measures": chronicle.people_entries(),
             "failures": [_failure(failure) for failure in incident.events(RepairFailed)],
@@ -104,57 +103,8 @@ class _VariableBuilder:
                 {"at": lesson.occurred_at, **lesson.data.model_dump()} for lesson in incident.events(LessonRecorded)
             ],
             "tasks": list(self._tasks()),
-            "as_of": latest_fact(incident, self.assessment) or self.assessment.at,
+            "as_of": latest or self.assessment.at,
         }
-
-    def _incident(self) -> dict[str, Any]:
-        incident = self.facts.incident
-        harms = incident.events(HarmAssessed)
-        services = set(incident.services) or {harm.service for harm in harms if harm.service is not None}
-        regions = set(incident.regions) or {region for harm in harms for region in harm.regions}
-        return {
-            "id": incident.id,
-            "services": [self._service(service) for service in sorted(services)],
-            "regions": [region_name(region, self.locale) for region in sorted(regions)],
-            "occurred_at": incident.occurred_at,
-            "detected_at": incident.detected_at,
-            "restored_at": incident.restored_at,
-            "duration": self._length(incident.occurred_at, incident.restored_at),
-            "recovery_at": incident.recovery_at,
-            "has_outage": bool(incident.outages),
-            "is_down": incident.is_down,
-            "closed_at": incident.closing.at if incident.closing else None,
-            "closed_by": incident.closing.by if incident.closing else None,
-        }
-
-    def _length(self, start: datetime | None, end: datetime | None) -> timedelta | None:
-        """Return the length of an outage. While it lasts: up to the latest fact in a report of progress, else None."""
-        if end is None and self.progress:  # not up to now: the draft would change every second
-            end = latest_fact(self.facts.incident, self.assessment)
-        return None if start is None or end is None else max(end - start, timedelta(0))
-
-    def _service(self, service: str) -> str:
-        name = self.facts.service_names.get(service)
-        return name.in_(self.locale) if name else service
-
-    def _impact(self) -> Iterator[dict[str, Any]]:
-        """Yield the outage of each service; regions with the same times share an entry."""
-        regions_by_times: dict[tuple[object, ...], list[str]] = defaultdict(list)
-        in_service = {region.region: region.in_service for region in self.assessment.evidence.regions}
-        # Of several services in a region the evidence has one total, which belongs to none of them alone.
-        alone = {region.region for region in self.assessment.evidence.regions if len(region.services) == 1}
-        outages = sorted(self.facts.incident.outages, key=lambda outage: (outage.intervals[0].start, outage.region))
-        for outage in outages:
-            segments = segments_of([outage])
-            end = None if segments[-1][1] == NEVER else segments[-1][1]
-            lengths = [self._length(start, None if until == NEVER else until) for start, until in segments]
-            lasted = None if None in lengths else sum((length for length in lengths if length), timedelta(0))
-            served = in_service.get(outage.region) if end is not None and outage.region in alone else None
-            times = self._service(outage.service), segments[0][0], end, lasted, served
-            regions_by_times[times].append(region_name(outage.region, self.locale))
-        names = "service", "start", "end", "lasted", "in_service"
-        for values, regions in regions_by_times.items():
-            yield {**dict(zip(names, values, strict=True)), "region": format_names(regions, self.locale)}
 
     def _tasks(self) -> Iterator[dict[str, Any]]:
         incident = self.facts.incident
