@@ -503,7 +503,8 @@ def test_an_outage_that_becomes_known_late_is_graded_from_when_it_began(tmp_path
     with house(tmp_path) as engine:
         engine.report(at("14:00"), DOWN)
         assert trajectory(engine) == [III, II]
-        assert next_look(engine) == LEVEL_I
+        assert {row["id"]: row["due_at"] for row in engine.rows(steps)}[DUTY_I] == LEVEL_I
+        assert next_look(engine) == at("14:15")  # the question whether the time is right is asked again
         status = engine.rows(assessments)[-1]["document"]["obligations"][0]
         assert (status["state"], status["overdue_at_detection"]) == ("overdue", True)
         assert states(engine)[TELL_LEADERS] == "started"

@@ -43,8 +43,8 @@ NO_WARNING = "the engine warns of nothing but channels that fail and a store tha
 NOT_QUIET = "when everything works again, everything that is due goes out (decision 15)"
 RESTLESS = "the work of one instant comes to an end (nothing polls)"
 _RESTLESS = 200
-_QUIET = 2 * HOUR
-"""After the end everything works for so long."""
+_QUIET = 2 * HOUR + 90 * SECOND
+"""After the end everything works for so long; not until a full minute, at which updates fall due."""
 
 
 @dataclass(slots=True)

@@ -65,7 +65,7 @@ def test_what_cannot_be_understood_is_refused(text: str) -> None:
 
 
 def test_a_daemon_with_keys_refuses_to_start_with_a_fault(tmp_path: Path) -> None:
-    config = write_config(tmp_path, server={"host": "127.0.0.1", "keys": [{"value": "k" * 32}]})
+    config = write_config(tmp_path, server={"host": "127.0.0.1", "keys": [{"value": "0123456789abcdef" * 2}]})
     with daemon(config, ready=False, INCIDENT_ENGINE_FAULT="before_commit:1:kill") as ours:
         assert ours.wait() == 1
         assert ours.logged.startswith(f"error: {VARIABLE} is set, which makes the daemon fail on purpose")

@@ -18,8 +18,11 @@ from incident_engine.domain.grading.obligation_status import ObligationState
 from incident_engine.domain.incidents.incident import Impairment
 from incident_engine.domain.messages.templates import MessageForm
 from incident_engine.domain.reports.statistics import Milestone
+from incident_engine.engine.decision_log import Reason
 from incident_engine.engine.retention import Hold
+from incident_engine.intake.alertmanager import QuarantineReason
 from incident_engine.store.reports import ReportState
+from incident_engine.web.links.errors import LinkError
 
 PACKAGE = Path(__file__).parents[2] / "incident_engine"
 INTERPRETATIONS = {name: field.annotation for name, field in Interpretation.model_fields.items()}
@@ -34,12 +37,14 @@ ENUMS: tuple[type[StrEnum], ...] = (
     DeliveryOutcome,
     Milestone,
     Hold,
+    QuarantineReason,
 )
 CONDITIONS_WITH_PARTS = {"any", "all", "n_of", "forecast"}
 STATES_OF_INCIDENTS = {"open", "restored", "closed"}
 MADE_AT_RUN_TIME = {
     *(f"to {recipient.value}" for recipient in Recipient if recipient is not Recipient.REGULATOR),
     *(f"{state.value} version" for state in ReportState),
+    *(f"{error.value} advice" for error in LinkError),
     *("at least", "more than"),  # of at_least and more_than in a rule's limits
 }
 
@@ -75,6 +80,7 @@ def texts_in(module: ast.Module) -> Iterator[str]:
 
 def terms() -> set[str]:
     values = {member.value for kind in ENUMS for member in kind} | CONDITIONS_WITH_PARTS | STATES_OF_INCIDENTS
+    values |= {Reason.EVENT_CONFLICT.value, Reason.EVENT_ISOLATED.value}  # the engine's own reasons of the quarantine
     for name, kind in INTERPRETATIONS.items():
         assert isinstance(kind, type)
         assert issubclass(kind, StrEnum)
