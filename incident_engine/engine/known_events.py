@@ -91,7 +91,7 @@ class KnownEvents:
         """Return the events of a further outage that an alert with a known key reports, or of its end; none: a repeat.
 
         A firing alert of which the end is known is down again, since that end: the monitor never saw it work. A
-        resolved alert ends at its latest end. Messages that say what is older than that change nothing.
+        resolved alert ends at its latest end. Messages about earlier times change nothing.
         """
         if self.repeats is not Repeats.ALERTS or not isinstance(event, OutageEvent):
             return []
@@ -119,7 +119,7 @@ class KnownEvents:
         return [_started_again(started, name, number, last.ended_at), end]
 
     def _is_stale(self, event: OutageEvent, last: _AlertOutage, ended_at: datetime) -> bool:
-        """Return whether a firing alert is older than its last end, by what it says or by what is known since."""
+        """Return whether a firing alert is older than its last end, by its own times or by later reports."""
         expires_at = (event.data.model_extra or {}).get("ends_at")
         if isinstance(expires_at, str) and INSTANT.validate_python(expires_at) <= ended_at:
             return True

@@ -1,4 +1,4 @@
-"""Notes about alerts that a monitor left out of its notification: the incident may be wider than what was reported."""
+"""Notes about alerts that a monitor left out of its notification: the incident may be wider than reported."""
 
 import hashlib
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Finds outages of which nothing was heard for a while, although their monitors repeat what they see."""
+"""Finds outages without a recent report, although their monitors repeat reports."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

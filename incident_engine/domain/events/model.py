@@ -277,7 +277,7 @@ EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 
 
 class Repeats(StrEnum):
-    """How a sender repeats itself, and so what an event under a known key means."""
+    """How a sender repeats itself, which gives an event under a known key its meaning."""
 
     EXACT = "exact"
     """It sends the same event again. Any other content under the same key contradicts it."""

@@ -4,7 +4,7 @@ An outage event may name a signal: the alert, trigger or check behind it. A sign
 may use the same name. A restoration that names a signal ends only the outage of its own source's signal; one without a
 signal ends them all, of every source. A service is impaired in a region while any signal is active.
 
-An end ends what began before it. What began at the same instant it ends only if it is of the same source and signal
+An end ends earlier beginnings. A beginning at the same instant it ends only if it is of the same source and signal
 and there was nothing else to end: such an outage has no length.
 """
 

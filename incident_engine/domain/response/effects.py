@@ -1,4 +1,4 @@
-"""The effects of events: of outages on what is impaired, and of people's actions on steps."""
+"""The effects of events: of outages on impairments, and of people's actions on steps."""
 
 from collections.abc import Iterable, Mapping
 
@@ -35,7 +35,7 @@ Impairments = Mapping[Line, Impairment | None]
 
 
 def impairments(incident: Incident) -> Impairments:
-    """Return what is impaired in an incident as it is known."""
+    """Return the present impairments of an incident."""
     latest = ((o.service, o.region, o.intervals[-1]) for o in incident.outages)
     return {(service, region): last.impairment for service, region, last in latest if last.end == NEVER}
 
@@ -43,7 +43,7 @@ def impairments(incident: Incident) -> Impairments:
 def outage_effect(
     event: OutageEvent, before: Impairments, after: Impairments, *, has_changed: bool = True
 ) -> EventEffect:
-    """Return the effect of an outage event, given what was impaired before it and is after it.
+    """Return the effect of an outage event, given the impairments before and after it.
 
     `has_changed` is False if the incident is as it was, also in its past.
     """
