@@ -15,7 +15,7 @@ from incident_engine.domain.events.model import Event, MaintenanceAnnounced, Out
 from incident_engine.domain.events.types import EventType
 from incident_engine.domain.incidents.incident import Impairment, Incident
 from incident_engine.domain.incidents.incremental import FoldEffect, IncrementalFold
-from incident_engine.domain.response.effects import impairments, outage_effect
+from incident_engine.domain.response.effects import lines_of, outage_effect
 from incident_engine.engine.cache_sync import CacheSync
 from incident_engine.engine.case_types import CaseTypes
 from incident_engine.engine.open_incidents import OpenIncidents
@@ -28,6 +28,8 @@ _MAX_EVENTS = 300_000
 _MAX_INCIDENTS = 2_000
 _FEW_REGIONS = 34
 """China's provincial units."""
+_BEGINNINGS = (EventType.OUTAGE_STARTED, EventType.OUTAGE_DEGRADED)
+_REPETITION = EventEffect(Effect.NONE, EffectReason.DOWN_ALREADY)
 
 
 def _first_effect(event: Event) -> EventEffect:
@@ -35,21 +37,8 @@ def _first_effect(event: Event) -> EventEffect:
     if not isinstance(event, OutageEvent):
         return RECORDED
     is_end = event.type == EventType.OUTAGE_RESTORED
-    after = {(event.service, region): Impairment.DOWN for region in event.regions if not is_end}
-    return outage_effect(event, {}, after, has_changed=False)
-
-
-def _effect(event: Event, before: Incident, after: Incident, *, has_changed: bool) -> EventEffect:
-    if before.closing is not None and after.closing is None:
-        return EventEffect(Effect.REOPENED, EffectReason.REOPENED)
-    if not isinstance(event, OutageEvent):
-        return RECORDED
-    if not has_changed and event.type != EventType.OUTAGE_RESTORED:
-        return _REPETITION  # the rest of a storm: nothing to compare
-    return outage_effect(event, impairments(before), impairments(after), has_changed=has_changed)
-
-
-_REPETITION = EventEffect(Effect.NONE, EffectReason.DOWN_ALREADY)
+    after = {} if is_end else dict.fromkeys(lines_of(event), Impairment.DOWN)
+    return outage_effect(event, {}, after, was_impaired=False, has_changed=False)
 
 
 class IncidentCache:
@@ -107,7 +96,7 @@ class IncidentCache:
             if len(event.regions) <= _FEW_REGIONS:
                 return False
             fold = self._fold(connection, case_id)
-        return fold.outages_with(event) > most
+        return fold.outage_count + len(event.regions) > most and fold.outages_with(event) > most
 
     def append(self, unit: UnitOfWork, recorded: Recorded, case_id: str | None) -> tuple[bool, EventEffect]:
         """Append an event; return whether it changed its incident, and its effect. `flush` writes it.
@@ -122,45 +111,54 @@ class IncidentCache:
             unit.on_rollback.append(self.forget_all)
             return True, RECORDED
         unit.on_rollback.append(lambda: self.forget(case_id))  # a fold cannot take an event back
-        window = self.open_incidents.get(case_id)
-        if case_id not in self._folds and window is not None and window.has_no_start:
+        was_cached = case_id in self._folds
+        window = None if was_cached else self.open_incidents.get(case_id)
+        if window is not None and window.has_no_start:
             # Nothing of a new case is impaired, so the event alone tells its effect; the update folds the case.
             self._unwritten[recorded.key] = event_row(recorded, case_id)
             return True, _first_effect(recorded.event)
         # A fold that is not cached costs no statement here that the update would not need anyway.
-        was_cached = case_id in self._folds
         fold = self._fold(unit.connection, case_id)
-        before = fold.incident
+        event, was_closed, was_impaired = recorded.event, fold.is_closed, bool(fold.impaired)
+        lines = lines_of(event) if isinstance(event, OutageEvent) else []
+        # Its own lines alone: no event impairs or ends anything else, and an incident may have thousands.
+        before = {line: fold.impaired[line] for line in lines if line in fold.impaired}
         fold_effect = fold.apply(recorded)
         self._unwritten[recorded.key] = event_row(recorded, case_id)
+        has_changed = fold_effect is FoldEffect.CHANGED
         if fold_effect is FoldEffect.REFOLD:
+            incident = fold.incident
             self.forget(case_id)
             fold = self._fold(unit.connection, case_id)
+            has_changed = fold.incident != incident
         else:
             self._weight += 1
-        has_changed = fold.incident != before if fold_effect is FoldEffect.REFOLD else fold_effect is FoldEffect.CHANGED
+        if was_closed and not fold.is_closed:
+            effect = EventEffect(Effect.REOPENED, EffectReason.REOPENED)
+        elif not has_changed and event.type in _BEGINNINGS:
+            effect = _REPETITION  # the rest of a storm: nothing to compare
+        elif isinstance(event, OutageEvent):
+            effect = outage_effect(event, before, fold.impaired, was_impaired=was_impaired, has_changed=has_changed)
+        else:
+            effect = RECORDED
         # The row of a case that was not cached may be older than the fold: then it is updated in any case.
-        return has_changed or not was_cached, _effect(recorded.event, before, fold.incident, has_changed=has_changed)
+        return has_changed or not was_cached, effect
 
     def widen(self, unit: UnitOfWork, case_id: str, event: OutageEvent) -> None:
         """Store the incident's window of time with this event, because later events of the transaction need it."""
-        at, window = event.occurred_at, self.open_incidents.get(case_id)
+        fold, at = self._fold(unit.connection, case_id), event.occurred_at
         is_start = event.type != EventType.OUTAGE_RESTORED
-        if (  # the rest of a storm widens nothing
-            is_start
-            and window is not None
-            and window.last_at is None
-            and window.first_at <= at
-            and not window.has_no_start
-        ):
+        if is_start and fold.open_since is not None and fold.open_since <= at:
+            return  # the rest of a storm widens nothing, and the incident may have thousands of outages
+        if not is_start and fold.impaired:
             return
-        incident = self.incident(unit.connection, case_id)
-        if not is_start and incident.is_down:
-            return
+        incident = fold.incident
         columns: dict[str, Any] = {"last_at": None if incident.is_down else incident.restored_at or at}
+        fold.open_since = None
         if is_start:
             columns |= {"first_at": incident.occurred_at or at, "services": list(incident.services)}
             columns["closed_at"] = incident.closing.at if incident.closing else None
+            fold.open_since = columns["first_at"] if incident.is_down else None
         cases.update_case(unit.connection, case_id, columns)
         self.open_incidents.update(unit, case_id, columns)
 

@@ -33,7 +33,7 @@ from incident_engine.store.quarantine import (
     release_from_quarantine,
 )
 from incident_engine.store.timers import due_timers, postpone_failed
-from incident_engine.store.unit_of_work import ReceiptGroup, UnitOfWork, in_savepoint
+from incident_engine.store.unit_of_work import GroupKey, ReceiptGroup, UnitOfWork, in_savepoint
 
 _TIMERS_AT_ONCE = 200
 _TRY_AGAIN = timedelta(minutes=1)
@@ -113,11 +113,13 @@ class Engine:
         # Logged after the commit, one line for each group: a storm must not flood the log.
         if ordered and not unit.receipts:
             unit.after_commit.append(partial(self._log_receipts, unit.receipts))
+        groups: dict[GroupKey, list[str]] = {}
         for (_, event), receipt in zip(parsed, ordered, strict=True):
-            if receipt.outcome is EventOutcome.QUARANTINED:
-                continue  # counted where it was put there
-            group = ReceiptGroup(receipt.source, receipt.outcome, event.type, receipt.incident, receipt.effect.effect)
-            unit.receipts.setdefault(group, []).append(receipt.id)
+            if receipt.outcome is not EventOutcome.QUARANTINED:  # counted where it was put there
+                key = receipt.source, receipt.outcome, event.type, receipt.incident, receipt.effect.effect
+                groups.setdefault(key, []).append(receipt.id)
+        for group, ids in groups.items():
+            unit.receipts.setdefault(ReceiptGroup(*group), []).extend(ids)
         return ordered
 
     def report_each(

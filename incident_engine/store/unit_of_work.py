@@ -38,6 +38,10 @@ class ReceiptGroup(NamedTuple):
     effect: Effect
 
 
+GroupKey = tuple[str, EventOutcome, EventType, str | None, Effect]
+"""The fields of a ReceiptGroup, without the cost of making one for each alert of a storm."""
+
+
 @dataclass(slots=True)
 class AfterCommit:
     """Actions to run once a transaction is on disk; iterates over them in the order in which they run."""

@@ -9,8 +9,9 @@ from support.builders import at, closed, degraded, recorded, restored, started
 
 from incident_engine.domain.events.model import MaintenanceAnnounced, Recorded
 from incident_engine.domain.incidents.fold import fold
-from incident_engine.domain.incidents.incident import Incident
+from incident_engine.domain.incidents.incident import Impairment, Incident
 from incident_engine.domain.incidents.incremental import FoldEffect, IncrementalFold
+from incident_engine.domain.values import NEVER
 
 THOROUGH = examples(full=400, quick=100)
 MAKERS = (started, started, started, restored, restored, degraded)
@@ -57,6 +58,11 @@ def said(incident: Incident) -> str:
     return repr(incident)
 
 
+def impaired(incident: Incident) -> dict[tuple[str, str], Impairment]:
+    latest = ((o.service, o.region, o.intervals[-1]) for o in incident.outages)
+    return {(service, region): last.impairment for service, region, last in latest if last.end == NEVER}
+
+
 @THOROUGH
 @given(st.lists(anything, max_size=25, unique_by=lambda each: each.key), st.integers(0, 5))
 def test_event_by_event_is_the_same_as_all_at_once(events: list[Recorded], known: int) -> None:
@@ -70,6 +76,8 @@ def test_event_by_event_is_the_same_as_all_at_once(events: list[Recorded], known
             standing = IncrementalFold("INC-1", received[:place])
         whole = fold("INC-1", received[:place])
         assert said(standing.incident) == said(whole)
+        assert dict(standing.impaired) == impaired(whole)
+        assert standing.is_closed == (whole.closing is not None)
         if effect is FoldEffect.UNCHANGED:
             assert whole == before
 

@@ -9,7 +9,7 @@ from incident_engine.common.i18n import Translator
 from incident_engine.domain.regions import region_name
 from incident_engine.domain.values import LOCALES, LocalizedText
 
-_SHOWN = 5
+SHOWN = 5
 """Lines that a sentence names; the others are counted."""
 
 Line = tuple[str, str]
@@ -77,10 +77,12 @@ class EventEffect:
     by: str | None = None
     """The person who has a step, or did it before."""
     at: datetime | None = None
-    lines: Sequence[Line] = ()
+    lines: tuple[Line, ...] = ()
     """The services and regions that the sentence is about."""
-    down: Sequence[Line] = ()
-    """The services and regions that are still impaired."""
+    down: tuple[Line, ...] = ()
+    """The first SHOWN services and regions that are still impaired, the longest first."""
+    down_count: int = 0
+    """The number of services and regions that are still impaired."""
 
 
 RECORDED = EventEffect(Effect.RECORDED, EffectReason.RECORDED)
@@ -98,17 +100,17 @@ def sentences(effect: EventEffect, zone: tzinfo, service_names: Mapping[str, Loc
 def _sentence(effect: EventEffect, locale: str, zone: tzinfo, service_names: Mapping[str, LocalizedText]) -> str:
     translate = Translator(locale)
 
-    def named(lines: Sequence[Line]) -> str:
+    def named(lines: Sequence[Line], count: int) -> str:
         shown = [
             (service_names[service].in_(locale) if service in service_names else service, region_name(region, locale))
-            for service, region in lines[:_SHOWN]
+            for service, region in lines[:SHOWN]
         ]
-        more = [translate("effect_more").format(count=len(lines) - _SHOWN)] if len(lines) > _SHOWN else []
+        more = [translate("effect_more").format(count=count - SHOWN)] if count > SHOWN else []
         return translate("effect_separator").join([translate("effect_line").format(*line) for line in shown] + more)
 
     return translate(effect.reason.value).format(
         by=effect.by,
         at=f"{effect.at.astimezone(zone):%Y-%m-%d %H:%M:%S}" if effect.at is not None else "",
-        lines=named(effect.lines),
-        down=named(effect.down),
+        lines=named(effect.lines, len(effect.lines)),
+        down=named(effect.down, effect.down_count),
     )

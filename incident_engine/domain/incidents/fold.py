@@ -13,7 +13,14 @@ from incident_engine.domain.events.actions import IncidentClosed
 from incident_engine.domain.events.case_events import EventsByType
 from incident_engine.domain.events.model import Event, ImpactMeasured, MaintenanceAnnounced, OutageEvent, Recorded
 from incident_engine.domain.incidents.closing_check import reopens
-from incident_engine.domain.incidents.incident import Closing, Incident, Interval, Measurement, Outage
+from incident_engine.domain.incidents.incident import (
+    Closing,
+    Impairment,
+    Incident,
+    Interval,
+    Measurement,
+    Outage,
+)
 from incident_engine.domain.incidents.signals import ImpairmentHistory, in_order, voided_starts
 
 
@@ -34,6 +41,9 @@ class FoldState:
     detected_at: datetime | None = None
     lines: dict[tuple[str, str], ImpairmentHistory] = field(default_factory=lambda: defaultdict(ImpairmentHistory))
     """By service and region."""
+    impaired: dict[tuple[str, str], Impairment] = field(default_factory=dict)
+    """The present impairments by service and region, the longest first. Kept beside `lines`, so that one event costs
+    the same with one impairment and with thousands."""
     reported: dict[type[Event], list[Event]] = field(default_factory=lambda: defaultdict(list))
     measurements: list[Measurement] = field(default_factory=list)
     closing: Closing | None = None
@@ -51,7 +61,7 @@ class FoldState:
         if isinstance(event, OutageEvent):
             for region in event.regions:
                 if region not in voided:
-                    self.lines[event.service, region].apply(event, recorded.received_at)
+                    self._apply_outage((event.service, region), event, recorded.received_at)
         elif isinstance(event, IncidentClosed):
             overdue = tuple((unmet.obligation, unmet.reason) for unmet in event.data.overdue)
             self.closing = Closing(event.occurred_at, event.data.by, event.data.reason, overdue)
@@ -64,6 +74,16 @@ class FoldState:
         if self.closing is not None and reopens(event, self.closing.by):
             self.closing = None
 
+    def _apply_outage(self, line: tuple[str, str], event: OutageEvent, received_at: datetime) -> None:
+        history = self.lines[line]
+        if not history.apply(event, received_at):
+            return
+        impairment = history.impairment()
+        if impairment is None:
+            del self.impaired[line]
+        else:
+            self.impaired[line] = impairment
+
     def record_receipt(self, recorded: Recorded) -> None:
         """Record when the first event occurred, and when the first one reached us."""
         at, received_at = recorded.event.occurred_at, recorded.received_at
@@ -73,7 +93,6 @@ class FoldState:
 
 def incident_of(incident_id: str, state: FoldState, announced: Sequence[MaintenanceAnnounced]) -> Incident:
     """Return the incident that a state stands for. `announced` is the maintenance of its services."""
-    is_impaired = any(line.signals for line in state.lines.values())
     return Incident(
         id=incident_id,
         outages=tuple(
@@ -86,7 +105,7 @@ def incident_of(incident_id: str, state: FoldState, announced: Sequence[Maintena
         reported=EventsByType({kind: tuple(events) for kind, events in state.reported.items()}),
         measurements=tuple(state.measurements),
         # A closing that a late outage contradicts does not count: it ends when all works normally again (Art. 42).
-        closing=None if is_impaired else state.closing,
+        closing=None if state.impaired else state.closing,
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import cached_property
 
 from incident_engine.domain.calendar.service_hours import Segment, union
 from incident_engine.domain.events.case_events import E, EventsByType
@@ -64,7 +65,8 @@ class Outage:
 
 def segments_of(outages: Iterable[Outage]) -> tuple[Segment, ...]:
     """Return the wall-clock segments in which any of the outages lasts, in order and without overlap."""
-    return tuple(union(iter([(i.start, i.end) for i in outage.intervals]) for outage in outages))
+    # A set first: in a storm hundreds of outages begin and end at the same few instants.
+    return tuple(union([iter(sorted({(i.start, i.end) for outage in outages for i in outage.intervals}))]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,7 @@ class Closing:
     """The obligations that were overdue then, each with the person's reason."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: properties that look at every outage are kept
 class Incident:
     """The facts of an incident."""
 
@@ -161,7 +163,7 @@ class Incident:
         measured = self.events(ImpactMeasured)
         return tuple((e.occurred_at, e.data.root_cause) for e in measured if e.data.root_cause is not None)
 
-    @property
+    @cached_property
     def occurred_at(self) -> datetime | None:
         """Return when the first outage began, or the first harm (发生). The statutory clocks run from it."""
         instants = [outage.occurred_at for outage in self.outages if outage.occurred_at is not None]
@@ -170,12 +172,12 @@ class Incident:
         instants = instants or [outage.intervals[0].start for outage in self.outages]
         return min(instants or [figure.at for figure in self.measurements if figure.value], default=None)
 
-    @property
+    @cached_property
     def is_down(self) -> bool:
         """Return whether anything is still impaired."""
         return any(o.intervals[-1].end == NEVER for o in self.outages)
 
-    @property
+    @cached_property
     def restored_at(self) -> datetime | None:
         """Return when the last outage ended, or None while anything is impaired or nothing was."""
         if self.is_down:

@@ -4,14 +4,14 @@ In a storm thousands of alerts report an outage that is known: each adds one mor
 on. Such an event is applied without reading the others, in any order of arrival.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 
 from incident_engine.domain.events.actions import IncidentClosed
 from incident_engine.domain.events.model import MaintenanceAnnounced, OutageEvent, Recorded
 from incident_engine.domain.incidents.fold import FoldState, incident_of
-from incident_engine.domain.incidents.incident import Incident
+from incident_engine.domain.incidents.incident import Impairment, Incident
 from incident_engine.domain.incidents.signals import (
     SignalTimes,
     continues_outage,
@@ -42,6 +42,8 @@ class IncrementalFold:
             r.event for r in recorded if isinstance(r.event, MaintenanceAnnounced)
         ]
         self._state = FoldState()
+        self.impaired: Mapping[tuple[str, str], Impairment] = self._state.impaired
+        """The present impairments by service and region, the longest first. It changes with each event."""
         self._times: dict[tuple[str, str], SignalTimes] = {}
         self._services: set[str | None] = set()
         self._last_at: datetime | None = None
@@ -49,6 +51,8 @@ class IncrementalFold:
         self._last_report: tuple[datetime, int, tuple[str, str]] | None = None
         """The sort key of the latest event of a person."""
         self._incident: Incident | None = None
+        self.open_since: datetime | None = None
+        """The beginning that the stored window of the incident has, while it has no end; None if it is not known."""
         self.weight = 0
         """The number of applied events."""
         ordered = in_order(r for r in recorded if not isinstance(r.event, MaintenanceAnnounced))
@@ -62,6 +66,11 @@ class IncrementalFold:
         if self._incident is None:
             self._incident = incident_of(self._id, self._state, self._announced)
         return self._incident
+
+    @property
+    def is_closed(self) -> bool:
+        """Return whether the incident is closed."""
+        return self._state.closing is not None and not self._state.impaired
 
     def apply(self, recorded: Recorded) -> FoldEffect:
         """Apply one more event. If the effect is REFOLD nothing was applied: make a new fold of all events."""
@@ -102,6 +111,11 @@ class IncrementalFold:
             (line.by_signal[signal_of(event)] for line in times if signal_of(event) in line.by_signal), default=None
         )
 
+    @property
+    def outage_count(self) -> int:
+        """Return the number of outages (a service in a region) that the incident has."""
+        return len(self._times)
+
     def outages_with(self, event: OutageEvent) -> int:
         """Return the number of outages (a service in a region) that the incident has once the event is applied."""
         return len(self._times) + sum((event.service, region) not in self._times for region in event.regions)
@@ -126,9 +140,9 @@ class IncrementalFold:
             return FoldEffect.REFOLD
         keys = [(event.service, region) for region in event.regions]
         if all(key not in self._times or at > self._times[key].last_at for key in keys):
-            before = [state.lines[key].impairment() for key in keys]
+            before = [state.impaired.get(key) for key in keys]
             state.apply(recorded)
-            is_same = before == [state.lines[key].impairment() for key in keys]
+            is_same = before == [state.impaired.get(key) for key in keys]
             return FoldEffect.UNCHANGED if is_same else FoldEffect.CHANGED
         for key in keys:
             if key not in self._times or not continues_outage(state.lines[key], self._times[key], event):

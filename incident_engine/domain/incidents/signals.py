@@ -190,14 +190,16 @@ class ImpairmentHistory:
     """The active signals."""
     intervals: list[Interval] = field(default_factory=list)
 
-    def apply(self, event: OutageEvent, received_at: datetime) -> None:
-        """Apply the next event in order."""
+    def apply(self, event: OutageEvent, received_at: datetime) -> bool:
+        """Apply the next event in order. Return whether the impairment is another now."""
         before = self.impairment()
         apply_signal(self.signals, event)
         after = self.impairment()
         # Most events of a storm add a signal and no interval.
-        if after is not before:
-            self._set_state(event.occurred_at, after, (event.source, event.id), received_at)
+        if after is before:
+            return False
+        self._set_state(event.occurred_at, after, (event.source, event.id), received_at)
+        return True
 
     def impairment(self) -> Impairment | None:
         """Return the present impairment: the worst of all signals; None if the service works."""

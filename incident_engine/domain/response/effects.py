@@ -1,6 +1,7 @@
 """The effects of events: of outages on impairments, and of people's actions on steps."""
 
 from collections.abc import Iterable, Mapping
+from itertools import islice
 
 from incident_engine.domain.events.actions import (
     IncidentClosed,
@@ -16,6 +17,7 @@ from incident_engine.domain.events.effect import (
     ADDED,
     CLOSED,
     RECORDED,
+    SHOWN,
     Effect,
     EffectReason,
     EventEffect,
@@ -25,50 +27,52 @@ from incident_engine.domain.events.model import Event, MaintenanceAnnounced, Out
 from incident_engine.domain.events.types import EventType
 from incident_engine.domain.handling import Handling
 from incident_engine.domain.incidents.fold import FoldState
-from incident_engine.domain.incidents.incident import Impairment, Incident
+from incident_engine.domain.incidents.incident import Impairment
 from incident_engine.domain.incidents.signals import in_order
 from incident_engine.domain.response.step import Awaits, Step
-from incident_engine.domain.values import NEVER
 
-Impairments = Mapping[Line, Impairment | None]
-"""The impairment of each service in each region; None, or no entry: it works."""
+Impairments = Mapping[Line, Impairment]
+"""The impairments by service and region. One without an entry works."""
 
 
-def impairments(incident: Incident) -> Impairments:
-    """Return the present impairments of an incident."""
-    latest = ((o.service, o.region, o.intervals[-1]) for o in incident.outages)
-    return {(service, region): last.impairment for service, region, last in latest if last.end == NEVER}
+def lines_of(event: OutageEvent) -> list[Line]:
+    """Return the service of an outage event with each of its regions."""
+    return [(event.service, region) for region in event.regions]
 
 
 def outage_effect(
-    event: OutageEvent, before: Impairments, after: Impairments, *, has_changed: bool = True
+    event: OutageEvent, before: Impairments, after: Impairments, *, was_impaired: bool, has_changed: bool
 ) -> EventEffect:
-    """Return the effect of an outage event, given the impairments before and after it.
+    """Return the effect of an outage event.
 
-    `has_changed` is False if the incident is as it was, also in its past.
+    `before` has the impairments of the event's own services and regions before it, `after` all of the incident after
+    it, the longest first. `was_impaired`: anything was impaired before. `has_changed` is False if the incident is as
+    it was, also in its past.
     """
-    down = sorted(line for line, impairment in after.items() if impairment is not None)
-    hit = [line for line in down if before.get(line) is None]
-    works = sorted(line for line, impairment in before.items() if impairment is not None and not after.get(line))
+    own = sorted(lines_of(event))
+    hit = tuple(line for line in own if line in after and line not in before)
     if hit:
-        is_first = not any(before.values())
-        effect = Effect.STARTED if is_first else Effect.EXTENDED
+        effect = Effect.EXTENDED if was_impaired else Effect.STARTED
         return EventEffect(effect, EffectReason(f"effect_{effect.value}"), lines=hit)
+    # Only as many as a sentence names: with thousands of outages each end would list all the others.
+    down, down_count = tuple(islice(after, SHOWN)), len(after)
+    works = tuple(line for line in own if line in before and line not in after)
     if works:
         effect = Effect.PARTLY_ENDED if down else Effect.ENDED
-        return EventEffect(effect, EffectReason(f"effect_{effect.value}"), lines=works, down=down)
-    other = [line for line in down if before.get(line) != after.get(line)]
+        return EventEffect(
+            effect, EffectReason(f"effect_{effect.value}"), lines=works, down=down, down_count=down_count
+        )
+    other = tuple(line for line in own if before.get(line) != after.get(line))
     if other:
         return EventEffect(Effect.CHANGED, EffectReason.CHANGED, lines=other)
     if has_changed:
         return EventEffect(Effect.CHANGED, EffectReason.PAST_CHANGED)
     if event.type != EventType.OUTAGE_RESTORED:
         return EventEffect(Effect.NONE, EffectReason.DOWN_ALREADY)
-    lines = [(event.service, region) for region in event.regions]
-    if any(after.get(line) for line in lines):
+    if any(line in after for line in own):
         return EventEffect(Effect.NONE, EffectReason.OTHER_SIGNALS)
     reason = EffectReason.WAS_NOT_DOWN if down else EffectReason.NOTHING_DOWN
-    return EventEffect(Effect.NONE, reason, lines=lines, down=down)
+    return EventEffect(Effect.NONE, reason, lines=tuple(own), down=down, down_count=down_count)
 
 
 def person_effect(event: Event, step: Step | None, handling: Handling) -> EventEffect:
@@ -126,10 +130,10 @@ def effects_of(events: Iterable[Recorded], steps: Mapping[str, Step]) -> dict[tu
     for recorded in in_order(r for r in events if not isinstance(r.event, MaintenanceAnnounced)):
         event, was_closed = recorded.event, state.closing is not None
         if isinstance(event, OutageEvent):
-            before = {key: history.impairment() for key, history in state.lines.items()}
+            was_impaired = bool(state.impaired)
+            before = {line: state.impaired[line] for line in lines_of(event) if line in state.impaired}
             state.apply(recorded)
-            after = {key: history.impairment() for key, history in state.lines.items()}
-            effect = outage_effect(event, before, after, has_changed=False)
+            effect = outage_effect(event, before, state.impaired, was_impaired=was_impaired, has_changed=False)
         else:
             handling = Handling(EventsByType({kind: tuple(reports) for kind, reports in state.reported.items()}))
             effect = person_effect(event, step_of(event, steps), handling)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta, tzinfo
+from functools import cached_property
 
 from incident_engine.domain.calendar.holidays import Calendar
 from incident_engine.domain.calendar.working_days import working_day_after
@@ -49,7 +50,7 @@ class Questions:
         return any(since <= at < until for at in self.confirmed)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: the episodes are kept
 class IncidentView:
     """The facts from which the occurrences follow. The first assessment is that of the primary pack."""
 
@@ -98,9 +99,15 @@ class IncidentView:
                 due_at = min(due_at, change.at + by_level(lengths, change.level))
         return due_at
 
+    @cached_property
+    def episodes(self) -> Sequence[tuple[datetime, datetime]]:
+        """Return the stretches of impairment, those less than `settle` apart as one."""
+        # Many triggers need them, and finding them looks at every outage.
+        return self.incident.episodes(self.settle)
+
     def episode_at(self, at: datetime) -> tuple[datetime, datetime] | None:
         """Return the episode of impairment in which an instant lies."""
-        return next(((start, end) for start, end in self.incident.episodes(self.settle) if start <= at < end), None)
+        return next(((start, end) for start, end in self.episodes if start <= at < end), None)
 
     def is_notified(self, estimate: RecoveryEstimated, at: datetime) -> bool:
         """Return whether, at an instant, an outage of the estimate is down in an incident with a level."""

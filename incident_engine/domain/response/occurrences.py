@@ -67,10 +67,10 @@ def _before_level(trigger: Trigger, view: IncidentView) -> Iterator[Occurrence]:
         yield from (replace(occurrence, at=occurrence.at - trigger.next_level.before) for occurrence in ahead)
         return
     incident = view.incident
-    begins = [start for outage in incident.outages for start, _ in outage.unannounced]
-    episodes = [(start, view.episode_at(start)) for start in begins]
     # A blip that is over is not announced; if something breaks again, the incident is.
-    lasting = [start for start, episode in episodes if episode is not None and view.now < episode[1]]
+    since = next((start for start, end in view.episodes if view.now < end), NEVER)
+    begins = (start for outage in incident.outages for start, _ in outage.unannounced)
+    lasting = [start for start in begins if start >= since]
     at = min([*lasting, *(harm.occurred_at for harm in incident.events(HarmAssessed))], default=None)
     first_level_at = min((change.at for change in view.level_changes if change.level is not None), default=NEVER)
     if at is not None and max(at, view.now) < first_level_at:  # the step for the level says more
@@ -139,7 +139,7 @@ def _levels(view: IncidentView) -> Iterator[Occurrence]:
 def _episodes(view: IncidentView, *, grown: bool) -> Iterator[Occurrence]:
     """Yield an occurrence for each episode of impairment, or for each growth of its scope."""
     first = view.level_changes[0]
-    for start, end in view.incident.episodes(view.settle):
+    for start, end in view.episodes:
         # Named by their instants, not numbered: an episode that is reported late must not rename the others.
         instants = [(start, start if start <= first.at else start + view.settle)]
         if grown:
@@ -163,7 +163,7 @@ def _episodes(view: IncidentView, *, grown: bool) -> Iterator[Occurrence]:
 def _restored(view: IncidentView) -> Iterator[Occurrence]:
     """Yield the end of the last episode, unless anything is down or it was a mere blip."""
     first = view.level_changes[0]
-    episodes = view.incident.episodes(view.settle)
+    episodes = view.episodes
     # An episode that ended before the first level had no message, so it needs no all-clear.
     announced = [(start, end) for start, end in episodes if end >= first.at]
     lasting = [(start, end) for start, end in announced if start <= first.at or end - start > view.settle]

@@ -90,7 +90,7 @@ class EventIntake:
                 dropped=batch.dropped,
                 most=self.settings.intake.max_quarantined,
             )
-        answer: dict[str, object] = {"events": [receipt_view(row, self.settings) for row in receipts]}
+        answer: dict[str, object] = {"events": receipt_views(receipts, self.settings)}
         if format_.has_quarantine:
             rejected = ({"key": row.key, "reason": row.reason, "detail": row.detail} for row in remaining)
             answer["quarantined"] = list(rejected)
@@ -178,16 +178,24 @@ class EventIntake:
             raise
 
 
-def receipt_view(receipt: Receipt, settings: Settings) -> dict[str, object]:
-    """Return a receipt as answers have it, with its effect in one sentence in both languages."""
-    return {
-        "source": receipt.source,
-        "id": receipt.id,
-        "status": receipt.outcome.value,
-        "incident": receipt.incident,
-        "effect": receipt.effect.effect.value,
-        "detail": sentences(receipt.effect, settings.bank.zone, settings.service_names),
-    }
+def receipt_views(receipts: Sequence[Receipt], settings: Settings) -> list[dict[str, object]]:
+    """Return receipts as answers have them, each with its effect in one sentence in both languages."""
+    zone, names = settings.bank.zone, settings.service_names
+    # The alerts of one notification mostly have the same effect, and wording it costs more than the rest.
+    effects = {id(receipt.effect): receipt.effect for receipt in receipts}
+    worded = {key: (effect.effect.value, sentences(effect, zone, names)) for key, effect in effects.items()}
+    return [
+        {
+            "source": receipt.source,
+            "id": receipt.id,
+            "status": receipt.outcome.value,
+            "incident": receipt.incident,
+            "effect": effect,
+            "detail": detail,
+        }
+        for receipt in receipts
+        for effect, detail in (worded[id(receipt.effect)],)
+    ]
 
 
 class HotPath:

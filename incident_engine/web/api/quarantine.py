@@ -15,7 +15,7 @@ from incident_engine.engine.receipts import Receipt
 from incident_engine.intake.base import IntakeContext, Overrides
 from incident_engine.store.quarantine import QuarantineState, waiting_keys
 from incident_engine.store.unit_of_work import UnitOfWork
-from incident_engine.web.api.events import receipt_view
+from incident_engine.web.api.events import receipt_views
 from incident_engine.web.api.incident_views import quarantine_view
 from incident_engine.web.api.quarantine_answer import QuarantineAnswer, validated_answer
 from incident_engine.web.context import AppContext
@@ -87,7 +87,7 @@ async def _answered(
     document: dict[str, Any] = {"source": source, "key": key}
     if not decision.is_mapping:
         return JSONResponse(document | {"state": QuarantineState.DISMISSED.value, "events": []}, 202)
-    events = [receipt_view(receipt, context.settings) for receipt in receipts]
+    events = receipt_views(receipts, context.settings)
     labels = dict(quarantine.labels_for(source, overrides))
     return JSONResponse(document | {"state": QuarantineState.MAPPED.value, "events": events, "labels": labels}, 202)
 
