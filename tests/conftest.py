@@ -4,9 +4,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from support.memo import remember, remember_rules
-
-from incident_engine.config import message_loader
+from support.memo import remember_rules
 
 SLOW_FOLDERS = ("crash", "acceptance", "simulation", "properties", "contract")
 """Folders in which single tests take seconds, the slowest first."""
@@ -31,6 +29,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _rules_are_tried_once() -> Iterator[None]:
     """Keep what trying the rules gives: the shipped ones are tried by hundreds of tests and never change."""
     with pytest.MonkeyPatch.context() as patch:
-        remember(patch, message_loader, "template_problems")
         remember_rules(patch)
         yield

@@ -21,6 +21,8 @@ _SCALARS = {  # the core schema of YAML 1.2, without octal and hexadecimal numbe
 }
 
 
+_FIRST = "~nNtTfF+-.0123456789"
+"""The first characters of scalars that are no texts."""
 _UNTAGGED = "untagged"
 
 
@@ -137,6 +139,8 @@ class _Reader:
         text = str(node.value)
         if node.style not in (None, ""):
             return text  # a quoted or block scalar is always a text
+        if text and text[0] not in _FIRST:
+            return text  # most scalars are words
         try:
             return next((_CONVERT[tag](text) for tag, form in _SCALARS.items() if form.fullmatch(text)), text)
         except ValueError:  # Python refuses to parse more than 4,300 digits

@@ -1,15 +1,12 @@
 """A process that runs commands, for all pages that a worker follows."""
 
-from collections.abc import Iterator
-
 import pytest
-from support.checkout import CommandServer, command_server
+from support.checkout import CommandServer
 from support.servers import need
 
 
 @pytest.fixture(scope="session")
-def commands() -> Iterator[CommandServer]:
-    """Run the process as long as tests may need it: its start takes four seconds."""
+def commands() -> CommandServer:
+    """Return the process that runs the commands, which lives as long as the worker."""
     need("bash", "curl", "make")
-    with command_server() as server:
-        yield server
+    return CommandServer()

@@ -161,7 +161,7 @@ def test_alerts_of_two_provinces_go_the_whole_way_to_people_and_prometheus_acros
     with (
         smtp_server() as (smtp_port, mails),
         http_receiver(answer) as desk,
-        daemon(config_with_every_channel(tmp_path / "bank", smtp_port, desk.url), port) as ours,
+        daemon(config_with_every_channel(tmp_path / "bank", smtp_port, desk.url), port, is_cold=True) as ours,
         alertmanager(tmp_path / "am", f"{ours.url}/api/v1/alertmanager") as alerts_url,
         prometheus(tmp_path / "prom", f"{LOOPBACK}:{port}") as prom,
         client(alerts_url) as alerts,

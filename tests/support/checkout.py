@@ -3,12 +3,12 @@
 import re
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from support.command_server import CLIENT
+from support.forked import command_socket
 from support.servers import LOOPBACK, PATIENCE, ROOT, client, environment, free_port, wait_for
 
 _LINKED = ("config.yaml", "rules", "Makefile", "pyproject.toml", "requirements.lock")
@@ -21,7 +21,7 @@ _ABSOLUTE = re.compile(r" /(backup|etc)/")
 class CommandServer:
     """A process whose forks run the commands, and the address of the daemon that one of them may be."""
 
-    def __init__(self, socket: str) -> None:
+    def __init__(self) -> None:
         port = free_port()
         self.url = f"http://{LOOPBACK}:{port}"
         self.env = environment(
@@ -30,27 +30,7 @@ class CommandServer:
             INCIDENT_ENGINE__SERVER__PUBLIC_URL=self.url,
         )
         self.env.pop("COLUMNS", None)  # pytest-xdist sets it, and tables would be as narrow as its terminal
-        self.client = CLIENT.format(python=sys.executable, socket=socket)
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "support.command_server", socket],
-            env={**self.env, "PYTHONPATH": f"{ROOT / 'tests'}:{ROOT}"},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-
-@contextmanager
-def command_server() -> Iterator[CommandServer]:
-    """Run the process until the end of the block."""
-    # The path of a Unix socket has 107 bytes at most; the folder of a test may be longer.
-    with tempfile.TemporaryDirectory(prefix="shell-") as short:
-        server = CommandServer(f"{short}/socket")
-        with server.process as process:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n"
-            yield server
-            process.communicate(timeout=PATIENCE)
+        self.client = CLIENT.format(python=sys.executable, socket=command_socket())
 
 
 class Checkout:

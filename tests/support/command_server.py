@@ -20,9 +20,9 @@ from incident_engine import daemon as _daemon  # noqa: F401 - imported before th
 from incident_engine.cli import app as cli
 from incident_engine.cli import check
 from incident_engine.cli import report_output as _report_output  # noqa: F401
-from incident_engine.config import message_loader, rulebook
+from incident_engine.config import rulebook
 from incident_engine.drills import runner as _runner  # noqa: F401
-from support.memo import remember, remember_rules
+from support.memo import remember_rules
 
 CLIENT = """#!{python} -SE
 import os, signal, socket, sys
@@ -80,7 +80,6 @@ def _run(connection: socket.socket) -> NoReturn:
 def main(path: str) -> None:
     """Serve clients at the socket `path` until stdin ends."""
     patch = pytest.MonkeyPatch()  # until this process ends
-    remember(patch, message_loader, "template_problems")
     remember_rules(patch)
     assert check.check([], rulebook.SHIPPED / "config.yaml").findings == []
     gc.freeze()  # what is shared stays shared: collecting would write to every page of a child

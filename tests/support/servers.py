@@ -16,12 +16,14 @@ from email import message_from_bytes, policy
 from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 import httpx2
 import pytest
 import yaml
 from aiosmtpd.controller import Controller
+
+from support.forked import Forked
 
 T = TypeVar("T")
 
@@ -96,13 +98,16 @@ class Process:
         self._out, self._err = directory / f"{self.name}.out", directory / f"{self.name}.err"
         self._out.touch()
         self._err.touch()
-        self._popen: subprocess.Popen[bytes] | None = None
+        self._popen: subprocess.Popen[bytes] | Forked | None = None
 
     def start(self) -> None:
         """Start it, for the first time or again."""
         assert not self.is_running
         with self._out.open("ab") as out, self._err.open("ab") as err:
-            self._popen = subprocess.Popen(self._command, cwd=self._directory, env=self._env, stdout=out, stderr=err)
+            self._popen = self._opened(out, err)
+
+    def _opened(self, out: IO[bytes], err: IO[bytes]) -> subprocess.Popen[bytes] | Forked:
+        return subprocess.Popen(self._command, cwd=self._directory, env=self._env, stdout=out, stderr=err)
 
     @property
     def is_running(self) -> bool:
@@ -175,14 +180,21 @@ def _kept(process: Process) -> Iterator[None]:
 
 
 class Daemon(Process):
-    """Our daemon, as an operator starts it."""
+    """Our daemon: forked from a process that has imported everything, or started as an operator starts it."""
 
-    def __init__(self, config: Path, port: int, **env: str) -> None:
-        command = [sys.executable, "-m", "incident_engine", "serve", "--config", str(config), "--lang", "en"]
+    def __init__(self, config: Path, port: int, *, is_cold: bool = False, **env: str) -> None:
+        self._arguments = ["serve", "--config", str(config), "--lang", "en"]
+        self._is_cold = is_cold
         settings = {"INCIDENT_ENGINE__SERVER__PORT": str(port), **env}
+        command = [sys.executable, "-m", "incident_engine", *self._arguments]
         super().__init__(command, config.parent, environment(**settings))
         self.name = "daemon"
         self.url = f"http://{LOOPBACK}:{port}"
+
+    def _opened(self, out: IO[bytes], err: IO[bytes]) -> subprocess.Popen[bytes] | Forked:
+        if self._is_cold:
+            return super()._opened(out, err)
+        return Forked(self._arguments, cwd=self._directory, env=self._env, stdout=out, stderr=err)
 
     def start_ready(self) -> None:
         """Start it and wait until it is ready and takes signals, which is when it says how it stops."""
@@ -193,9 +205,11 @@ class Daemon(Process):
 
 
 @contextmanager
-def daemon(config: Path, port: int | None = None, *, ready: bool = True, **env: str) -> Iterator[Daemon]:
+def daemon(
+    config: Path, port: int | None = None, *, ready: bool = True, is_cold: bool = False, **env: str
+) -> Iterator[Daemon]:
     """Run the daemon; with `ready=False` it is started and may end as it likes."""
-    process = Daemon(config, port or free_port(), **env)
+    process = Daemon(config, port or free_port(), is_cold=is_cold, **env)
     with _kept(process):
         (process.start_ready if ready else process.start)()
         yield process

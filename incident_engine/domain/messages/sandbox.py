@@ -1,7 +1,8 @@
 """The Jinja sandbox of templates: they read data, decide and loop, but cannot call, grow or run without limit."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
+from functools import cache
 from typing import Any
 
 from babel.numbers import format_decimal
@@ -53,36 +54,50 @@ def source_problems(source: str, variables: Mapping[str, Mapping[str, str]]) -> 
     except (ValueError, RecursionError) as error:  # a number of thousands of digits; brackets in brackets
         yield Problem((1,), f"not a valid template: {error}")
         return
-    for allowed, kind, used in (
-        (environment.filters, "filter", [(node.name, node.lineno) for node in tree.find_all(nodes.Filter)]),
-        (environment.tests, "test", [(node.name, node.lineno) for node in tree.find_all(nodes.Test)]),
+    found = _by_type(tree)
+    for allowed, word, used in (
+        (environment.filters, "filter", [(node.name, node.lineno) for node in found.get(nodes.Filter, ())]),
+        (environment.tests, "test", [(node.name, node.lineno) for node in found.get(nodes.Test, ())]),
     ):
         unknown = [(name, line) for name, line in used if name not in allowed]
         for name, line in unknown:
             expected = f"one of: {', '.join(sorted(allowed))}"
-            yield Problem((line,), f"unknown {kind} '{name}'", expected, nearest(name, allowed))
+            yield Problem((line,), f"unknown {word} '{name}'", expected, nearest(name, allowed))
         if unknown:  # jinja2.meta cannot read such a tree
             return
     undeclared = meta.find_undeclared_variables(tree) - set(variables) - set(environment.globals)
-    local = {name.name for name in tree.find_all(nodes.Name)} - set(variables)
-    for node in tree.find_all(nodes.Name):
+    names = found.get(nodes.Name, ())
+    local = {name.name for name in names} - set(variables)
+    for node in names:
         if node.name in undeclared:
             expected = f"one of: {', '.join(variables)}"
             yield Problem((node.lineno,), f"unknown variable '{node.name}'", expected, nearest(node.name, variables))
-    for part in tree.find_all(nodes.Getattr):
+    for part in found.get(nodes.Getattr, ()):
         yield from _unknown_part(part, local, variables)
-    yield from _forbidden(tree)
+    yield from _forbidden(found)
     yield from _loops_too_deep(tree, 0)
 
 
-def _forbidden(tree: nodes.Template) -> Iterator[Problem]:
+_Nodes = Mapping[type[nodes.Node], Sequence[Any]]
+"""The nodes of a template by type, in order."""
+
+
+def _forbidden(found: _Nodes) -> Iterator[Problem]:
     for kind, keyword in _FORBIDDEN:
-        for node in tree.find_all(kind):
+        for node in found.get(kind, ()):
             yield Problem((node.lineno,), f"'{keyword}' is not allowed here", "text, if, for and set")
-    for assigned in tree.find_all(nodes.Assign):
+    for assigned in found.get(nodes.Assign, ()):
         if next(assigned.node.find_all(nodes.Concat), None) is not None or isinstance(assigned.node, nodes.Concat):
             # In a loop it would double a text each time; the limit on loops alone does not stop that.
             yield Problem((assigned.lineno,), "'set' with '~' could grow without end", "the texts one after the other")
+
+
+def _by_type(tree: nodes.Template) -> _Nodes:
+    """Return all nodes of a template by type. One walk: a search for each type would cost as much every time."""
+    found: dict[type[nodes.Node], list[nodes.Node]] = {}
+    for node in tree.find_all(nodes.Node):
+        found.setdefault(type(node), []).append(node)
+    return found
 
 
 def _loops_too_deep(node: nodes.Node, depth: int) -> Iterator[Problem]:
@@ -166,6 +181,7 @@ class _Sandbox(ImmutableSandboxedEnvironment):
         return _bounded(super().call_binop(context, operator, _bounded(left), _bounded(right)))
 
 
+@cache
 def sandbox(locale: str, zone: tzinfo | None, *, to_the_minute: bool = False) -> ImmutableSandboxedEnvironment:
     """Return the environment that renders texts in a language, with instants in the local time of `zone`.
 

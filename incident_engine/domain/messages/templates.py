@@ -4,10 +4,11 @@ A template is Markdown with Jinja in an immutable sandbox. Its first line is the
 this long form a template may have a short form (text messages) and a web form (status page).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import tzinfo
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 from jinja2 import Template, TemplateError
@@ -58,21 +59,18 @@ class MessageBook:
     """Renders templates. `sources` maps (locale, `form_name`) to the text of each."""
 
     def __init__(self, sources: Mapping[tuple[str, str], str], zone: tzinfo) -> None:
-        self._sources = dict(sources)
-        self._zone = zone
-        # People plan by minutes; the seconds are in the reports and in the record.
-        self._environments = {locale: sandbox(locale, zone, to_the_minute=True) for locale in LOCALES}
-        self._compiled: dict[tuple[str, str], Template] = {}
+        self.sources = dict(sources)
+        self.zone = zone
 
     def names(self) -> set[str]:
         """Return the names of the templates that exist in every locale."""
         return set.intersection(
-            *({name for where, name in self._sources if where == locale and "." not in name} for locale in LOCALES)
+            *({name for where, name in self.sources if where == locale and "." not in name} for locale in LOCALES)
         )
 
     def forms(self, name: str, locale: str) -> list[MessageForm]:
         """Return the forms for which a template has a text of its own."""
-        return [form for form in MessageForm if (locale, form_name(name, form)) in self._sources]
+        return [form for form in MessageForm if (locale, form_name(name, form)) in self.sources]
 
     def render(
         self, name: str, locale: str, variables: Mapping[str, Any], form: MessageForm = MessageForm.LONG
@@ -82,7 +80,7 @@ class MessageBook:
         A template without the form gives its subject (for the short form) or its long form. Raises KeyError for an
         unknown template, and jinja2.TemplateError (also TemplateTooLongError) if rendering fails.
         """
-        if form is not MessageForm.LONG and (locale, form_name(name, form)) in self._sources:
+        if form is not MessageForm.LONG and (locale, form_name(name, form)) in self.sources:
             text = self._text(form_name(name, form), locale, variables)
             if form is MessageForm.SHORT:
                 text = " ".join(text.split())
@@ -100,10 +98,10 @@ class MessageBook:
         lines = [
             ("系统" if is_chinese else "Services", format_names(incident["services"], locale)),
             ("地区" if is_chinese else "Regions", format_names(incident["regions"], locale)),
-            ("发生" if is_chinese else "Since", format_instant(to_minute(incident["occurred_at"]), locale, self._zone)),
+            ("发生" if is_chinese else "Since", format_instant(to_minute(incident["occurred_at"]), locale, self.zone)),
         ]
         if incident["restored_at"] is not None:
-            ended = format_instant(to_minute(incident["restored_at"]), locale, self._zone)
+            ended = format_instant(to_minute(incident["restored_at"]), locale, self.zone)
             lines.append(("恢复" if is_chinese else "Restored", ended))
         lines.append(("事件" if is_chinese else "Incident", incident["id"]))
         if step is not None:
@@ -111,7 +109,7 @@ class MessageBook:
             if level is not None:
                 lines.append(("级别" if is_chinese else "Level", level["id"]))
             if obligation is not None:
-                due = format_deadline(to_minute(obligation["due_at"]), locale, self._zone)
+                due = format_deadline(to_minute(obligation["due_at"]), locale, self.zone)
                 lines.append((obligation["says"], f"{'期限' if is_chinese else 'due'} {due}"))
         subject = f"{variables['bank']['name']}: {format_names(incident['services'], locale)}"
         colon = "：" if is_chinese else ": "
@@ -120,16 +118,20 @@ class MessageBook:
     def _text(self, name: str, locale: str, variables: Mapping[str, Any]) -> str:
         parts: list[str] = []
         length = 0
-        key = locale, name
-        if key not in self._compiled:
-            self._compiled[key] = self._environments[locale].from_string(self._sources[key])
+        template = _compiled(self.sources[locale, name], locale, self.zone)
         # In parts, so that a template that loops without limit is stopped before it fills the memory.
-        for part in self._compiled[key].generate(variables):
+        for part in template.generate(variables):
             length += len(part)
             if length > LONGEST:
                 raise TemplateTooLongError(f"longer than {LONGEST} characters")
             parts.append(part)
         return "".join(parts)
+
+
+@lru_cache(maxsize=1024)  # when the rules are loaded again most of them are as they were, and compiling is slow
+def _compiled(source: str, locale: str, zone: tzinfo) -> Template:
+    # People plan by minutes; the seconds are in the reports and in the record.
+    return sandbox(locale, zone, to_the_minute=True).from_string(source)
 
 
 class TemplateTooLongError(TemplateError):
@@ -141,10 +143,11 @@ def form_name(name: str, form: MessageForm) -> str:
     return name if form is MessageForm.LONG else f"{name}.{form}"
 
 
-def template_problems(source: str, form: MessageForm = MessageForm.LONG) -> Iterator[Problem]:
-    """Yield a problem for each fault in a template's source; the path is (line,)."""
+@lru_cache(maxsize=512)  # `check` looks at a template as a file, and as one of the rules
+def template_problems(source: str, form: MessageForm = MessageForm.LONG) -> tuple[Problem, ...]:
+    """Return a problem for each fault in a template's source; the path is (line,)."""
     problems = list(source_problems(source, VARIABLES))
-    yield from problems
     is_jinja = not any(problem.message.startswith("not a valid template") for problem in problems)
     if form is not MessageForm.SHORT and is_jinja and (len(source.splitlines()) < 3 or source.splitlines()[1].strip()):
-        yield Problem((1,), "no subject", "the subject on the first line, then an empty line, then the text")
+        problems.append(Problem((1,), "no subject", "the subject on the first line, then an empty line, then the text"))
+    return tuple(problems)
