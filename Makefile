@@ -4,6 +4,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SCENARIO ?= two-provinces
 SPEED ?= 600
+# Compiled modules are kept, whatever the shell says: every worker and daemon of the tests would compile them again.
+export PYTHONDONTWRITEBYTECODE =
 
 .PHONY: run demo test check bench bench-load schemathesis lint lock clean help
 

@@ -1,13 +1,26 @@
 """Work that all tests share is done once in a process."""
 
 import os
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from support.memo import remember_rules
+from support.memo import remember_adapters, remember_rules, remember_schema
 
 SLOW_FOLDERS = ("crash", "acceptance", "simulation", "properties", "contract")
 """Folders in which single tests take seconds, the slowest first."""
+
+
+_MEMORY = Path("/dev/shm")
+_ROOM = 4_000_000_000
+"""The free bytes that the databases of all tests need."""
+
+
+def pytest_configure() -> None:
+    """Keep the folders of the tests in memory where there is room: thousands of databases wait for the disk."""
+    if _MEMORY.is_dir() and os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _ROOM:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -26,8 +39,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _rules_are_tried_once() -> Iterator[None]:
-    """Keep what trying the rules gives: the shipped ones are tried by hundreds of tests and never change."""
+def _slow_work_is_done_once() -> Iterator[None]:
+    """Keep the tried rules, the tables of a new database, and the validators of the API: every test needs the same."""
     with pytest.MonkeyPatch.context() as patch:
         remember_rules(patch)
+        remember_schema(patch)
+        remember_adapters(patch)
         yield

@@ -75,14 +75,20 @@ def bank(folder: Path, **overrides: str) -> Settings:
 
 
 @cache
+def shipped_settings() -> Settings:
+    """Return the settings of the shipped bank."""
+    return load_settings(CONFIG, LEAST)
+
+
+@cache
 def shipped_rulebook() -> Rulebook:
     """Return the shipped rules; reading and trying them takes half a second, and they never change."""
-    return load_rulebook(load_settings(CONFIG, LEAST), CONFIG)
+    return load_rulebook(shipped_settings(), CONFIG)
 
 
 def rulebook_of(settings: Settings) -> Rulebook:
     """Return the rules that settings name."""
-    shipped = load_settings(CONFIG, LEAST)
+    shipped = shipped_settings()
     same = [getattr(settings, part) == getattr(shipped, part) for part in ("grading", "audiences", "contacts", "hours")]
     if settings.rules.directory is not None or not all(same):
         return load_rulebook(settings, CONFIG)

@@ -1,14 +1,18 @@
 """Results of slow functions, kept for as long as their inputs are the same."""
 
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, get_args
 
 import pytest
+from fastapi._compat import v2
+from pydantic import TypeAdapter
+from sqlalchemy import Connection, inspect
 
-from incident_engine.common import yaml_loader
+from incident_engine.common import failpoints, yaml_loader
 from incident_engine.common.errors import Finding, Problem
 from incident_engine.config import pack_checks, playbook_checks, rulebook
 from incident_engine.config.settings import Settings
@@ -17,6 +21,7 @@ from incident_engine.domain.grading.pack_case_runner import failing_cases
 from incident_engine.domain.messages.templates import MessageBook
 from incident_engine.domain.response.playbook import Playbook
 from incident_engine.domain.rulebook import Rulebook
+from incident_engine.store import migrate, schema
 
 
 def remember_by_content(patch: pytest.MonkeyPatch, module: ModuleType, name: str) -> None:
@@ -67,3 +72,47 @@ def remember_rules(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(rulebook, "load_rulebook", loaded)
     patch.setattr(rulebook, "failing_templates", failing_templates)
     patch.setattr(pack_checks, "failing_cases", failing)
+
+
+def remember_schema(patch: pytest.MonkeyPatch) -> None:
+    """Let a new SQLite file get its tables from the statements that the migrations ran for the first one.
+
+    Databases that have tables are migrated as ever.
+    """
+    upgrade, revisions_after, shipped = schema.upgrade, migrate.revisions_after, schema.MIGRATIONS
+    known = cache(revisions_after)
+    statements: list[str] = []
+
+    def made(connection: Connection, name: object) -> None:
+        is_new = connection.dialect.name == "sqlite" and not inspect(connection).get_table_names()
+        if not is_new or shipped != schema.MIGRATIONS:  # tests of migrations have revisions of their own
+            upgrade(connection, name)
+        elif not statements:
+            upgrade(connection, name)
+            raw = connection.connection.driver_connection
+            assert isinstance(raw, sqlite3.Connection)
+            statements.extend(line for line in raw.iterdump() if line not in ("BEGIN TRANSACTION;", "COMMIT;"))
+        else:
+            for statement in statements:
+                connection.exec_driver_sql(statement)
+            failpoints.reach(failpoints.Point.DURING_MIGRATION)
+
+    patch.setattr(schema, "upgrade", made)
+    patch.setattr(
+        migrate, "revisions_after", lambda *wanted: (known if wanted[0] == shipped else revisions_after)(*wanted)
+    )
+
+
+def remember_adapters(patch: pytest.MonkeyPatch) -> None:
+    """Let FastAPI make the validator of a type once: each test makes an application with the same routes."""
+    make = TypeAdapter
+    adapters: dict[tuple[object, ...], Any] = {}
+
+    def adapter(type_: Any, *, config: Any = None) -> Any:
+        annotation, *rest = get_args(type_)
+        key = annotation, repr(rest), repr(config)
+        if key not in adapters:
+            adapters[key] = make(type_, config=config)
+        return adapters[key]
+
+    patch.setattr(v2, "TypeAdapter", adapter)

@@ -54,10 +54,10 @@ def source_problems(source: str, variables: Mapping[str, Mapping[str, str]]) -> 
     except (ValueError, RecursionError) as error:  # a number of thousands of digits; brackets in brackets
         yield Problem((1,), f"not a valid template: {error}")
         return
-    found = _by_type(tree)
+    by_type = _by_type(tree)
     for allowed, word, used in (
-        (environment.filters, "filter", [(node.name, node.lineno) for node in found.get(nodes.Filter, ())]),
-        (environment.tests, "test", [(node.name, node.lineno) for node in found.get(nodes.Test, ())]),
+        (environment.filters, "filter", [(node.name, node.lineno) for node in by_type.get(nodes.Filter, ())]),
+        (environment.tests, "test", [(node.name, node.lineno) for node in by_type.get(nodes.Test, ())]),
     ):
         unknown = [(name, line) for name, line in used if name not in allowed]
         for name, line in unknown:
@@ -66,15 +66,15 @@ def source_problems(source: str, variables: Mapping[str, Mapping[str, str]]) -> 
         if unknown:  # jinja2.meta cannot read such a tree
             return
     undeclared = meta.find_undeclared_variables(tree) - set(variables) - set(environment.globals)
-    names = found.get(nodes.Name, ())
+    names = by_type.get(nodes.Name, ())
     local = {name.name for name in names} - set(variables)
     for node in names:
         if node.name in undeclared:
             expected = f"one of: {', '.join(variables)}"
             yield Problem((node.lineno,), f"unknown variable '{node.name}'", expected, nearest(node.name, variables))
-    for part in found.get(nodes.Getattr, ()):
+    for part in by_type.get(nodes.Getattr, ()):
         yield from _unknown_part(part, local, variables)
-    yield from _forbidden(found)
+    yield from _forbidden(by_type)
     yield from _loops_too_deep(tree, 0)
 
 
@@ -82,11 +82,11 @@ _Nodes = Mapping[type[nodes.Node], Sequence[Any]]
 """The nodes of a template by type, in order."""
 
 
-def _forbidden(found: _Nodes) -> Iterator[Problem]:
+def _forbidden(by_type: _Nodes) -> Iterator[Problem]:
     for kind, keyword in _FORBIDDEN:
-        for node in found.get(kind, ()):
+        for node in by_type.get(kind, ()):
             yield Problem((node.lineno,), f"'{keyword}' is not allowed here", "text, if, for and set")
-    for assigned in found.get(nodes.Assign, ()):
+    for assigned in by_type.get(nodes.Assign, ()):
         if next(assigned.node.find_all(nodes.Concat), None) is not None or isinstance(assigned.node, nodes.Concat):
             # In a loop it would double a text each time; the limit on loops alone does not stop that.
             yield Problem((assigned.lineno,), "'set' with '~' could grow without end", "the texts one after the other")
@@ -94,10 +94,10 @@ def _forbidden(found: _Nodes) -> Iterator[Problem]:
 
 def _by_type(tree: nodes.Template) -> _Nodes:
     """Return all nodes of a template by type. One walk: a search for each type would cost as much every time."""
-    found: dict[type[nodes.Node], list[nodes.Node]] = {}
+    by_type: dict[type[nodes.Node], list[nodes.Node]] = {}
     for node in tree.find_all(nodes.Node):
-        found.setdefault(type(node), []).append(node)
-    return found
+        by_type.setdefault(type(node), []).append(node)
+    return by_type
 
 
 def _loops_too_deep(node: nodes.Node, depth: int) -> Iterator[Problem]:
