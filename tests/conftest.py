@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.forked import VARIABLE, CommandServerProcess
 from support.memo import remember_adapters, remember_rules, remember_schema
 
 SLOW_FOLDERS = ("crash", "acceptance", "simulation", "properties", "contract")
@@ -17,10 +18,17 @@ _ROOM = 4_000_000_000
 """The free bytes that the databases of all tests need."""
 
 
-def pytest_configure() -> None:
-    """Keep the folders of the tests in memory where there is room: thousands of databases wait for the disk."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep the folders of the tests in memory where there is room: thousands of databases wait for the disk.
+
+    Start the command server of all workers, which takes some seconds while they collect the tests.
+    """
     if _MEMORY.is_dir() and os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _ROOM:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
+    if not hasattr(config, "workerinput") and config.getoption("dist", "no") != "no":
+        server = CommandServerProcess()
+        config.add_cleanup(server.end)
+        os.environ[VARIABLE] = server.address
 
 
 def pytest_xdist_auto_num_workers() -> int:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from support.budget import thorough
 from support.builders import CONFIG, write
 from support.checkout import CommandServer
 from support.markdown import Block, blocks
@@ -114,7 +115,7 @@ PAGES = [
 ]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [PAGES[0], pytest.param(PAGES[1], marks=thorough)], ids=lambda page: page.name)
 def test_each_command_prints_what_the_page_shows(page: Page, commands: CommandServer, tmp_path: Path) -> None:
     write(tmp_path, "history.jsonl", "\n".join(map(json.dumps, HISTORY)))
     write(tmp_path, "corrected.json", json.dumps(page.corrected))

@@ -104,7 +104,7 @@ def test_the_scenarios_that_a_bank_needs_are_shipped() -> None:
     assert set(SHIPPED) >= REQUIRED
 
 
-QUICK = ("data-leak", "nobody-answers", "night-batch")
+QUICK = ("data-leak", "nobody-answers")
 """Scenarios in `make test`; the README's demo is another. `.ci/run` plays all."""
 
 
@@ -278,6 +278,7 @@ def test_whatever_a_playbook_says_a_drill_over_real_channels_reaches_its_recipie
     assert own.store.url.startswith(f"sqlite:///{tmp_path}")
 
 
+@thorough
 def test_a_drill_over_real_channels_writes_to_nobody_else_and_marks_every_message(tmp_path: Path) -> None:
     mails: list[Any]
     with http_receiver() as receiver, smtp_server() as (port, mails):

@@ -3,8 +3,9 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from support.budget import examples
 from support.builders import at
 
 from incident_engine.domain.response.delivery_outcome import (
@@ -19,7 +20,7 @@ from incident_engine.domain.response.delivery_outcome import (
 from incident_engine.domain.response.step import StepState
 
 NOW = at("10:35")
-THOROUGH = settings(max_examples=500, deadline=None, derandomize=True)
+THOROUGH = examples(full=500, quick=100)
 IS_DUE = {DeliveryState.PENDING, DeliveryState.SENDING}
 
 

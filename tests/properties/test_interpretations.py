@@ -24,8 +24,8 @@ from incident_engine.domain.grading.interpretation import (
     Services,
 )
 
-EXAMPLES = examples(full=120, quick=15)
-FEW = examples(full=60, quick=10)
+EXAMPLES = examples(full=120, quick=8)
+FEW = examples(full=60, quick=5)
 
 MINUTE = timedelta(minutes=1)
 MONDAY = at("2013-06-24 00:00")

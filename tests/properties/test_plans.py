@@ -30,7 +30,7 @@ PLAYBOOKS: tuple[Playbook, ...] = tuple(
 BASIS = PlanSettings(UTC, None, timedelta(minutes=30))
 START = at("09:00")
 MINUTE = timedelta(minutes=1)
-SLOW = examples(full=60, quick=12)
+SLOW = examples(full=60, quick=8)
 REGIONS = ("CN-GD", "CN-HN", "CN-BJ")
 
 
@@ -140,7 +140,7 @@ def test_the_same_facts_give_the_same_steps_whatever_the_order_of_reports(
 
 
 @given(stories())
-@examples(full=25, quick=5)
+@examples(full=25, quick=3)
 def test_whoever_wakes_when_something_is_due_loses_no_step_and_begins_none_twice(story: list[Recorded]) -> None:
     house = House(story)
     house.live(instant(900))

@@ -57,9 +57,9 @@ from incident_engine.domain.response.reconcile import Changes, reconcile
 from incident_engine.domain.response.step import Step, StepState
 from incident_engine.domain.values import NEVER
 
-FAST = examples(full=150, quick=50)
-STORED = examples(full=20, quick=6)
-SLOW = examples(full=100, quick=30)
+FAST = examples(full=150, quick=30)
+STORED = examples(full=20, quick=4)
+SLOW = examples(full=100, quick=15)
 
 MINUTE = timedelta(minutes=1)
 TICK = timedelta(microseconds=1)

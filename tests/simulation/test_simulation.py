@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Connection, update
+from support.budget import budget, thorough
 
 from incident_engine.domain.response.delivery_outcome import DeliveryState
 from incident_engine.engine import incident_cache
@@ -38,13 +39,13 @@ def short(seed: int, bank: str = LEAN, lasts: int = 2 * DAY) -> Script:
     return script_of(seed, bank, lasts)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(budget(full=5, quick=3)))
 def test_a_small_bank_keeps_every_invariant(seed: int) -> None:
     result = play.play(short(seed), share=0.1)
     assert result.violation is None, "\n".join(result.trace[-40:])
 
 
-@pytest.mark.parametrize(("bank", "seed"), [(DUTY, 105), (FULL, 200)])
+@pytest.mark.parametrize(("bank", "seed"), [pytest.param(DUTY, 105, marks=thorough), (FULL, 200)])
 def test_a_bank_with_more_playbooks_keeps_every_invariant(bank: str, seed: int) -> None:
     result = play.play(short(seed, bank, DAY // 4), share=0.05)
     assert result.violation is None, "\n".join(result.trace[-40:])
@@ -56,6 +57,7 @@ def test_the_worlds_hold_what_they_are_meant_to_try() -> None:
     assert acts == {"event", "alert", "person", *troubles}
 
 
+@thorough
 def test_the_same_seed_gives_the_same_world_in_every_process() -> None:
     code = (
         "from simulation.test_simulation import short; from simulation.play import play; "

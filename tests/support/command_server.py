@@ -41,6 +41,8 @@ sys.exit(code[0] if code else "the command was killed")
 
 def _receive(connection: socket.socket) -> tuple[list[int], list[str]]:
     head, streams, _, _ = socket.recv_fds(connection, 4, 3)
+    if not head:
+        os._exit(0)  # somebody asked only whether this process listens
     size, request = int.from_bytes(head, "big"), b""
     while len(request) < size:
         part = connection.recv(size - len(request))
@@ -86,7 +88,6 @@ def main(path: str) -> None:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)
         listener.listen()
-        print("ready", flush=True)
         children: set[int] = set()
         while sys.stdin not in select.select([listener, sys.stdin], [], [])[0]:
             connection, _ = listener.accept()

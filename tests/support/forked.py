@@ -9,40 +9,64 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import IO
 
 ROOT = Path(__file__).parents[2]
+VARIABLE = "INCIDENT_ENGINE_TESTS_COMMANDS"
+"""The environment variable with the address of a command server that the workers of one run share."""
 _KILLED = -signal.SIGKILL
+_PATIENCE = 60.0
+
+
+class CommandServerProcess:
+    """A command server, from the moment at which it is started until it is told to end."""
+
+    def __init__(self) -> None:
+        # The path of a Unix socket has 107 bytes at most; the folder of a test may be longer.
+        self._folder = tempfile.mkdtemp(prefix="shell-")
+        self.address = f"{self._folder}/socket"
+        kept = ("PATH", "HOME", "TMP", "LANG")
+        environment = {name: value for name, value in os.environ.items() if name.startswith(kept)}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "support.command_server", self.address],
+            env={**environment, "PYTHONUTF8": "1", "PYTHONPATH": f"{ROOT / 'tests'}:{ROOT}"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+        )
+
+    def end(self) -> None:
+        """End it, and every command that still runs."""
+        self._process.communicate(timeout=_PATIENCE)
+        shutil.rmtree(self._folder)
 
 
 @cache
 def command_socket() -> str:
-    """Return the address of this worker's command server, which starts at the first call and ends with the worker."""
-    # The path of a Unix socket has 107 bytes at most; the folder of a test may be longer.
-    folder = tempfile.mkdtemp(prefix="shell-")
-    address = f"{folder}/socket"
-    environment = {
-        name: value for name, value in os.environ.items() if name.startswith(("PATH", "HOME", "TMP", "LANG"))
-    }
-    process = subprocess.Popen(
-        [sys.executable, "-m", "support.command_server", address],
-        env={**environment, "PYTHONUTF8": "1", "PYTHONPATH": f"{ROOT / 'tests'}:{ROOT}"},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-
-    def end() -> None:
-        process.communicate(timeout=20)
-        shutil.rmtree(folder)
-
-    atexit.register(end)
+    """Return the address of the command server, which is the run's, or this process's own and ends with it."""
+    address = os.environ.get(VARIABLE)
+    if address is None:
+        server = CommandServerProcess()
+        atexit.register(server.end)
+        address = server.address
+    # It listens once it has checked the shipped rules.
+    end = time.monotonic() + _PATIENCE
+    while not _listens(address):
+        assert time.monotonic() < end, "the command server does not start"
+        time.sleep(0.05)
     return address
+
+
+def _listens(address: str) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(address)
+        except OSError:
+            return False
+        return True
 
 
 class Forked:
@@ -64,11 +88,11 @@ class Forked:
 
     def poll(self) -> int | None:
         """Return the exit code, or None while it lives."""
-        return self._ended(0)
+        return self.ended(0)
 
     def wait(self, seconds: float) -> int:
         """Return the exit code once it has ended. Raises subprocess.TimeoutExpired after `seconds`."""
-        code = self._ended(seconds)
+        code = self.ended(seconds)
         if code is None:
             raise subprocess.TimeoutExpired("incident-engine", seconds)
         return code
@@ -78,7 +102,8 @@ class Forked:
         if self.poll() is None:
             os.kill(self.pid, number)
 
-    def _ended(self, seconds: float) -> int | None:
+    def ended(self, seconds: float) -> int | None:
+        """Return the exit code, or None if it still lives after `seconds`."""
         if self._code is None and select.select([self._server], [], [], seconds)[0]:
             # A command that is killed says no code: its end of the connection just closes.
             said = self._server.recv(1)

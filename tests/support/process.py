@@ -1,20 +1,17 @@
 """Processes of a daemon that is started, killed, and started again on the same data."""
 
 import http.client
-import json
 import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
+from support.forked import Forked
 from support.servers import LOOPBACK, PATIENCE, environment
-
-_TESTS = Path(__file__).resolve().parents[1]
 
 
 class DaemonProcess(Protocol):
@@ -76,42 +73,21 @@ class ForkStarter:
     """Forks each process from one with all imports done."""
 
     class _Life:
-        def __init__(self, pid: int, answers: "subprocess.Popen[str]") -> None:
-            self.pid = pid
-            self._code: int | None = None
-            self._reader = threading.Thread(target=self._read, args=(answers,), daemon=True)
-            self._reader.start()
-
-        def _read(self, answers: "subprocess.Popen[str]") -> None:
-            assert answers.stdout is not None
-            self._code = int(answers.stdout.readline())
+        def __init__(self, process: Forked) -> None:
+            self.pid = process.pid
+            self._process = process
 
         def wait(self, seconds: float) -> int | None:
-            self._reader.join(seconds)
-            return self._code
-
-    def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "support.preload"],
-            env=environment(PYTHONPATH=f"{_TESTS}:{_TESTS.parent}"),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+            return self._process.ended(seconds)
 
     def start(self, arguments: list[str], changes: Mapping[str, str], output: Path) -> DaemonProcess:
-        """Start a daemon; the one before must have ended."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        order = {"arguments": arguments, "environment": dict(changes), "output": str(output)}
-        self._process.stdin.write(json.dumps(order) + "\n")
-        self._process.stdin.flush()
-        return ForkStarter._Life(int(self._process.stdout.readline()), self._process)
+        """Start a daemon."""
+        with output.open("ab") as log:
+            process = Forked(arguments, cwd=output.parent, env=environment(**changes), stdout=log, stderr=log)
+        return ForkStarter._Life(process)
 
     def close(self) -> None:
-        """End the parent of the forked processes."""
-        assert self._process.stdin is not None
-        self._process.communicate(timeout=PATIENCE)
+        """Do nothing: there is no resource to release."""
 
 
 def is_ready(port: int) -> bool:

@@ -27,10 +27,19 @@ def with_secret(folder: Path, setting: str, key: str, *, in_file: bool) -> tuple
     return load_settings(config, {}), config
 
 
-@pytest.mark.parametrize("in_file", [False, True])
-@pytest.mark.parametrize("setting", ["keys", "link_key"])
 @pytest.mark.parametrize(
-    "key", ["a", "fifteen-charact", "a" * 32, "a key of many words", "01234567\ufeff89abcdef", "密钥密钥" * 8]
+    ("key", "setting", "in_file"),
+    [
+        ("a", "keys", False),
+        ("a", "link_key", True),
+        ("fifteen-charact", "link_key", False),
+        ("fifteen-charact", "keys", True),
+        ("a" * 32, "keys", True),
+        ("a key of many words", "link_key", False),
+        ("01234567\ufeff89abcdef", "keys", True),
+        ("01234567\ufeff89abcdef", "link_key", False),
+        ("密钥密钥" * 8, "keys", False),
+    ],
 )
 def test_what_is_no_key_is_found_by_check_and_refused_at_the_start_and_never_quoted(
     tmp_path: Path, setting: str, key: str, in_file: bool
