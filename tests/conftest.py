@@ -1,5 +1,6 @@
 """Work that all tests share is done once in a process."""
 
+import gc
 import os
 import shutil
 from collections.abc import Iterator
@@ -34,6 +35,12 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_xdist_auto_num_workers() -> int:
     """Return the number of workers: one more than processors, because many tests wait for a daemon."""
     return (os.cpu_count() or 1) + 1
+
+
+def pytest_collection_finish() -> None:
+    """Leave the collected tests out of garbage collections, each of which would look at all of them."""
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

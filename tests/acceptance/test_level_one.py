@@ -14,6 +14,7 @@ import httpx2
 import pytest
 from docx import Document
 from support.bank import contacts, write_config
+from support.budget import thorough
 from support.servers import LOOPBACK, http_receiver, smtp_server
 
 from incident_engine.common.clock import SteppedClock
@@ -22,6 +23,7 @@ from incident_engine.config.settings import load_settings
 from incident_engine.daemon import Daemon
 from incident_engine.drills.settling import settle
 
+pytestmark = thorough
 BEGAN = datetime.fromisoformat("2026-03-02T09:00:00+08:00")  # a Monday
 KEY = "INC-2026-03"
 BY_MAIL = {

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
+from support.budget import thorough
 from support.builders import CONFIG, RULES, write
 from support.checkout import CommandServer
 from support.markdown import blocks
@@ -32,6 +33,7 @@ def outage(key: str, begins: str, ends: str, *regions: str) -> list[dict[str, An
     ]
 
 
+@thorough
 def test_replay(commands: CommandServer, tmp_path: Path) -> None:
     year = [*outage("A-1", "20T09:00", "20T09:40", "CN-GD"), *outage("A-2", "21T09:00", "21T12:30", "CN-GD", "CN-HN")]
     write(tmp_path, "year.jsonl", "\n".join(map(json.dumps, year)))
@@ -52,6 +54,7 @@ def test_the_first_line_for_editors_is_that_of_every_shipped_pack() -> None:
     assert all(pack.read_text(encoding="utf-8").startswith(shown) for pack in packs)
 
 
+@thorough
 def test_drills(commands: CommandServer, tmp_path: Path) -> None:
     tries = {
         "scenario: example": """
@@ -63,6 +66,7 @@ def test_drills(commands: CommandServer, tmp_path: Path) -> None:
     follow("docs/drills.md", notes, tmp_path, commands, LANG="en_GB.UTF-8")
 
 
+@thorough
 def test_reports(commands: CommandServer, tmp_path: Path) -> None:
     notes = Notes(
         before={'"type": "report.written"': OUTAGE},

@@ -104,7 +104,7 @@ def test_the_scenarios_that_a_bank_needs_are_shipped() -> None:
     assert set(SHIPPED) >= REQUIRED
 
 
-QUICK = ("data-leak", "nobody-answers")
+QUICK = ("nobody-answers",)
 """Scenarios in `make test`; the README's demo is another. `.ci/run` plays all."""
 
 
@@ -125,6 +125,7 @@ def test_a_shipped_scenario_goes_as_it_expects(name: str, tmp_path: Path) -> Non
         assert body.partition("\n\n")[2].startswith(mark)
 
 
+@thorough
 def test_the_same_scenario_goes_the_same_way_twice(tmp_path: Path) -> None:
     file = written(tmp_path, expect=RIGHT)
     first, second = (played(file, tmp_path / part)[1] for part in ("one", "two"))

@@ -30,7 +30,7 @@ PLAYBOOKS: tuple[Playbook, ...] = tuple(
 BASIS = PlanSettings(UTC, None, timedelta(minutes=30))
 START = at("09:00")
 MINUTE = timedelta(minutes=1)
-SLOW = examples(full=60, quick=8)
+SLOW = examples(full=60, quick=5)
 REGIONS = ("CN-GD", "CN-HN", "CN-BJ")
 
 

@@ -94,7 +94,20 @@ class Drafted:
 
     def document(self) -> dict[str, Any]:
         """Return the reports as JSON values, by locale."""
-        return {locale: asdict(report) for locale, report in self.by_locale.items()}
+        return {locale: _json(report) for locale, report in self.by_locale.items()}
+
+
+def _json(report: Report) -> dict[str, Any]:
+    # Not `asdict`, which copies each text deeply: a report is drafted at each update of its incident.
+    sections = [
+        {"id": part.id, "title": part.title, "fields": [_flat(field) for field in part.fields]}
+        for part in report.sections
+    ]
+    return {**_flat(report), "sections": sections}
+
+
+def _flat(value: FilledField | Report) -> dict[str, Any]:
+    return {name: getattr(value, name) for name in value.__slots__}
 
 
 def content_hash(document: Mapping[str, Any]) -> str:
