@@ -33,8 +33,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Return the number of workers: one more than processors, because many tests wait for a daemon."""
-    return (os.cpu_count() or 1) + 1
+    """Return the number of workers: two more than processors, because many tests wait for a daemon."""
+    return (os.cpu_count() or 1) + 2
 
 
 def pytest_collection_finish() -> None:
