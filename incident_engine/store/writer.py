@@ -104,7 +104,7 @@ class Writer:
     @property
     def queued(self) -> int:
         """Return the number of waiting works."""
-        return self._queue.qsize() + len(self._urgent)
+        return self._queue.qsize()  # urgent work has its signal there
 
     def submit(self, work: Callable[[UnitOfWork], T], *, urgent: bool = False) -> Future[T]:
         """Queue a piece of work; its future ends after the commit.

@@ -106,6 +106,8 @@ class WorkerProbe:
             self._queue_ends.popleft()
         if queued := self._writer.queued:
             self._queue_ends.append((taken + queued, at.ticks))
+        else:  # nothing waits, however the works of earlier probes were counted
+            self._queue_ends.clear()
         oldest = self._queue_ends[0][1] if self._queue_ends else None
         if not self._writer.is_alive:
             return

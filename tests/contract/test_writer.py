@@ -141,6 +141,17 @@ def test_what_is_urgent_comes_next_and_is_on_disk_before_others_are_begun(opened
     assert opened.stored() == ["a", "b", "c"]
 
 
+def test_each_waiting_work_is_counted_once_and_an_idle_writer_has_none(opened: Opened) -> None:
+    with held_up(opened.writer):
+        works = [opened.writer.submit(put("a")), opened.writer.submit(put("b"), urgent=True)]
+        assert opened.writer.queued == 2
+        end = opened.writer.taken + 2
+    for work in works:
+        work.result(30)
+    eventually(lambda: opened.writer.queued == 0)
+    assert opened.writer.taken == end
+
+
 def test_a_work_that_fails_stores_nothing_and_leaves_the_others_alone(opened: Opened) -> None:
     with held_up(opened.writer):
         before, failing, after = (opened.writer.submit(work) for work in (put("a"), fail, put("b")))

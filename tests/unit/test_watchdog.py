@@ -95,6 +95,16 @@ def test_a_writer_that_gets_on_but_too_slowly_for_its_queue_is_found_by_the_olde
     assert seen(workers, 22) == []
 
 
+def test_a_writer_for_which_nothing_waits_is_well_whatever_waited_before(parts: tuple[Worker, Worker, Worker]) -> None:
+    writer, _, timers = parts
+    timers.heartbeat_at = timers.pulse_at = 2_000
+    workers = WorkerProbe(*parts, timedelta(seconds=20))
+    writer.taken, writer.queued = 100, 2  # one of them is a mere signal, which is never counted as taken
+    assert seen(workers, 0) == []
+    writer.taken, writer.queued = 101, 0
+    assert seen(workers, 30) == []
+
+
 def test_a_dispatcher_that_waits_to_be_notified_is_well_and_one_that_claims_for_long_is_stuck(
     parts: tuple[Worker, Worker, Worker],
 ) -> None:
