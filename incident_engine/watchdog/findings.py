@@ -52,7 +52,14 @@ UNREADY = frozenset(
 All other kinds are warnings: the daemon stays ready, because events must still be accepted."""
 
 FOR_DUTY = frozenset(
-    {Kind.ALERTS_TRUNCATED, Kind.INCIDENT_STUCK, Kind.OUTAGE_SILENT, Kind.REPORTS_QUARANTINED, Kind.EVENTS_ISOLATED}
+    {
+        Kind.ALERTS_TRUNCATED,
+        Kind.INCIDENT_STUCK,
+        Kind.OUTAGE_SILENT,
+        Kind.REPORTS_LOST,
+        Kind.REPORTS_QUARANTINED,
+        Kind.EVENTS_ISOLATED,
+    }
 )
 """Kinds about outages that may go on ungraded. The duty team is told, too, because only it knows whether one does."""
 

@@ -15,7 +15,16 @@ from incident_engine.config.secret import Secret
 from incident_engine.config.settings import PREFIX, Settings, load_settings
 from incident_engine.config.watchdog import WatchdogSettings
 from incident_engine.watchdog.finding_state import FindingTracker
-from incident_engine.watchdog.findings import SEEN_TWICE, UNREADY, Change, ClockReading, Kind, Observation, texts
+from incident_engine.watchdog.findings import (
+    FOR_DUTY,
+    SEEN_TWICE,
+    UNREADY,
+    Change,
+    ClockReading,
+    Kind,
+    Observation,
+    texts,
+)
 from incident_engine.watchdog.notice_message import NoticeMessages
 from incident_engine.watchdog.pending_notices import PER_HOUR, PendingNotices
 from incident_engine.watchdog.probes import ClockProbe, EventLoopProbe, LossProbe, WorkerProbe
@@ -460,4 +469,5 @@ def test_reports_that_were_refused_for_good_are_found_once() -> None:
         "reports_lost: refused: 2 request(s) too large, "
         "37 alert(s) beyond the most that one request may put in quarantine"
     )
+    assert found.kind in FOR_DUTY
     assert list(losses.probe(reading(20))) == []
