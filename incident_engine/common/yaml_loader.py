@@ -22,7 +22,7 @@ _SCALARS = {  # the core schema of YAML 1.2, without octal and hexadecimal numbe
 
 
 _FIRST = "~nNtTfF+-.0123456789"
-"""The first characters of scalars that are no texts."""
+"""The first characters of null, Booleans and numbers."""
 _UNTAGGED = "untagged"
 
 

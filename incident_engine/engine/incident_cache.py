@@ -96,7 +96,7 @@ class IncidentCache:
             if len(event.regions) <= _FEW_REGIONS:
                 return False
             fold = self._fold(connection, case_id)
-        return fold.outage_count + len(event.regions) > most and fold.outages_with(event) > most
+        return fold.exceeds(most, event)
 
     def append(self, unit: UnitOfWork, recorded: Recorded, case_id: str | None) -> tuple[bool, EventEffect]:
         """Append an event; return whether it changed its incident, and its effect. `flush` writes it.

@@ -28,11 +28,7 @@ def test_killed_at_every_named_point_nothing_is_lost_and_nothing_doubled(tmp_pat
     kills = [Kill(0, point=point) for point in FIRST]
     later = LATER[:: budget(full=1, quick=3)]
     kills += [Kill(0, point=point, time=times.randint(1, 4)) for point in later]
-    warm = ForkStarter()
-    try:
-        tally = play(tmp_path, 5, warm, kills)
-    finally:
-        warm.close()
+    tally = play(tmp_path, 5, ForkStarter(), kills)
     assert tally.points == Counter([*FIRST, *later]), f"not reached: {dict(tally.missed)}"
     assert tally.acknowledged > 0
     assert tally.deliveries > 0

@@ -77,7 +77,6 @@ def main() -> int:
                 print(f"again: python benchmarks/crash.py --seed {seed} --kills {min(_KILLS_A_WORLD, given.kills)}")
                 return 1
         print(f"seed {seed}: {total.kills} kills, nothing wrong", file=sys.stderr, flush=True)
-    starter.close()
     for line in summary(total, time.monotonic() - begun):
         print(line)
     return 0

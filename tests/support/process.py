@@ -31,10 +31,6 @@ class Starter(Protocol):
         """Start a daemon."""
         ...
 
-    def close(self) -> None:
-        """Release the resources of the starter."""
-        ...
-
 
 class ColdStarter:
     """Starts each process from the command line, as an operator does."""
@@ -65,9 +61,6 @@ class ColdStarter:
                 )
             )
 
-    def close(self) -> None:
-        """Do nothing: there is no resource to release."""
-
 
 class ForkStarter:
     """Forks each process from one with all imports done."""
@@ -85,9 +78,6 @@ class ForkStarter:
         with output.open("ab") as log:
             process = Forked(arguments, cwd=output.parent, env=environment(**changes), stdout=log, stderr=log)
         return ForkStarter._Life(process)
-
-    def close(self) -> None:
-        """Do nothing: there is no resource to release."""
 
 
 def is_ready(port: int) -> bool:

@@ -111,14 +111,14 @@ class IncrementalFold:
             (line.by_signal[signal_of(event)] for line in times if signal_of(event) in line.by_signal), default=None
         )
 
-    @property
-    def outage_count(self) -> int:
-        """Return the number of outages (a service in a region) that the incident has."""
-        return len(self._times)
-
-    def outages_with(self, event: OutageEvent) -> int:
-        """Return the number of outages (a service in a region) that the incident has once the event is applied."""
-        return len(self._times) + sum((event.service, region) not in self._times for region in event.regions)
+    def exceeds(self, most: int, event: OutageEvent) -> bool:
+        """Return whether the incident has more than `most` outages (a service in a region) once an event is applied."""
+        known = len(self._times)
+        # Which of them are new matters near the limit only.
+        return (
+            known + len(event.regions) > most
+            and known + sum((event.service, region) not in self._times for region in event.regions) > most
+        )
 
     def _is_next_report(self, recorded: Recorded) -> bool:
         """Return whether a person's event is later than all people's events (a closing: than all events)."""

@@ -183,18 +183,19 @@ def receipt_views(receipts: Sequence[Receipt], settings: Settings) -> list[dict[
     zone, names = settings.bank.zone, settings.service_names
     # The alerts of one notification mostly have the same effect, and wording it costs more than the rest.
     effects = {id(receipt.effect): receipt.effect for receipt in receipts}
-    worded = {key: (effect.effect.value, sentences(effect, zone, names)) for key, effect in effects.items()}
+    worded = {
+        key: {"effect": effect.effect.value, "detail": sentences(effect, zone, names)}
+        for key, effect in effects.items()
+    }
     return [
         {
             "source": receipt.source,
             "id": receipt.id,
             "status": receipt.outcome.value,
             "incident": receipt.incident,
-            "effect": effect,
-            "detail": detail,
+            **worded[id(receipt.effect)],
         }
         for receipt in receipts
-        for effect, detail in (worded[id(receipt.effect)],)
     ]
 
 
