@@ -113,11 +113,11 @@ class IncrementalFold:
 
     def exceeds(self, most: int, event: OutageEvent) -> bool:
         """Return whether the incident has more than `most` outages (a service in a region) once an event is applied."""
-        known = len(self._times)
+        count = len(self._times)
         # Which of them are new matters near the limit only.
         return (
-            known + len(event.regions) > most
-            and known + sum((event.service, region) not in self._times for region in event.regions) > most
+            count + len(event.regions) > most
+            and count + sum((event.service, region) not in self._times for region in event.regions) > most
         )
 
     def _is_next_report(self, recorded: Recorded) -> bool:
